@@ -1,0 +1,2 @@
+//! wgconv program
+fn main() {}

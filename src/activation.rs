@@ -1,0 +1,249 @@
+//! Activations: the list, its numbers in the shaders, the formula in f64, and the error that a correct kernel may make.
+//!
+//! Adding one touches this file, `shaders/common/activation.wgsl` and nothing else; see ARCHITECTURE.md.
+
+/// An activation function, applied to the finished sum (bias included) before it is stored.
+///
+/// Piecewise-linear ones pass NaN through, on GPU and CPU alike.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub enum Activation {
+    /// x
+    #[default]
+    None,
+    /// max(x, 0)
+    Relu,
+    /// x where x >= 0, else alpha x
+    LeakyRelu {
+        /// Slope below zero.
+        alpha: f32,
+    },
+    /// min(max(x, 0), 6)
+    Relu6,
+    /// min(max(x, min), max); infinite bounds leave that side open
+    Clip {
+        /// Lower bound.
+        min: f32,
+        /// Upper bound.
+        max: f32,
+    },
+    /// 1 / (1 + e^-x)
+    Sigmoid,
+    /// tanh x
+    Tanh,
+    /// x sigmoid(x), also called swish
+    Silu,
+    /// x (1 + erf(x / sqrt 2)) / 2
+    Gelu,
+    /// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, the usual approximation of GELU
+    GeluTanh,
+    /// x min(max(x + 3, 0), 6) / 6
+    HardSwish,
+    /// min(max(alpha x + beta, 0), 1)
+    HardSigmoid {
+        /// Slope.
+        alpha: f32,
+        /// Offset.
+        beta: f32,
+    },
+    /// x where x >= 0, else alpha (e^x - 1)
+    Elu {
+        /// Limit far below zero is -alpha.
+        alpha: f32,
+    },
+}
+
+impl Activation {
+    /// One of each, with its customary parameters: what proofs and listings walk over.
+    pub const ALL: [Activation; 13] = [
+        Activation::None,
+        Activation::Relu,
+        Activation::LeakyRelu { alpha: 0.01 },
+        Activation::Relu6,
+        Activation::Clip { min: -2.0, max: 5.0 },
+        Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Silu,
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::HardSwish,
+        Activation::HardSigmoid { alpha: 0.2, beta: 0.5 },
+        Activation::Elu { alpha: 1.0 },
+    ];
+
+    /// Name in labels and reports, as ONNX spells it in snake case.
+    pub const fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Number of the case in `shaders/common/activation.wgsl`.
+    pub(crate) const fn shader_id(self) -> u32 {
+        self.row().1
+    }
+
+    /// Name, number in the shader.
+    const fn row(self) -> (&'static str, u32) {
+        match self {
+            Activation::None => ("none", 0),
+            Activation::Relu => ("relu", 1),
+            Activation::LeakyRelu { .. } => ("leaky_relu", 2),
+            Activation::Relu6 => ("relu6", 3),
+            Activation::Clip { .. } => ("clip", 4),
+            Activation::Sigmoid => ("sigmoid", 5),
+            Activation::Tanh => ("tanh", 6),
+            Activation::Silu => ("silu", 7),
+            Activation::Gelu => ("gelu", 8),
+            Activation::GeluTanh => ("gelu_tanh", 9),
+            Activation::HardSwish => ("hard_swish", 10),
+            Activation::HardSigmoid { .. } => ("hard_sigmoid", 11),
+            Activation::Elu { .. } => ("elu", 12),
+        }
+    }
+
+    /// The two parameters as the shader gets them; 0 where there is none.
+    pub(crate) const fn parameters(self) -> [f32; 2] {
+        match self {
+            Activation::LeakyRelu { alpha } | Activation::Elu { alpha } => [alpha, 0.0],
+            Activation::Clip { min, max } => [min, max],
+            Activation::HardSigmoid { alpha, beta } => [alpha, beta],
+            _ => [0.0, 0.0],
+        }
+    }
+
+    /// The definition, in f64. Comparisons are written so that NaN goes through.
+    pub fn apply(self, x: f64) -> f64 {
+        let clip = |x: f64, min: f64, max: f64| {
+            if x < min {
+                min
+            } else if x > max {
+                max
+            } else {
+                x
+            }
+        };
+        match self {
+            Activation::None => x,
+            Activation::Relu => {
+                if x < 0.0 {
+                    0.0
+                } else {
+                    x
+                }
+            }
+            Activation::LeakyRelu { alpha } => {
+                if x < 0.0 {
+                    f64::from(alpha) * x
+                } else {
+                    x
+                }
+            }
+            Activation::Relu6 => clip(x, 0.0, 6.0),
+            Activation::Clip { min, max } => clip(x, f64::from(min), f64::from(max)),
+            Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Activation::Tanh => x.tanh(),
+            Activation::Silu => x / (1.0 + (-x).exp()),
+            Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2)),
+            Activation::GeluTanh => {
+                let sqrt_2_over_pi = (2.0 / std::f64::consts::PI).sqrt();
+                0.5 * x * (1.0 + (sqrt_2_over_pi * (x + 0.044715 * x * x * x)).tanh())
+            }
+            Activation::HardSwish => x * clip(x + 3.0, 0.0, 6.0) / 6.0,
+            Activation::HardSigmoid { alpha, beta } => clip(f64::from(alpha) * x + f64::from(beta), 0.0, 1.0),
+            Activation::Elu { alpha } => {
+                if x < 0.0 {
+                    f64::from(alpha) * x.exp_m1()
+                } else {
+                    x
+                }
+            }
+        }
+    }
+
+    /// True where the f32 kernel makes no rounding of its own, so that exact inputs give exact outputs.
+    pub const fn is_exact(self) -> bool {
+        matches!(self, Activation::None | Activation::Relu | Activation::Relu6 | Activation::Clip { .. })
+    }
+
+    /// Largest slope: an error e of the sum becomes at most this times e.
+    pub fn lipschitz(self) -> f64 {
+        match self {
+            Activation::None | Activation::Relu | Activation::Relu6 | Activation::Clip { .. } | Activation::Tanh => 1.0,
+            Activation::LeakyRelu { alpha } | Activation::Elu { alpha } => f64::from(alpha).abs().max(1.0),
+            Activation::Sigmoid => 0.25,
+            Activation::Silu => 1.1,                         // 1.0998 at x = 2.4
+            Activation::Gelu | Activation::GeluTanh => 1.13, // 1.1290 at x = sqrt 2
+            Activation::HardSwish => 1.5,                    // (2 x + 3) / 6 at x = 3
+            Activation::HardSigmoid { alpha, .. } => f64::from(alpha).abs(),
+        }
+    }
+
+    /// Error that evaluating the formula in f32 may add to a result `y` of the argument `x`.
+    ///
+    /// WGSL's accuracy section allows `exp` an error of 3 + 2 |x| units in the last place and `tanh` 1e-5 absolute (relative
+    /// to the |x| that multiplies it, in GELU's approximation). One or two roundings otherwise.
+    pub fn own_error(self, x: f64, y: f64) -> f64 {
+        let u = crate::element::ElementType::F32.unit_roundoff();
+        match self {
+            Activation::None | Activation::Relu | Activation::Relu6 | Activation::Clip { .. } => 0.0,
+            Activation::LeakyRelu { .. } => 2.0 * u * y.abs(),
+            Activation::HardSwish => 4.0 * u * (y.abs() + x.abs()),
+            Activation::HardSigmoid { beta, .. } => 4.0 * u * (1.0 + f64::from(beta).abs()),
+            // e^-x saturates outside +-88, and there the result is 0 or x to within 1e-5 of itself.
+            Activation::Sigmoid | Activation::Silu | Activation::Elu { .. } => 4e-6 + 1e-5 * y.abs(),
+            Activation::Tanh => 2e-5 + 1e-5 * y.abs(),
+            // erf is a rational approximation of 2e-7 absolute error; x / 2 multiplies it.
+            Activation::Gelu => 4e-6 + 1e-5 * y.abs() + 4e-7 * x.abs(),
+            Activation::GeluTanh => 2e-5 + 1e-5 * y.abs() + 1e-5 * x.abs(),
+        }
+    }
+}
+
+impl std::fmt::Display for Activation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_at_known_points() {
+        assert_eq!(Activation::Relu6.apply(7.0), 6.0);
+        assert_eq!(Activation::LeakyRelu { alpha: 0.25 }.apply(-4.0), -1.0);
+        assert_eq!(Activation::HardSwish.apply(-3.0), 0.0);
+        assert_eq!(Activation::HardSwish.apply(3.0), 3.0);
+        // GELU(1) = Phi(1); values of the normal distribution's table.
+        assert!((Activation::Gelu.apply(1.0) - 0.841_344_746_068_543).abs() < 1e-12);
+        assert!((Activation::GeluTanh.apply(1.0) - Activation::Gelu.apply(1.0)).abs() < 2e-4);
+        assert!((Activation::Silu.apply(2.0) - 2.0 * Activation::Sigmoid.apply(2.0)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn every_activation_passes_nan_through() {
+        for activation in Activation::ALL {
+            assert!(activation.apply(f64::NAN).is_nan(), "{activation} swallowed a NaN");
+        }
+    }
+
+    #[test]
+    fn lipschitz_constants_hold_on_a_fine_grid() {
+        for activation in Activation::ALL {
+            let steepest = (-8000..8000)
+                .map(|i| {
+                    let x = f64::from(i) / 1000.0;
+                    ((activation.apply(x + 1e-6) - activation.apply(x)) / 1e-6).abs()
+                })
+                .fold(0.0, f64::max);
+            assert!(steepest <= activation.lipschitz() + 1e-5, "{activation}: slope {steepest} above {}", activation.lipschitz());
+        }
+    }
+
+    #[test]
+    fn numbers_and_names_are_distinct() {
+        for (i, a) in Activation::ALL.iter().enumerate() {
+            assert_eq!(a.shader_id(), i as u32, "{a} is not at its own number");
+        }
+    }
+}

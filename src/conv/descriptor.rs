@@ -1,0 +1,193 @@
+//! What a caller asks for: plain structs with public fields and `Default`. Nothing is checked here; [`super::ConvProblem`] checks.
+
+use crate::activation::Activation;
+use crate::error::{Error, Result};
+use crate::shape::{Padding, PaddingMode};
+use serde::{Deserialize, Serialize};
+
+/// A convolution over N spatial axes (cross-correlation, as the field has it): input N C \[D\] \[H\] W, filter O I/g \[kD\] \[kH\] kW.
+///
+/// Lists run from the slowest spatial axis to the width.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConvDescriptor<const N: usize> {
+    /// Step between windows.
+    pub stride: [usize; N],
+    /// Step between taps; 1 means none are skipped.
+    pub dilation: [usize; N],
+    /// Padding of the spatial axes.
+    pub padding: Padding<N>,
+    /// What stands in the padding.
+    pub padding_mode: PaddingMode,
+    /// Groups: 1 is a full convolution, the number of input channels a depthwise one.
+    pub groups: usize,
+    /// Applied to the sum and bias before the result is stored.
+    pub activation: Activation,
+    /// How exact the answer must be.
+    pub accuracy: Accuracy,
+    /// Forces an algorithm; `None` lets the planner choose.
+    pub algorithm: Option<Algorithm>,
+}
+
+impl<const N: usize> Default for ConvDescriptor<N> {
+    fn default() -> Self {
+        Self {
+            stride: [1; N],
+            dilation: [1; N],
+            padding: Padding::Valid,
+            padding_mode: PaddingMode::Zeros,
+            groups: 1,
+            activation: Activation::None,
+            accuracy: Accuracy::default(),
+            algorithm: None,
+        }
+    }
+}
+
+/// A convolution over one spatial axis.
+pub type Conv1dDescriptor = ConvDescriptor<1>;
+/// A convolution over height and width.
+pub type Conv2dDescriptor = ConvDescriptor<2>;
+/// A convolution over depth, height and width.
+pub type Conv3dDescriptor = ConvDescriptor<3>;
+
+/// A transposed convolution over N spatial axes: input N C ..., filter C O/g ..., output extent
+/// stride (n - 1) + output_padding + dilation (k - 1) + 1 - pads.
+///
+/// It is the gradient of [`ConvDescriptor`] with respect to its input, so `stride` spreads the output.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConvTransposeDescriptor<const N: usize> {
+    /// Step between the places of two neighbouring inputs in the output.
+    pub stride: [usize; N],
+    /// Step between taps.
+    pub dilation: [usize; N],
+    /// What is cut off the full result. With `Same` and `SameLower` the output is input x stride; an odd rest is cut at the end for
+    /// `Same` and at the beginning for `SameLower`. A negative rest adds extent that holds the bias alone.
+    pub padding: Padding<N>,
+    /// Extent added at the end; must be smaller than the stride or the dilation of its axis.
+    pub output_padding: [usize; N],
+    /// Spatial extents of the output; where given, the pads follow from it and `padding` says only where an odd rest goes.
+    pub output_shape: Option<[usize; N]>,
+    /// Groups.
+    pub groups: usize,
+    /// Applied to the sum and bias before the result is stored.
+    pub activation: Activation,
+    /// How exact the answer must be.
+    pub accuracy: Accuracy,
+    /// Forces an algorithm; `None` lets the planner choose.
+    pub algorithm: Option<Algorithm>,
+}
+
+impl<const N: usize> Default for ConvTransposeDescriptor<N> {
+    fn default() -> Self {
+        Self {
+            stride: [1; N],
+            dilation: [1; N],
+            padding: Padding::Valid,
+            output_padding: [0; N],
+            output_shape: None,
+            groups: 1,
+            activation: Activation::None,
+            accuracy: Accuracy::default(),
+            algorithm: None,
+        }
+    }
+}
+
+/// A transposed convolution over one spatial axis.
+pub type ConvTranspose1dDescriptor = ConvTransposeDescriptor<1>;
+/// A transposed convolution over height and width.
+pub type ConvTranspose2dDescriptor = ConvTransposeDescriptor<2>;
+/// A transposed convolution over depth, height and width.
+pub type ConvTranspose3dDescriptor = ConvTransposeDescriptor<3>;
+
+/// How exact an answer must be. Each level also admits what the levels before it admit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accuracy {
+    /// f32 products and f32 sums of them, in whatever order.
+    Exact,
+    /// Also algorithms that transform their operands but stay within the stated f32 bound.
+    #[default]
+    F32,
+    /// Also f16 operands with f32 sums.
+    Reduced,
+}
+
+impl Accuracy {
+    /// `exact`, `f32` or `reduced`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Accuracy::Exact => "exact",
+            Accuracy::F32 => "f32",
+            Accuracy::Reduced => "reduced",
+        }
+    }
+}
+
+impl std::str::FromStr for Accuracy {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        [Accuracy::Exact, Accuracy::F32, Accuracy::Reduced]
+            .into_iter()
+            .find(|a| a.name() == text)
+            .ok_or_else(|| Error::invalid("accuracy", text, "it is one of exact, f32, reduced"))
+    }
+}
+
+/// A way to compute a convolution. The name is used in labels, tests, reports and on the command line, and parses back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// One output per invocation, plain loops over the window. Admits every problem.
+    Direct,
+    /// The window sum as a matrix product whose right-hand side is read from the input in place; tiles in workgroup memory.
+    ImplicitGemmWorkgroup,
+    /// The same, tiles in registers only: for CPU-like drivers, where workgroup memory and barriers cost more than they save.
+    ImplicitGemmRegister,
+    /// A 1 x 1 window is a matrix product without any window arithmetic; tiles in workgroup memory.
+    PointwiseWorkgroup,
+    /// The same, tiles in registers only.
+    PointwiseRegister,
+    /// One input channel per group: each invocation computes a strip of outputs of one channel.
+    Depthwise,
+}
+
+impl Algorithm {
+    /// All algorithms.
+    pub const ALL: [Algorithm; 6] = [
+        Algorithm::Direct,
+        Algorithm::ImplicitGemmWorkgroup,
+        Algorithm::ImplicitGemmRegister,
+        Algorithm::PointwiseWorkgroup,
+        Algorithm::PointwiseRegister,
+        Algorithm::Depthwise,
+    ];
+
+    /// The name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Algorithm::Direct => "direct",
+            Algorithm::ImplicitGemmWorkgroup => "implicit_gemm_workgroup",
+            Algorithm::ImplicitGemmRegister => "implicit_gemm_register",
+            Algorithm::PointwiseWorkgroup => "pointwise_workgroup",
+            Algorithm::PointwiseRegister => "pointwise_register",
+            Algorithm::Depthwise => "depthwise",
+        }
+    }
+}
+
+impl std::fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Algorithm {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        Algorithm::ALL.into_iter().find(|a| a.name() == text).ok_or_else(|| {
+            let names = Algorithm::ALL.map(Algorithm::name).join(", ");
+            Error::invalid("algorithm", text, format!("it is one of {names}"))
+        })
+    }
+}
