@@ -1,10 +1,43 @@
-//! wgconv
+//! wgconv: a convolution engine for any GPU that Vulkan, Metal or DX12 reaches, on wgpu compute shaders.
+//!
+//! ```text
+//! ConvDescriptor --validate--> ConvProblem --plan--> ConvPlan --prepare--> Conv --record--> one compute pass --submit--> Tensor
+//! what is wanted           resolved numbers      algorithm, tiles,   pipelines, packed    dispatches only,
+//! (struct literal)         (pure, no GPU)        dispatches (pure)   filters (GPU)        nothing compiled
+//! ```
+//!
+//! Three levels of use, each a thin layer over the next: eager ([`Gpu::conv2d`]), recorded ([`Recorder`]: many ops, one submit,
+//! also on the caller's own encoder) and prepared ([`conv::Conv`]: pipelines compiled and filters packed beforehand). The caller's
+//! own wgpu device is adopted by [`Gpu::from_wgpu`], a buffer of its by [`Tensor::from_buffer`].
+//!
+//! ```no_run
+//! use wgconv::{Activation, Gpu, Padding, conv::Conv2dDescriptor};
+//! # fn main() -> wgconv::Result<()> {
+//! let gpu = Gpu::new()?; // the best adapter; WGCONV_ADAPTER picks another
+//! let image = ndarray::Array4::<f32>::ones((1, 3, 224, 224));
+//! let filter = ndarray::Array4::<f32>::ones((64, 3, 7, 7));
+//! let descriptor = Conv2dDescriptor { stride: [2, 2], padding: Padding::Same, activation: Activation::Relu, ..Default::default() };
+//! let y = gpu.conv2d(&descriptor, &gpu.upload(&image)?, &gpu.upload(&filter)?, None)?;
+//! let out: ndarray::Array4<f32> = y.download()?;
+//! assert_eq!(out.shape(), [1, 64, 112, 112]);
+//! # Ok(())
+//! # }
+//! ```
+
 pub mod activation;
 pub mod conv;
 pub mod element;
 mod error;
+pub mod gpu;
+pub mod kernel;
 pub mod shape;
+pub mod tensor;
 
 pub use activation::Activation;
 pub use element::{Element, ElementType};
 pub use error::{Error, Result};
+pub use gpu::{Gpu, GpuDescriptor, Recorder};
+pub use shape::{Layout, Padding, PaddingMode, TensorShape};
+pub use tensor::Tensor;
+/// The wgpu this crate is built on, for callers that own the device.
+pub use wgpu;

@@ -1,11 +1,23 @@
 //! Convolution, forward and transposed, 1-D to 3-D: what is wanted ([`ConvDescriptor`]), the resolved numbers
-//! ([`ConvProblem`]), the decision (`plan`), and the prepared thing that records itself ([`Conv`]).
+//! ([`ConvProblem`]), the decision ([`plan()`]), and the prepared thing that records itself ([`Conv`]).
+//!
+//! One file per algorithm: `direct`, `depthwise`, `pointwise`, `implicit_gemm`.
 
+mod depthwise;
 mod descriptor;
+mod direct;
+mod implicit_gemm;
+mod params;
+mod plan;
+mod pointwise;
+mod prepared;
 mod problem;
 
 pub use descriptor::{
     Accuracy, Algorithm, Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor, ConvDescriptor, ConvTranspose1dDescriptor, ConvTranspose2dDescriptor,
     ConvTranspose3dDescriptor, ConvTransposeDescriptor,
 };
+pub use params::{AxisParams, ConvParams, PackParams};
+pub use plan::{BatchSlice, ConvPlan, PackPlan, admitted, plan, supports};
+pub use prepared::{Conv, Conv2d};
 pub use problem::{ConvInputs, ConvProblem, Direction};

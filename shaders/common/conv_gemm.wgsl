@@ -1,0 +1,59 @@
+// A convolution as a matrix product: rows are the filters of a group, columns are output positions over the whole batch, and the
+// depth is cut into segments of equal length (the taps), each as long as the channels of a group.
+//
+// Needs the hook `gemm_source(column, segment) -> Source`. Gives both tile cores: gemm_segments, gemm_length, gemm_column,
+// gemm_lhs, gemm_rhs, gemm_store.
+
+@group(0) @binding(1) var<storage, read> x: array<Elem>;             // N C D H W, any strides
+@group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>; // packed: g, tap, channel, filters padded to whole tiles
+@group(0) @binding(3) var<storage, read> bias: array<Elem>;          // K
+@group(0) @binding(4) var<storage, read_write> output: array<Elem>;  // N K Z P Q, any strides
+
+// One output position of one image: what the loop over the depth needs of it, decoded once.
+struct Column {
+    x_start: u32,  // first element of the group's first channel plane
+    position: u32, // number of the position inside its image
+    o: vec3<i32>,  // Z, P, Q
+    exists: bool,  // false past the last column
+}
+
+// Where a column reads its input in one segment: element i of the segment is x[index + i x_stride_c], or 0.
+struct Source {
+    index: u32,
+    exists: bool,
+}
+
+fn gemm_segments() -> u32 {
+    return params.taps;
+}
+
+fn gemm_length() -> u32 {
+    return params.channels;
+}
+
+fn gemm_column(group: u32, column: u32) -> Column {
+    let exists = column < params.columns;
+    let clamped = select(0u, column, exists);
+    let n = clamped / params.positions;
+    let position = clamped - n * params.positions;
+    let x_start = params.x_base + n * params.x_stride_n + group * params.channels * params.x_stride_c;
+    return Column(x_start, position, output_coordinates(position), exists);
+}
+
+// Four neighbouring rows (filters 4 row4 ..) at depth k of the group.
+fn gemm_lhs(group: u32, k: u32, row4: u32) -> vec4<f32> {
+    return vec4<f32>(weights[(group * params.taps * params.channels + k) * params.packed_rows + row4]);
+}
+
+fn gemm_rhs(source: Source, i: u32) -> f32 {
+    return select(0.0, f32(x[source.index + i * params.x_stride_c]), source.exists);
+}
+
+fn gemm_store(group: u32, row: u32, column: u32, sum: f32) {
+    if row < params.filters && column < params.columns {
+        let n = column / params.positions;
+        let position = column - n * params.positions;
+        let k = group * params.filters + row;
+        store_output(n * params.y_stride_n + k * params.y_stride_k + position * params.y_stride_p, k, sum);
+    }
+}

@@ -1,0 +1,93 @@
+// Tile core in workgroup memory, for GPUs: a workgroup owns TILE_M rows x TILE_N columns, an invocation THREAD_M x THREAD_N of
+// them; TILE_K steps of both matrices are staged in workgroup memory at a time.
+//
+// Hooks: gemm_segments, gemm_length, gemm_column, gemm_source, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl).
+// Prelude: TILE_M, TILE_N, TILE_K, THREAD_M, THREAD_N (the last two multiples of 4) and WG_SIZE = TILE_M TILE_N / (THREAD_M THREAD_N),
+// a multiple of TILE_N / 4. Uniforms: params.items (tiles), tiles_m, tiles_n.
+
+const COLUMN_QUADS: u32 = TILE_N / 4u;
+const ROW_QUADS: u32 = TILE_M / 4u;
+const THREADS_N: u32 = TILE_N / THREAD_N;
+const THREAD_QUADS: u32 = THREAD_N / 4u;
+
+var<workgroup> sh_lhs: array<vec4<f32>, TILE_K * ROW_QUADS>;    // [k][row / 4]
+var<workgroup> sh_rhs: array<vec4<f32>, TILE_K * COLUMN_QUADS>; // [k][column / 4]
+
+@compute @workgroup_size(WG_SIZE)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let tile = group_id.y * group_count.x + group_id.x;
+    if tile >= params.items { // uniform over the workgroup
+        return;
+    }
+    let tile_m = tile / params.tiles_n % params.tiles_m;
+    let group = tile / params.tiles_n / params.tiles_m;
+    let column0 = tile % params.tiles_n * TILE_N;
+
+    // This invocation always stages the same four columns, so they are decoded once.
+    let quad = local % COLUMN_QUADS;
+    let c0 = gemm_column(group, column0 + 4u * quad);
+    let c1 = gemm_column(group, column0 + 4u * quad + 1u);
+    let c2 = gemm_column(group, column0 + 4u * quad + 2u);
+    let c3 = gemm_column(group, column0 + 4u * quad + 3u);
+    let thread_m = local / THREADS_N;
+    let thread_n = local % THREADS_N;
+
+    var acc: array<vec4<f32>, THREAD_M * THREAD_QUADS>;
+    for (var i = 0u; i < THREAD_M * THREAD_QUADS; i++) {
+        acc[i] = vec4<f32>(0.0);
+    }
+    let length = gemm_length();
+    let depth = gemm_segments() * length;
+    for (var k0 = 0u; k0 < depth; k0 += TILE_K) {
+        // 1. Stage TILE_K steps; what lies past the depth is zero.
+        for (var i = local; i < TILE_K * ROW_QUADS; i += WG_SIZE) {
+            let k = k0 + i / ROW_QUADS;
+            var lhs = vec4<f32>(0.0);
+            if k < depth {
+                lhs = gemm_lhs(group, k, tile_m * ROW_QUADS + i % ROW_QUADS);
+            }
+            sh_lhs[i] = lhs;
+        }
+        for (var i = local / COLUMN_QUADS; i < TILE_K; i += WG_SIZE / COLUMN_QUADS) {
+            let k = k0 + i;
+            var rhs = vec4<f32>(0.0);
+            if k < depth {
+                let segment = k / length;
+                let inner = k - segment * length;
+                rhs = vec4<f32>(
+                    gemm_rhs(gemm_source(c0, segment), inner),
+                    gemm_rhs(gemm_source(c1, segment), inner),
+                    gemm_rhs(gemm_source(c2, segment), inner),
+                    gemm_rhs(gemm_source(c3, segment), inner),
+                );
+            }
+            sh_rhs[i * COLUMN_QUADS + quad] = rhs;
+        }
+        workgroupBarrier();
+        // 2. Multiply.
+        for (var k = 0u; k < TILE_K; k++) {
+            for (var m = 0u; m < THREAD_M / 4u; m++) {
+                let lhs = sh_lhs[k * ROW_QUADS + thread_m * (THREAD_M / 4u) + m];
+                for (var n = 0u; n < THREAD_QUADS; n++) {
+                    let rhs = sh_rhs[k * COLUMN_QUADS + thread_n * THREAD_QUADS + n];
+                    let a = 4u * m * THREAD_QUADS + n;
+                    acc[a] = fma(vec4<f32>(lhs.x), rhs, acc[a]);
+                    acc[a + THREAD_QUADS] = fma(vec4<f32>(lhs.y), rhs, acc[a + THREAD_QUADS]);
+                    acc[a + 2u * THREAD_QUADS] = fma(vec4<f32>(lhs.z), rhs, acc[a + 2u * THREAD_QUADS]);
+                    acc[a + 3u * THREAD_QUADS] = fma(vec4<f32>(lhs.w), rhs, acc[a + 3u * THREAD_QUADS]);
+                }
+            }
+        }
+        workgroupBarrier();
+    }
+    for (var i = 0u; i < THREAD_M; i++) {
+        for (var j = 0u; j < THREAD_N; j++) {
+            gemm_store(
+                group,
+                tile_m * TILE_M + thread_m * THREAD_M + i,
+                column0 + thread_n * THREAD_N + j,
+                acc[i * THREAD_QUADS + j / 4u][j % 4u],
+            );
+        }
+    }
+}

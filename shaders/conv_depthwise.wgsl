@@ -1,0 +1,72 @@
+// Depthwise convolution: one input channel per group (any number of filters per channel), forward and transposed.
+//
+// One invocation owns a strip of STRIP neighbouring outputs of one row and one channel, so that each weight and each row's
+// arithmetic serve STRIP outputs. Prelude: STRIP.
+
+@group(0) @binding(1) var<storage, read> x: array<Elem>;            // N C D H W, any strides
+@group(0) @binding(2) var<storage, read> weights: array<Elem>;      // K 1 T R S (transposed: C K/g T R S)
+@group(0) @binding(3) var<storage, read> bias: array<Elem>;         // K
+@group(0) @binding(4) var<storage, read_write> output: array<Elem>; // N K Z P Q, any strides
+
+// 1: neighbouring invocations take neighbouring channels, as a channels-last output has them.
+override CHANNELS_LAST: u32 = 0u;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let item = (group_id.y * group_count.x + group_id.x) * 64u + local;
+    if item >= params.items {
+        return;
+    }
+    // 1. Which strip: image n, channel k, row (z, p), first column q0.
+    let strips = (u32(params.width.output) + STRIP - 1u) / STRIP;
+    let rows = u32(params.depth.output * params.height.output);
+    let out_channels = params.groups * params.filters;
+    var k = item / (strips * rows) % out_channels;
+    var strip = item % (strips * rows);
+    if CHANNELS_LAST != 0u {
+        k = item % out_channels;
+        strip = item / out_channels % (strips * rows);
+    }
+    let n = item / (strips * rows) / out_channels;
+    let q0 = i32(strip % strips * STRIP);
+    let row = i32(strip / strips);
+    let z = row / params.height.output;
+    let p = row - z * params.height.output;
+
+    // 2. Its channel in the input, its filter in the weights.
+    let c = k / params.filters;
+    let x_start = params.x_base + n * params.x_stride_n + c * params.x_stride_c;
+    let w_start = c * params.w_stride_g + (k - c * params.filters) * params.w_stride_k;
+
+    // 3. The window sums; what lies outside the input or past the row's end adds zero.
+    var sums: array<f32, STRIP>;
+    for (var j = 0u; j < STRIP; j++) {
+        sums[j] = 0.0;
+    }
+    for (var t = 0; t < params.depth.taps; t++) {
+        let iz = tap_coordinate(params.depth, z, t);
+        if iz < 0 { continue; }
+        for (var r = 0; r < params.height.taps; r++) {
+            let iy = tap_coordinate(params.height, p, r);
+            if iy < 0 { continue; }
+            let x_row = x_start + plane_offset(iz, iy, 0) * params.x_stride_p;
+            let w_row = w_start + u32((t * params.height.taps + r) * params.width.taps);
+            for (var s = 0; s < params.width.taps; s++) {
+                let w = f32(weights[w_row + u32(s)]);
+                for (var j = 0u; j < STRIP; j++) {
+                    let q = min(q0 + i32(j), params.width.output - 1);
+                    let ix = tap_coordinate(params.width, q, s);
+                    let v = f32(x[x_row + u32(max(ix, 0)) * params.x_stride_p]);
+                    sums[j] = fma(select(0.0, v, ix >= 0), w, sums[j]);
+                }
+            }
+        }
+    }
+    let y_row = n * params.y_stride_n + k * params.y_stride_k + u32(row * params.width.output) * params.y_stride_p;
+    for (var j = 0u; j < STRIP; j++) {
+        let q = q0 + i32(j);
+        if q < params.width.output {
+            store_output(y_row + u32(q) * params.y_stride_p, k, sums[j]);
+        }
+    }
+}

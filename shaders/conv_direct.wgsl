@@ -1,0 +1,57 @@
+// Direct convolution: one output per invocation, plain loops over the window. Admits every problem, forward and transposed.
+//
+// One workgroup owns 64 consecutive outputs in the memory order of the output.
+
+@group(0) @binding(1) var<storage, read> x: array<Elem>;            // N C D H W, any strides
+@group(0) @binding(2) var<storage, read> weights: array<Elem>;      // K C/g T R S (transposed: C K/g T R S)
+@group(0) @binding(3) var<storage, read> bias: array<Elem>;         // K
+@group(0) @binding(4) var<storage, read_write> output: array<Elem>; // N K Z P Q, any strides
+
+// 1: neighbouring invocations take neighbouring channels, as a channels-last output has them.
+override CHANNELS_LAST: u32 = 0u;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let item = (group_id.y * group_count.x + group_id.x) * 64u + local;
+    if item >= params.items {
+        return;
+    }
+    // 1. Which output: image n, channel k, position.
+    let out_channels = params.groups * params.filters;
+    var k = item / params.positions % out_channels;
+    var position = item % params.positions;
+    if CHANNELS_LAST != 0u {
+        k = item % out_channels;
+        position = item / out_channels % params.positions;
+    }
+    let n = item / params.positions / out_channels;
+    let o = output_coordinates(position);
+
+    // 2. Where its group starts in the input and its filter in the weights.
+    let group = k / params.filters;
+    let x_start = params.x_base + n * params.x_stride_n + group * params.channels * params.x_stride_c;
+    let w_start = group * params.w_stride_g + (k - group * params.filters) * params.w_stride_k;
+
+    // 3. The window sum.
+    var sum = 0.0;
+    for (var t = 0; t < params.depth.taps; t++) {
+        let iz = tap_coordinate(params.depth, o.x, t);
+        if iz < 0 { continue; }
+        for (var r = 0; r < params.height.taps; r++) {
+            let iy = tap_coordinate(params.height, o.y, r);
+            if iy < 0 { continue; }
+            for (var s = 0; s < params.width.taps; s++) {
+                let ix = tap_coordinate(params.width, o.z, s);
+                if ix < 0 { continue; }
+                var xi = x_start + plane_offset(iz, iy, ix) * params.x_stride_p;
+                var wi = w_start + u32((t * params.height.taps + r) * params.width.taps + s);
+                for (var c = 0u; c < params.channels; c++) {
+                    sum = fma(f32(x[xi]), f32(weights[wi]), sum);
+                    xi += params.x_stride_c;
+                    wi += params.w_stride_c;
+                }
+            }
+        }
+    }
+    store_output(n * params.y_stride_n + k * params.y_stride_k + position * params.y_stride_p, k, sum);
+}

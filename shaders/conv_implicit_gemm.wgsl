@@ -1,0 +1,17 @@
+// Implicit GEMM: the right-hand matrix of windows is never built; each segment (tap) reads the input in place.
+// The hook of common/conv_gemm.wgsl for any window, forward and transposed; joined with either tile core.
+
+fn gemm_source(column: Column, segment: u32) -> Source {
+    // 1. Tap t, r, s.
+    let s = u32(params.width.taps);
+    let r = u32(params.height.taps);
+    let tap = vec3<i32>(i32(segment / (r * s)), i32(segment / s % r), i32(segment % s));
+    // 2. Input coordinates, -1 in zero padding.
+    let iz = tap_coordinate(params.depth, column.o.x, tap.x);
+    let iy = tap_coordinate(params.height, column.o.y, tap.y);
+    let ix = tap_coordinate(params.width, column.o.z, tap.z);
+    // 3. Index; a source that does not exist points at the start of the plane, which does.
+    let exists = column.exists && min(iz, min(iy, ix)) >= 0;
+    let offset = select(0u, plane_offset(iz, iy, ix), exists);
+    return Source(column.x_start + offset * params.x_stride_p, exists);
+}

@@ -1,0 +1,23 @@
+//! The general kernel: one output per invocation. Slow, simple, and it admits every problem.
+
+use super::params::ConvParams;
+use super::plan::{Choice, overrides};
+use super::problem::ConvProblem;
+use crate::kernel::{CONV_DIRECT, KernelSpec};
+use crate::shape::Layout;
+
+pub(crate) fn choice(problem: &ConvProblem) -> Choice {
+    let mut overrides = overrides(problem);
+    if problem.y_layout == Layout::ChannelsLast {
+        overrides.push(("CHANNELS_LAST", 1));
+    }
+    Choice {
+        kernel: KernelSpec { source: &CONV_DIRECT, element: problem.element, consts: vec![], overrides },
+        packed_multiple: None,
+        count: |_, problem, batch, params: &mut ConvParams| {
+            let items = batch * problem.out_channels * problem.output_positions();
+            params.items = items as u32;
+            items.div_ceil(64)
+        },
+    }
+}

@@ -1,0 +1,143 @@
+//! The uniform structs of the convolution kernels, twins of those in `shaders/`. tests/shaders.rs compares size and offsets.
+
+use super::problem::ConvProblem;
+use crate::shape::{Layout, WindowAxis};
+use bytemuck::{Pod, Zeroable};
+
+/// Twin of `Axis` in `shaders/common/conv.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+pub struct AxisParams {
+    pub(crate) input: i32,
+    pub(crate) output: i32,
+    pub(crate) taps: i32,
+    pub(crate) stride: i32,
+    pub(crate) dilation: i32,
+    pub(crate) pad: i32,
+    pub(crate) unused0: i32,
+    pub(crate) unused1: i32,
+}
+
+/// Twin of `ConvParams` in `shaders/common/conv.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+pub struct ConvParams {
+    pub(crate) depth: AxisParams,
+    pub(crate) height: AxisParams,
+    pub(crate) width: AxisParams,
+    pub(crate) batch: u32,
+    pub(crate) groups: u32,
+    pub(crate) channels: u32,
+    pub(crate) filters: u32,
+    pub(crate) positions: u32,
+    pub(crate) taps: u32,
+    pub(crate) columns: u32,
+    pub(crate) tiles_m: u32,
+    pub(crate) tiles_n: u32,
+    pub(crate) items: u32,
+    pub(crate) x_base: u32,
+    pub(crate) x_stride_n: u32,
+    pub(crate) x_stride_c: u32,
+    pub(crate) x_stride_p: u32,
+    pub(crate) y_base: u32,
+    pub(crate) y_stride_n: u32,
+    pub(crate) y_stride_k: u32,
+    pub(crate) y_stride_p: u32,
+    pub(crate) w_stride_g: u32,
+    pub(crate) w_stride_k: u32,
+    pub(crate) w_stride_c: u32,
+    pub(crate) packed_rows: u32,
+    pub(crate) alpha: f32,
+    pub(crate) beta: f32,
+}
+
+/// Twin of `PackParams` in `shaders/conv_pack_filter.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+pub struct PackParams {
+    pub(crate) items: u32,
+    pub(crate) padded: u32,
+    pub(crate) filters: u32,
+    pub(crate) channels: u32,
+    pub(crate) taps: u32,
+    pub(crate) w_stride_g: u32,
+    pub(crate) w_stride_k: u32,
+    pub(crate) w_stride_c: u32,
+}
+
+/// Strides of the filter in memory: group, output channel, input channel. Taps are contiguous.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FilterStrides {
+    pub group: u32,
+    pub k: u32,
+    pub c: u32,
+}
+
+impl FilterStrides {
+    pub fn new(problem: &ConvProblem) -> Self {
+        let (channels, filters, taps) = (problem.channels_per_group() as u32, problem.filters_per_group() as u32, problem.taps() as u32);
+        let group = channels * filters * taps;
+        match problem.direction {
+            super::Direction::Forward => Self { group, k: channels * taps, c: taps },
+            super::Direction::Transposed => Self { group, k: taps, c: filters * taps },
+        }
+    }
+}
+
+/// Strides of an N C ... tensor in elements: image, channel, position. Positions are equidistant in both layouts.
+fn plane_strides(layout: Layout, channels: u64, positions: u64) -> [u32; 3] {
+    let image = (channels * positions) as u32;
+    match layout {
+        Layout::ChannelsFirst => [image, positions as u32, 1],
+        Layout::ChannelsLast => [image, 1, channels as u32],
+    }
+}
+
+impl ConvParams {
+    /// The numbers of the whole problem. Every cast is in range: the plan checked element counts and coordinates first.
+    pub(crate) fn new(problem: &ConvProblem) -> Self {
+        let axis = |a: &WindowAxis| AxisParams {
+            input: a.input as i32,
+            output: a.output as i32,
+            taps: a.filter as i32,
+            stride: a.stride as i32,
+            dilation: a.dilation as i32,
+            pad: a.pad_begin as i32,
+            unused0: 0,
+            unused1: 0,
+        };
+        let [x_stride_n, x_stride_c, x_stride_p] = plane_strides(problem.x_layout, problem.in_channels, problem.input_positions());
+        let [y_stride_n, y_stride_k, y_stride_p] = plane_strides(problem.y_layout, problem.out_channels, problem.output_positions());
+        let weights = FilterStrides::new(problem);
+        let [alpha, beta] = problem.activation.parameters();
+        Self {
+            depth: axis(&problem.axes[0]),
+            height: axis(&problem.axes[1]),
+            width: axis(&problem.axes[2]),
+            batch: problem.batch as u32,
+            groups: problem.groups as u32,
+            channels: problem.channels_per_group() as u32,
+            filters: problem.filters_per_group() as u32,
+            positions: problem.output_positions() as u32,
+            taps: problem.taps() as u32,
+            columns: 0,
+            tiles_m: 0,
+            tiles_n: 0,
+            items: 0,
+            x_base: 0,
+            x_stride_n,
+            x_stride_c,
+            x_stride_p,
+            y_base: 0,
+            y_stride_n,
+            y_stride_k,
+            y_stride_p,
+            w_stride_g: weights.group,
+            w_stride_k: weights.k,
+            w_stride_c: weights.c,
+            packed_rows: 0,
+            alpha,
+            beta,
+        }
+    }
+}

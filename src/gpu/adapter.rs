@@ -1,0 +1,156 @@
+//! Adapters: listing them, describing them, choosing one.
+
+use crate::error::{Error, Result};
+use serde::Serialize;
+
+/// The backends this crate runs on.
+pub(crate) fn backends() -> wgpu::Backends {
+    wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12
+}
+
+/// What is worth knowing of an adapter, for listings and reports.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AdapterReport {
+    /// Place in the list of adapters.
+    pub index: usize,
+    /// The adapter's name.
+    pub name: String,
+    /// `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
+    pub device_type: &'static str,
+    /// The driver's name.
+    pub driver: String,
+    /// The driver's version and more.
+    pub driver_info: String,
+    /// Most bytes of one buffer.
+    pub max_buffer_size: u64,
+    /// Most bytes of one storage binding.
+    pub max_storage_buffer_binding_size: u64,
+    /// Most storage buffers of one kernel.
+    pub max_storage_buffers_per_shader_stage: u32,
+    /// Most invocations of one workgroup.
+    pub max_compute_invocations_per_workgroup: u32,
+    /// Most bytes of workgroup memory.
+    pub max_compute_workgroup_storage_size: u32,
+    /// Smallest and largest subgroup.
+    pub subgroup_sizes: [u32; 2],
+    /// Features that this crate asks for and the adapter has: `f16`, `subgroups`, `timestamps`, `pipeline_cache`, `cooperative_matrix`.
+    pub features: Vec<&'static str>,
+    /// Matrix shapes of the matrix units, such as `8x8x8 F16 -> F32`.
+    pub matrix_shapes: Vec<String>,
+}
+
+/// Features this crate takes when the adapter has them.
+pub(crate) const WANTED_FEATURES: [(wgpu::Features, &str); 5] = [
+    (wgpu::Features::SHADER_F16, "f16"),
+    (wgpu::Features::SUBGROUP, "subgroups"),
+    (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
+    (wgpu::Features::PIPELINE_CACHE, "pipeline_cache"),
+    (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative_matrix"),
+];
+
+impl AdapterReport {
+    pub(crate) fn new(index: usize, adapter: &wgpu::Adapter) -> Self {
+        let info = adapter.get_info();
+        let limits = adapter.limits();
+        let features = adapter.features();
+        Self {
+            index,
+            name: info.name,
+            backend: info.backend.to_string().to_lowercase(),
+            device_type: device_type_name(info.device_type),
+            driver: info.driver,
+            driver_info: info.driver_info,
+            max_buffer_size: limits.max_buffer_size,
+            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
+            max_storage_buffers_per_shader_stage: limits.max_storage_buffers_per_shader_stage,
+            max_compute_invocations_per_workgroup: limits.max_compute_invocations_per_workgroup,
+            max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
+            subgroup_sizes: [info.subgroup_min_size, info.subgroup_max_size],
+            features: WANTED_FEATURES.iter().filter(|(f, _)| features.contains(*f)).map(|&(_, name)| name).collect(),
+            matrix_shapes: adapter
+                .cooperative_matrix_properties()
+                .iter()
+                .map(|p| format!("{}x{}x{} {:?} -> {:?}", p.m_size, p.n_size, p.k_size, p.ab_type, p.cr_type))
+                .collect(),
+        }
+    }
+}
+
+impl std::fmt::Display for AdapterReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}, {}", self.name, self.backend, self.device_type)?;
+        if !self.driver.is_empty() {
+            write!(f, ", {} {}", self.driver, self.driver_info)?;
+        }
+        f.write_str(")")
+    }
+}
+
+fn device_type_name(device_type: wgpu::DeviceType) -> &'static str {
+    match device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete",
+        wgpu::DeviceType::IntegratedGpu => "integrated",
+        wgpu::DeviceType::VirtualGpu => "virtual",
+        wgpu::DeviceType::Cpu => "cpu",
+        wgpu::DeviceType::Other => "other",
+    }
+}
+
+/// The adapters of this machine, in the order in which `WGCONV_ADAPTER` and [`super::GpuDescriptor::adapter`] count them.
+pub fn adapters() -> Vec<AdapterReport> {
+    enumerate().iter().enumerate().map(|(i, a)| AdapterReport::new(i, a)).collect()
+}
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends();
+    let instance = wgpu::Instance::new(descriptor);
+    // The no-op backend is not among `backends()`; an adapter that computes nothing would make every figure a lie.
+    pollster::block_on(instance.enumerate_adapters(backends()))
+}
+
+/// The adapter that `wanted` names by index or by part of its name (any case), or the best one: discrete before integrated
+/// before virtual before CPU.
+pub(crate) fn choose(wanted: Option<&str>) -> Result<(usize, wgpu::Adapter)> {
+    let all = enumerate();
+    let found = if all.is_empty() {
+        "none".to_string()
+    } else {
+        all.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect::<Vec<_>>().join(", ")
+    };
+    let rank = |a: &wgpu::Adapter| match a.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    };
+    let mut candidates = all.into_iter().enumerate();
+    let chosen = match wanted {
+        None => candidates.min_by_key(|(i, a)| (rank(a), *i)),
+        Some(text) => match text.parse::<usize>() {
+            Ok(index) => candidates.find(|(i, _)| *i == index),
+            Err(_) => candidates.find(|(_, a)| a.get_info().name.to_lowercase().contains(&text.to_lowercase())),
+        },
+    };
+    chosen.ok_or_else(|| Error::NoAdapter {
+        wanted: wanted.map_or_else(|| "on this machine".to_string(), |w| format!("with the number or name \"{w}\"")),
+        hint: if found == "none" { driver_hint().to_string() } else { "Name one of these by its number or a part of its name".to_string() },
+        found,
+    })
+}
+
+/// How to get a software Vulkan driver on this system.
+pub fn driver_hint() -> &'static str {
+    if cfg!(target_os = "linux") {
+        "For a software driver: apt install mesa-vulkan-drivers libvulkan1 (Debian, Ubuntu), dnf install mesa-vulkan-drivers vulkan-loader (Fedora), pacman -S vulkan-swrast vulkan-icd-loader (Arch)"
+    } else if cfg!(target_os = "windows") {
+        "Windows has the WARP software adapter for DX12; install the GPU vendor's driver, or the Graphics Tools feature for WARP"
+    } else if cfg!(target_os = "macos") {
+        "macOS reaches every GPU through Metal; a virtual machine needs a virtual GPU"
+    } else {
+        "Install a Vulkan driver, such as Mesa's lavapipe"
+    }
+}

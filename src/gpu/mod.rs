@@ -1,0 +1,273 @@
+//! The device: choosing an adapter, opening it or adopting the caller's, and what is shared by everything that runs on it.
+//!
+//! [`Gpu`] is cheap to clone, Send and Sync. Validation errors of wgpu are caught in error scopes and come back as
+//! [`Error::Internal`]; a lost device and exhausted memory come back as errors of their own.
+
+mod adapter;
+mod peak;
+mod profile;
+mod recorder;
+mod timing;
+
+pub use adapter::{AdapterReport, adapters, driver_hint};
+pub use peak::{Peak, measure_peak};
+pub use profile::DeviceProfile;
+pub use recorder::Recorder;
+pub use timing::{Clock, Timing};
+
+use crate::error::{Error, Result};
+use crate::kernel::PipelineCache;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Environment variable that names the adapter of [`Gpu::new`], by number or part of its name.
+pub const ADAPTER_VARIABLE: &str = "WGCONV_ADAPTER";
+
+/// A change to the text of a kernel before it is compiled: label and text in, text out. For tests that damage a kernel on purpose
+/// and expect to be told.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct SourcePatch(pub Arc<dyn Fn(&str, String) -> String + Send + Sync>);
+
+impl std::fmt::Debug for SourcePatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SourcePatch")
+    }
+}
+
+/// How to open a device.
+#[derive(Debug, Clone, Default)]
+pub struct GpuDescriptor {
+    /// Adapter by number or part of its name; `None`: `WGCONV_ADAPTER` if it is set, else the best one.
+    pub adapter: Option<String>,
+    /// Compiles every kernel with wgpu's run-time checks on. Slower; for tests.
+    pub checked_shaders: bool,
+    #[doc(hidden)]
+    pub source_patch: Option<SourcePatch>,
+}
+
+/// A device that computes: one wgpu device and queue, its pipelines and limits. Cheap to clone.
+#[derive(Clone)]
+pub struct Gpu {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    report: AdapterReport,
+    profile: DeviceProfile,
+    lost: Arc<Mutex<Option<String>>>,
+    kernels: PipelineCache,
+    driver_cache: Option<wgpu::PipelineCache>,
+    checked_shaders: bool,
+    source_patch: Option<SourcePatch>,
+    placeholder: OnceLock<wgpu::Buffer>,
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Gpu({})", self.inner.report)
+    }
+}
+
+impl PartialEq for Gpu {
+    /// Two handles are equal if they are clones of one device.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl Gpu {
+    /// Opens the best adapter (discrete, integrated, virtual, CPU), or the one that `WGCONV_ADAPTER` names.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] with what was found and what to install; [`Error::NoDevice`] with the driver's words.
+    pub fn new() -> Result<Self> {
+        Self::with_descriptor(&GpuDescriptor::default())
+    }
+
+    /// Opens an adapter as `descriptor` says, with the adapter's own limits and every feature this crate uses that it has.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`].
+    pub fn with_descriptor(descriptor: &GpuDescriptor) -> Result<Self> {
+        let from_environment = std::env::var(ADAPTER_VARIABLE).ok().filter(|v| !v.is_empty());
+        let wanted = descriptor.adapter.clone().or(from_environment);
+        let (index, adapter) = adapter::choose(wanted.as_deref())?;
+        let features = adapter::WANTED_FEATURES.iter().fold(wgpu::Features::empty(), |all, (f, _)| all | (*f & adapter.features()));
+        let report = AdapterReport::new(index, &adapter);
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("wgconv"),
+            required_features: features,
+            required_limits: adapter.limits(),
+            // SAFETY: cooperative matrices are wgpu's one experimental feature asked for, and only kernels written for them use it.
+            experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
+            ..Default::default()
+        }))
+        .map_err(|e| Error::NoDevice { adapter: report.name.clone(), message: e.to_string() })?;
+        let gpu = Self::adopt(report, device, queue, descriptor);
+        let lost = gpu.inner.lost.clone();
+        gpu.inner.device.set_device_lost_callback(move |reason, message| note_loss(&lost, format!("{reason:?}: {message}")));
+        Ok(gpu)
+    }
+
+    /// Adopts a device that the caller owns. Nothing of it is changed: no callback is set, no feature is asked for.
+    ///
+    /// The device's own limits and features decide what plans may use; open it with the adapter's limits to get the most of it.
+    /// wgpu keeps one device-lost callback per device, and it stays the caller's: hand its message to [`Gpu::note_device_lost`] to
+    /// have calls fail at once with [`Error::DeviceLost`]; without that a loss shows when the next download fails.
+    ///
+    /// # Errors
+    /// None today; the signature leaves room for devices that cannot be used.
+    pub fn from_wgpu(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        Ok(Self::adopt(AdapterReport::new(0, adapter), device, queue, &GpuDescriptor::default()))
+    }
+
+    fn adopt(report: AdapterReport, device: wgpu::Device, queue: wgpu::Queue, descriptor: &GpuDescriptor) -> Self {
+        let profile = DeviceProfile::new(&device.limits(), device.features(), device.adapter_info().device_type);
+        let driver_cache = device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
+            let descriptor = wgpu::PipelineCacheDescriptor { label: Some("wgconv"), data: None, fallback: true };
+            // SAFETY: no data is handed in, so there is none that another driver could have written.
+            unsafe { device.create_pipeline_cache(&descriptor) }
+        });
+        Self {
+            inner: Arc::new(Inner {
+                device,
+                queue,
+                report,
+                profile,
+                lost: Arc::default(),
+                kernels: PipelineCache::default(),
+                driver_cache,
+                checked_shaders: descriptor.checked_shaders,
+                source_patch: descriptor.source_patch.clone(),
+                placeholder: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// The adapter behind the device.
+    pub fn report(&self) -> &AdapterReport {
+        &self.inner.report
+    }
+
+    /// What plans may use of the device.
+    pub fn profile(&self) -> &DeviceProfile {
+        &self.inner.profile
+    }
+
+    /// The wgpu device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.inner.device
+    }
+
+    /// The wgpu queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.inner.queue
+    }
+
+    /// A recorder with an encoder of its own: many ops, one submit, no waiting.
+    pub fn recorder(&self) -> Recorder<'static> {
+        Recorder::new(self)
+    }
+
+    /// Waits until all work submitted so far is done.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn wait(&self) -> Result<()> {
+        self.check_not_lost()?;
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    pub(crate) fn poll(&self, how: wgpu::PollType) -> Result<()> {
+        match self.inner.device.poll(how) {
+            Ok(_) => self.check_not_lost(),
+            Err(error) => {
+                self.check_not_lost()?;
+                Err(Error::Internal { label: "waiting for the device".into(), message: error.to_string() })
+            }
+        }
+    }
+
+    /// Tells this crate that the device is lost, from the caller's own device-lost callback (see [`Gpu::from_wgpu`]).
+    pub fn note_device_lost(&self, reason: &str) {
+        note_loss(&self.inner.lost, reason.to_string());
+    }
+
+    pub(crate) fn check_not_lost(&self) -> Result<()> {
+        match &*self.inner.lost.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(reason) => Err(Error::DeviceLost { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs `f` with wgpu's errors caught: validation and internal errors are this crate's bugs, out of memory is the caller's news.
+    pub(crate) fn scoped<T>(&self, label: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.check_not_lost()?;
+        let device = &self.inner.device;
+        let scopes = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation]
+            .map(|filter| device.push_error_scope(filter));
+        let result = f();
+        // Scopes nest, so they are popped in reverse; the futures are ready at once on native backends.
+        let caught = scopes.into_iter().rev().fold(None, |first, scope| first.or(pollster::block_on(scope.pop())));
+        self.check_not_lost()?;
+        match caught {
+            None => result,
+            Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::OutOfMemory { what: label.to_string(), bytes: 0 }),
+            Some(error) => Err(Error::Internal { label: label.to_string(), message: error.to_string() }),
+        }
+    }
+
+    /// A new buffer, or the reason why there is none.
+    pub(crate) fn create_buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let limit = self.inner.profile.max_buffer_bytes;
+        if bytes > limit {
+            return Err(Error::TooLarge { argument: label.to_string(), needed: bytes.into(), unit: "bytes", limit_name: "max_buffer_size", limit });
+        }
+        self.scoped(label, || {
+            Ok(self.inner.device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false }))
+        })
+        .map_err(|error| match error {
+            Error::OutOfMemory { what, .. } => Error::OutOfMemory { what, bytes },
+            other => other,
+        })
+    }
+
+    /// A uniform buffer with these bytes.
+    pub(crate) fn uniform(&self, label: &str, bytes: &[u8]) -> Result<wgpu::Buffer> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.create_buffer(label, bytes.len() as u64, usage)?;
+        self.inner.queue.write_buffer(&buffer, 0, bytes);
+        Ok(buffer)
+    }
+
+    /// A small buffer of zeros for bindings that a kernel does not read, such as a bias that is not there.
+    pub(crate) fn placeholder(&self) -> Result<wgpu::Buffer> {
+        if let Some(buffer) = self.inner.placeholder.get() {
+            return Ok(buffer.clone());
+        }
+        let buffer = self.create_buffer("wgconv placeholder", 256, wgpu::BufferUsages::STORAGE)?;
+        Ok(self.inner.placeholder.get_or_init(|| buffer).clone())
+    }
+
+    pub(crate) fn kernels(&self) -> &PipelineCache {
+        &self.inner.kernels
+    }
+
+    pub(crate) fn driver_cache(&self) -> Option<&wgpu::PipelineCache> {
+        self.inner.driver_cache.as_ref()
+    }
+
+    pub(crate) fn checked_shaders(&self) -> bool {
+        self.inner.checked_shaders
+    }
+
+    pub(crate) fn source_patch(&self) -> Option<&SourcePatch> {
+        self.inner.source_patch.as_ref()
+    }
+}
+
+fn note_loss(lost: &Mutex<Option<String>>, reason: String) {
+    lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+}

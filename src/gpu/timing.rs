@@ -1,0 +1,84 @@
+//! GPU time: timestamp queries where the device has them, the wall clock around submit and wait where not. Always after a
+//! warm-up; the samples come back raw, medians and spreads are the caller's.
+
+use super::{Gpu, Recorder};
+use crate::error::{Error, Result};
+use std::time::Instant;
+
+/// Which clock a [`Timing`] was taken with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// The device's own, at both ends of the compute pass.
+    Timestamps,
+    /// The host's, around submit and wait: it counts the driver's overhead too.
+    Wall,
+}
+
+/// Repeated times of one piece of work.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// Seconds of each repeat.
+    pub seconds: Vec<f64>,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl Timing {
+    /// The middle sample; 0 without samples.
+    pub fn median(&self) -> f64 {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+    }
+}
+
+impl Gpu {
+    /// Times what `record` records, `repeats` times after one warm-up run, each in a submit of its own.
+    ///
+    /// # Errors
+    /// What `record` returns; loss of the device.
+    pub fn time(&self, repeats: usize, record: &mut dyn FnMut(&mut Recorder<'_>) -> Result<()>) -> Result<Timing> {
+        let repeats = repeats.max(1);
+        let mut warm_up = self.recorder();
+        record(&mut warm_up)?;
+        warm_up.submit()?;
+        self.wait()?;
+        if !self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            let mut seconds = Vec::with_capacity(repeats);
+            for _ in 0..repeats {
+                let mut recorder = self.recorder();
+                record(&mut recorder)?;
+                let start = Instant::now();
+                recorder.submit()?;
+                self.wait()?;
+                seconds.push(start.elapsed().as_secs_f64());
+            }
+            return Ok(Timing { seconds, clock: Clock::Wall });
+        }
+        let slots = u32::try_from(repeats)
+            .ok()
+            .filter(|r| *r <= 2048)
+            .ok_or_else(|| Error::invalid("repeats", repeats, "at most 2048 repeats are timed at once"))?;
+        let queries = self.scoped("timestamps", || {
+            let descriptor = wgpu::QuerySetDescriptor { label: Some("wgconv timestamps"), ty: wgpu::QueryType::Timestamp, count: 2 * slots };
+            Ok(self.device().create_query_set(&descriptor))
+        })?;
+        for slot in 0..slots {
+            let mut recorder = Recorder::timed(self, &queries, slot);
+            record(&mut recorder)?;
+            recorder.submit()?;
+            self.wait()?;
+        }
+        let bytes = u64::from(slots) * 16;
+        let resolved = self.create_buffer("wgconv timestamps", bytes, wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC)?;
+        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgconv timestamps") });
+        encoder.resolve_query_set(&queries, 0..2 * slots, &resolved, 0);
+        self.scoped("timestamps", || Ok(self.queue().submit([encoder.finish()])))?;
+        let bytes = crate::tensor::read_buffer(self, &resolved, 0, bytes)?;
+        let ticks: &[u64] = &bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect::<Vec<_>>();
+        let period = f64::from(self.queue().get_timestamp_period()) * 1e-9;
+        let seconds = ticks.as_chunks::<2>().0.iter().map(|[start, end]| end.saturating_sub(*start) as f64 * period).collect();
+        Ok(Timing { seconds, clock: Clock::Timestamps })
+    }
+}

@@ -1,0 +1,94 @@
+//! Kernels: the only code that makes WGSL text or pipelines.
+//!
+//! A [`KernelSpec`] is one hashable value; it makes the text, the constants, the label and the key of the pipeline cache, so
+//! that they cannot drift apart. The sources are listed in `source`, compiled pipelines are kept in `cache`.
+
+mod cache;
+mod source;
+
+pub(crate) use cache::{Binding, Dispatch, Kernel, PipelineCache};
+pub use source::{BindingKind, KernelSource, all_sources};
+pub(crate) use source::{
+    CONV_DEPTHWISE, CONV_DIRECT, CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_WORKGROUP, CONV_PACK_FILTER, CONV_POINTWISE_REGISTER,
+    CONV_POINTWISE_WORKGROUP, PEAK_COPY, PEAK_FMA,
+};
+
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+
+/// What makes one pipeline: a source and the numbers baked into it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KernelSpec {
+    /// The shader.
+    pub source: &'static KernelSource,
+    /// What tensors store; `alias Elem` of the text.
+    pub element: ElementType,
+    /// Numbers that WGSL wants as `const`: they size arrays and workgroups.
+    pub consts: Vec<(&'static str, u32)>,
+    /// Numbers set when the pipeline is made: the shader's `override`s that differ from their defaults.
+    pub overrides: Vec<(&'static str, u32)>,
+}
+
+impl KernelSpec {
+    /// The shader's name with its numbers, such as `conv_direct[f32,PADDING_MODE=1]`.
+    pub fn label(&self) -> String {
+        let mut label = format!("{}[{}", self.source.name, self.element);
+        for (name, value) in self.consts.iter().chain(&self.overrides) {
+            label.push_str(&format!(",{name}={value}"));
+        }
+        label.push(']');
+        label
+    }
+
+    /// The complete WGSL text: prelude, then the parts, each under a banner with its file name.
+    pub fn wgsl(&self) -> String {
+        let mut text = String::new();
+        if self.element == ElementType::F16 {
+            text.push_str("enable f16;\n");
+        }
+        text.push_str(&format!("alias Elem = {};\n", self.element));
+        for (name, value) in &self.consts {
+            text.push_str(&format!("const {name}: u32 = {value}u;\n"));
+        }
+        for (file, part) in self.source.parts {
+            text.push_str(&format!("\n// ---- shaders/{file}\n{part}"));
+        }
+        text
+    }
+}
+
+/// Workgroups of a 1-D job, folded over x and y because each axis stops at `per_axis`. Kernels undo it as `y * count.x + x`
+/// and ignore what lies past the end.
+///
+/// # Errors
+/// More workgroups than two axes hold.
+pub fn fold_workgroups(count: u64, per_axis: u32) -> Result<[u32; 3]> {
+    let axis = u64::from(per_axis.max(1));
+    if count > axis * axis {
+        return Err(Error::TooLarge {
+            argument: "the dispatch".into(),
+            needed: count.into(),
+            unit: "workgroups",
+            limit_name: "max_compute_workgroups_per_dimension squared",
+            limit: axis * axis,
+        });
+    }
+    let y = count.div_ceil(axis).max(1);
+    let x = count.div_ceil(y).max(1);
+    Ok([x as u32, y as u32, 1]) // both at most per_axis
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folding_covers_every_workgroup_and_stays_inside_the_limit() {
+        for count in [1, 2, 65_535, 65_536, 131_070, 131_071, 4_294_836_225] {
+            let [x, y, z] = fold_workgroups(count, 65_535).unwrap();
+            assert!(x <= 65_535 && y <= 65_535 && z == 1, "{count}: {x} x {y}");
+            assert!(u64::from(x) * u64::from(y) >= count && u64::from(x) * u64::from(y) < count + u64::from(y), "{count}: {x} x {y}");
+        }
+        assert!(fold_workgroups(4_294_836_226, 65_535).is_err());
+    }
+}

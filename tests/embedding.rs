@@ -1,0 +1,206 @@
+//! The public API as an embedder meets it: eager, recorded, prepared, adopted devices and buffers, layouts, downloads.
+
+use ndarray::{Array1, Array4, array};
+use wgconv::conv::{Algorithm, Conv, Conv1dDescriptor, Conv2dDescriptor, ConvTranspose2dDescriptor};
+use wgconv::{Activation, ElementType, Error, Gpu, Layout, Padding, Recorder, Tensor, wgpu};
+
+fn gpu() -> Gpu {
+    Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
+}
+
+/// Integers that differ from place to place.
+fn ramp(shape: (usize, usize, usize, usize), step: usize) -> Array4<f32> {
+    let mut i = 0;
+    Array4::from_shape_simple_fn(shape, || {
+        i += step;
+        (i % 9) as f32 - 4.0
+    })
+}
+
+/// The 6 x 6 image of tens and zeros and the vertical edge filter of the teaching texts.
+fn edge_case() -> (Array4<f32>, Array4<f32>) {
+    let image = Array4::from_shape_fn((1, 1, 6, 6), |(_, _, _, x)| if x < 3 { 10.0 } else { 0.0 });
+    let filter = Array4::from_shape_fn((1, 1, 3, 3), |(_, _, _, x)| 1.0 - x as f32);
+    (image, filter)
+}
+
+#[test]
+fn eager_convolution_finds_the_edge() {
+    let gpu = gpu();
+    let (image, filter) = edge_case();
+    let (x, f) = (gpu.upload(&image).unwrap(), gpu.upload(&filter).unwrap());
+    let y: Array4<f32> = gpu.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap().download().unwrap();
+    assert_eq!(y.shape(), [1, 1, 4, 4]);
+    for row in y.rows() {
+        assert_eq!(row, array![0.0, 30.0, 30.0, 0.0]);
+    }
+}
+
+#[test]
+fn every_algorithm_agrees_on_integers() {
+    let gpu = gpu();
+    let (image, filter) = (ramp((2, 8, 9, 7), 5), ramp((12, 8, 1, 1), 7));
+    let bias = Array1::from_iter((0..12).map(|i| i as f32));
+    let [x, f, b] = [gpu.upload(&image), gpu.upload(&filter), gpu.upload(&bias)].map(Result::unwrap);
+    let run = |algorithm| -> Array4<f32> {
+        let descriptor = Conv2dDescriptor { activation: Activation::Relu, algorithm: Some(algorithm), ..Default::default() };
+        gpu.conv2d(&descriptor, &x, &f, Some(&b)).unwrap().download().unwrap()
+    };
+    let direct = run(Algorithm::Direct);
+    assert!(direct.iter().any(|v| *v > 0.0), "the test would prove nothing on zeros");
+    for algorithm in Algorithm::ALL {
+        if algorithm != Algorithm::Depthwise {
+            assert_eq!(run(algorithm), direct, "{algorithm}");
+        }
+    }
+}
+
+#[test]
+fn recorded_layers_run_in_one_submit_and_match_eager_ones() {
+    let gpu = gpu();
+    let (image, f1, f2) = (ramp((1, 3, 12, 10), 5), ramp((5, 3, 3, 3), 7), ramp((4, 5, 2, 2), 4));
+    let [x, f1, f2] = [&image, &f1, &f2].map(|a| gpu.upload(a).unwrap());
+    let first = Conv2dDescriptor { padding: Padding::Same, activation: Activation::Relu, ..Default::default() };
+    let second = Conv2dDescriptor { stride: [2, 1], ..Default::default() };
+    let mut recorder = gpu.recorder();
+    let h = recorder.conv2d(&first, &x, &f1, None).unwrap();
+    let y = recorder.conv2d(&second, &h, &f2, None).unwrap();
+    recorder.submit().unwrap();
+    let h = gpu.conv2d(&first, &x, &f1, None).unwrap();
+    let eager = gpu.conv2d(&second, &h, &f2, None).unwrap();
+    let (y, eager): (Array4<f32>, Array4<f32>) = (y.download().unwrap(), eager.download().unwrap());
+    assert_eq!(y, eager);
+}
+
+#[test]
+fn a_filter_computed_in_the_same_recording_is_seen() {
+    let gpu = gpu();
+    let image = ramp((1, 4, 6, 6), 5);
+    // The filter is itself the output of a convolution: doubling by a 1 x 1 filter of 2.
+    let base = ramp((6, 4, 3, 3), 7);
+    let [x, base_t] = [&image, &base].map(|a| gpu.upload(a).unwrap());
+    let two = gpu.upload(&Array4::from_shape_fn((4, 4, 1, 1), |(k, c, ..)| if k == c { 2.0f32 } else { 0.0 })).unwrap();
+    let doubled = gpu.upload(&(&base * 2.0)).unwrap();
+    for algorithm in [Algorithm::Direct, Algorithm::ImplicitGemmRegister, Algorithm::ImplicitGemmWorkgroup] {
+        let descriptor = Conv2dDescriptor { algorithm: Some(algorithm), ..Default::default() };
+        let mut recorder = gpu.recorder();
+        let filter = recorder.conv2d(&Conv2dDescriptor::default(), &base_t, &two, None).unwrap();
+        let y = recorder.conv2d(&descriptor, &x, &filter, None).unwrap();
+        recorder.submit().unwrap();
+        let want: Array4<f32> = gpu.conv2d(&descriptor, &x, &doubled, None).unwrap().download().unwrap();
+        assert_eq!(y.download::<f32, ndarray::Ix4>().unwrap(), want, "{algorithm}");
+    }
+}
+
+#[test]
+fn prepared_convolution_runs_again_on_other_data() {
+    let gpu = gpu();
+    let filter = gpu.upload(&ramp((5, 3, 3, 3), 7)).unwrap();
+    let images = [ramp((1, 3, 8, 9), 5), ramp((1, 3, 8, 9), 2)];
+    let x = images.each_ref().map(|i| gpu.upload(i).unwrap());
+    let descriptor = Conv2dDescriptor { padding: Padding::uniform(1), ..Default::default() };
+    let conv = Conv::prepare(&gpu, &descriptor, &x[0], &filter, None).unwrap();
+    let y = [conv.output().unwrap(), conv.output().unwrap()];
+    let mut recorder = gpu.recorder();
+    conv.record(&mut recorder, &x[0], &y[0]).unwrap();
+    conv.record(&mut recorder, &x[1], &y[1]).unwrap();
+    recorder.submit().unwrap();
+    for i in 0..2 {
+        let want: Array4<f32> = gpu.conv2d(&descriptor, &x[i], &filter, None).unwrap().download().unwrap();
+        assert_eq!(y[i].download::<f32, ndarray::Ix4>().unwrap(), want);
+    }
+    let (a, b): (Array4<f32>, Array4<f32>) = (y[0].download().unwrap(), y[1].download().unwrap());
+    assert_ne!(a, b, "other data must give another result");
+}
+
+#[test]
+fn the_callers_device_buffers_and_encoder_are_used() {
+    // What an embedder has: instance, adapter, device and queue of its own, opened with the plainest of limits.
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let instance = wgpu::Instance::new(descriptor);
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let adapter = adapters.first().expect("an adapter");
+    let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
+    let gpu = Gpu::from_wgpu(adapter, device.clone(), queue.clone()).unwrap();
+
+    let (image, filter) = edge_case();
+    let bytes: &[u8] = bytemuck::cast_slice(image.as_slice().unwrap());
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+    let buffer = |size| device.create_buffer(&wgpu::BufferDescriptor { label: Some("caller's"), size, usage, mapped_at_creation: false });
+    let (upload, own) = (buffer(144), buffer(512));
+    queue.write_buffer(&upload, 0, bytes);
+    // The image lies at byte 256 of the caller's buffer, put there by the caller's own copy in the same encoder.
+    let x = Tensor::from_buffer(&gpu, own.clone(), 256, &[1, 1, 6, 6], ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let f = gpu.upload(&filter).unwrap();
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    encoder.copy_buffer_to_buffer(&upload, 0, &own, 256, 144);
+    let mut recorder = Recorder::on(&gpu, &mut encoder);
+    let y = recorder.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap();
+    drop(recorder); // ends the pass; the encoder is the caller's again
+    let result = buffer(64);
+    encoder.copy_buffer_to_buffer(y.buffer(), y.byte_offset(), &result, 0, 64);
+    queue.submit([encoder.finish()]);
+    let result = Tensor::from_buffer(&gpu, result, 0, &[4, 4], ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let rows: ndarray::Array2<f32> = result.download().unwrap();
+    for row in rows.rows() {
+        assert_eq!(row, array![0.0, 30.0, 30.0, 0.0]);
+    }
+    // Offsets and ranges that no kernel could bind are refused before wgpu sees them.
+    let error = Tensor::from_buffer(&gpu, own.clone(), 4, &[1], ElementType::F32, Layout::ChannelsFirst).unwrap_err().to_string();
+    assert!(error.starts_with("byte_offset is 4:"), "{error}");
+    assert!(Tensor::from_buffer(&gpu, own, 256, &[65], ElementType::F32, Layout::ChannelsFirst).is_err());
+}
+
+#[test]
+fn any_view_uploads_and_every_layout_comes_back() {
+    let gpu = gpu();
+    let base = ramp((2, 3, 5, 4), 5);
+    let mut reversed = base.view();
+    reversed.invert_axis(ndarray::Axis(3));
+    let permuted = base.view().permuted_axes([0, 2, 3, 1]);
+    let sliced = base.slice(ndarray::s![.., 1..;2, ..;2, 1..]);
+    for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+        for view in [base.view(), reversed, permuted, sliced] {
+            let back: Array4<f32> = gpu.upload_as(&view, layout).unwrap().download().unwrap();
+            assert_eq!(back, view, "{layout:?}");
+        }
+    }
+    let scalar = ndarray::arr0(7.0f32);
+    assert_eq!(gpu.upload(&scalar).unwrap().download::<f32, ndarray::Ix0>().unwrap(), scalar);
+    let volume = ndarray::Array5::from_shape_fn((1, 2, 3, 2, 2), |(_, c, d, h, w)| (c * 100 + d * 10 + h * 2 + w) as f32);
+    let back: ndarray::Array5<f32> = gpu.upload_as(&volume, Layout::ChannelsLast).unwrap().download().unwrap();
+    assert_eq!(back, volume);
+    if gpu.profile().has_f16 {
+        let halves = Array1::from_iter([1.5f32, -2.0, 0.25].map(half::f16::from_f32));
+        assert_eq!(gpu.upload(&halves).unwrap().download::<half::f16, ndarray::Ix1>().unwrap(), halves);
+    } else {
+        let error = gpu.zeros(&[4], ElementType::F16, Layout::ChannelsFirst).unwrap_err();
+        assert!(matches!(error, Error::MissingFeature { feature: "shader-f16", .. }), "{error}");
+    }
+}
+
+#[test]
+fn download_async_gives_what_download_gives() {
+    let gpu = gpu();
+    let image = ramp((1, 2, 3, 4), 5);
+    let tensor = gpu.upload(&image).unwrap();
+    let (a, b) = pollster::block_on(async { (tensor.download_async().await, tensor.download_async().await) });
+    let (a, b): (Array4<f32>, Array4<f32>) = (a.unwrap(), b.unwrap());
+    assert_eq!(a, image);
+    assert_eq!(b, image);
+}
+
+#[test]
+fn ranks_one_and_transposed_have_names_of_their_own() {
+    let gpu = gpu();
+    let x = gpu.upload(&array![[[1.0f32, 2.0, 3.0, 4.0]]]).unwrap();
+    let f = gpu.upload(&array![[[1.0f32, 10.0]]]).unwrap();
+    let y: ndarray::Array3<f32> = gpu.conv1d(&Conv1dDescriptor::default(), &x, &f, None).unwrap().download().unwrap();
+    assert_eq!(y, array![[[21.0, 32.0, 43.0]]]);
+    let x = gpu.upload(&array![[[[1.0f32, 2.0]]]]).unwrap();
+    let f = gpu.upload(&array![[[[1.0f32, 10.0, 100.0]]]]).unwrap();
+    let descriptor = ConvTranspose2dDescriptor { stride: [1, 2], ..Default::default() };
+    let y: Array4<f32> = gpu.conv_transpose2d(&descriptor, &x, &f, None).unwrap().download().unwrap();
+    assert_eq!(y, array![[[[1.0, 10.0, 102.0, 20.0, 200.0]]]]);
+}
