@@ -26,12 +26,15 @@
 
 pub mod activation;
 pub mod conv;
+pub mod cpu;
 pub mod element;
 mod error;
 pub mod gpu;
 pub mod kernel;
+pub mod reference;
 pub mod shape;
 pub mod tensor;
+pub mod validate;
 
 pub use activation::Activation;
 pub use element::{Element, ElementType};

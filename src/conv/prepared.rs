@@ -3,7 +3,7 @@
 
 use super::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use super::plan::{ConvPlan, plan};
-use super::problem::{ConvInputs, ConvProblem, Direction};
+use super::problem::{ConvInputs, ConvProblem};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder};
 use crate::kernel::{Binding, Dispatch, Kernel};
@@ -65,7 +65,7 @@ impl Conv {
     pub(crate) fn recorded(recorder: &mut Recorder<'_>, problem: &ConvProblem, filter: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
         let gpu = recorder.gpu().clone();
         check_device(&gpu, "filter", filter)?;
-        check_tensor("filter", filter, &filter_extents(problem), problem)?;
+        check_tensor("filter", filter, &problem.filter_extents(), problem)?;
         if let Some(bias) = bias {
             check_device(&gpu, "bias", bias)?;
             check_tensor("bias", bias, &[problem.out_channels as usize], problem)?;
@@ -127,7 +127,7 @@ impl Conv {
         }
         check_device(&self.gpu, "x", x)?;
         check_device(&self.gpu, "y", y)?;
-        check_tensor("x", x, &input_extents(&self.problem), &self.problem)?;
+        check_tensor("x", x, &self.problem.input_extents(), &self.problem)?;
         check_tensor("y", y, &self.problem.output_extents(), &self.problem)?;
         for (argument, tensor, layout) in [("x", x, self.problem.x_layout), ("y", y, self.problem.y_layout)] {
             if tensor.layout() != layout {
@@ -167,18 +167,6 @@ fn inputs<'a>(x: &'a Tensor, filter: &'a Tensor, bias: Option<&'a Tensor>) -> Co
         x_layout: x.layout(),
         y_layout: x.layout(),
     }
-}
-
-fn input_extents(problem: &ConvProblem) -> Vec<usize> {
-    [problem.batch, problem.in_channels].into_iter().chain(problem.spatial().iter().map(|a| a.input)).map(|e| e as usize).collect()
-}
-
-fn filter_extents(problem: &ConvProblem) -> Vec<usize> {
-    let head = match problem.direction {
-        Direction::Forward => [problem.out_channels, problem.channels_per_group()],
-        Direction::Transposed => [problem.in_channels, problem.filters_per_group()],
-    };
-    head.into_iter().chain(problem.spatial().iter().map(|a| a.filter)).map(|e| e as usize).collect()
 }
 
 fn check_device(gpu: &Gpu, argument: &'static str, tensor: &Tensor) -> Result<()> {

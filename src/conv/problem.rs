@@ -254,6 +254,20 @@ impl ConvProblem {
         (self.input_count() + self.parameter_count() + self.output_count()) * self.element.bytes()
     }
 
+    /// Extents of x, N C \[D\] \[H\] W.
+    pub fn input_extents(&self) -> Vec<usize> {
+        [self.batch, self.in_channels].into_iter().chain(self.spatial().iter().map(|a| a.input)).map(|e| e as usize).collect()
+    }
+
+    /// Extents of the filter, K C/g ... (transposed: C K/g ...).
+    pub fn filter_extents(&self) -> Vec<usize> {
+        let head = match self.direction {
+            Direction::Forward => [self.out_channels, self.channels_per_group()],
+            Direction::Transposed => [self.in_channels, self.filters_per_group()],
+        };
+        head.into_iter().chain(self.spatial().iter().map(|a| a.filter)).map(|e| e as usize).collect()
+    }
+
     /// Extents of the output, N K \[Z\] \[P\] Q.
     pub fn output_extents(&self) -> Vec<usize> {
         // usize: the extents came from usize or are bounded by check_counts.

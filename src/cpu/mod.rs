@@ -1,0 +1,72 @@
+//! The CPU engine: the fallback where there is no GPU, and the honest opponent in every GPU-against-CPU figure.
+//!
+//! `gemm` multiplies the filter by im2col blocks small enough for a core's cache; `depthwise` runs plain row loops; `epilogue`
+//! adds bias and activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
+
+mod depthwise;
+mod epilogue;
+mod gemm;
+mod window;
+
+use crate::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
+use crate::error::{Error, Result};
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+
+/// Computes y = activation(conv(x) + bias), forward or transposed, on all cores.
+///
+/// Slices are contiguous and in logical order: x N C \[D\] \[H\] W, filter K C/g ... (transposed: C K/g ...), y N K ....
+///
+/// # Errors
+/// [`Error::Invalid`] where a slice does not have the problem's number of elements.
+pub fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) -> Result<()> {
+    crate::reference::check_lengths(problem, x.len(), filter.len(), bias.map(<[f32]>::len), Some(y.len()))?;
+    if problem.channels_per_group() == 1 && problem.filters_per_group() <= 4 {
+        depthwise::conv(problem, x, filter, bias, y);
+    } else {
+        gemm::conv(problem, x, filter, bias, y);
+    }
+    Ok(())
+}
+
+/// [`conv()`] on arrays: resolves the problem from their shapes.
+///
+/// # Errors
+/// As [`ConvProblem::forward`].
+pub fn convolve<const N: usize>(
+    descriptor: &ConvDescriptor<N>,
+    x: ArrayViewD<'_, f32>,
+    filter: ArrayViewD<'_, f32>,
+    bias: Option<ArrayViewD<'_, f32>>,
+) -> Result<ArrayD<f32>> {
+    on_arrays(x, filter, bias, |inputs| ConvProblem::forward(descriptor, inputs))
+}
+
+/// [`conv()`] on arrays, transposed.
+///
+/// # Errors
+/// As [`ConvProblem::transposed`].
+pub fn convolve_transpose<const N: usize>(
+    descriptor: &ConvTransposeDescriptor<N>,
+    x: ArrayViewD<'_, f32>,
+    filter: ArrayViewD<'_, f32>,
+    bias: Option<ArrayViewD<'_, f32>>,
+) -> Result<ArrayD<f32>> {
+    on_arrays(x, filter, bias, |inputs| ConvProblem::transposed(descriptor, inputs))
+}
+
+fn on_arrays(
+    x: ArrayViewD<'_, f32>,
+    filter: ArrayViewD<'_, f32>,
+    bias: Option<ArrayViewD<'_, f32>>,
+    resolve: impl FnOnce(&ConvInputs<'_>) -> Result<ConvProblem>,
+) -> Result<ArrayD<f32>> {
+    let problem = resolve(&ConvInputs::new(x.shape(), filter.shape(), bias.as_ref().map(|b| b.shape())))?;
+    let contiguous = |a: &ArrayViewD<'_, f32>| a.iter().copied().collect::<Vec<f32>>();
+    let (x, filter, bias) = (contiguous(&x), contiguous(&filter), bias.as_ref().map(contiguous));
+    let mut y = vec![0.0; problem.output_count() as usize];
+    conv(&problem, &x, &filter, bias.as_deref(), &mut y)?;
+    ArrayD::from_shape_vec(IxDyn(&problem.output_extents()), y).map_err(|e| Error::Internal { label: "cpu::convolve".into(), message: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! The CPU engine against the reference: exactly on integers, within the bound on every activation.
+
+use super::*;
+use crate::activation::Activation;
+use crate::conv::{Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor};
+use crate::shape::{Padding, PaddingMode};
+
+fn integers(count: u64, step: u64) -> Vec<f32> {
+    (0..count).map(|i| ((i * step + i / 7) % 9) as f32 - 4.0).collect()
+}
+
+fn check(problem: &ConvProblem) {
+    let (x, filter) = (integers(problem.input_count(), 5), integers(problem.filter_count(), 7));
+    let bias = problem.has_bias.then(|| integers(problem.out_channels, 4));
+    let mut y = vec![f32::NAN; problem.output_count() as usize];
+    conv(problem, &x, &filter, bias.as_deref(), &mut y).unwrap();
+    let reference = crate::reference::conv(problem, &x, &filter, bias.as_deref()).unwrap();
+    let want = reference.output(problem.activation);
+    assert!(want.iter().any(|w| *w != 0.0), "{problem}: all zeros prove nothing");
+    for (i, (got, want)) in y.iter().zip(&want).enumerate() {
+        let allowed = if problem.activation.is_exact() { 0.0 } else { problem.activation.own_error(reference.sum[i], *want) };
+        let difference = (f64::from(*got) - want).abs();
+        assert!(difference <= allowed, "{problem}: element {i} is {got}, the reference {want}");
+    }
+}
+
+fn forward<const N: usize>(descriptor: &ConvDescriptor<N>, x: &[usize], filter: &[usize], bias: bool) {
+    let bias_extents = [filter[0]];
+    check(&ConvProblem::forward(descriptor, &ConvInputs::new(x, filter, bias.then_some(&bias_extents[..]))).unwrap());
+}
+
+fn transposed<const N: usize>(descriptor: &ConvTransposeDescriptor<N>, x: &[usize], filter: &[usize]) {
+    check(&ConvProblem::transposed(descriptor, &ConvInputs::new(x, filter, None)).unwrap());
+}
+
+#[test]
+fn forward_shapes_and_options() {
+    let four_pads = Padding::Explicit { begin: [1, 0], end: [2, 3] };
+    for (groups, filter) in [(1, [5, 6, 3, 2]), (2, [4, 3, 3, 2]), (3, [12, 2, 1, 3])] {
+        for stride in [[1, 1], [2, 1], [1, 3]] {
+            let descriptor = Conv2dDescriptor { stride, dilation: [1, 2], padding: four_pads, groups, ..Default::default() };
+            forward(&descriptor, &[2, 6, 9, 11], &filter, stride[0] == 2);
+        }
+    }
+    forward(&Conv2dDescriptor::default(), &[3, 7, 5, 13], &[9, 7, 1, 1], true);
+    forward(&Conv2dDescriptor { stride: [2, 2], ..Default::default() }, &[1, 7, 6, 13], &[9, 7, 1, 1], false);
+    forward(&Conv2dDescriptor { padding: Padding::Same, ..Default::default() }, &[1, 70, 40, 37], &[20, 70, 3, 3], true);
+    forward(&Conv1dDescriptor { padding: Padding::SameLower, stride: [2], ..Default::default() }, &[2, 3, 19], &[4, 3, 4], true);
+    forward(&Conv3dDescriptor { stride: [1, 2, 1], padding: Padding::uniform(1), ..Default::default() }, &[1, 3, 4, 5, 6], &[5, 3, 2, 3, 3], true);
+}
+
+#[test]
+fn padding_modes() {
+    for padding_mode in PaddingMode::ALL {
+        let padding = Padding::Explicit { begin: [2, 3], end: [1, 2] };
+        for (groups, filter) in [(1, [5, 4, 3, 4]), (4, [4, 1, 3, 4])] {
+            forward(&Conv2dDescriptor { padding, padding_mode, groups, stride: [1, 2], ..Default::default() }, &[1, 4, 5, 7], &filter, false);
+        }
+    }
+}
+
+#[test]
+fn depthwise_with_multiplier() {
+    for multiplier in [1, 2, 6] {
+        let descriptor = Conv2dDescriptor { groups: 5, padding: Padding::uniform(1), ..Default::default() };
+        forward(&descriptor, &[2, 5, 8, 9], &[5 * multiplier, 1, 3, 3], true);
+        forward(&Conv2dDescriptor { stride: [2, 2], dilation: [2, 1], ..descriptor }, &[2, 5, 8, 9], &[5 * multiplier, 1, 3, 3], true);
+    }
+}
+
+#[test]
+fn transposed_options() {
+    for groups in [1, 2, 4] {
+        let descriptor = ConvTransposeDescriptor {
+            stride: [3, 2],
+            dilation: [1, 2],
+            padding: Padding::Explicit { begin: [1, 0], end: [0, 2] },
+            output_padding: [2, 1],
+            groups,
+            ..Default::default()
+        };
+        transposed::<2>(&descriptor, &[2, 4, 5, 3], &[4, 3, 3, 2]);
+    }
+    transposed::<1>(&ConvTransposeDescriptor { stride: [3], output_shape: Some([23]), ..Default::default() }, &[1, 2, 6], &[2, 3, 4]);
+}
+
+#[test]
+fn every_activation_within_its_own_error() {
+    for activation in Activation::ALL {
+        forward(&Conv2dDescriptor { activation, ..Default::default() }, &[1, 2, 5, 6], &[3, 2, 2, 2], true);
+        forward(&Conv2dDescriptor { activation, groups: 2, ..Default::default() }, &[1, 2, 5, 6], &[2, 1, 2, 2], true);
+    }
+}

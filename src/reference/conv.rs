@@ -1,0 +1,202 @@
+//! Convolution, forward and transposed, straight from the definition.
+
+use crate::activation::Activation;
+use crate::conv::{ConvProblem, Direction};
+use crate::element::Element;
+use crate::error::{Error, Result};
+use crate::shape::{PaddingMode, WindowAxis};
+use rayon::prelude::*;
+
+/// What the reference computed, in logical order N K \[Z\] \[P\] Q, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConvReference {
+    /// The sum of products and bias, before the activation.
+    pub sum: Vec<f64>,
+    /// The sum of the absolute values of the same terms.
+    pub magnitude: Vec<f64>,
+}
+
+impl ConvReference {
+    /// The outputs: the activation of every sum.
+    pub fn output(&self, activation: Activation) -> Vec<f64> {
+        self.sum.iter().map(|&s| activation.apply(s)).collect()
+    }
+}
+
+/// Computes `problem` in f64.
+///
+/// Slices are contiguous and in logical order, whatever the problem's layouts say: x N C \[D\] \[H\] W, filter K C/g ... (transposed:
+/// C K/g ...). What lies in zero padding adds no term at all, so an infinite weight over it makes no NaN.
+///
+/// # Errors
+/// [`Error::Invalid`] where a slice does not have the problem's number of elements.
+pub fn conv<T: Element>(problem: &ConvProblem, x: &[T], filter: &[T], bias: Option<&[T]>) -> Result<ConvReference> {
+    check_lengths(problem, x.len(), filter.len(), bias.map(<[T]>::len), None)?;
+    let positions = problem.output_positions() as usize;
+    let planes = (problem.batch * problem.out_channels) as usize;
+    let mut sum = vec![0.0; planes * positions];
+    let mut magnitude = vec![0.0; planes * positions];
+    sum.par_chunks_mut(positions).zip(magnitude.par_chunks_mut(positions)).enumerate().for_each(|(plane, (sum, magnitude))| {
+        let (n, k) = (plane as u64 / problem.out_channels, plane as u64 % problem.out_channels);
+        let bias = bias.map_or(0.0, |b| b[k as usize].to_f64());
+        output_plane(problem, x, filter, n, k, &mut |position, product| {
+            sum[position] += product;
+            magnitude[position] += product.abs();
+        });
+        for (s, m) in sum.iter_mut().zip(magnitude) {
+            *s += bias;
+            *m += bias.abs();
+        }
+    });
+    Ok(ConvReference { sum, magnitude })
+}
+
+/// Calls `add(position, product)` for every term of output plane (n, k).
+fn output_plane<T: Element>(problem: &ConvProblem, x: &[T], filter: &[T], n: u64, k: u64, add: &mut dyn FnMut(usize, f64)) {
+    let [depth, height, width] = &problem.axes;
+    let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
+    let group = k / filters;
+    for channel in 0..channels {
+        let c = group * channels + channel;
+        let x_plane = (n * problem.in_channels + c) * problem.input_positions();
+        let w_plane = problem.taps()
+            * match problem.direction {
+                Direction::Forward => k * channels + channel,
+                Direction::Transposed => c * filters + (k - group * filters),
+            };
+        for t in 0..depth.filter {
+            for r in 0..height.filter {
+                for s in 0..width.filter {
+                    let w = filter[(w_plane + (t * height.filter + r) * width.filter + s) as usize].to_f64();
+                    for z in 0..depth.output {
+                        let Some(iz) = source(problem, depth, z, t) else { continue };
+                        for p in 0..height.output {
+                            let Some(iy) = source(problem, height, p, r) else { continue };
+                            for q in 0..width.output {
+                                let Some(ix) = source(problem, width, q, s) else { continue };
+                                let v = x[(x_plane + (iz * height.input + iy) * width.input + ix) as usize].to_f64();
+                                add(((z * height.output + p) * width.output + q) as usize, v * w);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The input coordinate that contributes to output coordinate `o` through tap `tap`, if one does.
+fn source(problem: &ConvProblem, axis: &WindowAxis, o: u64, tap: u64) -> Option<u64> {
+    let (o, tap, stride, dilation, input) = (o as i64, tap as i64, axis.stride as i64, axis.dilation as i64, axis.input as i64);
+    let i = match problem.direction {
+        // y[o] takes x[o stride + tap dilation - pad].
+        Direction::Forward => match (o * stride + tap * dilation - axis.pad_begin, problem.padding_mode) {
+            (i, PaddingMode::Zeros) => i,
+            (i, PaddingMode::Replicate) => i.clamp(0, input - 1),
+            (i, PaddingMode::Circular) => i.rem_euclid(input),
+            (i, PaddingMode::Reflect) if i < 0 => -i,
+            (i, PaddingMode::Reflect) if i >= input => 2 * (input - 1) - i,
+            (i, PaddingMode::Reflect) => i,
+        },
+        // x[i] adds to y[i stride + tap dilation - pad].
+        Direction::Transposed => {
+            let spread = o + axis.pad_begin - tap * dilation;
+            if spread % stride != 0 {
+                return None;
+            }
+            spread / stride
+        }
+    };
+    (0..input).contains(&i).then_some(i as u64)
+}
+
+/// Slices must have the problem's sizes, and a bias must be there exactly when the problem has one.
+pub(crate) fn check_lengths(problem: &ConvProblem, x: usize, filter: usize, bias: Option<usize>, y: Option<usize>) -> Result<()> {
+    let check = |argument: &str, length: usize, needed: u64| {
+        if length as u64 == needed {
+            Ok(())
+        } else {
+            Err(Error::invalid(argument, format!("{length} elements"), format!("the problem {problem} has {needed}")))
+        }
+    };
+    check("x", x, problem.input_count())?;
+    check("filter", filter, problem.filter_count())?;
+    if let Some(y) = y {
+        check("y", y, problem.output_count())?;
+    }
+    match bias {
+        Some(length) if problem.has_bias => check("bias", length, problem.out_channels),
+        None if !problem.has_bias => Ok(()),
+        given => Err(Error::invalid("bias", given.map_or("absent", |_| "given"), "the problem was made for the other case")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conv::{Conv1dDescriptor, Conv2dDescriptor, ConvDescriptor, ConvInputs, ConvTransposeDescriptor};
+    use crate::shape::Padding;
+
+    fn forward<const N: usize>(descriptor: &ConvDescriptor<N>, x: (&[usize], &[f32]), filter: (&[usize], &[f32])) -> Vec<f64> {
+        let problem = ConvProblem::forward(descriptor, &ConvInputs::new(x.0, filter.0, None)).unwrap();
+        conv(&problem, x.1, filter.1, None).unwrap().sum
+    }
+
+    #[test]
+    fn vertical_edge_of_the_teaching_texts() {
+        let image: Vec<f32> = (0..36).map(|i| if i % 6 < 3 { 10.0 } else { 0.0 }).collect();
+        let filter = [1.0, 0.0, -1.0].repeat(3);
+        let y = forward(&Conv2dDescriptor::default(), (&[1, 1, 6, 6], &image), (&[1, 1, 3, 3], &filter));
+        assert_eq!(y, [0.0, 30.0, 30.0, 0.0].repeat(4));
+    }
+
+    #[test]
+    fn padding_modes_by_hand() {
+        // Input a b c = 1 2 3, pads 2 and 1, filter of one tap: the padded input itself.
+        let padded = |mode| {
+            let padding = Padding::Explicit { begin: [2], end: [1] };
+            let descriptor = Conv1dDescriptor { padding, padding_mode: mode, ..Default::default() };
+            forward(&descriptor, (&[1, 1, 3], &[1.0, 2.0, 3.0]), (&[1, 1, 1], &[1.0]))
+        };
+        assert_eq!(padded(PaddingMode::Zeros), [0.0, 0.0, 1.0, 2.0, 3.0, 0.0]);
+        assert_eq!(padded(PaddingMode::Reflect), [3.0, 2.0, 1.0, 2.0, 3.0, 2.0]);
+        assert_eq!(padded(PaddingMode::Replicate), [1.0, 1.0, 1.0, 2.0, 3.0, 3.0]);
+        assert_eq!(padded(PaddingMode::Circular), [2.0, 3.0, 1.0, 2.0, 3.0, 1.0]);
+    }
+
+    #[test]
+    fn stride_and_dilation_by_hand() {
+        let descriptor = Conv1dDescriptor { stride: [2], dilation: [3], ..Default::default() };
+        let y = forward(&descriptor, (&[1, 1, 7], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]), (&[1, 1, 2], &[1.0, 10.0]));
+        assert_eq!(y, [41.0, 63.0]);
+    }
+
+    #[test]
+    fn transposed_is_the_adjoint_of_forward() {
+        // <conv(x), y> = <x, conv_transpose(y)>, exactly, on integers; every number differs per axis.
+        let integers = |n: u64, step: u64| -> Vec<f32> { (0..n).map(|i| ((i * step) % 7) as f32 - 3.0).collect() };
+        let (x_shape, f_shape) = ([2, 4, 9, 8], [6, 2, 3, 2]);
+        let padding = Padding::Explicit { begin: [1, 0], end: [2, 1] };
+        let descriptor = Conv2dDescriptor { stride: [2, 3], dilation: [1, 2], padding, groups: 2, ..Default::default() };
+        let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(&x_shape, &f_shape, None)).unwrap();
+        let y_shape = problem.output_extents();
+        let back = ConvTransposeDescriptor { stride: [2, 3], dilation: [1, 2], padding, groups: 2, output_padding: [1, 0], ..Default::default() };
+        let adjoint = ConvProblem::transposed::<2>(&back, &ConvInputs::new(&y_shape, &f_shape, None)).unwrap();
+        let (x, f, y) = (integers(problem.input_count(), 3), integers(problem.filter_count(), 5), integers(problem.output_count(), 4));
+        assert_eq!(adjoint.output_extents(), x_shape, "the case must invert the shape");
+        let dot = |a: &[f64], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| a * f64::from(*b)).sum() };
+        let left = dot(&conv(&problem, &x, &f, None).unwrap().sum, &y);
+        let right = dot(&conv(&adjoint, &y, &f, None).unwrap().sum, &x);
+        assert_eq!(left, right);
+        assert_ne!(left, 0.0);
+    }
+
+    #[test]
+    fn bias_and_magnitude() {
+        let problem = ConvProblem::forward::<1>(&Conv1dDescriptor::default(), &ConvInputs::new(&[1, 1, 2], &[2, 1, 2], Some(&[2]))).unwrap();
+        let result = conv(&problem, &[1.0f32, -2.0], &[3.0, 4.0, -1.0, 1.0], Some(&[0.5, -7.0])).unwrap();
+        assert_eq!(result.sum, [3.0 - 8.0 + 0.5, -1.0 - 2.0 - 7.0]);
+        assert_eq!(result.magnitude, [3.0 + 8.0 + 0.5, 1.0 + 2.0 + 7.0]);
+        assert!(conv(&problem, &[1.0f32, -2.0], &[3.0, 4.0, -1.0, 1.0], None).is_err());
+    }
+}

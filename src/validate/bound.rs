@@ -1,0 +1,57 @@
+//! Error bounds: what a correct kernel may differ from the reference, derived, never picked by feel.
+
+use crate::activation::Activation;
+use crate::conv::{Algorithm, ConvProblem};
+use crate::element::ElementType;
+
+/// gamma_n = n u / (1 - n u): the relative error of n roundings in any order (Higham, Accuracy and Stability of Numerical
+/// Algorithms, 2nd edition, section 3.1).
+pub fn gamma(n: u64, unit_roundoff: f64) -> f64 {
+    let nu = n as f64 * unit_roundoff;
+    if nu < 1.0 { nu / (1.0 - nu) } else { f64::INFINITY }
+}
+
+/// Error that `algorithm` may make on one output of `problem`: sum `sum` and magnitude `magnitude` of the reference.
+///
+/// A sum of n products in f32, in any order, with or without fused multiply-add, errs by at most gamma_n times the sum of the
+/// absolute products (Higham, equation 3.4); the bias is one more term and one addition more, hence n + 2. The activation
+/// multiplies that by at most its largest slope and adds its own error. An f16 result is rounded once more.
+pub fn allowed(problem: &ConvProblem, algorithm: Algorithm, sum: f64, magnitude: f64) -> f64 {
+    let roundings = match algorithm {
+        // All of today's algorithms sum the plain products; one that transforms its operands states its own constant here.
+        Algorithm::Direct
+        | Algorithm::ImplicitGemmWorkgroup
+        | Algorithm::ImplicitGemmRegister
+        | Algorithm::PointwiseWorkgroup
+        | Algorithm::PointwiseRegister
+        | Algorithm::Depthwise => problem.reduction_depth() + 2,
+    };
+    let output = problem.activation.apply(sum);
+    let computed = activation_error(problem.activation, gamma(roundings, ElementType::F32.unit_roundoff()) * magnitude, sum, output);
+    computed + storage_rounding(problem.element, output.abs() + computed)
+}
+
+fn activation_error(activation: Activation, sum_error: f64, sum: f64, output: f64) -> f64 {
+    activation.lipschitz() * sum_error + activation.own_error(sum, output)
+}
+
+/// One rounding to the stored type: relative u, and half the smallest subnormal where it underflows. f32 results are not rounded
+/// again: the sum's last rounding is counted in gamma.
+pub fn storage_rounding(element: ElementType, magnitude: f64) -> f64 {
+    match element {
+        ElementType::F32 => 0.0,
+        ElementType::F16 => ElementType::F16.unit_roundoff() * magnitude + 1.0 / 33_554_432.0, // 2^-25
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gamma_is_about_nu_and_ends_at_infinity() {
+        let u = ElementType::F32.unit_roundoff();
+        assert!((gamma(100, u) / (100.0 * u) - 1.0).abs() < 1e-4);
+        assert_eq!(gamma(1 << 24, u), f64::INFINITY);
+    }
+}

@@ -1,0 +1,48 @@
+//! The proofs on this machine's adapter: the quick grid as it is, and a part of it with every run-time check of wgpu on.
+
+use wgconv::conv::Algorithm;
+use wgconv::validate::{Options, Outcome, Report, run};
+use wgconv::{Gpu, GpuDescriptor};
+
+fn failures(report: &Report) -> Vec<String> {
+    let failed = |r: &wgconv::validate::CaseResult| match &r.outcome {
+        Outcome::Failed(why) => Some(format!("{}: {why}", r.id)),
+        _ => None,
+    };
+    report.results.iter().filter_map(failed).collect()
+}
+
+#[test]
+fn the_quick_grid_holds_on_this_adapter() {
+    let gpu = Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one");
+    println!("adapter: {}", gpu.report());
+    assert_ne!(gpu.report().backend, "noop", "an adapter that computes nothing proves nothing");
+    let report = run(&gpu, &Options::default(), &mut |_| {}).unwrap();
+    assert_eq!(failures(&report), Vec::<String>::new());
+    for algorithm in Algorithm::ALL {
+        let prefix = format!("conv/{algorithm}/");
+        let passed = report.results.iter().filter(|r| r.id.starts_with(&prefix) && r.outcome == Outcome::Passed).count();
+        assert!(passed >= 20, "{algorithm} passed only {passed} cases: it was hardly tried");
+    }
+    let [_, failed, skipped] = report.counts();
+    assert_eq!(failed, 0);
+    for result in &report.results {
+        if let Outcome::Skipped(why) = &result.outcome {
+            assert!(!gpu.profile().has_f16 && why.contains("f16"), "{} was skipped: {why}", result.id);
+        }
+    }
+    println!("{} cases, {skipped} skipped", report.results.len());
+}
+
+#[test]
+fn shaders_hold_with_every_check_on() {
+    let gpu = Gpu::with_descriptor(&GpuDescriptor { checked_shaders: true, ..Default::default() }).unwrap();
+    // Three groups of strides: every algorithm, every window feature, tails.
+    let options = Options { only: Some("h12w13".into()), ..Default::default() };
+    let report = run(&gpu, &options, &mut |_| {}).unwrap();
+    assert_eq!(failures(&report), Vec::<String>::new());
+    assert!(report.counts()[0] >= 20, "only {:?}", report.counts());
+    let pointwise = run(&gpu, &Options { only: Some("_k33r1s1".into()), ..Default::default() }, &mut |_| {}).unwrap();
+    assert_eq!(failures(&pointwise), Vec::<String>::new());
+    assert!(pointwise.counts()[0] >= 4, "only {:?}", pointwise.counts());
+}
