@@ -75,10 +75,10 @@ pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Optio
                 im2col(problem, &windows, x, first, count, windows_block);
                 (windows_block.as_slice(), count)
             };
+            debug_assert!(b.len() >= (depth - 1) * b_stride + count, "the block must hold every row");
             // SAFETY: a is filters x depth; b reaches row depth - 1, column count - 1 at stride b_stride (b.len() checked below); the
             // product goes to rows y_start + k positions, columns 0 .. count, which lie inside y, and no other task writes them:
             // tasks differ in plane (other rows) or block (other columns).
-            debug_assert!(b.len() >= (depth - 1) * b_stride + count, "the block must hold every row");
             unsafe {
                 gemm::gemm(
                     filters,

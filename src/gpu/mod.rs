@@ -26,7 +26,10 @@ pub const ADAPTER_VARIABLE: &str = "WGCONV_ADAPTER";
 /// and expect to be told.
 #[doc(hidden)]
 #[derive(Clone)]
-pub struct SourcePatch(pub Arc<dyn Fn(&str, String) -> String + Send + Sync>);
+pub struct SourcePatch(pub Arc<PatchFn>);
+
+#[doc(hidden)]
+pub type PatchFn = dyn Fn(&str, String) -> String + Send + Sync;
 
 impl std::fmt::Debug for SourcePatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

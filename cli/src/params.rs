@@ -1,0 +1,172 @@
+//! `wgconv params`: what parameter sharing and sparse connections save, from the same `ConvProblem` that the kernels run on.
+
+use crate::{Failure, Outcome, say};
+use wgconv::Padding;
+use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Input as HEIGHTxWIDTHxCHANNELS, such as 32x32x3, or lenet5 for that network's table
+    input: String,
+    /// Filter as HEIGHTxWIDTH
+    #[arg(long, default_value = "5x5", value_name = "HxW")]
+    filter: String,
+    /// Number of filters: the output channels
+    #[arg(long, default_value_t = 6)]
+    filters: usize,
+    /// Step between windows
+    #[arg(long, default_value_t = 1)]
+    stride: usize,
+    /// valid, same, or a number of elements on every side
+    #[arg(long, default_value = "valid")]
+    padding: String,
+}
+
+pub fn run(args: &Args) -> Outcome {
+    if args.input == "lenet5" {
+        return lenet5();
+    }
+    let [height, width, channels] = extents(&args.input, "the input", "HEIGHTxWIDTHxCHANNELS, such as 32x32x3, or lenet5")?;
+    let [rows, columns] = extents(&args.filter, "--filter", "HEIGHTxWIDTH, such as 5x5")?;
+    let padding = match args.padding.as_str() {
+        "valid" => Padding::Valid,
+        "same" => Padding::Same,
+        number => Padding::uniform(number.parse().map_err(|_| Failure::Usage(format!("--padding is {number}: it is valid, same, or a number")))?),
+    };
+    let descriptor = Conv2dDescriptor { stride: [args.stride; 2], padding, ..Default::default() };
+    let bias = [args.filters];
+    let usage = |error: wgconv::Error| Failure::Usage(error.to_string());
+    let problem =
+        ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, channels, height, width], &[args.filters, channels, rows, columns], Some(&bias)))
+            .map_err(usage)?;
+    // A dense layer joins every input with every output: a convolution whose one window is the whole input.
+    let inputs = height * width * channels;
+    let outputs = problem.output_extents().iter().product::<usize>();
+    let dense_bias = [outputs];
+    let dense = ConvProblem::forward(&Conv2dDescriptor::default(), &ConvInputs::new(&[1, inputs, 1, 1], &[outputs, inputs, 1, 1], Some(&dense_bias)))
+        .map_err(usage)?;
+
+    let out = problem.output_extents();
+    say!(
+        "input {height} x {width} x {channels}, {} filters of {rows} x {columns} x {channels}: output {} x {} x {}",
+        args.filters,
+        out[2],
+        out[3],
+        out[1]
+    );
+    say!("");
+    say!("{:<16} {:>18} {:>22}", "", "convolution", "dense layer");
+    let row = |name: &str, a: u64, b: u64| say!("{name:<16} {:>18} {:>22}", grouped(a), grouped(b));
+    row("inputs", inputs as u64, inputs as u64);
+    row("outputs", outputs as u64, outputs as u64);
+    row("weights", problem.filter_count(), dense.filter_count());
+    row("biases", args.filters as u64, outputs as u64);
+    row("parameters", problem.parameter_count(), dense.parameter_count());
+    row("multiply-adds", problem.multiply_adds(), dense.multiply_adds());
+    row("bytes (f32)", problem.bytes(), dense.bytes());
+    say!("");
+    say!("convolution: ({rows} * {columns} * {channels} + 1) * {} = {} parameters", args.filters, grouped(problem.parameter_count()));
+    say!(
+        "dense layer: {} x {} = {} weights, about {} million",
+        grouped(inputs as u64),
+        grouped(outputs as u64),
+        grouped(dense.filter_count()),
+        (dense.filter_count() + 500_000) / 1_000_000
+    );
+    if channels > 1 {
+        let one = (rows * columns + 1) * args.filters;
+        say!(
+            "({} is often quoted: ({rows} * {columns} + 1) * {} counts one input channel; a filter has all {channels})",
+            grouped(one as u64),
+            args.filters
+        );
+    }
+    Ok(())
+}
+
+/// A layer of LeNet-5 as the teaching texts draw it.
+enum Layer {
+    Convolution { filter: usize, filters: usize },
+    Pool,
+    Dense { outputs: usize },
+}
+
+fn lenet5() -> Outcome {
+    say!("LeNet-5 on a 32 x 32 x 3 image");
+    say!("");
+    say!("{:<8} {:<16} {:>12} {:>12} {:>14}", "layer", "activation", "size", "parameters", "multiply-adds");
+    let (mut height, mut channels) = (32, 3);
+    let mut totals = [0, 0];
+    let mut print = |name: &str, shape: String, size: usize, parameters: u64, products: u64| {
+        totals = [totals[0] + parameters, totals[1] + products];
+        say!("{name:<8} {shape:<16} {:>12} {:>12} {:>14}", grouped(size as u64), grouped(parameters), grouped(products));
+    };
+    print("input", "32 x 32 x 3".into(), 3072, 0, 0);
+    let layers = [
+        ("conv1", Layer::Convolution { filter: 5, filters: 6 }),
+        ("pool1", Layer::Pool),
+        ("conv2", Layer::Convolution { filter: 5, filters: 16 }),
+        ("pool2", Layer::Pool),
+        ("fc3", Layer::Dense { outputs: 120 }),
+        ("fc4", Layer::Dense { outputs: 84 }),
+        ("softmax", Layer::Dense { outputs: 10 }),
+    ];
+    for (name, layer) in layers {
+        match layer {
+            Layer::Pool => {
+                height /= 2;
+                print(name, format!("{height} x {height} x {channels}"), height * height * channels, 0, 0);
+            }
+            Layer::Convolution { filter, filters } => {
+                let bias = [filters];
+                let inputs = ConvInputs::new(&[1, channels, height, height], &[filters, channels, filter, filter], Some(&bias)).resolve()?;
+                (height, channels) = (inputs.output_extents()[2], filters);
+                print(
+                    name,
+                    format!("{height} x {height} x {channels}"),
+                    height * height * channels,
+                    inputs.parameter_count(),
+                    inputs.multiply_adds(),
+                );
+            }
+            Layer::Dense { outputs } => {
+                let inputs = height * height * channels;
+                let bias = [outputs];
+                let dense = ConvInputs::new(&[1, inputs, 1, 1], &[outputs, inputs, 1, 1], Some(&bias)).resolve()?;
+                (height, channels) = (1, outputs);
+                print(name, format!("{outputs} x 1"), outputs, dense.parameter_count(), dense.multiply_adds());
+            }
+        }
+    }
+    say!("{:<8} {:<16} {:>12} {:>12} {:>14}", "total", "", "", grouped(totals[0]), grouped(totals[1]));
+    Ok(())
+}
+
+/// Resolves inputs with every option at its default.
+trait Resolve {
+    fn resolve(&self) -> Result<ConvProblem, wgconv::Error>;
+}
+
+impl Resolve for ConvInputs<'_> {
+    fn resolve(&self) -> Result<ConvProblem, wgconv::Error> {
+        ConvProblem::forward::<2>(&Conv2dDescriptor::default(), self)
+    }
+}
+
+fn extents<const N: usize>(text: &str, argument: &str, form: &str) -> Result<[usize; N], Failure> {
+    let numbers: Option<Vec<usize>> = text.split('x').map(|part| part.parse().ok()).collect();
+    numbers.and_then(|n| n.try_into().ok()).ok_or_else(|| Failure::Usage(format!("{argument} is {text}: it must be {form}")))
+}
+
+/// Digits in groups of three.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

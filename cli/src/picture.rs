@@ -1,0 +1,38 @@
+//! Photographs in and out: image files to channel planes of f32 in 0 ..= 255 and back.
+
+use crate::Failure;
+use image::{DynamicImage, ImageFormat, ImageReader};
+use ndarray::{Array3, ArrayView3};
+use std::path::Path;
+
+/// Reads a PNG or JPEG as [channels, height, width]: one channel for grey images, three for colour. An alpha channel is dropped.
+pub fn read(path: &Path) -> Result<Array3<f32>, Failure> {
+    let fail = |why: String| Failure::Run(format!("{}: {why}", path.display()));
+    let reader = ImageReader::open(path).map_err(|e| fail(e.to_string()))?.with_guessed_format().map_err(|e| fail(e.to_string()))?;
+    match reader.format() {
+        Some(ImageFormat::Png | ImageFormat::Jpeg) => {}
+        _ => return Err(fail("not a PNG or JPEG image".into())),
+    }
+    let image = reader.decode().map_err(|e| fail(e.to_string()))?;
+    let grey =
+        matches!(image, DynamicImage::ImageLuma8(_) | DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLuma16(_) | DynamicImage::ImageLumaA16(_));
+    let (width, height, channels, bytes) = if grey {
+        let image = image.into_luma8();
+        (image.width(), image.height(), 1, image.into_raw())
+    } else {
+        let image = image.into_rgb8();
+        (image.width(), image.height(), 3, image.into_raw())
+    };
+    // Files interleave the channels of a pixel; the engine wants planes.
+    Ok(Array3::from_shape_fn((channels, height as usize, width as usize), |(c, y, x)| f32::from(bytes[(y * width as usize + x) * channels + c])))
+}
+
+/// Writes planes as a PNG or JPEG, by the ending of `path`. Values are rounded and clipped to 0 ..= 255.
+pub fn write(path: &Path, planes: ArrayView3<'_, f32>) -> Result<(), Failure> {
+    let fail = |why: String| Failure::Run(format!("{}: {why}", path.display()));
+    let (channels, height, width) = planes.dim();
+    let pixels = planes.permuted_axes([1, 2, 0]);
+    let bytes: Vec<u8> = pixels.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect();
+    let color = if channels == 1 { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
+    image::save_buffer(path, &bytes, width as u32, height as u32, color).map_err(|e| fail(e.to_string()))
+}

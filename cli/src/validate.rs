@@ -1,0 +1,245 @@
+//! `wgconv validate`: the library's proofs on one adapter or all, or test vectors from a folder.
+
+use crate::vectors::{self, BadCall, Case, Family};
+use crate::{Failure, Outcome, open_gpu, say, write_json};
+use indicatif::{ProgressBar, ProgressStyle};
+use ndarray::{ArrayD, IxDyn};
+use safetensors::SafeTensors;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use wgconv::conv::{Accuracy, Conv, ConvProblem, admitted, plan};
+use wgconv::validate::compare::compare;
+use wgconv::validate::{CaseResult, Options, Outcome as CaseOutcome, Report, run as prove};
+use wgconv::{Error, Gpu, Layout, Tensor};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Adapter by number or part of its name
+    #[arg(long, conflicts_with = "all_adapters")]
+    adapter: Option<String>,
+    /// Every adapter of this machine in turn
+    #[arg(long)]
+    all_adapters: bool,
+    /// Only cases whose id contains this
+    #[arg(long, value_name = "SUBSTRING")]
+    only: Option<String>,
+    /// The full grid
+    #[arg(long)]
+    full: bool,
+    /// Test vectors instead of the grid: a family folder, or a folder of such
+    #[arg(long, value_name = "DIR")]
+    vectors: Vec<PathBuf>,
+    /// Writes the report as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Outcome {
+    let adapters: Vec<Option<String>> = if args.all_adapters {
+        let all: Vec<_> = wgconv::gpu::adapters().iter().map(|a| Some(a.index.to_string())).collect();
+        if all.is_empty() {
+            open_gpu(None)?; // fails with the reason and the remedy
+        }
+        all
+    } else {
+        vec![args.adapter.clone()]
+    };
+    let mut reports = Vec::new();
+    let mut counts = [0; 3];
+    for adapter in adapters {
+        let gpu = open_gpu(adapter.as_deref())?;
+        say!("{}", gpu.report());
+        let report = if args.vectors.is_empty() { run_grid(&gpu, args)? } else { run_vectors(&gpu, args)? };
+        print_skips(&report);
+        for (sum, count) in counts.iter_mut().zip(report.counts()) {
+            *sum += count;
+        }
+        reports.push(report);
+    }
+    if let Some(path) = &args.json {
+        write_json(path, &reports)?;
+    }
+    let [passed, failed, skipped] = counts;
+    say!("{passed} passed, {failed} failed, {skipped} skipped");
+    if failed > 0 {
+        return Err(Failure::Reported);
+    }
+    if passed == 0 {
+        let what = args
+            .only
+            .as_ref()
+            .map_or_else(|| "there was nothing to run".to_string(), |only| format!("no case that can run here contains \"{only}\""));
+        return Err(Failure::Run(format!("nothing was proven: {what}")));
+    }
+    Ok(())
+}
+
+fn bar(total: usize) -> ProgressBar {
+    let bar = ProgressBar::new(total as u64); // hidden by itself when stderr is no terminal
+    if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn print_failure(bar: &ProgressBar, result: &CaseResult, reproduce: &str) {
+    if let CaseOutcome::Failed(why) = &result.outcome {
+        bar.suspend(|| say!("FAILED {}: {why} [wgconv validate {reproduce}--only '{}']", result.id, result.id));
+    }
+}
+
+/// Skips, one line a reason.
+fn print_skips(report: &Report) {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for result in &report.results {
+        if let CaseOutcome::Skipped(why) = &result.outcome {
+            *reasons.entry(why).or_default() += 1;
+        }
+    }
+    for (why, count) in reasons {
+        say!("skipped {count}: {why}");
+    }
+}
+
+fn run_grid(gpu: &Gpu, args: &Args) -> Result<Report, Failure> {
+    let progress_bar = bar(0);
+    let options = Options { only: args.only.clone(), full: args.full };
+    let reproduce = if args.full { "--full " } else { "" };
+    let report = prove(gpu, &options, &mut |progress| {
+        progress_bar.set_length(progress.total as u64);
+        progress_bar.set_position(progress.done as u64);
+        progress_bar.set_message(progress.result.id.clone());
+        print_failure(&progress_bar, progress.result, reproduce);
+    })?;
+    progress_bar.finish_and_clear();
+    Ok(report)
+}
+
+fn run_vectors(gpu: &Gpu, args: &Args) -> Result<Report, Failure> {
+    let mut results = Vec::new();
+    let mut gradients = 0;
+    for dir in &args.vectors {
+        let wanted = |address: &str| args.only.as_deref().is_none_or(|only| address.contains(only));
+        let reproduce = format!("--vectors {} ", dir.display());
+        let folders = vectors::read(dir).map_err(Failure::Run)?;
+        let total = folders.iter().map(|f| match &f.family {
+            Family::Cases { cases, .. } => cases.len(),
+            Family::Bad(calls) => calls.len(),
+            Family::Broken(_) => 1,
+        });
+        let progress_bar = bar(total.sum());
+        let mut push = |result: CaseResult| {
+            print_failure(&progress_bar, &result, &reproduce);
+            results.push(result);
+        };
+        for folder in &folders {
+            match &folder.family {
+                // A broken folder is reported whatever --only says: which cases it would have held, nobody knows.
+                Family::Broken(why) => push(CaseResult { id: folder.name.clone(), outcome: CaseOutcome::Failed(why.clone()) }),
+                Family::Bad(calls) => {
+                    for call in calls {
+                        progress_bar.inc(1);
+                        let id = format!("{}/{}", folder.name, call.name);
+                        if wanted(&id) {
+                            push(CaseResult { id, outcome: refuse(gpu, call) });
+                        }
+                    }
+                }
+                Family::Cases { cases, tensors } => {
+                    let tensors = SafeTensors::deserialize(tensors).map_err(|e| Failure::Run(format!("{}: {e}", folder.name)))?;
+                    for case in cases {
+                        progress_bar.inc(1);
+                        let id = format!("{}/{}", folder.name, case.name);
+                        if !wanted(&id) {
+                            continue;
+                        }
+                        progress_bar.set_message(id.clone());
+                        gradients += usize::from(!case.grads.is_empty());
+                        let outcome = match check(gpu, case, &tensors) {
+                            Ok(()) => CaseOutcome::Passed,
+                            Err(why) => CaseOutcome::Failed(why),
+                        };
+                        push(CaseResult { id, outcome });
+                        gpu.wait()?; // a lost device ends the run here, not as a failure of every case after it
+                    }
+                }
+            }
+        }
+        progress_bar.finish_and_clear();
+    }
+    if gradients > 0 {
+        say!("grads: not checked ({gradients} cases have them; counted neither as passed nor as failed)");
+    }
+    Ok(Report { adapter: gpu.report().clone(), version: env!("CARGO_PKG_VERSION"), results })
+}
+
+/// Runs a case under every algorithm that admits it.
+fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<(), String> {
+    if !matches!(case.op.as_str(), "conv" | "conv_transpose") {
+        return Err(format!("op {} is not known yet", case.op));
+    }
+    if case.dtype != "f32" {
+        return Err(format!("dtype {} is not known yet for vectors", case.dtype));
+    }
+    let input = |role: &str| case.inputs.get(role).map(|key| vectors::array(tensors, key)).transpose();
+    let need = |role: &str| input(role)?.ok_or_else(|| format!("the case has no input {role}"));
+    let (x, w, b) = (need("x")?, need("w")?, input("b")?);
+    let key = case.outputs.get("y").ok_or("the case has no output y")?;
+    let want = vectors::array(tensors, key)?;
+    let tolerance = *case.tolerance.get("y").ok_or("the case has no tolerance for y")?;
+    if case.exact && (tolerance.abs != 0.0 || tolerance.rel != 0.0) {
+        return Err("an exact case must have tolerance 0".into());
+    }
+    let mut problem = vectors::conv_problem(&case.op, &case.attrs, &x.shape, &w.shape, b.as_ref().map(|b| b.shape.as_slice()))?;
+    if problem.output_extents() != want.shape {
+        return Err(format!("the output has shape {:?}, expected {:?}", problem.output_extents(), want.shape));
+    }
+    if case.special {
+        problem.accuracy = Accuracy::Exact;
+    }
+    let upload = |array: &vectors::Array| -> Result<Tensor, Error> {
+        let values: Vec<f32> = array.values.iter().map(|v| *v as f32).collect();
+        let array = ArrayD::from_shape_vec(IxDyn(&array.shape), values)
+            .map_err(|e| Error::invalid("a tensor", format!("{:?}", array.shape), e.to_string()))?;
+        gpu.upload_as(&array, Layout::ChannelsFirst)
+    };
+    let run = |problem: &ConvProblem| -> Result<Vec<f64>, Error> {
+        let (x, w, b) = (upload(&x)?, upload(&w)?, b.as_ref().map(upload).transpose()?);
+        let conv = Conv::from_problem(gpu, problem, &w, b.as_ref())?;
+        let y = conv.output()?;
+        let mut recorder = gpu.recorder();
+        conv.record(&mut recorder, &x, &y)?;
+        recorder.submit()?;
+        Ok(y.download::<f32, IxDyn>()?.iter().map(|v| f64::from(*v)).collect())
+    };
+    for algorithm in admitted(&problem, gpu.profile()) {
+        let forced = ConvProblem { algorithm: Some(algorithm), ..problem.clone() };
+        let got = run(&forced).map_err(|e| format!("{algorithm}: {e}"))?;
+        if let Some(mismatch) = compare(&got, &want.values, |i| tolerance.abs + tolerance.rel * want.values[i].abs()) {
+            return Err(format!("{algorithm}: {}", mismatch.describe(&want.shape)));
+        }
+    }
+    Ok(())
+}
+
+/// A bad call passes if reading it or planning it ends in an error; nothing is allocated.
+fn refuse(gpu: &Gpu, call: &BadCall) -> CaseOutcome {
+    if !matches!(call.op.as_str(), "conv" | "conv_transpose") {
+        return CaseOutcome::Failed(format!("op {} is not known yet", call.op));
+    }
+    let shape = |role: &str| call.inputs.get(role).map(|input| serde_json::from_value::<Vec<usize>>(input.shape.clone())).transpose();
+    let (Ok(x), Ok(w), Ok(b)) = (shape("x"), shape("w"), shape("b")) else {
+        return CaseOutcome::Passed; // a shape that no reader's type holds was refused while reading
+    };
+    let (Some(x), Some(w)) = (x, w) else {
+        return CaseOutcome::Failed("the call has no x or no w, so its refusal would prove nothing".into());
+    };
+    let problem = vectors::conv_problem(&call.op, &call.attrs, &x, &w, b.as_deref());
+    match problem.and_then(|problem| plan(&problem, gpu.profile()).map_err(|e| e.to_string())) {
+        Err(why) => {
+            log::info!("{} refused: {why}", call.name);
+            CaseOutcome::Passed
+        }
+        Ok(plan) => CaseOutcome::Failed(format!("accepted, and planned as {plan}")),
+    }
+}
