@@ -4,65 +4,83 @@ use super::problem::ConvProblem;
 use crate::shape::{Layout, WindowAxis};
 use bytemuck::{Pod, Zeroable};
 
-/// Twin of `Axis` in `shaders/common/conv.wgsl`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
-pub struct AxisParams {
-    pub(crate) input: i32,
-    pub(crate) output: i32,
-    pub(crate) taps: i32,
-    pub(crate) stride: i32,
-    pub(crate) dilation: i32,
-    pub(crate) pad: i32,
-    pub(crate) unused0: i32,
-    pub(crate) unused1: i32,
+/// Declares a uniform struct and lists its fields with their offsets, for the comparison with the shader's twin.
+macro_rules! uniform {
+    ($(#[$attribute:meta])* $name:ident { $($field:ident: $kind:ty,)* }) => {
+        $(#[$attribute])*
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+        pub struct $name {
+            $(pub(crate) $field: $kind,)*
+        }
+
+        impl $name {
+            /// Field names and byte offsets, in order.
+            pub const LAYOUT: [(&'static str, usize); [$(stringify!($field)),*].len()] =
+                [$((stringify!($field), std::mem::offset_of!($name, $field))),*];
+        }
+    };
 }
 
-/// Twin of `ConvParams` in `shaders/common/conv.wgsl`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
-pub struct ConvParams {
-    pub(crate) depth: AxisParams,
-    pub(crate) height: AxisParams,
-    pub(crate) width: AxisParams,
-    pub(crate) batch: u32,
-    pub(crate) groups: u32,
-    pub(crate) channels: u32,
-    pub(crate) filters: u32,
-    pub(crate) positions: u32,
-    pub(crate) taps: u32,
-    pub(crate) columns: u32,
-    pub(crate) tiles_m: u32,
-    pub(crate) tiles_n: u32,
-    pub(crate) items: u32,
-    pub(crate) x_base: u32,
-    pub(crate) x_stride_n: u32,
-    pub(crate) x_stride_c: u32,
-    pub(crate) x_stride_p: u32,
-    pub(crate) y_base: u32,
-    pub(crate) y_stride_n: u32,
-    pub(crate) y_stride_k: u32,
-    pub(crate) y_stride_p: u32,
-    pub(crate) w_stride_g: u32,
-    pub(crate) w_stride_k: u32,
-    pub(crate) w_stride_c: u32,
-    pub(crate) packed_rows: u32,
-    pub(crate) alpha: f32,
-    pub(crate) beta: f32,
+uniform! {
+    /// Twin of `Axis` in `shaders/common/conv.wgsl`.
+    AxisParams {
+        input: i32,
+        output: i32,
+        taps: i32,
+        stride: i32,
+        dilation: i32,
+        pad: i32,
+        unused0: i32,
+        unused1: i32,
+    }
 }
 
-/// Twin of `PackParams` in `shaders/conv_pack_filter.wgsl`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
-pub struct PackParams {
-    pub(crate) items: u32,
-    pub(crate) padded: u32,
-    pub(crate) filters: u32,
-    pub(crate) channels: u32,
-    pub(crate) taps: u32,
-    pub(crate) w_stride_g: u32,
-    pub(crate) w_stride_k: u32,
-    pub(crate) w_stride_c: u32,
+uniform! {
+    /// Twin of `ConvParams` in `shaders/common/conv.wgsl`.
+    ConvParams {
+        depth: AxisParams,
+        height: AxisParams,
+        width: AxisParams,
+        batch: u32,
+        groups: u32,
+        channels: u32,
+        filters: u32,
+        positions: u32,
+        taps: u32,
+        columns: u32,
+        tiles_m: u32,
+        tiles_n: u32,
+        items: u32,
+        x_base: u32,
+        x_stride_n: u32,
+        x_stride_c: u32,
+        x_stride_p: u32,
+        y_base: u32,
+        y_stride_n: u32,
+        y_stride_k: u32,
+        y_stride_p: u32,
+        w_stride_g: u32,
+        w_stride_k: u32,
+        w_stride_c: u32,
+        packed_rows: u32,
+        alpha: f32,
+        beta: f32,
+    }
+}
+
+uniform! {
+    /// Twin of `PackParams` in `shaders/conv_pack_filter.wgsl`.
+    PackParams {
+        items: u32,
+        padded: u32,
+        filters: u32,
+        channels: u32,
+        taps: u32,
+        w_stride_g: u32,
+        w_stride_k: u32,
+        w_stride_c: u32,
+    }
 }
 
 /// Strides of the filter in memory: group, output channel, input channel. Taps are contiguous.

@@ -1,0 +1,117 @@
+//! Negative controls: kernels are damaged on purpose, and the proofs must say so. A checker that passes a broken kernel is worse
+//! than none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use wgconv::conv::Algorithm;
+use wgconv::gpu::SourcePatch;
+use wgconv::validate::{Options, Outcome, run};
+use wgconv::{Gpu, GpuDescriptor};
+
+/// Runs the cases of `algorithm` whose id contains `only` with `from` replaced by `to` in its kernel, and returns the failures.
+fn failures_after(algorithm: Algorithm, only: &str, from: &'static str, to: &'static str) -> Vec<String> {
+    let changed = Arc::new(AtomicBool::new(false));
+    let seen = changed.clone();
+    let patch = move |label: &str, text: String| {
+        if label.starts_with("conv_pack_filter") {
+            return text;
+        }
+        let damaged = text.replacen(from, to, 1);
+        seen.fetch_or(damaged != text, Ordering::Relaxed);
+        damaged
+    };
+    let gpu = Gpu::with_descriptor(&GpuDescriptor { source_patch: Some(SourcePatch(Arc::new(patch))), ..Default::default() }).unwrap();
+    let options = Options { only: Some(format!("conv/{algorithm}/{only}")), ..Default::default() };
+    let report = run(&gpu, &options, &mut |_| {}).unwrap();
+    assert!(changed.load(Ordering::Relaxed), "the damage \"{from}\" -> \"{to}\" did not change the text of {algorithm}");
+    assert!(!report.results.is_empty(), "no case of {algorithm} contains {only}");
+    let failure = |outcome: &Outcome| if let Outcome::Failed(why) = outcome { Some(why.clone()) } else { None };
+    report.results.iter().filter_map(|r| failure(&r.outcome)).collect()
+}
+
+/// At least one failure, and all of the kinds expected.
+fn assert_reported(algorithm: Algorithm, only: &str, from: &'static str, to: &'static str, kind: &str) {
+    let failures = failures_after(algorithm, only, from, to);
+    assert!(!failures.is_empty(), "{algorithm}: the damage \"{from}\" -> \"{to}\" went unnoticed");
+    for why in &failures {
+        assert!(why.starts_with(kind), "{algorithm}: expected a failure of the kind \"{kind}\", got: {why}");
+    }
+}
+
+const BIASED: &str = "n2c3h12w13_k7r3s2_st1x2_p1,2,0,3_d1x2_g1_b";
+const BIASED_DEPTHWISE: &str = "n2c5h6w9_k5r3s3_st1x1_p1,1,1,0_d1x1_g5_b";
+
+fn case_of(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Depthwise => BIASED_DEPTHWISE,
+        Algorithm::PointwiseRegister | Algorithm::PointwiseWorkgroup => "n2c33h4w7_k9r1s1_st1x1_p0,0,0,0_d1x1_g1_b",
+        _ => BIASED,
+    }
+}
+
+#[test]
+fn undamaged_kernels_pass_the_cases_used_here() {
+    for algorithm in Algorithm::ALL {
+        let gpu = Gpu::new().unwrap();
+        let options = Options { only: Some(format!("conv/{algorithm}/{}", case_of(algorithm))), ..Default::default() };
+        let report = run(&gpu, &options, &mut |_| {}).unwrap();
+        assert_eq!(report.counts()[1], 0, "{algorithm}: {:?}", report.results);
+        assert!(report.counts()[0] > 0, "{algorithm}: no case");
+    }
+}
+
+#[test]
+fn a_dropped_bias_is_reported() {
+    for algorithm in Algorithm::ALL {
+        assert_reported(algorithm, case_of(algorithm), "v += f32(bias[k]);", "", "exact");
+    }
+}
+
+#[test]
+fn a_flipped_padding_bound_is_reported() {
+    // A zero pad before the input is read as the element it wraps to.
+    for algorithm in [Algorithm::Direct, Algorithm::Depthwise, Algorithm::ImplicitGemmRegister, Algorithm::ImplicitGemmWorkgroup] {
+        assert_reported(algorithm, case_of(algorithm), "select(-1, i, i >= 0 && i < extent)", "select(i, i, i >= 0 && i < extent)", "exact");
+        assert_reported(algorithm, case_of(algorithm), "i >= 0 && i < extent", "i > 0 && i < extent", "exact");
+    }
+}
+
+#[test]
+fn a_loop_shortened_by_one_is_reported() {
+    assert_reported(Algorithm::Direct, BIASED, "c < params.channels; c++", "c < params.channels - 1u; c++", "exact");
+    assert_reported(Algorithm::Depthwise, BIASED_DEPTHWISE, "s < params.width.taps; s++", "s < params.width.taps - 1; s++", "exact");
+    assert_reported(Algorithm::ImplicitGemmRegister, BIASED, "i < length; i++", "i < length - 1u; i++", "exact");
+    assert_reported(Algorithm::ImplicitGemmWorkgroup, BIASED, "for (var k = 0u; k < TILE_K; k++)", "for (var k = 0u; k < TILE_K - 1u; k++)", "exact");
+}
+
+#[test]
+fn an_output_left_unwritten_is_reported() {
+    let (from, to) = ("output[params.y_base + index] =", "if index == 0u { return; }\n    output[params.y_base + index] =");
+    for algorithm in Algorithm::ALL {
+        assert_reported(algorithm, case_of(algorithm), from, to, "guarded");
+    }
+}
+
+#[test]
+fn a_write_past_the_end_is_reported() {
+    // Every element is written once more, a little further on: the last ones land in the guard words.
+    let (from, to) = ("output[params.y_base + index] =", "output[params.y_base + index + 8u] = Elem(1.0);\n    output[params.y_base + index] =");
+    for algorithm in [Algorithm::Direct, Algorithm::Depthwise, Algorithm::ImplicitGemmRegister, Algorithm::ImplicitGemmWorkgroup] {
+        assert_reported(algorithm, case_of(algorithm), from, to, "guarded: a guard word");
+    }
+}
+
+#[test]
+fn a_wrong_constant_and_a_rounded_operand_are_reported() {
+    // An activation with a slightly wrong constant stays inside no bound.
+    let failures = failures_after(Algorithm::Direct, "n1c2h5w6_k5r1s1_st1x1_p0,0,0,0_d1x1_g1_b_gelu", "0.70710678", "0.7075");
+    assert!(failures.iter().any(|why| why.starts_with("bounded")), "{failures:?}");
+    // A product rounded to f16 on the way passes the exact proof on small integers, but not the bounded one.
+    let failures = failures_after(
+        Algorithm::Direct,
+        BIASED,
+        "sum = fma(f32(x[xi]), f32(weights[wi]), sum);",
+        "sum = fma(bitcast<f32>(bitcast<u32>(f32(x[xi])) & 0xffffe000u), f32(weights[wi]), sum);",
+    );
+    assert!(failures.iter().all(|why| why.starts_with("bounded")) && !failures.is_empty(), "{failures:?}");
+}

@@ -1,0 +1,154 @@
+//! Shaders without a GPU: every kernel that the planner emits over the proof grid parses, validates, translates to SPIR-V, MSL and
+//! HLSL, and its uniform struct has the layout of its Rust twin.
+
+use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use std::collections::{BTreeMap, HashSet};
+use std::mem::size_of;
+use wgconv::ElementType;
+use wgconv::conv::{Algorithm, AxisParams, ConvParams, ConvProblem, PackParams, plan};
+use wgconv::gpu::DeviceProfile;
+use wgconv::kernel::{BindingKind, KernelSpec, all_sources};
+use wgconv::validate::grid;
+
+/// Every distinct kernel that plans over the full grid use, on a GPU-like and a CPU-like device, and the two of the peak measurement.
+fn emitted() -> Vec<KernelSpec> {
+    let mut specs = HashSet::new();
+    for (algorithm, problem) in grid::cases(true).unwrap() {
+        for is_cpu in [false, true] {
+            let profile = DeviceProfile { has_f16: true, is_cpu, ..DeviceProfile::MINIMAL };
+            for forced in [Some(algorithm), None] {
+                let plan = plan(&ConvProblem { algorithm: forced, ..problem.clone() }, &profile).unwrap();
+                specs.insert(plan.kernel);
+                specs.extend(plan.pack.map(|p| p.kernel));
+            }
+        }
+    }
+    let peak = |name: &str, consts| {
+        let source = all_sources().into_iter().find(|s| s.name == name).unwrap();
+        KernelSpec { source, element: ElementType::F32, consts, overrides: vec![] }
+    };
+    specs.extend([peak("peak_fma", vec![("TURNS", 64)]), peak("peak_copy", vec![])]);
+    let mut specs: Vec<_> = specs.into_iter().collect();
+    specs.sort_by_key(KernelSpec::label);
+    specs
+}
+
+fn parse(spec: &KernelSpec) -> (naga::Module, ModuleInfo) {
+    let text = spec.wgsl();
+    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}: {}", spec.label(), e.emit_to_string(&text)));
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16)
+        .validate(&module)
+        .unwrap_or_else(|e| panic!("{}: {}", spec.label(), e.emit_to_string(&text)));
+    (module, info)
+}
+
+#[test]
+fn every_emitted_kernel_compiles_for_every_backend() {
+    let specs = emitted();
+    let used: HashSet<&str> = specs.iter().map(|s| s.source.name).collect();
+    for source in all_sources() {
+        assert!(used.contains(source.name), "no plan ever uses {}", source.name);
+    }
+    assert!(specs.len() > 100, "only {} kernels: the grid lost its variety", specs.len());
+    for spec in &specs {
+        let label = spec.label();
+        let (module, info) = parse(spec);
+        let constants = spec.overrides.iter().map(|(name, value)| (name.to_string(), f64::from(*value))).collect();
+        let (module, info) =
+            process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants).unwrap_or_else(|e| panic!("{label}: {e}"));
+        let pipeline = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
+        let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline)).unwrap_or_else(|e| panic!("{label}: SPIR-V: {e}"));
+        assert!(words.len() > 100, "{label}: SPIR-V is empty");
+
+        let resources: BTreeMap<_, _> = (0..spec.source.bindings.len() as u32)
+            .map(|binding| {
+                let target = msl::BindTarget {
+                    buffer: Some(binding as u8),
+                    mutable: spec.source.bindings[binding as usize] == BindingKind::Write,
+                    ..Default::default()
+                };
+                (naga::ResourceBinding { group: 0, binding }, target)
+            })
+            .collect();
+        let entry = msl::EntryPointResources { resources, sizes_buffer: Some(30), ..Default::default() };
+        let options = msl::Options {
+            lang_version: (2, 3),
+            per_entry_point_map: [("main".to_string(), entry)].into(),
+            fake_missing_bindings: false,
+            ..Default::default()
+        };
+        let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default()).unwrap_or_else(|e| panic!("{label}: MSL: {e}"));
+        assert!(text.contains("kernel void"), "{label}: MSL has no kernel");
+
+        let mut text = String::new();
+        let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_2, fake_missing_bindings: true, ..Default::default() };
+        hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default())
+            .write(&module, &info, None)
+            .unwrap_or_else(|e| panic!("{label}: HLSL: {e}"));
+        assert!(text.contains("numthreads"), "{label}: HLSL has no kernel");
+    }
+}
+
+#[test]
+fn declared_bindings_are_those_of_the_text() {
+    for spec in emitted() {
+        let (module, _) = parse(&spec);
+        let mut found: Vec<(u32, BindingKind)> = module
+            .global_variables
+            .iter()
+            .filter_map(|(_, global)| {
+                let kind = match global.space {
+                    naga::AddressSpace::Uniform => BindingKind::Uniform,
+                    naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => BindingKind::Write,
+                    naga::AddressSpace::Storage { .. } => BindingKind::Read,
+                    _ => return None,
+                };
+                Some((global.binding.unwrap().binding, kind))
+            })
+            .collect();
+        found.sort_by_key(|(binding, _)| *binding);
+        let declared: Vec<_> = (0..).zip(spec.source.bindings.iter().copied()).collect();
+        assert_eq!(found, declared, "{}", spec.label());
+    }
+}
+
+/// Member names and byte offsets of a WGSL struct, and its size.
+fn wgsl_layout(spec: &KernelSpec, name: &str) -> (Vec<(String, usize)>, usize) {
+    let (module, _) = parse(spec);
+    let (_, found) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some(name)).unwrap_or_else(|| panic!("no struct {name}"));
+    let naga::TypeInner::Struct { members, span } = &found.inner else { panic!("{name} is no struct") };
+    (members.iter().map(|m| (m.name.clone().unwrap(), m.offset as usize)).collect(), *span as usize)
+}
+
+/// The WGSL struct has the Rust struct's fields at the same offsets, and its size.
+fn assert_twin(found: (Vec<(String, usize)>, usize), fields: &[(&str, usize)], size: usize) {
+    let wanted: Vec<(String, usize)> = fields.iter().map(|(name, offset)| (name.to_string(), *offset)).collect();
+    assert_eq!(found.0, wanted);
+    assert_eq!(found.1, size);
+}
+
+#[test]
+fn uniform_structs_have_the_layout_of_their_twins() {
+    let specs = emitted();
+    let of = |algorithm: &str| specs.iter().find(|s| s.source.name == algorithm).unwrap();
+    assert_twin(wgsl_layout(of("conv_direct"), "Axis"), &AxisParams::LAYOUT, size_of::<AxisParams>());
+    assert_twin(wgsl_layout(of("conv_direct"), "ConvParams"), &ConvParams::LAYOUT, size_of::<ConvParams>());
+    assert_twin(wgsl_layout(of("conv_pack_filter"), "PackParams"), &PackParams::LAYOUT, size_of::<PackParams>());
+}
+
+#[test]
+fn plans_are_pure_and_differ_by_device() {
+    let mut differ = 0;
+    for (_, problem) in grid::cases(false).unwrap() {
+        let free = ConvProblem { algorithm: None, ..problem };
+        let gpu_like = DeviceProfile { has_f16: true, ..DeviceProfile::MINIMAL };
+        let cpu_like = DeviceProfile { is_cpu: true, ..gpu_like };
+        let [a, b] = [gpu_like, cpu_like].map(|profile| plan(&free, &profile).unwrap());
+        assert_eq!(a, plan(&free, &gpu_like).unwrap(), "the same problem and profile must give the same plan");
+        differ += usize::from(a.algorithm != b.algorithm);
+        assert_ne!(a.algorithm, Algorithm::ImplicitGemmRegister, "a GPU gets workgroup tiles: {free}");
+        assert_ne!(b.algorithm, Algorithm::ImplicitGemmWorkgroup, "a CPU gets register tiles: {free}");
+    }
+    assert!(differ > 50, "{differ}");
+}
