@@ -1,0 +1,228 @@
+//! Limits and faults: every mistake is an error with argument, value and rule, a binding that is too small splits the batch, a lost
+//! device says so, and the `Gpu` works on.
+
+use ndarray::{Array1, Array4, ArrayD, IxDyn};
+use wgconv::conv::{Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, plan};
+use wgconv::gpu::DeviceProfile;
+use wgconv::{ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, wgpu};
+
+fn gpu() -> Gpu {
+    Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
+}
+
+/// A small convolution with a known answer: the device still works.
+fn assert_works(gpu: &Gpu) {
+    let x = gpu.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
+    let f = gpu.upload(&Array4::<f32>::ones((3, 2, 2, 2))).unwrap();
+    let y: Array4<f32> = gpu.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap().download().unwrap();
+    assert_eq!(y, Array4::from_elem((1, 3, 3, 3), 8.0));
+}
+
+#[test]
+fn every_mistake_names_argument_value_and_rule_and_the_device_works_on() {
+    let gpu = gpu();
+    let tensor = |extents: &[usize]| gpu.upload(&ArrayD::<f32>::ones(IxDyn(extents))).unwrap();
+    let (x, f) = (tensor(&[1, 4, 5, 6]), tensor(&[6, 4, 3, 3]));
+    let plain = Conv2dDescriptor::default();
+    type Call<'a> = (Conv2dDescriptor, &'a Tensor, &'a Tensor, Option<&'a Tensor>, &'a str);
+    let (flat, wide, grouped, bias) = (tensor(&[4, 5, 6]), tensor(&[6, 4, 9, 3]), tensor(&[5, 2, 3, 3]), tensor(&[5]));
+    let calls: [Call<'_>; 9] = [
+        (plain, &flat, &f, None, "x is [4, 5, 6]: a 2-D convolution takes a x of rank 4, not 3"),
+        (plain, &x, &flat, None, "filter is [4, 5, 6]: a 2-D convolution takes a filter of rank 4, not 3"),
+        (
+            Conv2dDescriptor { groups: 2, ..plain },
+            &x,
+            &f,
+            None,
+            "filter is [6, 4, 3, 3]: its second extent, 4, must be the input channels per group: 4 / 2 = 2",
+        ),
+        (Conv2dDescriptor { stride: [1, 0], ..plain }, &x, &f, None, "stride (width) is 0: a stride must be at least 1"),
+        (Conv2dDescriptor { dilation: [0, 1], ..plain }, &x, &f, None, "dilation (height) is 0: a dilation must be at least 1 (1 means none)"),
+        (Conv2dDescriptor { groups: 3, ..plain }, &x, &f, None, "groups is 3: groups must divide the 4 input channels"),
+        (Conv2dDescriptor { groups: 2, ..plain }, &x, &grouped, None, "groups is 2: groups must divide the 5 output channels"),
+        (
+            plain,
+            &x,
+            &wide,
+            None,
+            "filter (height) is 9: the window extent = dilation x (filter - 1) + 1 = 9 must fit into the padded input 5 + 0 + 0 = 5",
+        ),
+        (plain, &x, &f, Some(&bias), "bias is [5]: it has one value per output channel: [6]"),
+    ];
+    for (descriptor, x, filter, bias, message) in calls {
+        let error = gpu.conv2d(&descriptor, x, filter, bias).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert_works(&gpu);
+    }
+    let error = gpu.upload(&Array4::<f32>::ones((1, 0, 4, 4))).unwrap_err().to_string();
+    assert_eq!(error, "shape is [1, 0, 4, 4]: every extent must be at least 1");
+    let error = gpu.upload(&ArrayD::<f32>::ones(IxDyn(&[1; 6]))).unwrap_err().to_string();
+    assert_eq!(error, "shape is [1, 1, 1, 1, 1, 1]: rank 6 is above the largest rank, 5");
+    let error = x.download::<f32, ndarray::Ix3>().unwrap_err().to_string();
+    assert_eq!(error, "the rank of the array is 3: the tensor has shape [1, 4, 5, 6]");
+    assert!(x.download::<half::f16, ndarray::Ix4>().is_err());
+}
+
+#[test]
+fn a_forced_algorithm_runs_or_is_refused_by_name() {
+    let gpu = gpu();
+    let x = gpu.upload(&Array4::<f32>::ones((1, 4, 5, 6))).unwrap();
+    let f = gpu.upload(&Array4::<f32>::ones((6, 4, 3, 3))).unwrap();
+    for (algorithm, reason) in [
+        (Algorithm::Depthwise, "algorithm depthwise does not apply: it needs one input channel per group, and 4 channels in 1 groups make 4"),
+        (Algorithm::PointwiseRegister, "algorithm pointwise_register does not apply: it needs filter extent 1"),
+        (Algorithm::PointwiseWorkgroup, "algorithm pointwise_workgroup does not apply: it needs filter extent 1"),
+    ] {
+        let error = gpu.conv2d(&Conv2dDescriptor { algorithm: Some(algorithm), ..Default::default() }, &x, &f, None).unwrap_err().to_string();
+        assert!(error.starts_with(reason), "{error}");
+    }
+    for algorithm in Algorithm::ALL {
+        assert_eq!(algorithm.name().parse::<Algorithm>().unwrap(), algorithm);
+    }
+    let error = "winograd".parse::<Algorithm>().unwrap_err().to_string();
+    assert!(error.starts_with("algorithm is winograd: it is one of direct,"), "{error}");
+}
+
+#[test]
+fn tensors_of_another_device_and_aliases_are_refused() {
+    let (here, there) = (gpu(), gpu());
+    let x = here.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
+    let f = there.upload(&Array4::<f32>::ones((3, 2, 2, 2))).unwrap();
+    let error = here.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap_err();
+    assert_eq!(error, Error::OtherDevice { argument: "filter" });
+    let error = there.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap_err();
+    assert_eq!(error, Error::OtherDevice { argument: "x" });
+    // x and y in one buffer: wgpu could not record it, so it is refused by name.
+    let f = here.upload(&Array4::<f32>::ones((2, 2, 1, 1))).unwrap();
+    let conv = Conv::prepare(&here, &Conv2dDescriptor::default(), &x, &f, None).unwrap();
+    let error = conv.record(&mut here.recorder(), &x, &x).unwrap_err().to_string();
+    assert!(error.starts_with("y is a range of the buffer of x, filter or bias:"), "{error}");
+    assert_works(&here);
+    assert_works(&there);
+}
+
+#[test]
+fn sizes_past_the_arithmetic_or_the_device_name_need_and_limit() {
+    let problem = |x: &[usize], filter: &[usize]| ConvProblem::forward::<2>(&Conv2dDescriptor::default(), &ConvInputs::new(x, filter, None));
+    let large = problem(&[1, 1, 1 << 16, 1 << 16], &[1, 1, 3, 3]).unwrap();
+    let error = plan(&large, &DeviceProfile::MINIMAL).unwrap_err().to_string();
+    assert_eq!(error, "x needs 4294967296 elements, but the largest 31-bit index is 2147483647");
+    let medium = problem(&[1, 1, 1 << 13, 1 << 13], &[1, 1, 3, 3]).unwrap();
+    let error = plan(&medium, &DeviceProfile::MINIMAL).unwrap_err();
+    assert_eq!(
+        error,
+        Error::TooLarge {
+            argument: "one image of x".into(),
+            needed: 1 << 28,
+            unit: "bytes",
+            limit_name: "max_storage_buffer_binding_size",
+            limit: 128 << 20
+        }
+    );
+    let error = problem(&[1 << 32, 1, 1 << 32, 1], &[1, 1, 1, 1]).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { needed: 18_446_744_073_709_551_616, .. }), "{error}");
+    let gpu = gpu();
+    let error = gpu.zeros(&[1 << 20, 1 << 20], ElementType::F32, Layout::ChannelsFirst).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { needed: 4_398_046_511_104, limit_name: "max_buffer_size", .. }), "{error}");
+    assert_works(&gpu);
+}
+
+/// A device whose bindings hold 64 KiB: what does not fit is split over the batch.
+fn narrow_gpu() -> Gpu {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(wgpu::Backends::all()));
+    let adapter = adapters.first().expect("an adapter");
+    let required_limits =
+        wgpu::Limits { max_storage_buffer_binding_size: 64 << 10, max_compute_workgroups_per_dimension: 40, ..wgpu::Limits::default() };
+    let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    Gpu::from_wgpu(adapter, device, queue).unwrap()
+}
+
+#[test]
+fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
+    let (narrow, wide) = (narrow_gpu(), gpu());
+    // One image of x is 3 x 25 x 21 x 4 = 6,300 bytes, no multiple of any alignment; 30 of them are three times the binding.
+    let mut i = 0;
+    let image = Array4::from_shape_simple_fn((30, 3, 25, 21), || {
+        i += 5;
+        (i % 9) as f32 - 4.0
+    });
+    let filter = Array4::from_shape_fn((4, 3, 3, 3), |(k, c, r, s)| ((k + 2 * c + 3 * r + 5 * s) % 7) as f32 - 3.0);
+    let bias = Array1::from_iter([1.0f32, 2.0, 3.0, 4.0]);
+    for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+        for algorithm in [Algorithm::Direct, Algorithm::ImplicitGemmRegister, Algorithm::ImplicitGemmWorkgroup] {
+            let descriptor = Conv2dDescriptor { padding: Padding::Same, algorithm: Some(algorithm), ..Default::default() };
+            let run = |gpu: &Gpu| -> (usize, Array4<f32>) {
+                let (x, f, b) = (gpu.upload_as(&image, layout).unwrap(), gpu.upload(&filter).unwrap(), gpu.upload(&bias).unwrap());
+                let conv = Conv::prepare(gpu, &descriptor, &x, &f, Some(&b)).unwrap();
+                let y = conv.output().unwrap();
+                let mut recorder = gpu.recorder();
+                conv.record(&mut recorder, &x, &y).unwrap();
+                recorder.submit().unwrap();
+                (conv.plan().slices.len(), y.download().unwrap())
+            };
+            let ((slices, split), (whole_slices, whole)) = (run(&narrow), run(&wide));
+            assert!(slices > 2 && whole_slices == 1, "{slices} slices against {whole_slices}");
+            assert_eq!(split, whole, "{algorithm} {layout:?}");
+        }
+    }
+    let error = narrow.upload(&Array4::<f32>::ones((1, 1, 200, 200))).and_then(|x| {
+        let f = narrow.upload(&Array4::<f32>::ones((1, 1, 3, 3)))?;
+        narrow.conv2d(&Conv2dDescriptor::default(), &x, &f, None)
+    });
+    let message = error.unwrap_err().to_string();
+    assert_eq!(message, "one image of x needs 160000 bytes, but max_storage_buffer_binding_size is 65536");
+}
+
+#[test]
+fn f16_without_support_is_refused_by_name() {
+    let narrow = narrow_gpu(); // opened without any feature
+    let halves = Array1::from_iter([half::f16::ONE]);
+    let error = narrow.upload(&halves).unwrap_err();
+    assert!(matches!(error, Error::MissingFeature { feature: "shader-f16", .. }), "{error}");
+    assert_works(&narrow);
+}
+
+#[test]
+fn a_lost_device_is_an_error_of_its_own_and_a_new_one_works() {
+    let lost = gpu();
+    let x = lost.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
+    lost.device().destroy();
+    let _ = lost.wait(); // lets the driver's message arrive
+    let f = lost.upload(&Array4::<f32>::ones((3, 2, 2, 2)));
+    assert!(matches!(f, Err(Error::DeviceLost { .. })), "{f:?}");
+    let error = x.download::<f32, ndarray::Ix4>().unwrap_err();
+    assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
+    assert_works(&gpu());
+    // A device that the caller owns: its own callback hands the news on.
+    let adopted = narrow_gpu();
+    adopted.note_device_lost("the caller's callback was called");
+    let error = adopted.zeros(&[1], ElementType::F32, Layout::ChannelsFirst).unwrap_err().to_string();
+    assert_eq!(error, "the device was lost (the caller's callback was called); make a new Gpu and upload again");
+}
+
+#[test]
+fn a_broken_kernel_is_reported_as_this_crates_bug() {
+    let patch = |_: &str, text: String| text.replacen("fn main", "fn mian", 1);
+    let source_patch = Some(wgconv::gpu::SourcePatch(std::sync::Arc::new(patch)));
+    let broken = Gpu::with_descriptor(&GpuDescriptor { source_patch, ..Default::default() }).unwrap();
+    let x = broken.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
+    let f = broken.upload(&Array4::<f32>::ones((3, 2, 2, 2))).unwrap();
+    let error = broken.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap_err().to_string();
+    assert!(error.starts_with("internal error in conv_") && error.contains("report"), "{error}");
+    let back: Array4<f32> = x.download().unwrap();
+    assert_eq!(back.sum(), 32.0, "the device works on");
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_named_with_those_that_are() {
+    let error = Gpu::with_descriptor(&GpuDescriptor { adapter: Some("no such device".into()), ..Default::default() }).unwrap_err();
+    let Error::NoAdapter { found, .. } = &error else { panic!("{error}") };
+    assert!(found.contains("0: "), "{error}");
+    let first = Gpu::with_descriptor(&GpuDescriptor { adapter: Some("0".into()), ..Default::default() }).unwrap();
+    assert_eq!(first.report().index, 0);
+    let part: String = first.report().name.chars().take(4).collect::<String>().to_uppercase();
+    assert_eq!(Gpu::with_descriptor(&GpuDescriptor { adapter: Some(part), ..Default::default() }).unwrap().report().index, 0);
+}
