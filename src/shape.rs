@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Largest rank of a tensor: N C D H W.
 pub const MAX_RANK: usize = 5;
 
-/// Extents of a tensor of rank 0 to 5, in the logical order N C [D] [H] W whatever the memory layout.
+/// Extents of a tensor of rank 0 to 5, in the logical order N C \[D\] \[H\] W whatever the memory layout.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TensorShape {
     extents: [usize; MAX_RANK],
@@ -87,14 +87,14 @@ impl std::fmt::Display for TensorShape {
     }
 }
 
-/// Memory order of a tensor. Shapes are always written N C [D] [H] W; the layout says which axis runs fastest in memory.
+/// Memory order of a tensor. Shapes are always written N C \[D\] \[H\] W; the layout says which axis runs fastest in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
-    /// N C [D] [H] W: each channel is a contiguous plane.
+    /// N C \[D\] \[H\] W: each channel is a contiguous plane.
     #[default]
     ChannelsFirst,
-    /// N [D] [H] W C: the channels of one position are contiguous. Differs from channels-first from rank 3 on.
+    /// N \[D\] \[H\] W C: the channels of one position are contiguous. Differs from channels-first from rank 3 on.
     ChannelsLast,
 }
 
