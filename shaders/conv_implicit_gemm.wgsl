@@ -11,7 +11,7 @@ fn gemm_source(column: Column, segment: u32) -> Source {
     let iy = tap_coordinate(params.height, column.o.y, tap.y);
     let ix = tap_coordinate(params.width, column.o.z, tap.z);
     // 3. Index; a source that does not exist points at the start of the plane, which does.
-    let exists = column.exists && min(iz, min(iy, ix)) >= 0;
+    let exists = column.exists & (min(iz, min(iy, ix)) >= 0);
     let offset = select(0u, plane_offset(iz, iy, ix), exists);
     return Source(column.x_start + offset * params.x_stride_p, exists);
 }

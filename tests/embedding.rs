@@ -1,5 +1,7 @@
 //! The public API as an embedder meets it: eager, recorded, prepared, adopted devices and buffers, layouts, downloads.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
+
 use ndarray::{Array1, Array4, array};
 use wgconv::conv::{Algorithm, Conv, Conv1dDescriptor, Conv2dDescriptor, ConvTranspose2dDescriptor};
 use wgconv::{Activation, ElementType, Error, Gpu, Layout, Padding, Recorder, Tensor, wgpu};

@@ -1,6 +1,8 @@
 //! Limits and faults: every mistake is an error with argument, value and rule, a binding that is too small splits the batch, a lost
 //! device says so, and the `Gpu` works on.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
+
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
 use wgconv::conv::{Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, plan};
 use wgconv::gpu::DeviceProfile;

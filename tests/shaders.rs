@@ -1,6 +1,8 @@
 //! Shaders without a GPU: every kernel that the planner emits over the proof grid parses, validates, translates to SPIR-V, MSL and
 //! HLSL, and its uniform struct has the layout of its Rust twin.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
+
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::collections::{BTreeMap, HashSet};

@@ -1,5 +1,7 @@
 //! The proofs on this machine's adapter: the quick grid as it is, and a part of it with every run-time check of wgpu on.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
+
 use wgconv::conv::Algorithm;
 use wgconv::validate::{Options, Outcome, Report, run};
 use wgconv::{Gpu, GpuDescriptor};

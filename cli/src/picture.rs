@@ -3,13 +3,17 @@
 use crate::Failure;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use ndarray::{Array3, ArrayView3};
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 /// Reads a PNG or JPEG as [channels, height, width]: one channel for grey images, three for colour. An alpha channel is dropped;
 /// a photograph that the camera marked as turned (EXIF) is turned upright.
 pub fn read(path: &Path) -> Result<Array3<f32>, Failure> {
     let fail = |why: String| Failure::Run(format!("{}: {why}", path.display()));
-    let reader = ImageReader::open(path).map_err(|e| fail(e.to_string()))?.with_guessed_format().map_err(|e| fail(e.to_string()))?;
+    // By content, not by the file's ending.
+    let file = BufReader::new(File::open(path).map_err(|e| fail(e.to_string()))?);
+    let reader = ImageReader::new(file).with_guessed_format().map_err(|e| fail(e.to_string()))?;
     match reader.format() {
         Some(ImageFormat::Png | ImageFormat::Jpeg) => {}
         _ => return Err(fail("not a PNG or JPEG image".into())),

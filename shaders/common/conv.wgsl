@@ -57,23 +57,29 @@ override HAS_BIAS: u32 = 0u;
 
 // The input coordinate that coordinate `i` of the padded input reads, or -1 where it reads a zero.
 fn padded_coordinate(i: i32, extent: i32) -> i32 {
+    var source = select(-1, i, (i >= 0) & (i < extent));
     switch PADDING_MODE {
-        case 1u: { let last = extent - 1; return last - abs(last - abs(i)); }
-        case 2u: { return clamp(i, 0, extent - 1); }
-        case 3u: { return select(select(i, i - extent, i >= extent), i + extent, i < 0); }
-        default: { return select(-1, i, i >= 0 && i < extent); }
+        case 1u: { let last = extent - 1; source = last - abs(last - abs(i)); }
+        case 2u: { source = clamp(i, 0, extent - 1); }
+        case 3u: { source = select(select(i, i - extent, i >= extent), i + extent, i < 0); }
+        default: {}
     }
+    return source;
 }
 
 // The input coordinate that output coordinate `o` reads through tap `tap`, or -1 where it reads nothing.
 // Forward: i = o stride - pad + tap dilation. Transposed: the i with i stride + tap dilation - pad = o, if there is one.
+// No branches: this is inlined many times, and `&&` (a branch in SPIR-V) made SwiftShader's compiler run for minutes; hence `&`.
 fn tap_coordinate(axis: Axis, o: i32, tap: i32) -> i32 {
+    var source: i32;
     if TRANSPOSED == 0u {
-        return padded_coordinate(o * axis.stride - axis.pad + tap * axis.dilation, axis.input);
+        source = padded_coordinate(o * axis.stride - axis.pad + tap * axis.dilation, axis.input);
+    } else {
+        let spread = o + axis.pad - tap * axis.dilation;
+        let i = spread / axis.stride;
+        source = select(-1, i, (spread >= 0) & (i * axis.stride == spread) & (i < axis.input));
     }
-    let spread = o + axis.pad - tap * axis.dilation;
-    let i = spread / axis.stride;
-    return select(-1, i, spread >= 0 && i * axis.stride == spread && i < axis.input);
+    return source;
 }
 
 // Offset of an input position inside its channel plane.

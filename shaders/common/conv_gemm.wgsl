@@ -50,7 +50,7 @@ fn gemm_rhs(source: Source, i: u32) -> f32 {
 }
 
 fn gemm_store(group: u32, row: u32, column: u32, sum: f32) {
-    if row < params.filters && column < params.columns {
+    if (row < params.filters) & (column < params.columns) {
         let n = column / params.positions;
         let position = column - n * params.positions;
         let k = group * params.filters + row;
