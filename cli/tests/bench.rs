@@ -1,4 +1,4 @@
-//! `wgconv bench` and `wgconv info`: the table, the JSON records, and layers that cannot be run.
+//! `wgconv bench`: the table, the JSON records, and layers that cannot be run.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise, its helpers too")]
 
@@ -97,15 +97,4 @@ fn without_an_adapter_the_cpu_engine_is_timed_alone() {
     let document = read(&out);
     assert!(document["adapter"].is_null() && document["layers"][0]["gpu_ms"].is_null());
     assert!(document["layers"][0]["cpu_ms"].as_f64().unwrap() > 0.0);
-}
-
-#[test]
-fn info_lists_the_adapters_as_text_and_as_json() {
-    let text = run(&["info"]);
-    assert!(text.succeeds().starts_with("0: "), "{}", text.stdout);
-    let json = run(&["info", "--json"]);
-    let adapters: Value = serde_json::from_str(json.succeeds()).unwrap();
-    let first = &adapters[0];
-    assert!(first["index"] == 0 && first["name"].is_string() && first["backend"].is_string() && first["features"].is_array(), "{first}");
-    assert!(text.stdout.contains(first["name"].as_str().unwrap()));
 }
