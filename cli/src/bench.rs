@@ -4,7 +4,7 @@
 //! Medians and the spread between the 10th and 90th percentile; inputs are pseudo-random reals, never zeros.
 
 use crate::suites::{self, Layer, Suite};
-use crate::{Failure, Outcome, open_gpu, say, write_json};
+use crate::{Failure, Outcome, adapter_named, complain, open_gpu, say, write_json};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
@@ -99,7 +99,7 @@ pub fn run(args: &Args) -> Outcome {
     };
     let gpu = match open_gpu(args.adapter.as_deref()) {
         Ok(gpu) => Some(gpu),
-        Err(Error::NoAdapter { .. }) if args.adapter.is_none() && std::env::var(wgconv::gpu::ADAPTER_VARIABLE).is_err() => {
+        Err(Error::NoAdapter { .. }) if !adapter_named(args.adapter.as_deref()) => {
             if args.no_cpu {
                 return Err(Failure::Run(format!("no GPU adapter, and --no-cpu leaves nothing to time. {}", driver_hint())));
             }
@@ -122,16 +122,27 @@ pub fn run(args: &Args) -> Outcome {
     if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}") {
         bar.set_style(style);
     }
-    let (mut records, mut clock) = (Vec::new(), None);
+    let (mut records, mut clock, mut failed) = (Vec::new(), None, 0);
     for layer in &layers {
         bar.set_message(layer.name.clone());
-        let record = time_layer(layer, gpu.as_ref(), !args.no_cpu, peak.as_ref(), &mut clock)
-            .map_err(|failure| if let Failure::Run(why) = failure { Failure::Run(format!("{}: {why}", layer.name)) } else { failure })?;
-        records.push(record);
+        match time_layer(layer, gpu.as_ref(), !args.no_cpu, peak.as_ref(), &mut clock) {
+            Ok(record) => records.push(record),
+            // One layer that cannot be run or is wrong is named and ends in status 1; the others are still worth their lines.
+            Err(Failure::Run(why)) => {
+                bar.suspend(|| complain(&format!("{}: {why}", layer.name)));
+                failed += 1;
+                if let Some(gpu) = &gpu {
+                    gpu.wait()?; // a lost device ends the run
+                }
+            }
+            Err(failure) => return Err(failure),
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    print_table(&records);
+    if !records.is_empty() {
+        print_table(&records);
+    }
     match clock {
         Some(Clock::Timestamps) => say!("GPU times: the device's timestamps. Each output was verified before it was timed."),
         Some(Clock::Wall) => {
@@ -143,6 +154,9 @@ pub fn run(args: &Args) -> Outcome {
         let command = std::env::args().collect();
         let adapter = gpu.as_ref().map(Gpu::report);
         write_json(path, &Document { version: env!("CARGO_PKG_VERSION"), command, adapter, peak, clock, cpu_threads: threads, layers: &records })?;
+    }
+    if failed > 0 {
+        return Err(Failure::Run(format!("{failed} of {} layers failed", layers.len())));
     }
     Ok(())
 }
@@ -158,6 +172,10 @@ fn repeats(once: f64) -> usize {
 
 fn time_layer(layer: &Layer, gpu: Option<&Gpu>, cpu: bool, peak: Option<&Peak>, clock: &mut Option<Clock>) -> Result<Record, Failure> {
     let problem = &layer.problem;
+    if let Some(gpu) = gpu {
+        wgconv::conv::plan(problem, gpu.profile())?; // refused before anything is allocated for it
+    }
+    check_memory(problem)?;
     let mut generator = Generator::from_text(&layer.name);
     let x: Vec<f32> = Data::Real.fill(problem, problem.input_count(), &mut generator);
     let filter: Vec<f32> = Data::Real.fill(problem, problem.filter_count(), &mut generator);
@@ -216,6 +234,16 @@ fn time_layer(layer: &Layer, gpu: Option<&Gpu>, cpu: bool, peak: Option<&Peak>, 
         gpu_samples,
         cpu_samples,
     })
+}
+
+/// Refuses a layer whose arrays the host cannot hold, which would otherwise end the program: input, filter, three outputs and the
+/// copies for the upload.
+fn check_memory(problem: &ConvProblem) -> Result<(), Failure> {
+    let elements = 2 * (problem.input_count() + problem.filter_count()) + 4 * problem.output_count(); // each is at most 2^60
+    let mut trial: Vec<f32> = Vec::new();
+    let fits = usize::try_from(elements).is_ok_and(|n| trial.try_reserve_exact(n).is_ok());
+    std::hint::black_box(&trial); // else the optimiser may leave the trial out and call it a success
+    if fits { Ok(()) } else { Err(Failure::Run(format!("this machine has no {} MiB of memory for it", elements >> 18))) }
 }
 
 /// The CPU engine against the reference's f64 sums. Of a large layer only the first two filters on the first image, so that the check

@@ -2,7 +2,7 @@
 //!
 //! Every channel goes through the same filter: a depthwise convolution with one group a channel.
 
-use crate::{Failure, Outcome, open_gpu, picture};
+use crate::{Failure, Outcome, adapter_named, complain, open_gpu, picture};
 use ndarray::{Array2, Array3, Array4, ArrayD, Axis, Ix4};
 use std::path::PathBuf;
 use wgconv::conv::Conv2dDescriptor;
@@ -11,7 +11,7 @@ use wgconv::{Error, Gpu, Padding, PaddingMode};
 #[derive(clap::Args)]
 #[command(
     after_help = "How values become pixels: a kernel whose weights sum to 0 finds differences, and they are shown about mid-grey (128 + v / 2); \
-                        with --magnitude as |v|. Any other kernel's values are shown as they are. Both are clipped to 0 .. 255."
+                        with --magnitude as |v|. Any other kernel's values are shown as they are. Both are clipped to 0 .. 255. Grey images stay grey; of colour images each channel is filtered by itself, and an alpha channel is dropped."
 )]
 pub struct Args {
     /// A PNG or JPEG file
@@ -42,20 +42,24 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let weights = kernel(&args.kernel)?;
     let descriptor = descriptor(&args.padding, args.stride, &weights)?;
+    picture::check_ending(&args.output)?;
     let planes = picture::read(&args.image)?;
     let gpu = if args.cpu {
         None
     } else {
         match open_gpu(args.adapter.as_deref()) {
             Ok(gpu) => Some(gpu),
-            Err(error @ Error::NoAdapter { .. }) if args.adapter.is_none() => {
-                eprintln!("wgconv: {error}. Computing on the CPU engine");
+            Err(error @ Error::NoAdapter { .. }) if !adapter_named(args.adapter.as_deref()) => {
+                complain(&format!("{error}. Computing on the CPU engine"));
                 None
             }
             Err(error) => return Err(error.into()),
         }
     };
-    let result = convolve(gpu.as_ref(), &descriptor, &planes, &weights)?;
+    let result = convolve(gpu.as_ref(), &descriptor, &planes, &weights).map_err(|failure| match failure {
+        Failure::Run(why) => Failure::Run(format!("{}: {why}", args.image.display())),
+        other => other,
+    })?;
     picture::write(&args.output, visible(result, &weights, args.magnitude).view())
 }
 
@@ -144,7 +148,8 @@ fn read_csv(path: &str) -> Result<Array2<f32>, Failure> {
         columns = record.len();
         rows += 1;
         for field in &record {
-            values.push(field.parse::<f32>().map_err(|_| fail(format!("row {rows} holds \"{field}\", which is no number")))?);
+            let weight = field.parse::<f32>().ok().filter(|w| w.is_finite());
+            values.push(weight.ok_or_else(|| fail(format!("row {rows} holds \"{field}\", which is no finite number")))?);
         }
     }
     if values.is_empty() {

@@ -1,6 +1,7 @@
 //! The wgconv program: adapters, proofs, benchmarks, image filters and the arithmetic of layers.
 //!
-//! Each command is a file of its own and uses the library's public API alone. Exit status: 0 done, 1 failed, 2 bad arguments.
+//! Each command is a file of its own and uses the library's public API alone. Exit status: 0 done, 1 failed, 2 bad arguments;
+//! every failure is one line on standard error. A reader of standard output that goes away early changes no exit status.
 
 mod bench;
 mod filter;
@@ -55,20 +56,40 @@ impl From<wgconv::Error> for Failure {
 /// What a command returns.
 pub type Outcome = Result<(), Failure>;
 
-/// Prints a line; a reader that has gone away ends the program quietly, as `head` expects.
+/// Prints a line. A reader that has gone away is no failure, and the work goes on for its exit status and its files; output that
+/// cannot be written for another reason, such as a full disk, ends the program with status 1.
 #[macro_export]
 macro_rules! say {
     ($($part:tt)*) => {{
         use std::io::Write;
-        if writeln!(std::io::stdout(), $($part)*).is_err() {
-            std::process::exit(0);
+        if let Err(error) = writeln!(std::io::stdout(), $($part)*)
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            $crate::complain(&format!("standard output: {error}"));
+            std::process::exit(1);
         }
     }};
+}
+
+/// Says why on standard error: `wgconv: ` and the message, on one line whatever the message holds. Never panics.
+pub fn complain(message: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "wgconv: {}", one_line(message));
+}
+
+/// `text` with every run of white space as one space.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Opens the adapter that `--adapter` names, or the best one.
 pub fn open_gpu(adapter: Option<&str>) -> Result<wgconv::Gpu, wgconv::Error> {
     wgconv::Gpu::with_descriptor(&wgconv::GpuDescriptor { adapter: adapter.map(str::to_string), ..Default::default() })
+}
+
+/// Whether the user named an adapter, by `--adapter` or the environment: then nothing else may stand in for it.
+pub fn adapter_named(adapter: Option<&str>) -> bool {
+    adapter.is_some() || std::env::var(wgconv::gpu::ADAPTER_VARIABLE).is_ok_and(|name| !name.is_empty())
 }
 
 /// Writes `value` as indented JSON to `path`.
@@ -77,9 +98,35 @@ pub fn write_json(path: &std::path::Path, value: &impl serde::Serialize) -> Outc
     std::fs::write(path, text + "\n").map_err(|e| Failure::Run(format!("{}: {e}", path.display())))
 }
 
+/// Parses the arguments. What is wrong with them becomes one line and status 2; help and version go to standard output.
+fn parse() -> Result<Cli, ExitCode> {
+    use clap::error::ErrorKind;
+    Cli::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match error.print() {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        },
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            complain("a command is missing: info, validate, bench, filter or params; wgconv --help explains them");
+            ExitCode::from(2)
+        }
+        _ => {
+            // The usage summary below the first paragraph is what --help is for.
+            let text = error.to_string();
+            let first = text.split("\n\nUsage:").next().unwrap_or(&text).trim_end_matches("For more information, try '--help'.\n");
+            complain(&first.strip_prefix("error: ").unwrap_or(first).trim_end().replace("\n\n", "; "));
+            ExitCode::from(2)
+        }
+    })
+}
+
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
-    let outcome = match Cli::parse().command {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(status) => return status,
+    };
+    let outcome = match cli.command {
         Command::Info(args) => info::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Bench(args) => bench::run(&args),
@@ -89,11 +136,11 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(message)) => {
-            eprintln!("wgconv: {message}");
+            complain(&message);
             ExitCode::from(2)
         }
         Err(Failure::Run(message)) => {
-            eprintln!("wgconv: {message}");
+            complain(&message);
             ExitCode::FAILURE
         }
         Err(Failure::Reported) => ExitCode::FAILURE,

@@ -8,48 +8,52 @@ use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
 pub struct Args {
     /// Input as HEIGHTxWIDTHxCHANNELS, such as 32x32x3, or lenet5 for that network's table
     input: String,
-    /// Filter as HEIGHTxWIDTH
-    #[arg(long, default_value = "5x5", value_name = "HxW")]
-    filter: String,
-    /// Number of filters: the output channels
-    #[arg(long, default_value_t = 6)]
-    filters: usize,
-    /// Step between windows
-    #[arg(long, default_value_t = 1)]
-    stride: usize,
-    /// valid, same, or a number of elements on every side
-    #[arg(long, default_value = "valid")]
-    padding: String,
+    /// Filter as HEIGHTxWIDTH [default: 5x5]
+    #[arg(long, value_name = "HxW")]
+    filter: Option<String>,
+    /// Number of filters, which is the number of output channels [default: 6]
+    #[arg(long)]
+    filters: Option<usize>,
+    /// Step between windows [default: 1]
+    #[arg(long)]
+    stride: Option<usize>,
+    /// valid, same, or a number of elements on every side [default: valid]
+    #[arg(long)]
+    padding: Option<String>,
 }
 
 pub fn run(args: &Args) -> Outcome {
     if args.input == "lenet5" {
+        if args.filter.is_some() || args.filters.is_some() || args.stride.is_some() || args.padding.is_some() {
+            return Err(Failure::Usage("lenet5 is a whole network: it takes no --filter, --filters, --stride or --padding".into()));
+        }
         return lenet5();
     }
+    let filters = args.filters.unwrap_or(6);
     let [height, width, channels] = extents(&args.input, "the input", "HEIGHTxWIDTHxCHANNELS, such as 32x32x3, or lenet5")?;
-    let [rows, columns] = extents(&args.filter, "--filter", "HEIGHTxWIDTH, such as 5x5")?;
-    let padding = match args.padding.as_str() {
+    let [rows, columns] = extents(args.filter.as_deref().unwrap_or("5x5"), "--filter", "HEIGHTxWIDTH, such as 5x5")?;
+    let padding = match args.padding.as_deref().unwrap_or("valid") {
         "valid" => Padding::Valid,
         "same" => Padding::Same,
         number => Padding::uniform(number.parse().map_err(|_| Failure::Usage(format!("--padding is {number}: it is valid, same, or a number")))?),
     };
-    let descriptor = Conv2dDescriptor { stride: [args.stride; 2], padding, ..Default::default() };
-    let bias = [args.filters];
+    let descriptor = Conv2dDescriptor { stride: [args.stride.unwrap_or(1); 2], padding, ..Default::default() };
+    let bias = [filters];
     let usage = |error: wgconv::Error| Failure::Usage(error.to_string());
     let problem =
-        ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, channels, height, width], &[args.filters, channels, rows, columns], Some(&bias)))
+        ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, channels, height, width], &[filters, channels, rows, columns], Some(&bias)))
             .map_err(usage)?;
     // A dense layer joins every input with every output: a convolution whose one window is the whole input.
     let inputs = height * width * channels;
     let outputs = problem.output_extents().iter().product::<usize>();
     let dense_bias = [outputs];
     let dense = ConvProblem::forward(&Conv2dDescriptor::default(), &ConvInputs::new(&[1, inputs, 1, 1], &[outputs, inputs, 1, 1], Some(&dense_bias)))
-        .map_err(usage)?;
+        .map_err(|e| Failure::Usage(format!("the dense layer of the same sizes is past counting: {e}")))?;
 
     let out = problem.output_extents();
     say!(
         "input {height} x {width} x {channels}, {} filters of {rows} x {columns} x {channels}: output {} x {} x {}",
-        args.filters,
+        filters,
         out[2],
         out[3],
         out[1]
@@ -60,26 +64,26 @@ pub fn run(args: &Args) -> Outcome {
     row("inputs", inputs as u64, inputs as u64);
     row("outputs", outputs as u64, outputs as u64);
     row("weights", problem.filter_count(), dense.filter_count());
-    row("biases", args.filters as u64, outputs as u64);
+    row("biases", filters as u64, outputs as u64);
     row("parameters", problem.parameter_count(), dense.parameter_count());
     row("multiply-adds", problem.multiply_adds(), dense.multiply_adds());
     row("bytes (f32)", problem.bytes(), dense.bytes());
     say!("");
-    say!("convolution: ({rows} * {columns} * {channels} + 1) * {} = {} parameters", args.filters, grouped(problem.parameter_count()));
+    say!("convolution: ({rows} * {columns} * {channels} + 1) * {filters} = {} parameters", grouped(problem.parameter_count()));
     say!(
-        "dense layer: {} x {} = {} weights, about {} million",
+        "dense layer: {} x {} = {} weights{}",
         grouped(inputs as u64),
         grouped(outputs as u64),
         grouped(dense.filter_count()),
-        (dense.filter_count() + 500_000) / 1_000_000
+        match (dense.filter_count() + 500_000) / 1_000_000 {
+            0 => String::new(),
+            millions => format!(", about {} million", grouped(millions)),
+        }
     );
     if channels > 1 {
-        let one = (rows * columns + 1) * args.filters;
-        say!(
-            "({} is often quoted: ({rows} * {columns} + 1) * {} counts one input channel; a filter has all {channels})",
-            grouped(one as u64),
-            args.filters
-        );
+        let one = (rows * columns + 1) * filters;
+        let quoted = if one == 156 { "is often quoted" } else { "would be too few" };
+        say!("({} {quoted}: ({rows} * {columns} + 1) * {filters} counts one input channel; a filter has all {channels})", grouped(one as u64));
     }
     Ok(())
 }
@@ -169,4 +173,22 @@ pub fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_come_in_threes() {
+        assert_eq!([0, 156, 4_704, 14_450_688].map(grouped), ["0", "156", "4,704", "14,450,688"]);
+    }
+
+    #[test]
+    fn sizes_are_read_whole_or_not_at_all() {
+        assert_eq!(extents::<3>("32x24x3", "the input", "HxWxC").ok().unwrap(), [32, 24, 3]);
+        for bad in ["32x24", "32x24x3x1", "32xx3", "-1x2x3", "axbxc", ""] {
+            assert!(matches!(extents::<3>(bad, "the input", "HxWxC"), Err(Failure::Usage(why)) if why.contains(bad)), "{bad}");
+        }
+    }
 }

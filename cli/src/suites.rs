@@ -12,7 +12,7 @@ use wgconv::{Activation, Padding};
 pub enum Suite {
     /// Ten layers of every kind; half a minute on a software driver
     Quick,
-    /// ResNet-50 on 224 x 224: He and others, 2015
+    /// ResNet-50 on 224 x 224: He and others, 2015, with the stride in the 3 x 3 layers, as frameworks ship it
     Resnet50,
     /// MobileNetV2 on 224 x 224: Sandler and others, 2018
     #[value(name = "mobilenet_v2")]
@@ -203,4 +203,43 @@ fn resolve<const N: usize>(entry: &ShapeEntry, accuracy: Accuracy) -> Result<Con
         ..Default::default()
     };
     ConvProblem::forward::<N>(&descriptor, &ConvInputs::new(&entry.input, &entry.filter, None)).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suite(suite: Suite) -> Vec<Layer> {
+        layers(suite, Accuracy::F32).ok().unwrap()
+    }
+
+    #[test]
+    fn every_suite_resolves_to_layers_of_distinct_names() {
+        for one in Suite::value_variants() {
+            let layers = suite(*one);
+            let mut names: Vec<&str> = layers.iter().map(|l| l.name.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), layers.len());
+            assert!(layers.len() >= 3);
+        }
+    }
+
+    /// Multiply-adds and output shapes as the papers have them.
+    #[test]
+    fn layers_are_the_ones_of_the_papers() {
+        let first = &suite(Suite::Resnet50)[0].problem;
+        assert_eq!((first.output_extents(), first.multiply_adds()), (vec![1, 64, 112, 112], 118_013_952));
+        let vgg = suite(Suite::Vgg16);
+        // Thirteen convolutions: 256 channels at 56 come twice, 512 at 28 twice, 512 at 14 three times.
+        let repeats = [1, 1, 1, 1, 1, 2, 1, 2, 3];
+        let total: u64 = vgg.iter().zip(repeats).map(|(layer, n)| n * layer.problem.multiply_adds()).sum();
+        assert_eq!((vgg.len(), repeats.iter().sum::<u64>(), total), (9, 13, 15_346_630_656));
+        let lenet: Vec<Vec<usize>> = suite(Suite::Lenet5).iter().map(|l| l.problem.output_extents()).collect();
+        assert_eq!(lenet, [[1, 6, 28, 28], [1, 16, 10, 10], [1, 120, 1, 1]]);
+        let unet = suite(Suite::Unet);
+        assert_eq!(unet[0].problem.output_extents(), [1, 64, 570, 570]);
+        assert_eq!(unet[9].problem.output_extents(), [1, 1024, 28, 28]);
+        assert!(suite(Suite::MobilenetV2).iter().any(|l| l.problem.groups == 960 && l.problem.in_channels == 960));
+    }
 }

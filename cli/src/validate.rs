@@ -1,10 +1,10 @@
 //! `wgconv validate`: the library's proofs on one adapter or all, or test vectors from a folder.
 
-use crate::vectors::{self, BadCall, Case, Family};
-use crate::{Failure, Outcome, open_gpu, say, write_json};
+use crate::vectors::{self, BadCall, BrokenEntry, Case, Entry, Family};
+use crate::{Failure, Outcome, one_line, open_gpu, say, write_json};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{ArrayD, IxDyn};
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use wgconv::conv::{Accuracy, Conv, ConvProblem, admitted, plan};
@@ -35,26 +35,32 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let adapters: Vec<Option<String>> = if args.all_adapters {
-        let all: Vec<_> = wgconv::gpu::adapters().iter().map(|a| Some(a.index.to_string())).collect();
+    let mut reports = Vec::new();
+    if args.all_adapters {
+        let all = wgconv::gpu::adapters();
         if all.is_empty() {
             open_gpu(None)?; // fails with the reason and the remedy
         }
-        all
+        for adapter in all {
+            let index = adapter.index.to_string();
+            reports.push(match open_gpu(Some(&index)) {
+                Ok(gpu) => run_on(&gpu, args, Some(&index))?,
+                // An adapter that does not open is a failure of its own; the others still have their turn.
+                Err(error) => {
+                    let result = CaseResult { id: format!("adapter/{index}"), outcome: CaseOutcome::Failed(error.to_string()) };
+                    say!("FAILED {}: {} [wgconv info]", result.id, one_line(&error.to_string()));
+                    Report { adapter, version: env!("CARGO_PKG_VERSION"), results: vec![result] }
+                }
+            });
+        }
     } else {
-        vec![args.adapter.clone()]
-    };
-    let mut reports = Vec::new();
+        reports.push(run_on(&open_gpu(args.adapter.as_deref())?, args, args.adapter.as_deref())?);
+    }
     let mut counts = [0; 3];
-    for adapter in adapters {
-        let gpu = open_gpu(adapter.as_deref())?;
-        say!("{}", gpu.report());
-        let report = if args.vectors.is_empty() { run_grid(&gpu, args)? } else { run_vectors(&gpu, args)? };
-        print_skips(&report);
+    for report in &reports {
         for (sum, count) in counts.iter_mut().zip(report.counts()) {
             *sum += count;
         }
-        reports.push(report);
     }
     if let Some(path) = &args.json {
         write_json(path, &reports)?;
@@ -74,6 +80,24 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
+/// One adapter's run; `adapter` is how the user, or the list, names it.
+fn run_on(gpu: &Gpu, args: &Args, adapter: Option<&str>) -> Result<Report, Failure> {
+    say!("{}", gpu.report());
+    let again = adapter.map_or_else(String::new, |a| format!("--adapter {} ", quoted(a)));
+    let report = if args.vectors.is_empty() { run_grid(gpu, args, &again)? } else { run_vectors(gpu, args, &again)? };
+    print_skips(&report);
+    Ok(report)
+}
+
+/// As a shell takes it back: in single quotes where it is more than letters, digits and the signs of a path.
+fn quoted(text: &str) -> String {
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-,:=+@%".contains(c)) {
+        text.to_string()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
 fn bar(total: usize) -> ProgressBar {
     let bar = ProgressBar::new(total as u64); // hidden by itself when stderr is no terminal
     if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}") {
@@ -84,7 +108,8 @@ fn bar(total: usize) -> ProgressBar {
 
 fn print_failure(bar: &ProgressBar, result: &CaseResult, reproduce: &str) {
     if let CaseOutcome::Failed(why) = &result.outcome {
-        bar.suspend(|| say!("FAILED {}: {why} [wgconv validate {reproduce}--only '{}']", result.id, result.id));
+        let (id, why) = (&result.id, one_line(why)); // one line, whatever a driver says
+        bar.suspend(|| say!("FAILED {id}: {why} [wgconv validate {reproduce}--only {}]", quoted(id)));
     }
 }
 
@@ -101,26 +126,26 @@ fn print_skips(report: &Report) {
     }
 }
 
-fn run_grid(gpu: &Gpu, args: &Args) -> Result<Report, Failure> {
+fn run_grid(gpu: &Gpu, args: &Args, again: &str) -> Result<Report, Failure> {
     let progress_bar = bar(0);
     let options = Options { only: args.only.clone(), full: args.full };
-    let reproduce = if args.full { "--full " } else { "" };
+    let reproduce = format!("{again}{}", if args.full { "--full " } else { "" });
     let report = prove(gpu, &options, &mut |progress| {
         progress_bar.set_length(progress.total as u64);
         progress_bar.set_position(progress.done as u64);
         progress_bar.set_message(progress.result.id.clone());
-        print_failure(&progress_bar, progress.result, reproduce);
+        print_failure(&progress_bar, progress.result, &reproduce);
     })?;
     progress_bar.finish_and_clear();
     Ok(report)
 }
 
-fn run_vectors(gpu: &Gpu, args: &Args) -> Result<Report, Failure> {
+fn run_vectors(gpu: &Gpu, args: &Args, again: &str) -> Result<Report, Failure> {
     let mut results = Vec::new();
     let mut gradients = 0;
     for dir in &args.vectors {
         let wanted = |address: &str| args.only.as_deref().is_none_or(|only| address.contains(only));
-        let reproduce = format!("--vectors {} ", dir.display());
+        let reproduce = format!("{again}--vectors {} ", quoted(&dir.display().to_string()));
         let folders = vectors::read(dir).map_err(Failure::Run)?;
         let total = folders.iter().map(|f| match &f.family {
             Family::Cases { cases, .. } => cases.len(),
@@ -139,9 +164,13 @@ fn run_vectors(gpu: &Gpu, args: &Args) -> Result<Report, Failure> {
                 Family::Bad(calls) => {
                     for call in calls {
                         progress_bar.inc(1);
-                        let id = format!("{}/{}", folder.name, call.name);
+                        let id = address(&folder.name, call, |call| &call.name);
                         if wanted(&id) {
-                            push(CaseResult { id, outcome: refuse(gpu, call) });
+                            let outcome = match call {
+                                Ok(call) => refuse(gpu, call),
+                                Err(broken) => CaseOutcome::Failed(broken.why.clone()),
+                            };
+                            push(CaseResult { id, outcome });
                         }
                     }
                 }
@@ -149,13 +178,16 @@ fn run_vectors(gpu: &Gpu, args: &Args) -> Result<Report, Failure> {
                     let tensors = SafeTensors::deserialize(tensors).map_err(|e| Failure::Run(format!("{}: {e}", folder.name)))?;
                     for case in cases {
                         progress_bar.inc(1);
-                        let id = format!("{}/{}", folder.name, case.name);
+                        let id = address(&folder.name, case, |case| &case.name);
                         if !wanted(&id) {
                             continue;
                         }
                         progress_bar.set_message(id.clone());
-                        gradients += usize::from(!case.grads.is_empty());
-                        let outcome = match check(gpu, case, &tensors) {
+                        let checked = case.as_ref().map_err(|BrokenEntry { why, .. }| why.clone()).and_then(|case| {
+                            gradients += usize::from(!case.grads.is_empty());
+                            check(gpu, case, &tensors)
+                        });
+                        let outcome = match checked {
                             Ok(()) => CaseOutcome::Passed,
                             Err(why) => CaseOutcome::Failed(why),
                         };
@@ -173,6 +205,15 @@ fn run_vectors(gpu: &Gpu, args: &Args) -> Result<Report, Failure> {
     Ok(Report { adapter: gpu.report().clone(), version: env!("CARGO_PKG_VERSION"), results })
 }
 
+/// `<family>/<name>` of an entry, broken or not.
+fn address<T>(family: &str, entry: &Entry<T>, name: impl Fn(&T) -> &String) -> String {
+    let name = match entry {
+        Ok(whole) => name(whole),
+        Err(broken) => &broken.name,
+    };
+    format!("{family}/{name}")
+}
+
 /// Runs a case under every algorithm that admits it.
 fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<(), String> {
     if !matches!(case.op.as_str(), "conv" | "conv_transpose") {
@@ -181,9 +222,24 @@ fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<(), String
     if case.dtype != "f32" {
         return Err(format!("dtype {} is not known yet for vectors", case.dtype));
     }
+    if let Some(attribute) = vectors::missing_attribute(&case.op, &case.attrs) {
+        return Err(format!("the case has no attribute {attribute}"));
+    }
+    // A role that nothing reads would go unchecked.
+    if let Some(role) = case.inputs.keys().find(|role| !matches!(role.as_str(), "x" | "w" | "b")) {
+        return Err(format!("input {role} is not one of {}", case.op));
+    }
+    if let Some(role) = case.outputs.keys().find(|role| role.as_str() != "y") {
+        return Err(format!("output {role} is not one of {}", case.op));
+    }
     let input = |role: &str| case.inputs.get(role).map(|key| vectors::array(tensors, key)).transpose();
     let need = |role: &str| input(role)?.ok_or_else(|| format!("the case has no input {role}"));
     let (x, w, b) = (need("x")?, need("w")?, input("b")?);
+    for (role, array) in [("x", Some(&x)), ("w", Some(&w)), ("b", b.as_ref())] {
+        if let Some(array) = array.filter(|a| a.dtype != Dtype::F32) {
+            return Err(format!("input {role} is stored as {:?}, but the case's dtype is f32", array.dtype));
+        }
+    }
     let key = case.outputs.get("y").ok_or("the case has no output y")?;
     let want = vectors::array(tensors, key)?;
     let tolerance = *case.tolerance.get("y").ok_or("the case has no tolerance for y")?;
@@ -212,7 +268,11 @@ fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<(), String
         recorder.submit()?;
         Ok(y.download::<f32, IxDyn>()?.iter().map(|v| f64::from(*v)).collect())
     };
-    for algorithm in admitted(&problem, gpu.profile()) {
+    let algorithms = admitted(&problem, gpu.profile());
+    if algorithms.is_empty() {
+        return Err("no algorithm admits it".into());
+    }
+    for algorithm in algorithms {
         let forced = ConvProblem { algorithm: Some(algorithm), ..problem.clone() };
         let got = run(&forced).map_err(|e| format!("{algorithm}: {e}"))?;
         if let Some(mismatch) = compare(&got, &want.values, |i| tolerance.abs + tolerance.rel * want.values[i].abs()) {
@@ -226,6 +286,13 @@ fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<(), String
 fn refuse(gpu: &Gpu, call: &BadCall) -> CaseOutcome {
     if !matches!(call.op.as_str(), "conv" | "conv_transpose") {
         return CaseOutcome::Failed(format!("op {} is not known yet", call.op));
+    }
+    if let Some(attribute) = vectors::missing_attribute(&call.op, &call.attrs) {
+        return CaseOutcome::Failed(format!("the call has no attribute {attribute}, so its refusal would prove nothing"));
+    }
+    let is_shape = |shape: &serde_json::Value| shape.as_array().is_some_and(|list| list.iter().all(serde_json::Value::is_number));
+    if let Some((role, _)) = call.inputs.iter().find(|(_, input)| !is_shape(&input.shape)) {
+        return CaseOutcome::Failed(format!("the shape of {role} is no list of numbers, so the call's refusal would prove nothing"));
     }
     let shape = |role: &str| call.inputs.get(role).map(|input| serde_json::from_value::<Vec<usize>>(input.shape.clone())).transpose();
     let (Ok(x), Ok(w), Ok(b)) = (shape("x"), shape("w"), shape("b")) else {

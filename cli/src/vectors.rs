@@ -52,14 +52,24 @@ pub struct BadInput {
 
 /// An array of a family.
 pub struct Array {
+    pub dtype: Dtype,
     pub shape: Vec<usize>,
     pub values: Vec<f64>,
 }
 
+/// An entry of a list: what it says, or the name (or number) and the reason why it cannot be read.
+pub type Entry<T> = Result<T, BrokenEntry>;
+
+/// An entry that is not what the format says. It fails under its own address; its neighbours still run.
+pub struct BrokenEntry {
+    pub name: String,
+    pub why: String,
+}
+
 /// What a folder holds.
 pub enum Family {
-    Cases { cases: Vec<Case>, tensors: Vec<u8> },
-    Bad(Vec<BadCall>),
+    Cases { cases: Vec<Entry<Case>>, tensors: Vec<u8> },
+    Bad(Vec<Entry<BadCall>>),
     Broken(String),
 }
 
@@ -76,7 +86,8 @@ pub fn read(dir: &Path) -> Result<Vec<Folder>, String> {
         vec![dir.to_path_buf()]
     } else {
         let entries = std::fs::read_dir(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-        let mut folders: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| p.is_dir()).collect();
+        let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|e| e.path())).collect();
+        let mut folders: Vec<PathBuf> = paths.map_err(|e| format!("{}: {e}", dir.display()))?.into_iter().filter(|p| p.is_dir()).collect();
         folders.sort();
         folders
     };
@@ -90,9 +101,12 @@ fn read_family(path: &Path) -> Folder {
     let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     let load = || -> Result<Family, String> {
         if path.join("bad.json").exists() {
-            return Ok(Family::Bad(parse(&path.join("bad.json"))?));
+            if path.join("cases.json").exists() {
+                return Err(format!("{} holds both cases.json and bad.json: a family has one of them", path.display()));
+            }
+            return Ok(Family::Bad(entries(&path.join("bad.json"))?));
         }
-        let cases: Vec<Case> = parse(&path.join("cases.json"))?;
+        let cases = entries(&path.join("cases.json"))?;
         let file = path.join("tensors.safetensors");
         let tensors = std::fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
         SafeTensors::deserialize(&tensors).map_err(|e| format!("{}: not a whole safetensors file: {e}", file.display()))?;
@@ -101,9 +115,28 @@ fn read_family(path: &Path) -> Folder {
     Folder { name, family: load().unwrap_or_else(Family::Broken) }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, String> {
-    let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-    serde_json::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))
+/// The entries of a list file, each read by itself.
+fn entries<T: serde::de::DeserializeOwned>(file: &Path) -> Result<Vec<Entry<T>>, String> {
+    let fail = |why: String| format!("{}: {why}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|e| fail(e.to_string()))?;
+    let list: Vec<serde_json::Value> = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
+    if list.is_empty() {
+        return Err(fail("the list is empty".into()));
+    }
+    let entry = |(number, value): (usize, serde_json::Value)| {
+        let name = value.get("name").and_then(|n| n.as_str()).map_or_else(|| format!("#{number}"), str::to_string);
+        serde_json::from_value(value).map_err(|e| BrokenEntry { name, why: format!("{}: {e}", file.display()) })
+    };
+    Ok(list.into_iter().enumerate().map(entry).collect())
+}
+
+/// Attributes of conv and conv_transpose; the format says that every one of them is written out.
+const WINDOW: [&str; 7] = ["kernel_shape", "strides", "dilations", "group", "auto_pad", "pads", "activation"];
+
+/// The first attribute of `op` that is not there: then the entry is broken, and its refusal would prove nothing.
+pub fn missing_attribute(op: &str, attrs: &serde_json::Value) -> Option<&'static str> {
+    let own: &[&'static str] = if op == "conv" { &["padding_mode"] } else { &["output_padding", "output_shape"] };
+    WINDOW.iter().chain(own).find(|name| attrs.get(name).is_none()).copied()
 }
 
 /// The array that `key` names, in f64.
@@ -117,7 +150,7 @@ pub fn array(tensors: &SafeTensors<'_>, key: &str) -> Result<Array, String> {
         Dtype::I64 => data.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect(),
         other => return Err(format!("tensor {key} has element type {other:?}, which this format does not use")),
     };
-    Ok(Array { shape: view.shape().to_vec(), values })
+    Ok(Array { dtype: view.dtype(), shape: view.shape().to_vec(), values })
 }
 
 /// Attributes of conv and conv_transpose.

@@ -1,0 +1,100 @@
+//! `wgconv bench`: the table, the JSON records, and layers that cannot be run.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise, its helpers too")]
+
+mod common;
+
+use common::{run, run_without_adapter, scratch, write};
+use serde_json::Value;
+
+const TINY: &str = r#"[
+    {"name": "plain", "op": "conv", "input": [1, 4, 9, 9], "filter": [8, 4, 3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1], "dilations": [1, 1], "group": 1},
+    {"name": "depthwise", "op": "conv", "input": [2, 8, 12, 10], "filter": [8, 1, 3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "group": 8},
+    {"name": "line", "op": "conv", "input": [1, 3, 100], "filter": [5, 3, 7]}
+]"#;
+
+fn read(path: &std::path::Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_list_of_shapes_gives_a_table_and_records_with_raw_samples() {
+    let folder = scratch("table");
+    let (shapes, out) = (write(&folder, "shapes.json", TINY), folder.join("out.json"));
+    let run = run(&["bench", "--shapes", &shapes, "--json", out.to_str().unwrap()]);
+    let text = run.succeeds();
+    let header = text.lines().find(|line| line.starts_with("layer")).unwrap();
+    for column in ["shape", "algorithm", "GPU ms", "CPU ms", "CPU/GPU", "GFLOP/s", "of peak"] {
+        assert!(header.contains(column), "no column {column} in \"{header}\"");
+    }
+    let rows: Vec<&str> = text.lines().filter(|line| ["plain ", "depthwise ", "line "].iter().any(|name| line.starts_with(name))).collect();
+    assert_eq!(rows.len(), 3, "{text}");
+    assert!(rows.iter().all(|row| row.chars().count() == header.chars().count()), "aligned:\n{text}");
+    assert!(text.contains("timestamps") || text.contains("wall clock"), "the clock is named: {text}");
+
+    let document = read(&out);
+    assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
+    assert!(document["adapter"]["driver"].is_string() && document["peak"]["gflops"].as_f64().unwrap() > 0.0);
+    for layer in document["layers"].as_array().unwrap() {
+        for key in ["gpu_ms", "cpu_ms", "cpu_over_gpu", "gflops", "share_of_peak", "flops"] {
+            assert!(layer[key].as_f64().is_some_and(|v| v > 0.0), "{key} of {layer}");
+        }
+        assert!(layer["algorithm"].is_string() && layer["shape"].is_string());
+        for samples in ["gpu_samples", "cpu_samples"] {
+            let seconds = layer[samples]["seconds"].as_array().unwrap();
+            assert!(seconds.len() >= 5 && seconds.iter().all(|s| s.as_f64().is_some_and(|s| s > 0.0)), "{samples} of {layer}");
+        }
+    }
+}
+
+#[test]
+fn without_the_cpu_engine_its_columns_are_empty() {
+    let folder = scratch("no_cpu");
+    let (shapes, out) = (write(&folder, "shapes.json", TINY), folder.join("out.json"));
+    run(&["bench", "--shapes", &shapes, "--no-cpu", "--accuracy", "exact", "--json", out.to_str().unwrap()]).succeeds();
+    let layer = &read(&out)["layers"][0];
+    assert!(layer["gpu_ms"].is_number() && layer["cpu_ms"].is_null() && layer["cpu_over_gpu"].is_null(), "{layer}");
+}
+
+#[test]
+fn a_layer_that_no_machine_holds_is_named_and_the_others_run() {
+    let folder = scratch("huge");
+    let huge = r#"[{"name": "huge", "op": "conv", "input": [1, 65536, 65536, 16384], "filter": [1, 65536, 3, 3]},
+                   {"name": "small", "op": "conv", "input": [1, 2, 8, 8], "filter": [2, 2, 3, 3]}]"#;
+    let shapes = write(&folder, "shapes.json", huge);
+    for result in [run(&["bench", "--shapes", &shapes]), run_without_adapter(&["bench", "--shapes", &shapes])] {
+        assert_eq!(result.status, Some(1), "{}", result.stderr);
+        assert!(result.stdout.lines().any(|line| line.starts_with("small ")), "{}", result.stdout);
+        assert!(result.complaints()[0].starts_with("wgconv: huge: "), "{}", result.stderr);
+        assert!(!result.stderr.contains("panicked"), "{}", result.stderr);
+    }
+}
+
+#[test]
+fn entries_that_are_no_layers_are_named() {
+    let folder = scratch("entries");
+    for (entry, says) in [
+        (r#"{"name": "a", "op": "fold", "input": [1, 1, 4], "filter": [1, 1, 3]}"#, "a: op is fold"),
+        (r#"{"name": "b", "op": "conv", "input": [1, 1, 4], "filter": [1, 1]}"#, "b: filter is [1, 1]"),
+        (r#"{"name": "c", "op": "conv", "input": [1, 2, 4, 4], "filter": [1, 3, 3, 3]}"#, "c: filter is [1, 3, 3, 3]"),
+        (r#"{"name": "d", "op": "conv", "input": [1, 1, 4, 4], "filter": [1, 1, 3, 3], "pads": [1]}"#, "d: pads is [1]"),
+        (r#"{"name": "e", "op": "conv", "input": [1, 1, 4, 4], "filter": [1, 1, 3, 3], "stride": [1, 1]}"#, "unknown field `stride`"),
+    ] {
+        let shapes = write(&folder, "shapes.json", format!("[{entry}]"));
+        run(&["bench", "--shapes", &shapes]).fails_with(1, says);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_an_adapter_the_cpu_engine_is_timed_alone() {
+    let folder = scratch("cpu_alone");
+    let (shapes, out) = (write(&folder, "shapes.json", TINY), folder.join("out.json"));
+    let run = run_without_adapter(&["bench", "--shapes", &shapes, "--json", out.to_str().unwrap()]);
+    let notes: Vec<&str> = run.succeeds().lines().filter(|line| line.starts_with("No GPU adapter")).collect();
+    assert_eq!(notes.len(), 1, "{}", run.stdout);
+    assert!(notes[0].contains("CPU engine alone") && notes[0].contains("apt install mesa-vulkan-drivers libvulkan1"), "{}", notes[0]);
+    let document = read(&out);
+    assert!(document["adapter"].is_null() && document["layers"][0]["gpu_ms"].is_null());
+    assert!(document["layers"][0]["cpu_ms"].as_f64().unwrap() > 0.0);
+}
