@@ -82,7 +82,7 @@ impl Conv {
             None => filter.binding(0, filter.byte_size()),
             Some(pack) => {
                 let packing = gpu.kernels().get(&gpu, &pack.kernel)?;
-                let packed = gpu.create_buffer("wgconv packed filter", pack.bytes.next_multiple_of(16), wgpu::BufferUsages::STORAGE)?;
+                let packed = gpu.storage("wgconv packed filter", pack.bytes)?;
                 let uniform = gpu.uniform("conv_pack_filter params", bytemuck::bytes_of(&pack.params))?;
                 let bindings = [Binding::whole(&uniform), filter.binding(0, filter.byte_size()), Binding::whole(&packed)];
                 let dispatch = gpu.scoped(&packing.label, || Ok(Dispatch::new(&gpu, &packing, &bindings, pack.workgroups)))?;

@@ -237,6 +237,11 @@ impl Gpu {
         })
     }
 
+    /// A buffer that only kernels read and write.
+    pub(crate) fn storage(&self, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
+        self.create_buffer(label, bytes.next_multiple_of(16), wgpu::BufferUsages::STORAGE)
+    }
+
     /// A uniform buffer with these bytes.
     pub(crate) fn uniform(&self, label: &str, bytes: &[u8]) -> Result<wgpu::Buffer> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
