@@ -21,11 +21,18 @@ struct Layer {
     groups: usize,
 }
 
-const LAYERS: [Layer; 4] = [
-    Layer { name: "3x3_64_64_56", input: [1, 64, 56, 56], filter: [64, 64, 3, 3], stride: 1, groups: 1 },
-    Layer { name: "1x1_256_64_56", input: [1, 256, 56, 56], filter: [64, 256, 1, 1], stride: 1, groups: 1 },
-    Layer { name: "dw3x3_96_96_112", input: [1, 96, 112, 112], filter: [96, 1, 3, 3], stride: 1, groups: 96 },
+/// The layers of `wgconv bench --suite quick`.
+const LAYERS: [Layer; 10] = [
     Layer { name: "7x7_3_64_224_s2", input: [1, 3, 224, 224], filter: [64, 3, 7, 7], stride: 2, groups: 1 },
+    Layer { name: "3x3_64_64_56", input: [1, 64, 56, 56], filter: [64, 64, 3, 3], stride: 1, groups: 1 },
+    Layer { name: "3x3_128_128_28", input: [1, 128, 28, 28], filter: [128, 128, 3, 3], stride: 1, groups: 1 },
+    Layer { name: "3x3_128_256_56_s2", input: [1, 128, 56, 56], filter: [256, 128, 3, 3], stride: 2, groups: 1 },
+    Layer { name: "3x3_512_512_7", input: [1, 512, 7, 7], filter: [512, 512, 3, 3], stride: 1, groups: 1 },
+    Layer { name: "1x1_256_64_56", input: [1, 256, 56, 56], filter: [64, 256, 1, 1], stride: 1, groups: 1 },
+    Layer { name: "1x1_512_2048_14", input: [1, 512, 14, 14], filter: [2048, 512, 1, 1], stride: 1, groups: 1 },
+    Layer { name: "dw3x3_96_96_112", input: [1, 96, 112, 112], filter: [96, 1, 3, 3], stride: 1, groups: 96 },
+    Layer { name: "dw3x3_144_144_56_s2", input: [1, 144, 56, 56], filter: [144, 1, 3, 3], stride: 2, groups: 144 },
+    Layer { name: "5x5_32_32_112", input: [1, 32, 112, 112], filter: [32, 32, 5, 5], stride: 1, groups: 1 },
 ];
 
 fn convolution(criterion: &mut Criterion) {

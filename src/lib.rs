@@ -44,3 +44,8 @@ pub use shape::{Layout, Padding, PaddingMode, TensorShape};
 pub use tensor::Tensor;
 /// The wgpu this crate is built on, for callers that own the device.
 pub use wgpu;
+
+/// The README's program, compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
