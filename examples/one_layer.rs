@@ -36,7 +36,7 @@ fn main() -> wgconv::Result<()> {
     for ((got, want), (sum, magnitude)) in result.iter().zip(expected.output(descriptor.activation)).zip(expected.sum.iter().zip(&expected.magnitude))
     {
         let error = (f64::from(*got) - want).abs();
-        let allowed = bound::allowed(conv.problem(), conv.plan().algorithm, *sum, *magnitude);
+        let allowed = bound::allowed(conv.problem(), *sum, *magnitude);
         assert!(error <= allowed, "an output is {got}, expected {want} within {allowed:e}");
         worst = worst.max(error);
         worst_share = worst_share.max(error / allowed);

@@ -1,5 +1,6 @@
 //! Element types: what a tensor stores. Sums are always f32 or better, whatever is stored.
 
+use crate::error::{Error, Result};
 use half::f16;
 use serde::{Deserialize, Serialize};
 
@@ -12,30 +13,44 @@ pub enum ElementType {
     F32,
     /// IEEE 754 binary16; needs an adapter with `shader-f16`.
     F16,
+    /// Unsigned 32-bit whole numbers: the indices that pooling and argmax give.
+    U32,
 }
 
 impl ElementType {
     /// Bytes of one element.
     pub const fn bytes(self) -> u64 {
         match self {
-            ElementType::F32 => 4,
+            ElementType::F32 | ElementType::U32 => 4,
             ElementType::F16 => 2,
         }
     }
 
-    /// `f32` or `f16`: the name in labels, reports and WGSL.
+    /// `f32`, `f16` or `u32`: the name in labels, reports and WGSL.
     pub const fn name(self) -> &'static str {
         match self {
             ElementType::F32 => "f32",
             ElementType::F16 => "f16",
+            ElementType::U32 => "u32",
         }
     }
 
-    /// Half the distance between 1 and the next larger number: the relative error of one rounding.
+    /// Half the distance between 1 and the next larger number: the relative error of one rounding; 0 for whole numbers.
     pub const fn unit_roundoff(self) -> f64 {
         match self {
             ElementType::F32 => 1.0 / 16_777_216.0, // 2^-24
             ElementType::F16 => 1.0 / 2048.0,       // 2^-11
+            ElementType::U32 => 0.0,
+        }
+    }
+}
+
+impl ElementType {
+    /// Indices are for ops that move or give them; arithmetic wants f32 or f16.
+    pub(crate) fn check_float(self, argument: &str) -> Result<()> {
+        match self {
+            ElementType::F32 | ElementType::F16 => Ok(()),
+            ElementType::U32 => Err(Error::invalid(argument, "of u32", "this op computes on f32 or f16")),
         }
     }
 }
@@ -50,9 +65,10 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for f32 {}
     impl Sealed for half::f16 {}
+    impl Sealed for u32 {}
 }
 
-/// A Rust type that a tensor can hold: `f32` or [`half::f16`].
+/// A Rust type that a tensor can hold: `f32`, [`half::f16`], or `u32` for indices.
 pub trait Element: sealed::Sealed + bytemuck::Pod + PartialEq + std::fmt::Debug + Send + Sync + 'static {
     /// The element type it stands for.
     const TYPE: ElementType;
@@ -79,5 +95,15 @@ impl Element for f16 {
     }
     fn from_f64(value: f64) -> Self {
         f16::from_f64(value)
+    }
+}
+
+impl Element for u32 {
+    const TYPE: ElementType = ElementType::U32;
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+    fn from_f64(value: f64) -> Self {
+        value as u32
     }
 }

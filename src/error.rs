@@ -39,7 +39,7 @@ pub enum Error {
     #[error("algorithm {algorithm} does not apply: {reason}")]
     Unsupported {
         /// The algorithm's name.
-        algorithm: &'static str,
+        algorithm: String,
         /// The condition that does not hold, with its numbers.
         reason: String,
     },
@@ -57,7 +57,7 @@ pub enum Error {
     #[error("{argument} is a tensor of another device: every tensor of a call must be made by, or adopted into, the same Gpu")]
     OtherDevice {
         /// The argument's name.
-        argument: &'static str,
+        argument: String,
     },
     /// No adapter was found, or none that the caller asked for.
     #[error("no GPU adapter {wanted}; found: {found}. {hint}")]

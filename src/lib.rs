@@ -31,6 +31,7 @@ pub mod element;
 mod error;
 pub mod gpu;
 pub mod kernel;
+pub mod op;
 pub mod reference;
 pub mod shape;
 pub mod tensor;

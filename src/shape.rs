@@ -213,6 +213,25 @@ impl WindowAxis {
     /// An axis that is not there: extent 1 everywhere.
     pub const UNIT: WindowAxis = WindowAxis { input: 1, filter: 1, output: 1, stride: 1, dilation: 1, pad_begin: 0, pad_end: 0 };
 
+    /// The largest coordinates that shaders form, output x stride + taps x dilation + pads, must fit 31 bits.
+    pub(crate) fn check_reach(&self, name: &str) -> Result<()> {
+        let reach = u128::from(self.input.max(self.output)) * u128::from(self.stride)
+            + u128::from(self.filter) * u128::from(self.dilation)
+            + u128::from(self.pad_begin.unsigned_abs())
+            + u128::from(self.pad_end.unsigned_abs());
+        let limit = (1 << 31) - 1;
+        if reach > u128::from(limit) {
+            return Err(Error::TooLarge {
+                argument: format!("the window along the {name}"),
+                needed: reach,
+                unit: "coordinates",
+                limit_name: "the largest 31-bit coordinate",
+                limit,
+            });
+        }
+        Ok(())
+    }
+
     /// Extent that one window covers: dilation (filter - 1) + 1.
     pub fn window_extent(&self) -> u64 {
         (self.filter - 1) * self.dilation + 1 // checked in `window_extent` when the axis was made

@@ -265,7 +265,7 @@ impl Tensor {
         let guard = vec![GUARD_WORD; (GUARD_BYTES / 4) as usize];
         let mut bytes: Vec<u8> = bytemuck::cast_slice(&guard).to_vec();
         match element {
-            ElementType::F32 => bytes.extend_from_slice(bytemuck::cast_slice(&vec![FILL_F32; count])),
+            ElementType::F32 | ElementType::U32 => bytes.extend_from_slice(bytemuck::cast_slice(&vec![FILL_F32; count])),
             ElementType::F16 => bytes.extend_from_slice(bytemuck::cast_slice(&vec![FILL_F16; count])),
         }
         // Guard bytes reach from the last element to the end of the buffer.
@@ -287,7 +287,7 @@ impl Tensor {
         let words = GUARD_WORD.to_ne_bytes();
         let untouched = |range: std::ops::Range<usize>| range.into_iter().all(|i| bytes[i] == words[i % 4]);
         let unwritten = match self.element {
-            ElementType::F32 => bytes[first..last].chunks_exact(4).filter(|b| *b == FILL_F32.to_ne_bytes()).count(),
+            ElementType::F32 | ElementType::U32 => bytes[first..last].chunks_exact(4).filter(|b| *b == FILL_F32.to_ne_bytes()).count(),
             ElementType::F16 => bytes[first..last].chunks_exact(2).filter(|b| *b == FILL_F16.to_ne_bytes()).count(),
         };
         Ok(GuardedRead { untouched_guards: untouched(0..first) && untouched(last..bytes.len()), unwritten })

@@ -91,14 +91,14 @@ fn tensors_of_another_device_and_aliases_are_refused() {
     let x = here.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
     let f = there.upload(&Array4::<f32>::ones((3, 2, 2, 2))).unwrap();
     let error = here.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap_err();
-    assert_eq!(error, Error::OtherDevice { argument: "filter" });
+    assert_eq!(error, Error::OtherDevice { argument: "filter".into() });
     let error = there.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap_err();
-    assert_eq!(error, Error::OtherDevice { argument: "x" });
+    assert_eq!(error, Error::OtherDevice { argument: "x".into() });
     // x and y in one buffer: wgpu could not record it, so it is refused by name.
     let f = here.upload(&Array4::<f32>::ones((2, 2, 1, 1))).unwrap();
     let conv = Conv::prepare(&here, &Conv2dDescriptor::default(), &x, &f, None).unwrap();
     let error = conv.record(&mut here.recorder(), &x, &x).unwrap_err().to_string();
-    assert!(error.starts_with("y is a range of the buffer of x, filter or bias:"), "{error}");
+    assert!(error.starts_with("y is a range of the buffer of x:"), "{error}");
     assert_works(&here);
     assert_works(&there);
 }
@@ -163,7 +163,7 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
                 let mut recorder = gpu.recorder();
                 conv.record(&mut recorder, &x, &y).unwrap();
                 recorder.submit().unwrap();
-                (conv.plan().slices.len(), y.download().unwrap())
+                (conv.plan().steps.len(), y.download().unwrap())
             };
             let ((slices, split), (whole_slices, whole)) = (run(&narrow), run(&wide));
             assert!(slices > 2 && whole_slices == 1, "{slices} slices against {whole_slices}");

@@ -6,9 +6,7 @@
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::collections::{BTreeMap, HashSet};
-use std::mem::size_of;
 use wgconv::ElementType;
-use wgconv::conv::{Algorithm, AxisParams, ConvParams, ConvProblem, PackParams, plan};
 use wgconv::gpu::DeviceProfile;
 use wgconv::kernel::{BindingKind, KernelSpec, all_sources};
 use wgconv::validate::grid;
@@ -16,13 +14,12 @@ use wgconv::validate::grid;
 /// Every distinct kernel that plans over the full grid use, on a GPU-like and a CPU-like device, and the two of the peak measurement.
 fn emitted() -> Vec<KernelSpec> {
     let mut specs = HashSet::new();
-    for (algorithm, problem) in grid::cases(true).unwrap() {
+    for case in grid::cases(true).unwrap() {
         for is_cpu in [false, true] {
             let profile = DeviceProfile { has_f16: true, is_cpu, ..DeviceProfile::MINIMAL };
-            for forced in [Some(algorithm), None] {
-                let plan = plan(&ConvProblem { algorithm: forced, ..problem.clone() }, &profile).unwrap();
-                specs.insert(plan.kernel);
-                specs.extend(plan.pack.map(|p| p.kernel));
+            for forced in [Some(case.algorithm), None] {
+                let plan = case.op.plan(&profile, forced).unwrap();
+                specs.extend(plan.prepare.into_iter().chain(plan.steps).map(|step| step.kernel));
             }
         }
     }
@@ -123,34 +120,35 @@ fn wgsl_layout(spec: &KernelSpec, name: &str) -> (Vec<(String, usize)>, usize) {
     (members.iter().map(|m| (m.name.clone().unwrap(), m.offset as usize)).collect(), *span as usize)
 }
 
-/// The WGSL struct has the Rust struct's fields at the same offsets, and its size.
-fn assert_twin(found: (Vec<(String, usize)>, usize), fields: &[(&str, usize)], size: usize) {
-    let wanted: Vec<(String, usize)> = fields.iter().map(|(name, offset)| (name.to_string(), *offset)).collect();
-    assert_eq!(found.0, wanted);
-    assert_eq!(found.1, size);
-}
-
 #[test]
 fn uniform_structs_have_the_layout_of_their_twins() {
     let specs = emitted();
-    let of = |algorithm: &str| specs.iter().find(|s| s.source.name == algorithm).unwrap();
-    assert_twin(wgsl_layout(of("conv_direct"), "Axis"), &AxisParams::LAYOUT, size_of::<AxisParams>());
-    assert_twin(wgsl_layout(of("conv_direct"), "ConvParams"), &ConvParams::LAYOUT, size_of::<ConvParams>());
-    assert_twin(wgsl_layout(of("conv_pack_filter"), "PackParams"), &PackParams::LAYOUT, size_of::<PackParams>());
+    let mut compared = 0;
+    for source in all_sources() {
+        let spec = specs.iter().find(|s| s.source.name == source.name).unwrap();
+        let has_uniform = source.bindings.first() == Some(&BindingKind::Uniform);
+        assert_eq!(has_uniform, !source.structs.is_empty(), "{}: a uniform has a twin, and only a uniform", source.name);
+        for twin in source.structs {
+            let found = wgsl_layout(spec, twin.name);
+            let wanted: Vec<(String, usize)> = twin.fields.iter().map(|(name, offset)| (name.to_string(), *offset)).collect();
+            assert_eq!(found, (wanted, twin.size), "{}: {}", source.name, twin.name);
+            compared += 1;
+        }
+    }
+    assert!(compared > 10, "{compared}");
 }
 
 #[test]
 fn plans_are_pure_and_differ_by_device() {
     let mut differ = 0;
-    for (_, problem) in grid::cases(false).unwrap() {
-        let free = ConvProblem { algorithm: None, ..problem };
+    for case in grid::cases(false).unwrap() {
         let gpu_like = DeviceProfile { has_f16: true, ..DeviceProfile::MINIMAL };
         let cpu_like = DeviceProfile { is_cpu: true, ..gpu_like };
-        let [a, b] = [gpu_like, cpu_like].map(|profile| plan(&free, &profile).unwrap());
-        assert_eq!(a, plan(&free, &gpu_like).unwrap(), "the same problem and profile must give the same plan");
-        differ += usize::from(a.algorithm != b.algorithm);
-        assert_ne!(a.algorithm, Algorithm::ImplicitGemmRegister, "a GPU gets workgroup tiles: {free}");
-        assert_ne!(b.algorithm, Algorithm::ImplicitGemmWorkgroup, "a CPU gets register tiles: {free}");
+        let [a, b] = [gpu_like, cpu_like].map(|profile| case.op.plan(&profile, None).unwrap());
+        assert_eq!(a, case.op.plan(&gpu_like, None).unwrap(), "the same problem and profile must give the same plan");
+        differ += usize::from(a.algorithm() != b.algorithm());
+        assert!(!a.algorithm().ends_with("_register"), "a GPU gets workgroup tiles: {}", case.id());
+        assert!(!b.algorithm().ends_with("_workgroup"), "a CPU gets register tiles: {}", case.id());
     }
     assert!(differ > 50, "{differ}");
 }

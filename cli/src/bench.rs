@@ -10,8 +10,9 @@ use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use wgconv::conv::{Accuracy, Algorithm, Conv, ConvProblem};
+use wgconv::conv::{Accuracy, Conv, ConvProblem};
 use wgconv::gpu::{AdapterReport, Clock, Peak, driver_hint, measure_peak};
+use wgconv::op::Op;
 use wgconv::validate::bound;
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::{Data, Generator};
@@ -177,9 +178,10 @@ fn time_layer(layer: &Layer, gpu: Option<&Gpu>, cpu: bool, peak: Option<&Peak>, 
     }
     check_memory(problem)?;
     let mut generator = Generator::from_text(&layer.name);
-    let x: Vec<f32> = Data::Real.fill(problem, problem.input_count(), &mut generator);
-    let filter: Vec<f32> = Data::Real.fill(problem, problem.filter_count(), &mut generator);
-    let bias: Option<Vec<f32>> = problem.has_bias.then(|| Data::Real.fill(problem, problem.out_channels, &mut generator));
+    let mut data = problem.inputs().into_iter().map(|spec| Data::Real.fill(&spec, problem.depth(), &mut generator));
+    let mut next = || data.next().unwrap_or_default().into_iter().map(|v| v as f32).collect::<Vec<f32>>();
+    let (x, filter) = (next(), next());
+    let bias: Option<Vec<f32>> = problem.has_bias.then(next);
     let mut y = vec![0.0; problem.output_count() as usize];
     let start = Instant::now();
     wgconv::cpu::conv(problem, &x, &filter, bias.as_deref(), &mut y)?;
@@ -210,10 +212,10 @@ fn time_layer(layer: &Layer, gpu: Option<&Gpu>, cpu: bool, peak: Option<&Peak>, 
         let output = conv.output()?;
         let mut record = |recorder: &mut wgconv::Recorder<'_>| conv.record(recorder, &x_tensor, &output);
         let once = gpu.time(1, &mut record)?;
-        verify_gpu(problem, conv.plan().algorithm, &x, &filter, &y, &output.download::<f32, IxDyn>()?)?;
+        verify_gpu(problem, &x, &filter, &y, &output.download::<f32, IxDyn>()?)?;
         let timing = gpu.time(repeats(once.median()), &mut record)?;
         *clock = Some(timing.clock);
-        algorithm = Some(conv.plan().label());
+        algorithm = Some(conv.plan().label.clone());
         gpu_samples = Some(Samples { seconds: timing.seconds });
     }
     let best = gpu_samples.as_ref().or(cpu_samples.as_ref());
@@ -257,7 +259,7 @@ fn verify_cpu(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f
     let (x, filter) = (&x[..part.input_count() as usize], &filter[..part.filter_count() as usize]);
     let reference = wgconv::reference::conv(&part, x, filter, bias.map(|b| &b[..part.out_channels as usize]))?;
     let got: Vec<f64> = y[..part.output_count() as usize].iter().map(|v| f64::from(*v)).collect();
-    let allowed = |i: usize| bound::allowed(&part, Algorithm::Direct, reference.sum[i], reference.magnitude[i]);
+    let allowed = |i: usize| bound::allowed(&part, reference.sum[i], reference.magnitude[i]);
     match compare(&got, &reference.output(part.activation), allowed) {
         None => Ok(()),
         Some(mismatch) => Err(Failure::Run(format!("the CPU engine is wrong: {}", mismatch.describe(&part.output_extents())))),
@@ -266,14 +268,14 @@ fn verify_cpu(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f
 
 /// The whole GPU result against the CPU engine's. Both are within the bound of the true value, so they are within twice the bound
 /// of each other; the magnitude is bounded by the largest |x| times the sum of a filter's |w|.
-fn verify_gpu(problem: &ConvProblem, algorithm: Algorithm, x: &[f32], filter: &[f32], cpu: &[f32], gpu: &ArrayD<f32>) -> Result<(), Failure> {
+fn verify_gpu(problem: &ConvProblem, x: &[f32], filter: &[f32], cpu: &[f32], gpu: &ArrayD<f32>) -> Result<(), Failure> {
     let largest = x.iter().fold(0.0f64, |m, v| m.max(f64::from(v.abs())));
     let depth = problem.reduction_depth() as usize;
     let weights: Vec<f64> = filter.chunks(depth).map(|w| w.iter().map(|w| f64::from(w.abs())).sum()).collect();
     let positions = problem.output_positions() as usize;
     let got: Vec<f64> = gpu.iter().map(|v| f64::from(*v)).collect();
     let want: Vec<f64> = cpu.iter().map(|v| f64::from(*v)).collect();
-    let allowed = |i: usize| 2.0 * bound::allowed(problem, algorithm, want[i], largest * weights[i / positions % weights.len()] + 1.0);
+    let allowed = |i: usize| 2.0 * bound::allowed(problem, want[i], largest * weights[i / positions % weights.len()] + 1.0);
     match compare(&got, &want, allowed) {
         None => Ok(()),
         Some(mismatch) => Err(Failure::Run(format!("the GPU's result is wrong: {}", mismatch.describe(&problem.output_extents())))),

@@ -2,7 +2,7 @@
 //
 // Letters: input N C D H W, filter K C/g T R S, output N K Z P Q. A 1-D or 2-D problem has extent 1 on the axes it lacks.
 // Prelude: alias Elem (f32 or f16: what is stored). Sums are f32.
-// Declared by the kernel that includes this: bias, output.
+// Declared by the kernel that includes this: bias, residual, output.
 
 // One spatial axis; 32 bytes, so that it nests in a uniform struct without hidden padding.
 struct Axis {
@@ -54,6 +54,7 @@ override PADDING_MODE: u32 = 0u;
 // 1: gather form of the transposed convolution.
 override TRANSPOSED: u32 = 0u;
 override HAS_BIAS: u32 = 0u;
+override HAS_RESIDUAL: u32 = 0u;
 
 // The input coordinate that coordinate `i` of the padded input reads, or -1 where it reads a zero.
 fn padded_coordinate(i: i32, extent: i32) -> i32 {
@@ -94,11 +95,14 @@ fn output_coordinates(position: u32) -> vec3<i32> {
     return vec3<i32>(i32(position / (p * q)), i32(position / q % p), i32(position % q));
 }
 
-// Bias, activation, rounding to the stored type: what happens to the finished sum of output channel `k`.
+// Bias, residual, activation, rounding to the stored type: what happens to the finished sum of output channel `k`.
 fn store_output(index: u32, k: u32, sum: f32) {
     var v = sum;
     if HAS_BIAS != 0u {
         v += f32(bias[k]);
+    }
+    if HAS_RESIDUAL != 0u {
+        v += f32(residual[params.y_base + index]);
     }
     output[params.y_base + index] = Elem(activate(v, params.alpha, params.beta));
 }

@@ -7,7 +7,8 @@
 @group(0) @binding(1) var<storage, read> x: array<Elem>;             // N C D H W, any strides
 @group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>; // packed: g, tap, channel, filters padded to whole tiles
 @group(0) @binding(3) var<storage, read> bias: array<Elem>;          // K
-@group(0) @binding(4) var<storage, read_write> output: array<Elem>;  // N K Z P Q, any strides
+@group(0) @binding(4) var<storage, read> residual: array<Elem>;  // as output
+@group(0) @binding(5) var<storage, read_write> output: array<Elem>;  // N K Z P Q, any strides
 
 // One output position of one image: what the loop over the depth needs of it, decoded once.
 struct Column {

@@ -13,7 +13,7 @@ const STRIP: u64 = 4;
 pub(crate) fn supports(problem: &ConvProblem) -> Result<()> {
     if problem.channels_per_group() != 1 {
         return Err(Error::Unsupported {
-            algorithm: Algorithm::Depthwise.name(),
+            algorithm: Algorithm::Depthwise.name().into(),
             reason: format!(
                 "it needs one input channel per group, and {} channels in {} groups make {}",
                 problem.in_channels,

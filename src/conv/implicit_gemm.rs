@@ -42,7 +42,7 @@ pub(crate) fn supports_workgroup(algorithm: Algorithm, profile: &DeviceProfile) 
     let tile = &TILES[TILES.len() - 1];
     if tile.invocations() > profile.max_workgroup_invocations || tile.memory() > profile.max_workgroup_memory {
         return Err(Error::Unsupported {
-            algorithm: algorithm.name(),
+            algorithm: algorithm.name().into(),
             reason: format!(
                 "its smallest tile needs {} invocations and {} bytes of workgroup memory; the device has {} and {}",
                 tile.invocations(),

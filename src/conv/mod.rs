@@ -7,6 +7,7 @@ mod depthwise;
 mod descriptor;
 mod direct;
 mod implicit_gemm;
+mod op;
 mod params;
 mod plan;
 mod pointwise;
@@ -17,7 +18,7 @@ pub use descriptor::{
     Accuracy, Algorithm, Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor, ConvDescriptor, ConvTranspose1dDescriptor, ConvTranspose2dDescriptor,
     ConvTranspose3dDescriptor, ConvTransposeDescriptor,
 };
-pub use params::{AxisParams, ConvParams, PackParams};
-pub use plan::{BatchSlice, ConvPlan, PackPlan, admitted, plan, supports};
+pub(crate) use params::{Axis, ConvParams, PackParams};
+pub use plan::{admitted, plan, supports};
 pub use prepared::{Conv, Conv2d};
 pub use problem::{ConvInputs, ConvProblem, Direction};

@@ -1,30 +1,12 @@
 //! The uniform structs of the convolution kernels, twins of those in `shaders/`. tests/shaders.rs compares size and offsets.
 
 use super::problem::ConvProblem;
+use crate::kernel::uniform;
 use crate::shape::{Layout, WindowAxis};
-use bytemuck::{Pod, Zeroable};
-
-/// Declares a uniform struct and lists its fields with their offsets, for the comparison with the shader's twin.
-macro_rules! uniform {
-    ($(#[$attribute:meta])* $name:ident { $($field:ident: $kind:ty,)* }) => {
-        $(#[$attribute])*
-        #[repr(C)]
-        #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
-        pub struct $name {
-            $(pub(crate) $field: $kind,)*
-        }
-
-        impl $name {
-            /// Field names and byte offsets, in order.
-            pub const LAYOUT: [(&'static str, usize); [$(stringify!($field)),*].len()] =
-                [$((stringify!($field), std::mem::offset_of!($name, $field))),*];
-        }
-    };
-}
 
 uniform! {
     /// Twin of `Axis` in `shaders/common/conv.wgsl`.
-    AxisParams {
+    Axis {
         input: i32,
         output: i32,
         taps: i32,
@@ -39,9 +21,9 @@ uniform! {
 uniform! {
     /// Twin of `ConvParams` in `shaders/common/conv.wgsl`.
     ConvParams {
-        depth: AxisParams,
-        height: AxisParams,
-        width: AxisParams,
+        depth: Axis,
+        height: Axis,
+        width: Axis,
         batch: u32,
         groups: u32,
         channels: u32,
@@ -114,7 +96,7 @@ fn plane_strides(layout: Layout, channels: u64, positions: u64) -> [u32; 3] {
 impl ConvParams {
     /// The numbers of the whole problem. Every cast is in range: the plan checked element counts and coordinates first.
     pub(crate) fn new(problem: &ConvProblem) -> Self {
-        let axis = |a: &WindowAxis| AxisParams {
+        let axis = |a: &WindowAxis| Axis {
             input: a.input as i32,
             output: a.output as i32,
             taps: a.filter as i32,
@@ -156,6 +138,24 @@ impl ConvParams {
             packed_rows: 0,
             alpha,
             beta,
+        }
+    }
+}
+
+impl PackParams {
+    /// Filters per group padded to a multiple of `multiple`.
+    pub(crate) fn new(problem: &ConvProblem, multiple: u64) -> Self {
+        let padded = problem.filters_per_group().next_multiple_of(multiple);
+        let strides = FilterStrides::new(problem);
+        Self {
+            items: (problem.groups * problem.reduction_depth() * padded) as u32, // below 2^31 elements x a small multiple
+            padded: padded as u32,
+            filters: problem.filters_per_group() as u32,
+            channels: problem.channels_per_group() as u32,
+            taps: problem.taps() as u32,
+            w_stride_g: strides.group,
+            w_stride_k: strides.k,
+            w_stride_c: strides.c,
         }
     }
 }

@@ -1,27 +1,21 @@
-//! A prepared convolution: shapes known, pipelines compiled, filter packed. Recording it binds tensors and dispatches, and
-//! compiles, plans and submits nothing.
+//! A prepared convolution: [`Prepared`] with the names that convolution has, and the eager and recorded calls.
 
-use super::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
-use super::plan::{ConvPlan, plan};
+use super::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
+use super::plan::plan;
 use super::problem::{ConvInputs, ConvProblem};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder};
-use crate::kernel::{Binding, Dispatch, Kernel};
+use crate::op::{Plan, Prepared};
 use crate::tensor::Tensor;
-use std::sync::Arc;
 
-/// A convolution that is ready to record: [`ConvPlan`] with its pipelines and its filter on the device.
+/// A convolution that is ready to record: its plan with pipelines, and its filter on the device.
 ///
 /// The filter is read when this is made (packed, where the algorithm wants it); what is written to it later may go unseen.
 #[derive(Debug, Clone)]
 pub struct Conv {
     gpu: Gpu,
     problem: ConvProblem,
-    plan: ConvPlan,
-    kernel: Arc<Kernel>,
-    weights: Binding,
-    bias: Binding,
-    uniforms: Vec<Binding>,
+    prepared: Prepared,
 }
 
 /// Prepared convolutions name their rank in the descriptor; the prepared thing is the same for all.
@@ -50,53 +44,16 @@ impl Conv {
         Self::from_problem(gpu, &ConvProblem::transposed(descriptor, &inputs(x, filter, bias))?, filter, bias)
     }
 
-    /// Prepares a resolved problem, and packs the filter in a submit of its own.
+    /// Prepares a resolved problem, and packs the filter in a submit of its own. For `activation(conv(x) + bias + residual)` set
+    /// [`ConvProblem::has_residual`] and record with [`Conv::record_residual`].
     ///
     /// # Errors
     /// As [`plan`]; tensors that do not fit the problem; a tensor of another device.
     pub fn from_problem(gpu: &Gpu, problem: &ConvProblem, filter: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
-        let mut recorder = gpu.recorder();
-        let conv = Self::recorded(&mut recorder, problem, filter, bias)?;
-        recorder.submit()?;
-        Ok(conv)
-    }
-
-    /// Prepares with the packing recorded into `recorder`, so that a filter computed earlier in the same recording is seen.
-    pub(crate) fn recorded(recorder: &mut Recorder<'_>, problem: &ConvProblem, filter: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
-        let gpu = recorder.gpu().clone();
-        check_device(&gpu, "filter", filter)?;
-        check_tensor("filter", filter, &problem.filter_extents(), problem)?;
-        if let Some(bias) = bias {
-            check_device(&gpu, "bias", bias)?;
-            check_tensor("bias", bias, &[problem.out_channels as usize], problem)?;
-        }
-        if bias.is_some() != problem.has_bias {
-            return Err(Error::invalid("bias", bias.map_or("absent", |_| "given"), "the problem was made for the other case"));
-        }
-        if filter.layout() != crate::shape::Layout::ChannelsFirst {
-            return Err(Error::invalid("filter", filter.layout().name(), "a filter is stored as its extents are written: upload it channels_first"));
-        }
-        let plan = plan(problem, gpu.profile())?;
-        let kernel = gpu.kernels().get(&gpu, &plan.kernel)?;
-        let weights = match &plan.pack {
-            None => filter.binding(0, filter.byte_size()),
-            Some(pack) => {
-                let packing = gpu.kernels().get(&gpu, &pack.kernel)?;
-                let packed = gpu.storage("wgconv packed filter", pack.bytes)?;
-                let uniform = gpu.uniform("conv_pack_filter params", bytemuck::bytes_of(&pack.params))?;
-                let bindings = [Binding::whole(&uniform), filter.binding(0, filter.byte_size()), Binding::whole(&packed)];
-                let dispatch = gpu.scoped(&packing.label, || Ok(Dispatch::new(&gpu, &packing, &bindings, pack.workgroups)))?;
-                recorder.dispatch(&dispatch);
-                Binding::whole(&packed)
-            }
-        };
-        let bias = match bias {
-            Some(bias) => bias.binding(0, bias.byte_size()),
-            None => Binding::whole(&gpu.placeholder()?),
-        };
-        let uniforms =
-            plan.slices.iter().map(|s| Ok(Binding::whole(&gpu.uniform("conv params", bytemuck::bytes_of(&s.params))?))).collect::<Result<_>>()?;
-        Ok(Self { gpu, problem: problem.clone(), plan, kernel, weights, bias, uniforms })
+        check_bias(problem, bias)?;
+        let fixed: Vec<&Tensor> = [filter].into_iter().chain(bias).collect();
+        let prepared = Prepared::with_plan(gpu, plan(problem, gpu.profile())?, &fixed)?;
+        Ok(Self { gpu: gpu.clone(), problem: problem.clone(), prepared })
     }
 
     /// The resolved problem.
@@ -105,8 +62,14 @@ impl Conv {
     }
 
     /// The plan that was prepared.
-    pub fn plan(&self) -> &ConvPlan {
-        &self.plan
+    pub fn plan(&self) -> &Plan {
+        self.prepared.plan()
+    }
+
+    /// The algorithm that was planned.
+    pub fn algorithm(&self) -> Algorithm {
+        let name = self.plan().algorithm();
+        Algorithm::ALL.into_iter().find(|a| a.name() == name).unwrap_or(Algorithm::Direct)
     }
 
     /// A new tensor of the output's shape, element type and layout.
@@ -122,40 +85,23 @@ impl Conv {
     /// # Errors
     /// Tensors of another device, shape, element type or layout than prepared for; x and y in one buffer.
     pub fn record(&self, recorder: &mut Recorder<'_>, x: &Tensor, y: &Tensor) -> Result<()> {
-        if *recorder.gpu() != self.gpu {
-            return Err(Error::OtherDevice { argument: "the recorder" });
-        }
-        check_device(&self.gpu, "x", x)?;
-        check_device(&self.gpu, "y", y)?;
-        check_tensor("x", x, &self.problem.input_extents(), &self.problem)?;
-        check_tensor("y", y, &self.problem.output_extents(), &self.problem)?;
-        for (argument, tensor, layout) in [("x", x, self.problem.x_layout), ("y", y, self.problem.y_layout)] {
-            if tensor.layout() != layout {
-                return Err(Error::invalid(argument, tensor.layout().name(), format!("the convolution was prepared for {}", layout.name())));
-            }
-        }
-        if [x.buffer(), &self.weights.buffer, &self.bias.buffer].contains(&y.buffer()) {
-            return Err(Error::invalid(
-                "y",
-                "a range of the buffer of x, filter or bias",
-                "a kernel cannot read and write one buffer at once, not even separate ranges of it",
-            ));
-        }
-        let dispatches = self.gpu.scoped(&self.kernel.label, || {
-            let slices = self.plan.slices.iter().zip(&self.uniforms);
-            let dispatch = |(slice, uniform): (&super::plan::BatchSlice, &Binding)| {
-                let [x_first, x_bytes] = slice.x_bytes;
-                let [y_first, y_bytes] = slice.y_bytes;
-                let bindings = [uniform.clone(), x.binding(x_first, x_bytes), self.weights.clone(), self.bias.clone(), y.binding(y_first, y_bytes)];
-                Dispatch::new(&self.gpu, &self.kernel, &bindings, slice.workgroups)
-            };
-            Ok(slices.map(dispatch).collect::<Vec<_>>())
-        })?;
-        for dispatch in &dispatches {
-            recorder.dispatch(dispatch);
-        }
-        Ok(())
+        self.prepared.record(recorder, &[x], &[y])
     }
+
+    /// Records y = activation(conv(x) + bias + residual), of a problem with a residual.
+    ///
+    /// # Errors
+    /// As [`Conv::record`].
+    pub fn record_residual(&self, recorder: &mut Recorder<'_>, x: &Tensor, residual: &Tensor, y: &Tensor) -> Result<()> {
+        self.prepared.record(recorder, &[x, residual], &[y])
+    }
+}
+
+fn check_bias(problem: &ConvProblem, bias: Option<&Tensor>) -> Result<()> {
+    if bias.is_some() != problem.has_bias {
+        return Err(Error::invalid("bias", bias.map_or("absent", |_| "given"), "the problem was made for the other case"));
+    }
+    Ok(())
 }
 
 fn inputs<'a>(x: &'a Tensor, filter: &'a Tensor, bias: Option<&'a Tensor>) -> ConvInputs<'a> {
@@ -167,20 +113,6 @@ fn inputs<'a>(x: &'a Tensor, filter: &'a Tensor, bias: Option<&'a Tensor>) -> Co
         x_layout: x.layout(),
         y_layout: x.layout(),
     }
-}
-
-fn check_device(gpu: &Gpu, argument: &'static str, tensor: &Tensor) -> Result<()> {
-    if tensor.gpu() == gpu { Ok(()) } else { Err(Error::OtherDevice { argument }) }
-}
-
-fn check_tensor(argument: &str, tensor: &Tensor, extents: &[usize], problem: &ConvProblem) -> Result<()> {
-    if tensor.shape().extents() != extents {
-        return Err(Error::invalid(argument, tensor.shape(), format!("the convolution takes a {argument} of shape {extents:?}")));
-    }
-    if tensor.element() != problem.element {
-        return Err(Error::invalid(argument, tensor.element(), format!("every tensor of the convolution holds {}, as x does", problem.element)));
-    }
-    Ok(())
 }
 
 /// The ops, eager on a [`Gpu`] and recorded on a [`Recorder`].
@@ -209,16 +141,29 @@ impl Recorder<'_> {
         self.conv_problem(&problem, x, filter, bias)
     }
 
+    /// Records activation(conv(x) + bias + residual); `residual` has the shape and layout of the output.
+    ///
+    /// # Errors
+    /// As [`Conv::prepare`]; a residual of another shape.
+    pub fn conv_residual<const N: usize>(
+        &mut self,
+        descriptor: &ConvDescriptor<N>,
+        x: &Tensor,
+        filter: &Tensor,
+        bias: Option<&Tensor>,
+        residual: &Tensor,
+    ) -> Result<Tensor> {
+        let problem = ConvProblem { has_residual: true, ..ConvProblem::forward(descriptor, &inputs(x, filter, bias))? };
+        let tensors: Vec<&Tensor> = [x, filter].into_iter().chain(bias).chain([residual]).collect();
+        self.op1(&problem, &tensors)
+    }
+
     fn conv_problem(&mut self, problem: &ConvProblem, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        check_device(self.gpu(), "x", x)?;
-        let conv = Conv::recorded(self, problem, filter, bias)?;
-        let y = conv.output()?;
-        conv.record(self, x, &y)?;
-        Ok(y)
+        self.op1(problem, &[x, filter].into_iter().chain(bias).collect::<Vec<_>>())
     }
 }
 
-macro_rules! eager {
+macro_rules! ranks {
     ($($name:ident, $on:ident, $descriptor:ident, $rank:literal, $what:literal;)*) => {
         impl Gpu {
             $(
@@ -245,7 +190,7 @@ macro_rules! eager {
     };
 }
 
-eager! {
+ranks! {
     conv1d, conv, ConvDescriptor, 1, "1-D convolution";
     conv2d, conv, ConvDescriptor, 2, "2-D convolution";
     conv3d, conv, ConvDescriptor, 3, "3-D convolution";
@@ -254,32 +199,8 @@ eager! {
     conv_transpose3d, conv_transpose, ConvTransposeDescriptor, 3, "3-D transposed convolution";
 }
 
-impl Gpu {
-    /// Computes a convolution at once: plans, submits, and returns the output without waiting for it.
-    ///
-    /// # Errors
-    /// As [`Conv::prepare`].
-    pub fn conv<const N: usize>(&self, descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        let mut recorder = self.recorder();
-        let y = recorder.conv(descriptor, x, filter, bias)?;
-        recorder.submit()?;
-        Ok(y)
-    }
-
-    /// Computes a transposed convolution at once: plans, submits, and returns the output without waiting for it.
-    ///
-    /// # Errors
-    /// As [`Conv::prepare_transposed`].
-    pub fn conv_transpose<const N: usize>(
-        &self,
-        descriptor: &ConvTransposeDescriptor<N>,
-        x: &Tensor,
-        filter: &Tensor,
-        bias: Option<&Tensor>,
-    ) -> Result<Tensor> {
-        let mut recorder = self.recorder();
-        let y = recorder.conv_transpose(descriptor, x, filter, bias)?;
-        recorder.submit()?;
-        Ok(y)
-    }
+crate::op::eager! {
+    fn conv<const N: usize>(descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Tensor;
+    fn conv_transpose<const N: usize>(descriptor: &ConvTransposeDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Tensor;
+    fn conv_residual<const N: usize>(descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>, residual: &Tensor) -> Tensor;
 }

@@ -70,6 +70,8 @@ pub struct ConvProblem {
     pub y_layout: Layout,
     /// Whether a bias is added.
     pub has_bias: bool,
+    /// Whether another tensor of the output's shape is added before the activation.
+    pub has_residual: bool,
     /// Applied last.
     pub activation: Activation,
     /// How exact the answer must be.
@@ -112,6 +114,7 @@ impl ConvProblem {
             x_layout: inputs.x_layout,
             y_layout: inputs.y_layout,
             has_bias: inputs.bias.is_some(),
+            has_residual: false,
             activation: descriptor.activation,
             accuracy: descriptor.accuracy,
             algorithm: descriptor.algorithm,
@@ -153,6 +156,7 @@ impl ConvProblem {
             x_layout: inputs.x_layout,
             y_layout: inputs.y_layout,
             has_bias: inputs.bias.is_some(),
+            has_residual: false,
             activation: descriptor.activation,
             accuracy: descriptor.accuracy,
             algorithm: descriptor.algorithm,
@@ -311,6 +315,9 @@ impl std::fmt::Display for ConvProblem {
         if self.has_bias {
             write!(f, "_b")?;
         }
+        if self.has_residual {
+            write!(f, "_r")?;
+        }
         if self.activation != Activation::None {
             write!(f, "_{}", self.activation)?;
         }
@@ -351,6 +358,7 @@ impl Channels {
             }
             TensorShape::named(argument, extents)?;
         }
+        inputs.element.check_float("x")?;
         if groups == 0 {
             return Err(Error::invalid("groups", groups, "there is at least 1 group"));
         }

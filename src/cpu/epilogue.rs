@@ -1,6 +1,7 @@
 //! Bias and activation over a stretch of one output plane, while it is in cache.
 
 use crate::activation::Activation;
+use rayon::prelude::*;
 
 /// values = activation(values + bias). Piecewise-linear activations stay in f32 so that the loop vectorises.
 pub(crate) fn finish(values: &mut [f32], bias: f32, activation: Activation) {
@@ -29,3 +30,14 @@ pub(crate) fn finish(values: &mut [f32], bias: f32, activation: Activation) {
 fn each(values: &mut [f32], bias: f32, f: impl Fn(f32) -> f32) {
     values.iter_mut().for_each(|v| *v = f(*v + bias));
 }
+
+/// values = activation(values + residual), on all cores.
+pub(crate) fn add_and_activate(values: &mut [f32], residual: &[f32], activation: Activation) {
+    values.par_chunks_mut(BLOCK).zip(residual.par_chunks(BLOCK)).for_each(|(values, residual)| {
+        values.iter_mut().zip(residual).for_each(|(v, r)| *v += r);
+        finish(values, 0.0, activation);
+    });
+}
+
+/// Elements that one task takes: enough to pay for handing it out, few enough to stay in a core's cache.
+pub(crate) const BLOCK: usize = 16_384;

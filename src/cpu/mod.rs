@@ -8,6 +8,7 @@ mod epilogue;
 mod gemm;
 mod window;
 
+use crate::activation::Activation;
 use crate::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use crate::error::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
@@ -25,6 +26,20 @@ pub fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32
     } else {
         gemm::conv(problem, x, filter, bias, y);
     }
+    Ok(())
+}
+
+/// As [`conv()`], with a residual of y's shape that is added before the activation.
+///
+/// # Errors
+/// As [`conv()`].
+pub fn conv_residual(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>, y: &mut [f32]) -> Result<()> {
+    let Some(residual) = residual else { return conv(problem, x, filter, bias, y) };
+    if residual.len() as u64 != problem.output_count() {
+        return Err(Error::invalid("residual", residual.len(), format!("the output has {} elements", problem.output_count())));
+    }
+    conv(&ConvProblem { activation: Activation::None, ..problem.clone() }, x, filter, bias, y)?;
+    epilogue::add_and_activate(y, residual, problem.activation);
     Ok(())
 }
 

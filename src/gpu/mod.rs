@@ -250,6 +250,13 @@ impl Gpu {
         Ok(buffer)
     }
 
+    /// A storage buffer with these bytes, which kernels only read.
+    pub(crate) fn table(&self, label: &str, bytes: &[u8]) -> Result<wgpu::Buffer> {
+        let buffer = self.create_buffer(label, bytes.len() as u64, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST)?;
+        self.inner.queue.write_buffer(&buffer, 0, bytes);
+        Ok(buffer)
+    }
+
     /// A small buffer of zeros for bindings that a kernel does not read, such as a bias that is not there.
     pub(crate) fn placeholder(&self) -> Result<wgpu::Buffer> {
         if let Some(buffer) = self.inner.placeholder.get() {

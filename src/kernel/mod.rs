@@ -4,9 +4,12 @@
 //! that they cannot drift apart. The sources are listed in `source`, compiled pipelines are kept in `cache`.
 
 mod cache;
+mod params;
 mod source;
 
 pub(crate) use cache::{Binding, Dispatch, Kernel, PipelineCache};
+pub use params::StructLayout;
+pub(crate) use params::uniform;
 pub use source::{BindingKind, KernelSource, all_sources};
 pub(crate) use source::{
     CONV_DEPTHWISE, CONV_DIRECT, CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_WORKGROUP, CONV_PACK_FILTER, CONV_POINTWISE_REGISTER,

@@ -1,5 +1,8 @@
 //! The shader sources, embedded: which parts each kernel is joined from, and what it binds.
 
+use super::StructLayout;
+use crate::conv::{Axis, ConvParams, PackParams};
+
 /// How a kernel uses one binding of group 0; its place in the list is the binding number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BindingKind {
@@ -20,6 +23,8 @@ pub struct KernelSource {
     pub parts: &'static [(&'static str, &'static str)],
     /// What the kernel binds, by binding number.
     pub bindings: &'static [BindingKind],
+    /// Its uniform structs, the outermost first; empty where binding 0 is none.
+    pub structs: &'static [StructLayout],
 }
 
 macro_rules! part {
@@ -30,19 +35,22 @@ macro_rules! part {
 
 use BindingKind::{Read, Uniform, Write};
 
-/// Uniform, x, weights, bias, output.
-const CONV: &[BindingKind] = &[Uniform, Read, Read, Read, Write];
+/// Uniform, x, weights, bias, residual, output.
+const CONV: &[BindingKind] = &[Uniform, Read, Read, Read, Read, Write];
+const CONV_STRUCTS: &[StructLayout] = &[ConvParams::LAYOUT, Axis::LAYOUT];
 
 pub(crate) static CONV_DIRECT: KernelSource = KernelSource {
     name: "conv_direct",
     parts: &[part!("common/activation.wgsl"), part!("common/conv.wgsl"), part!("conv_direct.wgsl")],
     bindings: CONV,
+    structs: CONV_STRUCTS,
 };
 
 pub(crate) static CONV_DEPTHWISE: KernelSource = KernelSource {
     name: "conv_depthwise",
     parts: &[part!("common/activation.wgsl"), part!("common/conv.wgsl"), part!("conv_depthwise.wgsl")],
     bindings: CONV,
+    structs: CONV_STRUCTS,
 };
 
 macro_rules! conv_gemm {
@@ -51,6 +59,7 @@ macro_rules! conv_gemm {
             name: $name,
             parts: &[part!("common/activation.wgsl"), part!("common/conv.wgsl"), part!("common/conv_gemm.wgsl"), part!($hook), part!($core)],
             bindings: CONV,
+            structs: CONV_STRUCTS,
         };
     };
 }
@@ -60,12 +69,17 @@ conv_gemm!(CONV_IMPLICIT_GEMM_REGISTER, "conv_implicit_gemm_register", "conv_imp
 conv_gemm!(CONV_POINTWISE_WORKGROUP, "conv_pointwise_workgroup", "conv_pointwise.wgsl", "common/gemm_workgroup.wgsl");
 conv_gemm!(CONV_POINTWISE_REGISTER, "conv_pointwise_register", "conv_pointwise.wgsl", "common/gemm_register.wgsl");
 
-pub(crate) static CONV_PACK_FILTER: KernelSource =
-    KernelSource { name: "conv_pack_filter", parts: &[part!("conv_pack_filter.wgsl")], bindings: &[Uniform, Read, Write] };
+pub(crate) static CONV_PACK_FILTER: KernelSource = KernelSource {
+    name: "conv_pack_filter",
+    parts: &[part!("conv_pack_filter.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[PackParams::LAYOUT],
+};
 
-pub(crate) static PEAK_FMA: KernelSource = KernelSource { name: "peak_fma", parts: &[part!("peak_fma.wgsl")], bindings: &[Write] };
+pub(crate) static PEAK_FMA: KernelSource = KernelSource { name: "peak_fma", parts: &[part!("peak_fma.wgsl")], bindings: &[Write], structs: &[] };
 
-pub(crate) static PEAK_COPY: KernelSource = KernelSource { name: "peak_copy", parts: &[part!("peak_copy.wgsl")], bindings: &[Read, Write] };
+pub(crate) static PEAK_COPY: KernelSource =
+    KernelSource { name: "peak_copy", parts: &[part!("peak_copy.wgsl")], bindings: &[Read, Write], structs: &[] };
 
 /// Every kernel source of the crate.
 pub fn all_sources() -> [&'static KernelSource; 9] {

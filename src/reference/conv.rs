@@ -32,27 +32,34 @@ impl ConvReference {
 /// [`Error::Invalid`] where a slice does not have the problem's number of elements.
 pub fn conv<T: Element>(problem: &ConvProblem, x: &[T], filter: &[T], bias: Option<&[T]>) -> Result<ConvReference> {
     check_lengths(problem, x.len(), filter.len(), bias.map(<[T]>::len), None)?;
+    let wide = |slice: &[T]| slice.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();
+    Ok(terms(problem, &wide(x), &wide(filter), bias.map(wide).as_deref(), None))
+}
+
+/// As [`conv()`], on f64 slices of the right lengths, and with the residual that is added before the activation.
+pub(crate) fn terms(problem: &ConvProblem, x: &[f64], filter: &[f64], bias: Option<&[f64]>, residual: Option<&[f64]>) -> ConvReference {
     let positions = problem.output_positions() as usize;
     let planes = (problem.batch * problem.out_channels) as usize;
     let mut sum = vec![0.0; planes * positions];
     let mut magnitude = vec![0.0; planes * positions];
     sum.par_chunks_mut(positions).zip(magnitude.par_chunks_mut(positions)).enumerate().for_each(|(plane, (sum, magnitude))| {
         let (n, k) = (plane as u64 / problem.out_channels, plane as u64 % problem.out_channels);
-        let bias = bias.map_or(0.0, |b| b[k as usize].to_f64());
+        let bias = bias.map_or(0.0, |b| b[k as usize]);
         output_plane(problem, x, filter, n, k, &mut |position, product| {
             sum[position] += product;
             magnitude[position] += product.abs();
         });
-        for (s, m) in sum.iter_mut().zip(magnitude) {
-            *s += bias;
-            *m += bias.abs();
+        for (position, (s, m)) in sum.iter_mut().zip(magnitude).enumerate() {
+            let residual = residual.map_or(0.0, |r| r[plane * positions + position]);
+            *s += bias + residual;
+            *m += bias.abs() + residual.abs();
         }
     });
-    Ok(ConvReference { sum, magnitude })
+    ConvReference { sum, magnitude }
 }
 
 /// Calls `add(position, product)` for every term of output plane (n, k).
-fn output_plane<T: Element>(problem: &ConvProblem, x: &[T], filter: &[T], n: u64, k: u64, add: &mut dyn FnMut(usize, f64)) {
+fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64, add: &mut dyn FnMut(usize, f64)) {
     let [depth, height, width] = &problem.axes;
     let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
     let group = k / filters;
@@ -67,14 +74,14 @@ fn output_plane<T: Element>(problem: &ConvProblem, x: &[T], filter: &[T], n: u64
         for t in 0..depth.filter {
             for r in 0..height.filter {
                 for s in 0..width.filter {
-                    let w = filter[(w_plane + (t * height.filter + r) * width.filter + s) as usize].to_f64();
+                    let w = filter[(w_plane + (t * height.filter + r) * width.filter + s) as usize];
                     for z in 0..depth.output {
                         let Some(iz) = source(problem, depth, z, t) else { continue };
                         for p in 0..height.output {
                             let Some(iy) = source(problem, height, p, r) else { continue };
                             for q in 0..width.output {
                                 let Some(ix) = source(problem, width, q, s) else { continue };
-                                let v = x[(x_plane + (iz * height.input + iy) * width.input + ix) as usize].to_f64();
+                                let v = x[(x_plane + (iz * height.input + iy) * width.input + ix) as usize];
                                 add(((z * height.output + p) * width.output + q) as usize, v * w);
                             }
                         }

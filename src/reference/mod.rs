@@ -1,7 +1,32 @@
-//! The CPU twin of every kernel: plain loops, f64 sums, nothing clever. Public, because a validator wants to read what a kernel is
-//! compared with. Beside each output it returns the sum of absolute products, from which the error bound follows.
+//! The CPU twins: every op straight from its definition, plain loops, f64 sums, nothing clever. What the proofs compare kernels
+//! with, and what a reader who wants to know what an op computes should read.
 
-mod conv;
+pub(crate) mod conv;
 
 pub(crate) use conv::check_lengths;
 pub use conv::{ConvReference, conv};
+
+use crate::element::ElementType;
+use crate::validate::bound::storage_rounding;
+
+/// Expected values, and how far a correct f32 kernel may be from each before its result is rounded to the stored type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bounded {
+    /// The values, in logical order, row-major.
+    pub value: Vec<f64>,
+    /// The allowed differences.
+    pub error: Vec<f64>,
+}
+
+impl Bounded {
+    /// Values that a correct kernel meets exactly: it only moves, chooses or counts.
+    pub fn exact(value: Vec<f64>) -> Self {
+        let error = vec![0.0; value.len()];
+        Self { value, error }
+    }
+
+    /// The difference that element `i` may have once it is stored as `element`.
+    pub fn allowed(&self, i: usize, element: ElementType) -> f64 {
+        self.error[i] + storage_rounding(element, self.value[i].abs() + self.error[i])
+    }
+}

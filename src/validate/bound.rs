@@ -1,7 +1,7 @@
 //! Error bounds: what a correct kernel may differ from the reference, derived, never picked by feel.
 
 use crate::activation::Activation;
-use crate::conv::{Algorithm, ConvProblem};
+use crate::conv::ConvProblem;
 use crate::element::ElementType;
 
 /// gamma_n = n u / (1 - n u): the relative error of n roundings in any order (Higham, Accuracy and Stability of Numerical
@@ -11,27 +11,26 @@ pub fn gamma(n: u64, unit_roundoff: f64) -> f64 {
     if nu < 1.0 { nu / (1.0 - nu) } else { f64::INFINITY }
 }
 
-/// Error that `algorithm` may make on one output of `problem`: sum `sum` and magnitude `magnitude` of the reference.
+/// Error that an f32 kernel may make on one output of `problem` before the result is rounded to the stored type: sum `sum` and
+/// magnitude `magnitude` of the reference.
 ///
 /// A sum of n products in f32, in any order, with or without fused multiply-add, errs by at most gamma_n times the sum of the
-/// absolute products (Higham, equation 3.4); the bias is one more term and one addition more, hence n + 2. The activation
-/// multiplies that by at most its largest slope and adds its own error. An f16 result is rounded once more.
-pub fn allowed(problem: &ConvProblem, algorithm: Algorithm, sum: f64, magnitude: f64) -> f64 {
-    let roundings = match algorithm {
-        // All of today's algorithms sum the plain products; one that transforms its operands states its own constant here.
-        Algorithm::Direct
-        | Algorithm::ImplicitGemmWorkgroup
-        | Algorithm::ImplicitGemmRegister
-        | Algorithm::PointwiseWorkgroup
-        | Algorithm::PointwiseRegister
-        | Algorithm::Depthwise => problem.reduction_depth() + 2,
-    };
+/// absolute products (Higham, equation 3.4); the bias is one more term and one addition more, hence n + 2, the residual another. The
+/// activation multiplies that by at most its largest slope and adds its own error.
+pub fn computed(problem: &ConvProblem, sum: f64, magnitude: f64) -> f64 {
+    let roundings = problem.reduction_depth() + 2 + u64::from(problem.has_residual);
     let output = problem.activation.apply(sum);
-    let computed = activation_error(problem.activation, gamma(roundings, ElementType::F32.unit_roundoff()) * magnitude, sum, output);
-    computed + storage_rounding(problem.element, output.abs() + computed)
+    activation_error(problem.activation, gamma(roundings, ElementType::F32.unit_roundoff()) * magnitude, sum, output)
 }
 
-fn activation_error(activation: Activation, sum_error: f64, sum: f64, output: f64) -> f64 {
+/// As [`computed`], with the rounding to the stored type.
+pub fn allowed(problem: &ConvProblem, sum: f64, magnitude: f64) -> f64 {
+    let computed = computed(problem, sum, magnitude);
+    computed + storage_rounding(problem.element, problem.activation.apply(sum).abs() + computed)
+}
+
+/// Error of an activation whose argument errs by at most `sum_error`.
+pub fn activation_error(activation: Activation, sum_error: f64, sum: f64, output: f64) -> f64 {
     activation.lipschitz() * sum_error + activation.own_error(sum, output)
 }
 
@@ -39,7 +38,7 @@ fn activation_error(activation: Activation, sum_error: f64, sum: f64, output: f6
 /// again: the sum's last rounding is counted in gamma.
 pub fn storage_rounding(element: ElementType, magnitude: f64) -> f64 {
     match element {
-        ElementType::F32 => 0.0,
+        ElementType::F32 | ElementType::U32 => 0.0,
         ElementType::F16 => ElementType::F16.unit_roundoff() * magnitude + 1.0 / 33_554_432.0, // 2^-25
     }
 }

@@ -1,7 +1,7 @@
 //! Input data of the proofs: small integers for the exact one, real numbers for the bounded one, from a seeded generator.
 
-use crate::conv::ConvProblem;
-use crate::element::{Element, ElementType};
+use crate::element::ElementType;
+use crate::op::{Domain, TensorSpec};
 
 /// A small seeded generator (splitmix64, public domain, Sebastiano Vigna): the same seed, the same data, on every machine.
 #[derive(Debug, Clone)]
@@ -29,7 +29,12 @@ impl Generator {
 
     /// Uniform among -limit ..= limit.
     pub fn integer(&mut self, limit: u64) -> f64 {
-        (self.next() % (2 * limit + 1)) as f64 - limit as f64
+        self.below(2 * limit + 1) as f64 - limit as f64
+    }
+
+    /// Uniform among 0 .. end.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
     }
 }
 
@@ -43,19 +48,34 @@ pub enum Data {
 }
 
 impl Data {
-    /// `count` inputs. Integers reach 4, so sums stay below 2^24 to a depth of 10^6; where results are stored as f16, which counts
-    /// to 2048, they are -1, 0 and 1 beyond depth 128, and exact to depth 2047.
-    pub fn fill<T: Element>(self, problem: &ConvProblem, count: u64, generator: &mut Generator) -> Vec<T> {
-        let limit = match problem.element {
-            ElementType::F32 => 4,
-            ElementType::F16 if problem.reduction_depth() <= 128 => 3, // 9 x 128 + 3 < 2048
-            ElementType::F16 => 1,
+    /// Values for `spec`, as the stored type holds them; `depth` is the most terms that one output sums.
+    ///
+    /// Integers reach 4, so sums stay below 2^24 to a depth of 10^6; where results are stored as f16, which counts to 2048, they reach
+    /// 3 to depth 128, and are -1, 0 and 1 beyond, exact to depth 2047.
+    pub fn fill(self, spec: &TensorSpec, depth: u64, generator: &mut Generator) -> Vec<f64> {
+        let limit = match spec.element {
+            ElementType::F16 if depth > 128 => 1,
+            ElementType::F16 => 3, // 9 x 128 + 3 < 2048
+            _ => 4,
         };
-        let value = |generator: &mut Generator| match self {
-            Data::Exact => generator.integer(limit),
-            Data::Real => generator.real(),
+        let stored = |v: f64| match spec.element {
+            ElementType::F16 => f64::from(half::f16::from_f64(v)),
+            _ => f64::from(v as f32),
         };
-        (0..count).map(|_| T::from_f64(value(generator))).collect()
+        (0..spec.count())
+            .map(|_| match (spec.domain, self) {
+                (Domain::Index(end), _) => generator.below(end) as f64,
+                (Domain::Real, Data::Exact) => generator.integer(limit),
+                (Domain::Real, Data::Real) => stored(generator.real()),
+                (Domain::Positive, Data::Exact) => generator.integer(limit).abs() + 1.0,
+                (Domain::Positive, Data::Real) => stored(generator.real().abs() + 0.25),
+                (Domain::NonZero, Data::Exact) => [-2.0, -1.0, 1.0, 2.0][generator.below(4) as usize],
+                (Domain::NonZero, Data::Real) => {
+                    let v = generator.real();
+                    stored(v + 0.25f64.copysign(v))
+                }
+            })
+            .collect()
     }
 }
 

@@ -5,12 +5,12 @@ pub mod bound;
 pub mod compare;
 pub mod data;
 pub mod grid;
+mod grid_conv;
 
-use crate::conv::{Algorithm, Conv, ConvProblem, supports};
 use crate::element::{Element, ElementType};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterReport, Gpu};
-use crate::reference;
+use crate::op::{Op, Prepared, TensorSpec};
 use crate::tensor::Tensor;
 use data::{Data, Generator};
 use ndarray::{ArrayD, IxDyn};
@@ -40,7 +40,7 @@ pub enum Outcome {
 /// One algorithm on one problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CaseResult {
-    /// `conv/<algorithm>/<problem>`; give it to `--only` to run this case again.
+    /// `<op>/<algorithm>/<problem>`; give it to `--only` to run this case again.
     pub id: String,
     /// What became of it.
     #[serde(flatten)]
@@ -77,9 +77,19 @@ impl Report {
     }
 }
 
-/// Id of a case.
-pub fn case_id(algorithm: Algorithm, problem: &ConvProblem) -> String {
-    format!("conv/{algorithm}/{problem}")
+/// An op and the algorithm that it is forced to.
+pub struct Case {
+    /// The problem.
+    pub op: Box<dyn Op>,
+    /// One of its algorithms.
+    pub algorithm: &'static str,
+}
+
+impl Case {
+    /// `<op>/<algorithm>/<problem>`: what `--only` matches.
+    pub fn id(&self) -> String {
+        format!("{}/{}/{}", self.op.name(), self.algorithm, self.op)
+    }
 }
 
 /// Runs the grid on `gpu`.
@@ -87,18 +97,16 @@ pub fn case_id(algorithm: Algorithm, problem: &ConvProblem) -> String {
 /// # Errors
 /// Loss of the device. Whatever else goes wrong in a case is that case's failure.
 pub fn run(gpu: &Gpu, options: &Options, progress: &mut dyn FnMut(&Progress<'_>)) -> Result<Report> {
-    let wanted = |id: &str| options.only.as_deref().is_none_or(|only| id.contains(only));
-    let cases: Vec<(Algorithm, ConvProblem)> =
-        grid::cases(options.full)?.into_iter().filter(|(algorithm, problem)| wanted(&case_id(*algorithm, problem))).collect();
+    let wanted = |case: &Case| options.only.as_deref().is_none_or(|only| case.id().contains(only));
+    let cases: Vec<Case> = grid::cases(options.full)?.into_iter().filter(wanted).collect();
     let mut results = Vec::with_capacity(cases.len());
-    for (algorithm, problem) in &cases {
-        let id = case_id(*algorithm, problem);
-        let outcome = match prove(gpu, problem, *algorithm) {
+    for case in &cases {
+        let outcome = match prove(gpu, case.op.as_ref(), case.algorithm) {
             Ok(outcome) => outcome,
             Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
             Err(error) => Outcome::Failed(error.to_string()),
         };
-        results.push(CaseResult { id, outcome });
+        results.push(CaseResult { id: case.id(), outcome });
         if let Some(result) = results.last() {
             progress(&Progress { done: results.len(), total: cases.len(), result });
         }
@@ -110,23 +118,16 @@ pub fn run(gpu: &Gpu, options: &Options, progress: &mut dyn FnMut(&Progress<'_>)
 ///
 /// # Errors
 /// What preparing or running it returns.
-pub fn prove(gpu: &Gpu, problem: &ConvProblem, algorithm: Algorithm) -> Result<Outcome> {
-    if problem.element == ElementType::F16 && !gpu.profile().has_f16 {
+pub fn prove(gpu: &Gpu, op: &dyn Op, algorithm: &str) -> Result<Outcome> {
+    let halves = op.inputs().iter().chain(&op.outputs()).any(|spec| spec.element == ElementType::F16);
+    if halves && !gpu.profile().has_f16 {
         return Ok(Outcome::Skipped("the device has no f16".into()));
     }
-    if let Err(Error::Unsupported { reason, .. }) = supports(algorithm, problem, gpu.profile()) {
-        return Ok(Outcome::Skipped(reason));
+    if !op.algorithms(gpu.profile()).contains(&algorithm) {
+        return Ok(Outcome::Skipped(format!("the device does not admit {algorithm}")));
     }
-    let problem = ConvProblem { algorithm: Some(algorithm), ..problem.clone() };
-    match problem.element {
-        ElementType::F32 => prove_as::<f32>(gpu, &problem, algorithm),
-        ElementType::F16 => prove_as::<half::f16>(gpu, &problem, algorithm),
-    }
-}
-
-fn prove_as<T: Element>(gpu: &Gpu, problem: &ConvProblem, algorithm: Algorithm) -> Result<Outcome> {
     for data in [Data::Exact, Data::Real] {
-        if let Some(failure) = prove_data::<T>(gpu, problem, algorithm, data)? {
+        if let Some(failure) = prove_data(gpu, op, algorithm, data)? {
             return Ok(Outcome::Failed(failure));
         }
     }
@@ -134,57 +135,84 @@ fn prove_as<T: Element>(gpu: &Gpu, problem: &ConvProblem, algorithm: Algorithm) 
 }
 
 /// Runs twice on one kind of data; `Some` says which proof failed.
-fn prove_data<T: Element>(gpu: &Gpu, problem: &ConvProblem, algorithm: Algorithm, data: Data) -> Result<Option<String>> {
-    let mut generator = Generator::from_text(&problem.to_string());
-    let x: Vec<T> = data.fill(problem, problem.input_count(), &mut generator);
-    let filter: Vec<T> = data.fill(problem, problem.filter_count(), &mut generator);
-    let bias: Option<Vec<T>> = problem.has_bias.then(|| data.fill(problem, problem.out_channels, &mut generator));
-    let expected = reference::conv(problem, &x, &filter, bias.as_deref())?;
-    // As benchdnn's trust check: a case whose sums are all zero tests nothing.
-    if expected.sum.iter().all(|s| *s == 0.0) {
-        return Ok(Some("every expected sum is zero, so the case proves nothing".into()));
+fn prove_data(gpu: &Gpu, op: &dyn Op, algorithm: &str, data: Data) -> Result<Option<String>> {
+    let mut generator = Generator::from_text(&op.to_string());
+    let (inputs, outputs) = (op.inputs(), op.outputs());
+    let values: Vec<Vec<f64>> = inputs.iter().map(|spec| data.fill(spec, op.depth(), &mut generator)).collect();
+    let expected = op.reference(&values.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    // As benchdnn's trust check: a case whose results are all zero tests nothing.
+    if outputs.iter().zip(&expected).all(|(spec, e)| spec.element != ElementType::U32 && e.value.iter().all(|v| *v == 0.0)) {
+        return Ok(Some("every expected value is zero, so the case proves nothing".into()));
     }
-    let want = expected.output(problem.activation);
 
-    let tensor = |extents: &[usize], elements: Vec<T>, layout| -> Result<Tensor> {
-        let array =
-            ArrayD::from_shape_vec(IxDyn(extents), elements).map_err(|e| Error::Internal { label: "validate".into(), message: e.to_string() })?;
-        gpu.upload_as(&array, layout)
-    };
-    let first = crate::shape::Layout::ChannelsFirst;
-    let x = tensor(&problem.input_extents(), x, problem.x_layout)?;
-    let filter = tensor(&problem.filter_extents(), filter, first)?;
-    let bias = bias.map(|b| tensor(&[problem.out_channels as usize], b, first)).transpose()?;
-    let conv = Conv::from_problem(gpu, problem, &filter, bias.as_ref())?;
-    let extents = problem.output_extents();
-    let run = || -> Result<(Tensor, ArrayD<T>)> {
-        let y = Tensor::guarded(gpu, &extents, problem.element, problem.y_layout)?;
+    let tensors: Vec<Tensor> = inputs.iter().zip(&values).map(|(spec, values)| upload(gpu, spec, values)).collect::<Result<_>>()?;
+    let part = |fixed: bool| -> Vec<&Tensor> { inputs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
+    let prepared = Prepared::with_algorithm(gpu, op, algorithm, &part(true))?;
+    let run = || -> Result<(Vec<Tensor>, Vec<Vec<f64>>)> {
+        let guarded: Vec<Tensor> =
+            outputs.iter().map(|spec| Tensor::guarded(gpu, &spec.extents, spec.element, spec.layout)).collect::<Result<_>>()?;
         let mut recorder = gpu.recorder();
-        conv.record(&mut recorder, &x, &y)?;
+        prepared.record(&mut recorder, &part(false), &guarded.iter().collect::<Vec<_>>())?;
         recorder.submit()?;
-        let elements = y.download::<T, IxDyn>()?;
-        Ok((y, elements))
+        let values = guarded.iter().map(download).collect::<Result<_>>()?;
+        Ok((guarded, values))
     };
 
-    let (y, got) = run()?;
-    let guarded = y.read_guarded()?;
-    if !guarded.untouched_guards {
-        return Ok(Some("guarded: a guard word beside the output was overwritten".into()));
+    let (guarded, got) = run()?;
+    for (spec, tensor) in outputs.iter().zip(&guarded) {
+        let read = tensor.read_guarded()?;
+        if !read.untouched_guards {
+            return Ok(Some(format!("guarded: a guard word beside {} was overwritten", spec.name)));
+        }
+        if read.unwritten > 0 {
+            return Ok(Some(format!("guarded: {} of {} elements of {} were never written", read.unwritten, spec.count(), spec.name)));
+        }
     }
-    if guarded.unwritten > 0 {
-        return Ok(Some(format!("guarded: {} of {} outputs were never written", guarded.unwritten, want.len())));
-    }
-    let values: Vec<f64> = got.iter().map(|v| v.to_f64()).collect();
-    let exact = data == Data::Exact && problem.activation.is_exact();
-    let allowed = |i: usize| if exact { 0.0 } else { bound::allowed(problem, algorithm, expected.sum[i], expected.magnitude[i]) };
-    if let Some(mismatch) = compare::compare(&values, &want, allowed) {
-        let proof = if exact { "exact" } else { "bounded" };
-        return Ok(Some(format!("{proof}: {}", mismatch.describe(&extents))));
+    let exact = data == Data::Exact && op.is_exact();
+    for ((spec, got), want) in outputs.iter().zip(&got).zip(&expected) {
+        let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, spec.element) };
+        if let Some(mismatch) = compare::compare(got, &want.value, allowed) {
+            let proof = if exact { "exact" } else { "bounded" };
+            return Ok(Some(format!("{proof}: {}: {}", spec.name, mismatch.describe(&spec.extents))));
+        }
     }
     let (_, again) = run()?;
-    let bits = |array: &ArrayD<T>| -> Vec<u8> { array.iter().flat_map(|v| bytemuck::bytes_of(v).to_vec()).collect() };
+    let bits = |all: &[Vec<f64>]| -> Vec<u64> { all.iter().flatten().map(|v| v.to_bits()).collect() };
     if bits(&got) != bits(&again) {
         return Ok(Some("repeatable: a second run gave other bits".into()));
     }
     Ok(None)
+}
+
+/// A tensor of these values, which are in logical order and as the stored type holds them.
+///
+/// # Errors
+/// As [`Gpu::upload`]; another number of values than the spec has elements.
+pub fn upload(gpu: &Gpu, spec: &TensorSpec, values: &[f64]) -> Result<Tensor> {
+    fn as_type<T: Element>(gpu: &Gpu, spec: &TensorSpec, values: &[f64]) -> Result<Tensor> {
+        let elements: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
+        let array = ArrayD::from_shape_vec(IxDyn(&spec.extents), elements)
+            .map_err(|e| Error::invalid(spec.name.clone(), format!("{} values", values.len()), e.to_string()))?;
+        gpu.upload_as(&array, spec.layout)
+    }
+    match spec.element {
+        ElementType::F32 => as_type::<f32>(gpu, spec, values),
+        ElementType::F16 => as_type::<half::f16>(gpu, spec, values),
+        ElementType::U32 => as_type::<u32>(gpu, spec, values),
+    }
+}
+
+/// The values of a tensor in logical order; every stored value is exact in f64.
+///
+/// # Errors
+/// As [`Tensor::download`].
+pub fn download(tensor: &Tensor) -> Result<Vec<f64>> {
+    fn as_type<T: Element>(tensor: &Tensor) -> Result<Vec<f64>> {
+        Ok(tensor.download::<T, IxDyn>()?.iter().map(|v| v.to_f64()).collect())
+    }
+    match tensor.element() {
+        ElementType::F32 => as_type::<f32>(tensor),
+        ElementType::F16 => as_type::<half::f16>(tensor),
+        ElementType::U32 => as_type::<u32>(tensor),
+    }
 }

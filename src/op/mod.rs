@@ -1,0 +1,96 @@
+//! What every op shares. An [`Op`] is a resolved problem: it names its tensors, plans itself for a device without asking one, and is
+//! computed plainly by its reference and fast by the CPU engine. A [`Plan`] lists kernel calls; [`Prepared`] is a plan with its
+//! pipelines, ready to record. Proofs, benches and test vectors go through this alone, so that no op can be left out of them.
+
+mod plan;
+mod prepared;
+
+pub use plan::{Domain, Plan, Step, TensorSpec};
+pub(crate) use plan::{INDEX_LIMIT, Place, Slice, check_binding, check_tensors, slices};
+pub use prepared::Prepared;
+
+use crate::error::{Error, Result};
+use crate::gpu::DeviceProfile;
+use crate::reference::Bounded;
+
+/// A resolved op: every number known and checked, nothing decided yet. Its `Display` is an id that says all.
+pub trait Op: std::fmt::Display + Sync {
+    /// Name as ONNX spells it in snake case, such as `max_pool`.
+    fn name(&self) -> &'static str;
+
+    /// The tensors it takes, in order.
+    fn inputs(&self) -> Vec<TensorSpec>;
+
+    /// The tensors it gives, in order.
+    fn outputs(&self) -> Vec<TensorSpec>;
+
+    /// The algorithms that can compute it on a device like `profile`. The naive one, one output per invocation, is always among them
+    /// and first.
+    fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str>;
+
+    /// Decides how to compute it on a device like `profile`; the same problem and profile always give the same plan.
+    ///
+    /// # Errors
+    /// A forced algorithm that does not apply, by name; sizes past the arithmetic or the device, with need and limit; f16 where the
+    /// device has none.
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan>;
+
+    /// The CPU twin: plain loops in f64 over inputs in logical order, with the error that a correct f32 kernel may make.
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded>;
+
+    /// Whether small integers in give results without any rounding.
+    fn is_exact(&self) -> bool;
+
+    /// The CPU engine: computes the first output on all cores, f32, in logical order. `None` where the engine does not have the op.
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()>;
+
+    /// Floating-point operations, two per multiply-add.
+    fn flops(&self) -> f64;
+
+    /// Most terms that one output sums; the proofs keep their integers small enough for it.
+    fn depth(&self) -> u64 {
+        1
+    }
+
+    /// Bytes that must move at least: each tensor once.
+    fn bytes(&self) -> u64 {
+        self.inputs().iter().chain(&self.outputs()).map(TensorSpec::bytes).sum()
+    }
+}
+
+/// The algorithm to plan with: the forced one if it is admitted, else `preferred`.
+///
+/// # Errors
+/// [`Error::Unsupported`] where the forced one does not apply.
+pub(crate) fn pick(admitted: &[&'static str], forced: Option<&str>, preferred: &'static str) -> Result<&'static str> {
+    match forced {
+        None => Ok(preferred),
+        Some(name) => admitted
+            .iter()
+            .find(|a| **a == name)
+            .copied()
+            .ok_or_else(|| Error::Unsupported { algorithm: name.to_string(), reason: format!("this problem admits {}", admitted.join(", ")) }),
+    }
+}
+
+/// Gives [`crate::Gpu`] the methods of [`crate::Recorder`] that are named, as eager calls: recorded, submitted, not waited for.
+macro_rules! eager {
+    ($(fn $name:ident $(<const $rank:ident: usize>)? ($($argument:ident: $kind:ty),* $(,)?) -> $output:ty;)*) => {
+        impl $crate::gpu::Gpu {
+            $(
+                #[doc = concat!("[`Recorder::", stringify!($name), "`](crate::Recorder::", stringify!($name), ") at once: submits, and returns without waiting.")]
+                ///
+                /// # Errors
+                /// As there.
+                pub fn $name $(<const $rank: usize>)? (&self, $($argument: $kind),*) -> $crate::error::Result<$output> {
+                    let mut recorder = self.recorder();
+                    let output = recorder.$name($($argument),*)?;
+                    recorder.submit()?;
+                    Ok(output)
+                }
+            )*
+        }
+    };
+}
+
+pub(crate) use eager;

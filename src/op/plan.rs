@@ -1,0 +1,279 @@
+//! Plans: pure arithmetic, no device asked. A plan names the tensors of an op and lists kernel calls over them.
+
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+use crate::gpu::DeviceProfile;
+use crate::kernel::{KernelSpec, fold_workgroups};
+use crate::shape::{Layout, TensorShape};
+use std::borrow::Cow;
+
+/// What values a tensor may hold; tells the proofs and benches what data to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Domain {
+    /// Any number.
+    Real,
+    /// Positive numbers, such as a variance.
+    Positive,
+    /// Numbers other than zero, such as a divisor.
+    NonZero,
+    /// Whole numbers from 0 to below this.
+    Index(u64),
+}
+
+/// A tensor that an op takes or gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TensorSpec {
+    /// Its name in messages, such as `x`.
+    pub name: Cow<'static, str>,
+    /// Its extents.
+    pub extents: Vec<usize>,
+    /// Its element type.
+    pub element: ElementType,
+    /// Its memory layout.
+    pub layout: Layout,
+    /// Given when the op is prepared and read then, such as a filter or a bias; the others are given with each recording.
+    pub fixed: bool,
+    /// What it may hold.
+    pub domain: Domain,
+}
+
+impl TensorSpec {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, extents: &[usize], element: ElementType, layout: Layout) -> Self {
+        Self { name: name.into(), extents: extents.to_vec(), element, layout, fixed: false, domain: Domain::Real }
+    }
+
+    /// A channels-first tensor that is given when the op is prepared.
+    pub(crate) fn fixed(name: &'static str, extents: &[usize], element: ElementType) -> Self {
+        Self { fixed: true, ..Self::new(name, extents, element, Layout::ChannelsFirst) }
+    }
+
+    pub(crate) fn with_domain(self, domain: Domain) -> Self {
+        Self { domain, ..self }
+    }
+
+    /// Number of elements.
+    pub fn count(&self) -> u64 {
+        self.extents.iter().map(|&e| e as u64).product() // checked when the problem was made
+    }
+
+    /// Bytes of its elements.
+    pub fn bytes(&self) -> u64 {
+        self.count().saturating_mul(self.element.bytes())
+    }
+}
+
+/// Part of a tensor or buffer that a kernel call binds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Place {
+    /// Bytes `first ..` of input `index`.
+    Input { index: usize, first: u64, bytes: u64 },
+    /// Bytes `first ..` of output `index`.
+    Output { index: usize, first: u64, bytes: u64 },
+    /// A scratch buffer of the prepared op.
+    Scratch(usize),
+    /// A constant table of the prepared op.
+    Table(usize),
+    /// A binding that the kernel does not read, such as a bias that is not there.
+    Nothing,
+}
+
+impl Place {
+    /// All of input `index`.
+    pub fn input(index: usize, specs: &[TensorSpec]) -> Self {
+        Place::Input { index, first: 0, bytes: specs[index].bytes() }
+    }
+
+    /// All of output `index`.
+    pub fn output(index: usize, specs: &[TensorSpec]) -> Self {
+        Place::Output { index, first: 0, bytes: specs[index].bytes() }
+    }
+}
+
+/// One kernel call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The kernel.
+    pub kernel: KernelSpec,
+    /// Bytes of its uniform struct, binding 0.
+    pub(crate) params: Vec<u8>,
+    /// Bindings 1 and on.
+    pub(crate) places: Vec<Place>,
+    /// Workgroups per axis.
+    pub workgroups: [u32; 3],
+}
+
+impl Step {
+    /// A call of `workgroups` workgroups, folded over the axes of a dispatch.
+    pub(crate) fn new(kernel: KernelSpec, params: &impl bytemuck::Pod, places: Vec<Place>, workgroups: u64, profile: &DeviceProfile) -> Result<Self> {
+        let workgroups = fold_workgroups(workgroups, profile.max_workgroups_per_axis)?;
+        Ok(Self { kernel, params: bytemuck::bytes_of(params).to_vec(), places, workgroups })
+    }
+}
+
+/// Everything that is decided before a device is touched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The op's name, for messages.
+    pub op: &'static str,
+    /// The algorithm and the numbers baked into its kernel, such as `implicit_gemm_workgroup 64x64x16`.
+    pub label: String,
+    /// The tensors it takes.
+    pub inputs: Vec<TensorSpec>,
+    /// The tensors it gives.
+    pub outputs: Vec<TensorSpec>,
+    /// Constant tables that kernels read.
+    pub(crate) tables: Vec<Vec<u32>>,
+    /// Bytes of buffers that only this op's kernels see.
+    pub(crate) scratch: Vec<u64>,
+    /// Calls made once, when the op is prepared: over fixed inputs and scratch.
+    pub prepare: Vec<Step>,
+    /// Calls made with each recording.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    pub(crate) fn new(op: &'static str, label: String, inputs: Vec<TensorSpec>, outputs: Vec<TensorSpec>) -> Self {
+        Self { op, label, inputs, outputs, tables: vec![], scratch: vec![], prepare: vec![], steps: vec![] }
+    }
+}
+
+impl Plan {
+    /// The algorithm's name: the first word of the label.
+    pub fn algorithm(&self) -> &str {
+        self.label.split(' ').next().unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.label)
+    }
+}
+
+/// First number past what a shader's 32-bit signed integers hold.
+pub(crate) const INDEX_LIMIT: u64 = 1 << 31;
+
+/// Checks that every tensor can be indexed by a shader and held by a buffer, and that f16 is there where it is asked for.
+pub(crate) fn check_tensors(op: &str, specs: &[&TensorSpec], profile: &DeviceProfile) -> Result<()> {
+    for spec in specs {
+        TensorShape::named(&spec.name, &spec.extents)?;
+        let count = spec.count();
+        if spec.element == ElementType::F16 && !profile.has_f16 {
+            return Err(Error::MissingFeature { feature: "shader-f16", needed_for: format!("{op} of f16"), adapter: "of this plan".into() });
+        }
+        if count >= INDEX_LIMIT {
+            return Err(Error::TooLarge {
+                argument: spec.name.to_string(),
+                needed: count.into(),
+                unit: "elements",
+                limit_name: "the largest 31-bit index",
+                limit: INDEX_LIMIT - 1,
+            });
+        }
+        if spec.bytes() > profile.max_buffer_bytes {
+            return Err(Error::TooLarge {
+                argument: spec.name.to_string(),
+                needed: spec.bytes().into(),
+                unit: "bytes",
+                limit_name: "max_buffer_size",
+                limit: profile.max_buffer_bytes,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// `argument` of `needed` bytes must fit one binding.
+pub(crate) fn check_binding(argument: &str, needed: u64, profile: &DeviceProfile) -> Result<()> {
+    let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
+    if needed > limit {
+        return Err(Error::TooLarge {
+            argument: argument.into(),
+            needed: needed.into(),
+            unit: "bytes",
+            limit_name: "max_storage_buffer_binding_size",
+            limit,
+        });
+    }
+    Ok(())
+}
+
+/// Neighbouring items of a job that one kernel call takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slice {
+    pub first: u64,
+    pub count: u64,
+}
+
+/// The range of a tensor that a slice binds: bindings start at multiples of the device's alignment, so the first element of the slice
+/// may lie `base` elements inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub first: u64,
+    pub bytes: u64,
+    pub base: u32,
+}
+
+impl Slice {
+    /// Where the slice lies in a tensor whose items are `item` elements each.
+    pub fn range(&self, item: u64, element: ElementType, profile: &DeviceProfile) -> Range {
+        let start = self.first * item * element.bytes();
+        let aligned = start / profile.storage_alignment * profile.storage_alignment;
+        // The distance is below one alignment, which is a multiple of every element's size.
+        Range { first: aligned, bytes: start - aligned + self.count * item * element.bytes(), base: ((start - aligned) / element.bytes()) as u32 }
+    }
+}
+
+/// Cuts `count` items so that every slice's part of each tensor fits one binding. `tensors` names each tensor's item and says how many
+/// bytes it has.
+pub(crate) fn slices(count: u64, tensors: &[(&str, u64)], profile: &DeviceProfile) -> Result<Vec<Slice>> {
+    let limit = profile.max_binding_bytes;
+    // A slice may start up to one alignment before its first element.
+    let room = limit - profile.storage_alignment.min(limit);
+    let mut per_slice = count;
+    for &(name, item) in tensors {
+        if item > room && item.saturating_mul(count) > limit {
+            return Err(Error::TooLarge {
+                argument: name.into(),
+                needed: item.into(),
+                unit: "bytes",
+                limit_name: "max_storage_buffer_binding_size",
+                limit,
+            });
+        }
+        if item.saturating_mul(count) > limit {
+            per_slice = per_slice.min(room / item);
+        }
+    }
+    let mut slices = Vec::new();
+    let mut first = 0;
+    while first < count {
+        let taken = per_slice.min(count - first);
+        slices.push(Slice { first, count: taken });
+        first += taken;
+    }
+    Ok(slices)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_cover_every_item_once_and_fit() {
+        let profile = DeviceProfile { max_binding_bytes: 4096, ..DeviceProfile::MINIMAL };
+        let slices = slices(30, &[("x", 1000), ("y", 500)], &profile).unwrap();
+        assert_eq!(slices.iter().map(|s| s.count).sum::<u64>(), 30);
+        let mut next = 0;
+        for slice in &slices {
+            assert_eq!(slice.first, next);
+            next += slice.count;
+            let range = slice.range(250, ElementType::F32, &profile);
+            assert!(range.first % 256 == 0 && range.bytes <= 4096, "{range:?}");
+            assert_eq!(range.first + u64::from(range.base) * 4, slice.first * 1000);
+        }
+        assert_eq!(super::slices(3, &[("x", 1000)], &profile).unwrap(), [Slice { first: 0, count: 3 }]);
+        let error = super::slices(3, &[("one image of x", 5000)], &profile).unwrap_err().to_string();
+        assert_eq!(error, "one image of x needs 5000 bytes, but max_storage_buffer_binding_size is 4096");
+    }
+}

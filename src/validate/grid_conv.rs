@@ -1,0 +1,360 @@
+//! The convolutions that every algorithm is forced over. Shapes walk the edges on purpose: tails of every tile size, odd and
+//! prime extents, height and width never alike, four different pads, every mode, layout, activation and rank.
+
+use crate::activation::Activation;
+use crate::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
+use crate::element::ElementType;
+use crate::error::Result;
+use crate::shape::{Layout, Padding, PaddingMode};
+
+/// What a problem adds to its descriptor and shapes.
+#[derive(Clone, Copy)]
+struct Extra {
+    bias: bool,
+    x_layout: Layout,
+    y_layout: Layout,
+    element: ElementType,
+}
+
+const PLAIN: Extra = Extra { bias: false, x_layout: Layout::ChannelsFirst, y_layout: Layout::ChannelsFirst, element: ElementType::F32 };
+const BIAS: Extra = Extra { bias: true, ..PLAIN };
+const LAYOUTS: [(Layout, Layout); 4] = [
+    (Layout::ChannelsFirst, Layout::ChannelsFirst),
+    (Layout::ChannelsLast, Layout::ChannelsLast),
+    (Layout::ChannelsFirst, Layout::ChannelsLast),
+    (Layout::ChannelsLast, Layout::ChannelsFirst),
+];
+
+/// Collects problems; a problem that does not resolve is a mistake of the grid and ends the run with its error.
+struct Grid {
+    problems: Vec<ConvProblem>,
+}
+
+impl Grid {
+    /// x is N C and spatial extents; the filter's spatial extents follow `filters`.
+    fn forward<const N: usize>(
+        &mut self,
+        descriptor: ConvDescriptor<N>,
+        x: &[usize],
+        filters: usize,
+        window: [usize; N],
+        extra: Extra,
+    ) -> Result<()> {
+        let filter: Vec<usize> = [filters, x[1] / descriptor.groups].into_iter().chain(window).collect();
+        self.add(x, &filter, filters, extra, |inputs| ConvProblem::forward(&descriptor, inputs))
+    }
+
+    fn transposed<const N: usize>(
+        &mut self,
+        descriptor: ConvTransposeDescriptor<N>,
+        x: &[usize],
+        filters: usize,
+        window: [usize; N],
+        extra: Extra,
+    ) -> Result<()> {
+        let filter: Vec<usize> = [x[1], filters / descriptor.groups].into_iter().chain(window).collect();
+        self.add(x, &filter, filters, extra, |inputs| ConvProblem::transposed(&descriptor, inputs))
+    }
+
+    fn add(
+        &mut self,
+        x: &[usize],
+        filter: &[usize],
+        filters: usize,
+        extra: Extra,
+        resolve: impl FnOnce(&ConvInputs<'_>) -> Result<ConvProblem>,
+    ) -> Result<()> {
+        let bias = [filters];
+        let inputs = ConvInputs {
+            element: extra.element,
+            x_layout: extra.x_layout,
+            y_layout: extra.y_layout,
+            ..ConvInputs::new(x, filter, extra.bias.then_some(&bias[..]))
+        };
+        self.problems.push(resolve(&inputs)?);
+        Ok(())
+    }
+}
+
+fn pads<const N: usize>(begin: [usize; N], end: [usize; N]) -> Padding<N> {
+    Padding::Explicit { begin, end }
+}
+
+/// The convolutions, forward and transposed.
+pub(super) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
+    let mut grid = Grid { problems: Vec::new() };
+    tile_tails(&mut grid, full)?;
+    windows(&mut grid, full)?;
+    padding(&mut grid, full)?;
+    groups(&mut grid, full)?;
+    epilogues(&mut grid, full)?;
+    ranks(&mut grid)?;
+    transposed(&mut grid, full)?;
+    halves(&mut grid)?;
+    residuals(&mut grid);
+    Ok(grid.problems)
+}
+
+/// Rows, columns and depths just below, at and above the tiles of the GEMM cores (4 to 16 and 32, 64; 4, 32, 64, 256; 16).
+fn tile_tails(grid: &mut Grid, full: bool) -> Result<()> {
+    let rows: &[usize] =
+        if full { &[1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 129] } else { &[1, 3, 5, 8, 13, 17, 33, 65] };
+    for (i, &filters) in rows.iter().enumerate() {
+        let channels = 1 + i % 17;
+        let extra = if i % 2 == 0 { PLAIN } else { BIAS };
+        grid.forward::<2>(ConvDescriptor { padding: pads([1, 0], [0, 1]), ..Default::default() }, &[1, channels, 6, 9], filters, [3, 2], extra)?;
+        grid.forward::<2>(ConvDescriptor::default(), &[1, channels, 5, 11], filters, [1, 1], extra)?;
+    }
+    let planes: &[(usize, usize)] = if full {
+        &[(1, 1), (1, 3), (1, 4), (5, 1), (3, 5), (31, 1), (8, 4), (3, 11), (7, 9), (8, 8), (5, 13), (15, 17), (16, 16), (257, 1), (19, 27)]
+    } else {
+        &[(1, 1), (1, 5), (7, 9), (5, 13), (257, 1)]
+    };
+    for (i, &(height, width)) in planes.iter().enumerate() {
+        let batch = 1 + i % 3;
+        grid.forward::<2>(ConvDescriptor::default(), &[batch, 5, height + 1, width + 2], 6, [2, 3], PLAIN)?;
+        grid.forward::<2>(ConvDescriptor::default(), &[batch, 18, height, width], 34, [1, 1], BIAS)?;
+    }
+    let channels: &[usize] =
+        if full { &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 32, 33, 130] } else { &[1, 2, 7, 15, 16, 17, 33] };
+    for &channels in channels {
+        grid.forward::<2>(ConvDescriptor::default(), &[2, channels, 4, 7], 9, [1, 1], BIAS)?;
+        grid.forward::<2>(ConvDescriptor::default(), &[1, channels, 4, 7], 9, [1, 3], PLAIN)?;
+    }
+    Ok(())
+}
+
+/// Strides, dilations and window extents, different along each axis.
+fn windows(grid: &mut Grid, full: bool) -> Result<()> {
+    let strides: &[[usize; 2]] = if full { &[[1, 1], [1, 2], [2, 1], [2, 2], [2, 3], [3, 1], [4, 5]] } else { &[[1, 2], [2, 1], [2, 3]] };
+    let dilations: &[[usize; 2]] = if full { &[[1, 1], [1, 2], [2, 1], [3, 2]] } else { &[[1, 2], [3, 1]] };
+    let extents: &[[usize; 2]] = if full { &[[12, 13], [13, 12], [17, 11]] } else { &[[12, 13]] };
+    for &stride in strides {
+        for &dilation in dilations {
+            for (i, &[height, width]) in extents.iter().enumerate() {
+                let window = [[3, 2], [2, 4], [4, 3]][i];
+                let descriptor = ConvDescriptor { stride, dilation, padding: pads([1, 2], [0, 3]), ..Default::default() };
+                grid.forward::<2>(descriptor, &[2, 3, height, width], 7, window, BIAS)?;
+                grid.forward::<2>(ConvDescriptor { groups: 3, ..descriptor }, &[1, 3, height, width], 6, window, PLAIN)?;
+            }
+        }
+    }
+    grid.forward::<2>(ConvDescriptor { stride: [7, 9], ..Default::default() }, &[1, 2, 15, 19], 3, [1, 1], PLAIN)?; // stride beyond the window
+    grid.forward::<2>(ConvDescriptor::default(), &[1, 3, 11, 13], 4, [11, 13], BIAS)?; // the window is the whole input
+    grid.forward::<2>(ConvDescriptor { padding: Padding::Same, ..Default::default() }, &[1, 2, 14, 9], 3, [7, 5], PLAIN)
+}
+
+/// Pads of every kind: SAME both ways, one-sided, larger than the input, every mode.
+fn padding(grid: &mut Grid, full: bool) -> Result<()> {
+    for padding in [Padding::Same, Padding::SameLower] {
+        for stride in [[1, 1], [2, 1], [2, 3]] {
+            grid.forward::<2>(ConvDescriptor { padding, stride, ..Default::default() }, &[1, 3, 8, 11], 5, [4, 2], PLAIN)?;
+            if full {
+                grid.forward::<2>(ConvDescriptor { padding, stride, dilation: [2, 3], ..Default::default() }, &[2, 3, 9, 10], 5, [3, 4], BIAS)?;
+            }
+        }
+    }
+    for (begin, end) in [([2, 0], [0, 0]), ([0, 3], [0, 0]), ([0, 0], [2, 0]), ([0, 0], [0, 3]), ([6, 5], [7, 9])] {
+        grid.forward::<2>(ConvDescriptor { padding: pads(begin, end), ..Default::default() }, &[1, 2, 4, 5], 3, [3, 4], BIAS)?;
+    }
+    // The window is larger than the unpadded input.
+    grid.forward::<2>(ConvDescriptor { padding: pads([2, 3], [1, 2]), ..Default::default() }, &[1, 3, 2, 3], 4, [5, 7], PLAIN)?;
+    for padding_mode in PaddingMode::ALL {
+        let descriptor = ConvDescriptor { padding: pads([2, 4], [3, 1]), padding_mode, ..Default::default() };
+        grid.forward::<2>(descriptor, &[2, 4, 5, 7], 6, [3, 4], PLAIN)?;
+        grid.forward::<2>(ConvDescriptor { groups: 4, stride: [2, 1], ..descriptor }, &[1, 4, 5, 7], 8, [2, 3], BIAS)?;
+        grid.forward::<2>(ConvDescriptor { dilation: [2, 3], ..descriptor }, &[1, 4, 5, 7], 3, [3, 2], PLAIN)?;
+        grid.forward::<1>(ConvDescriptor { padding: pads([3], [2]), padding_mode, ..Default::default() }, &[2, 3, 4], 5, [4], PLAIN)?;
+        grid.forward::<3>(
+            ConvDescriptor { padding: pads([1, 0, 2], [0, 2, 1]), padding_mode, ..Default::default() },
+            &[1, 2, 2, 3, 4],
+            3,
+            [2, 2, 3],
+            PLAIN,
+        )?;
+    }
+    Ok(())
+}
+
+/// Groups, depthwise, depthwise with several filters a channel.
+fn groups(grid: &mut Grid, full: bool) -> Result<()> {
+    for (groups, channels, filters) in [(2, 6, 10), (3, 12, 9), (5, 5, 5), (7, 7, 14), (4, 4, 20), (2, 34, 66)] {
+        let descriptor = ConvDescriptor { groups, padding: pads([1, 1], [1, 0]), ..Default::default() };
+        grid.forward::<2>(descriptor, &[2, channels, 6, 9], filters, [3, 3], BIAS)?;
+        grid.forward::<2>(ConvDescriptor { groups, ..Default::default() }, &[1, channels, 6, 9], filters, [1, 1], PLAIN)?;
+        if full {
+            grid.forward::<2>(ConvDescriptor { stride: [2, 2], ..descriptor }, &[1, channels, 9, 14], filters, [5, 5], PLAIN)?;
+            grid.forward::<2>(ConvDescriptor { stride: [1, 3], dilation: [2, 1], ..descriptor }, &[1, channels, 9, 14], filters, [2, 5], BIAS)?;
+        }
+    }
+    for width in if full { 1..=9 } else { 3..=6 } {
+        grid.forward::<2>(ConvDescriptor { groups: 3, padding: Padding::Same, ..Default::default() }, &[1, 3, 3, width], 3, [3, 3], PLAIN)?;
+    }
+    Ok(())
+}
+
+/// Every activation with and without bias; every pair of layouts, on shapes that reach every algorithm.
+fn epilogues(grid: &mut Grid, full: bool) -> Result<()> {
+    let parametrised =
+        [Activation::LeakyRelu { alpha: 0.25 }, Activation::Elu { alpha: 0.5 }, Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 }];
+    for (i, activation) in Activation::ALL.into_iter().chain(parametrised).enumerate() {
+        let extra = if i % 2 == 0 { BIAS } else { PLAIN };
+        grid.forward::<2>(ConvDescriptor { activation, ..Default::default() }, &[1, 2, 5, 6], 5, [1, 1], extra)?;
+        if full {
+            grid.forward::<2>(ConvDescriptor { activation, ..Default::default() }, &[1, 3, 6, 5], 4, [3, 2], BIAS)?;
+            grid.forward::<2>(ConvDescriptor { activation, groups: 4, ..Default::default() }, &[1, 4, 6, 5], 4, [3, 2], PLAIN)?;
+            grid.transposed::<2>(ConvTransposeDescriptor { activation, stride: [2, 1], ..Default::default() }, &[1, 3, 3, 4], 4, [3, 2], BIAS)?;
+        }
+    }
+    // Depthwise shares its epilogue with the rest; one rounding activation shows that it is applied there.
+    grid.forward::<2>(ConvDescriptor { activation: Activation::Silu, groups: 4, ..Default::default() }, &[1, 4, 6, 5], 4, [3, 2], BIAS)?;
+    for (x_layout, y_layout) in LAYOUTS {
+        let extra = Extra { x_layout, y_layout, ..BIAS };
+        let descriptor = ConvDescriptor { padding: pads([1, 0], [2, 1]), stride: [2, 1], ..Default::default() };
+        grid.forward::<2>(descriptor, &[2, 6, 7, 9], 10, [3, 2], extra)?;
+        grid.forward::<2>(ConvDescriptor { groups: 6, ..descriptor }, &[2, 6, 7, 9], 12, [3, 2], extra)?;
+        grid.forward::<2>(ConvDescriptor { groups: 2, ..Default::default() }, &[2, 6, 7, 9], 10, [1, 1], extra)?;
+        grid.forward::<1>(ConvDescriptor::default(), &[2, 5, 12], 3, [4], extra)?;
+        grid.forward::<3>(ConvDescriptor::default(), &[2, 3, 4, 3, 5], 5, [2, 3, 2], extra)?;
+        grid.transposed::<2>(ConvTransposeDescriptor { stride: [2, 3], groups: 2, ..Default::default() }, &[2, 4, 3, 5], 6, [3, 2], extra)?;
+    }
+    Ok(())
+}
+
+/// One and three spatial axes.
+fn ranks(grid: &mut Grid) -> Result<()> {
+    for (stride, dilation) in [(1, 1), (2, 1), (1, 3), (3, 2)] {
+        let descriptor = ConvDescriptor { stride: [stride], dilation: [dilation], padding: pads([2], [1]), ..Default::default() };
+        grid.forward::<1>(descriptor, &[2, 4, 23], 6, [5], BIAS)?;
+        grid.forward::<1>(ConvDescriptor { groups: 4, ..descriptor }, &[1, 4, 23], 8, [3], PLAIN)?;
+        let descriptor =
+            ConvDescriptor { stride: [stride, 1, 2], dilation: [1, dilation, 1], padding: pads([1, 0, 2], [0, 3, 1]), ..Default::default() };
+        grid.forward::<3>(descriptor, &[1, 3, 5, 7, 6], 5, [3, 2, 3], BIAS)?;
+        grid.forward::<3>(ConvDescriptor { groups: 3, ..descriptor }, &[2, 3, 5, 7, 6], 3, [2, 3, 2], PLAIN)?;
+    }
+    grid.forward::<1>(ConvDescriptor::default(), &[3, 6, 17], 5, [1], BIAS)?;
+    grid.forward::<3>(ConvDescriptor::default(), &[2, 6, 2, 3, 5], 5, [1, 1, 1], BIAS)
+}
+
+/// Transposed convolution: strides, dilations, pads both ways, output padding, wanted shapes, groups, ranks.
+fn transposed(grid: &mut Grid, full: bool) -> Result<()> {
+    let strides: &[[usize; 2]] = if full { &[[1, 1], [1, 2], [2, 1], [2, 2], [3, 2], [4, 5]] } else { &[[1, 1], [2, 1], [3, 2]] };
+    for (i, &stride) in strides.iter().enumerate() {
+        for dilation in [[1, 1], [2, 3]] {
+            for groups in [1, 2, 4] {
+                let descriptor = ConvTransposeDescriptor { stride, dilation, groups, padding: pads([1, 0], [0, 2]), ..Default::default() };
+                let extra = if (i + groups) % 2 == 0 { BIAS } else { PLAIN };
+                grid.transposed::<2>(descriptor, &[2, 4, 4, 5], 8, [3, 4], extra)?;
+            }
+        }
+    }
+    for padding in [Padding::Same, Padding::SameLower] {
+        grid.transposed::<2>(ConvTransposeDescriptor { stride: [2, 3], padding, ..Default::default() }, &[1, 3, 4, 5], 5, [4, 2], BIAS)?;
+        let wanted = ConvTransposeDescriptor { stride: [2, 2], padding, output_shape: Some([12, 9]), ..Default::default() };
+        grid.transposed::<2>(wanted, &[1, 3, 4, 4], 5, [3, 3], BIAS)?; // a negative pad along the height
+    }
+    let padded = ConvTransposeDescriptor { stride: [3, 2], output_padding: [2, 1], padding: pads([1, 1], [1, 0]), ..Default::default() };
+    grid.transposed::<2>(padded, &[1, 5, 3, 4], 7, [3, 3], PLAIN)?;
+    grid.transposed::<2>(ConvTransposeDescriptor::default(), &[2, 7, 5, 6], 9, [1, 1], BIAS)?; // pointwise both ways
+    grid.transposed::<1>(ConvTransposeDescriptor { stride: [3], dilation: [2], ..Default::default() }, &[2, 3, 7], 5, [4], BIAS)?;
+    grid.transposed::<3>(
+        ConvTransposeDescriptor { stride: [2, 1, 3], padding: pads([1, 0, 1], [0, 1, 2]), groups: 2, ..Default::default() },
+        &[1, 4, 3, 2, 4],
+        6,
+        [3, 2, 3],
+        BIAS,
+    )
+}
+
+/// f16 storage with f32 sums, on every algorithm.
+fn halves(grid: &mut Grid) -> Result<()> {
+    let extra = Extra { element: ElementType::F16, ..BIAS };
+    for (x_layout, y_layout) in LAYOUTS {
+        let extra = Extra { x_layout, y_layout, ..extra };
+        grid.forward::<2>(ConvDescriptor { padding: pads([1, 0], [2, 1]), ..Default::default() }, &[2, 5, 7, 9], 9, [3, 2], extra)?;
+        grid.forward::<2>(ConvDescriptor { groups: 3, ..Default::default() }, &[1, 3, 7, 9], 6, [3, 3], extra)?;
+        grid.forward::<2>(ConvDescriptor::default(), &[1, 21, 5, 7], 33, [1, 1], extra)?;
+    }
+    grid.forward::<2>(ConvDescriptor { activation: Activation::Gelu, ..Default::default() }, &[1, 4, 5, 7], 3, [2, 3], extra)?;
+    grid.transposed::<2>(ConvTransposeDescriptor { stride: [2, 3], ..Default::default() }, &[1, 4, 3, 5], 6, [3, 2], extra)
+}
+
+/// A residual before the activation, in every layout and element type that the grid has by now: every fifth problem once more.
+fn residuals(grid: &mut Grid) {
+    let again = grid.problems.iter().enumerate().filter(|(i, p)| i % 5 == 0 || p.element == ElementType::F16 || p.x_layout != p.y_layout);
+    let more: Vec<ConvProblem> = again.map(|(_, p)| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    grid.problems.extend(more);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conv::{Algorithm, Direction, supports};
+    use crate::gpu::DeviceProfile;
+
+    /// A feature and how a problem shows it.
+    type Feature = (&'static str, fn(&ConvProblem) -> bool);
+
+    const FEATURES: &[Feature] = &[
+        ("bias", |p| p.has_bias),
+        ("no bias", |p| !p.has_bias),
+        ("a residual", |p| p.has_residual),
+        ("batch", |p| p.batch > 1),
+        ("groups", |p| p.groups > 1),
+        ("several filters a group", |p| p.groups > 1 && p.filters_per_group() > 1),
+        ("an activation", |p| p.activation != Activation::None),
+        ("channels-last in", |p| p.x_layout == Layout::ChannelsLast),
+        ("channels-last out", |p| p.y_layout == Layout::ChannelsLast),
+        ("f16", |p| p.element == ElementType::F16),
+        ("1-D", |p| p.rank == 1),
+        ("3-D", |p| p.rank == 3),
+    ];
+
+    const WINDOW_FEATURES: &[Feature] = &[
+        ("different strides", |p| p.axes[1].stride != p.axes[2].stride),
+        ("different dilations", |p| p.axes[1].dilation != p.axes[2].dilation),
+        ("four different pads", |p| {
+            let mut pads = [p.axes[1].pad_begin, p.axes[1].pad_end, p.axes[2].pad_begin, p.axes[2].pad_end];
+            pads.sort_unstable();
+            p.direction == Direction::Forward && pads.windows(2).all(|w| w[0] != w[1])
+        }),
+        ("reflect", |p| p.padding_mode == PaddingMode::Reflect),
+        ("replicate", |p| p.padding_mode == PaddingMode::Replicate),
+        ("circular", |p| p.padding_mode == PaddingMode::Circular),
+        ("transposed with stride", |p| p.direction == Direction::Transposed && p.axes[2].stride > 1),
+        ("transposed with dilation", |p| p.direction == Direction::Transposed && p.axes[2].dilation > 1),
+    ];
+
+    const PLAIN_WINDOW_FEATURES: &[Feature] = &[
+        ("a negative pad", |p| p.axes[1].pad_begin < 0 || p.axes[1].pad_end < 0),
+        ("pads beyond the input", |p| p.axes[1].pad_begin > p.axes[1].input as i64),
+        ("a window beyond the input", |p| p.axes[1].filter > p.axes[1].input),
+    ];
+
+    fn uncovered(algorithm: Algorithm, problems: &[ConvProblem], features: &[Feature]) -> Vec<&'static str> {
+        features
+            .iter()
+            .filter(|(_, shows)| !problems.iter().any(|p| supports(algorithm, p, &DeviceProfile::MINIMAL).is_ok() && shows(p)))
+            .map(|(name, _)| *name)
+            .collect()
+    }
+
+    #[test]
+    fn every_algorithm_meets_every_feature_it_claims() {
+        for full in [false, true] {
+            let problems = problems(full).unwrap();
+            for algorithm in Algorithm::ALL {
+                let mut features = FEATURES.to_vec();
+                let pointwise = matches!(algorithm, Algorithm::PointwiseRegister | Algorithm::PointwiseWorkgroup);
+                if !pointwise {
+                    features.extend(WINDOW_FEATURES);
+                }
+                if matches!(algorithm, Algorithm::Direct | Algorithm::ImplicitGemmRegister | Algorithm::ImplicitGemmWorkgroup) {
+                    features.extend(PLAIN_WINDOW_FEATURES);
+                }
+                let uncovered = uncovered(algorithm, &problems, &features);
+                assert!(uncovered.is_empty(), "{algorithm} (full: {full}) never meets {uncovered:?}");
+            }
+        }
+    }
+}
