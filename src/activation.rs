@@ -2,6 +2,8 @@
 //!
 //! Adding one touches this file, `shaders/common/activation.wgsl` and nothing else; see ARCHITECTURE.md.
 
+use crate::error::{Error, Result};
+
 /// An activation function, applied to the finished sum (bias included) before it is stored.
 ///
 /// Piecewise-linear ones pass NaN through, on GPU and CPU alike.
@@ -51,11 +53,36 @@ pub enum Activation {
         /// Limit far below zero is -alpha.
         alpha: f32,
     },
+    /// gamma x where x >= 0, else gamma alpha (e^x - 1)
+    Selu {
+        /// Limit far below zero is -gamma alpha.
+        alpha: f32,
+        /// Slope above zero.
+        gamma: f32,
+    },
+    /// x where x >= 0, else alpha (e^(x / alpha) - 1)
+    Celu {
+        /// Limit far below zero is -alpha; not 0.
+        alpha: f32,
+    },
+    /// ln(1 + e^x)
+    Softplus,
+    /// x / (1 + |x|)
+    Softsign,
+    /// x tanh(ln(1 + e^x))
+    Mish,
+    /// x where x > threshold, else value
+    Threshold {
+        /// Up to here, `value` stands.
+        threshold: f32,
+        /// What stands there.
+        value: f32,
+    },
 }
 
 impl Activation {
     /// One of each, with its customary parameters: what proofs and listings walk over.
-    pub const ALL: [Activation; 13] = [
+    pub const ALL: [Activation; 19] = [
         Activation::None,
         Activation::Relu,
         Activation::LeakyRelu { alpha: 0.01 },
@@ -69,6 +96,12 @@ impl Activation {
         Activation::HardSwish,
         Activation::HardSigmoid { alpha: 0.2, beta: 0.5 },
         Activation::Elu { alpha: 1.0 },
+        Activation::Selu { alpha: 1.673_263_2, gamma: 1.050_701 },
+        Activation::Celu { alpha: 1.0 },
+        Activation::Softplus,
+        Activation::Softsign,
+        Activation::Mish,
+        Activation::Threshold { threshold: 1.0, value: -2.0 },
     ];
 
     /// Name in labels and reports, as ONNX spells it in snake case.
@@ -97,13 +130,21 @@ impl Activation {
             Activation::HardSwish => ("hard_swish", 10),
             Activation::HardSigmoid { .. } => ("hard_sigmoid", 11),
             Activation::Elu { .. } => ("elu", 12),
+            Activation::Selu { .. } => ("selu", 13),
+            Activation::Celu { .. } => ("celu", 14),
+            Activation::Softplus => ("softplus", 15),
+            Activation::Softsign => ("softsign", 16),
+            Activation::Mish => ("mish", 17),
+            Activation::Threshold { .. } => ("threshold", 18),
         }
     }
 
     /// The two parameters as the shader gets them; 0 where there is none.
     pub(crate) const fn parameters(self) -> [f32; 2] {
         match self {
-            Activation::LeakyRelu { alpha } | Activation::Elu { alpha } => [alpha, 0.0],
+            Activation::LeakyRelu { alpha } | Activation::Elu { alpha } | Activation::Celu { alpha } => [alpha, 0.0],
+            Activation::Selu { alpha, gamma } => [alpha, gamma],
+            Activation::Threshold { threshold, value } => [threshold, value],
             Activation::Clip { min, max } => [min, max],
             Activation::HardSigmoid { alpha, beta } => [alpha, beta],
             _ => [0.0, 0.0],
@@ -156,12 +197,36 @@ impl Activation {
                     x
                 }
             }
+            Activation::Selu { alpha, gamma } => {
+                if x < 0.0 {
+                    f64::from(gamma) * f64::from(alpha) * x.exp_m1()
+                } else {
+                    f64::from(gamma) * x
+                }
+            }
+            Activation::Celu { alpha } => {
+                if x < 0.0 {
+                    f64::from(alpha) * (x / f64::from(alpha)).exp_m1()
+                } else {
+                    x
+                }
+            }
+            Activation::Softplus => softplus(x),
+            Activation::Softsign => x / (1.0 + x.abs()),
+            Activation::Mish => x * softplus(x).tanh(),
+            Activation::Threshold { threshold, value } => {
+                if x <= f64::from(threshold) {
+                    f64::from(value)
+                } else {
+                    x
+                }
+            }
         }
     }
 
     /// True where the f32 kernel makes no rounding of its own, so that exact inputs give exact outputs.
     pub const fn is_exact(self) -> bool {
-        matches!(self, Activation::None | Activation::Relu | Activation::Relu6 | Activation::Clip { .. })
+        matches!(self, Activation::None | Activation::Relu | Activation::Relu6 | Activation::Clip { .. } | Activation::Threshold { .. })
     }
 
     /// Largest slope: an error e of the sum becomes at most this times e.
@@ -174,6 +239,31 @@ impl Activation {
             Activation::Gelu | Activation::GeluTanh => 1.13, // 1.1290 at x = sqrt 2
             Activation::HardSwish => 1.5,                    // (2 x + 3) / 6 at x = 3
             Activation::HardSigmoid { alpha, .. } => f64::from(alpha).abs(),
+            Activation::Selu { alpha, gamma } => f64::from(gamma).abs() * f64::from(alpha).abs().max(1.0),
+            Activation::Celu { .. } | Activation::Softplus | Activation::Softsign => 1.0,
+            Activation::Mish => 1.09, // 1.0885 at x = 1.49
+            Activation::Threshold { threshold, value } if threshold == value => 1.0,
+            Activation::Threshold { .. } => f64::INFINITY, // it jumps; see `propagated`
+        }
+    }
+
+    /// The most that an error `error` of the argument `x` can change the result.
+    pub fn propagated(self, x: f64, error: f64) -> f64 {
+        match self {
+            Activation::Threshold { threshold, value } => {
+                let (threshold, value) = (f64::from(threshold), f64::from(value));
+                if (x - threshold).abs() > error { error } else { error + (threshold - value).abs() }
+            }
+            _ => self.lipschitz() * error,
+        }
+    }
+
+    /// Refuses parameters that make no function.
+    pub(crate) fn check(self) -> Result<()> {
+        match self {
+            Activation::Clip { min, max } if min > max => Err(Error::invalid("clip", format!("min {min}, max {max}"), "min must not exceed max")),
+            Activation::Celu { alpha: 0.0 } => Err(Error::invalid("celu", "alpha 0", "alpha divides, so it must not be 0")),
+            _ => Ok(()),
         }
     }
 
@@ -184,18 +274,29 @@ impl Activation {
     pub fn own_error(self, x: f64, y: f64) -> f64 {
         let u = crate::element::ElementType::F32.unit_roundoff();
         match self {
-            Activation::None | Activation::Relu | Activation::Relu6 | Activation::Clip { .. } => 0.0,
+            Activation::None | Activation::Relu | Activation::Relu6 | Activation::Clip { .. } | Activation::Threshold { .. } => 0.0,
             Activation::LeakyRelu { .. } => 2.0 * u * y.abs(),
             Activation::HardSwish => 4.0 * u * (y.abs() + x.abs()),
             Activation::HardSigmoid { beta, .. } => 4.0 * u * (1.0 + f64::from(beta).abs()),
             // e^-x saturates outside +-88, and there the result is 0 or x to within 1e-5 of itself.
-            Activation::Sigmoid | Activation::Silu | Activation::Elu { .. } => 4e-6 + 1e-5 * y.abs(),
+            Activation::Sigmoid | Activation::Silu | Activation::Softplus => 4e-6 + 1e-5 * y.abs(),
+            Activation::Elu { alpha } | Activation::Celu { alpha } => (4e-6 + 1e-5 * y.abs()) * f64::from(alpha).abs().max(1.0),
+            Activation::Selu { alpha, gamma } => (4e-6 + 1e-5 * y.abs()) * (f64::from(gamma) * f64::from(alpha)).abs().max(1.0),
+            // A division, which WGSL allows 2.5 units, and an addition.
+            Activation::Softsign => 8.0 * u * y.abs(),
+            // The ratio w / (w + 2) inherits twice the relative error of the exponential, (3 + 2 |x|) units, scaled by 2 / (w + 2).
+            Activation::Mish => 4e-6 + 1e-5 * y.abs(),
             Activation::Tanh => 2e-5 + 1e-5 * y.abs(),
             // erf is a rational approximation of 2e-7 absolute error; x / 2 multiplies it.
             Activation::Gelu => 4e-6 + 1e-5 * y.abs() + 4e-7 * x.abs(),
             Activation::GeluTanh => 2e-5 + 1e-5 * y.abs() + 1e-5 * x.abs(),
         }
     }
+}
+
+/// ln(1 + e^x) without overflow.
+fn softplus(x: f64) -> f64 {
+    (-x.abs()).exp().ln_1p() + if x < 0.0 { 0.0 } else { x }
 }
 
 impl std::fmt::Display for Activation {

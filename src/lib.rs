@@ -28,6 +28,7 @@ pub mod activation;
 pub mod conv;
 pub mod cpu;
 pub mod element;
+pub mod elementwise;
 mod error;
 pub mod gpu;
 pub mod kernel;

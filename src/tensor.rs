@@ -56,14 +56,7 @@ impl Gpu {
     /// As [`Gpu::upload`].
     pub fn upload_as<T: Element, S: Data<Elem = T>, D: Dimension>(&self, array: &ArrayBase<S, D>, layout: Layout) -> Result<Tensor> {
         let tensor = self.empty(array.shape(), T::TYPE, layout, 0)?;
-        let order = layout.memory_order(array.ndim());
-        let view = array.view().into_dyn().permuted_axes(order);
-        let standard = view.as_standard_layout();
-        // A standard-layout array of non-zero extents is one slice.
-        let Some(elements) = standard.as_slice() else {
-            return Err(Error::Internal { label: "upload".into(), message: "a standard-layout array is not contiguous".into() });
-        };
-        tensor.write(bytemuck::cast_slice(elements))?;
+        in_memory_order(array, layout, |bytes| tensor.write(bytes))?;
         Ok(tensor)
     }
 
@@ -82,6 +75,22 @@ impl Gpu {
         let buffer = self.create_buffer("wgconv tensor", padded(bytes) + 2 * guard_bytes, usages())?;
         Ok(Tensor { gpu: self.clone(), buffer, byte_offset: guard_bytes, shape, element, layout, slack: guard_bytes + padded(bytes) - bytes })
     }
+}
+
+/// Calls `f` with the bytes of an array in the memory order of `layout`.
+pub(crate) fn in_memory_order<T: Element, S: Data<Elem = T>, D: Dimension, R>(
+    array: &ArrayBase<S, D>,
+    layout: Layout,
+    f: impl FnOnce(&[u8]) -> Result<R>,
+) -> Result<R> {
+    let order = layout.memory_order(array.ndim());
+    let view = array.view().into_dyn().permuted_axes(order);
+    let standard = view.as_standard_layout();
+    // A standard-layout array of non-zero extents is one slice.
+    let Some(elements) = standard.as_slice() else {
+        return Err(Error::Internal { label: "upload".into(), message: "a standard-layout array is not contiguous".into() });
+    };
+    f(bytemuck::cast_slice(elements))
 }
 
 fn check_element(gpu: &Gpu, element: ElementType, what: &str) -> Result<()> {
@@ -259,14 +268,16 @@ const FILL_F16: u16 = 0x7EAD;
 
 impl Tensor {
     /// A tensor filled with a NaN pattern between guard words; its binding covers the guard words behind it.
-    pub(crate) fn guarded(gpu: &Gpu, extents: &[usize], element: ElementType, layout: Layout) -> Result<Tensor> {
+    /// Where `content` is given (elements in memory order), the tensor holds that instead of the pattern.
+    pub(crate) fn guarded(gpu: &Gpu, extents: &[usize], element: ElementType, layout: Layout, content: Option<&[u8]>) -> Result<Tensor> {
         let tensor = gpu.empty(extents, element, layout, GUARD_BYTES)?;
         let count = tensor.shape.element_count() as usize;
         let guard = vec![GUARD_WORD; (GUARD_BYTES / 4) as usize];
         let mut bytes: Vec<u8> = bytemuck::cast_slice(&guard).to_vec();
-        match element {
-            ElementType::F32 | ElementType::U32 => bytes.extend_from_slice(bytemuck::cast_slice(&vec![FILL_F32; count])),
-            ElementType::F16 => bytes.extend_from_slice(bytemuck::cast_slice(&vec![FILL_F16; count])),
+        match (content, element) {
+            (Some(content), _) => bytes.extend_from_slice(content),
+            (None, ElementType::F32 | ElementType::U32) => bytes.extend_from_slice(bytemuck::cast_slice(&vec![FILL_F32; count])),
+            (None, ElementType::F16) => bytes.extend_from_slice(bytemuck::cast_slice(&vec![FILL_F16; count])),
         }
         // Guard bytes reach from the last element to the end of the buffer.
         let words = GUARD_WORD.to_ne_bytes();

@@ -26,6 +26,18 @@ fn erf(v: f32) -> f32 {
     return select(r, -r, v < 0.0);
 }
 
+// ln(1 + e^v) without overflow.
+fn softplus(v: f32) -> f32 {
+    return select(v, 0.0, v < 0.0) + log(1.0 + exp(-abs(v)));
+}
+
+// v tanh(ln(1 + e^v)) = v (e^2 + 2 e) / (e^2 + 2 e + 2) with e = e^v: no tanh, whose absolute error v would multiply.
+fn mish(v: f32) -> f32 {
+    let e = exp(clip(v, -80.0, 20.0)); // beyond, the ratio is 1 to the last place
+    let w = e * (e + 2.0);
+    return v * (w / (w + 2.0));
+}
+
 // `a` and `b` are the activation's parameters in the order of its fields.
 fn activate(v: f32, a: f32, b: f32) -> f32 {
     switch ACTIVATION {
@@ -41,6 +53,12 @@ fn activate(v: f32, a: f32, b: f32) -> f32 {
         case 10u: { return v * clip(v + 3.0, 0.0, 6.0) / 6.0; }                                            // hard_swish
         case 11u: { return clip(a * v + b, 0.0, 1.0); }                                                    // hard_sigmoid
         case 12u: { return select(v, a * (exp(v) - 1.0), v < 0.0); }                                       // elu
+        case 13u: { return b * select(v, a * (exp(v) - 1.0), v < 0.0); }                                   // selu
+        case 14u: { return select(v, a * (exp(v / a) - 1.0), v < 0.0); }                                   // celu
+        case 15u: { return softplus(v); }                                                                  // softplus
+        case 16u: { return v / (1.0 + abs(v)); }                                                           // softsign
+        case 17u: { return mish(v); }                                                                      // mish
+        case 18u: { return select(v, b, v <= a); }                                                         // threshold
         default: { return v; }                                                                             // none
     }
 }

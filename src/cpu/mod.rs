@@ -4,9 +4,12 @@
 //! adds bias and activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
 
 mod depthwise;
+mod elementwise;
 mod epilogue;
 mod gemm;
 mod window;
+
+pub(crate) use elementwise::{binary, unary};
 
 use crate::activation::Activation;
 use crate::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};

@@ -10,11 +10,8 @@ mod source;
 pub(crate) use cache::{Binding, Dispatch, Kernel, PipelineCache};
 pub use params::StructLayout;
 pub(crate) use params::uniform;
+pub(crate) use source::*;
 pub use source::{BindingKind, KernelSource, all_sources};
-pub(crate) use source::{
-    CONV_DEPTHWISE, CONV_DIRECT, CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_WORKGROUP, CONV_PACK_FILTER, CONV_POINTWISE_REGISTER,
-    CONV_POINTWISE_WORKGROUP, PEAK_COPY, PEAK_FMA,
-};
 
 use crate::element::ElementType;
 use crate::error::{Error, Result};

@@ -2,6 +2,8 @@
 
 use super::StructLayout;
 use crate::conv::{Axis, ConvParams, PackParams};
+use crate::elementwise::{BinaryParams, UnaryParams};
+use crate::op::LatticeAxis;
 
 /// How a kernel uses one binding of group 0; its place in the list is the binding number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,14 +78,56 @@ pub(crate) static CONV_PACK_FILTER: KernelSource = KernelSource {
     structs: &[PackParams::LAYOUT],
 };
 
+macro_rules! elementwise_unary {
+    ($static_name:ident, $name:literal, $item:literal, $source:literal, $bindings:expr) => {
+        pub(crate) static $static_name: KernelSource = KernelSource {
+            name: $name,
+            parts: &[part!("common/activation.wgsl"), part!($item), part!($source), part!("elementwise_unary.wgsl")],
+            bindings: $bindings,
+            structs: &[UnaryParams::LAYOUT],
+        };
+    };
+}
+
+elementwise_unary!(ELEMENTWISE_UNARY, "elementwise_unary", "common/item_scalar.wgsl", "common/source_x.wgsl", &[Uniform, Read, Write]);
+elementwise_unary!(ELEMENTWISE_UNARY_VECTOR, "elementwise_unary_vector", "common/item_vector.wgsl", "common/source_x.wgsl", &[Uniform, Read, Write]);
+elementwise_unary!(
+    ELEMENTWISE_UNARY_IN_PLACE,
+    "elementwise_unary_in_place",
+    "common/item_scalar.wgsl",
+    "common/source_in_place.wgsl",
+    &[Uniform, Write]
+);
+elementwise_unary!(
+    ELEMENTWISE_UNARY_IN_PLACE_VECTOR,
+    "elementwise_unary_in_place_vector",
+    "common/item_vector.wgsl",
+    "common/source_in_place.wgsl",
+    &[Uniform, Write]
+);
+
+macro_rules! elementwise_binary {
+    ($static_name:ident, $name:literal, $operands:literal, $bindings:expr) => {
+        pub(crate) static $static_name: KernelSource = KernelSource {
+            name: $name,
+            parts: &[part!("common/activation.wgsl"), part!("common/lattice.wgsl"), part!($operands), part!("elementwise_binary.wgsl")],
+            bindings: $bindings,
+            structs: &[BinaryParams::LAYOUT, LatticeAxis::LAYOUT],
+        };
+    };
+}
+
+elementwise_binary!(ELEMENTWISE_BINARY, "elementwise_binary", "common/operand_a.wgsl", &[Uniform, Read, Read, Write]);
+elementwise_binary!(ELEMENTWISE_BINARY_IN_PLACE, "elementwise_binary_in_place", "common/operand_in_place.wgsl", &[Uniform, Read, Write]);
+
 pub(crate) static PEAK_FMA: KernelSource = KernelSource { name: "peak_fma", parts: &[part!("peak_fma.wgsl")], bindings: &[Write], structs: &[] };
 
 pub(crate) static PEAK_COPY: KernelSource =
     KernelSource { name: "peak_copy", parts: &[part!("peak_copy.wgsl")], bindings: &[Read, Write], structs: &[] };
 
 /// Every kernel source of the crate.
-pub fn all_sources() -> [&'static KernelSource; 9] {
-    [
+pub fn all_sources() -> Vec<&'static KernelSource> {
+    vec![
         &CONV_DIRECT,
         &CONV_DEPTHWISE,
         &CONV_IMPLICIT_GEMM_WORKGROUP,
@@ -91,6 +135,12 @@ pub fn all_sources() -> [&'static KernelSource; 9] {
         &CONV_POINTWISE_WORKGROUP,
         &CONV_POINTWISE_REGISTER,
         &CONV_PACK_FILTER,
+        &ELEMENTWISE_UNARY,
+        &ELEMENTWISE_UNARY_VECTOR,
+        &ELEMENTWISE_UNARY_IN_PLACE,
+        &ELEMENTWISE_UNARY_IN_PLACE_VECTOR,
+        &ELEMENTWISE_BINARY,
+        &ELEMENTWISE_BINARY_IN_PLACE,
         &PEAK_FMA,
         &PEAK_COPY,
     ]

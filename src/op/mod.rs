@@ -2,9 +2,11 @@
 //! computed plainly by its reference and fast by the CPU engine. A [`Plan`] lists kernel calls; [`Prepared`] is a plan with its
 //! pipelines, ready to record. Proofs, benches and test vectors go through this alone, so that no op can be left out of them.
 
+mod lattice;
 mod plan;
 mod prepared;
 
+pub(crate) use lattice::{Lattice, LatticeAxis, MAX_AXES, offsets};
 pub use plan::{Domain, Plan, Step, TensorSpec};
 pub(crate) use plan::{INDEX_LIMIT, Place, Slice, check_binding, check_tensors, slices};
 pub use prepared::Prepared;
@@ -35,7 +37,8 @@ pub trait Op: std::fmt::Display + Sync {
     /// device has none.
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan>;
 
-    /// The CPU twin: plain loops in f64 over inputs in logical order, with the error that a correct f32 kernel may make.
+    /// The CPU twin: plain loops in f64 over operands in logical order (updated outputs first, then inputs), with the error that a
+    /// correct f32 kernel may make.
     fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded>;
 
     /// Whether small integers in give results without any rounding.

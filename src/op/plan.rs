@@ -33,13 +33,16 @@ pub struct TensorSpec {
     pub layout: Layout,
     /// Given when the op is prepared and read then, such as a filter or a bias; the others are given with each recording.
     pub fixed: bool,
+    /// An output that holds an operand when the op begins: what in-place ops change. Such operands come before the inputs wherever
+    /// values are listed.
+    pub updated: bool,
     /// What it may hold.
     pub domain: Domain,
 }
 
 impl TensorSpec {
     pub(crate) fn new(name: impl Into<Cow<'static, str>>, extents: &[usize], element: ElementType, layout: Layout) -> Self {
-        Self { name: name.into(), extents: extents.to_vec(), element, layout, fixed: false, domain: Domain::Real }
+        Self { name: name.into(), extents: extents.to_vec(), element, layout, fixed: false, updated: false, domain: Domain::Real }
     }
 
     /// A channels-first tensor that is given when the op is prepared.

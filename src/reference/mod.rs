@@ -2,9 +2,11 @@
 //! with, and what a reader who wants to know what an op computes should read.
 
 pub(crate) mod conv;
+mod elementwise;
 
 pub(crate) use conv::check_lengths;
 pub use conv::{ConvReference, conv};
+pub use elementwise::{binary, unary};
 
 use crate::element::ElementType;
 use crate::validate::bound::storage_rounding;

@@ -31,7 +31,7 @@ pub fn allowed(problem: &ConvProblem, sum: f64, magnitude: f64) -> f64 {
 
 /// Error of an activation whose argument errs by at most `sum_error`.
 pub fn activation_error(activation: Activation, sum_error: f64, sum: f64, output: f64) -> f64 {
-    activation.lipschitz() * sum_error + activation.own_error(sum, output)
+    activation.propagated(sum, sum_error) + activation.own_error(sum, output)
 }
 
 /// One rounding to the stored type: relative u, and half the smallest subnormal where it underflows. f32 results are not rounded

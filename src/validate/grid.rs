@@ -29,6 +29,8 @@ type Make = Box<dyn Fn() -> Box<dyn Op>>;
 fn ops(full: bool) -> Result<Vec<Make>> {
     let mut all: Vec<Make> = Vec::new();
     add(&mut all, super::grid_conv::problems(full)?);
+    add(&mut all, super::grid_elementwise::unary(full)?);
+    add(&mut all, super::grid_elementwise::binary(full)?);
     let mut seen = std::collections::HashSet::new();
     all.retain(|make| {
         let op = make();

@@ -6,6 +6,7 @@ pub mod compare;
 pub mod data;
 pub mod grid;
 mod grid_conv;
+mod grid_elementwise;
 
 use crate::element::{Element, ElementType};
 use crate::error::{Error, Result};
@@ -138,19 +139,23 @@ pub fn prove(gpu: &Gpu, op: &dyn Op, algorithm: &str) -> Result<Outcome> {
 fn prove_data(gpu: &Gpu, op: &dyn Op, algorithm: &str, data: Data) -> Result<Option<String>> {
     let mut generator = Generator::from_text(&op.to_string());
     let (inputs, outputs) = (op.inputs(), op.outputs());
-    let values: Vec<Vec<f64>> = inputs.iter().map(|spec| data.fill(spec, op.depth(), &mut generator)).collect();
+    // Operands: what updated outputs hold beforehand, then the inputs.
+    let operands = outputs.iter().filter(|spec| spec.updated).chain(&inputs);
+    let values: Vec<Vec<f64>> = operands.map(|spec| data.fill(spec, op.depth(), &mut generator)).collect();
+    let (held, given) = values.split_at(values.len() - inputs.len());
     let expected = op.reference(&values.iter().map(Vec::as_slice).collect::<Vec<_>>());
     // As benchdnn's trust check: a case whose results are all zero tests nothing.
     if outputs.iter().zip(&expected).all(|(spec, e)| spec.element != ElementType::U32 && e.value.iter().all(|v| *v == 0.0)) {
         return Ok(Some("every expected value is zero, so the case proves nothing".into()));
     }
 
-    let tensors: Vec<Tensor> = inputs.iter().zip(&values).map(|(spec, values)| upload(gpu, spec, values)).collect::<Result<_>>()?;
+    let tensors: Vec<Tensor> = inputs.iter().zip(given).map(|(spec, values)| upload(gpu, spec, values)).collect::<Result<_>>()?;
     let part = |fixed: bool| -> Vec<&Tensor> { inputs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
     let prepared = Prepared::with_algorithm(gpu, op, algorithm, &part(true))?;
     let run = || -> Result<(Vec<Tensor>, Vec<Vec<f64>>)> {
+        let mut held = held.iter();
         let guarded: Vec<Tensor> =
-            outputs.iter().map(|spec| Tensor::guarded(gpu, &spec.extents, spec.element, spec.layout)).collect::<Result<_>>()?;
+            outputs.iter().map(|spec| guard(gpu, spec, if spec.updated { held.next() } else { None })).collect::<Result<_>>()?;
         let mut recorder = gpu.recorder();
         prepared.record(&mut recorder, &part(false), &guarded.iter().collect::<Vec<_>>())?;
         recorder.submit()?;
@@ -184,21 +189,35 @@ fn prove_data(gpu: &Gpu, op: &dyn Op, algorithm: &str, data: Data) -> Result<Opt
     Ok(None)
 }
 
+/// A guarded tensor of an output, holding `values` where it is updated.
+fn guard(gpu: &Gpu, spec: &TensorSpec, values: Option<&Vec<f64>>) -> Result<Tensor> {
+    fn holding<T: Element>(gpu: &Gpu, spec: &TensorSpec, values: &[f64]) -> Result<Tensor> {
+        let guarded = |bytes: &[u8]| Tensor::guarded(gpu, &spec.extents, spec.element, spec.layout, Some(bytes));
+        crate::tensor::in_memory_order(&array::<T>(spec, values)?, spec.layout, guarded)
+    }
+    match (values, spec.element) {
+        (None, _) => Tensor::guarded(gpu, &spec.extents, spec.element, spec.layout, None),
+        (Some(values), ElementType::F32) => holding::<f32>(gpu, spec, values),
+        (Some(values), ElementType::F16) => holding::<half::f16>(gpu, spec, values),
+        (Some(values), ElementType::U32) => holding::<u32>(gpu, spec, values),
+    }
+}
+
+fn array<T: Element>(spec: &TensorSpec, values: &[f64]) -> Result<ArrayD<T>> {
+    let elements: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
+    ArrayD::from_shape_vec(IxDyn(&spec.extents), elements)
+        .map_err(|e| Error::invalid(spec.name.clone(), format!("{} values", values.len()), e.to_string()))
+}
+
 /// A tensor of these values, which are in logical order and as the stored type holds them.
 ///
 /// # Errors
 /// As [`Gpu::upload`]; another number of values than the spec has elements.
 pub fn upload(gpu: &Gpu, spec: &TensorSpec, values: &[f64]) -> Result<Tensor> {
-    fn as_type<T: Element>(gpu: &Gpu, spec: &TensorSpec, values: &[f64]) -> Result<Tensor> {
-        let elements: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
-        let array = ArrayD::from_shape_vec(IxDyn(&spec.extents), elements)
-            .map_err(|e| Error::invalid(spec.name.clone(), format!("{} values", values.len()), e.to_string()))?;
-        gpu.upload_as(&array, spec.layout)
-    }
     match spec.element {
-        ElementType::F32 => as_type::<f32>(gpu, spec, values),
-        ElementType::F16 => as_type::<half::f16>(gpu, spec, values),
-        ElementType::U32 => as_type::<u32>(gpu, spec, values),
+        ElementType::F32 => gpu.upload_as(&array::<f32>(spec, values)?, spec.layout),
+        ElementType::F16 => gpu.upload_as(&array::<half::f16>(spec, values)?, spec.layout),
+        ElementType::U32 => gpu.upload_as(&array::<u32>(spec, values)?, spec.layout),
     }
 }
 

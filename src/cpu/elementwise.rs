@@ -1,0 +1,61 @@
+//! Elementwise ops on all cores, in blocks that stay in a core's cache.
+
+use super::epilogue::{BLOCK, finish};
+use crate::activation::Activation;
+use crate::elementwise::BinaryOp;
+use crate::op::{Lattice, offsets};
+use rayon::prelude::*;
+
+/// y = activation(x).
+pub(crate) fn unary(activation: Activation, x: &[f32], y: &mut [f32]) {
+    y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| {
+        y.copy_from_slice(x);
+        finish(y, 0.0, activation);
+    });
+}
+
+/// y = activation(a op b) over the lattice of a, b and y; y is whole and in order.
+pub(crate) fn binary(op: BinaryOp, activation: Activation, lattice: &Lattice, a: &[f32], b: &[f32], y: &mut [f32]) {
+    let (outer, inner) = (&lattice.axes[..lattice.axes.len() - 1], lattice.inner());
+    let line = inner.extent as usize;
+    // Lines of a few elements are handed out many at a time; a long line is cut into blocks.
+    if outer.is_empty() {
+        let [step_a, step_b, _] = inner.strides.map(|s| s as usize);
+        y.par_chunks_mut(BLOCK).enumerate().for_each(|(i, y)| {
+            combine(op, &a[i * BLOCK * step_a..], step_a, &b[i * BLOCK * step_b..], step_b, y);
+            finish(y, 0.0, activation);
+        });
+        return;
+    }
+    let lines = (BLOCK / line).max(1);
+    y.par_chunks_mut(lines * line).enumerate().for_each(|(block, y)| {
+        for (i, y) in y.chunks_mut(line).enumerate() {
+            let [at_a, at_b, _] = offsets(outer, block * lines + i);
+            combine(op, &a[at_a..], inner.strides[0] as usize, &b[at_b..], inner.strides[1] as usize, y);
+        }
+        finish(y, 0.0, activation);
+    });
+}
+
+/// One line: operands that step by 1 or stay, as merged lattices have them, or by any stride.
+fn combine(op: BinaryOp, a: &[f32], step_a: usize, b: &[f32], step_b: usize, y: &mut [f32]) {
+    match op {
+        BinaryOp::Add => line(a, step_a, b, step_b, y, |a, b| a + b),
+        BinaryOp::Sub => line(a, step_a, b, step_b, y, |a, b| a - b),
+        BinaryOp::Mul => line(a, step_a, b, step_b, y, |a, b| a * b),
+        BinaryOp::Div => line(a, step_a, b, step_b, y, |a, b| a / b),
+        BinaryOp::Min => line(a, step_a, b, step_b, y, |a, b| if a < b || a.is_nan() { a } else { b }),
+        BinaryOp::Max => line(a, step_a, b, step_b, y, |a, b| if a > b || a.is_nan() { a } else { b }),
+        BinaryOp::Prelu => line(a, step_a, b, step_b, y, |a, b| if a < 0.0 { a * b } else { a }),
+    }
+}
+
+#[inline(always)]
+fn line(a: &[f32], step_a: usize, b: &[f32], step_b: usize, y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    match (step_a, step_b) {
+        (1, 1) => y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = f(*a, *b)),
+        (1, 0) => y.iter_mut().zip(a).for_each(|(y, a)| *y = f(*a, b[0])),
+        (0, 1) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(a[0], *b)),
+        _ => y.iter_mut().enumerate().for_each(|(i, y)| *y = f(a[i * step_a], b[i * step_b])),
+    }
+}

@@ -1,0 +1,48 @@
+//! Elementwise ops straight from their definitions.
+
+use super::Bounded;
+use crate::activation::Activation;
+use crate::element::ElementType;
+use crate::elementwise::{BinaryOp, BinaryProblem};
+
+/// activation(x); the error is the activation's own.
+pub fn unary(activation: Activation, x: &[f64]) -> Bounded {
+    let value: Vec<f64> = x.iter().map(|&x| activation.apply(x)).collect();
+    let error = x.iter().zip(&value).map(|(&x, &y)| activation.own_error(x, y)).collect();
+    Bounded { value, error }
+}
+
+/// activation(a op b), broadcast.
+///
+/// WGSL rounds sums, differences and products correctly (u |y|) and allows a quotient 2.5 units in the last place, each at most
+/// 2 u |y|; results below the smallest normal number may be flushed to zero.
+pub fn binary(problem: &BinaryProblem, a: &[f64], b: &[f64]) -> Bounded {
+    let u = ElementType::F32.unit_roundoff();
+    let count = problem.y.iter().product();
+    let (mut value, mut error) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for index in 0..count {
+        let at = |extents: &[usize]| -> usize {
+            // Row-major index of the operand's element: axes are aligned at the last, and an extent of 1 does not step.
+            let (mut rest, mut offset, mut step) = (index, 0, 1);
+            for (place, extent) in problem.y.iter().enumerate().rev() {
+                let coordinate = rest % extent;
+                rest /= extent;
+                if let Some(own) = (place + extents.len()).checked_sub(problem.y.len()).map(|i| extents[i]) {
+                    offset += if own == 1 { 0 } else { coordinate * step };
+                    step *= own;
+                }
+            }
+            offset
+        };
+        let result = problem.op.apply(a[at(&problem.a)], b[at(&problem.b)]);
+        let rounding = match problem.op {
+            BinaryOp::Min | BinaryOp::Max => 0.0,
+            BinaryOp::Div => 5.0 * u * result.abs() + f64::from(f32::MIN_POSITIVE),
+            _ => u * result.abs() + f64::from(f32::MIN_POSITIVE),
+        };
+        let y = problem.activation.apply(result);
+        value.push(y);
+        error.push(problem.activation.propagated(result, rounding) + problem.activation.own_error(result, y));
+    }
+    Bounded { value, error }
+}
