@@ -19,10 +19,6 @@ override OPERATION: u32 = 0u;
 // 1: a workgroup owns 256 points of one line, so that the other coordinates are decoded once for all of them.
 override ROWS: u32 = 0u;
 
-fn is_nan(v: f32) -> bool {
-    return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
-}
-
 // NaN wins in min and max: WGSL's own may drop it.
 fn combine(a: f32, b: f32) -> f32 {
     switch OPERATION {

@@ -33,6 +33,7 @@ mod error;
 pub mod gpu;
 pub mod kernel;
 pub mod op;
+pub mod pool;
 pub mod reference;
 pub mod shape;
 pub mod tensor;

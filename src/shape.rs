@@ -1,7 +1,7 @@
 //! Shapes, layouts and window geometry: the arithmetic that every op shares, in checked u64.
 //!
 //! [`output_extent`] is THE formula for the extent of a window's output; [`WindowAxis`] resolves one axis of a window
-//! (convolution today, pooling later). Nothing here knows a GPU.
+//! (convolution and pooling). Nothing here knows a GPU.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -259,24 +259,47 @@ pub fn window_extent(axis: &str, filter: u64, dilation: u64) -> Result<u64> {
 /// # Errors
 /// A window that does not fit into the padded input; sums that do not fit 64 bits.
 pub fn output_extent(axis: &str, input: u64, window: u64, stride: u64, pad_begin: u64, pad_end: u64) -> Result<u64> {
+    Ok(room(axis, input, window, pad_begin, pad_end)? / stride + 1)
+}
+
+/// The same rounded up (`ceil_mode`): a last window may reach past the padded input, but must start inside the input or the begin padding.
+///
+/// # Errors
+/// As [`output_extent`].
+pub fn ceil_output_extent(axis: &str, input: u64, window: u64, stride: u64, pad_begin: u64, pad_end: u64) -> Result<u64> {
+    let last = room(axis, input, window, pad_begin, pad_end)?.div_ceil(stride);
+    // Input and pad are below 2^63, so the sum fits; a start that does not fit 64 bits is past it.
+    let starts_inside = last.checked_mul(stride).is_some_and(|start| start < input + pad_begin);
+    Ok(last + u64::from(starts_inside))
+}
+
+/// Positions, less one, at which the window fits into the padded input.
+fn room(axis: &str, input: u64, window: u64, pad_begin: u64, pad_end: u64) -> Result<u64> {
     let padded = input.checked_add(pad_begin).and_then(|e| e.checked_add(pad_end)).filter(|&e| e <= i64::MAX as u64).ok_or_else(|| {
         Error::invalid(format!("padding ({axis})"), format!("{pad_begin}, {pad_end}"), format!("input {input} + pads does not fit 63 bits"))
     })?;
-    let room = padded.checked_sub(window).ok_or_else(|| {
+    padded.checked_sub(window).ok_or_else(|| {
         Error::invalid(
             format!("filter ({axis})"),
             window,
             format!("the window extent = dilation x (filter - 1) + 1 = {window} must fit into the padded input {input} + {pad_begin} + {pad_end} = {padded}"),
         )
-    })?;
-    Ok(room / stride + 1)
+    })
 }
 
 /// Resolves one axis of a forward window (convolution, pooling).
 ///
 /// # Errors
 /// Zero stride or dilation, a window that does not fit, sums that do not fit 64 bits.
-pub(crate) fn resolve_axis(axis: &str, input: u64, filter: u64, stride: u64, dilation: u64, padding: AxisPadding) -> Result<WindowAxis> {
+pub(crate) fn resolve_axis(
+    axis: &str,
+    input: u64,
+    filter: u64,
+    stride: u64,
+    dilation: u64,
+    padding: AxisPadding,
+    ceil_mode: bool,
+) -> Result<WindowAxis> {
     check_step("stride", axis, stride)?;
     check_step("dilation", axis, dilation)?;
     let window = window_extent(axis, filter, dilation)?;
@@ -296,7 +319,8 @@ pub(crate) fn resolve_axis(axis: &str, input: u64, filter: u64, stride: u64, dil
             if padding == AxisPadding::SameUpper { (total / 2, total - total / 2) } else { (total - total / 2, total / 2) }
         }
     };
-    let output = output_extent(axis, input, window, stride, begin, end)?;
+    let extent = if ceil_mode { ceil_output_extent } else { output_extent };
+    let output = extent(axis, input, window, stride, begin, end)?;
     // Both pads are below 2^63: output_extent checked their sum with the input.
     Ok(WindowAxis { input, filter, output, stride, dilation, pad_begin: begin as i64, pad_end: end as i64 })
 }
@@ -338,19 +362,26 @@ mod tests {
 
     #[test]
     fn same_padding_puts_the_odd_pad_where_it_is_asked() {
-        let upper = resolve_axis("width", 5, 4, 2, 1, AxisPadding::SameUpper).unwrap();
+        let upper = resolve_axis("width", 5, 4, 2, 1, AxisPadding::SameUpper, false).unwrap();
         assert_eq!((upper.output, upper.pad_begin, upper.pad_end), (3, 1, 2));
-        let lower = resolve_axis("width", 5, 4, 2, 1, AxisPadding::SameLower).unwrap();
+        let lower = resolve_axis("width", 5, 4, 2, 1, AxisPadding::SameLower, false).unwrap();
         assert_eq!((lower.output, lower.pad_begin, lower.pad_end), (3, 2, 1));
         // A stride larger than the filter needs no pad, and must not get a negative one.
-        let none = resolve_axis("width", 6, 1, 3, 1, AxisPadding::SameUpper).unwrap();
+        let none = resolve_axis("width", 6, 1, 3, 1, AxisPadding::SameUpper, false).unwrap();
         assert_eq!((none.output, none.pad_begin, none.pad_end), (2, 0, 0));
+    }
+
+    #[test]
+    fn ceil_mode_drops_a_window_that_would_start_past_the_input() {
+        assert_eq!(ceil_output_extent("width", 6, 3, 2, 0, 0).unwrap(), 3); // 0, 2, 4: the last one reaches past the end
+        assert_eq!(ceil_output_extent("width", 5, 1, 3, 0, 0).unwrap(), 2); // 0, 3; 6 would be past the input
+        assert_eq!(ceil_output_extent("width", 4, 2, 3, 1, 1).unwrap(), 2); // starts at -1, 2; room 4 / 3 rounds up to 2, and 5 is past
     }
 
     #[test]
     fn overflow_is_refused_not_wrapped() {
         assert!(TensorShape::new(&[1 << 32, 1, 1 << 32, 1]).is_err());
         assert!(window_extent("width", 5, 1 << 62).is_err());
-        assert!(resolve_axis("width", u64::MAX, 2, 1, 1, AxisPadding::SameUpper).is_err());
+        assert!(resolve_axis("width", u64::MAX, 2, 1, 1, AxisPadding::SameUpper, false).is_err());
     }
 }

@@ -4,18 +4,6 @@
 // Prelude: alias Elem (f32 or f16: what is stored). Sums are f32.
 // Declared by the kernel that includes this: bias, residual, output.
 
-// One spatial axis; 32 bytes, so that it nests in a uniform struct without hidden padding.
-struct Axis {
-    input: i32,
-    output: i32,
-    taps: i32,
-    stride: i32,
-    dilation: i32,
-    pad: i32,     // before the first element; negative only in transposed convolution
-    unused0: i32,
-    unused1: i32,
-}
-
 // Twin of ConvParams in src/conv/params.rs; tests/shaders.rs compares the layouts. Strides and bases count elements.
 struct ConvParams {
     depth: Axis,

@@ -18,7 +18,7 @@ pub use descriptor::{
     Accuracy, Algorithm, Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor, ConvDescriptor, ConvTranspose1dDescriptor, ConvTranspose2dDescriptor,
     ConvTranspose3dDescriptor, ConvTransposeDescriptor,
 };
-pub(crate) use params::{Axis, ConvParams, PackParams};
+pub(crate) use params::{ConvParams, PackParams};
 pub use plan::{admitted, plan, supports};
 pub use prepared::{Conv, Conv2d};
 pub use problem::{ConvInputs, ConvProblem, Direction};

@@ -2,21 +2,7 @@
 
 use super::problem::ConvProblem;
 use crate::kernel::uniform;
-use crate::shape::{Layout, WindowAxis};
-
-uniform! {
-    /// Twin of `Axis` in `shaders/common/conv.wgsl`.
-    Axis {
-        input: i32,
-        output: i32,
-        taps: i32,
-        stride: i32,
-        dilation: i32,
-        pad: i32,
-        unused0: i32,
-        unused1: i32,
-    }
-}
+use crate::op::{Axis, plane_strides};
 
 uniform! {
     /// Twin of `ConvParams` in `shaders/common/conv.wgsl`.
@@ -84,36 +70,17 @@ impl FilterStrides {
     }
 }
 
-/// Strides of an N C ... tensor in elements: image, channel, position. Positions are equidistant in both layouts.
-fn plane_strides(layout: Layout, channels: u64, positions: u64) -> [u32; 3] {
-    let image = (channels * positions) as u32;
-    match layout {
-        Layout::ChannelsFirst => [image, positions as u32, 1],
-        Layout::ChannelsLast => [image, 1, channels as u32],
-    }
-}
-
 impl ConvParams {
     /// The numbers of the whole problem. Every cast is in range: the plan checked element counts and coordinates first.
     pub(crate) fn new(problem: &ConvProblem) -> Self {
-        let axis = |a: &WindowAxis| Axis {
-            input: a.input as i32,
-            output: a.output as i32,
-            taps: a.filter as i32,
-            stride: a.stride as i32,
-            dilation: a.dilation as i32,
-            pad: a.pad_begin as i32,
-            unused0: 0,
-            unused1: 0,
-        };
         let [x_stride_n, x_stride_c, x_stride_p] = plane_strides(problem.x_layout, problem.in_channels, problem.input_positions());
         let [y_stride_n, y_stride_k, y_stride_p] = plane_strides(problem.y_layout, problem.out_channels, problem.output_positions());
         let weights = FilterStrides::new(problem);
         let [alpha, beta] = problem.activation.parameters();
         Self {
-            depth: axis(&problem.axes[0]),
-            height: axis(&problem.axes[1]),
-            width: axis(&problem.axes[2]),
+            depth: Axis::new(&problem.axes[0]),
+            height: Axis::new(&problem.axes[1]),
+            width: Axis::new(&problem.axes[2]),
             batch: problem.batch as u32,
             groups: problem.groups as u32,
             channels: problem.channels_per_group() as u32,

@@ -97,6 +97,7 @@ impl ConvProblem {
                 descriptor.stride[i] as u64,
                 descriptor.dilation[i] as u64,
                 descriptor.padding.axis(i),
+                false,
             )?;
             check_padding_mode(descriptor.padding_mode, name, &axis)?;
             axes[3 - N + i] = axis;

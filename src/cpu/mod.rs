@@ -7,9 +7,11 @@ mod depthwise;
 mod elementwise;
 mod epilogue;
 mod gemm;
+mod pool;
 mod window;
 
 pub(crate) use elementwise::{binary, unary};
+pub(crate) use pool::pool;
 
 use crate::activation::Activation;
 use crate::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};

@@ -1,9 +1,10 @@
 //! The shader sources, embedded: which parts each kernel is joined from, and what it binds.
 
 use super::StructLayout;
-use crate::conv::{Axis, ConvParams, PackParams};
+use crate::conv::{ConvParams, PackParams};
 use crate::elementwise::{BinaryParams, UnaryParams};
-use crate::op::LatticeAxis;
+use crate::op::{Axis, LatticeAxis};
+use crate::pool::{PoolParams, UnpoolParams};
 
 /// How a kernel uses one binding of group 0; its place in the list is the binding number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,14 +44,14 @@ const CONV_STRUCTS: &[StructLayout] = &[ConvParams::LAYOUT, Axis::LAYOUT];
 
 pub(crate) static CONV_DIRECT: KernelSource = KernelSource {
     name: "conv_direct",
-    parts: &[part!("common/activation.wgsl"), part!("common/conv.wgsl"), part!("conv_direct.wgsl")],
+    parts: &[part!("common/activation.wgsl"), part!("common/axis.wgsl"), part!("common/conv.wgsl"), part!("conv_direct.wgsl")],
     bindings: CONV,
     structs: CONV_STRUCTS,
 };
 
 pub(crate) static CONV_DEPTHWISE: KernelSource = KernelSource {
     name: "conv_depthwise",
-    parts: &[part!("common/activation.wgsl"), part!("common/conv.wgsl"), part!("conv_depthwise.wgsl")],
+    parts: &[part!("common/activation.wgsl"), part!("common/axis.wgsl"), part!("common/conv.wgsl"), part!("conv_depthwise.wgsl")],
     bindings: CONV,
     structs: CONV_STRUCTS,
 };
@@ -59,7 +60,14 @@ macro_rules! conv_gemm {
     ($static_name:ident, $name:literal, $hook:literal, $core:literal) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
-            parts: &[part!("common/activation.wgsl"), part!("common/conv.wgsl"), part!("common/conv_gemm.wgsl"), part!($hook), part!($core)],
+            parts: &[
+                part!("common/activation.wgsl"),
+                part!("common/axis.wgsl"),
+                part!("common/conv.wgsl"),
+                part!("common/conv_gemm.wgsl"),
+                part!($hook),
+                part!($core),
+            ],
             bindings: CONV,
             structs: CONV_STRUCTS,
         };
@@ -76,6 +84,29 @@ pub(crate) static CONV_PACK_FILTER: KernelSource = KernelSource {
     parts: &[part!("conv_pack_filter.wgsl")],
     bindings: &[Uniform, Read, Write],
     structs: &[PackParams::LAYOUT],
+};
+
+/// Uniform, x, output, and the indices where they are wanted.
+pub(crate) static POOL: KernelSource = KernelSource {
+    name: "pool",
+    parts: &[part!("common/axis.wgsl"), part!("common/number.wgsl"), part!("pool_values.wgsl"), part!("pool.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[PoolParams::LAYOUT, Axis::LAYOUT],
+};
+
+pub(crate) static POOL_INDICES: KernelSource = KernelSource {
+    name: "pool_indices",
+    parts: &[part!("common/axis.wgsl"), part!("common/number.wgsl"), part!("pool_indices.wgsl"), part!("pool.wgsl")],
+    bindings: &[Uniform, Read, Write, Write],
+    structs: &[PoolParams::LAYOUT, Axis::LAYOUT],
+};
+
+/// Uniform, x, indices, the winner of each output, output.
+pub(crate) static POOL_MAX_UNPOOL: KernelSource = KernelSource {
+    name: "pool_max_unpool",
+    parts: &[part!("pool_max_unpool.wgsl")],
+    bindings: &[Uniform, Read, Read, Write, Write],
+    structs: &[UnpoolParams::LAYOUT],
 };
 
 macro_rules! elementwise_unary {
@@ -110,7 +141,13 @@ macro_rules! elementwise_binary {
     ($static_name:ident, $name:literal, $operands:literal, $bindings:expr) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
-            parts: &[part!("common/activation.wgsl"), part!("common/lattice.wgsl"), part!($operands), part!("elementwise_binary.wgsl")],
+            parts: &[
+                part!("common/activation.wgsl"),
+                part!("common/lattice.wgsl"),
+                part!("common/number.wgsl"),
+                part!($operands),
+                part!("elementwise_binary.wgsl"),
+            ],
             bindings: $bindings,
             structs: &[BinaryParams::LAYOUT, LatticeAxis::LAYOUT],
         };
@@ -135,6 +172,9 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &CONV_POINTWISE_WORKGROUP,
         &CONV_POINTWISE_REGISTER,
         &CONV_PACK_FILTER,
+        &POOL,
+        &POOL_INDICES,
+        &POOL_MAX_UNPOOL,
         &ELEMENTWISE_UNARY,
         &ELEMENTWISE_UNARY_VECTOR,
         &ELEMENTWISE_UNARY_IN_PLACE,

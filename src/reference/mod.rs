@@ -3,10 +3,12 @@
 
 pub(crate) mod conv;
 mod elementwise;
+mod pool;
 
 pub(crate) use conv::check_lengths;
 pub use conv::{ConvReference, conv};
 pub use elementwise::{binary, unary};
+pub use pool::pool;
 
 use crate::element::ElementType;
 use crate::validate::bound::storage_rounding;

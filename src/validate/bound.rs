@@ -34,6 +34,23 @@ pub fn activation_error(activation: Activation, sum_error: f64, sum: f64, output
     activation.propagated(sum, sum_error) + activation.own_error(sum, output)
 }
 
+/// Relative error that WGSL allows x^p, which is exp2(p log2 x): log2 errs by 2^-21 in [0.5, 2] and 3 units in the last place elsewhere,
+/// exp2(t) by 3 + 2 |t| units. x >= 0. The powers 1 and 2 are a copy and a product (counted with the sum they go into), 1/2 is a square
+/// root: an inverse square root (2 units) and a division (2.5 units).
+pub fn power_error(x: f64, p: f64) -> f64 {
+    let unit = 2.0 * ElementType::F32.unit_roundoff();
+    if p == 1.0 || p == 2.0 || x == 0.0 {
+        0.0
+    } else if p == 0.5 {
+        4.5 * unit
+    } else {
+        let log = x.log2().abs();
+        let t = p * log;
+        let absolute = p * (3.0 * unit * log).max(2f64.powi(-21)) + unit * t;
+        std::f64::consts::LN_2 * absolute + (3.0 + 2.0 * t) * unit
+    }
+}
+
 /// One rounding to the stored type: relative u, and half the smallest subnormal where it underflows. f32 results are not rounded
 /// again: the sum's last rounding is counted in gamma.
 pub fn storage_rounding(element: ElementType, magnitude: f64) -> f64 {

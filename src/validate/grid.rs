@@ -31,6 +31,8 @@ fn ops(full: bool) -> Result<Vec<Make>> {
     add(&mut all, super::grid_conv::problems(full)?);
     add(&mut all, super::grid_elementwise::unary(full)?);
     add(&mut all, super::grid_elementwise::binary(full)?);
+    add(&mut all, super::grid_pool::pools(full)?);
+    add(&mut all, super::grid_pool::unpools()?);
     let mut seen = std::collections::HashSet::new();
     all.retain(|make| {
         let op = make();

@@ -1,0 +1,168 @@
+//! Pooling as an [`Op`]: its plan and its ways to be computed.
+
+use super::descriptor::{IndexOrder, PoolKind};
+use super::params::PoolParams;
+use super::problem::PoolProblem;
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+use crate::gpu::DeviceProfile;
+use crate::kernel::{KernelSpec, POOL, POOL_INDICES};
+use crate::op::{Axis, INDEX_LIMIT, Op, Place, Plan, Step, TensorSpec, check_tensors, pick, plane_strides, slices};
+use crate::reference::Bounded;
+use crate::shape::Layout;
+
+/// One output per invocation, its loops bounded by numbers of the uniform; or the same with the window baked into the pipeline.
+const DIRECT: &str = "direct";
+const UNROLLED: &str = "unrolled";
+/// Largest window that is unrolled.
+const MOST_UNROLLED: u64 = 25;
+
+impl Op for PoolProblem {
+    fn name(&self) -> &'static str {
+        match (self.kind, self.adaptive) {
+            (PoolKind::Max { .. }, false) => "max_pool",
+            (PoolKind::Average { .. }, false) => "average_pool",
+            (PoolKind::Lp { .. }, false) => "lp_pool",
+            (PoolKind::Max { .. }, true) => "adaptive_max_pool",
+            (PoolKind::Average { .. }, true) => "adaptive_average_pool",
+            (PoolKind::Lp { .. }, true) => "adaptive_lp_pool",
+        }
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::new("x", &self.input_extents(), self.element, self.layout)]
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        let extents = self.output_extents();
+        let mut outputs = vec![TensorSpec::new("y", &extents, self.element, self.layout)];
+        if self.indices().is_some() {
+            outputs.push(TensorSpec::new("indices", &extents, ElementType::U32, self.layout));
+        }
+        outputs
+    }
+
+    fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
+        if self.adaptive || self.taps() > MOST_UNROLLED { vec![DIRECT] } else { vec![DIRECT, UNROLLED] }
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let admitted = self.algorithms(profile);
+        let algorithm = pick(&admitted, algorithm, admitted[admitted.len() - 1])?;
+        let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
+        check_tensors("a pool", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
+        for (axis, name) in self.axes.iter().zip(["depth", "height", "width"]) {
+            axis.check_reach(name)?;
+            // An adaptive window multiplies the two extents.
+            let product = u128::from(axis.input) * u128::from(axis.output + 1);
+            if self.adaptive && product >= u128::from(INDEX_LIMIT) {
+                return Err(Error::TooLarge {
+                    argument: format!("the adaptive window along the {name}"),
+                    needed: product,
+                    unit: "coordinates",
+                    limit_name: "the largest 31-bit coordinate",
+                    limit: INDEX_LIMIT - 1,
+                });
+            }
+        }
+        let source = if self.indices().is_some() { &POOL_INDICES } else { &POOL };
+        let kernel = KernelSpec { source, element: self.element, consts: vec![], overrides: self.overrides(algorithm) };
+        let (x_image, y_image) = (self.channels * self.input_positions(), self.channels * self.output_positions());
+        let bytes = |elements: u64| elements * self.element.bytes();
+        let mut items = vec![("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))];
+        if self.indices().is_some() {
+            items.push(("one image of the indices", y_image * ElementType::U32.bytes()));
+        }
+        let [x_stride_n, x_stride_c, x_stride_p] = plane_strides(self.layout, self.channels, self.input_positions());
+        for slice in slices(self.batch, &items, profile)? {
+            let (x, y) = (slice.range(x_image, self.element, profile), slice.range(y_image, self.element, profile));
+            let indices = slice.range(y_image, ElementType::U32, profile);
+            if self.indices().is_some() && indices.base != y.base {
+                // f16 values and u32 indices of a cut batch may not start alike.
+                return Err(Error::TooLarge {
+                    argument: "the batch of an f16 pool with indices".into(),
+                    needed: bytes(y_image * self.batch).into(),
+                    unit: "bytes",
+                    limit_name: "max_storage_buffer_binding_size",
+                    limit: profile.max_binding_bytes,
+                });
+            }
+            let power = if let PoolKind::Lp { p } = self.kind { p } else { 1.0 };
+            let outputs = slice.count * y_image;
+            let params = PoolParams {
+                depth: Axis::new(&self.axes[0]),
+                height: Axis::new(&self.axes[1]),
+                width: Axis::new(&self.axes[2]),
+                channels: self.channels as u32,
+                positions: self.output_positions() as u32,
+                items: outputs as u32,
+                x_base: x.base,
+                x_stride_n,
+                x_stride_c,
+                x_stride_p,
+                y_base: y.base,
+                power,
+                inverse: 1.0 / power,
+                unused0: 0,
+                unused1: 0,
+            };
+            let mut places =
+                vec![Place::Input { index: 0, first: x.first, bytes: x.bytes }, Place::Output { index: 0, first: y.first, bytes: y.bytes }];
+            if self.indices().is_some() {
+                places.push(Place::Output { index: 1, first: indices.first, bytes: indices.bytes });
+            }
+            plan.steps.push(Step::new(kernel.clone(), &params, places, outputs.div_ceil(64), profile)?);
+        }
+        Ok(plan)
+    }
+
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        crate::reference::pool(self, inputs[0])
+    }
+
+    fn is_exact(&self) -> bool {
+        match self.kind {
+            PoolKind::Max { .. } => true,
+            PoolKind::Lp { p } => p == 1.0,
+            PoolKind::Average { .. } => false, // a quotient is rounded
+        }
+    }
+
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        crate::cpu::pool(self, inputs[0], y);
+        Some(())
+    }
+
+    fn flops(&self) -> f64 {
+        (self.batch * self.channels * self.output_positions()) as f64 * self.taps() as f64
+    }
+
+    fn depth(&self) -> u64 {
+        self.taps()
+    }
+}
+
+impl PoolProblem {
+    fn overrides(&self, algorithm: &str) -> Vec<(&'static str, u32)> {
+        let kind = match self.kind {
+            PoolKind::Max { .. } => 0,
+            PoolKind::Average { .. } => 1,
+            PoolKind::Lp { p: 1.0 } => 2,
+            PoolKind::Lp { p: 2.0 } => 3,
+            PoolKind::Lp { .. } => 4,
+        };
+        let taps = |axis: usize| if algorithm == UNROLLED { self.axes[axis].filter as u32 } else { 0 };
+        let all = [
+            ("KIND", kind),
+            ("ADAPTIVE", u32::from(self.adaptive)),
+            ("COUNT_INCLUDE_PAD", u32::from(self.kind == PoolKind::Average { count_include_pad: true })),
+            ("COLUMN_MAJOR", u32::from(self.indices() == Some(IndexOrder::ColumnMajor))),
+            ("CHANNELS_LAST", u32::from(self.layout == Layout::ChannelsLast)),
+            ("DILATED", u32::from(self.axes.iter().any(|a| a.dilation > 1))),
+            ("TAPS_T", taps(0)),
+            ("TAPS_R", taps(1)),
+            ("TAPS_S", taps(2)),
+        ];
+        all.into_iter().filter(|(_, value)| *value != 0).collect()
+    }
+}

@@ -1,0 +1,85 @@
+//! Pooling straight from its definition.
+
+use super::Bounded;
+use crate::element::ElementType;
+use crate::pool::{IndexOrder, PoolKind, PoolProblem};
+use crate::shape::WindowAxis;
+use crate::validate::bound::{gamma, power_error};
+
+/// Values, and indices where the problem wants them.
+///
+/// An average of n elements sums with an error of at most gamma_n times the sum of the absolute values, and divides, for which WGSL
+/// allows 2.5 units in the last place. An Lp norm sums powers, each with the error of [`power_error`], and takes a root, whose relative
+/// error is that of the sum divided by p, and its own.
+pub fn pool(problem: &PoolProblem, x: &[f64]) -> Vec<Bounded> {
+    let u = ElementType::F32.unit_roundoff();
+    let [depth, height, width] = &problem.axes;
+    let (plane_in, planes) = (problem.input_positions() as usize, (problem.batch * problem.channels) as usize);
+    let (mut values, mut errors, mut indices) = (vec![], vec![], vec![]);
+    for plane in 0..planes {
+        let x = &x[plane * plane_in..][..plane_in];
+        for z in 0..depth.output {
+            let (zs, padded_z) = window(problem, depth, z);
+            for p in 0..height.output {
+                let (ys, padded_y) = window(problem, height, p);
+                for q in 0..width.output {
+                    let (xs, padded_x) = window(problem, width, q);
+                    let element = |[z, y, w]: [u64; 3]| x[((z * height.input + y) * width.input + w) as usize];
+                    let lines = zs.iter().flat_map(|&z| ys.iter().map(move |&y| (z, y)));
+                    let at: Vec<[u64; 3]> = lines.flat_map(|(z, y)| xs.iter().map(move |&w| [z, y, w])).collect();
+                    let n = at.len() as u64;
+                    let sum = |f: &dyn Fn(f64) -> f64| at.iter().map(|&i| f(element(i))).sum::<f64>();
+                    let (value, error) = match problem.kind {
+                        PoolKind::Max { .. } => {
+                            let mut best: Option<[u64; 3]> = None;
+                            for &i in &at {
+                                let v = element(i);
+                                if best.is_none_or(|b| v > element(b) || (v.is_nan() && !element(b).is_nan())) {
+                                    best = Some(i);
+                                }
+                            }
+                            let [z, y, w] = best.unwrap_or_default();
+                            indices.push(match problem.indices() {
+                                Some(IndexOrder::ColumnMajor) => z + depth.input * (y + height.input * w),
+                                _ => (z * height.input + y) * width.input + w,
+                            } as f64);
+                            (best.map_or(f64::NEG_INFINITY, element), 0.0)
+                        }
+                        PoolKind::Average { count_include_pad } => {
+                            let count = if count_include_pad { padded_z * padded_y * padded_x } else { n } as f64;
+                            let magnitude = sum(&f64::abs) / count;
+                            (sum(&|v| v) / count, gamma(n + 6, u) * magnitude)
+                        }
+                        PoolKind::Lp { p } => {
+                            let p = f64::from(p);
+                            let powers = sum(&|v| v.abs().powf(p));
+                            let terms = gamma(n + 1, u) * powers + sum(&|v| v.abs().powf(p) * power_error(v.abs(), p));
+                            let root = powers.powf(1.0 / p);
+                            let relative = if powers == 0.0 { 0.0 } else { terms / powers / p };
+                            (root, root * (relative + power_error(powers, 1.0 / p)))
+                        }
+                    };
+                    values.push(value);
+                    errors.push(error);
+                }
+            }
+        }
+    }
+    let mut outputs = vec![Bounded { value: values, error: errors }];
+    if problem.indices().is_some() {
+        outputs.push(Bounded::exact(indices));
+    }
+    outputs
+}
+
+/// The coordinates inside the input that window `o` has along an axis, and how many it has inside the padded plane.
+fn window(problem: &PoolProblem, axis: &WindowAxis, o: u64) -> (Vec<u64>, u64) {
+    if problem.adaptive {
+        let inside: Vec<u64> = (o * axis.input / axis.output..((o + 1) * axis.input).div_ceil(axis.output)).collect();
+        let count = inside.len() as u64;
+        return (inside, count);
+    }
+    let coordinates = (0..axis.filter).map(|tap| (o * axis.stride + tap * axis.dilation) as i64 - axis.pad_begin);
+    let padded = coordinates.clone().filter(|&i| i < axis.input as i64 + axis.pad_end).count() as u64;
+    (coordinates.filter(|&i| i >= 0 && i < axis.input as i64).map(|i| i as u64).collect(), padded)
+}

@@ -1,0 +1,97 @@
+//! Pooling problems: every kind over windows with odd extents, strides larger and smaller than the window, dilation, four different
+//! pads, ceil_mode, both layouts, every rank; adaptive windows that divide and that do not; unpooling.
+
+use crate::element::ElementType;
+use crate::error::Result;
+use crate::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
+use crate::shape::{Layout, Padding};
+
+const KINDS: [PoolKind; 8] = [
+    PoolKind::MAX,
+    PoolKind::Max { indices: Some(IndexOrder::RowMajor) },
+    PoolKind::Max { indices: Some(IndexOrder::ColumnMajor) },
+    PoolKind::AVERAGE,
+    PoolKind::Average { count_include_pad: true },
+    PoolKind::Lp { p: 1.0 },
+    PoolKind::Lp { p: 2.0 },
+    PoolKind::Lp { p: 3.5 },
+];
+
+const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
+
+pub(super) fn pools(full: bool) -> Result<Vec<PoolProblem>> {
+    let plain = PoolDescriptor::<2>::window;
+    let four_pads = Padding::Explicit { begin: [2, 1], end: [0, 3] };
+    let windows: Vec<PoolDescriptor<2>> = vec![
+        plain([2, 2]),
+        plain([3, 3]).with_stride([2, 2]).with_padding(Padding::uniform(1)),
+        PoolDescriptor { ceil_mode: true, ..plain([3, 4]).with_stride([1, 3]).with_padding(four_pads) },
+        PoolDescriptor { dilation: [2, 3], ..plain([3, 2]).with_stride([2, 1]).with_padding(four_pads) },
+        PoolDescriptor { ceil_mode: true, dilation: [1, 2], ..plain([2, 3]).with_stride([4, 5]).with_padding(Padding::uniform(1)) },
+        plain([2, 5]).with_stride([1, 2]).with_padding(Padding::Same),
+        plain([4, 3]).with_stride([3, 1]).with_padding(Padding::SameLower),
+        plain([1, 1]).with_stride([2, 3]),
+        plain([7, 9]),
+    ];
+    let mut problems = Vec::new();
+    for (i, window) in windows.iter().enumerate() {
+        for (j, kind) in KINDS.into_iter().enumerate() {
+            if !full && (i + j) % 3 != 0 {
+                continue;
+            }
+            let layout = LAYOUTS[(i + j) % 2];
+            problems.push(PoolProblem::new(kind, window, &[2, 3, 9, 13], ElementType::F32, layout)?);
+            if full || j == 0 {
+                problems.push(PoolProblem::new(kind, window, &[1, 70, 8, 9], ElementType::F32, LAYOUTS[(i + j + 1) % 2])?);
+            }
+        }
+    }
+    for kind in KINDS {
+        for layout in LAYOUTS {
+            problems.push(PoolProblem::new(
+                kind,
+                &plain([3, 2]).with_stride([2, 1]).with_padding(Padding::uniform(1)),
+                &[2, 3, 7, 9],
+                ElementType::F16,
+                layout,
+            )?);
+            problems.push(PoolProblem::adaptive(kind, [3, 4], &[2, 5, 7, 8], ElementType::F32, layout)?);
+        }
+        problems.push(PoolProblem::new(
+            kind,
+            &PoolDescriptor::window([3]).with_stride([2]).with_padding(Padding::uniform(1)),
+            &[2, 3, 17],
+            ElementType::F32,
+            LAYOUTS[0],
+        )?);
+        problems.push(PoolProblem::new(
+            kind,
+            &PoolDescriptor::window([2, 3, 2]).with_stride([1, 2, 3]).with_padding(Padding::uniform(1)),
+            &[1, 3, 4, 5, 7],
+            ElementType::F32,
+            LAYOUTS[1],
+        )?);
+        problems.push(PoolProblem::global(kind, &[2, 3, 5, 7], ElementType::F32, LAYOUTS[0])?);
+        problems.push(PoolProblem::adaptive(kind, [2, 3, 1], &[1, 4, 3, 7, 5], ElementType::F16, LAYOUTS[1])?);
+        problems.push(PoolProblem::adaptive(kind, [9], &[1, 4, 6], ElementType::F32, LAYOUTS[0])?);
+    }
+    Ok(problems)
+}
+
+pub(super) fn unpools() -> Result<Vec<MaxUnpoolProblem>> {
+    let pool = PoolDescriptor::window([2, 3]);
+    let mut problems = Vec::new();
+    for layout in LAYOUTS {
+        for element in [ElementType::F32, ElementType::F16] {
+            for output_shape in [None, Some([9, 17])] {
+                let x = [2, 3, 4, 5];
+                problems.push(MaxUnpoolProblem::new(&MaxUnpoolDescriptor { pool, output_shape }, &x, &x, element, layout)?);
+            }
+        }
+        let line = MaxUnpoolDescriptor { pool: PoolDescriptor::window([3]).with_stride([2]).with_padding(Padding::uniform(1)), output_shape: None };
+        problems.push(MaxUnpoolProblem::new(&line, &[1, 5, 70], &[1, 5, 70], ElementType::F32, layout)?);
+        let volume = MaxUnpoolDescriptor { pool: PoolDescriptor::window([2, 2, 2]), output_shape: None };
+        problems.push(MaxUnpoolProblem::new(&volume, &[1, 2, 2, 3, 4], &[1, 2, 2, 3, 4], ElementType::F32, layout)?);
+    }
+    Ok(problems)
+}
