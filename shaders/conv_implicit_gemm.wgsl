@@ -1,7 +1,7 @@
 // Implicit GEMM: the right-hand matrix of windows is never built; each segment (tap) reads the input in place.
 // The hook of common/conv_gemm.wgsl for any window, forward and transposed; joined with either tile core.
 
-fn gemm_source(column: Column, segment: u32) -> Source {
+fn column_source(column: Column, segment: u32) -> Source {
     // 1. Tap t, r, s.
     let s = u32(params.width.taps);
     let r = u32(params.height.taps);

@@ -32,6 +32,7 @@ pub mod elementwise;
 mod error;
 pub mod gpu;
 pub mod kernel;
+pub mod matmul;
 pub mod op;
 pub mod pool;
 pub mod reference;

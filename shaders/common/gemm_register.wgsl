@@ -1,7 +1,8 @@
 // Tile core without workgroup memory, for CPU-like drivers and tiny problems: each invocation owns THREAD_M rows x 4 neighbouring
 // columns in registers, a workgroup owns THREAD_M rows x 256 columns.
 //
-// Hooks: gemm_segments, gemm_length, gemm_column, gemm_source, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl).
+// Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl,
+// common/matmul_gemm.wgsl).
 // Prelude: THREAD_M, a multiple of 4. Uniforms: params.items (tiles), tiles_m, tiles_n.
 
 @compute @workgroup_size(64)
@@ -15,10 +16,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let column0 = (tile % params.tiles_n * 64u + local) * 4u;
     let row0 = tile_m * THREAD_M;
 
-    let c0 = gemm_column(group, column0);
-    let c1 = gemm_column(group, column0 + 1u);
-    let c2 = gemm_column(group, column0 + 2u);
-    let c3 = gemm_column(group, column0 + 3u);
+    let columns = gemm_columns(group, column0);
 
     var acc: array<vec4<f32>, THREAD_M>; // one row each, the four columns in a vec4
     for (var i = 0u; i < THREAD_M; i++) {
@@ -27,12 +25,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let segments = gemm_segments();
     let length = gemm_length();
     for (var segment = 0u; segment < segments; segment++) {
-        let s0 = gemm_source(c0, segment);
-        let s1 = gemm_source(c1, segment);
-        let s2 = gemm_source(c2, segment);
-        let s3 = gemm_source(c3, segment);
+        let sources = gemm_sources(columns, segment);
         for (var i = 0u; i < length; i++) {
-            let rhs = vec4<f32>(gemm_rhs(s0, i), gemm_rhs(s1, i), gemm_rhs(s2, i), gemm_rhs(s3, i));
+            let rhs = gemm_rhs(sources, i);
             for (var m = 0u; m < THREAD_M / 4u; m++) {
                 let lhs = gemm_lhs(group, segment * length + i, row0 / 4u + m);
                 acc[4u * m] = fma(vec4<f32>(lhs.x), rhs, acc[4u * m]);
@@ -43,8 +38,6 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         }
     }
     for (var i = 0u; i < THREAD_M; i++) {
-        for (var j = 0u; j < 4u; j++) {
-            gemm_store(group, row0 + i, column0 + j, acc[i][j]);
-        }
+        gemm_store(group, row0 + i, column0, acc[i]);
     }
 }

@@ -1,7 +1,8 @@
 // Tile core in workgroup memory, for GPUs: a workgroup owns TILE_M rows x TILE_N columns, an invocation THREAD_M x THREAD_N of
 // them; TILE_K steps of both matrices are staged in workgroup memory at a time.
 //
-// Hooks: gemm_segments, gemm_length, gemm_column, gemm_source, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl).
+// Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl,
+// common/matmul_gemm.wgsl).
 // Prelude: TILE_M, TILE_N, TILE_K, THREAD_M, THREAD_N (the last two multiples of 4) and WG_SIZE = TILE_M TILE_N / (THREAD_M THREAD_N),
 // a multiple of TILE_N / 4. Uniforms: params.items (tiles), tiles_m, tiles_n.
 
@@ -25,10 +26,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
 
     // This invocation always stages the same four columns, so they are decoded once.
     let quad = local % COLUMN_QUADS;
-    let c0 = gemm_column(group, column0 + 4u * quad);
-    let c1 = gemm_column(group, column0 + 4u * quad + 1u);
-    let c2 = gemm_column(group, column0 + 4u * quad + 2u);
-    let c3 = gemm_column(group, column0 + 4u * quad + 3u);
+    let columns = gemm_columns(group, column0 + 4u * quad);
     let thread_m = local / THREADS_N;
     let thread_n = local % THREADS_N;
 
@@ -54,12 +52,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
             if k < depth {
                 let segment = k / length;
                 let inner = k - segment * length;
-                rhs = vec4<f32>(
-                    gemm_rhs(gemm_source(c0, segment), inner),
-                    gemm_rhs(gemm_source(c1, segment), inner),
-                    gemm_rhs(gemm_source(c2, segment), inner),
-                    gemm_rhs(gemm_source(c3, segment), inner),
-                );
+                rhs = gemm_rhs(gemm_sources(columns, segment), inner);
             }
             sh_rhs[i * COLUMN_QUADS + quad] = rhs;
         }
@@ -81,13 +74,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         workgroupBarrier();
     }
     for (var i = 0u; i < THREAD_M; i++) {
-        for (var j = 0u; j < THREAD_N; j++) {
-            gemm_store(
-                group,
-                tile_m * TILE_M + thread_m * THREAD_M + i,
-                column0 + thread_n * THREAD_N + j,
-                acc[i * THREAD_QUADS + j / 4u][j % 4u],
-            );
+        for (var q = 0u; q < THREAD_QUADS; q++) {
+            gemm_store(group, tile_m * TILE_M + thread_m * THREAD_M + i, column0 + thread_n * THREAD_N + 4u * q, acc[i * THREAD_QUADS + q]);
         }
     }
 }

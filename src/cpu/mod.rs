@@ -7,10 +7,12 @@ mod depthwise;
 mod elementwise;
 mod epilogue;
 mod gemm;
+mod matmul;
 mod pool;
 mod window;
 
 pub(crate) use elementwise::{binary, unary};
+pub(crate) use matmul::matmul;
 pub(crate) use pool::pool;
 
 use crate::activation::Activation;

@@ -3,6 +3,7 @@
 use super::StructLayout;
 use crate::conv::{ConvParams, PackParams};
 use crate::elementwise::{BinaryParams, UnaryParams};
+use crate::matmul::{MatMulParams, PackOperandParams};
 use crate::op::{Axis, LatticeAxis};
 use crate::pool::{PoolParams, UnpoolParams};
 
@@ -109,6 +110,47 @@ pub(crate) static POOL_MAX_UNPOOL: KernelSource = KernelSource {
     structs: &[UnpoolParams::LAYOUT],
 };
 
+/// Uniform, a, b, addend, residual, output.
+const MATMUL: &[BindingKind] = &[Uniform, Read, Read, Read, Read, Write];
+const MATMUL_STRUCTS: &[StructLayout] = &[MatMulParams::LAYOUT, LatticeAxis::LAYOUT];
+
+pub(crate) static MATMUL_DIRECT: KernelSource = KernelSource {
+    name: "matmul_direct",
+    parts: &[part!("common/activation.wgsl"), part!("common/matmul.wgsl"), part!("matmul_direct.wgsl")],
+    bindings: MATMUL,
+    structs: MATMUL_STRUCTS,
+};
+
+pub(crate) static MATMUL_THIN: KernelSource = KernelSource {
+    name: "matmul_thin",
+    parts: &[part!("common/activation.wgsl"), part!("common/matmul.wgsl"), part!("matmul_thin.wgsl")],
+    bindings: MATMUL,
+    structs: MATMUL_STRUCTS,
+};
+
+macro_rules! matmul_gemm {
+    ($static_name:ident, $name:literal, $store:literal, $core:literal) => {
+        pub(crate) static $static_name: KernelSource = KernelSource {
+            name: $name,
+            parts: &[part!("common/activation.wgsl"), part!("common/matmul.wgsl"), part!($store), part!("common/matmul_gemm.wgsl"), part!($core)],
+            bindings: MATMUL,
+            structs: MATMUL_STRUCTS,
+        };
+    };
+}
+
+matmul_gemm!(MATMUL_WORKGROUP, "matmul_workgroup", "common/matmul_store_scalar.wgsl", "common/gemm_workgroup.wgsl");
+matmul_gemm!(MATMUL_WORKGROUP_VECTOR, "matmul_workgroup_vector", "common/matmul_store_vector.wgsl", "common/gemm_workgroup.wgsl");
+matmul_gemm!(MATMUL_REGISTER, "matmul_register", "common/matmul_store_scalar.wgsl", "common/gemm_register.wgsl");
+matmul_gemm!(MATMUL_REGISTER_VECTOR, "matmul_register_vector", "common/matmul_store_vector.wgsl", "common/gemm_register.wgsl");
+
+pub(crate) static MATMUL_PACK: KernelSource = KernelSource {
+    name: "matmul_pack",
+    parts: &[part!("matmul_pack.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[PackOperandParams::LAYOUT, LatticeAxis::LAYOUT],
+};
+
 macro_rules! elementwise_unary {
     ($static_name:ident, $name:literal, $item:literal, $source:literal, $bindings:expr) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
@@ -172,6 +214,13 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &CONV_POINTWISE_WORKGROUP,
         &CONV_POINTWISE_REGISTER,
         &CONV_PACK_FILTER,
+        &MATMUL_DIRECT,
+        &MATMUL_THIN,
+        &MATMUL_WORKGROUP,
+        &MATMUL_WORKGROUP_VECTOR,
+        &MATMUL_REGISTER,
+        &MATMUL_REGISTER_VECTOR,
+        &MATMUL_PACK,
         &POOL,
         &POOL_INDICES,
         &POOL_MAX_UNPOOL,

@@ -5,12 +5,14 @@
 mod lattice;
 mod plan;
 mod prepared;
+mod tile;
 mod window;
 
 pub(crate) use lattice::{Lattice, LatticeAxis, MAX_AXES, offsets};
 pub use plan::{Domain, Plan, Step, TensorSpec};
 pub(crate) use plan::{INDEX_LIMIT, Place, Slice, check_binding, check_tensors, slices};
 pub use prepared::Prepared;
+pub(crate) use tile::{REGISTER_COLUMNS, Tile, register_rows};
 pub(crate) use window::{Axis, plane_strides};
 
 use crate::error::{Error, Result};

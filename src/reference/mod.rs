@@ -3,11 +3,13 @@
 
 pub(crate) mod conv;
 mod elementwise;
+mod matmul;
 mod pool;
 
 pub(crate) use conv::check_lengths;
 pub use conv::{ConvReference, conv};
 pub use elementwise::{binary, unary};
+pub use matmul::matmul;
 pub use pool::pool;
 
 use crate::element::ElementType;

@@ -33,6 +33,7 @@ fn ops(full: bool) -> Result<Vec<Make>> {
     add(&mut all, super::grid_elementwise::binary(full)?);
     add(&mut all, super::grid_pool::pools(full)?);
     add(&mut all, super::grid_pool::unpools()?);
+    add(&mut all, super::grid_matmul::problems(full)?);
     let mut seen = std::collections::HashSet::new();
     all.retain(|make| {
         let op = make();

@@ -7,6 +7,7 @@ pub mod data;
 pub mod grid;
 mod grid_conv;
 mod grid_elementwise;
+mod grid_matmul;
 mod grid_pool;
 
 use crate::element::{Element, ElementType};

@@ -1,0 +1,62 @@
+// What every matmul kernel shares: the parameters, where a product of the batch begins, and the epilogue
+// y = activation(alpha a b + beta addend + residual).
+//
+// a is M x K, b is K x N, y is batch x M x N without gaps. Declared by the kernel that includes this: addend, residual.
+// Prelude: alias Elem.
+
+// Twin of LatticeAxis in src/op/lattice.rs.
+struct LatticeAxis {
+    strides: vec3<i32>,
+    extent: u32,
+}
+
+// Twin of MatMulParams in src/matmul/params.rs. Strides count elements, or vec4s where a tile core reads an operand.
+struct MatMulParams {
+    batch: array<LatticeAxis, 3>, // strides of a, b and the addend
+    m: u32,
+    n: u32,
+    k: u32,
+    items: u32, // outputs or tiles
+    tiles_m: u32,
+    tiles_n: u32,
+    a_stride_m: u32,
+    a_stride_k: u32,
+    b_stride_k: u32,
+    b_stride_n: u32,
+    addend_stride_m: u32,
+    addend_stride_n: u32,
+    alpha: f32,
+    beta: f32,
+    activation_alpha: f32,
+    activation_beta: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: MatMulParams;
+
+override HAS_ADDEND: u32 = 0u;
+override HAS_RESIDUAL: u32 = 0u;
+
+// Where product `number` of the batch begins in a, b and the addend.
+fn batch_offsets(number: u32) -> vec3<u32> {
+    var rest = number;
+    var at = vec3<i32>(0);
+    for (var i = 0u; i < 3u; i++) {
+        let axis = params.batch[2u - i];
+        let outer = rest / axis.extent;
+        at += i32(rest - outer * axis.extent) * axis.strides;
+        rest = outer;
+    }
+    return vec3<u32>(at);
+}
+
+// What becomes of the finished sum at (row, column) of a product; `at_addend` is where the product begins in the addend.
+fn finish(number: u32, at_addend: u32, row: u32, column: u32, sum: f32) -> f32 {
+    var v = params.alpha * sum;
+    if HAS_ADDEND != 0u {
+        v += params.beta * f32(addend[at_addend + row * params.addend_stride_m + column * params.addend_stride_n]);
+    }
+    if HAS_RESIDUAL != 0u {
+        v += f32(residual[(number * params.m + row) * params.n + column]);
+    }
+    return activate(v, params.activation_alpha, params.activation_beta);
+}

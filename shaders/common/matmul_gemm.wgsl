@@ -1,0 +1,47 @@
+// Matmul for the tile cores: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs, gemm_rhs, gemm_store. Both operands lie
+// as vec4s along their outer index, so a core reads four rows or columns in one load: a packed as [batch][k][m padded to whole tiles], b
+// as [batch][k][n padded to 4], packed or as it came. Needs `store_columns` (matmul_store_scalar.wgsl, matmul_store_vector.wgsl).
+
+@group(0) @binding(1) var<storage, read> a: array<vec4<Elem>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<Elem>>;
+@group(0) @binding(3) var<storage, read> addend: array<Elem>;
+@group(0) @binding(4) var<storage, read> residual: array<Elem>; // as output
+
+struct Columns {
+    index: u32, // of the first step in b, in vec4s
+}
+
+struct Sources {
+    index: u32,
+}
+
+fn gemm_segments() -> u32 {
+    return 1u;
+}
+
+fn gemm_length() -> u32 {
+    return params.k;
+}
+
+// Columns past the last quad repeat it; they are never stored.
+fn gemm_columns(group: u32, column0: u32) -> Columns {
+    return Columns(batch_offsets(group).y + min(column0 / 4u, (params.n - 1u) / 4u));
+}
+
+fn gemm_sources(columns: Columns, segment: u32) -> Sources {
+    return Sources(columns.index);
+}
+
+fn gemm_lhs(group: u32, k: u32, row4: u32) -> vec4<f32> {
+    return vec4<f32>(a[batch_offsets(group).x + k * params.a_stride_k + row4]);
+}
+
+fn gemm_rhs(sources: Sources, i: u32) -> vec4<f32> {
+    return vec4<f32>(b[sources.index + i * params.b_stride_k]);
+}
+
+fn gemm_store(group: u32, row: u32, column0: u32, sums: vec4<f32>) {
+    if (row < params.m) & (column0 < params.n) {
+        store_columns(group, batch_offsets(group).z, row, column0, sums);
+    }
+}

@@ -1,0 +1,12 @@
+// Stores four columns of y at once, where rows of y are a multiple of four.
+
+@group(0) @binding(5) var<storage, read_write> output: array<vec4<Elem>>;
+
+fn store_columns(number: u32, at_addend: u32, row: u32, column0: u32, sums: vec4<f32>) {
+    output[((number * params.m + row) * params.n + column0) / 4u] = vec4<Elem>(vec4<f32>(
+        finish(number, at_addend, row, column0, sums.x),
+        finish(number, at_addend, row, column0 + 1u, sums.y),
+        finish(number, at_addend, row, column0 + 2u, sums.z),
+        finish(number, at_addend, row, column0 + 3u, sums.w),
+    ));
+}

@@ -1,0 +1,257 @@
+//! Which kernel computes a product: a tile core for both large sides, the thin kernel where one side is short, the direct one for the
+//! rest and for every doubt.
+
+use super::params::{MatMulParams, PackOperandParams};
+use super::problem::{MatMulProblem, Operand, Product};
+use crate::error::{Error, Result};
+use crate::gpu::DeviceProfile;
+use crate::kernel::{
+    KernelSpec, MATMUL_DIRECT, MATMUL_PACK, MATMUL_REGISTER, MATMUL_REGISTER_VECTOR, MATMUL_THIN, MATMUL_WORKGROUP, MATMUL_WORKGROUP_VECTOR,
+};
+use crate::op::{
+    INDEX_LIMIT, LatticeAxis, Op, Place, Plan, REGISTER_COLUMNS, Step, TensorSpec, Tile, check_binding, check_tensors, pick, register_rows,
+};
+
+pub(crate) const DIRECT: &str = "direct";
+pub(crate) const THIN: &str = "thin";
+pub(crate) const WORKGROUP: &str = "gemm_workgroup";
+pub(crate) const REGISTER: &str = "gemm_register";
+
+/// Longest short side of the thin kernel.
+const MOST_SHORT: u64 = 4;
+
+pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<&'static str> {
+    let mut admitted = vec![DIRECT];
+    if problem.m.min(problem.n) <= MOST_SHORT {
+        admitted.push(THIN);
+    }
+    if Tile::check(WORKGROUP, profile).is_ok() {
+        admitted.push(WORKGROUP);
+    }
+    admitted.push(REGISTER);
+    admitted
+}
+
+fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> &'static str {
+    if problem.m.min(problem.n) <= MOST_SHORT {
+        THIN
+    } else if problem.m * problem.n < 256 {
+        DIRECT // packing would cost more than it saves
+    } else if profile.is_cpu {
+        REGISTER
+    } else {
+        WORKGROUP
+    }
+}
+
+pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+    let algorithm = pick(&algorithms(problem, profile), algorithm, preferred(problem, profile))?;
+    let mut plan = Plan::new(problem.name(), algorithm.to_string(), problem.inputs(), problem.outputs());
+    let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
+    check_tensors("a matmul", &tensors, profile)?;
+    for tensor in tensors {
+        check_binding(&tensor.name, tensor.bytes(), profile)?;
+    }
+    match algorithm {
+        THIN => thin(problem, profile, &mut plan)?,
+        WORKGROUP | REGISTER => gemm(problem, profile, algorithm, &mut plan)?,
+        _ => {
+            let params = MatMulParams { items: problem.output_count() as u32, ..params(problem) };
+            let kernel = KernelSpec { source: &MATMUL_DIRECT, element: problem.element, consts: vec![], overrides: overrides(problem) };
+            let places = places(problem, &plan, [Place::input(0, &plan.inputs), Place::input(1, &plan.inputs)]);
+            plan.steps.push(Step::new(kernel, &params, places, problem.output_count().div_ceil(64), profile)?);
+        }
+    }
+    Ok(plan)
+}
+
+/// Operands, addend, residual, output.
+fn places(problem: &MatMulProblem, plan: &Plan, [a, b]: [Place; 2]) -> Vec<Place> {
+    let addend = if problem.reads_addend() { Place::input(2, &plan.inputs) } else { Place::Nothing };
+    let residual = if problem.has_residual { Place::input(plan.inputs.len() - 1, &plan.inputs) } else { Place::Nothing };
+    vec![a, b, addend, residual, Place::output(0, &plan.outputs)]
+}
+
+fn overrides(problem: &MatMulProblem) -> Vec<(&'static str, u32)> {
+    let all = [
+        ("ACTIVATION", problem.activation.shader_id()),
+        ("HAS_ADDEND", u32::from(problem.reads_addend())),
+        ("HAS_RESIDUAL", u32::from(problem.has_residual)),
+    ];
+    all.into_iter().filter(|(_, value)| *value != 0).collect()
+}
+
+/// The numbers with the operands as the caller has them.
+fn params(problem: &MatMulProblem) -> MatMulParams {
+    let [activation_alpha, activation_beta] = problem.activation.parameters();
+    let addend = problem.addend.as_ref();
+    let batch = |i: usize| {
+        let strides = [problem.a.batch[i], problem.b.batch[i], addend.map_or(0, |c| c.batch[i])];
+        LatticeAxis { strides: strides.map(|s| s as i32), extent: problem.batch[i] as u32 }
+    };
+    MatMulParams {
+        batch: [batch(0), batch(1), batch(2)],
+        m: problem.m as u32,
+        n: problem.n as u32,
+        k: problem.k as u32,
+        items: 0,
+        tiles_m: 0,
+        tiles_n: 0,
+        a_stride_m: problem.a.outer as u32,
+        a_stride_k: problem.a.depth as u32,
+        b_stride_k: problem.b.depth as u32,
+        b_stride_n: problem.b.outer as u32,
+        addend_stride_m: addend.map_or(0, |c| c.rows as u32),
+        addend_stride_n: addend.map_or(0, |c| c.columns as u32),
+        alpha: problem.alpha,
+        beta: problem.beta,
+        activation_alpha,
+        activation_beta,
+    }
+}
+
+/// The kernel for a short side: y's rows if they are few, else its columns.
+fn thin(problem: &MatMulProblem, profile: &DeviceProfile, plan: &mut Plan) -> Result<()> {
+    let swapped = problem.m > MOST_SHORT || problem.n < problem.m.min(MOST_SHORT);
+    let (short, long, operand) = if swapped { (problem.n, problem.m, &problem.a) } else { (problem.m, problem.n, &problem.b) };
+    let lines = problem.batches() * long;
+    let depth_fastest = operand.depth == 1 && problem.k > 1;
+    // A GPU wants many invocations; a CPU-like driver wants no barrier, unless a line is contiguous along the depth.
+    let most: u64 = match (profile.is_cpu, depth_fastest) {
+        (true, false) => 1,
+        (true, true) => 8,
+        (false, _) => 64,
+    };
+    let lanes = (problem.k / 8).clamp(1, most).next_power_of_two().min(most);
+    let params = MatMulParams { items: lines as u32, ..params(problem) };
+    let mut overrides = overrides(problem);
+    overrides.extend([("SWAPPED", u32::from(swapped)), ("DEPTH_FASTEST", u32::from(depth_fastest))].into_iter().filter(|(_, v)| *v != 0));
+    let consts = vec![("SHORT", short as u32), ("LANES", lanes as u32)];
+    plan.label = format!("{THIN} {short}x{lanes}");
+    let kernel = KernelSpec { source: &MATMUL_THIN, element: problem.element, consts, overrides };
+    let places = places(problem, plan, [Place::input(0, &plan.inputs), Place::input(1, &plan.inputs)]);
+    plan.steps.push(Step::new(kernel, &params, places, lines.div_ceil(64 / lanes), profile)?);
+    Ok(())
+}
+
+/// A tile core: a packed, b packed where it does not lie as vec4s along its columns.
+fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, plan: &mut Plan) -> Result<()> {
+    let vector = problem.n.is_multiple_of(4);
+    let (tile_m, tile_n, consts, source) = match algorithm {
+        WORKGROUP => {
+            let tile = Tile::choose(problem.m, problem.n, profile);
+            plan.label = format!("{WORKGROUP} {}x{}", tile.m, tile.n);
+            (u64::from(tile.m), u64::from(tile.n), tile.consts(), if vector { &MATMUL_WORKGROUP_VECTOR } else { &MATMUL_WORKGROUP })
+        }
+        _ => {
+            let rows = register_rows(problem.m);
+            plan.label = format!("{REGISTER} {rows}x4");
+            let source = if vector { &MATMUL_REGISTER_VECTOR } else { &MATMUL_REGISTER };
+            (u64::from(rows), REGISTER_COLUMNS, vec![("THREAD_M", rows)], source)
+        }
+    };
+    let mut params = params(problem);
+    // a: rows padded to whole tiles, so that a core needs no bounds test.
+    let a = pack(problem, profile, plan, 0, &problem.a, [problem.m, problem.m.next_multiple_of(tile_m)])?;
+    a.apply(&mut params, 0);
+    params.a_stride_k = a.pitch;
+    let in_place = vector && problem.b.outer == 1 && problem.b.batch.iter().all(|s| s.is_multiple_of(4));
+    let b = if in_place {
+        let quarter = |s: u64| (s / 4) as u32;
+        Packed { place: Place::input(1, &plan.inputs), pitch: quarter(problem.b.depth), batch: problem.b.batch.map(quarter) }
+    } else {
+        pack(problem, profile, plan, 1, &problem.b, [problem.n, problem.n.next_multiple_of(4)])?
+    };
+    b.apply(&mut params, 1);
+    params.b_stride_k = b.pitch;
+    let (tiles_m, tiles_n) = (problem.m.div_ceil(tile_m), problem.n.div_ceil(tile_n));
+    let tiles = tiles_m * tiles_n * problem.batches();
+    (params.tiles_m, params.tiles_n, params.items) = (tiles_m as u32, tiles_n as u32, tiles as u32);
+    let kernel = KernelSpec { source, element: problem.element, consts, overrides: overrides(problem) };
+    let places = places(problem, plan, [a.place, b.place]);
+    plan.steps.push(Step::new(kernel, &params, places, tiles, profile)?);
+    Ok(())
+}
+
+/// An operand as a tile core reads it; pitch and strides in vec4s.
+struct Packed {
+    place: Place,
+    pitch: u32,
+    batch: [u32; 3],
+}
+
+impl Packed {
+    /// Sets the batch strides of operand `which`.
+    fn apply(&self, params: &mut MatMulParams, which: usize) {
+        for (axis, stride) in params.batch.iter_mut().zip(self.batch) {
+            axis.strides[which] = stride as i32;
+        }
+    }
+}
+
+/// Plans the packing of input `index` into a scratch buffer: once when the op is prepared if the input is fixed, else with each recording.
+/// Axes of the batch along which the operand is broadcast are packed once.
+fn pack(
+    problem: &MatMulProblem,
+    profile: &DeviceProfile,
+    plan: &mut Plan,
+    index: usize,
+    operand: &Operand,
+    [outer, padded]: [u64; 2],
+) -> Result<Packed> {
+    let own: [u64; 3] = std::array::from_fn(|i| if operand.batch[i] == 0 { 1 } else { problem.batch[i] });
+    let matrix = problem.k * padded;
+    let items = own.iter().product::<u64>().saturating_mul(matrix);
+    let name = format!("{} packed for a tile core", plan.inputs[index].name);
+    check_binding(&name, items.saturating_mul(problem.element.bytes()), profile)?;
+    if items >= INDEX_LIMIT {
+        return Err(Error::TooLarge {
+            argument: name,
+            needed: items.into(),
+            unit: "elements",
+            limit_name: "the largest 31-bit index",
+            limit: INDEX_LIMIT - 1,
+        });
+    }
+    let axis = |i: usize| LatticeAxis { strides: [operand.batch[i] as i32, 0, 0], extent: own[i] as u32 };
+    let params = PackOperandParams {
+        batch: [axis(0), axis(1), axis(2)],
+        items: items as u32,
+        padded: padded as u32,
+        outer: outer as u32,
+        depth: problem.k as u32,
+        stride_outer: operand.outer as u32,
+        stride_depth: operand.depth as u32,
+        unused0: 0,
+        unused1: 0,
+    };
+    let scratch = plan.scratch.len();
+    plan.scratch.push(items * problem.element.bytes());
+    let kernel = KernelSpec { source: &MATMUL_PACK, element: problem.element, consts: vec![], overrides: vec![] };
+    let step = Step::new(kernel, &params, vec![Place::input(index, &plan.inputs), Place::Scratch(scratch)], items.div_ceil(64), profile)?;
+    if plan.inputs[index].fixed {
+        plan.prepare.push(step)
+    } else {
+        plan.steps.push(step)
+    }
+    let mut batch = [0; 3];
+    let mut stride = matrix / 4;
+    for i in (0..3).rev() {
+        if own[i] > 1 {
+            batch[i] = stride as u32;
+        }
+        stride *= own[i];
+    }
+    Ok(Packed { place: Place::Scratch(scratch), pitch: (padded / 4) as u32, batch })
+}
+
+impl MatMulProblem {
+    /// An addend times zero is not read: it may hold anything.
+    pub(crate) fn reads_addend(&self) -> bool {
+        self.addend.is_some() && self.beta != 0.0
+    }
+
+    pub(crate) fn fixed(&self) -> bool {
+        self.product == Product::Linear
+    }
+}

@@ -1,0 +1,47 @@
+//! Matrix products straight from their definition.
+
+use super::Bounded;
+use crate::element::ElementType;
+use crate::matmul::MatMulProblem;
+use crate::validate::bound::{activation_error, gamma};
+use rayon::prelude::*;
+
+/// activation(alpha a b + beta addend + residual).
+///
+/// The sum of k products errs by gamma_k times the sum of the absolute products; alpha and beta are one rounding each, and so is each of
+/// the two additions: gamma_(k + 4) of the absolute values of all terms holds for any order (Higham, section 3.1).
+pub fn matmul(problem: &MatMulProblem, inputs: &[&[f64]]) -> Bounded {
+    let (m, n, k) = (problem.m as usize, problem.n as usize, problem.k as usize);
+    let (a, b) = (inputs[0], inputs[1]);
+    let addend = problem.addend.as_ref().filter(|_| problem.reads_addend()).map(|c| (c, inputs[2]));
+    let residual = problem.has_residual.then(|| inputs[inputs.len() - 1]);
+    let (alpha, beta) = (f64::from(problem.alpha), f64::from(problem.beta));
+    let line = |line: usize| -> Vec<(f64, f64)> {
+        let (number, row) = (line / m, line % m);
+        let start = |strides: &[u64; 3]| -> usize {
+            let [_, e1, e2] = problem.batch.map(|e| e as usize);
+            let at = [number / (e1 * e2), number / e2 % e1, number % e2];
+            at.iter().zip(strides).map(|(c, s)| c * *s as usize).sum()
+        };
+        let (at_a, at_b) = (start(&problem.a.batch) + row * problem.a.outer as usize, start(&problem.b.batch));
+        (0..n)
+            .map(|column| {
+                let (mut sum, mut magnitude) = (0.0, 0.0);
+                for step in 0..k {
+                    let product =
+                        a[at_a + step * problem.a.depth as usize] * b[at_b + column * problem.b.outer as usize + step * problem.b.depth as usize];
+                    sum += product;
+                    magnitude += product.abs();
+                }
+                let c = addend.map_or(0.0, |(c, values)| values[start(&c.batch) + row * c.rows as usize + column * c.columns as usize]);
+                let r = residual.map_or(0.0, |r| r[line * n + column]);
+                let total = alpha * sum + beta * c + r;
+                let error = gamma(problem.k + 4, ElementType::F32.unit_roundoff()) * (alpha.abs() * magnitude + (beta * c).abs() + r.abs());
+                let y = problem.activation.apply(total);
+                (y, activation_error(problem.activation, error, total, y))
+            })
+            .collect()
+    };
+    let (value, error) = (0..problem.batches() as usize * m).into_par_iter().flat_map_iter(line).unzip();
+    Bounded { value, error }
+}

@@ -1,0 +1,80 @@
+//! Products about the edges of every tile and item, short sides, vectors, broadcast batches, transposes, every way to add.
+
+use crate::activation::Activation;
+use crate::element::ElementType;
+use crate::error::Result;
+use crate::matmul::{GemmDescriptor, MatMulProblem};
+
+/// Exact, and hardly ever 0 for all of a few numbers.
+const CLIP: Activation = Activation::Clip { min: -9.0, max: 30.0 };
+
+pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
+    let mut problems = Vec::new();
+    let shapes: &[[usize; 3]] = if full {
+        &[
+            [1, 1, 1],
+            [1, 1, 7],
+            [1, 65, 33],
+            [65, 1, 33],
+            [2, 3, 1000],
+            [3, 130, 64],
+            [130, 4, 3],
+            [5, 5, 5],
+            [7, 5, 1],
+            [8, 8, 300],
+            [9, 20, 17],
+            [12, 28, 15],
+            [13, 36, 16],
+            [16, 16, 16],
+            [17, 31, 33],
+            [31, 33, 127],
+            [32, 32, 31],
+            [33, 34, 64],
+            [63, 65, 17],
+            [64, 64, 64],
+            [65, 66, 65],
+            [20, 260, 9],
+            [129, 130, 19],
+        ]
+    } else {
+        &[[1, 1, 7], [1, 65, 33], [65, 1, 33], [3, 130, 64], [130, 4, 3], [9, 20, 17], [17, 31, 33], [33, 36, 64], [65, 66, 19]]
+    };
+    for (i, &[m, n, k]) in shapes.iter().enumerate() {
+        problems.push(MatMulProblem::matmul(&[m, k], &[k, n], ElementType::F32)?);
+        let descriptor = GemmDescriptor { trans_a: i % 2 == 0, trans_b: i % 3 != 0, activation: CLIP, ..Default::default() };
+        let (a, b) = (if descriptor.trans_a { [k, m] } else { [m, k] }, if descriptor.trans_b { [n, k] } else { [k, n] });
+        let c: [&[usize]; 5] = [&[m, n], &[n], &[m, 1], &[1, n], &[]];
+        problems.push(MatMulProblem::gemm(&descriptor, &a, &b, Some(c[i % 5]), ElementType::F32)?);
+        problems.push(MatMulProblem::linear(Activation::None, &[m, k], &[n, k], Some(&[n]), ElementType::F32)?);
+        if full || i % 2 == 0 {
+            problems.push(MatMulProblem::linear(Activation::Gelu, &[m, k], &[n, k], Some(&[n]), ElementType::F16)?);
+            problems.push(MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[m, k], &[n, k], None, ElementType::F32)? });
+        }
+    }
+    let batches: &[(&[usize], &[usize])] = &[
+        (&[7], &[7]),
+        (&[7], &[7, 20]),
+        (&[20, 7], &[7]),
+        (&[3, 9, 7], &[7, 20]),
+        (&[3, 9, 7], &[3, 7, 20]),
+        (&[9, 7], &[3, 7, 20]),
+        (&[2, 1, 9, 7], &[3, 7, 22]),
+        (&[2, 3, 1, 17, 6], &[3, 5, 6, 18]),
+        (&[1, 1, 65], &[3, 65, 65]),
+        (&[129, 2, 3], &[129, 3, 2]),
+        (&[4, 2, 1, 3], &[3, 5]),
+        (&[7], &[3, 7, 20]),
+        (&[3, 2, 9, 7], &[7]),
+    ];
+    for (a, b) in batches {
+        problems.push(MatMulProblem::matmul(a, b, ElementType::F32)?);
+        problems.push(MatMulProblem::matmul(a, b, ElementType::F16)?);
+    }
+    for (alpha, beta) in [(2.0, -1.0), (-0.25, 0.5), (1.0, 0.0)] {
+        let descriptor = GemmDescriptor { alpha, beta, ..Default::default() };
+        problems.push(MatMulProblem::gemm(&descriptor, &[17, 9], &[9, 20], Some(&[17, 20]), ElementType::F32)?);
+    }
+    problems.push(MatMulProblem::linear(Activation::Silu, &[2, 3, 4, 9], &[20, 9], Some(&[20]), ElementType::F32)?);
+    problems.push(MatMulProblem::linear(Activation::None, &[9], &[20, 9], Some(&[20]), ElementType::F32)?);
+    Ok(problems)
+}
