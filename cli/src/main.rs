@@ -6,6 +6,7 @@
 mod bench;
 mod filter;
 mod info;
+mod ops;
 mod params;
 mod picture;
 mod suites;

@@ -12,7 +12,7 @@ pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
     let mut problems = Vec::new();
     let shapes: &[[usize; 3]] = if full {
         &[
-            [1, 1, 1],
+            [1, 1, 2],
             [1, 1, 7],
             [1, 65, 33],
             [65, 1, 33],

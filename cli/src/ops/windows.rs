@@ -1,0 +1,151 @@
+//! Convolutions and pools by name.
+
+use super::attributes::{self, Conv, Pool, explicit, flag, list, read};
+use super::{Call, Inputs, same_shape};
+use serde::Deserialize;
+use serde_json::Value;
+use wgconv::Error;
+use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
+use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
+
+/// conv, conv_transpose, and conv with a residual.
+pub fn conv(op: &str, attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, String> {
+    let attributes: Conv = read(attrs)?;
+    let (x, w) = (inputs.need("x")?, inputs.need("w")?);
+    let shapes = ConvInputs {
+        element: inputs.element(&["x", "w", "b", "residual"])?,
+        x_layout: inputs.layout,
+        y_layout: inputs.layout,
+        ..ConvInputs::new(x, w, inputs.get("b"))
+    };
+    let problem = match attributes.window.kernel_shape.len() {
+        1 => conv_of::<1>(op, &attributes, &shapes),
+        2 => conv_of::<2>(op, &attributes, &shapes),
+        3 => conv_of::<3>(op, &attributes, &shapes),
+        rank => Err(format!("kernel_shape is {:?}: convolutions have 1 to 3 spatial axes, not {rank}", attributes.window.kernel_shape)),
+    }?;
+    let mut roles = vec!["x", "w"];
+    roles.extend(shapes.bias.map(|_| "b"));
+    if residual {
+        same_shape("residual", inputs.need("residual")?, &problem.output_extents())?;
+        roles.push("residual");
+    }
+    Ok(Call::one(ConvProblem { has_residual: residual, accuracy: inputs.accuracy, ..problem }, &roles, &["y"]))
+}
+
+fn conv_of<const N: usize>(op: &str, a: &Conv, shapes: &ConvInputs<'_>) -> Result<ConvProblem, String> {
+    if shapes.filter.len() == N + 2 && shapes.filter[2..] != a.window.kernel_shape[..] {
+        return Err(format!("kernel_shape is {:?}: the filter has spatial extents {:?}", a.window.kernel_shape, &shapes.filter[2..]));
+    }
+    let window = a.window.resolve::<N>()?;
+    let (stride, dilation, padding) = (window.strides, window.dilations, window.padding);
+    let (groups, activation) = (a.group.unwrap_or(1), a.activation.resolve()?);
+    if op == "conv" {
+        let padding_mode = a.padding_mode.unwrap_or_default();
+        let descriptor = ConvDescriptor { stride, dilation, padding, padding_mode, groups, activation, ..Default::default() };
+        ConvProblem::forward::<N>(&descriptor, shapes)
+    } else {
+        let descriptor = ConvTransposeDescriptor {
+            stride,
+            dilation,
+            padding,
+            output_padding: a.output_padding.as_deref().map_or(Ok([0; N]), |p| list("output_padding", p))?,
+            output_shape: a.output_shape.as_deref().map(|s| list("output_shape", s)).transpose()?,
+            groups,
+            activation,
+            ..Default::default()
+        };
+        ConvProblem::transposed::<N>(&descriptor, shapes)
+    }
+    .map_err(|e| e.to_string())
+}
+
+#[derive(Deserialize)]
+struct Adaptive {
+    output_size: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+struct GlobalLp {
+    p: f32,
+}
+
+#[derive(Deserialize)]
+struct Unpool {
+    kernel_shape: Vec<usize>,
+    strides: Vec<usize>,
+    pads: Vec<usize>,
+    output_shape: Option<Vec<usize>>,
+}
+
+/// The pools and max_unpool.
+pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+    let x = inputs.need("x")?;
+    let element = inputs.element(&["x"])?;
+    let text = |e: Error| e.to_string();
+    let with_indices = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
+    let problem = match op {
+        "global_max_pool" => PoolProblem::global(PoolKind::MAX, x, element, inputs.layout).map_err(text)?,
+        "global_average_pool" => PoolProblem::global(PoolKind::AVERAGE, x, element, inputs.layout).map_err(text)?,
+        "global_lp_pool" => PoolProblem::global(PoolKind::Lp { p: read::<GlobalLp>(attrs)?.p }, x, element, inputs.layout).map_err(text)?,
+        "adaptive_max_pool" | "adaptive_average_pool" => {
+            let kind = if op == "adaptive_max_pool" { with_indices } else { PoolKind::AVERAGE };
+            let size = read::<Adaptive>(attrs)?.output_size;
+            let spatial = x.len().saturating_sub(2);
+            match spatial {
+                1 => PoolProblem::adaptive::<1>(kind, list("output_size", &size)?, x, element, inputs.layout),
+                2 => PoolProblem::adaptive::<2>(kind, list("output_size", &size)?, x, element, inputs.layout),
+                3 => PoolProblem::adaptive::<3>(kind, list("output_size", &size)?, x, element, inputs.layout),
+                _ => return Err(format!("x is {x:?}: pools take x of rank 3 to 5")),
+            }
+            .map_err(text)?
+        }
+        "max_unpool" => return unpool(attrs, inputs),
+        _ => {
+            let attributes: Pool = read(attrs)?;
+            let ceil_mode = flag("ceil_mode", attributes.ceil_mode)?;
+            let kind = match op {
+                "max_pool" if flag("storage_order", attributes.storage_order)? => PoolKind::Max { indices: Some(IndexOrder::ColumnMajor) },
+                "max_pool" => with_indices,
+                "average_pool" => PoolKind::Average { count_include_pad: flag("count_include_pad", attributes.count_include_pad)? },
+                _ => PoolKind::Lp { p: attributes.p.ok_or("the attribute p is missing")? },
+            };
+            let window = &attributes.window;
+            match window.kernel_shape.len() {
+                1 => PoolProblem::new(kind, &descriptor::<1>(window, ceil_mode)?, x, element, inputs.layout),
+                2 => PoolProblem::new(kind, &descriptor::<2>(window, ceil_mode)?, x, element, inputs.layout),
+                3 => PoolProblem::new(kind, &descriptor::<3>(window, ceil_mode)?, x, element, inputs.layout),
+                rank => return Err(format!("kernel_shape is {:?}: pools have 1 to 3 spatial axes, not {rank}", window.kernel_shape)),
+            }
+            .map_err(text)?
+        }
+    };
+    let outputs: &[&str] = if problem.indices().is_some() { &["y", "indices"] } else { &["y"] };
+    Ok(Call::one(problem, &["x"], outputs))
+}
+
+fn descriptor<const N: usize>(window: &attributes::Window, ceil_mode: bool) -> Result<PoolDescriptor<N>, String> {
+    let resolved = window.resolve::<N>()?;
+    let stride = window.strides.is_some().then_some(resolved.strides);
+    Ok(PoolDescriptor { window: resolved.kernel, stride, dilation: resolved.dilations, padding: resolved.padding, ceil_mode })
+}
+
+fn unpool(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+    let a: Unpool = read(attrs)?;
+    let problem = match a.kernel_shape.len() {
+        1 => unpool_of::<1>(&a, inputs),
+        2 => unpool_of::<2>(&a, inputs),
+        3 => unpool_of::<3>(&a, inputs),
+        rank => Err(format!("kernel_shape is {:?}: pools have 1 to 3 spatial axes, not {rank}", a.kernel_shape)),
+    }?;
+    Ok(Call::one(problem, &["x", "indices"], &["y"]))
+}
+
+fn unpool_of<const N: usize>(a: &Unpool, inputs: &Inputs<'_>) -> Result<MaxUnpoolProblem, String> {
+    let pool = PoolDescriptor::<N> { padding: explicit(&a.pads)?, ..PoolDescriptor::window(list("kernel_shape", &a.kernel_shape)?) };
+    let descriptor = MaxUnpoolDescriptor {
+        pool: pool.with_stride(list("strides", &a.strides)?),
+        output_shape: a.output_shape.as_deref().map(|s| list("output_shape", s)).transpose()?,
+    };
+    MaxUnpoolProblem::new(&descriptor, inputs.need("x")?, inputs.need("indices")?, inputs.element(&["x"])?, inputs.layout).map_err(|e| e.to_string())
+}

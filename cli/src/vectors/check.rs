@@ -1,0 +1,187 @@
+//! Runs test vectors: a case under every algorithm that admits it and in both layouts, a bad call up to its refusal.
+
+use super::{Array, BadCall, BadInput, Case, Tolerance, array};
+use crate::ops::{self, Call, Given, Inputs, Step, belongs_to_training, signature};
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use wgconv::conv::Accuracy;
+use wgconv::op::Prepared;
+use wgconv::validate::compare::compare;
+use wgconv::validate::{Outcome, download, upload};
+use wgconv::{ElementType, Error, Gpu, Layout, Tensor};
+
+/// Runs a case. `None`: it belongs to training.
+pub fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Option<Result<(), String>> {
+    if belongs_to_training(&case.op, &case.attrs) {
+        return None;
+    }
+    Some(check_forward(gpu, case, tensors))
+}
+
+fn check_forward(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<(), String> {
+    let signature = signature(&case.op).ok_or_else(|| format!("op {} is not known yet", case.op))?;
+    if let Some(attribute) = signature.missing(&case.attrs) {
+        return Err(format!("the case has no attribute {attribute}"));
+    }
+    if let Some(role) = signature.inputs.iter().find(|role| !case.inputs.contains_key(**role)) {
+        return Err(format!("the case has no input {role}"));
+    }
+    let element = element_type(&case.dtype)?;
+    let mut arrays = BTreeMap::new();
+    let mut given = BTreeMap::new();
+    for (role, key) in &case.inputs {
+        let array = array(tensors, key)?;
+        let element = match (array.dtype, element) {
+            (Dtype::F32, ElementType::F32) | (Dtype::F16, ElementType::F16) => element,
+            // Whole numbers as data: the sources keep them so, the op computes on its own type.
+            (Dtype::I64, element) if role != "indices" => element,
+            (Dtype::I64, _) if array.values.iter().all(|v| (0.0..4_294_967_296.0).contains(v)) => ElementType::U32,
+            (stored, _) => return Err(format!("input {role} is stored as {stored:?}, but the case's dtype is {}", case.dtype)),
+        };
+        given.insert(role.clone(), Given { shape: array.shape.clone(), element });
+        arrays.insert(role.clone(), array);
+    }
+    let mut wanted = Vec::new();
+    for (role, key) in &case.outputs {
+        let tolerance = *case.tolerance.get(role).ok_or_else(|| format!("the case has no tolerance for {role}"))?;
+        if case.exact && (tolerance.abs != 0.0 || tolerance.rel != 0.0) {
+            return Err("an exact case must have tolerance 0".into());
+        }
+        wanted.push((role.as_str(), array(tensors, key)?, tolerance));
+    }
+    if wanted.is_empty() {
+        return Err("the case has no output".into());
+    }
+    // Numbers past f32's range or NaN would not survive a transformed operand.
+    let accuracy = if case.special { Accuracy::Exact } else { Accuracy::default() };
+    for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+        let inputs = Inputs { given: &given, layout, accuracy };
+        let call = match ops::build(&case.op, &case.attrs, &inputs) {
+            // Ops that take one layout alone say so for the other.
+            Err(why) if layout == Layout::ChannelsLast && why.contains("channels_last") => continue,
+            call => call?,
+        };
+        let sees_layout = call.steps.iter().flat_map(|s| s.op.inputs()).any(|spec| spec.layout == Layout::ChannelsLast && spec.extents.len() >= 3);
+        if layout == Layout::ChannelsFirst || sees_layout {
+            check_call(gpu, case, &call, &arrays, &wanted).map_err(|why| match layout {
+                Layout::ChannelsFirst => why,
+                Layout::ChannelsLast => format!("channels-last: {why}"),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn check_call(gpu: &Gpu, case: &Case, call: &Call, arrays: &BTreeMap<String, Array>, wanted: &[(&str, Array, Tolerance)]) -> Result<(), String> {
+    // A role that nothing reads would go unchecked.
+    let read = |role: &str| call.reads(role);
+    if let Some(role) = arrays.keys().find(|role| !read(role)) {
+        return Err(format!("input {role} is not one of {}", case.op));
+    }
+    if let Some((role, ..)) = wanted.iter().find(|(role, ..)| !call.outputs.iter().any(|(name, _)| name == role)) {
+        return Err(format!("output {role} is not one of {}", case.op));
+    }
+    let algorithms = match call.steps.as_slice() {
+        [one] => one.op.algorithms(gpu.profile()).into_iter().map(Some).collect(),
+        _ => vec![None],
+    };
+    if algorithms.is_empty() {
+        return Err("no algorithm admits it".into());
+    }
+    for algorithm in algorithms {
+        let named = |why: String| algorithm.map_or(why.clone(), |name| format!("{name}: {why}"));
+        let got = run(gpu, call, algorithm, arrays).map_err(|e| named(e.to_string()))?;
+        for ((role, want, tolerance), (extents, values)) in wanted.iter().filter_map(|want| got.get(want.0).map(|got| (want, got))) {
+            if *extents != want.shape {
+                return Err(named(format!("{role} has shape {extents:?}, expected {:?}", want.shape)));
+            }
+            if let Some(mismatch) = compare(values, &want.values, |i| tolerance.abs + tolerance.rel * want.values[i].abs()) {
+                return Err(named(format!("{role}: {}", mismatch.describe(&want.shape))));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs the steps of a call and gives its outputs: extents and values by role.
+fn run(gpu: &Gpu, call: &Call, algorithm: Option<&str>, arrays: &BTreeMap<String, Array>) -> Result<BTreeMap<String, (Vec<usize>, Vec<f64>)>, Error> {
+    let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
+    for Step { op, tensors: names, results } in &call.steps {
+        let specs = op.inputs();
+        let (mut fixed, mut given) = (Vec::new(), Vec::new());
+        for (spec, name) in specs.iter().zip(names) {
+            let tensor = match tensors.get(name) {
+                Some(tensor) => tensor.clone(),
+                None => upload(gpu, spec, &arrays[name].values)?,
+            };
+            if spec.fixed { fixed.push(tensor) } else { given.push(tensor) }
+        }
+        let fixed: Vec<&Tensor> = fixed.iter().collect();
+        let prepared = match algorithm {
+            Some(name) => Prepared::with_algorithm(gpu, op.as_ref(), name, &fixed)?,
+            None => Prepared::new(gpu, op.as_ref(), &fixed)?,
+        };
+        let outputs = prepared.outputs()?;
+        let mut recorder = gpu.recorder();
+        prepared.record(&mut recorder, &given.iter().collect::<Vec<_>>(), &outputs.iter().collect::<Vec<_>>())?;
+        recorder.submit()?;
+        tensors.extend(results.iter().cloned().zip(outputs));
+    }
+    let output = |(role, name): &(&'static str, String)| -> Result<_, Error> {
+        let tensor = tensors.get(name).ok_or_else(|| Error::invalid("a call", name, "no step gives this tensor"))?;
+        Ok((role.to_string(), (tensor.shape().extents().to_vec(), download(tensor)?)))
+    };
+    call.outputs.iter().map(output).collect()
+}
+
+fn element_type(dtype: &str) -> Result<ElementType, String> {
+    match dtype {
+        "f32" => Ok(ElementType::F32),
+        "f16" => Ok(ElementType::F16),
+        "i64" => Ok(ElementType::U32),
+        other => Err(format!("dtype {other} is not known: it is f32 or f16")),
+    }
+}
+
+/// A bad call passes if reading it or planning it ends in an error; nothing is allocated. `None`: it belongs to training.
+pub fn refuse(gpu: &Gpu, call: &BadCall) -> Option<Outcome> {
+    if belongs_to_training(&call.op, &call.attrs) {
+        return None;
+    }
+    let failed = |why: String| Some(Outcome::Failed(why));
+    let Some(signature) = signature(&call.op) else {
+        return failed(format!("op {} is not known yet", call.op));
+    };
+    if let Some(attribute) = signature.missing(&call.attrs) {
+        return failed(format!("the call has no attribute {attribute}, so its refusal would prove nothing"));
+    }
+    if let Some(role) = signature.inputs.iter().find(|role| !call.inputs.contains_key(**role)) {
+        return failed(format!("the call has no {role}, so its refusal would prove nothing"));
+    }
+    let is_shape = |shape: &serde_json::Value| shape.as_array().is_some_and(|list| list.iter().all(serde_json::Value::is_number));
+    if let Some((role, _)) = call.inputs.iter().find(|(_, input)| !is_shape(&input.shape)) {
+        return failed(format!("the shape of {role} is no list of numbers, so the call's refusal would prove nothing"));
+    }
+    match attempt(gpu, call) {
+        Err(why) => {
+            log::info!("{} refused: {why}", call.name);
+            Some(Outcome::Passed)
+        }
+        Ok(label) => failed(format!("accepted, and planned as {label}")),
+    }
+}
+
+fn attempt(gpu: &Gpu, call: &BadCall) -> Result<String, String> {
+    let read = |(role, input): (&String, &BadInput)| -> Result<(String, Given), String> {
+        let shape = serde_json::from_value(input.shape.clone()).map_err(|e| format!("the shape of {role}: {e}"))?;
+        if let Some(value) = input.values.iter().find(|v| input.dtype == "i64" && **v < 0.0) {
+            return Err(format!("{role} holds {value}: an index is not negative"));
+        }
+        Ok((role.clone(), Given { shape, element: element_type(&input.dtype)? }))
+    };
+    let given = call.inputs.iter().map(read).collect::<Result<BTreeMap<_, _>, _>>()?;
+    let inputs = Inputs { given: &given, layout: Layout::ChannelsFirst, accuracy: Accuracy::default() };
+    let built = ops::build(&call.op, &call.attrs, &inputs)?;
+    let plan = |step: &Step| step.op.plan(gpu.profile(), None).map(|plan| plan.label).map_err(|e| e.to_string());
+    Ok(built.steps.iter().map(plan).collect::<Result<Vec<_>, _>>()?.join(", "))
+}
