@@ -3,27 +3,29 @@
 //! GPU time is the device's own (timestamps) where it has a clock, else the wall clock around submit and wait; the table says which.
 //! Medians and the spread between the 10th and 90th percentile; inputs are pseudo-random reals, never zeros.
 
-use crate::suites::{self, Layer, Suite};
+use crate::suites::{self, Layer, Suite, Work};
 use crate::{Failure, Outcome, adapter_named, complain, open_gpu, say, write_json};
 use indicatif::{ProgressBar, ProgressStyle};
-use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use wgconv::conv::{Accuracy, Conv, ConvProblem};
+use wgconv::conv::{Accuracy, ConvProblem};
 use wgconv::gpu::{AdapterReport, Clock, Peak, driver_hint, measure_peak};
-use wgconv::op::Op;
+use wgconv::op::{Op, Prepared};
+use wgconv::reference::Bounded;
 use wgconv::validate::bound;
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::{Data, Generator};
-use wgconv::{Error, Gpu};
+use wgconv::validate::{download, upload};
+use wgconv::{Error, Gpu, Tensor};
 
 #[derive(clap::Args)]
 pub struct Args {
     /// The layers
     #[arg(long, value_enum, default_value = "quick", conflicts_with = "shapes")]
     suite: Suite,
-    /// Layers from a JSON list of {"name", "op": "conv", "input", "filter", "strides", "pads", "dilations", "group"}
+    /// Layers from a JSON list of {"name", "op", "attrs", "inputs": {"x": [..], ..}} in the vocabulary of test vectors; a convolution also as
+    /// {"name", "op": "conv", "input", "filter", "strides", "pads", "dilations", "group"}
     #[arg(long, value_name = "FILE.json")]
     shapes: Option<PathBuf>,
     /// Adapter by number or part of its name
@@ -67,8 +69,10 @@ impl Samples {
 #[derive(Serialize)]
 struct Record {
     layer: String,
+    op: &'static str,
     shape: String,
     flops: f64,
+    bytes: u64,
     algorithm: Option<String>,
     gpu_ms: Option<f64>,
     gpu_spread: Option<f64>,
@@ -77,6 +81,8 @@ struct Record {
     cpu_over_gpu: Option<f64>,
     gflops: f64,
     share_of_peak: Option<f64>,
+    gbytes_per_s: f64,
+    share_of_copy: Option<f64>,
     gpu_samples: Option<Samples>,
     cpu_samples: Option<Samples>,
 }
@@ -172,28 +178,28 @@ fn repeats(once: f64) -> usize {
 }
 
 fn time_layer(layer: &Layer, gpu: Option<&Gpu>, cpu: bool, peak: Option<&Peak>, clock: &mut Option<Clock>) -> Result<Record, Failure> {
-    let problem = &layer.problem;
+    let op = layer.op();
     if let Some(gpu) = gpu {
-        wgconv::conv::plan(problem, gpu.profile())?; // refused before anything is allocated for it
+        op.plan(gpu.profile(), None)?; // refused before anything is allocated for it
     }
-    check_memory(problem)?;
+    check_memory(op)?;
     let mut generator = Generator::from_text(&layer.name);
-    let mut data = problem.inputs().into_iter().map(|spec| Data::Real.fill(&spec, problem.depth(), &mut generator));
-    let mut next = || data.next().unwrap_or_default().into_iter().map(|v| v as f32).collect::<Vec<f32>>();
-    let (x, filter) = (next(), next());
-    let bias: Option<Vec<f32>> = problem.has_bias.then(next);
-    let mut y = vec![0.0; problem.output_count() as usize];
+    let specs = op.inputs();
+    let data: Vec<Vec<f64>> = specs.iter().map(|spec| Data::Real.fill(spec, op.depth(), &mut generator)).collect();
+    let narrow: Vec<Vec<f32>> = data.iter().map(|values| values.iter().map(|v| *v as f32).collect()).collect();
+    let operands: Vec<&[f32]> = narrow.iter().map(Vec::as_slice).collect();
+    let mut y = vec![0.0; op.outputs()[0].count() as usize];
     let start = Instant::now();
-    wgconv::cpu::conv(problem, &x, &filter, bias.as_deref(), &mut y)?;
+    let engine = op.compute(&operands, &mut y).is_some();
     let once = start.elapsed().as_secs_f64();
-    verify_cpu(problem, &x, &filter, bias.as_deref(), &y)?;
+    let expected = Expected::new(layer, &data, engine.then_some(&y))?;
 
-    let cpu_samples = if cpu {
+    let cpu_samples = if cpu && engine {
         let mut seconds = Vec::new();
         let mut scratch = vec![0.0; y.len()];
         for _ in 0..repeats(once) {
             let start = Instant::now();
-            wgconv::cpu::conv(problem, &x, &filter, bias.as_deref(), &mut scratch)?;
+            op.compute(&operands, &mut scratch);
             seconds.push(start.elapsed().as_secs_f64());
         }
         Some(Samples { seconds })
@@ -202,29 +208,29 @@ fn time_layer(layer: &Layer, gpu: Option<&Gpu>, cpu: bool, peak: Option<&Peak>, 
     };
     let (mut algorithm, mut gpu_samples) = (None, None);
     if let Some(gpu) = gpu {
-        let upload = |extents: &[usize], values: &[f32]| {
-            let array = ArrayD::from_shape_vec(IxDyn(extents), values.to_vec()).map_err(|e| Failure::Run(e.to_string()))?;
-            gpu.upload(&array).map_err(Failure::from)
-        };
-        let (x_tensor, filter_tensor) = (upload(&problem.input_extents(), &x)?, upload(&problem.filter_extents(), &filter)?);
-        let bias_tensor = bias.as_ref().map(|b| upload(&[b.len()], b)).transpose()?;
-        let conv = Conv::from_problem(gpu, problem, &filter_tensor, bias_tensor.as_ref())?;
-        let output = conv.output()?;
-        let mut record = |recorder: &mut wgconv::Recorder<'_>| conv.record(recorder, &x_tensor, &output);
+        let tensors: Vec<Tensor> = specs.iter().zip(&data).map(|(spec, values)| upload(gpu, spec, values)).collect::<Result<_, _>>()?;
+        let part = |fixed: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
+        let prepared = Prepared::new(gpu, op, &part(true))?;
+        let outputs = prepared.outputs()?;
+        let (given, written) = (part(false), outputs.iter().collect::<Vec<_>>());
+        let mut record = |recorder: &mut wgconv::Recorder<'_>| prepared.record(recorder, &given, &written);
         let once = gpu.time(1, &mut record)?;
-        verify_gpu(problem, &x, &filter, &y, &output.download::<f32, IxDyn>()?)?;
+        expected.check(op, &download(&outputs[0])?)?;
         let timing = gpu.time(repeats(once.median()), &mut record)?;
         *clock = Some(timing.clock);
-        algorithm = Some(conv.plan().label.clone());
+        algorithm = Some(prepared.plan().label.clone());
         gpu_samples = Some(Samples { seconds: timing.seconds });
     }
     let best = gpu_samples.as_ref().or(cpu_samples.as_ref());
-    let gflops = best.map_or(0.0, |s| problem.flops() / s.median() * 1e-9);
+    let rate = |amount: f64| best.map_or(0.0, |s| amount / s.median() * 1e-9);
+    let (gflops, gbytes_per_s) = (rate(op.flops()), rate(op.bytes() as f64));
     let milliseconds = |s: &Samples| s.median() * 1e3;
     Ok(Record {
         layer: layer.name.clone(),
-        shape: problem.to_string(),
-        flops: problem.flops(),
+        op: op.name(),
+        shape: op.to_string(),
+        flops: op.flops(),
+        bytes: op.bytes(),
         algorithm,
         gpu_ms: gpu_samples.as_ref().map(milliseconds),
         gpu_spread: gpu_samples.as_ref().map(Samples::spread),
@@ -233,52 +239,82 @@ fn time_layer(layer: &Layer, gpu: Option<&Gpu>, cpu: bool, peak: Option<&Peak>, 
         cpu_over_gpu: cpu_samples.as_ref().zip(gpu_samples.as_ref()).map(|(c, g)| c.median() / g.median()),
         gflops,
         share_of_peak: gpu_samples.as_ref().and(peak).map(|p| gflops / p.gflops),
+        gbytes_per_s,
+        share_of_copy: gpu_samples.as_ref().and(peak).map(|p| gbytes_per_s / p.gbytes_per_s),
         gpu_samples,
         cpu_samples,
     })
 }
 
-/// Refuses a layer whose arrays the host cannot hold, which would otherwise end the program: input, filter, three outputs and the
-/// copies for the upload.
-fn check_memory(problem: &ConvProblem) -> Result<(), Failure> {
-    let elements = 2 * (problem.input_count() + problem.filter_count()) + 4 * problem.output_count(); // each is at most 2^60
+/// Refuses a layer whose arrays the host cannot hold, which would otherwise end the program: inputs in f64, f32 and as they are
+/// uploaded, outputs in f32, f64 and as they are downloaded.
+fn check_memory(op: &dyn Op) -> Result<(), Failure> {
+    let elements: u64 = op.inputs().iter().map(|spec| 4 * spec.count()).chain(op.outputs().iter().map(|spec| 8 * spec.count())).sum(); // each at most 2^60
     let mut trial: Vec<f32> = Vec::new();
     let fits = usize::try_from(elements).is_ok_and(|n| trial.try_reserve_exact(n).is_ok());
     std::hint::black_box(&trial); // else the optimiser may leave the trial out and call it a success
     if fits { Ok(()) } else { Err(Failure::Run(format!("this machine has no {} MiB of memory for it", elements >> 18))) }
 }
 
-/// The CPU engine against the reference's f64 sums. Of a large layer only the first two filters on the first image, so that the check
-/// takes no longer than the timing; the GPU's result is compared with all of it.
-fn verify_cpu(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &[f32]) -> Result<(), Failure> {
-    let part = if problem.multiply_adds() > 300_000_000 && problem.groups == 1 {
-        ConvProblem { batch: 1, out_channels: problem.out_channels.min(2), ..problem.clone() }
-    } else {
-        problem.clone()
-    };
-    let (x, filter) = (&x[..part.input_count() as usize], &filter[..part.filter_count() as usize]);
-    let reference = wgconv::reference::conv(&part, x, filter, bias.map(|b| &b[..part.out_channels as usize]))?;
-    let got: Vec<f64> = y[..part.output_count() as usize].iter().map(|v| f64::from(*v)).collect();
-    let allowed = |i: usize| bound::allowed(&part, reference.sum[i], reference.magnitude[i]);
-    match compare(&got, &reference.output(part.activation), allowed) {
-        None => Ok(()),
-        Some(mismatch) => Err(Failure::Run(format!("the CPU engine is wrong: {}", mismatch.describe(&part.output_extents())))),
+/// Multiply-adds up to which a layer is computed by the reference in full.
+const REFERENCE_LIMIT: f64 = 300e6;
+
+/// What a GPU's result is compared with.
+enum Expected {
+    /// The reference's values and their errors.
+    Reference(Bounded),
+    /// The CPU engine's result, a part of which was compared with the reference, and the error that each output may have.
+    Engine(Bounded),
+}
+
+impl Expected {
+    /// Checks the CPU engine's result `y` where there is one. Of a large convolution only the first two filters on the first image are
+    /// computed by the reference, so that the check takes no longer than the timing.
+    fn new(layer: &Layer, data: &[Vec<f64>], y: Option<&Vec<f32>>) -> Result<Self, Failure> {
+        let op = layer.op();
+        let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
+        let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
+        match (&layer.work, y) {
+            (Work::Conv(problem), Some(y)) if op.flops() > 2.0 * REFERENCE_LIMIT && problem.groups == 1 => {
+                let part = ConvProblem { batch: 1, out_channels: problem.out_channels.min(2), ..problem.clone() };
+                let cut: Vec<&[f64]> = part.inputs().iter().zip(&operands).map(|(spec, values)| &values[..spec.count() as usize]).collect();
+                let want = part.reference(&cut).swap_remove(0);
+                check("the CPU engine", &part, &wide(&y[..part.output_count() as usize]), &want, 1.0)?;
+                // The magnitude is bounded by the largest |x| times the sum of a filter's |w|, and 1 each of bias and residual.
+                let largest = data[0].iter().fold(0.0f64, |m, v| m.max(v.abs()));
+                let depth = problem.reduction_depth() as usize;
+                let weights: Vec<f64> = data[1].chunks(depth).map(|w| w.iter().map(|w| w.abs()).sum()).collect();
+                let positions = problem.output_positions() as usize;
+                let value = wide(y);
+                let magnitude = |i: usize| largest * weights[i / positions % weights.len()] + 2.0;
+                let error = (0..value.len()).map(|i| bound::computed(problem, value[i], magnitude(i))).collect();
+                Ok(Expected::Engine(Bounded { value, error }))
+            }
+            _ => {
+                let want = op.reference(&operands).swap_remove(0);
+                if let Some(y) = y {
+                    check("the CPU engine", op, &wide(y), &want, 1.0)?;
+                }
+                Ok(Expected::Reference(want))
+            }
+        }
+    }
+
+    /// The GPU's result. Where it is compared with another computed one, both are within the bound of the true value, and so within
+    /// twice the bound of each other.
+    fn check(&self, op: &dyn Op, got: &[f64]) -> Result<(), Failure> {
+        match self {
+            Expected::Reference(want) => check("the GPU", op, got, want, 1.0),
+            Expected::Engine(want) => check("the GPU", op, got, want, 2.0),
+        }
     }
 }
 
-/// The whole GPU result against the CPU engine's. Both are within the bound of the true value, so they are within twice the bound
-/// of each other; the magnitude is bounded by the largest |x| times the sum of a filter's |w|.
-fn verify_gpu(problem: &ConvProblem, x: &[f32], filter: &[f32], cpu: &[f32], gpu: &ArrayD<f32>) -> Result<(), Failure> {
-    let largest = x.iter().fold(0.0f64, |m, v| m.max(f64::from(v.abs())));
-    let depth = problem.reduction_depth() as usize;
-    let weights: Vec<f64> = filter.chunks(depth).map(|w| w.iter().map(|w| f64::from(w.abs())).sum()).collect();
-    let positions = problem.output_positions() as usize;
-    let got: Vec<f64> = gpu.iter().map(|v| f64::from(*v)).collect();
-    let want: Vec<f64> = cpu.iter().map(|v| f64::from(*v)).collect();
-    let allowed = |i: usize| 2.0 * bound::allowed(problem, want[i], largest * weights[i / positions % weights.len()] + 1.0);
-    match compare(&got, &want, allowed) {
+fn check(who: &str, op: &dyn Op, got: &[f64], want: &Bounded, times: f64) -> Result<(), Failure> {
+    let spec = &op.outputs()[0];
+    match compare(got, &want.value, |i| times * want.allowed(i, spec.element)) {
         None => Ok(()),
-        Some(mismatch) => Err(Failure::Run(format!("the GPU's result is wrong: {}", mismatch.describe(&problem.output_extents())))),
+        Some(mismatch) => Err(Failure::Run(format!("{who}'s result is wrong: {}", mismatch.describe(&spec.extents)))),
     }
 }
 
@@ -287,22 +323,25 @@ fn print_table(records: &[Record]) {
         (Some(ms), Some(spread)) => format!("{ms:.3} ±{:.0}%", spread * 100.0),
         _ => "-".into(),
     };
-    let header = ["layer", "shape", "algorithm", "GPU ms", "CPU ms", "CPU/GPU", "GFLOP/s", "of peak"].map(String::from);
-    let rows: Vec<[String; 8]> = std::iter::once(header)
+    let share = |value: Option<f64>| value.map_or("-".into(), |v| format!("{:.0}%", v * 100.0));
+    let header = ["layer", "shape", "algorithm", "GPU ms", "CPU ms", "CPU/GPU", "GFLOP/s", "of peak", "GB/s", "of copy"].map(String::from);
+    let rows: Vec<[String; 10]> = std::iter::once(header)
         .chain(records.iter().map(|r| {
             [
                 r.layer.clone(),
-                r.shape.clone(),
+                format!("{} {}", r.op, r.shape),
                 r.algorithm.clone().unwrap_or_else(|| "cpu".into()),
                 time(r.gpu_ms, r.gpu_spread),
                 time(r.cpu_ms, r.cpu_spread),
                 r.cpu_over_gpu.map_or("-".into(), |v| format!("{v:.2}")),
                 format!("{:.1}", r.gflops),
-                r.share_of_peak.map_or("-".into(), |v| format!("{:.0}%", v * 100.0)),
+                share(r.share_of_peak),
+                format!("{:.1}", r.gbytes_per_s),
+                share(r.share_of_copy),
             ]
         }))
         .collect();
-    let widths: [usize; 8] = std::array::from_fn(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0));
+    let widths: [usize; 10] = std::array::from_fn(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0));
     for row in &rows {
         let cells: Vec<String> = row
             .iter()

@@ -1,17 +1,18 @@
-//! `wgconv filter`: a photograph through one convolution, by the same public API that an embedder uses.
+//! `wgconv filter`: a photograph through a convolution and what `--then` adds, by the same public API that an embedder uses.
 //!
 //! Every channel goes through the same filter: a depthwise convolution with one group a channel.
 
+use crate::chain::{self, Link};
 use crate::{Failure, Outcome, adapter_named, complain, open_gpu, picture};
-use ndarray::{Array2, Array3, Array4, ArrayD, Axis, Ix4};
+use ndarray::{Array2, Array3};
 use std::path::PathBuf;
 use wgconv::conv::Conv2dDescriptor;
-use wgconv::{Error, Gpu, Padding, PaddingMode};
+use wgconv::{Activation, Error, Padding, PaddingMode};
 
 #[derive(clap::Args)]
 #[command(
     after_help = "How values become pixels: a kernel whose weights sum to 0 finds differences, and they are shown about mid-grey (128 + v / 2); \
-                        with --magnitude as |v|. Any other kernel's values are shown as they are. Both are clipped to 0 .. 255. Grey images stay grey; of colour images each channel is filtered by itself, and an alpha channel is dropped."
+                        with --magnitude as |v|. Any other kernel's values are shown as they are. After --then relu and other activations values are shown as they are, those of sigmoid times 255, those of tanh as 128 + 127 v. All are clipped to 0 .. 255. Grey images stay grey; of colour images each channel is filtered by itself, and an alpha channel is dropped."
 )]
 pub struct Args {
     /// A PNG or JPEG file
@@ -25,6 +26,9 @@ pub struct Args {
     /// Step between windows
     #[arg(long, default_value_t = 1)]
     stride: usize,
+    /// What happens to the result, in order: an activation such as relu or sigmoid, maxpool:N, avgpool:N, or another kernel by its name
+    #[arg(long, value_name = "STEP")]
+    then: Vec<String>,
     /// valid; same (zeros), reflect, replicate or circular keep the extent
     #[arg(long, default_value = "same")]
     padding: String,
@@ -42,6 +46,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let weights = kernel(&args.kernel)?;
     let descriptor = descriptor(&args.padding, args.stride, &weights)?;
+    let next = Conv2dDescriptor { stride: [1, 1], ..descriptor };
+    let mut links = vec![Link::Filter(descriptor, weights)];
+    for name in &args.then {
+        links.push(chain::link(name, |name| Ok(Link::Filter(next, kernel(name)?)))?);
+    }
     picture::check_ending(&args.output)?;
     let planes = picture::read(&args.image)?;
     let gpu = if args.cpu {
@@ -56,32 +65,31 @@ pub fn run(args: &Args) -> Outcome {
             Err(error) => return Err(error.into()),
         }
     };
-    let result = convolve(gpu.as_ref(), &descriptor, &planes, &weights).map_err(|failure| match failure {
+    let result = chain::run(gpu.as_ref(), &planes, &links).map_err(|failure| match failure {
         Failure::Run(why) => Failure::Run(format!("{}: {why}", args.image.display())),
         other => other,
     })?;
-    picture::write(&args.output, visible(result, &weights, args.magnitude).view())
+    picture::write(&args.output, visible(result, &links, args.magnitude).view())
 }
 
 /// Runs every channel plane through `weights`.
-fn convolve(gpu: Option<&Gpu>, descriptor: &Conv2dDescriptor, planes: &Array3<f32>, weights: &Array2<f32>) -> Result<Array3<f32>, Failure> {
-    let channels = planes.len_of(Axis(0));
-    let descriptor = Conv2dDescriptor { groups: channels, ..*descriptor };
-    let x = planes.view().insert_axis(Axis(0));
-    let filter = Array4::from_shape_fn((channels, 1, weights.nrows(), weights.ncols()), |(_, _, r, s)| weights[[r, s]]);
-    let y: ArrayD<f32> = match gpu {
-        Some(gpu) => gpu.conv2d(&descriptor, &gpu.upload(&x)?, &gpu.upload(&filter)?, None)?.download()?,
-        None => wgconv::cpu::convolve(&descriptor, x.into_dyn(), filter.view().into_dyn(), None)?,
-    };
-    let y = y.into_dimensionality::<Ix4>().map_err(|e| Failure::Run(e.to_string()))?;
-    Ok(y.index_axis_move(Axis(0), 0))
+#[cfg(test)]
+fn convolve(gpu: Option<&wgconv::Gpu>, descriptor: &Conv2dDescriptor, planes: &Array3<f32>, weights: &Array2<f32>) -> Result<Array3<f32>, Failure> {
+    chain::run(gpu, planes, &[Link::Filter(*descriptor, weights.clone())])
 }
 
-/// Values as pixels; see the command's help.
-fn visible(values: Array3<f32>, weights: &Array2<f32>, magnitude: bool) -> Array3<f32> {
-    let total: f32 = weights.sum();
-    let differences = total.abs() <= 1e-4 * weights.iter().map(|w| w.abs()).sum::<f32>();
-    if magnitude {
+/// Values as pixels; see the command's help. The last filter and activation say what the values are.
+fn visible(values: Array3<f32>, links: &[Link], magnitude: bool) -> Array3<f32> {
+    let last = links.iter().rev().find(|link| matches!(link, Link::Filter(..) | Link::Activation(_)));
+    let differences = match last {
+        Some(Link::Filter(_, weights)) => weights.sum().abs() <= 1e-4 * weights.iter().map(|w| w.abs()).sum::<f32>(),
+        _ => false,
+    };
+    if let Some(Link::Activation(Activation::Sigmoid | Activation::HardSigmoid { .. })) = last {
+        values.mapv(|v| 255.0 * v)
+    } else if let Some(Link::Activation(Activation::Tanh | Activation::Softsign)) = last {
+        values.mapv(|v| 128.0 + 127.0 * v)
+    } else if magnitude {
         values.mapv(f32::abs)
     } else if differences {
         values.mapv(|v| 128.0 + v / 2.0)
@@ -163,6 +171,7 @@ mod tests {
     use super::*;
     use ndarray::s;
     use std::path::Path;
+    use wgconv::Gpu;
 
     fn teaching_image(left: f32, right: f32) -> Array3<f32> {
         Array3::from_shape_fn((1, 6, 6), |(_, _, x)| if x < 3 { left } else { right })

@@ -4,6 +4,7 @@
 //! every failure is one line on standard error. A reader of standard output that goes away early changes no exit status.
 
 mod bench;
+mod chain;
 mod filter;
 mod info;
 mod ops;

@@ -1,0 +1,114 @@
+//! The layers that `bench` times: the distinct layers of well-known networks, or a list from a JSON file.
+
+mod networks;
+mod shapes;
+
+pub use shapes::read;
+
+use crate::Failure;
+use clap::ValueEnum;
+use wgconv::conv::{Accuracy, ConvProblem};
+use wgconv::op::Op;
+
+/// A named list of layers, batch 1.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Suite {
+    /// Ten layers of every kind; half a minute on a software driver
+    Quick,
+    /// ResNet-50 on 224 x 224: He and others, 2015, with the stride in the 3 x 3 layers, as frameworks ship it
+    Resnet50,
+    /// MobileNetV2 on 224 x 224: Sandler and others, 2018
+    #[value(name = "mobilenet_v2")]
+    MobilenetV2,
+    /// VGG-16 on 224 x 224: Simonyan and Zisserman, 2014
+    Vgg16,
+    /// U-Net on 572 x 572: Ronneberger and others, 2015
+    Unet,
+    /// LeNet-5 on 32 x 32: LeCun and others, 1998
+    Lenet5,
+}
+
+/// One layer to time.
+pub struct Layer {
+    pub name: String,
+    pub work: Work,
+}
+
+/// What a layer computes. Convolutions keep their problem: a part of a large one is enough to check the CPU engine by.
+pub enum Work {
+    Conv(ConvProblem),
+    Other(Box<dyn Op>),
+}
+
+impl Layer {
+    pub fn op(&self) -> &dyn Op {
+        match &self.work {
+            Work::Conv(problem) => problem,
+            Work::Other(op) => op.as_ref(),
+        }
+    }
+}
+
+/// The layers of a suite, in the order of the network; a layer that comes again is listed once.
+pub fn layers(suite: Suite, accuracy: Accuracy) -> Result<Vec<Layer>, Failure> {
+    let mut network = networks::Network::new(accuracy);
+    match suite {
+        Suite::Quick => networks::quick(&mut network),
+        Suite::Resnet50 => networks::resnet50(&mut network),
+        Suite::MobilenetV2 => networks::mobilenet_v2(&mut network),
+        Suite::Vgg16 => networks::vgg16(&mut network),
+        Suite::Unet => networks::unet(&mut network),
+        Suite::Lenet5 => networks::lenet5(&mut network),
+    }
+    .map_err(Failure::Run)?;
+    Ok(network.layers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suite(suite: Suite) -> Vec<Layer> {
+        layers(suite, Accuracy::F32).ok().unwrap()
+    }
+
+    fn convolutions(layers: &[Layer]) -> Vec<&ConvProblem> {
+        layers.iter().filter_map(|l| if let Work::Conv(problem) = &l.work { Some(problem) } else { None }).collect()
+    }
+
+    #[test]
+    fn every_suite_resolves_to_layers_of_distinct_names() {
+        for one in Suite::value_variants() {
+            let layers = suite(*one);
+            let mut names: Vec<&str> = layers.iter().map(|l| l.name.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), layers.len());
+            assert!(layers.len() >= 3);
+        }
+    }
+
+    /// Multiply-adds, parameters and output shapes as the papers have them.
+    #[test]
+    fn layers_are_the_ones_of_the_papers() {
+        let resnet = suite(Suite::Resnet50);
+        let first = convolutions(&resnet)[0];
+        assert_eq!((first.output_extents(), first.multiply_adds()), (vec![1, 64, 112, 112], 118_013_952));
+        assert_eq!(resnet[1].op().outputs()[0].extents, [1, 64, 56, 56], "the 3 x 3 max pool with stride 2");
+        let vgg = suite(Suite::Vgg16);
+        // Thirteen convolutions: 256 channels at 56 come twice, 512 at 28 twice, 512 at 14 three times.
+        let repeats = [1, 1, 1, 1, 1, 2, 1, 2, 3];
+        let total: u64 = convolutions(&vgg).iter().zip(repeats).map(|(problem, n)| n * problem.multiply_adds()).sum();
+        assert_eq!((convolutions(&vgg).len(), repeats.iter().sum::<u64>(), total), (9, 13, 15_346_630_656));
+        let dense: f64 = vgg.iter().filter(|l| l.op().name() == "linear").map(|l| l.op().flops() / 2.0).sum();
+        assert_eq!(dense, 123_633_664.0, "102,760,448 + 16,777,216 + 4,096,000");
+        assert_eq!(vgg.iter().filter(|l| l.op().name() == "max_pool").count(), 5);
+        let lenet = suite(Suite::Lenet5);
+        let shapes: Vec<Vec<usize>> = lenet.iter().map(|l| l.op().outputs()[0].extents.clone()).collect();
+        assert_eq!(shapes[..5], [vec![1, 6, 28, 28], vec![1, 6, 14, 14], vec![1, 16, 10, 10], vec![1, 16, 5, 5], vec![1, 120, 1, 1]]);
+        let unet = suite(Suite::Unet);
+        assert_eq!(convolutions(&unet)[0].output_extents(), [1, 64, 570, 570]);
+        assert_eq!(convolutions(&unet).last().unwrap().output_extents(), [1, 2, 388, 388], "a map of two classes, 388 x 388");
+        assert!(convolutions(&suite(Suite::MobilenetV2)).iter().any(|p| p.groups == 960 && p.in_channels == 960));
+    }
+}
