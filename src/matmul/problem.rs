@@ -118,7 +118,7 @@ impl MatMulProblem {
         if k != inner {
             return Err(Error::invalid("b", format!("{b:?}"), format!("inner extents must agree: {k} of a, {inner} of b")));
         }
-        let batch = broadcast(("a", batch_a), ("b", batch_b))?;
+        let batch = broadcast(("the batch of a", batch_a), ("the batch of b", batch_b))?;
         let mut y = batch.clone();
         y.extend((a.len() > 1).then_some(m).into_iter().chain((b.len() > 1).then_some(n)));
         let strides = |own: &[usize], matrix: usize| batch_strides(&batch, own, matrix as u64);
