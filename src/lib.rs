@@ -35,8 +35,10 @@ pub mod kernel;
 pub mod matmul;
 pub mod op;
 pub mod pool;
+pub mod reduce;
 pub mod reference;
 pub mod shape;
+pub mod softmax;
 pub mod tensor;
 pub mod validate;
 

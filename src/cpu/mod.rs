@@ -9,11 +9,15 @@ mod epilogue;
 mod gemm;
 mod matmul;
 mod pool;
+mod reduce;
+mod softmax;
 mod window;
 
 pub(crate) use elementwise::{binary, unary};
 pub(crate) use matmul::matmul;
 pub(crate) use pool::pool;
+pub(crate) use reduce::reduce;
+pub(crate) use softmax::softmax;
 
 use crate::activation::Activation;
 use crate::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};

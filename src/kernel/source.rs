@@ -6,6 +6,8 @@ use crate::elementwise::{BinaryParams, UnaryParams};
 use crate::matmul::{MatMulParams, PackOperandParams};
 use crate::op::{Axis, LatticeAxis};
 use crate::pool::{PoolParams, UnpoolParams};
+use crate::reduce::ReduceParams;
+use crate::softmax::SoftmaxParams;
 
 /// How a kernel uses one binding of group 0; its place in the list is the binding number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,6 +153,42 @@ pub(crate) static MATMUL_PACK: KernelSource = KernelSource {
     structs: &[PackOperandParams::LAYOUT, LatticeAxis::LAYOUT],
 };
 
+macro_rules! reduce {
+    ($static_name:ident, $name:literal, $types:literal) => {
+        pub(crate) static $static_name: KernelSource = KernelSource {
+            name: $name,
+            parts: &[part!("common/lattice.wgsl"), part!("common/number.wgsl"), part!("common/lanes.wgsl"), part!($types), part!("reduce.wgsl")],
+            bindings: &[Uniform, Read, Write],
+            structs: &[ReduceParams::LAYOUT, LatticeAxis::LAYOUT],
+        };
+    };
+}
+
+reduce!(REDUCE, "reduce", "reduce_whole.wgsl");
+reduce!(REDUCE_FIRST, "reduce_first", "reduce_first.wgsl");
+reduce!(REDUCE_LAST, "reduce_last", "reduce_last.wgsl");
+
+pub(crate) static REDUCE_ARGMAX: KernelSource = KernelSource {
+    name: "reduce_argmax",
+    parts: &[part!("common/lattice.wgsl"), part!("common/number.wgsl"), part!("common/lanes.wgsl"), part!("reduce_argmax.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[ReduceParams::LAYOUT, LatticeAxis::LAYOUT],
+};
+
+macro_rules! softmax {
+    ($static_name:ident, $name:literal, $source:literal, $bindings:expr) => {
+        pub(crate) static $static_name: KernelSource = KernelSource {
+            name: $name,
+            parts: &[part!("common/item_elem.wgsl"), part!($source), part!("common/number.wgsl"), part!("common/lanes.wgsl"), part!("softmax.wgsl")],
+            bindings: $bindings,
+            structs: &[SoftmaxParams::LAYOUT],
+        };
+    };
+}
+
+softmax!(SOFTMAX, "softmax", "common/source_x.wgsl", &[Uniform, Read, Write]);
+softmax!(SOFTMAX_IN_PLACE, "softmax_in_place", "common/source_in_place.wgsl", &[Uniform, Write]);
+
 macro_rules! elementwise_unary {
     ($static_name:ident, $name:literal, $item:literal, $source:literal, $bindings:expr) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
@@ -224,6 +262,12 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &POOL,
         &POOL_INDICES,
         &POOL_MAX_UNPOOL,
+        &REDUCE,
+        &REDUCE_FIRST,
+        &REDUCE_LAST,
+        &REDUCE_ARGMAX,
+        &SOFTMAX,
+        &SOFTMAX_IN_PLACE,
         &ELEMENTWISE_UNARY,
         &ELEMENTWISE_UNARY_VECTOR,
         &ELEMENTWISE_UNARY_IN_PLACE,

@@ -2,12 +2,14 @@
 //! computed plainly by its reference and fast by the CPU engine. A [`Plan`] lists kernel calls; [`Prepared`] is a plan with its
 //! pipelines, ready to record. Proofs, benches and test vectors go through this alone, so that no op can be left out of them.
 
+mod lanes;
 mod lattice;
 mod plan;
 mod prepared;
 mod tile;
 mod window;
 
+pub(crate) use lanes::{lane_consts, lanes, lines_per_workgroup};
 pub(crate) use lattice::{Lattice, LatticeAxis, MAX_AXES, offsets};
 pub use plan::{Domain, Plan, Step, TensorSpec};
 pub(crate) use plan::{INDEX_LIMIT, Place, Slice, check_binding, check_tensors, slices};

@@ -5,12 +5,16 @@ pub(crate) mod conv;
 mod elementwise;
 mod matmul;
 mod pool;
+mod reduce;
+mod softmax;
 
 pub(crate) use conv::check_lengths;
 pub use conv::{ConvReference, conv};
 pub use elementwise::{binary, unary};
 pub use matmul::matmul;
 pub use pool::pool;
+pub use reduce::{argmax, reduce};
+pub use softmax::softmax;
 
 use crate::element::ElementType;
 use crate::validate::bound::storage_rounding;

@@ -34,6 +34,9 @@ fn ops(full: bool) -> Result<Vec<Make>> {
     add(&mut all, super::grid_pool::pools(full)?);
     add(&mut all, super::grid_pool::unpools()?);
     add(&mut all, super::grid_matmul::problems(full)?);
+    add(&mut all, super::grid_rows::reductions(full)?);
+    add(&mut all, super::grid_rows::argmaxes()?);
+    add(&mut all, super::grid_rows::softmaxes(full)?);
     let mut seen = std::collections::HashSet::new();
     all.retain(|make| {
         let op = make();

@@ -9,6 +9,7 @@ mod grid_conv;
 mod grid_elementwise;
 mod grid_matmul;
 mod grid_pool;
+mod grid_rows;
 
 use crate::element::{Element, ElementType};
 use crate::error::{Error, Result};

@@ -1,0 +1,3 @@
+// Items of one stored element.
+
+alias Item = Elem;

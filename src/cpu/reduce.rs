@@ -1,0 +1,48 @@
+//! Reductions on all cores, where the reduced axes lie together, as they do in networks; other sets are left to the reference.
+
+use crate::reduce::{ReduceKind, ReduceProblem};
+use rayon::prelude::*;
+
+/// y over x as [outer][n][inner], channels-first; `None` where reduced axes do not lie together.
+pub(crate) fn reduce(problem: &ReduceProblem, x: &[f32], y: &mut [f32]) -> Option<()> {
+    let first = problem.reduced.iter().position(|r| *r)?;
+    let last = problem.reduced.iter().rposition(|r| *r)?;
+    if !problem.reduced[first..=last].iter().all(|r| *r) {
+        return None;
+    }
+    let n: usize = problem.x[first..=last].iter().product();
+    let inner: usize = problem.x[last + 1..].iter().product();
+    let scale = if problem.kind == ReduceKind::Mean { 1.0 / n as f32 } else { 1.0 };
+    let max = problem.kind == ReduceKind::Max;
+    let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
+    y.par_chunks_mut(inner).zip(x.par_chunks(n * inner)).for_each(|(y, x)| {
+        if inner == 1 {
+            y[0] = if max { x.iter().copied().fold(f32::NEG_INFINITY, larger) } else { sum(x) * scale };
+            return;
+        }
+        y.fill(if max { f32::NEG_INFINITY } else { 0.0 });
+        for line in x.chunks_exact(inner) {
+            if max {
+                y.iter_mut().zip(line).for_each(|(y, v)| *y = larger(*y, *v));
+            } else {
+                y.iter_mut().zip(line).for_each(|(y, v)| *y += v);
+            }
+        }
+        if scale != 1.0 {
+            y.iter_mut().for_each(|y| *y *= scale);
+        }
+    });
+    Some(())
+}
+
+/// A sum in sixteen lanes, which the compiler keeps in vector registers.
+pub(crate) fn sum(x: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    let (chunks, rest) = x.as_chunks::<16>();
+    for chunk in chunks {
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
+            *lane += v;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
+}

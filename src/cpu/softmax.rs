@@ -1,0 +1,21 @@
+//! Softmax on all cores: a task takes a slab of the axis.
+
+use rayon::prelude::*;
+
+/// y over x as [outer][length][inner].
+pub(crate) fn softmax(logarithm: bool, [_, length, inner]: [usize; 3], x: &[f32], y: &mut [f32]) {
+    y.par_chunks_mut(length * inner).zip(x.par_chunks(length * inner)).for_each(|(y, x)| {
+        for i in 0..inner {
+            let line = || x[i..].iter().step_by(inner).copied();
+            let largest = line().fold(f32::NEG_INFINITY, |m, v| if v > m || v.is_nan() { v } else { m });
+            let mut sum = 0.0;
+            for (y, v) in y[i..].iter_mut().step_by(inner).zip(line()) {
+                let e = (v - largest).exp();
+                sum += e;
+                *y = if logarithm { v - largest } else { e };
+            }
+            let log = sum.ln();
+            y[i..].iter_mut().step_by(inner).for_each(|y| *y = if logarithm { *y - log } else { *y / sum });
+        }
+    });
+}

@@ -1,0 +1,27 @@
+//! How many invocations share a line of a reduction (`shaders/common/lanes.wgsl`).
+
+use crate::gpu::DeviceProfile;
+
+/// Lanes of a line of `length` elements where there are `lines` of them: several elements a lane, so that the tree pays; few on a CPU-like
+/// device, whose barriers cost and whose lines run on a handful of cores.
+pub(crate) fn lanes(length: u64, lines: u64, profile: &DeviceProfile) -> u32 {
+    let most = match (profile.is_cpu, lines) {
+        (true, _) => 16,
+        // A few long lines: a whole large workgroup each.
+        (false, 0..=1024) => 256,
+        (false, _) => 64,
+    };
+    let most = most.min(u64::from(profile.max_workgroup_invocations));
+    let lanes = (length / 8).clamp(1, most);
+    1 << lanes.ilog2()
+}
+
+/// The prelude of a kernel of lines: a workgroup of 64, or of all the lanes if they are more.
+pub(crate) fn lane_consts(lanes: u32) -> Vec<(&'static str, u32)> {
+    vec![("WG_SIZE", lanes.max(64)), ("LANES", lanes)]
+}
+
+/// Lines of one workgroup.
+pub(crate) fn lines_per_workgroup(lanes: u32) -> u64 {
+    u64::from(lanes.max(64) / lanes)
+}

@@ -1,0 +1,65 @@
+//! Reductions straight from their definitions.
+
+use super::Bounded;
+use crate::element::ElementType;
+use crate::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
+use crate::validate::bound::gamma;
+
+/// Calls `visit(result, element)` for every element of x, both numbered row-major.
+fn each(x: &[usize], reduced: &[bool], mut visit: impl FnMut(usize, usize)) {
+    let count: usize = x.iter().product();
+    for element in 0..count {
+        let (mut rest, mut result, mut step) = (element, 0, 1);
+        for (&extent, &reduced) in x.iter().zip(reduced).rev() {
+            if !reduced {
+                result += rest % extent * step;
+                step *= extent;
+            }
+            rest /= extent;
+        }
+        visit(result, element);
+    }
+}
+
+/// Sum, mean or maximum. A sum of n elements errs by gamma_n times the sum of the absolute values in any order; a mean divides too, for
+/// which WGSL allows 2.5 units in the last place (5 u), by a count that f32 may have rounded (u).
+pub fn reduce(problem: &ReduceProblem, x: &[f64]) -> Bounded {
+    let results = problem.y().iter().product();
+    let start = if problem.kind == ReduceKind::Max { f64::NEG_INFINITY } else { 0.0 };
+    let (mut value, mut magnitude) = (vec![start; results], vec![0.0; results]);
+    each(&problem.x, &problem.reduced, |result, element| {
+        let v = x[element];
+        match problem.kind {
+            ReduceKind::Max if v > value[result] || v.is_nan() => value[result] = v,
+            ReduceKind::Max => {}
+            ReduceKind::Sum | ReduceKind::Mean => value[result] += v,
+        }
+        magnitude[result] += v.abs();
+    });
+    let (n, u) = (problem.reduced_count(), ElementType::F32.unit_roundoff());
+    match problem.kind {
+        ReduceKind::Max => Bounded::exact(value),
+        ReduceKind::Sum => Bounded { value, error: magnitude.iter().map(|m| gamma(n, u) * m).collect() },
+        ReduceKind::Mean => {
+            Bounded { value: value.iter().map(|v| v / n as f64).collect(), error: magnitude.iter().map(|m| gamma(n + 6, u) * m / n as f64).collect() }
+        }
+    }
+}
+
+/// Indices along the axis, or in the flat tensor.
+pub fn argmax(problem: &ArgmaxProblem, x: &[f64]) -> Vec<f64> {
+    let results = problem.y().iter().product();
+    let (mut best, mut index) = (vec![f64::NEG_INFINITY; results], vec![usize::MAX; results]);
+    let step: usize = problem.axis.map_or(1, |axis| problem.x[axis + 1..].iter().product());
+    let extent = problem.axis.map_or(usize::MAX, |axis| problem.x[axis]);
+    each(&problem.x, &problem.reduced(), |result, element| {
+        let (v, b) = (x[element], best[result]);
+        let first = index[result] == usize::MAX;
+        let ties = (v == b || (v.is_nan() && b.is_nan())) && problem.select_last;
+        if first || ties || v > b || (v.is_nan() && !b.is_nan()) {
+            best[result] = v;
+            index[result] = element / step % extent;
+        }
+    });
+    index.into_iter().map(|i| i as f64).collect()
+}

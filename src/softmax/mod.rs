@@ -1,0 +1,172 @@
+//! Softmax and log-softmax along one axis, stable for large values, also in place.
+
+use crate::element::ElementType;
+use crate::error::Result;
+use crate::gpu::{DeviceProfile, Recorder};
+use crate::kernel::{KernelSpec, SOFTMAX, SOFTMAX_IN_PLACE, uniform};
+use crate::op::{Op, Place, Plan, Prepared, Step, TensorSpec, check_tensors, lane_consts, lanes, lines_per_workgroup, pick, slices};
+use crate::reduce::resolve_axis;
+use crate::reference::Bounded;
+use crate::shape::{Layout, TensorShape};
+use crate::tensor::Tensor;
+
+uniform! {
+    /// Twin of `SoftmaxParams` in `shaders/softmax.wgsl`.
+    SoftmaxParams {
+        items: u32,
+        inner: u32,
+        length: u32,
+        base: u32,
+    }
+}
+
+/// y = e^x / sum of e^x along an axis, or the logarithm of that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SoftmaxProblem {
+    /// The logarithm of the softmax.
+    pub logarithm: bool,
+    /// Extents of x and y.
+    pub extents: Vec<usize>,
+    /// The axis.
+    pub axis: usize,
+    /// Element type of x and y.
+    pub element: ElementType,
+    /// Layout of x and y.
+    pub layout: Layout,
+    /// Whether y is x itself: the op then takes no input, and changes its output.
+    pub in_place: bool,
+}
+
+impl SoftmaxProblem {
+    /// Resolves a softmax along `axis`, counted from the end if negative.
+    ///
+    /// # Errors
+    /// An axis outside the rank; extents that make no tensor.
+    pub fn new(logarithm: bool, extents: &[usize], axis: isize, element: ElementType, layout: Layout) -> Result<Self> {
+        element.check_float("x")?;
+        TensorShape::named("x", extents)?;
+        let axis = resolve_axis("axis", axis, extents.len())?;
+        Ok(Self { logarithm, extents: extents.to_vec(), axis, element, layout, in_place: false })
+    }
+
+    /// The tensor in memory as \[outer\]\[length\]\[inner\].
+    fn lines(&self) -> [u64; 3] {
+        let order = self.layout.memory_order(self.extents.len());
+        let place = order.iter().position(|&axis| axis == self.axis).unwrap_or(0);
+        let product = |axes: &[usize]| axes.iter().map(|&axis| self.extents[axis] as u64).product();
+        [product(&order[..place]), self.extents[self.axis] as u64, product(&order[place + 1..])]
+    }
+}
+
+/// One line per invocation, or lines that several share.
+const DIRECT: &str = "direct";
+const ROWS: &str = "rows";
+
+impl Op for SoftmaxProblem {
+    fn name(&self) -> &'static str {
+        if self.logarithm { "log_softmax" } else { "softmax" }
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        if self.in_place { vec![] } else { vec![TensorSpec::new("x", &self.extents, self.element, self.layout)] }
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec { updated: self.in_place, ..TensorSpec::new("y", &self.extents, self.element, self.layout) }]
+    }
+
+    fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
+        vec![DIRECT, ROWS]
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let algorithm = pick(&[DIRECT, ROWS], algorithm, ROWS)?;
+        let [outer, length, inner] = self.lines();
+        let lane_count = if algorithm == ROWS { lanes(length, outer * inner, profile) } else { 1 };
+        let mut plan = Plan::new(self.name(), format!("{algorithm} {lane_count}"), self.inputs(), self.outputs());
+        check_tensors("a softmax", &plan.outputs.iter().collect::<Vec<_>>(), profile)?;
+        let flags = [("LOGARITHM", u32::from(self.logarithm)), ("LANE_FASTEST", u32::from(inner == 1))];
+        let kernel = KernelSpec {
+            source: if self.in_place { &SOFTMAX_IN_PLACE } else { &SOFTMAX },
+            element: self.element,
+            consts: lane_consts(lane_count),
+            overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
+        };
+        let slab = length * inner;
+        for slice in slices(outer, &[("one slab of x", slab * self.element.bytes())], profile)? {
+            let range = slice.range(slab, self.element, profile);
+            let items = slice.count * inner;
+            let params = SoftmaxParams { items: items as u32, inner: inner as u32, length: length as u32, base: range.base };
+            let output = Place::Output { index: 0, first: range.first, bytes: range.bytes };
+            let places = match self.in_place {
+                false => vec![Place::Input { index: 0, first: range.first, bytes: range.bytes }, output],
+                true => vec![output],
+            };
+            plan.steps.push(Step::new(kernel.clone(), &params, places, items.div_ceil(lines_per_workgroup(lane_count)), profile)?);
+        }
+        Ok(plan)
+    }
+
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![crate::reference::softmax(self, inputs[0])]
+    }
+
+    fn is_exact(&self) -> bool {
+        false
+    }
+
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        let plain = Self { layout: Layout::ChannelsFirst, ..self.clone() };
+        crate::cpu::softmax(self.logarithm, plain.lines().map(|e| e as usize), inputs[0], y);
+        Some(())
+    }
+
+    fn flops(&self) -> f64 {
+        4.0 * self.extents.iter().map(|&e| e as f64).product::<f64>()
+    }
+}
+
+impl std::fmt::Display for SoftmaxProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "x")?;
+        crate::elementwise::write_tensor(f, &self.extents, self.element, self.layout)?;
+        write!(f, "_axis{}{}", self.axis, if self.in_place { "_in_place" } else { "" })
+    }
+}
+
+impl Recorder<'_> {
+    /// Records the softmax along `axis` (negative: from the end).
+    ///
+    /// # Errors
+    /// As [`SoftmaxProblem::new`]; a tensor of another device.
+    pub fn softmax(&mut self, x: &Tensor, axis: isize) -> Result<Tensor> {
+        self.op1(&problem(false, x, axis)?, &[x])
+    }
+
+    /// Records the logarithm of the softmax along `axis`.
+    ///
+    /// # Errors
+    /// As [`Recorder::softmax`].
+    pub fn log_softmax(&mut self, x: &Tensor, axis: isize) -> Result<Tensor> {
+        self.op1(&problem(true, x, axis)?, &[x])
+    }
+
+    /// Records x = softmax(x) along `axis`.
+    ///
+    /// # Errors
+    /// As [`Recorder::softmax`].
+    pub fn softmax_in_place(&mut self, x: &Tensor, axis: isize) -> Result<()> {
+        let plan = SoftmaxProblem { in_place: true, ..problem(false, x, axis)? }.plan(self.gpu().profile(), None)?;
+        Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
+    }
+}
+
+fn problem(logarithm: bool, x: &Tensor, axis: isize) -> Result<SoftmaxProblem> {
+    SoftmaxProblem::new(logarithm, x.shape().extents(), axis, x.element(), x.layout())
+}
+
+crate::op::eager! {
+    fn softmax(x: &Tensor, axis: isize) -> Tensor;
+    fn log_softmax(x: &Tensor, axis: isize) -> Tensor;
+    fn softmax_in_place(x: &Tensor, axis: isize) -> ();
+}

@@ -1,0 +1,82 @@
+//! Reductions, softmax and normalisation: lines about the number of lanes, short and long axes, every set of axes, both layouts.
+
+use crate::element::ElementType;
+use crate::error::Result;
+use crate::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
+use crate::shape::Layout;
+use crate::softmax::SoftmaxProblem;
+
+const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
+const KINDS: [ReduceKind; 3] = [ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max];
+
+pub(super) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
+    let mut problems = Vec::new();
+    let axes: &[&[isize]] = &[&[], &[0], &[1], &[-1], &[2, 3], &[0, 2], &[0, 2, 3], &[1, 3], &[0, 1, 2]];
+    for (i, axes) in axes.iter().enumerate() {
+        for (j, kind) in KINDS.into_iter().enumerate() {
+            if !full && (i + j) % 2 == 1 {
+                continue;
+            }
+            for layout in LAYOUTS {
+                problems.push(ReduceProblem::new(kind, &[3, 5, 4, 7], axes, (i + j) % 3 != 0, ElementType::F32, layout)?);
+            }
+            problems.push(ReduceProblem::new(kind, &[2, 6, 3, 5], axes, i % 2 == 0, ElementType::F16, LAYOUTS[i % 2])?);
+        }
+    }
+    // Lines about the lanes, and one long enough to be cut into chunks, with a tail.
+    let lengths: &[usize] = if full { &[1, 2, 7, 8, 15, 16, 17, 63, 64, 65, 127, 128, 513, 2049] } else { &[1, 9, 64, 127, 513] };
+    for (i, &length) in lengths.iter().enumerate() {
+        problems.push(ReduceProblem::new(KINDS[i % 3], &[5, length], &[1], false, ElementType::F32, LAYOUTS[0])?);
+        problems.push(ReduceProblem::new(KINDS[(i + 1) % 3], &[length, 70], &[0], true, ElementType::F32, LAYOUTS[0])?);
+    }
+    for kind in KINDS {
+        problems.push(ReduceProblem::new(kind, &[33_001], &[], false, ElementType::F32, LAYOUTS[0])?);
+        problems.push(ReduceProblem::new(kind, &[2, 16_411, 3], &[1], false, ElementType::F32, LAYOUTS[0])?);
+    }
+    problems.push(ReduceProblem::new(ReduceKind::Sum, &[2, 2, 3, 2, 3], &[0, 2, 4], false, ElementType::F32, LAYOUTS[1])?);
+    problems.push(ReduceProblem::new(ReduceKind::Mean, &[3, 4, 5], &[0], false, ElementType::F32, LAYOUTS[1])?);
+    Ok(problems)
+}
+
+pub(super) fn argmaxes() -> Result<Vec<ArgmaxProblem>> {
+    let mut problems = Vec::new();
+    for (i, axis) in [Some(0), Some(1), Some(-1), Some(2), None].into_iter().enumerate() {
+        for select_last in [false, true] {
+            for element in [ElementType::F32, ElementType::F16] {
+                problems.push(ArgmaxProblem::new(&[3, 5, 4, 9], axis, i % 2 == 0, select_last, element, LAYOUTS[0])?);
+                if axis.is_some() {
+                    problems.push(ArgmaxProblem::new(&[3, 5, 4, 9], axis, i % 2 == 1, select_last, element, LAYOUTS[1])?);
+                }
+            }
+        }
+    }
+    for length in [1, 17, 130, 700] {
+        problems.push(ArgmaxProblem::new(&[6, length], Some(1), false, length == 17, ElementType::F32, LAYOUTS[0])?);
+        problems.push(ArgmaxProblem::new(&[length, 66], Some(0), false, length != 17, ElementType::F32, LAYOUTS[0])?);
+    }
+    Ok(problems)
+}
+
+pub(super) fn softmaxes(full: bool) -> Result<Vec<SoftmaxProblem>> {
+    let mut problems = Vec::new();
+    let mut add = |logarithm, extents: &[usize], axis, element, layout| -> Result<()> {
+        let problem = SoftmaxProblem::new(logarithm, extents, axis, element, layout)?;
+        problems.push(SoftmaxProblem { in_place: true, ..problem.clone() });
+        problems.push(problem);
+        Ok(())
+    };
+    for logarithm in [false, true] {
+        for axis in [0, 1, 2, 3] {
+            for layout in LAYOUTS {
+                add(logarithm, &[2, 5, 3, 9], axis, ElementType::F32, layout)?;
+            }
+        }
+        let lengths: &[usize] = if full { &[1, 2, 7, 8, 9, 16, 31, 64, 65, 127, 128, 500, 1000, 2500] } else { &[1, 9, 65, 1000] };
+        // The logarithm of the softmax of one number is 0, which proves nothing.
+        for &length in lengths.iter().filter(|&&length| length > 1 || !logarithm) {
+            add(logarithm, &[5, length], 1, ElementType::F32, LAYOUTS[0])?;
+            add(logarithm, &[length, 67], 0, ElementType::F16, LAYOUTS[0])?;
+        }
+    }
+    Ok(problems)
+}
