@@ -35,6 +35,7 @@ pub mod op;
 pub mod reference;
 pub mod shape;
 pub mod tensor;
+pub mod transform;
 pub mod validate;
 
 pub use activation::Activation;

@@ -6,6 +6,7 @@
 mod depthwise;
 mod epilogue;
 mod gemm;
+pub(crate) mod transform;
 mod window;
 
 use crate::activation::Activation;

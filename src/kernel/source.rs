@@ -2,6 +2,7 @@
 
 use super::StructLayout;
 use crate::conv::{Axis, ConvParams, PackParams};
+use crate::transform::{CopyAxis, CopyParams, GatherAxis, GatherParams, ResizeAxis, ResizeParams};
 
 /// How a kernel uses one binding of group 0; its place in the list is the binding number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,13 +77,41 @@ pub(crate) static CONV_PACK_FILTER: KernelSource = KernelSource {
     structs: &[PackParams::LAYOUT],
 };
 
+pub(crate) static TRANSFORM_COPY: KernelSource = KernelSource {
+    name: "transform_copy",
+    parts: &[part!("common/copy.wgsl"), part!("transform_copy.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[CopyParams::LAYOUT, CopyAxis::LAYOUT],
+};
+
+pub(crate) static TRANSFORM_TILE: KernelSource = KernelSource {
+    name: "transform_tile",
+    parts: &[part!("common/copy.wgsl"), part!("transform_tile.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[CopyParams::LAYOUT, CopyAxis::LAYOUT],
+};
+
+pub(crate) static TRANSFORM_GATHER: KernelSource = KernelSource {
+    name: "transform_gather",
+    parts: &[part!("transform_gather.wgsl")],
+    bindings: &[Uniform, Read, Read, Write],
+    structs: &[GatherParams::LAYOUT, GatherAxis::LAYOUT],
+};
+
+pub(crate) static TRANSFORM_RESIZE_LINEAR: KernelSource = KernelSource {
+    name: "transform_resize_linear",
+    parts: &[part!("transform_resize_linear.wgsl")],
+    bindings: &[Uniform, Read, Read, Write],
+    structs: &[ResizeParams::LAYOUT, ResizeAxis::LAYOUT],
+};
+
 pub(crate) static PEAK_FMA: KernelSource = KernelSource { name: "peak_fma", parts: &[part!("peak_fma.wgsl")], bindings: &[Write], structs: &[] };
 
 pub(crate) static PEAK_COPY: KernelSource =
     KernelSource { name: "peak_copy", parts: &[part!("peak_copy.wgsl")], bindings: &[Read, Write], structs: &[] };
 
 /// Every kernel source of the crate.
-pub fn all_sources() -> [&'static KernelSource; 9] {
+pub fn all_sources() -> [&'static KernelSource; 13] {
     [
         &CONV_DIRECT,
         &CONV_DEPTHWISE,
@@ -91,6 +120,10 @@ pub fn all_sources() -> [&'static KernelSource; 9] {
         &CONV_POINTWISE_WORKGROUP,
         &CONV_POINTWISE_REGISTER,
         &CONV_PACK_FILTER,
+        &TRANSFORM_COPY,
+        &TRANSFORM_TILE,
+        &TRANSFORM_GATHER,
+        &TRANSFORM_RESIZE_LINEAR,
         &PEAK_FMA,
         &PEAK_COPY,
     ]

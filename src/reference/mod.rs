@@ -2,6 +2,7 @@
 //! with, and what a reader who wants to know what an op computes should read.
 
 pub(crate) mod conv;
+pub(crate) mod transform;
 
 pub(crate) use conv::check_lengths;
 pub use conv::{ConvReference, conv};

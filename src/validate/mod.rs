@@ -6,6 +6,7 @@ pub mod compare;
 pub mod data;
 pub mod grid;
 mod grid_conv;
+mod grid_transform;
 
 use crate::element::{Element, ElementType};
 use crate::error::{Error, Result};
