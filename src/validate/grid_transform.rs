@@ -156,11 +156,12 @@ fn pads(full: bool) -> Result<Vec<Pad>> {
             put(&[300, 31], ChannelsFirst, F32, &[7, 30, 0, 3], mode)?;
         }
     }
+    // Rows longer than what one workgroup takes, on a GPU and on a processor.
+    put(&[2, 1, 1, 3], ChannelsFirst, F32, &[0, 0, 1, 0, 0, 0, 0, 2100], PadMode::Constant(0.5))?;
     put(&[1, 33, 3, 2], ChannelsLast, F32, &[0, 0, 1, 5, 0, 0, 9, 4], PadMode::Replicate)?;
     if full {
         put(&[], ChannelsFirst, F32, &[], PadMode::Constant(2.0))?;
         put(&[1, 1, 1], ChannelsFirst, F32, &[0; 6], PadMode::Replicate)?;
-        put(&[2, 1, 1, 3], ChannelsLast, F32, &[0, 0, 0, 0, 0, 0, 0, 2100], PadMode::Constant(0.0))?;
         put(&[5, 3], ChannelsFirst, U32, &[0, 1, 1, 0], PadMode::Constant(4_294_967_040.0))?;
     }
     Ok(all)
@@ -203,6 +204,7 @@ fn linear(full: bool) -> Result<Vec<Resize>> {
     let double = ResizeDescriptor { mode: ResizeMode::Linear, ..Default::default() };
     all.push(Resize::new(&double, kind(&[1, 5, 3, 35], ChannelsFirst, F32)?, &[6, 70])?); // exact
     all.push(Resize::new(&double, kind(&[2, 40, 3, 2, 2], ChannelsLast, F16)?, &[6, 4, 4])?); // exact, trilinear
+    all.push(Resize::new(&double, kind(&[3, 2, 300], ChannelsFirst, F32)?, &[2051])?); // past one workgroup's part of a row
     let scaled = ResizeDescriptor { scales: Some(vec![1.7]), ..double };
     all.push(Resize::new(&scaled, kind(&[2, 3, 6], ChannelsFirst, F32)?, &[10])?);
     Ok(all)
