@@ -4,11 +4,13 @@
 
 use half::f16;
 use ndarray::{Array, Array1, Array2, Array4, ArrayD, Dimension, Ix1, Ix2, Ix4, IxDyn, array};
-use wgconv::gpu::DeviceProfile;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use wgconv::gpu::{DeviceProfile, SourcePatch};
 use wgconv::op::Op;
 use wgconv::transform::*;
-use wgconv::validate::{data, grid};
-use wgconv::{Element, ElementType, Gpu, Layout, Tensor};
+use wgconv::validate::{Options, Outcome, data, grid, run};
+use wgconv::{Element, ElementType, Gpu, GpuDescriptor, Layout, Tensor};
 
 const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
 
@@ -289,4 +291,50 @@ fn the_cpu_engine_agrees_with_the_reference() {
         tried += 1;
     }
     assert!(tried > 80, "{tried}");
+}
+
+/// Runs the cases whose id contains `only` on a device opened as `descriptor` says; what failed.
+fn failures(descriptor: &GpuDescriptor, only: &str) -> Vec<String> {
+    let gpu = Gpu::with_descriptor(descriptor).unwrap();
+    let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
+    assert!(!report.results.is_empty(), "no case contains {only}");
+    let failure = |outcome: &Outcome| if let Outcome::Failed(why) = outcome { Some(why.clone()) } else { None };
+    report.results.iter().filter_map(|r| failure(&r.outcome)).collect()
+}
+
+#[test]
+fn every_kernel_holds_with_every_check_on() {
+    let descriptor = GpuDescriptor { checked_shaders: true, ..Default::default() };
+    for only in ["transpose/", "slice/", "concat/", "pad/", "resize/"] {
+        assert_eq!(failures(&descriptor, only), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn damaged_kernels_are_reported() {
+    let damages = [
+        ("transpose/direct/65x33", "at.x += i32(c) * axis.x_stride", "at.x += i32(c + 1u) * axis.x_stride"),
+        ("transpose/rows/7x3000", "min(first + params.segment, axis.extent)", "min(first + params.segment, axis.extent - 1u)"),
+        ("transpose/tiled/65x33", "p < TILE; p += STEP", "p < TILE - STEP; p += STEP"),
+        ("transpose/tiled/65x33", "    workgroupBarrier();\n", ""),
+        ("concat/direct/5_1_70", "Offsets(params.x_base, params.y_base)", "Offsets(params.x_base, 0u)"),
+        ("pad/rows/2x1x1x3", "min(first + params.segment, params.run)", "first + params.segment"),
+        ("pad/direct/2x3x4x60", "at.is_nothing = at.is_nothing | (entry == NOTHING)", "at.is_nothing = entry == NOTHING"),
+        ("resize/rows/3x2x300", "min(first + params.segment, params.run)", "first + params.segment"),
+        ("resize/direct/2x3x9", "(1.0 - weight)", "(0.999999 - weight)"),
+    ];
+    for (only, from, to) in damages {
+        assert_eq!(failures(&GpuDescriptor::default(), only), Vec::<String>::new());
+        let changed = Arc::new(AtomicBool::new(false));
+        let seen = changed.clone();
+        let patch = move |_: &str, text: String| {
+            let damaged = text.replacen(from, to, 1);
+            seen.fetch_or(damaged != text, Ordering::Relaxed);
+            damaged
+        };
+        let source_patch = Some(SourcePatch(Arc::new(patch)));
+        let found = failures(&GpuDescriptor { source_patch, ..Default::default() }, only);
+        assert!(changed.load(Ordering::Relaxed), "\"{from}\" is not in the text of {only}");
+        assert!(!found.is_empty(), "{only}: the damage \"{from}\" -> \"{to}\" went unnoticed");
+    }
 }
