@@ -5,7 +5,7 @@
 //! along one axis) and `tiled` (32 x 32 through workgroup memory, so that both sides are read and written along their own fastest axis).
 
 use super::params::{CopyAxis, CopyParams};
-use super::{ROW, segment};
+use super::{is_row, segment};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
@@ -64,10 +64,11 @@ impl StridedCopy {
         self.axes.iter().map(|a| a.extent).product()
     }
 
-    /// The axis that `rows` runs along: the one that is contiguous in y where it is long, so that writes are too, else the longest.
-    fn run_axis(&self) -> usize {
+    /// The axis that `rows` runs along: the one that is contiguous in y where it is long, so that writes are too, else the longest. A
+    /// processor pays more for a workgroup than for a scattered write.
+    fn run_axis(&self, is_cpu: bool) -> usize {
         let last = self.axes.len() - 1;
-        if self.axes[last].extent >= 2 * ROW {
+        if self.axes[last].extent >= if is_cpu { 512 } else { 64 } {
             return last;
         }
         (0..=last).max_by_key(|&i| self.axes[i].extent).unwrap_or(last)
@@ -107,7 +108,7 @@ fn preferred(copies: &[StridedCopy], admitted: &[&'static str], profile: &Device
     if !profile.is_cpu && admitted.contains(&"tiled") && copy.tile_axes().is_some_and(worth_tiles) {
         return "tiled";
     }
-    if copy.axes[copy.run_axis()].extent >= ROW { "rows" } else { "direct" }
+    if is_row(copy.axes[copy.run_axis(profile.is_cpu)].extent, profile.is_cpu) { "rows" } else { "direct" }
 }
 
 /// Plans an op that is nothing but these copies into its one output, one dispatch each.
@@ -158,7 +159,7 @@ fn step(copy: &StridedCopy, algorithm: &str, element: ElementType, places: Vec<P
             (&TRANSFORM_TILE, vec![], axes, outer * tiles[0] * tiles[1])
         }
         ("rows", _) => {
-            let run = copy.run_axis();
+            let run = copy.run_axis(profile.is_cpu);
             let extent = copy.axes[run].extent;
             let segment = segment(extent, profile.is_cpu);
             let (rows, segments) = (count / extent, extent.div_ceil(segment));

@@ -5,7 +5,7 @@
 //! run along the innermost axis).
 
 use super::params::{GatherAxis, GatherParams};
-use super::{ROW, TensorKind, segment};
+use super::{TensorKind, is_row, segment};
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, TRANSFORM_GATHER};
@@ -63,7 +63,7 @@ pub(crate) fn plan(
     }
     check_binding("the table of source offsets", table.len() as u64 * 4, profile)?;
     let run = u64::from(params.axes[rank - 1].extent);
-    let algorithm = pick(&ALGORITHMS, forced, if run >= ROW { "rows" } else { "direct" })?;
+    let algorithm = pick(&ALGORITHMS, forced, if is_row(run, profile.is_cpu) { "rows" } else { "direct" })?;
     let (overrides, workgroups) = if algorithm == "rows" {
         let segment = segment(run, profile.is_cpu);
         let (rows, segments) = (y_spec.count() / run, run.div_ceil(segment));

@@ -5,7 +5,7 @@
 
 use super::params::{ResizeAxis, ResizeParams};
 use super::resize::{Resize, ResizeMode};
-use super::{ROW, gather, segment};
+use super::{gather, is_row, segment};
 use crate::element::ElementType;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
@@ -70,7 +70,7 @@ pub(crate) fn plan(problem: &Resize, profile: &DeviceProfile, forced: Option<&st
     let count = outputs[0].count();
     let channels_last = problem.x.layout == Layout::ChannelsLast;
     let run = if channels_last { problem.x.extents[1] as u64 } else { u64::from(width.extent) };
-    let algorithm = pick(&gather::ALGORITHMS, forced, if run >= ROW { "rows" } else { "direct" })?;
+    let algorithm = pick(&gather::ALGORITHMS, forced, if is_row(run, profile.is_cpu) { "rows" } else { "direct" })?;
     let mut overrides = vec![("AXES", spatial as u32)];
     if channels_last {
         overrides.push(("CHANNELS_LAST", 1));
