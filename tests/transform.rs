@@ -261,7 +261,8 @@ fn the_planner_chooses_by_shape_and_device() {
         Transpose::new(x, perm).unwrap().plan(&profile, None).unwrap().algorithm().to_string()
     };
     assert_eq!(plan(&[64, 64], &[1, 0], false), "tiled");
-    assert_eq!(plan(&[64, 64], &[1, 0], true), "rows");
+    assert_eq!(plan(&[64, 64], &[1, 0], true), "direct");
+    assert_eq!(plan(&[200, 64], &[1, 0], true), "rows");
     assert_eq!(plan(&[2, 3, 100], &[1, 0, 2], false), "rows");
     assert_eq!(plan(&[3, 5], &[1, 0], false), "direct");
     let x = TensorKind::new("x", &[7], ElementType::F32, Layout::ChannelsFirst).unwrap();
