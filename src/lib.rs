@@ -40,6 +40,7 @@ pub mod reference;
 pub mod shape;
 pub mod softmax;
 pub mod tensor;
+pub mod transform;
 pub mod validate;
 
 pub use activation::Activation;

@@ -181,6 +181,11 @@ impl Tensor {
         self.shape.element_count() * self.element.bytes() // checked when the tensor was made
     }
 
+    /// The same elements under another shape of the same count; the caller knows that the memory order allows it.
+    pub(crate) fn with_view(&self, shape: TensorShape, layout: Layout) -> Tensor {
+        Tensor { shape, layout, ..self.clone() }
+    }
+
     /// The bytes `first ..` of the tensor, `length` of them, as a binding.
     pub(crate) fn binding(&self, first: u64, length: u64) -> Binding {
         // wgpu wants multiples of 4; a tensor's own buffer is padded, an adopted range was checked for it.

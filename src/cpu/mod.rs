@@ -11,6 +11,7 @@ mod matmul;
 mod pool;
 mod reduce;
 mod softmax;
+pub(crate) mod transform;
 mod window;
 
 pub(crate) use elementwise::{binary, unary};

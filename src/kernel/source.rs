@@ -8,6 +8,7 @@ use crate::op::{Axis, LatticeAxis};
 use crate::pool::{PoolParams, UnpoolParams};
 use crate::reduce::ReduceParams;
 use crate::softmax::SoftmaxParams;
+use crate::transform::{CopyAxis, CopyParams, GatherAxis, GatherParams, ResizeAxis, ResizeParams};
 
 /// How a kernel uses one binding of group 0; its place in the list is the binding number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -236,6 +237,33 @@ macro_rules! elementwise_binary {
 
 elementwise_binary!(ELEMENTWISE_BINARY, "elementwise_binary", "common/operand_a.wgsl", &[Uniform, Read, Read, Write]);
 elementwise_binary!(ELEMENTWISE_BINARY_IN_PLACE, "elementwise_binary_in_place", "common/operand_in_place.wgsl", &[Uniform, Read, Write]);
+pub(crate) static TRANSFORM_COPY: KernelSource = KernelSource {
+    name: "transform_copy",
+    parts: &[part!("common/copy.wgsl"), part!("transform_copy.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[CopyParams::LAYOUT, CopyAxis::LAYOUT],
+};
+
+pub(crate) static TRANSFORM_TILE: KernelSource = KernelSource {
+    name: "transform_tile",
+    parts: &[part!("common/copy.wgsl"), part!("transform_tile.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[CopyParams::LAYOUT, CopyAxis::LAYOUT],
+};
+
+pub(crate) static TRANSFORM_GATHER: KernelSource = KernelSource {
+    name: "transform_gather",
+    parts: &[part!("transform_gather.wgsl")],
+    bindings: &[Uniform, Read, Read, Write],
+    structs: &[GatherParams::LAYOUT, GatherAxis::LAYOUT],
+};
+
+pub(crate) static TRANSFORM_RESIZE_LINEAR: KernelSource = KernelSource {
+    name: "transform_resize_linear",
+    parts: &[part!("transform_resize_linear.wgsl")],
+    bindings: &[Uniform, Read, Read, Write],
+    structs: &[ResizeParams::LAYOUT, ResizeAxis::LAYOUT],
+};
 
 pub(crate) static PEAK_FMA: KernelSource = KernelSource { name: "peak_fma", parts: &[part!("peak_fma.wgsl")], bindings: &[Write], structs: &[] };
 
@@ -274,6 +302,10 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &ELEMENTWISE_UNARY_IN_PLACE_VECTOR,
         &ELEMENTWISE_BINARY,
         &ELEMENTWISE_BINARY_IN_PLACE,
+        &TRANSFORM_COPY,
+        &TRANSFORM_TILE,
+        &TRANSFORM_GATHER,
+        &TRANSFORM_RESIZE_LINEAR,
         &PEAK_FMA,
         &PEAK_COPY,
     ]

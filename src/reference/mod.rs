@@ -7,6 +7,7 @@ mod matmul;
 mod pool;
 mod reduce;
 mod softmax;
+pub(crate) mod transform;
 
 pub(crate) use conv::check_lengths;
 pub use conv::{ConvReference, conv};

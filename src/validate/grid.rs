@@ -23,7 +23,7 @@ pub fn cases(full: bool) -> Result<Vec<Case>> {
 }
 
 /// Makes the same problem again: each case owns its own.
-type Make = Box<dyn Fn() -> Box<dyn Op>>;
+pub(super) type Make = Box<dyn Fn() -> Box<dyn Op>>;
 
 /// Every problem once.
 fn ops(full: bool) -> Result<Vec<Make>> {
@@ -37,6 +37,7 @@ fn ops(full: bool) -> Result<Vec<Make>> {
     add(&mut all, super::grid_rows::reductions(full)?);
     add(&mut all, super::grid_rows::argmaxes()?);
     add(&mut all, super::grid_rows::softmaxes(full)?);
+    super::grid_transform::add_problems(&mut all, full)?;
     let mut seen = std::collections::HashSet::new();
     all.retain(|make| {
         let op = make();
@@ -45,7 +46,8 @@ fn ops(full: bool) -> Result<Vec<Make>> {
     Ok(all)
 }
 
-fn add<T: Op + Clone + 'static>(all: &mut Vec<Make>, problems: Vec<T>) {
+/// Adds the problems of one op.
+pub(super) fn add<T: Op + Clone + 'static>(all: &mut Vec<Make>, problems: Vec<T>) {
     for problem in problems {
         all.push(Box::new(move || Box::new(problem.clone())));
     }

@@ -10,6 +10,7 @@ mod grid_elementwise;
 mod grid_matmul;
 mod grid_pool;
 mod grid_rows;
+mod grid_transform;
 
 use crate::element::{Element, ElementType};
 use crate::error::{Error, Result};

@@ -1,0 +1,106 @@
+//! Linear interpolation along 1 to 3 spatial axes, by tables of two source offsets and the second one's weight per axis.
+//!
+//! Algorithms: `direct` (one output per invocation) and `rows` (the outer coordinates are decoded once per workgroup, whose lanes run
+//! along the axis that is contiguous in memory).
+
+use super::params::{ResizeAxis, ResizeParams};
+use super::resize::{Resize, ResizeMode};
+use super::{gather, is_row, segment};
+use crate::element::ElementType;
+use crate::error::Result;
+use crate::gpu::DeviceProfile;
+use crate::kernel::{KernelSpec, TRANSFORM_RESIZE_LINEAR};
+use crate::op::{Op, Place, Plan, Step, check_binding, check_tensors, pick};
+use crate::shape::Layout;
+
+/// Two elements of an axis of x, and the weight of the second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Tap {
+    pub first: usize,
+    pub second: usize,
+    pub weight: f32,
+}
+
+/// Per spatial axis and coordinate of y. A weight that rounds to 0 or 1 in f32 does so here, once for every engine.
+pub(crate) fn taps(problem: &Resize) -> Vec<Vec<Tap>> {
+    let tap = |axis: usize, o: usize| {
+        let (first, second, weight) = problem.neighbours(axis, o);
+        Tap { first, second, weight: weight as f32 }
+    };
+    problem.sizes.iter().enumerate().map(|(axis, &size)| (0..size).map(|o| tap(axis, o)).collect()).collect()
+}
+
+/// Whether no kernel rounds on small integers: every weight is a multiple of 1/16. Three of them multiply to 12 binary places, and with
+/// integers up to 4 that is 15 bits of f32's 24. f16 stores 11 bits: integers up to 3 leave it 9, hence 3 axes of multiples of 1/4, 6 places.
+pub(crate) fn is_exact(problem: &Resize) -> bool {
+    let units = if problem.x.element == ElementType::F16 { 4.0 } else { 16.0 };
+    taps(problem).iter().flatten().all(|t| (t.weight * units).fract() == 0.0)
+}
+
+/// Four operations per blend (1 - w, a product, a multiply-add of two), and 2^k - 1 blends per output of k axes. Nearest computes nothing.
+pub(crate) fn flops(problem: &Resize) -> f64 {
+    match problem.descriptor.mode {
+        ResizeMode::Nearest(_) => 0.0,
+        ResizeMode::Linear => {
+            4.0 * f64::from((1u32 << problem.sizes.len()) - 1) * problem.output_extents().iter().map(|&e| e as f64).product::<f64>()
+        }
+    }
+}
+
+pub(crate) fn plan(problem: &Resize, profile: &DeviceProfile, forced: Option<&str>) -> Result<Plan> {
+    let (inputs, outputs) = (problem.inputs(), problem.outputs());
+    check_tensors(problem.name(), &inputs.iter().chain(&outputs).collect::<Vec<_>>(), profile)?;
+    for spec in inputs.iter().chain(&outputs) {
+        check_binding(&spec.name, spec.bytes(), profile)?;
+    }
+    // Every cast is in range: both tensors have less than 2^31 elements, and so have extents, strides and offsets.
+    let strides = problem.x.strides();
+    let spatial = problem.sizes.len();
+    let mut table: Vec<u32> = Vec::new();
+    let mut axes = [ResizeAxis { extent: 1, first: 0, unused0: 0, unused1: 0 }; 3];
+    // Axes that are not there read offset 0 with weight 0.
+    table.extend([0, 0, 0f32.to_bits()]);
+    for (axis, taps) in taps(problem).iter().enumerate() {
+        axes[3 - spatial + axis] = ResizeAxis { extent: taps.len() as u32, first: table.len() as u32, unused0: 0, unused1: 0 };
+        let stride = strides[2 + axis] as u32;
+        table.extend(taps.iter().flat_map(|t| [t.first as u32 * stride, t.second as u32 * stride, t.weight.to_bits()]));
+    }
+    check_binding("the table of source offsets", table.len() as u64 * 4, profile)?;
+    let [depth, height, width] = axes;
+    let count = outputs[0].count();
+    let channels_last = problem.x.layout == Layout::ChannelsLast;
+    let run = if channels_last { problem.x.extents[1] as u64 } else { u64::from(width.extent) };
+    let algorithm = pick(&gather::ALGORITHMS, forced, if is_row(run, profile.is_cpu) { "rows" } else { "direct" })?;
+    let mut overrides = vec![("AXES", spatial as u32)];
+    if channels_last {
+        overrides.push(("CHANNELS_LAST", 1));
+    }
+    let mut params = ResizeParams {
+        depth,
+        height,
+        width,
+        items: count as u32,
+        run: run as u32,
+        segment: 0,
+        segments: 0,
+        channels: problem.x.extents[1] as u32,
+        x_stride_n: strides[0] as u32,
+        x_stride_c: strides[1] as u32,
+        unused: 0,
+    };
+    let workgroups = if algorithm == "rows" {
+        overrides.push(("ROWS", 1));
+        let segment = segment(run, profile.is_cpu);
+        let (rows, segments) = (count / run, run.div_ceil(segment));
+        (params.items, params.segment, params.segments) = (rows as u32, segment as u32, segments as u32);
+        rows * segments
+    } else {
+        count.div_ceil(64)
+    };
+    let mut plan = Plan::new(problem.name(), algorithm.to_string(), inputs, outputs);
+    plan.tables.push(table);
+    let kernel = KernelSpec { source: &TRANSFORM_RESIZE_LINEAR, element: problem.x.element, consts: vec![], overrides };
+    let places = vec![Place::input(0, &plan.inputs), Place::Table(0), Place::output(0, &plan.outputs)];
+    plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
+    Ok(plan)
+}

@@ -1,0 +1,192 @@
+//! Padding over all axes: with a constant, or with the tensor itself mirrored, extended or repeated.
+
+use super::{NOTHING, TensorKind, gather, joined};
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+use crate::gpu::{DeviceProfile, Recorder};
+use crate::op::{Op, Plan, TensorSpec};
+use crate::reference::Bounded;
+use crate::tensor::Tensor;
+
+/// What stands in the pads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PadMode {
+    /// This value, rounded to the element type.
+    Constant(f32),
+    /// The tensor mirrored at its edge, the edge itself not repeated. Pads must be smaller than the extent.
+    Reflect,
+    /// The edge repeated.
+    Replicate,
+    /// The tensor repeated. Pads must not be larger than the extent.
+    Circular,
+}
+
+impl PadMode {
+    /// `constant`, `reflect`, `replicate` or `circular`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PadMode::Constant(_) => "constant",
+            PadMode::Reflect => "reflect",
+            PadMode::Replicate => "replicate",
+            PadMode::Circular => "circular",
+        }
+    }
+}
+
+/// y is x with `begin` elements before and `end` elements after it along each axis. y keeps x's layout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pad {
+    /// The input.
+    pub x: TensorKind,
+    /// Pads before the first element, per axis.
+    pub begin: Vec<usize>,
+    /// Pads after the last element, per axis.
+    pub end: Vec<usize>,
+    /// What stands in them.
+    pub mode: PadMode,
+}
+
+impl Pad {
+    /// Pads `x`; `pads` holds the begins of all axes, then the ends, as ONNX has it.
+    ///
+    /// # Errors
+    /// A number of pads other than two per axis, reflect pads that reach the extent, circular pads past it, a constant that a u32
+    /// tensor cannot hold, extents past 64 bits.
+    pub fn new(x: TensorKind, pads: &[usize], mode: PadMode) -> Result<Self> {
+        let rank = x.rank();
+        if pads.len() != 2 * rank {
+            return Err(Error::invalid(
+                "pads",
+                format!("{pads:?}"),
+                format!("it must hold a begin and an end per axis: {} for rank {rank}, not {}", 2 * rank, pads.len()),
+            ));
+        }
+        for (i, &pad) in pads.iter().enumerate() {
+            let (axis, extent) = (i % rank, x.extents[i % rank]);
+            let rule = match mode {
+                PadMode::Reflect if pad >= extent => "a reflect pad must be smaller than",
+                PadMode::Circular if pad > extent => "a circular pad must not be larger than",
+                _ => continue,
+            };
+            return Err(Error::invalid(
+                "pads",
+                format!("{pads:?}"),
+                format!("{rule} the extent, and along axis {axis} it is {pad} against {extent}"),
+            ));
+        }
+        if let PadMode::Constant(value) = mode
+            && x.element == ElementType::U32
+            && !(value >= 0.0 && value.fract() == 0.0 && value < 4_294_967_296.0)
+        {
+            return Err(Error::invalid("value", value, "in a u32 tensor it must be a whole number from 0 to below 4294967296"));
+        }
+        let (begin, end) = pads.split_at(rank);
+        let extents: Vec<usize> = x
+            .extents
+            .iter()
+            .zip(begin)
+            .zip(end)
+            .map(|((&n, &b), &e)| n.checked_add(b).and_then(|n| n.checked_add(e)))
+            .collect::<Option<_>>()
+            .ok_or_else(|| Error::invalid("pads", format!("{pads:?}"), format!("the extents {:?} + pads do not fit 64 bits", x.extents)))?;
+        x.resized("y", &extents, x.layout)?;
+        Ok(Self { begin: begin.to_vec(), end: end.to_vec(), x, mode })
+    }
+
+    /// Extents of y.
+    pub fn output_extents(&self) -> Vec<usize> {
+        self.x.extents.iter().zip(&self.begin).zip(&self.end).map(|((n, b), e)| n + b + e).collect() // checked when it was made
+    }
+
+    /// The constant as the element type holds it; 0 in the other modes.
+    pub(crate) fn value(&self) -> f32 {
+        match (self.mode, self.x.element) {
+            (PadMode::Constant(value), ElementType::F16) => half::f16::from_f32(value).to_f32(),
+            (PadMode::Constant(value), _) => value,
+            _ => 0.0,
+        }
+    }
+
+    fn kind(&self) -> TensorKind {
+        TensorKind { extents: self.output_extents(), ..self.x.clone() }
+    }
+
+    /// Per axis and coordinate of y, the coordinate of x, or [`NOTHING`].
+    fn tables(&self) -> Vec<Vec<u32>> {
+        let axis = |axis: usize| {
+            let (n, begin) = (self.x.extents[axis] as i64, self.begin[axis] as i64);
+            let end = n + self.end[axis] as i64;
+            let source = |c: i64| match self.mode {
+                PadMode::Constant(_) => c,
+                PadMode::Reflect => (n - 1) - ((n - 1) - c.abs()).abs(),
+                PadMode::Replicate => c.clamp(0, n - 1),
+                PadMode::Circular => c.rem_euclid(n),
+            };
+            (-begin..end).map(|c| u32::try_from(source(c)).ok().filter(|&c| i64::from(c) < n).unwrap_or(NOTHING)).collect()
+        };
+        (0..self.x.rank()).map(axis).collect()
+    }
+}
+
+impl std::fmt::Display for Pad {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}_{}", self.x, self.mode.name())?;
+        if let PadMode::Constant(value) = self.mode {
+            write!(f, "{value}")?;
+        }
+        write!(f, "_p{},{}", joined(&self.begin, "x"), joined(&self.end, "x"))
+    }
+}
+
+impl Op for Pad {
+    fn name(&self) -> &'static str {
+        "pad"
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        vec![self.x.spec("x")]
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        vec![self.kind().spec("y")]
+    }
+
+    fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
+        gather::ALGORITHMS.to_vec()
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        gather::plan(self.name(), &self.x, &self.kind(), || self.tables(), self.value(), profile, algorithm)
+    }
+
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![Bounded::exact(crate::reference::transform::pad(self, inputs[0]))]
+    }
+
+    fn is_exact(&self) -> bool {
+        true
+    }
+
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        crate::cpu::transform::gather(&self.tables(), &self.x.logical_strides(), self.value(), inputs[0], y);
+        Some(())
+    }
+
+    fn flops(&self) -> f64 {
+        0.0
+    }
+}
+
+impl Recorder<'_> {
+    /// Records a pad over all axes: `pads` holds the begins of all axes, then the ends. The output keeps x's layout.
+    ///
+    /// # Errors
+    /// As [`Pad::new`]; sizes past the device's limits.
+    pub fn pad(&mut self, x: &Tensor, pads: &[usize], mode: PadMode) -> Result<Tensor> {
+        self.op1(&Pad::new(TensorKind::of(x), pads, mode)?, &[x])
+    }
+}
+
+crate::op::eager! {
+    fn pad(x: &Tensor, pads: &[usize], mode: PadMode) -> Tensor;
+}
