@@ -33,6 +33,7 @@ mod error;
 pub mod gpu;
 pub mod kernel;
 pub mod matmul;
+pub mod norm;
 pub mod op;
 pub mod pool;
 pub mod reduce;

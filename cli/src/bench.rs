@@ -276,7 +276,7 @@ impl Expected {
         let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
         match (&layer.work, y) {
             (Work::Conv(problem), Some(y)) if op.flops() > 2.0 * REFERENCE_LIMIT && problem.groups == 1 => {
-                let part = ConvProblem { batch: 1, out_channels: problem.out_channels.min(2), ..problem.clone() };
+                let part = ConvProblem { batch: 1, out_channels: problem.out_channels.min(2), ..problem.as_ref().clone() };
                 let cut: Vec<&[f64]> = part.inputs().iter().zip(&operands).map(|(spec, values)| &values[..spec.count() as usize]).collect();
                 let want = part.reference(&cut).swap_remove(0);
                 check("the CPU engine", &part, &wide(&y[..part.output_count() as usize]), &want, 1.0)?;

@@ -39,9 +39,12 @@ pub fn link(name: &str, kernel: impl FnOnce(&str) -> Result<Link, Failure>) -> R
     })
 }
 
+/// An op, and its filter where it has one.
+type OpAndFilter = (Box<dyn Op>, Option<ArrayD<f32>>);
+
 impl Link {
-    /// The op on an image of these extents, and its filter where it has one.
-    fn op(&self, x: &[usize]) -> Result<(Box<dyn Op>, Option<ArrayD<f32>>), wgconv::Error> {
+    /// The op on an image of these extents.
+    fn op(&self, x: &[usize]) -> Result<OpAndFilter, wgconv::Error> {
         let (element, layout) = (ElementType::F32, Layout::ChannelsFirst);
         Ok(match self {
             Link::Filter(descriptor, weights) => {

@@ -8,7 +8,7 @@ use super::{depthwise, direct, implicit_gemm, pointwise};
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{CONV_PACK_FILTER, KernelSpec};
-use crate::op::{Op, Place, Plan, Step, check_binding, check_tensors, slices};
+use crate::op::{Op, Place, Plan, Step, Tile, check_binding, check_tensors, slices};
 
 /// What an algorithm contributes to a plan: its kernel and how it counts its work.
 pub(crate) struct Choice {
@@ -24,6 +24,15 @@ pub(crate) struct Choice {
 /// # Errors
 /// [`Error::Unsupported`] with the condition that does not hold.
 pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
+    let (depth, taps) = (problem.reduction_depth(), problem.taps());
+    // Turns of one invocation's loops: the depth and the loops around it; the workgroup core takes 16 steps in 8 turns (see Tile).
+    let turns = match algorithm {
+        Algorithm::Direct => depth.saturating_add(3 * taps),
+        Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => depth.saturating_add(2 * taps),
+        Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup => Tile::turns(depth),
+        Algorithm::Depthwise => 3 * taps,
+    };
+    profile.check_turns(algorithm.name(), turns)?;
     match algorithm {
         Algorithm::Direct => Ok(()),
         Algorithm::ImplicitGemmWorkgroup => implicit_gemm::supports_workgroup(algorithm, profile),
@@ -53,7 +62,7 @@ pub fn plan(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Plan> {
             supports(forced, problem, profile)?;
             forced
         }
-        None => preferred(problem, profile),
+        None => preferred(problem, profile)?,
     };
     let choice = match algorithm {
         Algorithm::Direct => direct::choice(problem),
@@ -125,15 +134,18 @@ fn label(algorithm: Algorithm, kernel: &KernelSpec) -> String {
 }
 
 /// The planner's preference among the algorithms that apply; the general direct kernel is last and admits everything.
-fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Algorithm {
+fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm> {
     let order = if profile.is_cpu {
-        [Algorithm::Depthwise, Algorithm::PointwiseRegister, Algorithm::ImplicitGemmRegister]
+        [Algorithm::Depthwise, Algorithm::PointwiseRegister, Algorithm::ImplicitGemmRegister, Algorithm::ImplicitGemmWorkgroup]
     } else {
-        [Algorithm::Depthwise, Algorithm::PointwiseWorkgroup, Algorithm::ImplicitGemmWorkgroup]
+        [Algorithm::Depthwise, Algorithm::PointwiseWorkgroup, Algorithm::ImplicitGemmWorkgroup, Algorithm::ImplicitGemmRegister]
     };
     // A tile core pays from a few rows on; below that most of a tile would be padding.
     let wanted = |a: &Algorithm| *a == Algorithm::Depthwise || problem.filters_per_group() >= 3;
-    order.into_iter().filter(wanted).find(|&a| supports(a, problem, profile).is_ok()).unwrap_or(Algorithm::Direct)
+    match order.into_iter().filter(wanted).find(|&a| supports(a, problem, profile).is_ok()) {
+        Some(algorithm) => Ok(algorithm),
+        None => supports(Algorithm::Direct, problem, profile).map(|()| Algorithm::Direct),
+    }
 }
 
 /// The coordinates that shaders form must fit 31 bits.

@@ -8,6 +8,7 @@ mod elementwise;
 mod epilogue;
 mod gemm;
 mod matmul;
+mod norm;
 mod pool;
 mod reduce;
 mod softmax;
@@ -16,6 +17,7 @@ mod window;
 
 pub(crate) use elementwise::{binary, unary};
 pub(crate) use matmul::matmul;
+pub(crate) use norm::{batch_norm, lrn, norm};
 pub(crate) use pool::pool;
 pub(crate) use reduce::reduce;
 pub(crate) use softmax::softmax;

@@ -127,7 +127,7 @@ impl Gpu {
     }
 
     fn adopt(report: AdapterReport, device: wgpu::Device, queue: wgpu::Queue, descriptor: &GpuDescriptor) -> Self {
-        let profile = DeviceProfile::new(&device.limits(), device.features(), device.adapter_info().device_type);
+        let profile = DeviceProfile::new(&device.limits(), device.features(), &device.adapter_info());
         let driver_cache = device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
             let descriptor = wgpu::PipelineCacheDescriptor { label: Some("wgconv"), data: None, fallback: true };
             // SAFETY: no data is handed in, so there is none that another driver could have written.

@@ -1,5 +1,7 @@
 //! What the planner may know of a device: plain numbers, no handle. Same problem and profile, same plan.
 
+use crate::error::{Error, Result};
+
 /// Limits and abilities of a device, as far as plans depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceProfile {
@@ -19,6 +21,8 @@ pub struct DeviceProfile {
     pub has_f16: bool,
     /// Whether the device is a processor pretending to be a GPU: workgroup memory and barriers cost there and save nothing.
     pub is_cpu: bool,
+    /// Turns after which the driver silently ends the loops of an invocation, all of them together; `u64::MAX` where it does not.
+    pub max_loop_turns: u64,
 }
 
 impl DeviceProfile {
@@ -32,9 +36,22 @@ impl DeviceProfile {
         storage_alignment: 256,
         has_f16: false,
         is_cpu: false,
+        max_loop_turns: u64::MAX,
     };
 
-    pub(crate) fn new(limits: &wgpu::Limits, features: wgpu::Features, device_type: wgpu::DeviceType) -> Self {
+    /// An algorithm whose loops turn `turns` times in one invocation is wrong, without any warning, on a driver that ends them earlier.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] there.
+    pub(crate) fn check_turns(&self, algorithm: &str, turns: u64) -> Result<()> {
+        if turns <= self.max_loop_turns {
+            return Ok(());
+        }
+        let reason = format!("its loops turn about {turns} times, and this driver ends them without a word after {}", self.max_loop_turns);
+        Err(Error::Unsupported { algorithm: algorithm.into(), reason })
+    }
+
+    pub(crate) fn new(limits: &wgpu::Limits, features: wgpu::Features, info: &wgpu::AdapterInfo) -> Self {
         Self {
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
@@ -43,7 +60,36 @@ impl DeviceProfile {
             max_workgroup_memory: limits.max_compute_workgroup_storage_size,
             storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(4),
             has_f16: features.contains(wgpu::Features::SHADER_F16),
-            is_cpu: device_type == wgpu::DeviceType::Cpu,
+            is_cpu: info.device_type == wgpu::DeviceType::Cpu,
+            max_loop_turns: max_loop_turns(&info.driver, &info.driver_info),
         }
+    }
+}
+
+/// Measured: Mesa 22.3's llvmpipe ends the loops of an invocation after 65,535 turns in all, whatever they have computed by then; Mesa
+/// 26.2's does not. Which release changed it was not looked for, so every one before 26 counts as limited.
+fn max_loop_turns(driver: &str, info: &str) -> u64 {
+    let mesa = info.strip_prefix("Mesa ").and_then(|rest| rest.split('.').next()).and_then(|major| major.parse::<u32>().ok());
+    match (driver, mesa) {
+        ("llvmpipe", Some(26..)) => u64::MAX,
+        ("llvmpipe", _) => 65_535,
+        _ => u64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_that_end_loops_are_known_by_name_and_version() {
+        assert_eq!(max_loop_turns("llvmpipe", "Mesa 22.3.6 (LLVM 15.0.6)"), 65_535);
+        assert_eq!(max_loop_turns("llvmpipe", "Mesa 26.2.6-1 (LLVM 22.1.8)"), u64::MAX);
+        assert_eq!(max_loop_turns("llvmpipe", ""), 65_535);
+        assert_eq!(max_loop_turns("NVIDIA", "570.86"), u64::MAX);
+        let limited = DeviceProfile { max_loop_turns: 100, ..DeviceProfile::MINIMAL };
+        assert!(limited.check_turns("direct", 100).is_ok());
+        let error = limited.check_turns("direct", 101).unwrap_err().to_string();
+        assert_eq!(error, "algorithm direct does not apply: its loops turn about 101 times, and this driver ends them without a word after 100");
     }
 }

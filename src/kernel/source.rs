@@ -4,6 +4,7 @@ use super::StructLayout;
 use crate::conv::{ConvParams, PackParams};
 use crate::elementwise::{BinaryParams, UnaryParams};
 use crate::matmul::{MatMulParams, PackOperandParams};
+use crate::norm::{BatchFoldParams, BatchNormParams, LrnParams, NormParams};
 use crate::op::{Axis, LatticeAxis};
 use crate::pool::{PoolParams, UnpoolParams};
 use crate::reduce::ReduceParams;
@@ -190,6 +191,44 @@ macro_rules! softmax {
 softmax!(SOFTMAX, "softmax", "common/source_x.wgsl", &[Uniform, Read, Write]);
 softmax!(SOFTMAX_IN_PLACE, "softmax_in_place", "common/source_in_place.wgsl", &[Uniform, Write]);
 
+macro_rules! norm_rows {
+    ($static_name:ident, $name:literal, $statistics:literal, $bindings:expr) => {
+        pub(crate) static $static_name: KernelSource = KernelSource {
+            name: $name,
+            parts: &[part!("common/number.wgsl"), part!("common/lanes.wgsl"), part!($statistics), part!("norm_rows.wgsl")],
+            bindings: $bindings,
+            structs: &[NormParams::LAYOUT],
+        };
+    };
+}
+
+norm_rows!(NORM_ROWS, "norm_rows", "norm_plain.wgsl", &[Uniform, Read, Read, Read, Write]);
+norm_rows!(NORM_ROWS_STATISTICS, "norm_rows_statistics", "norm_statistics.wgsl", &[Uniform, Read, Read, Read, Write, Write, Write]);
+
+pub(crate) static NORM_BATCH_FOLD: KernelSource = KernelSource {
+    name: "norm_batch_fold",
+    parts: &[part!("norm_batch_fold.wgsl")],
+    bindings: &[Uniform, Read, Read, Read, Read, Write],
+    structs: &[BatchFoldParams::LAYOUT],
+};
+
+macro_rules! norm_batch {
+    ($static_name:ident, $name:literal, $source:literal, $bindings:expr) => {
+        pub(crate) static $static_name: KernelSource = KernelSource {
+            name: $name,
+            parts: &[part!("common/activation.wgsl"), part!($source), part!("norm_batch.wgsl")],
+            bindings: $bindings,
+            structs: &[BatchNormParams::LAYOUT],
+        };
+    };
+}
+
+norm_batch!(NORM_BATCH, "norm_batch", "norm_batch_x.wgsl", &[Uniform, Read, Read, Write]);
+norm_batch!(NORM_BATCH_IN_PLACE, "norm_batch_in_place", "norm_batch_in_place.wgsl", &[Uniform, Read, Write]);
+
+pub(crate) static NORM_LRN: KernelSource =
+    KernelSource { name: "norm_lrn", parts: &[part!("norm_lrn.wgsl")], bindings: &[Uniform, Read, Write], structs: &[LrnParams::LAYOUT] };
+
 macro_rules! elementwise_unary {
     ($static_name:ident, $name:literal, $item:literal, $source:literal, $bindings:expr) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
@@ -294,6 +333,12 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &REDUCE_FIRST,
         &REDUCE_LAST,
         &REDUCE_ARGMAX,
+        &NORM_ROWS,
+        &NORM_ROWS_STATISTICS,
+        &NORM_BATCH_FOLD,
+        &NORM_BATCH,
+        &NORM_BATCH_IN_PLACE,
+        &NORM_LRN,
         &SOFTMAX,
         &SOFTMAX_IN_PLACE,
         &ELEMENTWISE_UNARY,

@@ -21,14 +21,20 @@ pub(crate) const REGISTER: &str = "gemm_register";
 const MOST_SHORT: u64 = 4;
 
 pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<&'static str> {
-    let mut admitted = vec![DIRECT];
-    if problem.m.min(problem.n) <= MOST_SHORT {
+    let runs = |turns: u64| turns <= profile.max_loop_turns;
+    let mut admitted = vec![];
+    if runs(problem.k) {
+        admitted.push(DIRECT);
+    }
+    if problem.m.min(problem.n) <= MOST_SHORT && runs(problem.k / thin_lanes(problem, profile).1 + 64) {
         admitted.push(THIN);
     }
-    if Tile::check(WORKGROUP, profile).is_ok() {
+    if Tile::check(WORKGROUP, profile).is_ok() && runs(Tile::turns(problem.k)) {
         admitted.push(WORKGROUP);
     }
-    admitted.push(REGISTER);
+    if runs(problem.k + 64) {
+        admitted.push(REGISTER);
+    }
     admitted
 }
 
@@ -45,7 +51,14 @@ fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> &'static str {
 }
 
 pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
-    let algorithm = pick(&algorithms(problem, profile), algorithm, preferred(problem, profile))?;
+    let admitted = algorithms(problem, profile);
+    let preferred = preferred(problem, profile);
+    let choice = if admitted.contains(&preferred) { Some(preferred) } else { admitted.last().copied() };
+    let Some(choice) = choice else {
+        profile.check_turns(WORKGROUP, Tile::turns(problem.k))?;
+        return Err(Error::Internal { label: "matmul".into(), message: "no algorithm admits the problem".into() });
+    };
+    let algorithm = pick(&admitted, algorithm, choice)?;
     let mut plan = Plan::new(problem.name(), algorithm.to_string(), problem.inputs(), problem.outputs());
     let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
     check_tensors("a matmul", &tensors, profile)?;
@@ -110,19 +123,26 @@ fn params(problem: &MatMulProblem) -> MatMulParams {
     }
 }
 
-/// The kernel for a short side: y's rows if they are few, else its columns.
-fn thin(problem: &MatMulProblem, profile: &DeviceProfile, plan: &mut Plan) -> Result<()> {
+/// Whether the thin kernel takes y's columns for its short side, and how many lanes share the depth of a line.
+fn thin_lanes(problem: &MatMulProblem, profile: &DeviceProfile) -> (bool, u64) {
     let swapped = problem.m > MOST_SHORT || problem.n < problem.m.min(MOST_SHORT);
-    let (short, long, operand) = if swapped { (problem.n, problem.m, &problem.a) } else { (problem.m, problem.n, &problem.b) };
-    let lines = problem.batches() * long;
-    let depth_fastest = operand.depth == 1 && problem.k > 1;
-    // A GPU wants many invocations; a CPU-like driver wants no barrier, unless a line is contiguous along the depth.
-    let most: u64 = match (profile.is_cpu, depth_fastest) {
+    let operand = if swapped { &problem.a } else { &problem.b };
+    // A GPU wants many invocations; a CPU-like driver wants no barrier, unless a line is contiguous along the depth or too long.
+    let most: u64 = match (profile.is_cpu, operand.depth == 1 && problem.k > 1) {
+        (true, _) if problem.k > 32_768 => 64,
         (true, false) => 1,
         (true, true) => 8,
         (false, _) => 64,
     };
-    let lanes = (problem.k / 8).clamp(1, most).next_power_of_two().min(most);
+    (swapped, (problem.k / 8).clamp(1, most).next_power_of_two().min(most))
+}
+
+/// The kernel for a short side: y's rows if they are few, else its columns.
+fn thin(problem: &MatMulProblem, profile: &DeviceProfile, plan: &mut Plan) -> Result<()> {
+    let (swapped, lanes) = thin_lanes(problem, profile);
+    let (short, long, operand) = if swapped { (problem.n, problem.m, &problem.a) } else { (problem.m, problem.n, &problem.b) };
+    let lines = problem.batches() * long;
+    let depth_fastest = operand.depth == 1 && problem.k > 1;
     let params = MatMulParams { items: lines as u32, ..params(problem) };
     let mut overrides = overrides(problem);
     overrides.extend([("SWAPPED", u32::from(swapped)), ("DEPTH_FASTEST", u32::from(depth_fastest))].into_iter().filter(|(_, v)| *v != 0));

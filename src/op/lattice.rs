@@ -63,14 +63,6 @@ impl Lattice {
     pub fn padded(&self) -> [LatticeAxis; MAX_AXES] {
         std::array::from_fn(|i| self.axes.get(i).copied().unwrap_or(LatticeAxis::UNIT))
     }
-
-    /// Calls `row` for every line along the fastest axis with the offsets at which the operands begin.
-    pub fn rows(&self, mut row: impl FnMut(usize, [usize; 3])) {
-        let outer = &self.axes[..self.axes.len() - 1];
-        for number in 0..(self.count() / u64::from(self.inner().extent)) as usize {
-            row(number, offsets(outer, number));
-        }
-    }
 }
 
 /// Where the operands stand at row `number` of the outer axes.
@@ -98,9 +90,6 @@ mod tests {
         assert_eq!(lattice.axes, [axis(2, [60, 0, 60]), axis(3, [20, 1, 20]), axis(20, [1, 0, 1])]);
         assert_eq!(Lattice::new(&[(2, [15, 15, 15]), (3, [5, 5, 5]), (5, [1, 1, 1])]).axes, [axis(30, [1, 1, 1])]);
         assert_eq!(Lattice::new(&[(1, [9, 9, 9])]).count(), 1);
-        let mut seen = vec![];
-        lattice.rows(|number, at| seen.push((number, at)));
-        assert_eq!(seen[4], (4, [80, 1, 80]));
-        assert_eq!(seen.len(), 6);
+        assert_eq!(offsets(&lattice.axes[..2], 4), [80, 1, 80]);
     }
 }

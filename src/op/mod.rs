@@ -9,10 +9,10 @@ mod prepared;
 mod tile;
 mod window;
 
-pub(crate) use lanes::{lane_consts, lanes, lines_per_workgroup};
+pub(crate) use lanes::{LONGEST_SERIAL_LINE, lane_consts, lane_turns, lanes, lines_per_workgroup};
 pub(crate) use lattice::{Lattice, LatticeAxis, MAX_AXES, offsets};
 pub use plan::{Domain, Plan, Step, TensorSpec};
-pub(crate) use plan::{INDEX_LIMIT, Place, Slice, check_binding, check_tensors, slices};
+pub(crate) use plan::{INDEX_LIMIT, Place, check_binding, check_tensors, slices};
 pub use prepared::Prepared;
 pub(crate) use tile::{REGISTER_COLUMNS, Tile, register_rows};
 pub(crate) use window::{Axis, plane_strides};
@@ -32,8 +32,8 @@ pub trait Op: std::fmt::Display + Sync {
     /// The tensors it gives, in order.
     fn outputs(&self) -> Vec<TensorSpec>;
 
-    /// The algorithms that can compute it on a device like `profile`. The naive one, one output per invocation, is always among them
-    /// and first.
+    /// The algorithms that can compute it on a device like `profile`. The naive one, one output per invocation, is first; it is left out
+    /// where its loops would be too long.
     fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str>;
 
     /// Decides how to compute it on a device like `profile`; the same problem and profile always give the same plan.

@@ -41,7 +41,8 @@ pub struct TensorSpec {
 }
 
 impl TensorSpec {
-    pub(crate) fn new(name: impl Into<Cow<'static, str>>, extents: &[usize], element: ElementType, layout: Layout) -> Self {
+    /// A tensor of any numbers that is given with each recording.
+    pub fn new(name: impl Into<Cow<'static, str>>, extents: &[usize], element: ElementType, layout: Layout) -> Self {
         Self { name: name.into(), extents: extents.to_vec(), element, layout, fixed: false, updated: false, domain: Domain::Real }
     }
 

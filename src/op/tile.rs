@@ -62,6 +62,11 @@ impl Tile {
             .unwrap_or(&TILES[TILES.len() - 1])
     }
 
+    /// Turns of the loops of one invocation over this depth: 16 steps take one of the outer loop and, measured, up to 7 in all.
+    pub fn turns(depth: u64) -> u64 {
+        depth / 2 + 64
+    }
+
     /// The core's prelude.
     pub fn consts(&self) -> Vec<(&'static str, u32)> {
         vec![

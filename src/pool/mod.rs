@@ -12,8 +12,12 @@ pub(crate) use params::{PoolParams, UnpoolParams};
 pub use problem::PoolProblem;
 pub use unpool::MaxUnpoolProblem;
 
+use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::op::Op;
+use crate::reduce::{ReduceKind, ReduceProblem};
+use crate::shape::Layout;
 use crate::tensor::Tensor;
 
 impl Recorder<'_> {
@@ -84,8 +88,8 @@ impl Recorder<'_> {
     /// # Errors
     /// x of a rank other than 3 to 5; a tensor of another device.
     pub fn global_pool(&mut self, kind: PoolKind, x: &Tensor) -> Result<Tensor> {
-        let problem = PoolProblem::global(values(kind), x.shape().extents(), x.element(), x.layout())?;
-        self.op1(&problem, &[x])
+        let op = global(kind, x.shape().extents(), x.element(), x.layout())?;
+        self.op1(op.as_ref(), &[x])
     }
 
     /// Records max unpooling: zero but where `indices` point. See [`MaxUnpoolProblem`].
@@ -96,6 +100,22 @@ impl Recorder<'_> {
         let problem = MaxUnpoolProblem::new(descriptor, x.shape().extents(), indices.shape().extents(), x.element(), x.layout())?;
         self.op1(&problem, &[x, indices])
     }
+}
+
+/// The op that pools each whole channel plane: for averages and maxima a reduction, whose lines many invocations share, since a plane may
+/// be large.
+///
+/// # Errors
+/// x of a rank other than 3 to 5; a p that is not positive.
+pub fn global(kind: PoolKind, x: &[usize], element: ElementType, layout: Layout) -> Result<Box<dyn Op>> {
+    let problem = PoolProblem::global(values(kind), x, element, layout)?;
+    let reduce = match kind {
+        PoolKind::Average { .. } => ReduceKind::Mean,
+        PoolKind::Max { .. } => ReduceKind::Max,
+        PoolKind::Lp { .. } => return Ok(Box::new(problem)),
+    };
+    let axes: Vec<isize> = (2..x.len() as isize).collect();
+    Ok(Box::new(ReduceProblem::new(reduce, x, &axes, true, element, layout)?))
 }
 
 /// The same kind without indices, for calls that give one tensor.

@@ -42,13 +42,17 @@ impl Op for PoolProblem {
         outputs
     }
 
-    fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
+    fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
+        if self.turns() > profile.max_loop_turns {
+            return vec![];
+        }
         if self.adaptive || self.taps() > MOST_UNROLLED { vec![DIRECT] } else { vec![DIRECT, UNROLLED] }
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let admitted = self.algorithms(profile);
-        let algorithm = pick(&admitted, algorithm, admitted[admitted.len() - 1])?;
+        profile.check_turns(DIRECT, self.turns())?;
+        let algorithm = pick(&admitted, algorithm, admitted.last().copied().unwrap_or(DIRECT))?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check_tensors("a pool", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
         for (axis, name) in self.axes.iter().zip(["depth", "height", "width"]) {
@@ -143,6 +147,12 @@ impl Op for PoolProblem {
 }
 
 impl PoolProblem {
+    /// Turns of one invocation's loops over the axes of a window.
+    fn turns(&self) -> u64 {
+        let [t, r, s] = self.axes.each_ref().map(|axis| axis.filter);
+        t.saturating_add(t.saturating_mul(r)).saturating_add(t.saturating_mul(r).saturating_mul(s))
+    }
+
     fn overrides(&self, algorithm: &str) -> Vec<(&'static str, u32)> {
         let kind = match self.kind {
             PoolKind::Max { .. } => 0,

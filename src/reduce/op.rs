@@ -6,7 +6,10 @@ use crate::element::ElementType;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, REDUCE, REDUCE_ARGMAX, REDUCE_FIRST, REDUCE_LAST};
-use crate::op::{Lattice, Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, lane_consts, lanes, lines_per_workgroup, pick};
+use crate::op::{
+    LONGEST_SERIAL_LINE, Lattice, Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, lane_consts, lane_turns, lanes,
+    lines_per_workgroup, pick,
+};
 use crate::reference::Bounded;
 
 /// One result per invocation, or lines that several invocations share, a long one first cut into chunks.
@@ -50,7 +53,7 @@ fn passes(extents: &[(u64, bool)], cut: bool) -> Vec<Pass> {
     while let Some((i, _)) = runs.iter().enumerate().filter(|(_, (_, reduced))| *reduced).max_by_key(|(_, (extent, _))| *extent) {
         let product = |part: &[(u64, bool)]| part.iter().map(|(extent, _)| extent).product::<u64>();
         let (outer, total, inner) = (product(&runs[..i]), runs[i].0, product(&runs[i + 1..]));
-        let chunks = if cut && outer * inner < FEW_RESULTS && total >= 4 * CHUNK { total.div_ceil(CHUNK) } else { 1 };
+        let chunks = if cut && (total > 16 * CHUNK || (outer * inner < FEW_RESULTS && total >= 4 * CHUNK)) { total.div_ceil(CHUNK) } else { 1 };
         // Whole chunks: rounding the length up may leave the last ones empty.
         let chunks = total.div_ceil(total.div_ceil(chunks));
         passes.push(Pass { outer, total, inner, chunks });
@@ -122,11 +125,12 @@ impl Op for ReduceProblem {
     }
 
     fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
-        vec![DIRECT, TREE]
+        let longest = passes(&memory_axes(&self.x, &self.reduced, self.layout), false).iter().map(|pass| pass.total).max();
+        if longest <= Some(LONGEST_SERIAL_LINE) { vec![DIRECT, TREE] } else { vec![TREE] }
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
-        let algorithm = pick(&[DIRECT, TREE], algorithm, TREE)?;
+        let algorithm = pick(&self.algorithms(profile), algorithm, TREE)?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check("a reduction", &plan, profile)?;
         let passes = passes(&memory_axes(&self.x, &self.reduced, self.layout), algorithm == TREE);
@@ -202,17 +206,19 @@ impl Op for ArgmaxProblem {
     }
 
     fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
-        vec![DIRECT, TREE]
+        let longest = passes(&memory_axes(&self.x, &self.reduced(), self.layout), false).iter().map(|pass| pass.total).max();
+        if longest <= Some(LONGEST_SERIAL_LINE) { vec![DIRECT, TREE] } else { vec![TREE] }
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
-        let algorithm = pick(&[DIRECT, TREE], algorithm, TREE)?;
+        let algorithm = pick(&self.algorithms(profile), algorithm, TREE)?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check("an argmax", &plan, profile)?;
         let reduced = self.reduced();
         // One run of axes: one axis, or all of them.
         let pass = passes(&memory_axes(&self.x, &reduced, self.layout), false)[0];
         let lane_count = if algorithm == TREE { lanes(pass.total, pass.results(), profile) } else { 1 };
+        profile.check_turns(algorithm, lane_turns(pass.total, lane_count))?;
         let lattice = output_lattice(&self.x, &reduced, self.layout, &self.y(), self.y_layout(), self.keepdims)?;
         let flags = [("SELECT_LAST", u32::from(self.select_last)), ("LANE_FASTEST", u32::from(pass.inner == 1))];
         let kernel = KernelSpec {

@@ -4,6 +4,7 @@
 pub(crate) mod conv;
 mod elementwise;
 mod matmul;
+mod norm;
 mod pool;
 mod reduce;
 mod softmax;
@@ -13,6 +14,7 @@ pub(crate) use conv::check_lengths;
 pub use conv::{ConvReference, conv};
 pub use elementwise::{binary, unary};
 pub use matmul::matmul;
+pub use norm::{batch_norm, lrn, norm};
 pub use pool::pool;
 pub use reduce::{argmax, reduce};
 pub use softmax::softmax;

@@ -4,7 +4,10 @@ use crate::element::ElementType;
 use crate::error::Result;
 use crate::gpu::{DeviceProfile, Recorder};
 use crate::kernel::{KernelSpec, SOFTMAX, SOFTMAX_IN_PLACE, uniform};
-use crate::op::{Op, Place, Plan, Prepared, Step, TensorSpec, check_tensors, lane_consts, lanes, lines_per_workgroup, pick, slices};
+use crate::op::{
+    LONGEST_SERIAL_LINE, Op, Place, Plan, Prepared, Step, TensorSpec, check_tensors, lane_consts, lane_turns, lanes, lines_per_workgroup, pick,
+    slices,
+};
 use crate::reduce::resolve_axis;
 use crate::reference::Bounded;
 use crate::shape::{Layout, TensorShape};
@@ -76,13 +79,14 @@ impl Op for SoftmaxProblem {
     }
 
     fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
-        vec![DIRECT, ROWS]
+        if self.lines()[1] <= LONGEST_SERIAL_LINE { vec![DIRECT, ROWS] } else { vec![ROWS] }
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
-        let algorithm = pick(&[DIRECT, ROWS], algorithm, ROWS)?;
+        let algorithm = pick(&self.algorithms(profile), algorithm, ROWS)?;
         let [outer, length, inner] = self.lines();
         let lane_count = if algorithm == ROWS { lanes(length, outer * inner, profile) } else { 1 };
+        profile.check_turns(algorithm, lane_turns(length, lane_count))?;
         let mut plan = Plan::new(self.name(), format!("{algorithm} {lane_count}"), self.inputs(), self.outputs());
         check_tensors("a softmax", &plan.outputs.iter().collect::<Vec<_>>(), profile)?;
         let flags = [("LOGARITHM", u32::from(self.logarithm)), ("LANE_FASTEST", u32::from(inner == 1))];

@@ -37,6 +37,9 @@ fn ops(full: bool) -> Result<Vec<Make>> {
     add(&mut all, super::grid_rows::reductions(full)?);
     add(&mut all, super::grid_rows::argmaxes()?);
     add(&mut all, super::grid_rows::softmaxes(full)?);
+    add(&mut all, super::grid_rows::norms(full)?);
+    add(&mut all, super::grid_rows::batch_norms()?);
+    add(&mut all, super::grid_rows::lrns()?);
     super::grid_transform::add_problems(&mut all, full)?;
     let mut seen = std::collections::HashSet::new();
     all.retain(|make| {

@@ -1,7 +1,9 @@
 //! Reductions, softmax and normalisation: lines about the number of lanes, short and long axes, every set of axes, both layouts.
 
+use crate::activation::Activation;
 use crate::element::ElementType;
 use crate::error::Result;
+use crate::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
 use crate::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
 use crate::shape::Layout;
 use crate::softmax::SoftmaxProblem;
@@ -76,6 +78,63 @@ pub(super) fn softmaxes(full: bool) -> Result<Vec<SoftmaxProblem>> {
         for &length in lengths.iter().filter(|&&length| length > 1 || !logarithm) {
             add(logarithm, &[5, length], 1, ElementType::F32, LAYOUTS[0])?;
             add(logarithm, &[length, 67], 0, ElementType::F16, LAYOUTS[0])?;
+        }
+    }
+    Ok(problems)
+}
+
+pub(super) fn norms(full: bool) -> Result<Vec<NormProblem>> {
+    let mut problems = Vec::new();
+    let x: [usize; 4] = [2, 6, 3, 5];
+    for (i, element) in [ElementType::F32, ElementType::F16].into_iter().enumerate() {
+        for layout in LAYOUTS {
+            for axis in [0, 1, 2, 3] {
+                if axis == 0 && layout == Layout::ChannelsLast {
+                    continue; // refused: see the constructor
+                }
+                let scale = (axis % 2 == i).then_some(&x[axis..]);
+                let problem = NormProblem::layer(&x, axis as isize, scale, Some(&x[axis..]), 1e-5, element, layout)?;
+                problems.push(NormProblem { statistics: true, ..problem.clone() });
+                problems.push(problem);
+            }
+            for groups in [1, 2, 3, 6] {
+                problems.push(NormProblem::group(&x, groups, Some(&[6]), (groups > 1).then_some(&[6]), 1e-3, element, layout)?);
+            }
+            problems.push(NormProblem::instance(&x, Some(&[6]), Some(&[6]), 1e-5, element, layout)?);
+            problems.push(NormProblem::instance(&[3, 4, 70], None, None, 1e-5, element, layout)?);
+        }
+    }
+    let lengths: &[usize] = if full { &[2, 7, 8, 9, 31, 64, 65, 128, 200, 768, 1030] } else { &[2, 9, 65, 768] };
+    for &length in lengths {
+        problems.push(NormProblem::layer(&[5, length], -1, Some(&[length]), Some(&[length]), 1e-5, ElementType::F32, LAYOUTS[0])?);
+    }
+    Ok(problems)
+}
+
+pub(super) fn batch_norms() -> Result<Vec<BatchNormProblem>> {
+    let mut problems = Vec::new();
+    for layout in LAYOUTS {
+        for element in [ElementType::F32, ElementType::F16] {
+            for (extents, has_scale, has_bias) in [(vec![3, 5], true, true), (vec![2, 5, 9, 11], true, false), (vec![2, 5, 1100], false, true)] {
+                let vector: &[usize] = &[5];
+                let vectors =
+                    BatchNormVectors { scale: has_scale.then_some(vector), bias: has_bias.then_some(vector), mean: vector, variance: vector };
+                let problem = BatchNormProblem::new(&extents, &vectors, 1e-5, element, layout)?;
+                problems.push(BatchNormProblem { in_place: true, activation: Activation::Relu, ..problem.clone() });
+                problems.push(problem);
+            }
+        }
+    }
+    Ok(problems)
+}
+
+pub(super) fn lrns() -> Result<Vec<LrnProblem>> {
+    let mut problems = Vec::new();
+    for layout in LAYOUTS {
+        for (size, beta) in [(1, 0.75), (2, 0.5), (5, 0.75), (40, 1.0)] {
+            let descriptor = LrnDescriptor { size, alpha: 0.5, beta, bias: 1.5 };
+            problems.push(LrnProblem::new(&descriptor, &[2, 7, 3, 5], ElementType::F32, layout)?);
+            problems.push(LrnProblem::new(&descriptor, &[2, 7, 9], ElementType::F16, layout)?);
         }
     }
     Ok(problems)

@@ -123,8 +123,8 @@ impl ActivationAttribute {
     /// The one called `name` with these parameters; `None` where there is none.
     pub fn named(&self, name: &str) -> Option<Result<Activation, String>> {
         let need = |value: Option<f32>, parameter: &str| value.ok_or_else(|| format!("activation {name} lacks {parameter}"));
-        let make = || {
-            Ok(match name {
+        let make = || -> Result<Option<Activation>, String> {
+            Ok(Some(match name {
                 "none" => Activation::None,
                 "relu" => Activation::Relu,
                 "relu6" => Activation::Relu6,
@@ -148,8 +148,7 @@ impl ActivationAttribute {
                 "mish" => Activation::Mish,
                 "threshold" => Activation::Threshold { threshold: need(self.threshold, "threshold")?, value: need(self.value, "value")? },
                 _ => return Ok(None),
-            })
-            .map(Some)
+            }))
         };
         make().transpose()
     }

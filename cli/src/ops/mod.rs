@@ -2,6 +2,8 @@
 //! `bench --shapes` write them.
 
 pub mod attributes;
+mod rows;
+mod shapes;
 mod signature;
 mod windows;
 
@@ -15,6 +17,7 @@ use wgconv::conv::Accuracy;
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
 use wgconv::matmul::{GemmDescriptor, MatMulProblem};
 use wgconv::op::Op;
+use wgconv::reduce::ReduceKind;
 use wgconv::{ElementType, Layout};
 
 /// Shape and element type of a tensor that a call is given.
@@ -52,9 +55,10 @@ impl Inputs<'_> {
     }
 }
 
-/// A call that is ready to run: steps over named tensors.
+/// A call that is ready to run: steps over named tensors, and views of them that copy nothing.
 pub struct Call {
     pub steps: Vec<Step>,
+    pub views: Vec<View>,
     /// Output roles: name and which tensor it is.
     pub outputs: Vec<(&'static str, String)>,
 }
@@ -66,18 +70,31 @@ pub struct Step {
     pub results: Vec<String>,
 }
 
+/// Another shape for a tensor.
+pub struct View {
+    pub name: String,
+    pub of: String,
+    pub element: ElementType,
+    pub extents: Vec<usize>,
+}
+
 impl Call {
     /// One op whose inputs are these roles and whose outputs are these.
     pub fn one(op: impl Op + 'static, roles: &[&str], outputs: &[&'static str]) -> Self {
+        Self::boxed(Box::new(op), roles, outputs)
+    }
+
+    fn boxed(op: Box<dyn Op>, roles: &[&str], outputs: &[&'static str]) -> Self {
         let tensors = roles.iter().map(|role| role.to_string()).collect();
         let results = outputs.iter().map(|role| role.to_string()).collect();
-        let step = Step { op: Box::new(op), tensors, results };
-        Self { steps: vec![step], outputs: outputs.iter().map(|role| (*role, role.to_string())).collect() }
+        let step = Step { op, tensors, results };
+        Self { steps: vec![step], views: vec![], outputs: outputs.iter().map(|role| (*role, role.to_string())).collect() }
     }
 
     /// Whether a step, or the call itself, reads the input `role`.
     pub fn reads(&self, role: &str) -> bool {
-        self.steps.iter().any(|step| step.tensors.iter().any(|name| name == role)) || self.outputs.iter().any(|(_, name)| name == role)
+        let viewed = self.views.iter().any(|view| view.of == role);
+        viewed || self.steps.iter().any(|step| step.tensors.iter().any(|name| name == role)) || self.outputs.iter().any(|(_, name)| name == role)
     }
 
     /// The op of a call that is one.
@@ -153,6 +170,17 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Strin
         "add" | "sub" | "mul" | "div" => binary(op, inputs, &["a", "b"]),
         "prelu" => binary(op, inputs, &["x", "slope"]),
         "min" | "max" => fold(op, inputs),
+        "reduce_sum" => rows::reduce(ReduceKind::Sum, attrs, inputs),
+        "reduce_mean" => rows::reduce(ReduceKind::Mean, attrs, inputs),
+        "reduce_max" => rows::reduce(ReduceKind::Max, attrs, inputs),
+        "argmax" => rows::argmax(attrs, inputs),
+        "softmax" | "log_softmax" => rows::softmax(op == "log_softmax", attrs, inputs),
+        "layer_norm" | "group_norm" | "instance_norm" => rows::norm(op, attrs, inputs),
+        "batch_norm" => rows::batch_norm(attrs, inputs),
+        "lrn" => rows::lrn(attrs, inputs),
+        "reshape" | "flatten" => shapes::view(op, attrs, inputs),
+        "concat" => shapes::concat(attrs, inputs),
+        "slice" | "pad" | "transpose" | "depth_to_space" | "resize" => shapes::one(op, attrs, inputs),
         _ => {
             let Some(activation) = read::<ActivationAttribute>(attrs)?.named(op) else {
                 return Err(format!("op {op} is not known"));
@@ -213,5 +241,5 @@ fn fold(op: &str, inputs: &Inputs<'_>) -> Result<Call, String> {
         steps.push(Step { op: Box::new(problem), tensors: vec![last, role.clone()], results: vec![result.clone()] });
         last = result;
     }
-    Ok(Call { steps, outputs: vec![("y", last)] })
+    Ok(Call { steps, views: vec![], outputs: vec![("y", last)] })
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use wgconv::Error;
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
-use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
+use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem, global};
 
 /// conv, conv_transpose, and conv with a residual.
 pub fn conv(op: &str, attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, String> {
@@ -85,9 +85,14 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
     let text = |e: Error| e.to_string();
     let with_indices = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
     let problem = match op {
-        "global_max_pool" => PoolProblem::global(PoolKind::MAX, x, element, inputs.layout).map_err(text)?,
-        "global_average_pool" => PoolProblem::global(PoolKind::AVERAGE, x, element, inputs.layout).map_err(text)?,
-        "global_lp_pool" => PoolProblem::global(PoolKind::Lp { p: read::<GlobalLp>(attrs)?.p }, x, element, inputs.layout).map_err(text)?,
+        "global_max_pool" | "global_average_pool" | "global_lp_pool" => {
+            let kind = match op {
+                "global_max_pool" => PoolKind::MAX,
+                "global_average_pool" => PoolKind::AVERAGE,
+                _ => PoolKind::Lp { p: read::<GlobalLp>(attrs)?.p },
+            };
+            return Ok(Call::boxed(global(kind, x, element, inputs.layout).map_err(text)?, &["x"], &["y"]));
+        }
         "adaptive_max_pool" | "adaptive_average_pool" => {
             let kind = if op == "adaptive_max_pool" { with_indices } else { PoolKind::AVERAGE };
             let size = read::<Adaptive>(attrs)?.output_size;

@@ -36,14 +36,14 @@ pub struct Layer {
 
 /// What a layer computes. Convolutions keep their problem: a part of a large one is enough to check the CPU engine by.
 pub enum Work {
-    Conv(ConvProblem),
+    Conv(Box<ConvProblem>),
     Other(Box<dyn Op>),
 }
 
 impl Layer {
     pub fn op(&self) -> &dyn Op {
         match &self.work {
-            Work::Conv(problem) => problem,
+            Work::Conv(problem) => problem.as_ref(),
             Work::Other(op) => op.as_ref(),
         }
     }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     fn convolutions(layers: &[Layer]) -> Vec<&ConvProblem> {
-        layers.iter().filter_map(|l| if let Work::Conv(problem) = &l.work { Some(problem) } else { None }).collect()
+        layers.iter().filter_map(|l| if let Work::Conv(problem) = &l.work { Some(problem.as_ref()) } else { None }).collect()
     }
 
     #[test]

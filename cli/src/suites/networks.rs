@@ -67,7 +67,7 @@ impl Network {
         let descriptor = Conv2dDescriptor { stride: [stride; 2], padding, groups, activation, accuracy: self.accuracy, ..Default::default() };
         let (x, filter, bias) = ([1, channels, extent, extent], [filters, channels / groups, size, size], [filters]);
         let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(&x, &filter, Some(&bias))).map_err(|e| e.to_string())?;
-        self.push(name, Work::Conv(ConvProblem { has_residual: residual, ..problem }));
+        self.push(name, Work::Conv(Box::new(ConvProblem { has_residual: residual, ..problem })));
         Ok(())
     }
 

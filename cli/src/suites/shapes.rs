@@ -38,7 +38,9 @@ pub fn read(path: &Path, accuracy: Accuracy) -> Result<Vec<Layer>, Failure> {
     let layer = |entry: Entry| {
         let work = match (&entry.inputs, &entry.input, &entry.filter) {
             (Some(inputs), None, None) => any(&entry, inputs, accuracy),
-            (None, Some(input), Some(filter)) if entry.op == "conv" => conv(&entry, input, filter, accuracy).map(Work::Conv),
+            (None, Some(input), Some(filter)) if entry.op == "conv" => {
+                conv(&entry, input, filter, accuracy).map(|problem| Work::Conv(Box::new(problem)))
+            }
             (None, ..) if entry.op == "conv" => Err("a convolution has input and filter, or inputs and attrs".into()),
             (None, ..) => Err(format!("op is {}: the short form is conv's; other ops have inputs and attrs", entry.op)),
             (Some(_), ..) => Err("inputs and the short form exclude each other".into()),

@@ -1,0 +1,115 @@
+//! Reductions, softmax and normalisation by name.
+
+use super::attributes::{flag, read};
+use super::{Call, Inputs};
+use serde::Deserialize;
+use serde_json::Value;
+use wgconv::Error;
+use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
+use wgconv::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
+use wgconv::softmax::SoftmaxProblem;
+
+#[derive(Deserialize)]
+struct Reduce {
+    #[serde(default)]
+    axes: Vec<isize>,
+    #[serde(default)]
+    keepdims: u8,
+}
+
+#[derive(Deserialize)]
+struct Argmax {
+    axis: Option<isize>,
+    #[serde(default)]
+    keepdims: u8,
+    #[serde(default)]
+    select_last_index: u8,
+}
+
+#[derive(Deserialize)]
+struct Axis {
+    axis: isize,
+}
+
+fn text(error: Error) -> String {
+    error.to_string()
+}
+
+/// reduce_sum, reduce_mean, reduce_max.
+pub fn reduce(kind: ReduceKind, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+    let a: Reduce = read(attrs)?;
+    let keepdims = flag("keepdims", a.keepdims)?;
+    let problem = ReduceProblem::new(kind, inputs.need("x")?, &a.axes, keepdims, inputs.element(&["x"])?, inputs.layout).map_err(text)?;
+    Ok(Call::one(problem, &["x"], &["y"]))
+}
+
+pub fn argmax(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+    let a: Argmax = read(attrs)?;
+    let (keepdims, last) = (flag("keepdims", a.keepdims)?, flag("select_last_index", a.select_last_index)?);
+    let problem = ArgmaxProblem::new(inputs.need("x")?, a.axis, keepdims, last, inputs.element(&["x"])?, inputs.layout).map_err(text)?;
+    Ok(Call::one(problem, &["x"], &["y"]))
+}
+
+/// softmax, log_softmax.
+pub fn softmax(logarithm: bool, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+    let Axis { axis } = read(attrs)?;
+    let problem = SoftmaxProblem::new(logarithm, inputs.need("x")?, axis, inputs.element(&["x"])?, inputs.layout).map_err(text)?;
+    Ok(Call::one(problem, &["x"], &["y"]))
+}
+
+#[derive(Deserialize)]
+struct Norm {
+    epsilon: f32,
+    axis: Option<isize>,
+    num_groups: Option<usize>,
+}
+
+/// layer_norm, group_norm, instance_norm.
+pub fn norm(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+    let a: Norm = read(attrs)?;
+    let (x, scale, bias) = (inputs.need("x")?, inputs.get("scale"), inputs.get("bias"));
+    let element = inputs.element(&["x", "scale", "bias"])?;
+    let (epsilon, layout) = (a.epsilon, inputs.layout);
+    let problem = match op {
+        "layer_norm" => NormProblem::layer(x, a.axis.ok_or("the attribute axis is missing")?, scale, bias, epsilon, element, layout)
+            .map(|problem| NormProblem { statistics: true, ..problem }),
+        "group_norm" => NormProblem::group(x, a.num_groups.ok_or("the attribute num_groups is missing")?, scale, bias, epsilon, element, layout),
+        _ => NormProblem::instance(x, scale, bias, epsilon, element, layout),
+    }
+    .map_err(text)?;
+    let roles: Vec<&str> = ["x"].into_iter().chain(scale.map(|_| "scale")).chain(bias.map(|_| "bias")).collect();
+    let outputs: &[&str] = if problem.statistics { &["y", "mean", "inv_std_dev"] } else { &["y"] };
+    Ok(Call::one(problem, &roles, outputs))
+}
+
+#[derive(Deserialize)]
+struct Epsilon {
+    epsilon: f32,
+}
+
+/// batch_norm of a trained network.
+pub fn batch_norm(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+    let Epsilon { epsilon } = read(attrs)?;
+    let element = inputs.element(&["x", "scale", "bias", "mean", "var"])?;
+    let (scale, bias) = (inputs.get("scale"), inputs.get("bias"));
+    let vectors = BatchNormVectors { scale, bias, mean: inputs.need("mean")?, variance: inputs.need("var")? };
+    let problem = BatchNormProblem::new(inputs.need("x")?, &vectors, epsilon, element, inputs.layout).map_err(text)?;
+    let optional = scale.map(|_| "scale").into_iter().chain(bias.map(|_| "bias"));
+    let roles: Vec<&str> = ["x"].into_iter().chain(optional).chain(["mean", "var"]).collect();
+    Ok(Call::one(problem, &roles, &["y"]))
+}
+
+#[derive(Deserialize)]
+struct Lrn {
+    size: usize,
+    alpha: f32,
+    beta: f32,
+    bias: f32,
+}
+
+pub fn lrn(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+    let Lrn { size, alpha, beta, bias } = read(attrs)?;
+    let descriptor = LrnDescriptor { size, alpha, beta, bias };
+    let problem = LrnProblem::new(&descriptor, inputs.need("x")?, inputs.element(&["x"])?, inputs.layout).map_err(text)?;
+    Ok(Call::one(problem, &["x"], &["y"]))
+}

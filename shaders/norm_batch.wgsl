@@ -1,0 +1,45 @@
+// Batch normalisation of a trained network: y = activation(x m + o) with a multiplier and an offset per channel. Channels run as
+// [outer][channels][inner] in memory. Needs norm_batch_x.wgsl or norm_batch_in_place.wgsl. Prelude: alias Elem.
+
+// Twin of BatchNormParams in src/norm/params.rs.
+struct BatchNormParams {
+    items: u32,      // elements
+    channels: u32,
+    inner: u32,
+    row_blocks: u32, // with ROWS: blocks of 1024 elements that one inner line takes
+    alpha: f32,      // parameters of the activation
+    beta: f32,
+    unused0: u32,
+    unused1: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: BatchNormParams;
+
+// 1: a workgroup owns 1024 elements of one channel's line, so that the channel is found once.
+override ROWS: u32 = 0u;
+
+fn compute(i: u32, channel: u32) {
+    let f = folded[channel];
+    output[i] = Elem(activate(fma(source(i), f.x, f.y), params.alpha, params.beta));
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let group = group_id.y * group_count.x + group_id.x;
+    if ROWS == 0u {
+        let i = group * 64u + local;
+        if i < params.items {
+            compute(i, i / params.inner % params.channels);
+        }
+    } else {
+        let line = group / params.row_blocks;
+        let first = (group - line * params.row_blocks) * 1024u;
+        if line * params.inner < params.items { // the last workgroups of a folded dispatch have no line
+            let channel = line % params.channels;
+            let end = min(first + 1024u, params.inner);
+            for (var i = first + local; i < end; i += 64u) {
+                compute(line * params.inner + i, channel);
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+// Folds batch normalisation's four vectors into a multiplier and an offset per channel, once per prepared op:
+// y = x m + o with m = scale / sqrt(variance + epsilon), o = bias - mean m. Prelude: alias Elem.
+
+// Twin of BatchFoldParams in src/norm/params.rs.
+struct BatchFoldParams {
+    items: u32, // channels
+    epsilon: f32,
+    unused0: u32,
+    unused1: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: BatchFoldParams;
+@group(0) @binding(1) var<storage, read> scale: array<Elem>;
+@group(0) @binding(2) var<storage, read> bias: array<Elem>;
+@group(0) @binding(3) var<storage, read> mean: array<Elem>;
+@group(0) @binding(4) var<storage, read> variance: array<Elem>;
+@group(0) @binding(5) var<storage, read_write> output: array<vec2<f32>>; // multiplier, offset
+
+override HAS_SCALE: u32 = 0u;
+override HAS_BIAS: u32 = 0u;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let c = (group_id.y * group_count.x + group_id.x) * 64u + local;
+    if c >= params.items {
+        return;
+    }
+    var m = inverseSqrt(f32(variance[c]) + params.epsilon);
+    if HAS_SCALE != 0u {
+        m *= f32(scale[c]);
+    }
+    var o = -f32(mean[c]) * m;
+    if HAS_BIAS != 0u {
+        o += f32(bias[c]);
+    }
+    output[c] = vec2<f32>(m, o);
+}

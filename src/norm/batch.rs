@@ -1,0 +1,265 @@
+//! Batch normalisation of a trained network, and its folding into a convolution.
+
+use super::params::{BatchFoldParams, BatchNormParams};
+use crate::activation::Activation;
+use crate::conv::Direction;
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+use crate::gpu::DeviceProfile;
+use crate::kernel::{KernelSpec, NORM_BATCH, NORM_BATCH_FOLD, NORM_BATCH_IN_PLACE};
+use crate::op::{Domain, Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, pick};
+use crate::reference::Bounded;
+use crate::shape::{Layout, TensorShape};
+use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewD, Axis};
+
+/// y = activation((x - mean) / sqrt(variance + epsilon) scale + bias), each vector per channel and fixed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchNormProblem {
+    /// Extents of x and y, N C ....
+    pub x: Vec<usize>,
+    /// Whether there is a scale.
+    pub has_scale: bool,
+    /// Whether there is a bias.
+    pub has_bias: bool,
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// Applied last.
+    pub activation: Activation,
+    /// Element type of all.
+    pub element: ElementType,
+    /// Layout of x and y.
+    pub layout: Layout,
+    /// Whether y is x itself: the op then takes the vectors alone, and changes its output.
+    pub in_place: bool,
+}
+
+/// Extents of batch normalisation's vectors.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchNormVectors<'a> {
+    /// \[C\], or none for 1.
+    pub scale: Option<&'a [usize]>,
+    /// \[C\], or none for 0.
+    pub bias: Option<&'a [usize]>,
+    /// \[C\]
+    pub mean: &'a [usize],
+    /// \[C\]
+    pub variance: &'a [usize],
+}
+
+impl BatchNormProblem {
+    /// Resolves a batch normalisation.
+    ///
+    /// # Errors
+    /// x below rank 2, a vector of another length than x has channels, an epsilon that is negative.
+    pub fn new(x: &[usize], vectors: &BatchNormVectors<'_>, epsilon: f32, element: ElementType, layout: Layout) -> Result<Self> {
+        TensorShape::named("x", x)?;
+        element.check_float("x")?;
+        super::check_epsilon(epsilon)?;
+        let &[_, channels, ..] = x else {
+            return Err(Error::invalid("x", format!("{x:?}"), format!("it has rank 2 or more, N C ..., not {}", x.len())));
+        };
+        let all = [("scale", vectors.scale), ("bias", vectors.bias), ("mean", Some(vectors.mean)), ("var", Some(vectors.variance))];
+        for (name, extents) in all {
+            if let Some(extents) = extents
+                && extents != [channels]
+            {
+                return Err(Error::invalid(name, format!("{extents:?}"), format!("it has one value per channel: [{channels}]")));
+            }
+        }
+        let (has_scale, has_bias) = (vectors.scale.is_some(), vectors.bias.is_some());
+        Ok(Self { x: x.to_vec(), has_scale, has_bias, epsilon, activation: Activation::None, element, layout, in_place: false })
+    }
+
+    /// Channels, and how many neighbours in memory share one.
+    fn channels(&self, layout: Layout) -> [u64; 2] {
+        let inner = match layout {
+            Layout::ChannelsLast if self.x.len() >= 3 => 1,
+            _ => self.x[2..].iter().map(|&e| e as u64).product(),
+        };
+        [self.x[1] as u64, inner]
+    }
+}
+
+/// One element per invocation, or lines of one channel.
+const DIRECT: &str = "direct";
+const ROWS: &str = "rows";
+/// Elements of a line that one workgroup takes, as in the shader.
+const ROW_BLOCK: u64 = 1024;
+
+impl Op for BatchNormProblem {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        let vector = |name| TensorSpec::fixed(name, &self.x[1..2], self.element);
+        let mut inputs = vec![];
+        if !self.in_place {
+            inputs.push(TensorSpec::new("x", &self.x, self.element, self.layout));
+        }
+        if self.has_scale {
+            inputs.push(vector("scale"));
+        }
+        if self.has_bias {
+            inputs.push(vector("bias"));
+        }
+        inputs.extend([vector("mean"), vector("var").with_domain(Domain::Positive)]);
+        inputs
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec { updated: self.in_place, ..TensorSpec::new("y", &self.x, self.element, self.layout) }]
+    }
+
+    fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
+        if self.channels(self.layout)[1] > 1 { vec![DIRECT, ROWS] } else { vec![DIRECT] }
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let [channels, inner] = self.channels(self.layout);
+        let preferred = if inner >= 64 { ROWS } else { DIRECT };
+        let algorithm = pick(&self.algorithms(profile), algorithm, preferred)?;
+        let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
+        let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
+        check_tensors("a batch normalisation", &tensors, profile)?;
+        tensors.iter().try_for_each(|tensor| check_binding(&tensor.name, tensor.bytes(), profile))?;
+
+        let place = |name: &str| match plan.inputs.iter().position(|spec| spec.name == name) {
+            Some(index) => Place::input(index, &plan.inputs),
+            None => Place::Nothing,
+        };
+        let flags = [("HAS_SCALE", u32::from(self.has_scale)), ("HAS_BIAS", u32::from(self.has_bias))];
+        let fold = KernelSpec {
+            source: &NORM_BATCH_FOLD,
+            element: self.element,
+            consts: vec![],
+            overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
+        };
+        let params = BatchFoldParams { items: channels as u32, epsilon: self.epsilon, unused0: 0, unused1: 0 };
+        let places = vec![place("scale"), place("bias"), place("mean"), place("var"), Place::Scratch(0)];
+        plan.prepare.push(Step::new(fold, &params, places, channels.div_ceil(64), profile)?);
+        plan.scratch.push(channels * 8);
+
+        let count = plan.outputs[0].count();
+        let row_blocks = inner.div_ceil(ROW_BLOCK);
+        let [alpha, beta] = self.activation.parameters();
+        let params = BatchNormParams {
+            items: count as u32,
+            channels: channels as u32,
+            inner: inner as u32,
+            row_blocks: row_blocks as u32,
+            alpha,
+            beta,
+            unused0: 0,
+            unused1: 0,
+        };
+        let flags = [("ACTIVATION", self.activation.shader_id()), ("ROWS", u32::from(algorithm == ROWS))];
+        let kernel = KernelSpec {
+            source: if self.in_place { &NORM_BATCH_IN_PLACE } else { &NORM_BATCH },
+            element: self.element,
+            consts: vec![],
+            overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
+        };
+        let x = (!self.in_place).then(|| Place::input(0, &plan.inputs));
+        let places = x.into_iter().chain([Place::Scratch(0), Place::output(0, &plan.outputs)]).collect();
+        let workgroups = if algorithm == ROWS { count / inner * row_blocks } else { count.div_ceil(64) };
+        plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
+        Ok(plan)
+    }
+
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![crate::reference::batch_norm(self, inputs)]
+    }
+
+    fn is_exact(&self) -> bool {
+        false
+    }
+
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        crate::cpu::batch_norm(self, inputs, y);
+        Some(())
+    }
+
+    fn flops(&self) -> f64 {
+        2.0 * self.x.iter().map(|&e| e as f64).product::<f64>()
+    }
+}
+
+impl std::fmt::Display for BatchNormProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "x")?;
+        crate::elementwise::write_tensor(f, &self.x, self.element, self.layout)?;
+        let flag = |there, name| if there { name } else { "" };
+        write!(f, "{}{}", flag(self.has_scale, "_s"), flag(self.has_bias, "_b"))?;
+        if self.activation != Activation::None {
+            write!(f, "_{}", self.activation)?;
+        }
+        write!(f, "{}", flag(self.in_place, "_in_place"))
+    }
+}
+
+/// Batch normalisation's vectors, one value per output channel of the convolution before it.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchNormValues<'a> {
+    /// gamma
+    pub scale: ArrayView1<'a, f32>,
+    /// beta
+    pub bias: ArrayView1<'a, f32>,
+    /// Running mean.
+    pub mean: ArrayView1<'a, f32>,
+    /// Running variance.
+    pub variance: ArrayView1<'a, f32>,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+/// Folds a batch normalisation that follows a convolution into the convolution's filter and bias, so that at inference it costs nothing:
+/// w' = w m, b' = (b - mean) m + beta with m = gamma / sqrt(variance + epsilon).
+///
+/// `filter` is K C/g ... of a forward convolution or C K/g ... of a transposed one of `groups` groups; computed in f64, rounded once.
+///
+/// # Errors
+/// Vectors of another length than the convolution has output channels.
+pub fn fold_batch_norm(
+    direction: Direction,
+    groups: usize,
+    filter: ArrayViewD<'_, f32>,
+    bias: Option<ArrayView1<'_, f32>>,
+    norm: &BatchNormValues<'_>,
+) -> Result<(ArrayD<f32>, Array1<f32>)> {
+    if filter.ndim() < 2 || groups == 0 {
+        return Err(Error::invalid("filter", format!("{:?}", filter.shape()), format!("it has rank 2 or more, in {groups} groups of at least 1")));
+    }
+    let (own_axis, outputs) = match direction {
+        Direction::Forward => (0, filter.shape()[0]),
+        Direction::Transposed => (1, filter.shape()[1] * groups),
+    };
+    let vectors = [("scale", norm.scale.len()), ("bias", norm.bias.len()), ("mean", norm.mean.len()), ("variance", norm.variance.len())];
+    for (name, length) in vectors.into_iter().chain(bias.map(|b| ("the convolution's bias", b.len()))) {
+        if length != outputs {
+            return Err(Error::invalid(name, length, format!("it has one value per output channel: {outputs}")));
+        }
+    }
+    let wide = |v: f32| f64::from(v);
+    let multiplier: Vec<f64> = (0..outputs).map(|k| wide(norm.scale[k]) / (wide(norm.variance[k]) + wide(norm.epsilon)).sqrt()).collect();
+    let offset = |k: usize| (bias.map_or(0.0, |b| wide(b[k])) - wide(norm.mean[k])) * multiplier[k] + wide(norm.bias[k]);
+    let mut folded = filter.to_owned();
+    match direction {
+        Direction::Forward => {
+            for (k, mut plane) in folded.axis_iter_mut(Axis(own_axis)).enumerate() {
+                plane.mapv_inplace(|w| (wide(w) * multiplier[k]) as f32);
+            }
+        }
+        Direction::Transposed => {
+            // Row c of the filter belongs to the group of its input channel.
+            let (inputs, each) = (filter.shape()[0], filter.shape()[1]);
+            for (c, mut row) in folded.axis_iter_mut(Axis(0)).enumerate() {
+                let group = c * groups / inputs;
+                for (k, mut plane) in row.axis_iter_mut(Axis(0)).enumerate() {
+                    plane.mapv_inplace(|w| (wide(w) * multiplier[group * each + k]) as f32);
+                }
+            }
+        }
+    }
+    Ok((folded, (0..outputs).map(|k| offset(k) as f32).collect()))
+}

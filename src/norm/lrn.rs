@@ -1,0 +1,143 @@
+//! Local response normalisation, as AlexNet has it.
+
+use super::params::LrnParams;
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+use crate::gpu::DeviceProfile;
+use crate::kernel::{KernelSpec, NORM_LRN};
+use crate::op::{Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, pick};
+use crate::reference::Bounded;
+use crate::shape::{Layout, TensorShape};
+
+/// y = x / (bias + alpha / size sum of x^2)^beta over the channels c - floor((size - 1) / 2) .. c + ceil((size - 1) / 2).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LrnDescriptor {
+    /// Channels of the window.
+    pub size: usize,
+    /// Multiplies the mean of the squares.
+    pub alpha: f32,
+    /// The exponent.
+    pub beta: f32,
+    /// Added to the mean of the squares.
+    pub bias: f32,
+}
+
+impl Default for LrnDescriptor {
+    /// ONNX's, with AlexNet's window of five.
+    fn default() -> Self {
+        Self { size: 5, alpha: 1e-4, beta: 0.75, bias: 1.0 }
+    }
+}
+
+/// A resolved local response normalisation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LrnProblem {
+    /// The numbers.
+    pub descriptor: LrnDescriptor,
+    /// Extents of x and y, N C ....
+    pub x: Vec<usize>,
+    /// Element type of x and y.
+    pub element: ElementType,
+    /// Layout of x and y.
+    pub layout: Layout,
+}
+
+impl LrnProblem {
+    /// Resolves a local response normalisation.
+    ///
+    /// # Errors
+    /// x below rank 2, a size of 0, a bias that is not positive (the sum of squares may be 0).
+    pub fn new(descriptor: &LrnDescriptor, x: &[usize], element: ElementType, layout: Layout) -> Result<Self> {
+        TensorShape::named("x", x)?;
+        element.check_float("x")?;
+        if x.len() < 2 {
+            return Err(Error::invalid("x", format!("{x:?}"), format!("it has rank 2 or more, N C ..., not {}", x.len())));
+        }
+        if descriptor.size == 0 {
+            return Err(Error::invalid("size", 0, "size must be at least 1"));
+        }
+        if descriptor.bias.is_nan() || descriptor.bias <= 0.0 || descriptor.alpha < 0.0 {
+            let given = format!("bias {}, alpha {}", descriptor.bias, descriptor.alpha);
+            return Err(Error::invalid("lrn", given, "the base of the power must be positive: bias above 0, alpha not below"));
+        }
+        Ok(Self { descriptor: *descriptor, x: x.to_vec(), element, layout })
+    }
+
+    /// Channels before and after an output's own in its window.
+    pub(crate) fn reach(&self) -> [usize; 2] {
+        let others = self.descriptor.size - 1;
+        [others / 2, others - others / 2]
+    }
+}
+
+impl Op for LrnProblem {
+    fn name(&self) -> &'static str {
+        "lrn"
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::new("x", &self.x, self.element, self.layout)]
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::new("y", &self.x, self.element, self.layout)]
+    }
+
+    fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
+        vec!["direct"]
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let algorithm = pick(&["direct"], algorithm, "direct")?;
+        let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
+        check_tensors("a local response normalisation", &plan.inputs.iter().collect::<Vec<_>>(), profile)?;
+        check_binding("x", plan.inputs[0].bytes(), profile)?;
+        let inner = match self.layout {
+            Layout::ChannelsLast if self.x.len() >= 3 => 1,
+            _ => self.x[2..].iter().product::<usize>(),
+        };
+        let [before, after] = self.reach().map(|r| r.min(self.x[1]) as u32); // further than the channels reach is no further
+        let LrnDescriptor { size, alpha, beta, bias } = self.descriptor;
+        let items = plan.inputs[0].count();
+        let params = LrnParams {
+            items: items as u32,
+            channels: self.x[1] as u32,
+            inner: inner as u32,
+            before,
+            after,
+            factor: alpha / size as f32,
+            beta,
+            bias,
+        };
+        let kernel = KernelSpec { source: &NORM_LRN, element: self.element, consts: vec![], overrides: vec![] };
+        let places = vec![Place::input(0, &plan.inputs), Place::output(0, &plan.outputs)];
+        plan.steps.push(Step::new(kernel, &params, places, items.div_ceil(64), profile)?);
+        Ok(plan)
+    }
+
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![crate::reference::lrn(self, inputs[0])]
+    }
+
+    fn is_exact(&self) -> bool {
+        false
+    }
+
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        crate::cpu::lrn(self, inputs[0], y);
+        Some(())
+    }
+
+    fn flops(&self) -> f64 {
+        self.x.iter().map(|&e| e as f64).product::<f64>() * (2 * self.descriptor.size) as f64
+    }
+}
+
+impl std::fmt::Display for LrnProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "x")?;
+        crate::elementwise::write_tensor(f, &self.x, self.element, self.layout)?;
+        let LrnDescriptor { size, alpha, beta, bias } = self.descriptor;
+        write!(f, "_size{size}_{alpha}_{beta}_{bias}")
+    }
+}

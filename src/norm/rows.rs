@@ -1,0 +1,347 @@
+//! Layer, group and instance normalisation: one kernel over rows, which differ in how their elements and scales lie in memory.
+
+use super::params::NormParams;
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+use crate::gpu::DeviceProfile;
+use crate::kernel::{KernelSpec, NORM_ROWS, NORM_ROWS_STATISTICS};
+use crate::op::{
+    LONGEST_SERIAL_LINE, Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, lane_consts, lane_turns, lanes, lines_per_workgroup, pick,
+};
+use crate::reduce::resolve_axis;
+use crate::reference::Bounded;
+use crate::shape::{Layout, TensorShape};
+
+/// Which elements share a mean and a variance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NormKind {
+    /// All axes from this one on; scale and bias have their extents.
+    Layer {
+        /// First normalised axis.
+        axis: usize,
+    },
+    /// The channels of a group at all positions; scale and bias are per channel.
+    Group {
+        /// Number of groups; divides the channels.
+        groups: usize,
+    },
+    /// One channel at all positions; scale and bias are per channel.
+    Instance,
+}
+
+/// y = (x - mean) / sqrt(variance + epsilon) scale + bias, variances biased.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NormProblem {
+    /// Which elements go together.
+    pub kind: NormKind,
+    /// Extents of x and y.
+    pub x: Vec<usize>,
+    /// Whether there is a scale; it is fixed.
+    pub has_scale: bool,
+    /// Whether there is a bias; it is fixed.
+    pub has_bias: bool,
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// Whether mean and inverse standard deviation are outputs too: x's extents with 1 on normalised axes. Layer normalisation alone.
+    pub statistics: bool,
+    /// Element type of all.
+    pub element: ElementType,
+    /// Layout of x and y.
+    pub layout: Layout,
+}
+
+/// How rows lie in memory, as `shaders/norm_rows.wgsl` walks them.
+pub(crate) struct Rows {
+    pub rows: usize,
+    pub row_inner: usize,
+    outer_stride: usize,
+    inner_stride: usize,
+    a_stride: usize,
+    b_extent: usize,
+    b_stride: usize,
+    pub length: usize,
+    scale_row: usize,
+    scale_a: usize,
+    scale_b: usize,
+}
+
+impl Rows {
+    /// Offsets of element `i` of row `row` in x, and of its scale.
+    pub fn element(&self, row: usize, i: usize) -> [usize; 2] {
+        let (outer, inner) = (row / self.row_inner, row % self.row_inner);
+        let (a, b) = (i / self.b_extent, i % self.b_extent);
+        let x = outer * self.outer_stride + inner * self.inner_stride + a * self.a_stride + b * self.b_stride;
+        [x, inner * self.scale_row + a * self.scale_a + b * self.scale_b]
+    }
+}
+
+impl NormProblem {
+    /// Layer normalisation over the axes from `axis` on (negative: from the end). `scale` and `bias` are their extents where given.
+    ///
+    /// # Errors
+    /// An axis outside the rank, a scale or bias of other extents, a channels-last x normalised over its batch.
+    pub fn layer(
+        x: &[usize],
+        axis: isize,
+        scale: Option<&[usize]>,
+        bias: Option<&[usize]>,
+        epsilon: f32,
+        element: ElementType,
+        layout: Layout,
+    ) -> Result<Self> {
+        TensorShape::named("x", x)?;
+        let axis = resolve_axis("axis", axis, x.len())?;
+        if axis == 0 && layout == Layout::ChannelsLast && x.len() >= 3 {
+            return Err(Error::invalid("x", layout.name(), "normalised over its batch too, x must be stored channels_first"));
+        }
+        Self::checked(NormKind::Layer { axis }, x, scale, bias, &x[axis..], epsilon, element, layout)
+    }
+
+    /// Group normalisation: x N C ..., scale and bias \[C\].
+    ///
+    /// # Errors
+    /// x below rank 2, groups that do not divide the channels, a scale or bias of another length.
+    pub fn group(
+        x: &[usize],
+        groups: usize,
+        scale: Option<&[usize]>,
+        bias: Option<&[usize]>,
+        epsilon: f32,
+        element: ElementType,
+        layout: Layout,
+    ) -> Result<Self> {
+        let channels = channels(x)?;
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            return Err(Error::invalid("groups", groups, format!("groups must divide the {channels} channels")));
+        }
+        Self::checked(NormKind::Group { groups }, x, scale, bias, &[channels], epsilon, element, layout)
+    }
+
+    /// Instance normalisation: x N C ..., scale and bias \[C\].
+    ///
+    /// # Errors
+    /// x below rank 2, a scale or bias of another length.
+    pub fn instance(
+        x: &[usize],
+        scale: Option<&[usize]>,
+        bias: Option<&[usize]>,
+        epsilon: f32,
+        element: ElementType,
+        layout: Layout,
+    ) -> Result<Self> {
+        let channels = channels(x)?;
+        Self::checked(NormKind::Instance, x, scale, bias, &[channels], epsilon, element, layout)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "three public constructors meet here")]
+    fn checked(
+        kind: NormKind,
+        x: &[usize],
+        scale: Option<&[usize]>,
+        bias: Option<&[usize]>,
+        wanted: &[usize],
+        epsilon: f32,
+        element: ElementType,
+        layout: Layout,
+    ) -> Result<Self> {
+        TensorShape::named("x", x)?;
+        element.check_float("x")?;
+        super::check_epsilon(epsilon)?;
+        for (name, extents) in [("scale", scale), ("bias", bias)] {
+            if let Some(extents) = extents
+                && extents != wanted
+            {
+                return Err(Error::invalid(name, format!("{extents:?}"), format!("it has the extents {wanted:?}")));
+            }
+        }
+        let (has_scale, has_bias) = (scale.is_some(), bias.is_some());
+        Ok(Self { kind, x: x.to_vec(), has_scale, has_bias, epsilon, statistics: false, element, layout })
+    }
+
+    /// Extents of scale and bias.
+    fn scale_extents(&self) -> &[usize] {
+        match self.kind {
+            NormKind::Layer { axis } => &self.x[axis..],
+            NormKind::Group { .. } | NormKind::Instance => &self.x[1..2],
+        }
+    }
+
+    /// Extents of the statistics.
+    fn statistics_extents(&self) -> Vec<usize> {
+        let first = if let NormKind::Layer { axis } = self.kind { axis } else { self.x.len() };
+        self.x.iter().enumerate().map(|(i, &e)| if i < first { e } else { 1 }).collect()
+    }
+
+    /// Rows of x as it lies in `layout`.
+    pub(crate) fn rows(&self, layout: Layout) -> Rows {
+        let product = |extents: &[usize]| extents.iter().product::<usize>();
+        let last = layout == Layout::ChannelsLast && self.x.len() >= 3;
+        match self.kind {
+            NormKind::Layer { axis } => {
+                let length = product(&self.x[axis..]);
+                let rows = product(&self.x[..axis]);
+                if !last {
+                    return Rows { rows, row_inner: 1, outer_stride: length, b_extent: length, b_stride: 1, length, scale_b: 1, ..Rows::NONE };
+                }
+                let (channels, positions) = (self.x[1], product(&self.x[2..]));
+                if axis == 1 {
+                    // A position after the other, its channels together; scale counts row-major.
+                    let (a_stride, b_extent) = (channels, channels);
+                    let scale = Rows { scale_a: 1, scale_b: positions, ..Rows::NONE };
+                    return Rows { rows, row_inner: 1, outer_stride: length, a_stride, b_extent, b_stride: 1, length, ..scale };
+                }
+                // Rows of the channels interleave; a row's positions are a step of all channels apart.
+                let row = Rows { b_extent: length, b_stride: channels, length, scale_b: 1, ..Rows::NONE };
+                Rows { rows, row_inner: channels, outer_stride: length * channels, inner_stride: 1, ..row }
+            }
+            NormKind::Group { .. } | NormKind::Instance => {
+                let (channels, positions) = (self.x[1], product(&self.x[2..]));
+                let groups = if let NormKind::Group { groups } = self.kind { groups } else { channels };
+                let each = channels / groups;
+                let common = Rows { rows: self.x[0] * groups, row_inner: groups, outer_stride: channels * positions, scale_row: each, ..Rows::NONE };
+                let length = each * positions;
+                if last {
+                    Rows { inner_stride: each, a_stride: channels, b_extent: each, b_stride: 1, length, scale_b: 1, ..common }
+                } else {
+                    Rows { inner_stride: length, a_stride: positions, b_extent: positions, b_stride: 1, length, scale_a: 1, ..common }
+                }
+            }
+        }
+    }
+}
+
+impl Rows {
+    const NONE: Rows = Rows {
+        rows: 0,
+        row_inner: 1,
+        outer_stride: 0,
+        inner_stride: 0,
+        a_stride: 0,
+        b_extent: 1,
+        b_stride: 0,
+        length: 1,
+        scale_row: 0,
+        scale_a: 0,
+        scale_b: 0,
+    };
+}
+
+fn channels(x: &[usize]) -> Result<usize> {
+    match x {
+        [_, channels, ..] => Ok(*channels),
+        _ => Err(Error::invalid("x", format!("{x:?}"), format!("it has rank 2 or more, N C ..., not {}", x.len()))),
+    }
+}
+
+/// One row per invocation, or rows that several share.
+const DIRECT: &str = "direct";
+const ROWS: &str = "rows";
+
+impl Op for NormProblem {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            NormKind::Layer { .. } => "layer_norm",
+            NormKind::Group { .. } => "group_norm",
+            NormKind::Instance => "instance_norm",
+        }
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        let mut inputs = vec![TensorSpec::new("x", &self.x, self.element, self.layout)];
+        for (name, there) in [("scale", self.has_scale), ("bias", self.has_bias)] {
+            if there {
+                inputs.push(TensorSpec::fixed(name, self.scale_extents(), self.element));
+            }
+        }
+        inputs
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        let mut outputs = vec![TensorSpec::new("y", &self.x, self.element, self.layout)];
+        if self.statistics {
+            let extents = self.statistics_extents();
+            outputs.extend(["mean", "inv_std_dev"].map(|name| TensorSpec::new(name, &extents, self.element, self.layout)));
+        }
+        outputs
+    }
+
+    fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
+        if self.rows(self.layout).length as u64 <= LONGEST_SERIAL_LINE { vec![DIRECT, ROWS] } else { vec![ROWS] }
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let algorithm = pick(&self.algorithms(profile), algorithm, ROWS)?;
+        let rows = self.rows(self.layout);
+        let lane_count = if algorithm == ROWS { lanes(rows.length as u64, rows.rows as u64, profile) } else { 1 };
+        profile.check_turns(algorithm, lane_turns(rows.length as u64, lane_count))?;
+        let mut plan = Plan::new(self.name(), format!("{algorithm} {lane_count}"), self.inputs(), self.outputs());
+        let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
+        check_tensors("a normalisation", &tensors, profile)?;
+        tensors.iter().try_for_each(|tensor| check_binding(&tensor.name, tensor.bytes(), profile))?;
+        let straight = rows.b_extent == rows.length || rows.a_stride == rows.b_extent * rows.b_stride;
+        let flags = [
+            ("HAS_SCALE", u32::from(self.has_scale)),
+            ("HAS_BIAS", u32::from(self.has_bias)),
+            ("STRAIGHT", u32::from(straight)),
+            ("LANE_FASTEST", u32::from(rows.b_stride == 1)),
+        ];
+        let kernel = KernelSpec {
+            source: if self.statistics { &NORM_ROWS_STATISTICS } else { &NORM_ROWS },
+            element: self.element,
+            consts: lane_consts(lane_count),
+            overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
+        };
+        // Below 2^31, as check_tensors saw.
+        let params = NormParams {
+            items: rows.rows as u32,
+            row_inner: rows.row_inner as u32,
+            outer_stride: rows.outer_stride as u32,
+            inner_stride: rows.inner_stride as u32,
+            a_stride: rows.a_stride as u32,
+            b_extent: rows.b_extent as u32,
+            b_stride: rows.b_stride as u32,
+            length: rows.length as u32,
+            scale_row: rows.scale_row as u32,
+            scale_a: rows.scale_a as u32,
+            scale_b: rows.scale_b as u32,
+            epsilon: self.epsilon,
+        };
+        let scale = if self.has_scale { Place::input(1, &plan.inputs) } else { Place::Nothing };
+        let bias = if self.has_bias { Place::input(plan.inputs.len() - 1, &plan.inputs) } else { Place::Nothing };
+        let outputs = (0..plan.outputs.len()).map(|i| Place::output(i, &plan.outputs));
+        let places = [Place::input(0, &plan.inputs), scale, bias].into_iter().chain(outputs).collect();
+        plan.steps.push(Step::new(kernel, &params, places, (rows.rows as u64).div_ceil(lines_per_workgroup(lane_count)), profile)?);
+        Ok(plan)
+    }
+
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        crate::reference::norm(self, inputs)
+    }
+
+    fn is_exact(&self) -> bool {
+        false
+    }
+
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        crate::cpu::norm(self, inputs, y);
+        Some(())
+    }
+
+    fn flops(&self) -> f64 {
+        8.0 * self.x.iter().map(|&e| e as f64).product::<f64>()
+    }
+}
+
+impl std::fmt::Display for NormProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "x")?;
+        crate::elementwise::write_tensor(f, &self.x, self.element, self.layout)?;
+        match self.kind {
+            NormKind::Layer { axis } => write!(f, "_axis{axis}")?,
+            NormKind::Group { groups } => write!(f, "_g{groups}")?,
+            NormKind::Instance => {}
+        }
+        let flag = |there, name| if there { name } else { "" };
+        write!(f, "{}{}{}", flag(self.has_scale, "_s"), flag(self.has_bias, "_b"), flag(self.statistics, "_stats"))
+    }
+}
