@@ -13,6 +13,32 @@ const TINY: &str = r#"[
     {"name": "line", "op": "conv", "input": [1, 3, 100], "filter": [5, 3, 7]}
 ]"#;
 
+/// The long form: any op in the vocabulary of test vectors.
+const OPS: &str = r#"[
+    {"name": "pool", "op": "max_pool", "attrs": {"kernel_shape": [2, 2]}, "inputs": {"x": [1, 3, 8, 8]}},
+    {"name": "dense", "op": "linear", "attrs": {"activation": {"type": "relu"}}, "inputs": {"x": [4, 20], "w": [12, 20], "b": [12]}},
+    {"name": "product", "op": "matmul", "inputs": {"a": [2, 9, 7], "b": [7, 20]}},
+    {"name": "soft", "op": "softmax", "attrs": {"axis": -1}, "inputs": {"x": [5, 30]}},
+    {"name": "sum", "op": "add", "inputs": {"a": [2, 3, 4], "b": [3, 1]}},
+    {"name": "unpool", "op": "max_unpool", "attrs": {"kernel_shape": [2], "strides": [2], "pads": [0, 0], "output_shape": null}, "inputs": {"x": [1, 2, 5], "indices": [1, 2, 5]}}
+]"#;
+
+#[test]
+fn any_op_is_timed_and_compared() {
+    let folder = scratch("ops");
+    let (shapes, out) = (write(&folder, "shapes.json", OPS), folder.join("out.json"));
+    let run = run(&["bench", "--shapes", &shapes, "--json", out.to_str().unwrap()]);
+    let header = run.succeeds().lines().find(|line| line.starts_with("layer")).unwrap().to_string();
+    assert!(header.contains("GB/s") && header.contains("of copy"), "{header}");
+    let document = read(&out);
+    let layers = document["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 6);
+    for layer in layers {
+        assert!(layer["gpu_ms"].as_f64().unwrap() > 0.0 && layer["gbytes_per_s"].as_f64().unwrap() > 0.0, "{layer}");
+        assert_eq!(layer["cpu_ms"].is_null(), layer["op"] == "max_unpool", "the CPU engine has no indices: {layer}");
+    }
+}
+
 fn read(path: &std::path::Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -75,6 +101,9 @@ fn entries_that_are_no_layers_are_named() {
     let folder = scratch("entries");
     for (entry, says) in [
         (r#"{"name": "a", "op": "fold", "input": [1, 1, 4], "filter": [1, 1, 3]}"#, "a: op is fold"),
+        (r#"{"name": "f", "op": "fold", "inputs": {"x": [1, 1, 4]}}"#, "f: op fold is not known"),
+        (r#"{"name": "g", "op": "softmax", "attrs": {"axis": 2}, "inputs": {"x": [3, 4]}}"#, "g: axis is 2: it must lie within the rank"),
+        (r#"{"name": "h", "op": "max_pool", "attrs": {}, "inputs": {"x": [3, 4]}}"#, "h: attributes: missing field `kernel_shape`"),
         (r#"{"name": "b", "op": "conv", "input": [1, 1, 4], "filter": [1, 1]}"#, "b: filter is [1, 1]"),
         (r#"{"name": "c", "op": "conv", "input": [1, 2, 4, 4], "filter": [1, 3, 3, 3]}"#, "c: filter is [1, 3, 3, 3]"),
         (r#"{"name": "d", "op": "conv", "input": [1, 1, 4, 4], "filter": [1, 1, 3, 3], "pads": [1]}"#, "d: pads is [1]"),

@@ -60,6 +60,23 @@ fn extents_follow_padding_and_stride() {
 }
 
 #[test]
+fn steps_follow_one_another_on_both_engines() {
+    let folder = scratch("then");
+    let steps = ["--kernel", "sobel-x", "--padding", "reflect", "--then", "relu", "--then", "maxpool:4", "--then", "box:3"];
+    let gpu = filtered(&folder, "camera.png", &steps).into_luma8();
+    let cpu = filtered(&folder, "camera.png", &[&steps[..], &["--cpu"]].concat()).into_luma8();
+    assert_eq!(gpu.dimensions(), (128, 128));
+    assert!(gpu.iter().zip(cpu.iter()).all(|(a, b)| a.abs_diff(*b) <= 1), "at most one grey level apart");
+    // A pool keeps what is bright: its mean is above the unpooled one's.
+    let mean = |image: &image::GrayImage| image.iter().map(|v| f64::from(*v)).sum::<f64>() / image.len() as f64;
+    let flat = filtered(&folder, "camera.png", &["--kernel", "sobel-x", "--padding", "reflect", "--then", "relu", "--cpu"]).into_luma8();
+    let pooled = filtered(&folder, "camera.png", &["--kernel", "sobel-x", "--padding", "reflect", "--then", "relu", "--then", "maxpool:2", "--cpu"]);
+    assert!(mean(&pooled.into_luma8()) > mean(&flat));
+    run(&["filter", "camera.png", "-o", "out.png", "--kernel", "box:3", "--then", "wobble"]).fails_with(2, "--then is wobble: it is maxpool:N");
+    run(&["filter", "camera.png", "-o", "out.png", "--kernel", "box:3", "--then", "maxpool:0"]).fails_with(2, "the size of a pool is 1 to 1024");
+}
+
+#[test]
 fn every_named_kernel_runs() {
     let folder = scratch("kernels");
     for kernel in ["sobel-x", "sobel-y", "prewitt-x", "scharr-x", "laplacian", "sharpen", "box:2", "gaussian:0.5", "emboss"] {
