@@ -2,7 +2,7 @@
 // depth is cut into segments of equal length (the taps), each as long as the channels of a group.
 //
 // Needs the hook `column_source(column, segment) -> Source`. Gives both tile cores: gemm_segments, gemm_length,
-// gemm_columns, gemm_sources, gemm_lhs, gemm_rhs, gemm_store.
+// gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store.
 
 @group(0) @binding(1) var<storage, read> x: array<Elem>;             // N C D H W, any strides
 @group(0) @binding(2) var<storage, read> weights: array<vec4<Elem>>; // packed: g, tap, channel, filters padded to whole tiles
@@ -74,9 +74,14 @@ fn decode_column(group: u32, column: u32) -> Column {
     return Column(x_start, position, output_coordinates(position), exists);
 }
 
+// Where the packed filters of a group begin, in vec4s.
+fn gemm_lhs_base(group: u32) -> u32 {
+    return group * params.taps * params.channels * params.packed_rows;
+}
+
 // Four neighbouring rows (filters 4 row4 ..) at depth k of the group.
-fn gemm_lhs(group: u32, k: u32, row4: u32) -> vec4<f32> {
-    return vec4<f32>(weights[(group * params.taps * params.channels + k) * params.packed_rows + row4]);
+fn gemm_lhs(base: u32, k: u32, row4: u32) -> vec4<f32> {
+    return vec4<f32>(weights[base + k * params.packed_rows + row4]);
 }
 
 fn element(source: Source, i: u32) -> f32 {

@@ -1,7 +1,7 @@
 // Tile core in workgroup memory, for GPUs: a workgroup owns TILE_M rows x TILE_N columns, an invocation THREAD_M x THREAD_N of
 // them; TILE_K steps of both matrices are staged in workgroup memory at a time.
 //
-// Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl,
+// Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl,
 // common/matmul_gemm.wgsl).
 // Prelude: TILE_M, TILE_N, TILE_K, THREAD_M, THREAD_N (the last two multiples of 4) and WG_SIZE = TILE_M TILE_N / (THREAD_M THREAD_N),
 // a multiple of TILE_N / 4. Uniforms: params.items (tiles), tiles_m, tiles_n.
@@ -26,6 +26,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
 
     // This invocation always stages the same four columns, so they are decoded once.
     let quad = local % COLUMN_QUADS;
+    let lhs_base = gemm_lhs_base(group);
     let columns = gemm_columns(group, column0 + 4u * quad);
     let thread_m = local / THREADS_N;
     let thread_n = local % THREADS_N;
@@ -42,7 +43,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
             let k = k0 + i / ROW_QUADS;
             var lhs = vec4<f32>(0.0);
             if k < depth {
-                lhs = gemm_lhs(group, k, tile_m * ROW_QUADS + i % ROW_QUADS);
+                lhs = gemm_lhs(lhs_base, k, tile_m * ROW_QUADS + i % ROW_QUADS);
             }
             sh_lhs[i] = lhs;
         }

@@ -1,4 +1,4 @@
-// Matmul for the tile cores: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs, gemm_rhs, gemm_store. Both operands lie
+// Matmul for the tile cores: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store. Both operands lie
 // as vec4s along their outer index, so a core reads four rows or columns in one load: a packed as [batch][k][m padded to whole tiles], b
 // as [batch][k][n padded to 4], packed or as it came. Needs `store_columns` (matmul_store_scalar.wgsl, matmul_store_vector.wgsl).
 
@@ -32,8 +32,12 @@ fn gemm_sources(columns: Columns, segment: u32) -> Sources {
     return Sources(columns.index);
 }
 
-fn gemm_lhs(group: u32, k: u32, row4: u32) -> vec4<f32> {
-    return vec4<f32>(a[batch_offsets(group).x + k * params.a_stride_k + row4]);
+fn gemm_lhs_base(group: u32) -> u32 {
+    return batch_offsets(group).x;
+}
+
+fn gemm_lhs(base: u32, k: u32, row4: u32) -> vec4<f32> {
+    return vec4<f32>(a[base + k * params.a_stride_k + row4]);
 }
 
 fn gemm_rhs(sources: Sources, i: u32) -> vec4<f32> {

@@ -40,9 +40,10 @@ pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Ve
 
 fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> &'static str {
     if problem.m.min(problem.n) <= MOST_SHORT {
-        THIN
-    } else if problem.m * problem.n < 256 {
-        DIRECT // packing would cost more than it saves
+        // Measured on three software drivers (BENCHMARKS.md): one output per invocation wins there on two of them, by up to ten times.
+        if profile.is_cpu { DIRECT } else { THIN }
+    } else if problem.m * problem.n < 256 || (profile.is_cpu && problem.n < REGISTER_COLUMNS / 4) {
+        DIRECT // packing, or a register tile most of whose columns idle, would cost more than it saves
     } else if profile.is_cpu {
         REGISTER
     } else {

@@ -32,6 +32,8 @@ pub struct Inputs<'a> {
     pub given: &'a BTreeMap<String, Given>,
     pub layout: Layout,
     pub accuracy: Accuracy,
+    /// Whether to give what an op gives beside y where it can: indices, statistics.
+    pub extras: bool,
 }
 
 impl Inputs<'_> {

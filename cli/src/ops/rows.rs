@@ -72,7 +72,7 @@ pub fn norm(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
     let (epsilon, layout) = (a.epsilon, inputs.layout);
     let problem = match op {
         "layer_norm" => NormProblem::layer(x, a.axis.ok_or("the attribute axis is missing")?, scale, bias, epsilon, element, layout)
-            .map(|problem| NormProblem { statistics: true, ..problem }),
+            .map(|problem| NormProblem { statistics: inputs.extras, ..problem }),
         "group_norm" => NormProblem::group(x, a.num_groups.ok_or("the attribute num_groups is missing")?, scale, bias, epsilon, element, layout),
         _ => NormProblem::instance(x, scale, bias, epsilon, element, layout),
     }

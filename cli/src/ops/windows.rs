@@ -83,7 +83,7 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
     let x = inputs.need("x")?;
     let element = inputs.element(&["x"])?;
     let text = |e: Error| e.to_string();
-    let with_indices = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
+    let with_indices = PoolKind::Max { indices: inputs.extras.then_some(IndexOrder::RowMajor) };
     let problem = match op {
         "global_max_pool" | "global_average_pool" | "global_lp_pool" => {
             let kind = match op {
@@ -110,7 +110,9 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
             let attributes: Pool = read(attrs)?;
             let ceil_mode = flag("ceil_mode", attributes.ceil_mode)?;
             let kind = match op {
-                "max_pool" if flag("storage_order", attributes.storage_order)? => PoolKind::Max { indices: Some(IndexOrder::ColumnMajor) },
+                "max_pool" if flag("storage_order", attributes.storage_order)? && inputs.extras => {
+                    PoolKind::Max { indices: Some(IndexOrder::ColumnMajor) }
+                }
                 "max_pool" => with_indices,
                 "average_pool" => PoolKind::Average { count_include_pad: flag("count_include_pad", attributes.count_include_pad)? },
                 _ => PoolKind::Lp { p: attributes.p.ok_or("the attribute p is missing")? },

@@ -75,7 +75,7 @@ impl Network {
     fn op(&mut self, name: String, op: &str, attrs: &Value, tensors: &[(&str, &[usize])]) -> Done {
         let given = |&(role, shape): &(&str, &[usize])| (role.to_string(), Given { shape: shape.to_vec(), element: ElementType::F32 });
         let given: BTreeMap<String, Given> = tensors.iter().map(given).collect();
-        let inputs = Inputs { given: &given, layout: Layout::ChannelsFirst, accuracy: self.accuracy };
+        let inputs = Inputs { given: &given, layout: Layout::ChannelsFirst, accuracy: self.accuracy, extras: false };
         let call = ops::build(op, attrs, &inputs).map_err(|why| format!("{name}: {why}"))?;
         let op = call.single().ok_or_else(|| format!("{name}: {op} is several ops"))?;
         self.push(name, Work::Other(op));

@@ -58,7 +58,7 @@ fn any(entry: &Entry, inputs: &BTreeMap<String, Vec<usize>>, accuracy: Accuracy)
             (role.clone(), Given { shape: shape.clone(), element })
         })
         .collect();
-    let inputs = Inputs { given: &given, layout: Layout::ChannelsFirst, accuracy };
+    let inputs = Inputs { given: &given, layout: Layout::ChannelsFirst, accuracy, extras: false };
     let call = ops::build(&entry.op, &entry.attrs, &inputs)?;
     call.single().map(Work::Other).ok_or_else(|| format!("op {} of these inputs is no single kernel call", entry.op))
 }

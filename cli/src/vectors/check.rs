@@ -55,7 +55,7 @@ fn check_forward(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<()
     // Numbers past f32's range or NaN would not survive a transformed operand.
     let accuracy = if case.special { Accuracy::Exact } else { Accuracy::default() };
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-        let inputs = Inputs { given: &given, layout, accuracy };
+        let inputs = Inputs { given: &given, layout, accuracy, extras: true };
         let call = match ops::build(&case.op, &case.attrs, &inputs) {
             // Ops that take one layout alone say so for the other.
             Err(why) if layout == Layout::ChannelsLast && why.contains("channels_last") => continue,
@@ -189,7 +189,7 @@ fn attempt(gpu: &Gpu, call: &BadCall) -> Result<String, String> {
         Ok((role.clone(), Given { shape, element: element_type(&input.dtype)? }))
     };
     let given = call.inputs.iter().map(read).collect::<Result<BTreeMap<_, _>, _>>()?;
-    let inputs = Inputs { given: &given, layout: Layout::ChannelsFirst, accuracy: Accuracy::default() };
+    let inputs = Inputs { given: &given, layout: Layout::ChannelsFirst, accuracy: Accuracy::default(), extras: true };
     let built = ops::build(&call.op, &call.attrs, &inputs)?;
     let plan = |step: &Step| step.op.plan(gpu.profile(), None).map(|plan| plan.label).map_err(|e| e.to_string());
     Ok(built.steps.iter().map(plan).collect::<Result<Vec<_>, _>>()?.join(", "))

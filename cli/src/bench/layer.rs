@@ -1,0 +1,248 @@
+//! One layer of a bench: its data, its verification, its times.
+
+use crate::Failure;
+use crate::suites::{Layer, Work};
+use serde::Serialize;
+use std::time::{Duration, Instant};
+use wgconv::conv::ConvProblem;
+use wgconv::gpu::{Clock, Peak};
+use wgconv::op::{Op, Prepared};
+use wgconv::reference::Bounded;
+use wgconv::validate::bound;
+use wgconv::validate::compare::compare;
+use wgconv::validate::data::{Data, Generator};
+use wgconv::validate::{download, upload};
+use wgconv::{Gpu, Tensor};
+
+/// Seconds of repeated runs.
+#[derive(Serialize, Clone)]
+pub struct Samples {
+    pub seconds: Vec<f64>,
+}
+
+impl Samples {
+    fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(((sorted.len().saturating_sub(1)) as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
+    }
+
+    pub fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// Half the distance between the 10th and the 90th percentile, as a share of the median.
+    pub fn spread(&self) -> f64 {
+        (self.quantile(0.9) - self.quantile(0.1)) / 2.0 / self.median()
+    }
+}
+
+/// One line of the table.
+#[derive(Serialize)]
+pub struct Record {
+    pub layer: String,
+    pub op: &'static str,
+    pub shape: String,
+    pub flops: f64,
+    pub bytes: u64,
+    pub algorithm: Option<String>,
+    /// Whether the planner chose this algorithm, or the user asked to see it.
+    pub picked: bool,
+    pub gpu_ms: Option<f64>,
+    pub gpu_spread: Option<f64>,
+    pub cpu_ms: Option<f64>,
+    pub cpu_spread: Option<f64>,
+    pub cpu_over_gpu: Option<f64>,
+    pub gflops: f64,
+    pub share_of_peak: Option<f64>,
+    pub gbytes_per_s: f64,
+    pub share_of_copy: Option<f64>,
+    pub gpu_samples: Option<Samples>,
+    pub cpu_samples: Option<Samples>,
+}
+
+/// Most time that the repeats of one layer take on one engine.
+const BUDGET: Duration = Duration::from_millis(1500);
+const FEWEST: usize = 5;
+const MOST: usize = 50;
+
+fn repeats(once: f64) -> usize {
+    ((BUDGET.as_secs_f64() / once.max(1e-6)) as usize).clamp(FEWEST, MOST)
+}
+
+/// What layers are timed on.
+pub struct Engines<'a> {
+    pub gpu: Option<&'a Gpu>,
+    pub peak: Option<&'a Peak>,
+    pub cpu: bool,
+    /// Times every algorithm that admits a layer, not the planner's choice alone.
+    pub every_algorithm: bool,
+}
+
+/// Times a layer: a record for each algorithm, or one for the CPU engine alone.
+pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock>) -> Result<Vec<Record>, Failure> {
+    let op = layer.op();
+    if let Some(gpu) = engines.gpu {
+        op.plan(gpu.profile(), None)?; // refused before anything is allocated for it
+    }
+    check_memory(op)?;
+    let mut generator = Generator::from_text(&layer.name);
+    let specs = op.inputs();
+    let data: Vec<Vec<f64>> = specs.iter().map(|spec| Data::Real.fill(spec, op.depth(), &mut generator)).collect();
+    let narrow: Vec<Vec<f32>> = data.iter().map(|values| values.iter().map(|v| *v as f32).collect()).collect();
+    let operands: Vec<&[f32]> = narrow.iter().map(Vec::as_slice).collect();
+    let mut y = vec![0.0; op.outputs()[0].count() as usize];
+    let start = Instant::now();
+    let engine = op.compute(&operands, &mut y).is_some();
+    let once = start.elapsed().as_secs_f64();
+    let expected = Expected::new(layer, &data, engine.then_some(&y))?;
+
+    let cpu_samples = (engines.cpu && engine).then(|| {
+        let mut seconds = Vec::new();
+        let mut scratch = vec![0.0; y.len()];
+        for _ in 0..repeats(once) {
+            let start = Instant::now();
+            op.compute(&operands, &mut scratch);
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        Samples { seconds }
+    });
+    let record = |algorithm: Option<(String, bool)>, gpu_samples: Option<Samples>| {
+        new_record(layer, engines.peak, algorithm, gpu_samples, cpu_samples.clone())
+    };
+    let Some(gpu) = engines.gpu else { return Ok(vec![record(None, None)]) };
+
+    let tensors: Vec<Tensor> = specs.iter().zip(&data).map(|(spec, values)| upload(gpu, spec, values)).collect::<Result<_, _>>()?;
+    let part = |fixed: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
+    let choice = Prepared::new(gpu, op, &part(true))?;
+    let picked = choice.plan().label.clone();
+    let mut candidates = vec![choice];
+    if engines.every_algorithm {
+        for algorithm in op.algorithms(gpu.profile()) {
+            let candidate = Prepared::with_algorithm(gpu, op, algorithm, &part(true))?;
+            if candidate.plan().label != picked {
+                candidates.push(candidate);
+            }
+        }
+    }
+    let mut records = Vec::new();
+    for prepared in candidates {
+        let outputs = prepared.outputs()?;
+        let (given, written) = (part(false), outputs.iter().collect::<Vec<_>>());
+        let mut run = |recorder: &mut wgconv::Recorder<'_>| prepared.record(recorder, &given, &written);
+        let once = gpu.time(1, &mut run)?;
+        expected.check(op, &download(&outputs[0])?)?;
+        let timing = gpu.time(repeats(once.median()), &mut run)?;
+        *clock = Some(timing.clock);
+        let label = prepared.plan().label.clone();
+        let chosen = label == picked;
+        records.push(record(Some((label, chosen)), Some(Samples { seconds: timing.seconds })));
+    }
+    Ok(records)
+}
+
+fn new_record(
+    layer: &Layer,
+    peak: Option<&Peak>,
+    algorithm: Option<(String, bool)>,
+    gpu_samples: Option<Samples>,
+    cpu_samples: Option<Samples>,
+) -> Record {
+    let op = layer.op();
+    let best = gpu_samples.as_ref().or(cpu_samples.as_ref());
+    let rate = |amount: f64| best.map_or(0.0, |s| amount / s.median() * 1e-9);
+    let (gflops, gbytes_per_s) = (rate(op.flops()), rate(op.bytes() as f64));
+    let milliseconds = |s: &Samples| s.median() * 1e3;
+    Record {
+        layer: layer.name.clone(),
+        op: op.name(),
+        shape: op.to_string(),
+        flops: op.flops(),
+        bytes: op.bytes(),
+        picked: algorithm.as_ref().is_none_or(|(_, picked)| *picked),
+        algorithm: algorithm.map(|(label, _)| label),
+        gpu_ms: gpu_samples.as_ref().map(milliseconds),
+        gpu_spread: gpu_samples.as_ref().map(Samples::spread),
+        cpu_ms: cpu_samples.as_ref().map(milliseconds),
+        cpu_spread: cpu_samples.as_ref().map(Samples::spread),
+        cpu_over_gpu: cpu_samples.as_ref().zip(gpu_samples.as_ref()).map(|(c, g)| c.median() / g.median()),
+        gflops,
+        share_of_peak: gpu_samples.as_ref().and(peak).map(|p| gflops / p.gflops),
+        gbytes_per_s,
+        share_of_copy: gpu_samples.as_ref().and(peak).map(|p| gbytes_per_s / p.gbytes_per_s),
+        gpu_samples,
+        cpu_samples,
+    }
+}
+
+/// Refuses a layer whose arrays the host cannot hold, which would otherwise end the program: inputs in f64, f32 and as they are
+/// uploaded, outputs in f32, f64 and as they are downloaded.
+fn check_memory(op: &dyn Op) -> Result<(), Failure> {
+    let elements: u64 = op.inputs().iter().map(|spec| 4 * spec.count()).chain(op.outputs().iter().map(|spec| 8 * spec.count())).sum(); // each at most 2^60
+    let mut trial: Vec<f32> = Vec::new();
+    let fits = usize::try_from(elements).is_ok_and(|n| trial.try_reserve_exact(n).is_ok());
+    std::hint::black_box(&trial); // else the optimiser may leave the trial out and call it a success
+    if fits { Ok(()) } else { Err(Failure::Run(format!("this machine has no {} MiB of memory for it", elements >> 18))) }
+}
+
+/// Multiply-adds up to which a layer is computed by the reference in full.
+const REFERENCE_LIMIT: f64 = 300e6;
+
+/// What a GPU's result is compared with.
+enum Expected {
+    /// The reference's values and their errors.
+    Reference(Bounded),
+    /// The CPU engine's result, a part of which was compared with the reference, and the error that each output may have.
+    Engine(Bounded),
+}
+
+impl Expected {
+    /// Checks the CPU engine's result `y` where there is one. Of a large convolution only the first two filters on the first image are
+    /// computed by the reference, so that the check takes no longer than the timing.
+    fn new(layer: &Layer, data: &[Vec<f64>], y: Option<&Vec<f32>>) -> Result<Self, Failure> {
+        let op = layer.op();
+        let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
+        let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
+        match (&layer.work, y) {
+            (Work::Conv(problem), Some(y)) if op.flops() > 2.0 * REFERENCE_LIMIT && problem.groups == 1 => {
+                let part = ConvProblem { batch: 1, out_channels: problem.out_channels.min(2), ..problem.as_ref().clone() };
+                let cut: Vec<&[f64]> = part.inputs().iter().zip(&operands).map(|(spec, values)| &values[..spec.count() as usize]).collect();
+                let want = part.reference(&cut).swap_remove(0);
+                check("the CPU engine", &part, &wide(&y[..part.output_count() as usize]), &want, 1.0)?;
+                // The magnitude is bounded by the largest |x| times the sum of a filter's |w|, and 1 each of bias and residual.
+                let largest = data[0].iter().fold(0.0f64, |m, v| m.max(v.abs()));
+                let depth = problem.reduction_depth() as usize;
+                let weights: Vec<f64> = data[1].chunks(depth).map(|w| w.iter().map(|w| w.abs()).sum()).collect();
+                let positions = problem.output_positions() as usize;
+                let value = wide(y);
+                let magnitude = |i: usize| largest * weights[i / positions % weights.len()] + 2.0;
+                let error = (0..value.len()).map(|i| bound::computed(problem, value[i], magnitude(i))).collect();
+                Ok(Expected::Engine(Bounded { value, error }))
+            }
+            _ => {
+                let want = op.reference(&operands).swap_remove(0);
+                if let Some(y) = y {
+                    check("the CPU engine", op, &wide(y), &want, 1.0)?;
+                }
+                Ok(Expected::Reference(want))
+            }
+        }
+    }
+
+    /// The GPU's result. Where it is compared with another computed one, both are within the bound of the true value, and so within
+    /// twice the bound of each other.
+    fn check(&self, op: &dyn Op, got: &[f64]) -> Result<(), Failure> {
+        match self {
+            Expected::Reference(want) => check("the GPU", op, got, want, 1.0),
+            Expected::Engine(want) => check("the GPU", op, got, want, 2.0),
+        }
+    }
+}
+
+fn check(who: &str, op: &dyn Op, got: &[f64], want: &Bounded, times: f64) -> Result<(), Failure> {
+    let spec = &op.outputs()[0];
+    match compare(got, &want.value, |i| times * want.allowed(i, spec.element)) {
+        None => Ok(()),
+        Some(mismatch) => Err(Failure::Run(format!("{who}'s result is wrong: {}", mismatch.describe(&spec.extents)))),
+    }
+}
