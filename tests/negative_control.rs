@@ -117,3 +117,77 @@ fn a_wrong_constant_and_a_rounded_operand_are_reported() {
     );
     assert!(failures.iter().all(|why| why.starts_with("bounded")) && !failures.is_empty(), "{failures:?}");
 }
+
+/// Runs the cases whose id contains `only` with `from` replaced by `to` in kernels whose label starts with `kernel`.
+fn failures_of(kernel: &'static str, only: &str, from: &'static str, to: &'static str) -> Vec<String> {
+    let changed = Arc::new(AtomicBool::new(false));
+    let seen = changed.clone();
+    let patch = move |label: &str, text: String| {
+        if !label.starts_with(kernel) {
+            return text;
+        }
+        let damaged = text.replacen(from, to, 1);
+        seen.fetch_or(damaged != text, Ordering::Relaxed);
+        damaged
+    };
+    let gpu = Gpu::with_descriptor(&GpuDescriptor { source_patch: Some(SourcePatch(Arc::new(patch))), ..Default::default() }).unwrap();
+    let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
+    assert!(changed.load(Ordering::Relaxed), "the damage \"{from}\" -> \"{to}\" did not change the text of {kernel}");
+    let failure = |outcome: &Outcome| if let Outcome::Failed(why) = outcome { Some(why.clone()) } else { None };
+    report.results.iter().filter_map(|r| failure(&r.outcome)).collect()
+}
+
+#[test]
+fn damaged_kernels_of_the_other_families_are_reported() {
+    // Kernel, cases, damage, the proof that must say so.
+    let damages: &[(&str, &str, &str, &str, &str)] = &[
+        // Elementwise: a tail left unwritten, the last line's operand, a dropped operand, a wrong function.
+        ("elementwise_unary[", "activation/direct/clip_-3_3_257", "i < params.items", "i < params.items - 1u", "guarded"),
+        ("elementwise_unary_in_place[", "activation/direct/clip_-3_3_257_in_place", "i < params.items", "i < params.items - 60u", "exact"),
+        ("elementwise_unary_vector[", "activation/vector/clip_-3_3_1024", "activate(w.w, a, b)", "w.w", "exact"),
+        ("elementwise_binary[", "add/rows/", "i < inner.extent", "i < inner.extent - 1u", "guarded"),
+        (
+            "elementwise_binary[",
+            "add/direct/a_2x3x9x11_b_3x1x1",
+            "at += i32(rest - outer * axis.extent) * axis.strides;",
+            "at += i32(rest - outer * axis.extent) * axis.strides.xxz;",
+            "exact",
+        ),
+        ("elementwise_binary[", "sub/", "return a - b;", "return b - a;", "exact"),
+        // Pooling: a pad that wins, a window one short, the wrong divisor, the wrong index.
+        ("pool[", "max_pool/unrolled/", "let wins = used &", "let wins = ", "exact"),
+        (
+            "pool[",
+            "max_pool/direct/",
+            "var best = 0.0;\n    var best_at = vec3<i32>(0);\n    var found = false;",
+            "var best = 0.0;\n    var best_at = vec3<i32>(0);\n    var found = true;",
+            "exact",
+        ),
+        ("pool[", "average_pool/", "axis.input + axis.pad_end - start", "axis.input - start", "bounded"),
+        ("pool[", "adaptive_average_pool/", "(o + 1) * axis.input + axis.output - 1", "(o + 1) * axis.input", "bounded"),
+        ("pool_indices[", "max_pool/", "best_at.y + params.height.input * best_at.z", "best_at.y + params.width.input * best_at.z", "exact"),
+        ("pool_max_unpool[", "max_unpool/", "from_position - 1u", "from_position", "exact"),
+        // Products: a step too few, a forgotten addend, the wrong side of a pack, a lane left out of the tree.
+        ("matmul_direct[", "gemm/direct/", "k < params.k", "k < params.k - 1u", "exact"),
+        ("matmul_thin[", "matmul/thin/", "half = LANES / 2u", "half = LANES / 4u", "exact"),
+        ("matmul_register", "gemm/gemm_register/", "params.beta * f32(addend", "f32(addend", "exact"),
+        ("matmul_pack[", "matmul/gemm_workgroup/", "k * params.stride_depth", "k", "exact"),
+        // Lines: a lane left out, a chunk's tail, the first of equals, the maximum not taken off, the variance not centred.
+        ("reduce", "reduce_sum/tree/", "half = LANES / 2u", "half = LANES / 4u", "exact"),
+        ("reduce_first[", "reduce_sum/tree/x_33001", "i < count", "i < count - 9u", "exact"),
+        ("reduce_argmax[", "argmax/", "(a.index < b.index)", "(a.index > b.index)", "exact"),
+        ("softmax[", "softmax/rows/x_5x1000", "var y = d - log_sum;", "var y = d;", "bounded"),
+        ("norm_rows", "layer_norm/", "join_sum(at, squares) / f32(params.length)", "join_sum(at, squares) / f32(params.length - 1u)", "bounded"),
+        ("norm_rows", "group_norm/", "inner * params.scale_row + place.y", "place.y", "bounded"),
+        ("norm_batch[", "batch_norm/rows/", "line % params.channels", "line / params.channels", "bounded"),
+        ("norm_lrn[", "lrn/", "c + params.after", "c + params.before", "bounded"),
+    ];
+    let mut missed = Vec::new();
+    for &(kernel, only, from, to, proof) in damages {
+        let failures = failures_of(kernel, only, from, to);
+        if !failures.iter().any(|why| why.starts_with(proof)) {
+            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {proof} of {only}, got {failures:?}"));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}

@@ -206,7 +206,8 @@ impl Op for BinaryProblem {
     fn inputs(&self) -> Vec<TensorSpec> {
         let (first, second) = if self.op == BinaryOp::Prelu { ("x", "slope") } else { ("a", "b") };
         let b = TensorSpec::new(second, &self.b, self.element, self.b_layout);
-        let b = if self.op == BinaryOp::Div { b.with_domain(Domain::NonZero) } else { b };
+        // A divisor of zero is no number, and a lone factor of zero would prove nothing.
+        let b = if matches!(self.op, BinaryOp::Div | BinaryOp::Mul) { b.with_domain(Domain::NonZero) } else { b };
         if self.in_place { vec![b] } else { vec![TensorSpec::new(first, &self.a, self.element, self.a_layout), b] }
     }
 
