@@ -10,6 +10,10 @@ struct BinaryParams {
     row_blocks: u32, // with ROWS: blocks of 256 points that one line along the fastest axis takes
     alpha: f32,      // parameters of the activation
     beta: f32,
+    a_base: i32,     // first elements of a slice
+    b_base: i32,
+    y_base: i32,
+    unused: i32,
 }
 
 @group(0) @binding(0) var<uniform> params: BinaryParams;
@@ -32,7 +36,8 @@ fn combine(a: f32, b: f32) -> f32 {
     }
 }
 
-fn compute(at: vec3<i32>) {
+fn compute(point: vec3<i32>) {
+    let at = point + vec3<i32>(params.a_base, params.b_base, params.y_base);
     let v = combine(operand_a(u32(at.x), u32(at.z)), f32(b[u32(at.y)]));
     output[u32(at.z)] = Elem(activate(v, params.alpha, params.beta));
 }

@@ -6,7 +6,8 @@
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
 use wgconv::conv::{Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, plan};
 use wgconv::gpu::DeviceProfile;
-use wgconv::{ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, wgpu};
+use wgconv::pool::PoolDescriptor;
+use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, wgpu};
 
 fn gpu() -> Gpu {
     Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
@@ -176,6 +177,33 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
     });
     let message = error.unwrap_err().to_string();
     assert_eq!(message, "one image of x needs 160000 bytes, but max_storage_buffer_binding_size is 65536");
+}
+
+#[test]
+fn pools_elementwise_ops_and_softmax_are_split_too() {
+    let (narrow, wide) = (narrow_gpu(), gpu());
+    let mut i = 0;
+    let image = Array4::from_shape_simple_fn((30, 3, 25, 21), || {
+        i += 5;
+        (i % 9) as f32 - 4.0
+    });
+    for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+        let bias = ndarray::array![[[1.0f32]], [[2.0]], [[3.0]]];
+        let run = |gpu: &Gpu| -> [Array4<f32>; 5] {
+            let x = gpu.upload_as(&image, layout).unwrap();
+            let pooled = gpu.max_pool(&PoolDescriptor::window([3, 2]), &x).unwrap();
+            let activated = gpu.activation(Activation::Relu, &x).unwrap();
+            let soft = gpu.softmax(&x, 2).unwrap();
+            let added = gpu.add(&x, &x).unwrap();
+            let shifted = gpu.sub(&gpu.upload(&bias).unwrap(), &x).unwrap();
+            [pooled, activated, soft, added, shifted].map(|y| y.download().unwrap())
+        };
+        assert_eq!(run(&narrow), run(&wide), "{layout:?}");
+    }
+    // What has no batch to split over is refused with need and limit.
+    let x = narrow.upload(&image).unwrap();
+    let error = narrow.reduce_sum(&x, &[0], false).unwrap_err().to_string();
+    assert_eq!(error, "x needs 189000 bytes, but max_storage_buffer_binding_size is 65536");
 }
 
 #[test]

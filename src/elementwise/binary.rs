@@ -6,7 +6,7 @@ use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{ELEMENTWISE_BINARY, ELEMENTWISE_BINARY_IN_PLACE, KernelSpec};
-use crate::op::{Domain, INDEX_LIMIT, Lattice, Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, pick};
+use crate::op::{Domain, Lattice, Op, Place, Plan, Slice, Step, TensorSpec, check_binding, check_tensors, pick, slices};
 use crate::reference::Bounded;
 use crate::shape::{Layout, TensorShape};
 
@@ -181,6 +181,24 @@ impl BinaryProblem {
     }
 }
 
+impl BinaryProblem {
+    /// Cuts the slowest axis so that every operand's part fits one binding; an operand that does not step along it as a whole must fit.
+    fn slices(&self, lattice: &Lattice, profile: &DeviceProfile) -> Result<Vec<Slice>> {
+        let names = ["one line of a", "one line of b", "one line of the output"];
+        let mut items = Vec::new();
+        for (operand, extents) in [&self.a, &self.b, &self.y].into_iter().enumerate() {
+            match lattice.outer_item(operand) {
+                Some(item) => items.push((names[operand], item * self.element.bytes())),
+                None => {
+                    let bytes = extents.iter().map(|&e| e as u64).product::<u64>() * self.element.bytes();
+                    check_binding(["a", "b", "the output"][operand], bytes, profile)?;
+                }
+            }
+        }
+        slices(u64::from(lattice.axes[0].extent), &items, profile)
+    }
+}
+
 /// Strides of a tensor whose extents were checked.
 fn strides(extents: &[usize], layout: Layout) -> Vec<i64> {
     let mut strides = vec![0; extents.len()];
@@ -227,9 +245,6 @@ impl Op for BinaryProblem {
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
         check_tensors("an elementwise op", &tensors, profile)?;
-        for tensor in tensors {
-            check_binding(&tensor.name, tensor.bytes(), profile)?;
-        }
         let mut overrides = vec![];
         for (name, value) in [("OPERATION", self.op.shader_id()), ("ACTIVATION", self.activation.shader_id()), ("ROWS", u32::from(algorithm == ROWS))]
         {
@@ -241,15 +256,48 @@ impl Op for BinaryProblem {
         let kernel = KernelSpec { source, element: self.element, consts: vec![("AXES", lattice.axes.len() as u32)], overrides };
         let [alpha, beta] = self.activation.parameters();
         let row_blocks = u64::from(lattice.inner().extent).div_ceil(ROW_BLOCK);
-        let workgroups = match algorithm {
-            ROWS => lattice.count() / u64::from(lattice.inner().extent) * row_blocks,
-            _ => lattice.count().div_ceil(64),
-        };
-        let params = BinaryParams { axes: lattice.padded(), items: lattice.count() as u32, row_blocks: row_blocks as u32, alpha, beta };
-        debug_assert!(lattice.count() < INDEX_LIMIT);
-        let inputs = (0..plan.inputs.len()).map(|i| Place::input(i, &plan.inputs));
-        let places = inputs.chain([Place::output(0, &plan.outputs)]).collect();
-        plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
+        for slice in self.slices(&lattice, profile)? {
+            let mut cut = lattice.clone();
+            cut.axes[0].extent = slice.count as u32;
+            let mut bases = [0; 3];
+            let mut places = Vec::new();
+            for (operand, base) in bases.iter_mut().enumerate().skip(usize::from(self.in_place)) {
+                let item = lattice.outer_item(operand);
+                let whole = [&self.a, &self.b, &self.y][operand].iter().map(|&e| e as u64).product::<u64>() * self.element.bytes();
+                let (first, bytes) = match item {
+                    Some(item) => {
+                        let range = slice.range(item, self.element, profile);
+                        *base = range.base as i32;
+                        (range.first, range.bytes)
+                    }
+                    None => (0, whole),
+                };
+                places.push(match operand {
+                    2 => Place::Output { index: 0, first, bytes },
+                    _ => Place::Input { index: operand - usize::from(self.in_place), first, bytes },
+                });
+            }
+            if self.in_place {
+                bases[0] = bases[2];
+            }
+            let workgroups = match algorithm {
+                ROWS => cut.count() / u64::from(cut.inner().extent) * u64::from(cut.inner().extent).div_ceil(ROW_BLOCK),
+                _ => cut.count().div_ceil(64),
+            };
+            let row_blocks = if cut.axes.len() == 1 { u64::from(cut.inner().extent).div_ceil(ROW_BLOCK) } else { row_blocks };
+            let params = BinaryParams {
+                axes: cut.padded(),
+                items: cut.count() as u32,
+                row_blocks: row_blocks as u32,
+                alpha,
+                beta,
+                a_base: bases[0],
+                b_base: bases[1],
+                y_base: bases[2],
+                unused: 0,
+            };
+            plan.steps.push(Step::new(kernel.clone(), &params, places, workgroups, profile)?);
+        }
         Ok(plan)
     }
 

@@ -25,5 +25,9 @@ uniform! {
         row_blocks: u32,
         alpha: f32,
         beta: f32,
+        a_base: i32,
+        b_base: i32,
+        y_base: i32,
+        unused: i32,
     }
 }

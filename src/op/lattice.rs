@@ -59,6 +59,14 @@ impl Lattice {
         self.axes[self.axes.len() - 1]
     }
 
+    /// Elements that operand `operand` has at one point of the slowest axis, if it steps along that axis over all the others.
+    pub fn outer_item(&self, operand: usize) -> Option<u64> {
+        let (outer, others) = (&self.axes[0], &self.axes[1..]);
+        let step = u64::try_from(outer.strides[operand]).ok().filter(|&s| s > 0)?;
+        let reach: u64 = others.iter().map(|a| u64::from(a.extent - 1) * u64::from(a.strides[operand].unsigned_abs())).sum();
+        (reach < step).then_some(step)
+    }
+
     /// The axes as a uniform holds them, filled up with unit ones at the end.
     pub fn padded(&self) -> [LatticeAxis; MAX_AXES] {
         std::array::from_fn(|i| self.axes.get(i).copied().unwrap_or(LatticeAxis::UNIT))

@@ -12,7 +12,7 @@ mod window;
 pub(crate) use lanes::{LONGEST_SERIAL_LINE, lane_consts, lane_turns, lanes, lines_per_workgroup};
 pub(crate) use lattice::{Lattice, LatticeAxis, MAX_AXES, offsets};
 pub use plan::{Domain, Plan, Step, TensorSpec};
-pub(crate) use plan::{INDEX_LIMIT, Place, check_binding, check_tensors, slices};
+pub(crate) use plan::{INDEX_LIMIT, Place, Slice, check_binding, check_tensors, slices};
 pub use prepared::Prepared;
 pub(crate) use tile::{REGISTER_COLUMNS, Tile, register_rows};
 pub(crate) use window::{Axis, plane_strides};

@@ -74,6 +74,7 @@ pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
         let descriptor = GemmDescriptor { alpha, beta, ..Default::default() };
         problems.push(MatMulProblem::gemm(&descriptor, &[17, 9], &[9, 20], Some(&[17, 20]), ElementType::F32)?);
     }
+    problems.push(MatMulProblem::gemm(&GemmDescriptor { trans_b: true, ..Default::default() }, &[17, 9], &[20, 9], Some(&[20]), ElementType::F16)?);
     problems.push(MatMulProblem::linear(Activation::Silu, &[2, 3, 4, 9], &[20, 9], Some(&[20]), ElementType::F32)?);
     problems.push(MatMulProblem::linear(Activation::None, &[9], &[20, 9], Some(&[20]), ElementType::F32)?);
     Ok(problems)
