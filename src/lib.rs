@@ -1,14 +1,18 @@
 //! wgconv: a convolution engine for any GPU that Vulkan, Metal or DX12 reaches, on wgpu compute shaders.
 //!
 //! ```text
-//! ConvDescriptor --validate--> ConvProblem --plan--> ConvPlan --prepare--> Conv --record--> one compute pass --submit--> Tensor
-//! what is wanted           resolved numbers      algorithm, tiles,   pipelines, packed    dispatches only,
-//! (struct literal)         (pure, no GPU)        dispatches (pure)   filters (GPU)        nothing compiled
+//! ConvDescriptor --validate--> ConvProblem --plan--> Plan --prepare--> Conv --record--> one compute pass --submit--> Tensor
+//! what is wanted           resolved numbers    algorithm,      pipelines, packed  dispatches only,
+//! (struct literal)         (pure, no GPU)      kernels (pure)  filters (GPU)      nothing compiled
 //! ```
 //!
 //! Three levels of use, each a thin layer over the next: eager ([`Gpu::conv2d`]), recorded ([`Recorder`]: many ops, one submit,
 //! also on the caller's own encoder) and prepared ([`conv::Conv`]: pipelines compiled and filters packed beforehand). The caller's
 //! own wgpu device is adopted by [`Gpu::from_wgpu`], a buffer of its by [`Tensor::from_buffer`].
+//!
+//! Convolution is the heart ([`conv`]); around it stand [`pool`], [`matmul`], [`elementwise`], [`softmax`], [`reduce`], [`norm`] and
+//! [`transform`], all of them [`op::Op`]s: planned without a GPU, proven by [`mod@validate`] against [`mod@reference`], computed by [`cpu`]
+//! where there is no GPU.
 //!
 //! ```no_run
 //! use wgconv::{Activation, Gpu, Padding, conv::Conv2dDescriptor};

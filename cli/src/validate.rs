@@ -185,11 +185,10 @@ fn run_vectors(gpu: &Gpu, args: &Args, again: &str) -> Result<Report, Failure> {
                         progress_bar.set_message(id.clone());
                         let checked = match case {
                             Ok(case) => vectors::check(gpu, case, &tensors).inspect(|_| gradients += usize::from(!case.grads.is_empty())),
-                            Err(BrokenEntry { why, .. }) => Some(Err(why.clone())),
+                            Err(BrokenEntry { why, .. }) => Some(CaseOutcome::Failed(why.clone())),
                         };
                         match checked {
-                            Some(Ok(())) => push(CaseResult { id, outcome: CaseOutcome::Passed }),
-                            Some(Err(why)) => push(CaseResult { id, outcome: CaseOutcome::Failed(why) }),
+                            Some(outcome) => push(CaseResult { id, outcome }),
                             None => training += 1,
                         }
                         gpu.wait()?; // a lost device ends the run here, not as a failure of every case after it

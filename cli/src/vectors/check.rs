@@ -11,11 +11,17 @@ use wgconv::validate::{Outcome, download, upload};
 use wgconv::{ElementType, Error, Gpu, Layout, Tensor};
 
 /// Runs a case. `None`: it belongs to training.
-pub fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Option<Result<(), String>> {
+pub fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Option<Outcome> {
     if belongs_to_training(&case.op, &case.attrs) {
         return None;
     }
-    Some(check_forward(gpu, case, tensors))
+    if case.dtype == "f16" && !gpu.profile().has_f16 {
+        return Some(Outcome::Skipped("the device has no f16".into()));
+    }
+    Some(match check_forward(gpu, case, tensors) {
+        Ok(()) => Outcome::Passed,
+        Err(why) => Outcome::Failed(why),
+    })
 }
 
 fn check_forward(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<(), String> {

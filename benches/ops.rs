@@ -1,0 +1,96 @@
+//! One layer of every family but convolution: `<op>/<problem>/<algorithm>` on the GPU (wall clock of submit and wait) and on the CPU engine.
+//! Every GPU output is verified against the reference once before it is timed.
+//!
+//! `cargo bench --bench ops [-- FILTER]`
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use std::time::Duration;
+use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
+use wgconv::matmul::MatMulProblem;
+use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
+use wgconv::op::{Op, Prepared};
+use wgconv::pool::{MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
+use wgconv::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
+use wgconv::softmax::SoftmaxProblem;
+use wgconv::transform::{Concat, CoordinateMode, Pad, PadMode, Resize, ResizeDescriptor, ResizeMode, TensorKind, Transpose};
+use wgconv::validate::compare::compare;
+use wgconv::validate::data::{Data, Generator};
+use wgconv::validate::{download, upload};
+use wgconv::{Activation, ElementType, Gpu, Layout, Padding, Result, Tensor};
+
+fn problems() -> Result<Vec<Box<dyn Op>>> {
+    let (element, layout) = (ElementType::F32, Layout::ChannelsFirst);
+    let image: &[usize] = &[1, 64, 112, 112];
+    let half: &[usize] = &[1, 64, 56, 56];
+    let window = PoolDescriptor::window([3, 3]).with_stride([2, 2]).with_padding(Padding::uniform(1));
+    let vector: &[usize] = &[64];
+    let vectors = BatchNormVectors { scale: Some(vector), bias: Some(vector), mean: vector, variance: vector };
+    let kind = || TensorKind::new("x", half, element, layout);
+    let resize = ResizeDescriptor { mode: ResizeMode::Linear, coordinates: CoordinateMode::HalfPixel, scales: None };
+    let unpool = MaxUnpoolDescriptor { pool: PoolDescriptor::window([2, 2]), output_shape: None };
+    Ok(vec![
+        Box::new(PoolProblem::new(PoolKind::MAX, &window, image, element, layout)?),
+        Box::new(PoolProblem::new(PoolKind::AVERAGE, &window, image, element, layout)?),
+        Box::new(PoolProblem::adaptive(PoolKind::AVERAGE, [7, 7], &[1, 512, 28, 28], element, layout)?),
+        Box::new(MaxUnpoolProblem::new(&unpool, half, half, element, layout)?),
+        Box::new(MatMulProblem::matmul(&[512, 512], &[512, 512], element)?),
+        Box::new(MatMulProblem::linear(Activation::Relu, &[1, 2048], &[1000, 2048], Some(&[1000]), element)?),
+        Box::new(UnaryProblem::new(Activation::Gelu, image, element, layout)?),
+        Box::new(BinaryProblem::new(BinaryOp::Add, (image, layout), (image, layout), element)?),
+        Box::new(BinaryProblem::new(BinaryOp::Mul, (image, layout), (&[64, 1, 1], layout), element)?),
+        Box::new(SoftmaxProblem::new(false, &[64, 1000], 1, element, layout)?),
+        Box::new(ReduceProblem::new(ReduceKind::Mean, image, &[2, 3], true, element, layout)?),
+        Box::new(ArgmaxProblem::new(&[64, 1000], Some(1), false, false, element, layout)?),
+        Box::new(BatchNormProblem::new(image, &vectors, 1e-5, element, layout)?),
+        Box::new(NormProblem::layer(&[1, 196, 768], -1, Some(&[768]), Some(&[768]), 1e-5, element, layout)?),
+        Box::new(NormProblem::group(&[1, 256, 28, 28], 32, Some(&[256]), Some(&[256]), 1e-5, element, layout)?),
+        Box::new(LrnProblem::new(&LrnDescriptor::default(), &[1, 96, 55, 55], element, layout)?),
+        Box::new(Transpose::new(kind()?, &[0, 2, 3, 1])?),
+        Box::new(Concat::new(vec![kind()?, kind()?], 1)?),
+        Box::new(Pad::new(kind()?, &[0, 0, 3, 3, 0, 0, 3, 3], PadMode::Reflect)?),
+        Box::new(Resize::new(&resize, kind()?, &[112, 112])?),
+    ])
+}
+
+fn ops(criterion: &mut Criterion) {
+    let gpu = Gpu::new().expect("a GPU adapter; a software one will do");
+    for op in problems().expect("valid problems") {
+        let op = op.as_ref();
+        let mut generator = Generator::from_text(&op.to_string());
+        let specs = op.inputs();
+        let data: Vec<Vec<f64>> = specs.iter().map(|spec| Data::Real.fill(spec, op.depth(), &mut generator)).collect();
+        let expected = op.reference(&data.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let tensors: Vec<Tensor> = specs.iter().zip(&data).map(|(spec, values)| upload(&gpu, spec, values).expect("an upload")).collect();
+        let part = |fixed: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(s, _)| s.fixed == fixed).map(|(_, t)| t).collect() };
+
+        let mut group = criterion.benchmark_group(format!("{}/{op}", op.name()));
+        group.throughput(Throughput::Bytes(op.bytes())).sample_size(10).measurement_time(Duration::from_secs(1));
+        for algorithm in op.algorithms(gpu.profile()) {
+            let prepared = Prepared::with_algorithm(&gpu, op, algorithm, &part(true)).expect("an admitted algorithm");
+            let outputs = prepared.outputs().expect("outputs");
+            let (given, written) = (part(false), outputs.iter().collect::<Vec<_>>());
+            let run = || {
+                let mut recorder = gpu.recorder();
+                prepared.record(&mut recorder, &given, &written).expect("a recording");
+                recorder.submit().expect("a submit");
+                gpu.wait().expect("the device");
+            };
+            run();
+            let spec = &op.outputs()[0];
+            let got = download(&outputs[0]).expect("a download");
+            let mismatch = compare(&got, &expected[0].value, |i| expected[0].allowed(i, spec.element)).map(|m| m.describe(&spec.extents));
+            assert_eq!(mismatch, None, "{op} {algorithm}: a wrong kernel is not timed");
+            group.bench_function(algorithm, |bencher| bencher.iter(run));
+        }
+        let narrow: Vec<Vec<f32>> = data.iter().map(|values| values.iter().map(|v| *v as f32).collect()).collect();
+        let operands: Vec<&[f32]> = narrow.iter().map(Vec::as_slice).collect();
+        let mut y = vec![0.0; op.outputs()[0].count() as usize];
+        if op.compute(&operands, &mut y).is_some() {
+            group.bench_function("cpu", |bencher| bencher.iter(|| op.compute(&operands, &mut y)));
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, ops);
+criterion_main!(benches);
