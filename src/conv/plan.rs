@@ -22,7 +22,7 @@ pub(crate) struct Choice {
 /// Whether `algorithm` can compute `problem` on a device like `profile`.
 ///
 /// # Errors
-/// [`Error::Unsupported`] with the condition that does not hold.
+/// [`crate::Error::Unsupported`] with the condition that does not hold.
 pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
     let (depth, taps) = (problem.reduction_depth(), problem.taps());
     // Turns of one invocation's loops: the depth and the loops around it; the workgroup core takes 16 steps in 8 turns (see Tile).
