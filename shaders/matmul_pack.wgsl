@@ -1,12 +1,6 @@
 // Packs an operand of a matmul for the tile cores: packed[batch][depth][outer], the outer index (rows of a, columns of b) padded with
 // zeros to whole tiles. One invocation writes one packed element, 64 neighbours along the outer index. Prelude: alias Elem.
 
-// Twin of LatticeAxis in src/op/lattice.rs.
-struct LatticeAxis {
-    strides: vec3<i32>,
-    extent: u32,
-}
-
 // Twin of PackOperandParams in src/matmul/params.rs.
 struct PackOperandParams {
     batch: array<LatticeAxis, 3>, // strides of the operand, first of the three

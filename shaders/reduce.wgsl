@@ -2,20 +2,6 @@
 // one fewer. One line of LANES invocations per result. Needs reduce_whole.wgsl, reduce_first.wgsl or reduce_last.wgsl.
 // Prelude: alias Elem, AXES (of y's lattice), WG_SIZE, LANES.
 
-// Twin of ReduceParams in src/reduce/params.rs.
-struct ReduceParams {
-    axes: array<LatticeAxis, 6>, // of y: the third stride says where a result goes
-    items: u32,                  // results
-    inner: u32,
-    total: u32,
-    length: u32,
-    chunks: u32,
-    divisor: f32, // of the last pass of a mean; 1 otherwise
-    unused0: u32,
-    unused1: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: ReduceParams;
 @group(0) @binding(1) var<storage, read> x: array<Source>;
 @group(0) @binding(2) var<storage, read_write> output: array<Target>;
 

@@ -1,20 +1,6 @@
 // Where the largest element of each line stands: x as [outer][total][inner] gives [outer][inner] indices along the axis. Of equal elements
 // the first (or the last) wins, NaN wins over everything. Prelude: alias Elem, AXES (of y's lattice), WG_SIZE, LANES.
 
-// Twin of ReduceParams in src/reduce/params.rs; chunks is 1.
-struct ReduceParams {
-    axes: array<LatticeAxis, 6>,
-    items: u32,
-    inner: u32,
-    total: u32,
-    length: u32,
-    chunks: u32,
-    divisor: f32,
-    unused0: u32,
-    unused1: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: ReduceParams;
 @group(0) @binding(1) var<storage, read> x: array<Elem>;
 @group(0) @binding(2) var<storage, read_write> output: array<u32>;
 

@@ -238,6 +238,16 @@ impl WindowAxis {
     }
 }
 
+/// The axis that `axis` names, counted from the end if negative; `argument` is its name in the error.
+pub(crate) fn front_axis(argument: &str, axis: isize, rank: usize) -> Result<usize> {
+    let rank = rank as isize; // at most MAX_RANK
+    let front = if axis < 0 { axis.saturating_add(rank) } else { axis };
+    if front < 0 || front >= rank {
+        return Err(Error::invalid(argument, axis, format!("it must lie within the rank: {} to {} for rank {rank}", -rank, rank - 1)));
+    }
+    Ok(front as usize)
+}
+
 /// Names of the spatial axes of a rank-`n` window, for messages: the last is always the width.
 pub(crate) fn axis_name(axis: usize, rank: usize) -> &'static str {
     ["depth", "height", "width"][3 - rank + axis]

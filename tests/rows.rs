@@ -89,6 +89,10 @@ fn softmax_survives_large_values_and_masks() {
     let apart: Array4<f32> = gpu.softmax(&copy, 1).unwrap().download().unwrap();
     gpu.softmax_in_place(&copy, 1).unwrap();
     assert_eq!(copy.download::<f32, Ix4>().unwrap(), apart);
+    let copy = gpu.upload(&ramp((2, 3, 4, 5))).unwrap();
+    let logs: Array4<f32> = gpu.log_softmax(&copy, 3).unwrap().download().unwrap();
+    gpu.log_softmax_in_place(&copy, 3).unwrap();
+    assert_eq!(copy.download::<f32, Ix4>().unwrap(), logs);
     for sum in apart.sum_axis(Axis(1)).iter() {
         assert!((sum - 1.0).abs() < 1e-6);
     }
@@ -174,6 +178,20 @@ fn mistakes_are_named_with_value_and_rule() {
     assert_eq!(gpu.lrn(&LrnDescriptor { size: 0, ..Default::default() }, &x).unwrap_err().to_string(), "size is 0: size must be at least 1");
     let norm = BatchNorm { scale: None, bias: None, mean: &short, variance: &short, epsilon: 1e-5 };
     assert_eq!(gpu.batch_norm(&x, &norm).unwrap_err().to_string(), "mean is [5]: it has one value per channel: [6]");
+}
+
+#[test]
+fn the_cpu_engine_and_the_reference_check_their_slices() {
+    let problem = ReduceProblem::new(wgconv::reduce::ReduceKind::Sum, &[2, 3], &[1], false, ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let (x, mut y) = ([1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0f32; 2]);
+    assert!(wgconv::cpu::compute(&problem, &[&x], &mut y).unwrap());
+    assert_eq!(y, [6.0, 15.0]);
+    let error = wgconv::cpu::compute(&problem, &[&x[..5]], &mut y).unwrap_err().to_string();
+    assert_eq!(error, "x is 5 elements: the op has 6");
+    assert!(wgconv::cpu::compute(&problem, &[&x], &mut [0.0; 3]).is_err());
+    assert!(wgconv::cpu::compute(&problem, &[], &mut y).is_err());
+    assert!(wgconv::reference::compute(&problem, &[&[1.0; 7]]).is_err());
+    assert_eq!(wgconv::reference::compute(&problem, &[&[1.0; 6]]).unwrap()[0].value, [3.0, 3.0]);
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn every_mistake_names_argument_value_and_rule() {
     let calls = [
         (gpu.transpose(&plane, &[0, 1, 1]), "perm is [0, 1, 1]: it must name each of the 3 axes of x once, from 0 on"),
         (gpu.transpose(&plane, &[1, 0]), "perm is [1, 0]: it must name each of the 3 axes of x once, from 0 on"),
-        (gpu.slice(&row, &[0], &[3], &[2], &[1]), "axes is 2: the axis must lie within -2 .. 2 for a tensor of rank 2"),
+        (gpu.slice(&row, &[0], &[3], &[2], &[1]), "axes is 2: it must lie within the rank: -2 to 1 for rank 2"),
         (gpu.slice(&row, &[0], &[3], &[0], &[0]), "steps is 0: the step along axis 0 cannot be 0"),
         (gpu.slice(&row, &[0, 0], &[3, 3], &[0, -2], &[]), "axes is [0, -2]: axis 0 is named twice"),
         (gpu.slice(&row, &[0], &[3, 3], &[0], &[]), "ends is [3, 3]: it must have one entry per start, 1, not 2"),
@@ -198,7 +198,7 @@ fn every_mistake_names_argument_value_and_rule() {
             "starts is 2: from 2 to 1 by 1 nothing is left of the extent 4 of axis 1, and every extent must be at least 1",
         ),
         (gpu.concat(&[], 0), "inputs is empty: a concatenation takes at least one tensor"),
-        (gpu.concat(&[&row, &row], 2), "axis is 2: the axis must lie within -2 .. 2 for a tensor of rank 2"),
+        (gpu.concat(&[&row, &row], 2), "axis is 2: it must lie within the rank: -2 to 1 for rank 2"),
         (gpu.concat(&[&row, &plane], 0), "x1 is [2, 3, 4]: every extent but that of axis 0 must be that of x0, [3, 4]"),
         (gpu.concat(&[&tensor(&[1, 1, 4]), &whole], 0), "x1 is u32: every input must be of x0's element type, f32"),
         (gpu.depth_to_space(&image, 2, dcr), "x is [1, 6, 2, 3]: its 6 channels must be a multiple of blocksize squared, 4"),

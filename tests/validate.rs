@@ -26,6 +26,8 @@ fn the_quick_grid_holds_on_this_adapter() {
         let passed = report.results.iter().filter(|r| r.id.starts_with(&prefix) && r.outcome == Outcome::Passed).count();
         assert!(passed >= 20, "{algorithm} passed only {passed} cases: it was hardly tried");
     }
+    let ops: std::collections::BTreeSet<&str> = report.results.iter().filter_map(|r| r.id.split('/').next()).collect();
+    assert!(ops.len() >= 38, "ops are missing: {ops:?}");
     let [_, failed, skipped] = report.counts();
     assert_eq!(failed, 0);
     for result in &report.results {
@@ -47,4 +49,21 @@ fn shaders_hold_with_every_check_on() {
     let pointwise = run(&gpu, &Options { only: Some("_k33r1s1".into()), ..Default::default() }, &mut |_| {}).unwrap();
     assert_eq!(failures(&pointwise), Vec::<String>::new());
     assert!(pointwise.counts()[0] >= 4, "only {:?}", pointwise.counts());
+    // Of the other families whole ops. The shape ops have their own such test.
+    for op in [
+        "max_pool/",
+        "adaptive_average_pool/",
+        "max_unpool/",
+        "prelu/",
+        "gemm/",
+        "linear/thin",
+        "reduce_mean/",
+        "argmax/",
+        "log_softmax/",
+        "group_norm/",
+    ] {
+        let report = run(&gpu, &Options { only: Some(op.into()), ..Default::default() }, &mut |_| {}).unwrap();
+        assert_eq!(failures(&report), Vec::<String>::new());
+        assert!(report.counts()[0] >= 4, "{op}: only {:?}", report.counts());
+    }
 }

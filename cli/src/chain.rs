@@ -93,7 +93,9 @@ fn on_cpu(mut x: ArrayD<f32>, links: &[Link]) -> Result<ArrayD<f32>, Failure> {
         let inputs: Vec<&[f32]> = [values.as_slice()].into_iter().chain(filter.as_deref()).collect();
         let mut y = ArrayD::zeros(op.outputs()[0].extents.clone());
         let out = y.as_slice_mut().ok_or_else(|| Failure::Run("an array is not contiguous".into()))?;
-        op.compute(&inputs, out).ok_or_else(|| Failure::Run(format!("the CPU engine does not have {}", op.name())))?;
+        if !wgconv::cpu::compute(op.as_ref(), &inputs, out)? {
+            return Err(Failure::Run(format!("the CPU engine does not have {}", op.name())));
+        }
         x = y;
     }
     Ok(x)

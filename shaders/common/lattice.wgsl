@@ -1,12 +1,6 @@
 // A lattice of coordinates over which up to three operands step with strides of their own; src/op/lattice.rs merges the axes.
 //
-// Prelude: AXES, the number of axes. Uniform: params.axes, params.items.
-
-// Twin of LatticeAxis in src/op/lattice.rs.
-struct LatticeAxis {
-    strides: vec3<i32>,
-    extent: u32,
-}
+// Needs common/lattice_axis.wgsl. Prelude: AXES, the number of axes. Uniform: params.axes, params.items.
 
 // Where the three operands stand at point `item` of the axes before `end`.
 fn lattice_offsets(item: u32, end: u32) -> vec3<i32> {

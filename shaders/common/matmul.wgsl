@@ -4,12 +4,6 @@
 // a is M x K, b is K x N, y is batch x M x N without gaps. Declared by the kernel that includes this: addend, residual.
 // Prelude: alias Elem.
 
-// Twin of LatticeAxis in src/op/lattice.rs.
-struct LatticeAxis {
-    strides: vec3<i32>,
-    extent: u32,
-}
-
 // Twin of MatMulParams in src/matmul/params.rs. Strides count elements, or vec4s where a tile core reads an operand.
 struct MatMulParams {
     batch: array<LatticeAxis, 3>, // strides of a, b and the addend

@@ -25,7 +25,19 @@ pub(crate) use softmax::softmax;
 use crate::activation::Activation;
 use crate::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use crate::error::{Error, Result};
+use crate::op::{self, Op};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
+
+/// Computes the first output of any op on all cores, f32, in logical order; `false` where the engine does not have the op (those with
+/// index tensors, and reductions over axes that lie apart).
+///
+/// # Errors
+/// Slices of another number or length than the op's tensors.
+pub fn compute(op: &dyn Op, inputs: &[&[f32]], y: &mut [f32]) -> Result<bool> {
+    op::check_lengths(&op.inputs(), &inputs.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
+    op::check_lengths(&op.outputs()[..1], &[y.len()])?;
+    Ok(op.compute(inputs, y).is_some())
+}
 
 /// Computes y = activation(conv(x) + bias), forward or transposed, on all cores.
 ///

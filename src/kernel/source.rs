@@ -120,14 +120,14 @@ const MATMUL_STRUCTS: &[StructLayout] = &[MatMulParams::LAYOUT, LatticeAxis::LAY
 
 pub(crate) static MATMUL_DIRECT: KernelSource = KernelSource {
     name: "matmul_direct",
-    parts: &[part!("common/activation.wgsl"), part!("common/matmul.wgsl"), part!("matmul_direct.wgsl")],
+    parts: &[part!("common/activation.wgsl"), part!("common/lattice_axis.wgsl"), part!("common/matmul.wgsl"), part!("matmul_direct.wgsl")],
     bindings: MATMUL,
     structs: MATMUL_STRUCTS,
 };
 
 pub(crate) static MATMUL_THIN: KernelSource = KernelSource {
     name: "matmul_thin",
-    parts: &[part!("common/activation.wgsl"), part!("common/matmul.wgsl"), part!("matmul_thin.wgsl")],
+    parts: &[part!("common/activation.wgsl"), part!("common/lattice_axis.wgsl"), part!("common/matmul.wgsl"), part!("matmul_thin.wgsl")],
     bindings: MATMUL,
     structs: MATMUL_STRUCTS,
 };
@@ -136,7 +136,14 @@ macro_rules! matmul_gemm {
     ($static_name:ident, $name:literal, $store:literal, $core:literal) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
-            parts: &[part!("common/activation.wgsl"), part!("common/matmul.wgsl"), part!($store), part!("common/matmul_gemm.wgsl"), part!($core)],
+            parts: &[
+                part!("common/activation.wgsl"),
+                part!("common/lattice_axis.wgsl"),
+                part!("common/matmul.wgsl"),
+                part!($store),
+                part!("common/matmul_gemm.wgsl"),
+                part!($core),
+            ],
             bindings: MATMUL,
             structs: MATMUL_STRUCTS,
         };
@@ -150,7 +157,7 @@ matmul_gemm!(MATMUL_REGISTER_VECTOR, "matmul_register_vector", "common/matmul_st
 
 pub(crate) static MATMUL_PACK: KernelSource = KernelSource {
     name: "matmul_pack",
-    parts: &[part!("matmul_pack.wgsl")],
+    parts: &[part!("common/lattice_axis.wgsl"), part!("matmul_pack.wgsl")],
     bindings: &[Uniform, Read, Write],
     structs: &[PackOperandParams::LAYOUT, LatticeAxis::LAYOUT],
 };
@@ -159,7 +166,15 @@ macro_rules! reduce {
     ($static_name:ident, $name:literal, $types:literal) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
-            parts: &[part!("common/lattice.wgsl"), part!("common/number.wgsl"), part!("common/lanes.wgsl"), part!($types), part!("reduce.wgsl")],
+            parts: &[
+                part!("common/lattice_axis.wgsl"),
+                part!("common/lattice.wgsl"),
+                part!("common/number.wgsl"),
+                part!("common/lanes.wgsl"),
+                part!("reduce_params.wgsl"),
+                part!($types),
+                part!("reduce.wgsl"),
+            ],
             bindings: &[Uniform, Read, Write],
             structs: &[ReduceParams::LAYOUT, LatticeAxis::LAYOUT],
         };
@@ -172,7 +187,14 @@ reduce!(REDUCE_LAST, "reduce_last", "reduce_last.wgsl");
 
 pub(crate) static REDUCE_ARGMAX: KernelSource = KernelSource {
     name: "reduce_argmax",
-    parts: &[part!("common/lattice.wgsl"), part!("common/number.wgsl"), part!("common/lanes.wgsl"), part!("reduce_argmax.wgsl")],
+    parts: &[
+        part!("common/lattice_axis.wgsl"),
+        part!("common/lattice.wgsl"),
+        part!("common/number.wgsl"),
+        part!("common/lanes.wgsl"),
+        part!("reduce_params.wgsl"),
+        part!("reduce_argmax.wgsl"),
+    ],
     bindings: &[Uniform, Read, Write],
     structs: &[ReduceParams::LAYOUT, LatticeAxis::LAYOUT],
 };
@@ -263,6 +285,7 @@ macro_rules! elementwise_binary {
             name: $name,
             parts: &[
                 part!("common/activation.wgsl"),
+                part!("common/lattice_axis.wgsl"),
                 part!("common/lattice.wgsl"),
                 part!("common/number.wgsl"),
                 part!($operands),

@@ -8,9 +8,8 @@ use crate::kernel::{KernelSpec, NORM_ROWS, NORM_ROWS_STATISTICS};
 use crate::op::{
     LONGEST_SERIAL_LINE, Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, lane_consts, lane_turns, lanes, lines_per_workgroup, pick,
 };
-use crate::reduce::resolve_axis;
 use crate::reference::Bounded;
-use crate::shape::{Layout, TensorShape};
+use crate::shape::{Layout, TensorShape, front_axis};
 
 /// Which elements share a mean and a variance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,7 +89,7 @@ impl NormProblem {
         layout: Layout,
     ) -> Result<Self> {
         TensorShape::named("x", x)?;
-        let axis = resolve_axis("axis", axis, x.len())?;
+        let axis = front_axis("axis", axis, x.len())?;
         if axis == 0 && layout == Layout::ChannelsLast && x.len() >= 3 {
             return Err(Error::invalid("x", layout.name(), "normalised over its batch too, x must be stored channels_first"));
         }

@@ -44,13 +44,14 @@ pub trait Op: std::fmt::Display + Sync {
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan>;
 
     /// The CPU twin: plain loops in f64 over operands in logical order (updated outputs first, then inputs), with the error that a
-    /// correct f32 kernel may make.
+    /// correct f32 kernel may make. Slices have the lengths of the specs; [`crate::reference::compute`] checks that first.
     fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded>;
 
     /// Whether small integers in give results without any rounding.
     fn is_exact(&self) -> bool;
 
-    /// The CPU engine: computes the first output on all cores, f32, in logical order. `None` where the engine does not have the op.
+    /// The CPU engine: computes the first output on all cores, f32, in logical order. `None` where the engine does not have the op. Slices have
+    /// the lengths of the specs; [`crate::cpu::compute`] checks that first, and is what callers should use.
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()>;
 
     /// Floating-point operations, two per multiply-add.
@@ -64,6 +65,17 @@ pub trait Op: std::fmt::Display + Sync {
     /// Bytes that must move at least: each tensor once.
     fn bytes(&self) -> u64 {
         self.inputs().iter().chain(&self.outputs()).map(TensorSpec::bytes).sum()
+    }
+}
+
+/// Slices must be as many and as long as the tensors that they stand for.
+pub(crate) fn check_lengths(specs: &[TensorSpec], lengths: &[usize]) -> Result<()> {
+    if specs.len() != lengths.len() {
+        return Err(Error::invalid("slices", lengths.len(), format!("the op has {} such tensors", specs.len())));
+    }
+    match specs.iter().zip(lengths).find(|(spec, length)| spec.count() != **length as u64) {
+        Some((spec, length)) => Err(Error::invalid(spec.name.clone(), format!("{length} elements"), format!("the op has {}", spec.count()))),
+        None => Ok(()),
     }
 }
 

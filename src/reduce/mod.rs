@@ -5,7 +5,7 @@ mod params;
 mod problem;
 
 pub(crate) use params::ReduceParams;
-pub use problem::{ArgmaxProblem, ReduceKind, ReduceProblem, resolve_axis};
+pub use problem::{ArgmaxProblem, ReduceKind, ReduceProblem};
 
 use crate::error::Result;
 use crate::gpu::Recorder;

@@ -3,7 +3,7 @@
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::op::Lattice;
-use crate::shape::{Layout, TensorShape};
+use crate::shape::{Layout, TensorShape, front_axis};
 
 /// What is made of the elements along the reduced axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,18 +50,6 @@ pub struct ArgmaxProblem {
     pub layout: Layout,
 }
 
-/// The axis that `axis` names, counted from the end if negative.
-///
-/// # Errors
-/// An axis outside the rank.
-pub fn resolve_axis(argument: &str, axis: isize, rank: usize) -> Result<usize> {
-    let resolved = if axis < 0 { axis + rank as isize } else { axis };
-    usize::try_from(resolved)
-        .ok()
-        .filter(|&a| a < rank)
-        .ok_or_else(|| Error::invalid(argument, axis, format!("it must lie within the rank: -{rank} to {} for rank {rank}", rank as isize - 1)))
-}
-
 impl ReduceProblem {
     /// Resolves a reduction over `axes`, negative ones counted from the end; none at all means every axis.
     ///
@@ -72,7 +60,7 @@ impl ReduceProblem {
         TensorShape::named("x", x)?;
         let mut reduced = vec![axes.is_empty(); x.len()];
         for &axis in axes {
-            let resolved = resolve_axis("axes", axis, x.len())?;
+            let resolved = front_axis("axes", axis, x.len())?;
             if std::mem::replace(&mut reduced[resolved], true) {
                 return Err(Error::invalid("axes", format!("{axes:?}"), format!("an axis may stand once, and axis {resolved} stands twice")));
             }
@@ -104,7 +92,7 @@ impl ArgmaxProblem {
     pub fn new(x: &[usize], axis: Option<isize>, keepdims: bool, select_last: bool, element: ElementType, layout: Layout) -> Result<Self> {
         element.check_float("x")?;
         TensorShape::named("x", x)?;
-        let axis = axis.map(|axis| resolve_axis("axis", axis, x.len())).transpose()?;
+        let axis = axis.map(|axis| front_axis("axis", axis, x.len())).transpose()?;
         if axis.is_none() && layout == Layout::ChannelsLast && x.len() >= 3 {
             return Err(Error::invalid("x", layout.name(), "a flat argmax counts in row-major order: convert x to channels_first first"));
         }

@@ -20,7 +20,20 @@ pub use reduce::{argmax, reduce};
 pub use softmax::softmax;
 
 use crate::element::ElementType;
+use crate::error::Result;
+use crate::op::{Op, TensorSpec};
 use crate::validate::bound::storage_rounding;
+
+/// Computes all outputs of any op in f64, with the error that a correct f32 kernel may make. Operands are the updated outputs of in-place
+/// ops, then the inputs.
+///
+/// # Errors
+/// Slices of another number or length than the op's tensors.
+pub fn compute(op: &dyn Op, operands: &[&[f64]]) -> Result<Vec<Bounded>> {
+    let specs: Vec<TensorSpec> = op.outputs().into_iter().filter(|spec| spec.updated).chain(op.inputs()).collect();
+    crate::op::check_lengths(&specs, &operands.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
+    Ok(op.reference(operands))
+}
 
 /// Expected values, and how far a correct f32 kernel may be from each before its result is rounded to the stored type.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,9 +8,8 @@ use crate::op::{
     LONGEST_SERIAL_LINE, Op, Place, Plan, Prepared, Step, TensorSpec, check_tensors, lane_consts, lane_turns, lanes, lines_per_workgroup, pick,
     slices,
 };
-use crate::reduce::resolve_axis;
 use crate::reference::Bounded;
-use crate::shape::{Layout, TensorShape};
+use crate::shape::{Layout, TensorShape, front_axis};
 use crate::tensor::Tensor;
 
 uniform! {
@@ -48,7 +47,7 @@ impl SoftmaxProblem {
     pub fn new(logarithm: bool, extents: &[usize], axis: isize, element: ElementType, layout: Layout) -> Result<Self> {
         element.check_float("x")?;
         TensorShape::named("x", extents)?;
-        let axis = resolve_axis("axis", axis, extents.len())?;
+        let axis = front_axis("axis", axis, extents.len())?;
         Ok(Self { logarithm, extents: extents.to_vec(), axis, element, layout, in_place: false })
     }
 
@@ -160,7 +159,19 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::softmax`].
     pub fn softmax_in_place(&mut self, x: &Tensor, axis: isize) -> Result<()> {
-        let plan = SoftmaxProblem { in_place: true, ..problem(false, x, axis)? }.plan(self.gpu().profile(), None)?;
+        self.in_place(problem(false, x, axis)?, x)
+    }
+
+    /// Records x = logarithm of softmax(x) along `axis`.
+    ///
+    /// # Errors
+    /// As [`Recorder::softmax`].
+    pub fn log_softmax_in_place(&mut self, x: &Tensor, axis: isize) -> Result<()> {
+        self.in_place(problem(true, x, axis)?, x)
+    }
+
+    fn in_place(&mut self, problem: SoftmaxProblem, x: &Tensor) -> Result<()> {
+        let plan = SoftmaxProblem { in_place: true, ..problem }.plan(self.gpu().profile(), None)?;
         Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
     }
 }
@@ -173,4 +184,5 @@ crate::op::eager! {
     fn softmax(x: &Tensor, axis: isize) -> Tensor;
     fn log_softmax(x: &Tensor, axis: isize) -> Tensor;
     fn softmax_in_place(x: &Tensor, axis: isize) -> ();
+    fn log_softmax_in_place(x: &Tensor, axis: isize) -> ();
 }

@@ -4,6 +4,7 @@ use super::copy::moves;
 use super::{StridedAxis, StridedCopy, TensorKind};
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::shape::front_axis;
 use crate::tensor::Tensor;
 
 /// y is the inputs one after another along `axis`. y has the layout of the first; the others may have any.
@@ -24,7 +25,7 @@ impl Concat {
         let Some(first) = inputs.first() else {
             return Err(Error::invalid("inputs", "empty", "a concatenation takes at least one tensor"));
         };
-        let axis = first.axis("axis", axis)?;
+        let axis = front_axis("axis", axis, first.rank())?;
         let mut total = 0usize;
         for (i, input) in inputs.iter().enumerate() {
             let others = |kind: &TensorKind| kind.extents.iter().enumerate().filter(|(a, _)| *a != axis).map(|(_, e)| *e).collect::<Vec<_>>();

@@ -30,7 +30,7 @@ pub(crate) use gather::NOTHING;
 pub(crate) use linear::Tap;
 
 use crate::element::ElementType;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::op::{Domain, TensorSpec};
 use crate::shape::{Layout, TensorShape};
 use crate::tensor::Tensor;
@@ -85,16 +85,6 @@ impl TensorKind {
     /// Strides of the logical axes in logical order.
     pub(crate) fn logical_strides(&self) -> Vec<i64> {
         strides(&self.extents, Layout::ChannelsFirst)
-    }
-
-    /// `axis` counted from the front; a negative one counts from the end.
-    pub(crate) fn axis(&self, argument: &str, axis: isize) -> Result<usize> {
-        let rank = self.rank() as isize; // at most 5
-        let front = if axis < 0 { axis.saturating_add(rank) } else { axis };
-        if front < 0 || front >= rank {
-            return Err(Error::invalid(argument, axis, format!("the axis must lie within {} .. {rank} for a tensor of rank {rank}", -rank)));
-        }
-        Ok(front as usize)
     }
 }
 

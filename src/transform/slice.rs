@@ -4,6 +4,7 @@ use super::copy::moves;
 use super::{StridedAxis, StridedCopy, TensorKind, joined};
 use crate::error::{Error, Result};
 use crate::gpu::Recorder;
+use crate::shape::front_axis;
 use crate::tensor::Tensor;
 
 /// y takes, along each axis, every `step`-th element of x from `first` on, `count` of them. y keeps x's layout.
@@ -45,7 +46,7 @@ impl Slice {
         let mut ranges: Vec<SliceRange> = x.extents.iter().map(|&count| SliceRange { first: 0, step: 1, count }).collect();
         let mut named = vec![false; x.rank()];
         for (i, (&start, &end)) in starts.iter().zip(ends).enumerate() {
-            let axis = x.axis("axes", axes.get(i).copied().unwrap_or(i as isize))?;
+            let axis = front_axis("axes", axes.get(i).copied().unwrap_or(i as isize), x.rank())?;
             if std::mem::replace(&mut named[axis], true) {
                 return Err(Error::invalid("axes", format!("{axes:?}"), format!("axis {axis} is named twice")));
             }

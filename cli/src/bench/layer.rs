@@ -93,7 +93,7 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
     let operands: Vec<&[f32]> = narrow.iter().map(Vec::as_slice).collect();
     let mut y = vec![0.0; op.outputs()[0].count() as usize];
     let start = Instant::now();
-    let engine = op.compute(&operands, &mut y).is_some();
+    let engine = wgconv::cpu::compute(op, &operands, &mut y)?;
     let once = start.elapsed().as_secs_f64();
     let expected = Expected::new(layer, &data, engine.then_some(&y))?;
 
