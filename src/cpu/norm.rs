@@ -17,8 +17,8 @@ pub(crate) fn norm(problem: &NormProblem, inputs: &[&[f32]], y: &mut [f32]) {
         y.iter_mut().zip(x).for_each(|(y, x)| *y = (x - mean) * (x - mean));
         let inverse = 1.0 / (sum(y) / n + problem.epsilon).sqrt();
         // Neighbours that share a scale go together: a channel's plane, or single elements.
-        let step = if rows.row_inner == 1 { 1 } else { rows.length / (rows.element(row, rows.length - 1)[1] - rows.element(row, 0)[1] + 1) };
-        let first = rows.element(row, 0)[1];
+        let [first, last] = [0, rows.length - 1].map(|i| rows.element(row, i)[1]);
+        let step = rows.length / (last - first + 1);
         for (i, (y, x)) in y.chunks_mut(step).zip(x.chunks(step)).enumerate() {
             let s = scale.map_or(1.0, |s| s[first + i]) * inverse;
             let b = bias.map_or(0.0, |b| b[first + i]);

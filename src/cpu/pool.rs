@@ -1,4 +1,4 @@
-//! Pooling on all cores: a task takes channel planes, and one output line at a time gathers its window row by row.
+//! Pooling on all cores: a task takes channel planes, an output line at a time.
 
 use crate::pool::{PoolKind, PoolProblem};
 use crate::shape::WindowAxis;
@@ -8,12 +8,14 @@ use rayon::prelude::*;
 pub(crate) fn pool(problem: &PoolProblem, x: &[f32], y: &mut [f32]) {
     let (plane_in, plane_out) = (problem.input_positions() as usize, problem.output_positions() as usize);
     let tables = problem.axes.each_ref().map(|axis| table(problem, axis));
+    let larger = |best: f32, v: f32| if v > best || v.is_nan() { v } else { best };
+    let add = |sum: f32, v: f32| sum + v;
     y.par_chunks_mut(plane_out).zip(x.par_chunks(plane_in)).for_each(|(y, x)| match problem.kind {
-        PoolKind::Max { .. } => plane(problem, &tables, x, y, f32::NEG_INFINITY, |best, v| if v > best || v.is_nan() { v } else { best }, |v, _| v),
-        PoolKind::Average { .. } => plane(problem, &tables, x, y, 0.0, |sum, v| sum + v, |sum, count| sum / count),
-        PoolKind::Lp { p: 1.0 } => plane(problem, &tables, x, y, 0.0, |sum, v| sum + v.abs(), |sum, _| sum),
-        PoolKind::Lp { p: 2.0 } => plane(problem, &tables, x, y, 0.0, |sum, v| sum + v * v, |sum, _| sum.sqrt()),
-        PoolKind::Lp { p } => plane(problem, &tables, x, y, 0.0, |sum, v| sum + v.abs().powf(p), |sum, _| sum.powf(1.0 / p)),
+        PoolKind::Max { .. } => plane(problem, &tables, x, y, f32::NEG_INFINITY, |v| v, larger, |v, _| v),
+        PoolKind::Average { .. } => plane(problem, &tables, x, y, 0.0, |v| v, add, |sum, count| sum / count),
+        PoolKind::Lp { p: 1.0 } => plane(problem, &tables, x, y, 0.0, f32::abs, add, |sum, _| sum),
+        PoolKind::Lp { p: 2.0 } => plane(problem, &tables, x, y, 0.0, |v| v * v, add, |sum, _| sum.sqrt()),
+        PoolKind::Lp { p } => plane(problem, &tables, x, y, 0.0, |v| v.abs().powf(p), add, |sum, _| sum.powf(1.0 / p)),
     });
 }
 
@@ -37,31 +39,33 @@ fn table(problem: &PoolProblem, axis: &WindowAxis) -> Vec<[usize; 3]> {
         .collect()
 }
 
+/// One plane. A window's step is the same along every axis, so its rows are joined first, whole input rows at a time (the compiler keeps that
+/// in vector registers), and the joined row is pooled along the width.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "the geometry, the planes, and the four parts of a kind")]
 fn plane(
     problem: &PoolProblem,
     [depth, height, width]: &[Vec<[usize; 3]>; 3],
     x: &[f32],
     y: &mut [f32],
     start: f32,
-    step: impl Fn(f32, f32) -> f32,
+    term: impl Fn(f32) -> f32,
+    join: impl Fn(f32, f32) -> f32,
     finish: impl Fn(f32, f32) -> f32,
 ) {
     let [in_h, in_w] = [problem.axes[1].input as usize, problem.axes[2].input as usize];
     let [dz, dy, dx] = problem.axes.each_ref().map(|a| a.dilation as usize);
+    let mut joined = vec![start; in_w];
     let mut lines = y.chunks_exact_mut(width.len());
     for &[z0, nz, cz] in depth {
         for (&[y0, ny, cy], line) in height.iter().zip(&mut lines) {
+            joined.fill(start);
+            for (z, r) in (0..nz).flat_map(|z| (0..ny).map(move |r| (z, r))) {
+                let row = &x[((z0 + z * dz) * in_h + y0 + r * dy) * in_w..][..in_w];
+                joined.iter_mut().zip(row).for_each(|(j, v)| *j = join(*j, term(*v)));
+            }
             for (&[x0, nx, cx], out) in width.iter().zip(line) {
-                let mut value = start;
-                for z in 0..nz {
-                    for r in 0..ny {
-                        let row = &x[((z0 + z * dz) * in_h + y0 + r * dy) * in_w + x0..];
-                        for s in 0..nx {
-                            value = step(value, row[s * dx]);
-                        }
-                    }
-                }
+                let value = (0..nx).fold(start, |value, s| join(value, joined[x0 + s * dx]));
                 *out = finish(value, (cz * cy * cx) as f32);
             }
         }
