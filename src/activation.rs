@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 /// An activation function, applied to the finished sum (bias included) before it is stored.
 ///
-/// Piecewise-linear ones pass NaN through, on GPU and CPU alike.
+/// All pass NaN through, on GPU and CPU alike.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Activation {

@@ -124,10 +124,12 @@ fn vectors_of_others_pass_and_the_report_is_written() {
     let out = stdout(&output);
     assert!(output.status.success(), "{out}");
     let last = out.lines().last().unwrap();
-    let passed: usize = last.split(' ').next().unwrap().parse().unwrap();
-    assert!(passed >= 60 && last.ends_with(" passed, 0 failed, 0 skipped"), "{last}");
+    let counts: Vec<usize> = last.split(", ").map(|part| part.split(' ').next().unwrap().parse().unwrap()).collect();
+    let &[passed, failed, skipped] = counts.as_slice() else { panic!("{last}") };
+    let halves = out.lines().any(|line| line.starts_with("skipped ") && line.ends_with(": the device has no f16"));
+    assert!(passed >= 200 && failed == 0 && (halves || skipped == 0), "{last}");
     let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
-    assert_eq!(json[0]["results"].as_array().unwrap().len(), passed);
+    assert_eq!(json[0]["results"].as_array().unwrap().len(), passed + skipped);
 }
 
 #[test]

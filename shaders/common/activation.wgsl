@@ -1,4 +1,4 @@
-// Activations, applied to the finished sum before it is stored. One case per `Activation` of src/activation.rs, by its number.
+// Activations, applied to the finished sum before it is stored. Needs common/number.wgsl. One case per `Activation` of src/activation.rs, by its number.
 // Comparisons are written so that NaN goes through: `max` and `clamp` may drop it.
 
 // Number of the activation.
@@ -38,8 +38,15 @@ fn mish(v: f32) -> f32 {
     return v * (w / (w + 2.0));
 }
 
-// `a` and `b` are the activation's parameters in the order of its fields.
+// `a` and `b` are the activation's parameters in the order of its fields. NaN goes through: the exponential of some drivers loses it.
 fn activate(v: f32, a: f32, b: f32) -> f32 {
+    if ACTIVATION == 0u {
+        return v;
+    }
+    return select(activate_number(v, a, b), v, is_nan(v));
+}
+
+fn activate_number(v: f32, a: f32, b: f32) -> f32 {
     switch ACTIVATION {
         case 1u: { return select(v, 0.0, v < 0.0); }                                                       // relu
         case 2u: { return select(v, a * v, v < 0.0); }                                                     // leaky_relu

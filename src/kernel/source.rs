@@ -49,14 +49,26 @@ const CONV_STRUCTS: &[StructLayout] = &[ConvParams::LAYOUT, Axis::LAYOUT];
 
 pub(crate) static CONV_DIRECT: KernelSource = KernelSource {
     name: "conv_direct",
-    parts: &[part!("common/activation.wgsl"), part!("common/axis.wgsl"), part!("common/conv.wgsl"), part!("conv_direct.wgsl")],
+    parts: &[
+        part!("common/number.wgsl"),
+        part!("common/activation.wgsl"),
+        part!("common/axis.wgsl"),
+        part!("common/conv.wgsl"),
+        part!("conv_direct.wgsl"),
+    ],
     bindings: CONV,
     structs: CONV_STRUCTS,
 };
 
 pub(crate) static CONV_DEPTHWISE: KernelSource = KernelSource {
     name: "conv_depthwise",
-    parts: &[part!("common/activation.wgsl"), part!("common/axis.wgsl"), part!("common/conv.wgsl"), part!("conv_depthwise.wgsl")],
+    parts: &[
+        part!("common/number.wgsl"),
+        part!("common/activation.wgsl"),
+        part!("common/axis.wgsl"),
+        part!("common/conv.wgsl"),
+        part!("conv_depthwise.wgsl"),
+    ],
     bindings: CONV,
     structs: CONV_STRUCTS,
 };
@@ -66,6 +78,7 @@ macro_rules! conv_gemm {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
             parts: &[
+                part!("common/number.wgsl"),
                 part!("common/activation.wgsl"),
                 part!("common/axis.wgsl"),
                 part!("common/conv.wgsl"),
@@ -120,14 +133,26 @@ const MATMUL_STRUCTS: &[StructLayout] = &[MatMulParams::LAYOUT, LatticeAxis::LAY
 
 pub(crate) static MATMUL_DIRECT: KernelSource = KernelSource {
     name: "matmul_direct",
-    parts: &[part!("common/activation.wgsl"), part!("common/lattice_axis.wgsl"), part!("common/matmul.wgsl"), part!("matmul_direct.wgsl")],
+    parts: &[
+        part!("common/number.wgsl"),
+        part!("common/activation.wgsl"),
+        part!("common/lattice_axis.wgsl"),
+        part!("common/matmul.wgsl"),
+        part!("matmul_direct.wgsl"),
+    ],
     bindings: MATMUL,
     structs: MATMUL_STRUCTS,
 };
 
 pub(crate) static MATMUL_THIN: KernelSource = KernelSource {
     name: "matmul_thin",
-    parts: &[part!("common/activation.wgsl"), part!("common/lattice_axis.wgsl"), part!("common/matmul.wgsl"), part!("matmul_thin.wgsl")],
+    parts: &[
+        part!("common/number.wgsl"),
+        part!("common/activation.wgsl"),
+        part!("common/lattice_axis.wgsl"),
+        part!("common/matmul.wgsl"),
+        part!("matmul_thin.wgsl"),
+    ],
     bindings: MATMUL,
     structs: MATMUL_STRUCTS,
 };
@@ -137,6 +162,7 @@ macro_rules! matmul_gemm {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
             parts: &[
+                part!("common/number.wgsl"),
                 part!("common/activation.wgsl"),
                 part!("common/lattice_axis.wgsl"),
                 part!("common/matmul.wgsl"),
@@ -238,7 +264,7 @@ macro_rules! norm_batch {
     ($static_name:ident, $name:literal, $source:literal, $bindings:expr) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
-            parts: &[part!("common/activation.wgsl"), part!($source), part!("norm_batch.wgsl")],
+            parts: &[part!("common/number.wgsl"), part!("common/activation.wgsl"), part!($source), part!("norm_batch.wgsl")],
             bindings: $bindings,
             structs: &[BatchNormParams::LAYOUT],
         };
@@ -255,7 +281,7 @@ macro_rules! elementwise_unary {
     ($static_name:ident, $name:literal, $item:literal, $source:literal, $bindings:expr) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
-            parts: &[part!("common/activation.wgsl"), part!($item), part!($source), part!("elementwise_unary.wgsl")],
+            parts: &[part!("common/number.wgsl"), part!("common/activation.wgsl"), part!($item), part!($source), part!("elementwise_unary.wgsl")],
             bindings: $bindings,
             structs: &[UnaryParams::LAYOUT],
         };
@@ -284,10 +310,10 @@ macro_rules! elementwise_binary {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
             parts: &[
+                part!("common/number.wgsl"),
                 part!("common/activation.wgsl"),
                 part!("common/lattice_axis.wgsl"),
                 part!("common/lattice.wgsl"),
-                part!("common/number.wgsl"),
                 part!($operands),
                 part!("elementwise_binary.wgsl"),
             ],
