@@ -5,10 +5,16 @@
 use ndarray::{Array2, Array3, Array4, array};
 use wgconv::op::Prepared;
 use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, Pool2dDescriptor, PoolDescriptor, PoolKind, PoolProblem};
-use wgconv::{ElementType, Error, Gpu, Layout, Padding};
+use wgconv::{ElementType, Error, Gpu, Layout, Padding, Tensor, wgpu};
 
 fn gpu() -> Gpu {
     Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
+}
+
+/// A buffer of the caller's.
+fn wgpu_buffer(gpu: &Gpu) -> wgpu::Buffer {
+    let usage = wgpu::BufferUsages::STORAGE;
+    gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size: 256, usage, mapped_at_creation: false })
 }
 
 /// The 4 x 4 image of the teaching texts: its 2 x 2 maxima are 9 2 6 3.
@@ -99,7 +105,7 @@ fn averages_count_padding_only_when_asked_and_never_what_ceil_mode_adds() {
 }
 
 #[test]
-fn prepared_pools_record_many_times_and_on_slices_of_a_batch() {
+fn prepared_pools_record_many_times_and_check_their_tensors() {
     let gpu = gpu();
     let problem = PoolProblem::new(PoolKind::MAX, &PoolDescriptor::window([2, 2]), &[1, 1, 4, 4], ElementType::F32, Layout::ChannelsFirst).unwrap();
     let pool = Prepared::new(&gpu, &problem, &[]).unwrap();
@@ -114,6 +120,14 @@ fn prepared_pools_record_many_times_and_on_slices_of_a_batch() {
     let other = gpu.upload(&Array4::<f32>::ones((1, 1, 4, 5))).unwrap();
     let error = pool.record(&mut gpu.recorder(), &[&other], &[&y]).unwrap_err().to_string();
     assert_eq!(error, "x is [1, 1, 4, 5]: this max_pool takes x of shape [1, 1, 4, 4]");
+    let both = PoolProblem { kind: PoolKind::Max { indices: Some(IndexOrder::RowMajor) }, ..problem };
+    let both = Prepared::new(&gpu, &both, &[]).unwrap();
+    let x = gpu.upload(&teaching()).unwrap();
+    let y_and_indices = wgpu_buffer(&gpu);
+    let [values, indices] = [ElementType::F32, ElementType::U32]
+        .map(|element| Tensor::from_buffer(&gpu, y_and_indices.clone(), 0, &[1, 1, 2, 2], element, Layout::ChannelsFirst).unwrap());
+    let error = both.record(&mut gpu.recorder(), &[&x], &[&values, &indices]).unwrap_err().to_string();
+    assert!(error.starts_with("indices is a range of the buffer of y:"), "{error}");
     let error = pool.record(&mut gpu.recorder(), &[], &[&y]).unwrap_err().to_string();
     assert_eq!(error, "inputs is 0: this max_pool takes 1");
 }

@@ -107,6 +107,11 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether it binds input `index`.
+    pub(crate) fn reads(&self, index: usize) -> bool {
+        self.places.iter().any(|place| matches!(place, Place::Input { index: own, .. } if *own == index))
+    }
+
     /// A call of `workgroups` workgroups, folded over the axes of a dispatch.
     pub(crate) fn new(kernel: KernelSpec, params: &impl bytemuck::Pod, places: Vec<Place>, workgroups: u64, profile: &DeviceProfile) -> Result<Self> {
         let workgroups = fold_workgroups(workgroups, profile.max_workgroups_per_axis)?;

@@ -23,7 +23,7 @@ pub struct Prepared {
 struct Shared {
     plan: Plan,
     calls: Vec<Call>,
-    /// By input: the tensor, where it is fixed.
+    /// By input: the tensor, where it is fixed and recorded steps read it. What was only packed is let go.
     fixed: Vec<Option<Tensor>>,
     scratch: Vec<wgpu::Buffer>,
     tables: Vec<wgpu::Buffer>,
@@ -87,10 +87,15 @@ impl Prepared {
         };
         let scratch = plan.scratch.iter().map(|&bytes| buffer("scratch memory", bytes)).collect::<Result<_>>()?;
         let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
-        let shared = Shared { plan, calls, fixed, scratch, tables };
-        let steps: Vec<&Step> = shared.plan.prepare.iter().collect();
-        for dispatch in shared.dispatches(&gpu, &steps, &packing, &[], &[])? {
+        let mut shared = Shared { plan, calls, fixed, scratch, tables };
+        let inputs: Vec<Option<&Tensor>> = shared.fixed.iter().map(Option::as_ref).collect();
+        for dispatch in shared.dispatches(&gpu, &shared.plan.prepare, &packing, &inputs, &[])? {
             recorder.dispatch(&dispatch);
+        }
+        for (i, fixed) in shared.fixed.iter_mut().enumerate() {
+            if !shared.plan.steps.iter().any(|step| step.reads(i)) {
+                *fixed = None;
+            }
         }
         Ok(Self { gpu, shared: Arc::new(shared) })
     }
@@ -127,18 +132,20 @@ impl Prepared {
             check_tensor(&self.gpu, plan.op, spec, tensor)?;
         }
         let mut given = inputs.iter();
-        let inputs: Vec<&Tensor> = shared.fixed.iter().filter_map(|f| f.as_ref().or_else(|| given.next().copied())).collect();
-        for (spec, output) in plan.outputs.iter().zip(outputs) {
-            if let Some((input, _)) = plan.inputs.iter().zip(&inputs).find(|(_, input)| input.buffer() == output.buffer()) {
+        let inputs: Vec<Option<&Tensor>> =
+            plan.inputs.iter().zip(&shared.fixed).map(|(spec, fixed)| if spec.fixed { fixed.as_ref() } else { given.next().copied() }).collect();
+        for (i, (spec, output)) in plan.outputs.iter().zip(outputs).enumerate() {
+            let named = plan.inputs.iter().zip(&inputs).filter_map(|(spec, tensor)| tensor.map(|tensor| (spec, tensor)));
+            let others = plan.outputs.iter().zip(outputs.iter().copied()).take(i);
+            if let Some((other, _)) = named.chain(others).find(|(_, other)| other.buffer() == output.buffer()) {
                 return Err(Error::invalid(
                     spec.name.clone(),
-                    format!("a range of the buffer of {}", input.name),
+                    format!("a range of the buffer of {}", other.name),
                     "a kernel cannot read and write one buffer at once, not even separate ranges of it",
                 ));
             }
         }
-        let steps: Vec<&Step> = plan.steps.iter().collect();
-        for dispatch in shared.dispatches(&self.gpu, &steps, &shared.calls, &inputs, outputs)? {
+        for dispatch in shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs)? {
             recorder.dispatch(&dispatch);
         }
         Ok(())
@@ -157,8 +164,8 @@ impl Call {
 }
 
 impl Shared {
-    /// Binds what the steps name. `inputs` may be empty while only fixed ones are there.
-    fn dispatches(&self, gpu: &Gpu, steps: &[&Step], calls: &[Call], inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<Vec<Dispatch>> {
+    /// Binds what the steps name; inputs that they do not name may be absent.
+    fn dispatches(&self, gpu: &Gpu, steps: &[Step], calls: &[Call], inputs: &[Option<&Tensor>], outputs: &[&Tensor]) -> Result<Vec<Dispatch>> {
         if steps.is_empty() {
             return Ok(vec![]);
         }
@@ -166,10 +173,7 @@ impl Shared {
         let bind = |place: &Place| -> Result<Binding> {
             let missing = || Error::Internal { label: self.plan.op.into(), message: format!("the plan names {place:?}, which is not there") };
             Ok(match *place {
-                Place::Input { index, first, bytes } => {
-                    let tensor = inputs.get(index).copied().or_else(|| self.fixed.get(index).and_then(Option::as_ref));
-                    tensor.ok_or_else(missing)?.binding(first, bytes)
-                }
+                Place::Input { index, first, bytes } => inputs.get(index).copied().flatten().ok_or_else(missing)?.binding(first, bytes),
                 Place::Output { index, first, bytes } => outputs.get(index).ok_or_else(missing)?.binding(first, bytes),
                 Place::Scratch(index) => Binding::whole(self.scratch.get(index).ok_or_else(missing)?),
                 Place::Table(index) => Binding::whole(self.tables.get(index).ok_or_else(missing)?),
