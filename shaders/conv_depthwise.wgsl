@@ -3,11 +3,8 @@
 // One invocation owns a strip of STRIP neighbouring outputs of one row and one channel, so that each weight and each row's
 // arithmetic serve STRIP outputs. Prelude: STRIP.
 
-@group(0) @binding(1) var<storage, read> x: array<Elem>;            // N C D H W, any strides
-@group(0) @binding(2) var<storage, read> weights: array<Elem>;      // K 1 T R S (transposed: C K/g T R S)
-@group(0) @binding(3) var<storage, read> bias: array<Elem>;         // K
-@group(0) @binding(4) var<storage, read> residual: array<Elem>; // as output
-@group(0) @binding(5) var<storage, read_write> output: array<Elem>; // N K Z P Q, any strides
+@group(0) @binding(4) var<storage, read> x: array<Elem>;            // N C D H W, any strides
+@group(0) @binding(5) var<storage, read> weights: array<Elem>;      // K 1 T R S (transposed: C K/g T R S)
 
 // 1: neighbouring invocations take neighbouring channels, as a channels-last output has them.
 override CHANNELS_LAST: u32 = 0u;

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
-use wgconv::conv::{Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, plan};
+use wgconv::conv::{Accuracy, Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, plan};
 use wgconv::gpu::DeviceProfile;
 use wgconv::pool::PoolDescriptor;
 use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, wgpu};
@@ -79,6 +79,13 @@ fn a_forced_algorithm_runs_or_is_refused_by_name() {
         let error = gpu.conv2d(&Conv2dDescriptor { algorithm: Some(algorithm), ..Default::default() }, &x, &f, None).unwrap_err().to_string();
         assert!(error.starts_with(reason), "{error}");
     }
+    let winograd = |accuracy| {
+        let descriptor = Conv2dDescriptor { algorithm: Some(Algorithm::WinogradF2), accuracy, ..Default::default() };
+        gpu.conv2d(&descriptor, &x, &f, None).map(|_| ()).map_err(|e| e.to_string())
+    };
+    let error = winograd(Accuracy::F32).unwrap_err();
+    assert!(error.contains("its error bound is 2.99 times that of plain f32 sums here; accuracy reduced admits that, f32 does not"), "{error}");
+    assert_eq!(winograd(Accuracy::Reduced), Ok(()));
     for algorithm in Algorithm::ALL {
         assert_eq!(algorithm.name().parse::<Algorithm>().unwrap(), algorithm);
     }
@@ -155,8 +162,12 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
     let filter = Array4::from_shape_fn((4, 3, 3, 3), |(k, c, r, s)| ((k + 2 * c + 3 * r + 5 * s) % 7) as f32 - 3.0);
     let bias = Array1::from_iter([1.0f32, 2.0, 3.0, 4.0]);
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-        for algorithm in [Algorithm::Direct, Algorithm::ImplicitGemmRegister, Algorithm::ImplicitGemmWorkgroup] {
-            let descriptor = Conv2dDescriptor { padding: Padding::Same, algorithm: Some(algorithm), ..Default::default() };
+        // An algorithm and its calls for each slice.
+        let algorithms =
+            [(Algorithm::Direct, 1), (Algorithm::ImplicitGemmRegister, 1), (Algorithm::ImplicitGemmWorkgroup, 1), (Algorithm::WinogradF2, 3)];
+        for (algorithm, calls) in algorithms {
+            let (padding, accuracy) = (Padding::Same, Accuracy::Reduced);
+            let descriptor = Conv2dDescriptor { padding, accuracy, algorithm: Some(algorithm), ..Default::default() };
             let run = |gpu: &Gpu| -> (usize, Array4<f32>) {
                 let (x, f, b) = (gpu.upload_as(&image, layout).unwrap(), gpu.upload(&filter).unwrap(), gpu.upload(&bias).unwrap());
                 let conv = Conv::prepare(gpu, &descriptor, &x, &f, Some(&b)).unwrap();
@@ -164,7 +175,7 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
                 let mut recorder = gpu.recorder();
                 conv.record(&mut recorder, &x, &y).unwrap();
                 recorder.submit().unwrap();
-                (conv.plan().steps.len(), y.download().unwrap())
+                (conv.plan().steps.len() / calls, y.download().unwrap())
             };
             let ((slices, split), (whole_slices, whole)) = (run(&narrow), run(&wide));
             assert!(slices > 2 && whole_slices == 1, "{slices} slices against {whole_slices}");

@@ -15,7 +15,7 @@ fn failures_after(algorithm: Algorithm, only: &str, from: &'static str, to: &'st
     let changed = Arc::new(AtomicBool::new(false));
     let seen = changed.clone();
     let patch = move |label: &str, text: String| {
-        if label.starts_with("conv_pack_filter") {
+        if label.starts_with("conv_pack_filter") || label.starts_with("conv_winograd_filter") {
             return text;
         }
         let damaged = text.replacen(from, to, 1);
@@ -47,6 +47,7 @@ fn case_of(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Depthwise => BIASED_DEPTHWISE,
         Algorithm::PointwiseRegister | Algorithm::PointwiseWorkgroup => "n2c33h4w7_k9r1s1_st1x1_p0,0,0,0_d1x1_g1_b",
+        Algorithm::WinogradF2 | Algorithm::WinogradF4 => "n2c1h3w6_k17r3s3_st1x1_p1,0,0,1_d1x1_g1_b",
         _ => BIASED,
     }
 }
@@ -65,7 +66,8 @@ fn undamaged_kernels_pass_the_cases_used_here() {
 #[test]
 fn a_dropped_bias_is_reported() {
     for algorithm in Algorithm::ALL {
-        assert_reported(algorithm, case_of(algorithm), "v += f32(bias[k]);", "", "exact");
+        let proof = if algorithm == Algorithm::WinogradF4 { "bounded" } else { "exact" };
+        assert_reported(algorithm, case_of(algorithm), "v += f32(bias[k]);", "", proof);
     }
 }
 
@@ -88,8 +90,13 @@ fn a_loop_shortened_by_one_is_reported() {
 
 #[test]
 fn an_output_left_unwritten_is_reported() {
-    let (from, to) = ("output[params.y_base + index] =", "if index == 0u { return; }\n    output[params.y_base + index] =");
     for algorithm in Algorithm::ALL {
+        let (from, to) = match algorithm {
+            Algorithm::Direct | Algorithm::Depthwise | Algorithm::WinogradF2 | Algorithm::WinogradF4 => {
+                ("output[at] =", "if at == params.y_base { return; }\n    output[at] =")
+            }
+            _ => ("output[index] =", "if index == params.y_base { return; }\n        output[index] ="),
+        };
         assert_reported(algorithm, case_of(algorithm), from, to, "guarded");
     }
 }
@@ -97,8 +104,12 @@ fn an_output_left_unwritten_is_reported() {
 #[test]
 fn a_write_past_the_end_is_reported() {
     // Every element is written once more, a little further on: the last ones land in the guard words.
-    let (from, to) = ("output[params.y_base + index] =", "output[params.y_base + index + 8u] = Elem(1.0);\n    output[params.y_base + index] =");
     for algorithm in [Algorithm::Direct, Algorithm::Depthwise, Algorithm::ImplicitGemmRegister, Algorithm::ImplicitGemmWorkgroup] {
+        let (from, to) = match algorithm {
+            Algorithm::Direct | Algorithm::Depthwise => ("output[at] =", "output[at + 8u] = Elem(1.0);\n    output[at] ="),
+            // Its planes are whole quads, so that four are written at once.
+            _ => ("output[index] =", "output[index + 2u] = vec4<Elem>(1.0);\n        output[index] ="),
+        };
         assert_reported(algorithm, case_of(algorithm), from, to, "guarded: a guard word");
     }
 }
@@ -167,6 +178,14 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("pool[", "adaptive_average_pool/", "(o + 1) * axis.input + axis.output - 1", "(o + 1) * axis.input", "bounded"),
         ("pool_indices[", "max_pool/", "best_at.y + params.height.input * best_at.z", "best_at.y + params.width.input * best_at.z", "exact"),
         ("pool_max_unpool[", "max_unpool/", "from_position - 1u", "from_position", "exact"),
+        // Winograd: a wrong sign in each transform, a tile one short, a constant off by a thousandth.
+        ("conv_winograd_input", "conv/winograd_f2/n2c1h3w6", "d[2] - d[1]", "d[2] + d[1]", "exact"),
+        ("conv_winograd_filter", "conv/winograd_f2/n2c1h3w6", "even - 0.5 * g[1]", "even", "exact"),
+        ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "m[1] - m[2] - m[3]", "m[1] - m[2] + m[3]", "exact"),
+        ("conv_winograd_input", "conv/winograd_f2/n2c1h3w6", "o + i < axis.output + axis.taps - 1", "o + i < axis.output + axis.taps - 2", "exact"),
+        ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "(q < params.width.output)", "(q + 1 < params.width.output)", "guarded"),
+        ("conv_winograd_filter", "conv/winograd_f4/n1c67", "1.0 / 30.0", "1.001 / 30.0", "bounded"),
+        ("conv_winograd_input", "conv/winograd_f4/n1c67", "4.25 * d[2]", "4.254 * d[2]", "bounded"),
         // Products: a step too few, a forgotten addend, the wrong side of a pack, a lane left out of the tree.
         ("matmul_direct[", "gemm/direct/", "k < params.k", "k < params.k - 1u", "exact"),
         ("matmul_thin[", "matmul/thin/", "half = LANES / 2u", "half = LANES / 4u", "exact"),

@@ -15,9 +15,10 @@ use wgconv::validate::grid;
 fn emitted() -> Vec<KernelSpec> {
     let mut specs = HashSet::new();
     for case in grid::cases(true).unwrap() {
-        for is_cpu in [false, true] {
-            let profile = DeviceProfile { has_f16: true, is_cpu, ..DeviceProfile::MINIMAL };
-            for forced in [Some(case.algorithm), None] {
+        // A GPU's 64-bit integers do not matter.
+        for (is_cpu, has_int64) in [(false, false), (true, false), (true, true)] {
+            let profile = DeviceProfile { has_f16: true, is_cpu, has_int64, ..DeviceProfile::MINIMAL };
+            for forced in [Some(case.algorithm.as_str()), None] {
                 let plan = case.op.plan(&profile, forced).unwrap();
                 specs.extend(plan.prepare.into_iter().chain(plan.steps).map(|step| step.kernel));
             }
@@ -36,7 +37,7 @@ fn emitted() -> Vec<KernelSpec> {
 fn parse(spec: &KernelSpec) -> (naga::Module, ModuleInfo) {
     let text = spec.wgsl();
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}: {}", spec.label(), e.emit_to_string(&text)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16)
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_INT64)
         .validate(&module)
         .unwrap_or_else(|e| panic!("{}: {}", spec.label(), e.emit_to_string(&text)));
     (module, info)

@@ -1,8 +1,7 @@
-// What every convolution kernel shares: the parameters, the window geometry and the epilogue.
+// What every convolution kernel shares: the parameters, and the window geometry.
 //
 // Letters: input N C D H W, filter K C/g T R S, output N K Z P Q. A 1-D or 2-D problem has extent 1 on the axes it lacks.
 // Prelude: alias Elem (f32 or f16: what is stored). Sums are f32.
-// Declared by the kernel that includes this: bias, residual, output.
 
 // Twin of ConvParams in src/conv/params.rs; tests/shaders.rs compares the layouts. Strides and bases count elements.
 struct ConvParams {
@@ -81,16 +80,4 @@ fn output_coordinates(position: u32) -> vec3<i32> {
     let q = u32(params.width.output);
     let p = u32(params.height.output);
     return vec3<i32>(i32(position / (p * q)), i32(position / q % p), i32(position % q));
-}
-
-// Bias, residual, activation, rounding to the stored type: what happens to the finished sum of output channel `k`.
-fn store_output(index: u32, k: u32, sum: f32) {
-    var v = sum;
-    if HAS_BIAS != 0u {
-        v += f32(bias[k]);
-    }
-    if HAS_RESIDUAL != 0u {
-        v += f32(residual[params.y_base + index]);
-    }
-    output[params.y_base + index] = Elem(activate(v, params.alpha, params.beta));
 }

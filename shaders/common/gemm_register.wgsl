@@ -1,11 +1,15 @@
-// Tile core without workgroup memory, for CPU-like drivers and tiny problems: each invocation owns THREAD_M rows x 4 neighbouring
-// columns in registers, a workgroup owns THREAD_M rows x 256 columns.
+// Tile core without workgroup memory, for CPU-like drivers and tiny problems: each invocation owns THREAD_M rows x THREAD_QUADS times
+// four neighbouring columns in registers, a workgroup owns THREAD_M rows x LANES x THREAD_QUADS x 4 columns.
+//
+// STEPS of the depth make one turn of the loop: such drivers mask every sum of an invocation at every turn, which costs as much as the
+// multiply-adds of one step. Rows are named, not an array: a driver that does not unroll loops would keep an array in memory.
 //
 // Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl,
 // common/matmul_gemm.wgsl).
-// Prelude: THREAD_M: 4, 8, 12 or 16. Uniforms: params.items (tiles), tiles_m, tiles_n.
+// Prelude: THREAD_M: a multiple of 4 up to 32; THREAD_QUADS: 1 or 2; STEPS: 1, 2 or 4; REST: 0 where STEPS divides the length of a
+// segment, else 1; LANES. Uniforms: params.items (tiles), tiles_m, tiles_n.
 
-// Sums of four rows x four columns. Rows are named, not an array: a driver that does not unroll loops would keep an array in memory.
+// Sums of four rows x four columns.
 struct Block {
     r0: vec4<f32>,
     r1: vec4<f32>,
@@ -13,7 +17,17 @@ struct Block {
     r3: vec4<f32>,
 }
 
-const EMPTY: Block = Block(vec4<f32>(), vec4<f32>(), vec4<f32>(), vec4<f32>());
+// Sums of all rows x four columns.
+struct Strip {
+    b0: Block,
+    b1: Block,
+    b2: Block,
+    b3: Block,
+    b4: Block,
+    b5: Block,
+    b6: Block,
+    b7: Block,
+}
 
 fn multiply(block: Block, lhs: vec4<f32>, rhs: vec4<f32>) -> Block {
     return Block(
@@ -24,14 +38,67 @@ fn multiply(block: Block, lhs: vec4<f32>, rhs: vec4<f32>) -> Block {
     );
 }
 
-fn store_block(group: u32, row: u32, column0: u32, block: Block) {
-    gemm_store(group, row, column0, block.r0);
-    gemm_store(group, row + 1u, column0, block.r1);
-    gemm_store(group, row + 2u, column0, block.r2);
-    gemm_store(group, row + 3u, column0, block.r3);
+// Adds one step of the depth to both strips: rows lhs_base .. times the columns of either.
+fn add_step(near: ptr<function, Strip>, far: ptr<function, Strip>, lhs_base: u32, k: u32, row4: u32, rhs_near: vec4<f32>, rhs_far: vec4<f32>) {
+    let l0 = gemm_lhs(lhs_base, k, row4);
+    (*near).b0 = multiply((*near).b0, l0, rhs_near);
+    if THREAD_QUADS > 1u { (*far).b0 = multiply((*far).b0, l0, rhs_far); }
+    if THREAD_M > 4u {
+        let l1 = gemm_lhs(lhs_base, k, row4 + 1u);
+        (*near).b1 = multiply((*near).b1, l1, rhs_near);
+        if THREAD_QUADS > 1u { (*far).b1 = multiply((*far).b1, l1, rhs_far); }
+    }
+    if THREAD_M > 8u {
+        let l2 = gemm_lhs(lhs_base, k, row4 + 2u);
+        (*near).b2 = multiply((*near).b2, l2, rhs_near);
+        if THREAD_QUADS > 1u { (*far).b2 = multiply((*far).b2, l2, rhs_far); }
+    }
+    if THREAD_M > 12u {
+        let l3 = gemm_lhs(lhs_base, k, row4 + 3u);
+        (*near).b3 = multiply((*near).b3, l3, rhs_near);
+        if THREAD_QUADS > 1u { (*far).b3 = multiply((*far).b3, l3, rhs_far); }
+    }
+    if THREAD_M > 16u {
+        let l4 = gemm_lhs(lhs_base, k, row4 + 4u);
+        (*near).b4 = multiply((*near).b4, l4, rhs_near);
+        if THREAD_QUADS > 1u { (*far).b4 = multiply((*far).b4, l4, rhs_far); }
+    }
+    if THREAD_M > 20u {
+        let l5 = gemm_lhs(lhs_base, k, row4 + 5u);
+        (*near).b5 = multiply((*near).b5, l5, rhs_near);
+        if THREAD_QUADS > 1u { (*far).b5 = multiply((*far).b5, l5, rhs_far); }
+    }
+    if THREAD_M > 24u {
+        let l6 = gemm_lhs(lhs_base, k, row4 + 6u);
+        (*near).b6 = multiply((*near).b6, l6, rhs_near);
+        if THREAD_QUADS > 1u { (*far).b6 = multiply((*far).b6, l6, rhs_far); }
+    }
+    if THREAD_M > 28u {
+        let l7 = gemm_lhs(lhs_base, k, row4 + 7u);
+        (*near).b7 = multiply((*near).b7, l7, rhs_near);
+        if THREAD_QUADS > 1u { (*far).b7 = multiply((*far).b7, l7, rhs_far); }
+    }
 }
 
-@compute @workgroup_size(64)
+// The sums as rows again, so that the epilogue stands in the kernel once: by now, memory costs nothing.
+fn store_strip(columns: Columns, group: u32, row0: u32, strip: ptr<function, Strip>) {
+    var blocks: array<Block, 8>;
+    blocks[0] = (*strip).b0;
+    if THREAD_M > 4u { blocks[1] = (*strip).b1; }
+    if THREAD_M > 8u { blocks[2] = (*strip).b2; }
+    if THREAD_M > 12u { blocks[3] = (*strip).b3; }
+    if THREAD_M > 16u { blocks[4] = (*strip).b4; }
+    if THREAD_M > 20u { blocks[5] = (*strip).b5; }
+    if THREAD_M > 24u { blocks[6] = (*strip).b6; }
+    if THREAD_M > 28u { blocks[7] = (*strip).b7; }
+    for (var i = 0u; i < THREAD_M; i++) {
+        let block = blocks[i / 4u];
+        let sums = array<vec4<f32>, 4>(block.r0, block.r1, block.r2, block.r3);
+        gemm_store(columns, group, row0 + i, sums[i % 4u]);
+    }
+}
+
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let tile = group_id.y * group_count.x + group_id.x;
     if tile >= params.items {
@@ -39,43 +106,42 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     }
     let tile_m = tile / params.tiles_n % params.tiles_m;
     let group = tile / params.tiles_n / params.tiles_m;
-    let column0 = (tile % params.tiles_n * 64u + local) * 4u;
+    let column0 = (tile % params.tiles_n * (LANES * THREAD_QUADS) + local) * 4u;
     let row0 = tile_m * THREAD_M;
-    let quad = row0 / 4u;
+    let row4 = row0 / 4u;
     let lhs_base = gemm_lhs_base(group);
     let columns = gemm_columns(group, column0);
+    // Neighbouring invocations own neighbouring quads, so the second one lies a whole row of invocations away.
+    let far_columns = gemm_columns(group, column0 + 4u * LANES);
 
-    var b0 = EMPTY;
-    var b1 = EMPTY;
-    var b2 = EMPTY;
-    var b3 = EMPTY;
+    var near = Strip();
+    var far = Strip();
     let segments = gemm_segments();
     let length = gemm_length();
     for (var segment = 0u; segment < segments; segment++) {
         let sources = gemm_sources(columns, segment);
-        for (var i = 0u; i < length; i++) {
-            let rhs = gemm_rhs(sources, i);
-            let k = segment * length + i;
-            b0 = multiply(b0, gemm_lhs(lhs_base, k, quad), rhs);
-            if THREAD_M > 4u {
-                b1 = multiply(b1, gemm_lhs(lhs_base, k, quad + 1u), rhs);
+        let far_sources = gemm_sources(far_columns, segment);
+        let k = segment * length;
+        var i = 0u;
+        if STEPS > 1u {
+            for (; i + STEPS <= length; i += STEPS) {
+                add_step(&near, &far, lhs_base, k + i, row4, gemm_rhs(sources, i), far_rhs(far_sources, i));
+                if STEPS > 1u { add_step(&near, &far, lhs_base, k + i + 1u, row4, gemm_rhs(sources, i + 1u), far_rhs(far_sources, i + 1u)); }
+                if STEPS > 2u { add_step(&near, &far, lhs_base, k + i + 2u, row4, gemm_rhs(sources, i + 2u), far_rhs(far_sources, i + 2u)); }
+                if STEPS > 3u { add_step(&near, &far, lhs_base, k + i + 3u, row4, gemm_rhs(sources, i + 3u), far_rhs(far_sources, i + 3u)); }
             }
-            if THREAD_M > 8u {
-                b2 = multiply(b2, gemm_lhs(lhs_base, k, quad + 2u), rhs);
-            }
-            if THREAD_M > 12u {
-                b3 = multiply(b3, gemm_lhs(lhs_base, k, quad + 3u), rhs);
+        }
+        if REST != 0u {
+            for (; i < length; i++) {
+                add_step(&near, &far, lhs_base, k + i, row4, gemm_rhs(sources, i), far_rhs(far_sources, i));
             }
         }
     }
-    store_block(group, row0, column0, b0);
-    if THREAD_M > 4u {
-        store_block(group, row0 + 4u, column0, b1);
-    }
-    if THREAD_M > 8u {
-        store_block(group, row0 + 8u, column0, b2);
-    }
-    if THREAD_M > 12u {
-        store_block(group, row0 + 12u, column0, b3);
-    }
+    store_strip(columns, group, row0, &near);
+    if THREAD_QUADS > 1u { store_strip(far_columns, group, row0, &far); }
+}
+
+fn far_rhs(sources: Sources, i: u32) -> vec4<f32> {
+    if THREAD_QUADS > 1u { return gemm_rhs(sources, i); }
+    return vec4<f32>();
 }

@@ -74,9 +74,10 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         }
         workgroupBarrier();
     }
-    for (var i = 0u; i < THREAD_M; i++) {
-        for (var q = 0u; q < THREAD_QUADS; q++) {
-            gemm_store(group, tile_m * TILE_M + thread_m * THREAD_M + i, column0 + thread_n * THREAD_N + 4u * q, acc[i * THREAD_QUADS + q]);
+    for (var q = 0u; q < THREAD_QUADS; q++) {
+        let stored = gemm_columns(group, column0 + thread_n * THREAD_N + 4u * q);
+        for (var i = 0u; i < THREAD_M; i++) {
+            gemm_store(stored, group, tile_m * TILE_M + thread_m * THREAD_M + i, acc[i * THREAD_QUADS + q]);
         }
     }
 }

@@ -32,12 +32,13 @@ pub(crate) fn choice(problem: &ConvProblem) -> Choice {
     }
     Choice {
         kernel: KernelSpec { source: &CONV_DEPTHWISE, element: problem.element, consts: vec![("STRIP", STRIP as u32)], overrides },
+        tile: format!("strip {STRIP}"),
         packed_multiple: None,
-        count: |_, problem, batch, params| {
+        count: Box::new(|problem, batch, params| {
             let rows = problem.axes[0].output * problem.axes[1].output;
             let items = batch * problem.out_channels * rows * problem.axes[2].output.div_ceil(STRIP);
             params.items = items as u32;
             items.div_ceil(64)
-        },
+        }),
     }
 }

@@ -1,6 +1,5 @@
 //! The general kernel: one output per invocation. Slow, simple, and it admits every problem.
 
-use super::params::ConvParams;
 use super::plan::{Choice, overrides};
 use super::problem::ConvProblem;
 use crate::kernel::{CONV_DIRECT, KernelSpec};
@@ -13,11 +12,12 @@ pub(crate) fn choice(problem: &ConvProblem) -> Choice {
     }
     Choice {
         kernel: KernelSpec { source: &CONV_DIRECT, element: problem.element, consts: vec![], overrides },
+        tile: String::new(),
         packed_multiple: None,
-        count: |_, problem, batch, params: &mut ConvParams| {
+        count: Box::new(|problem, batch, params| {
             let items = batch * problem.out_channels * problem.output_positions();
             params.items = items as u32;
             items.div_ceil(64)
-        },
+        }),
     }
 }

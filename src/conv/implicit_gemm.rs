@@ -9,11 +9,26 @@ use super::problem::ConvProblem;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSource, KernelSpec};
-use crate::op::{REGISTER_COLUMNS, Tile, register_rows};
+use crate::op::{RegisterTile, Tile};
+use crate::shape::Layout;
 
 /// The smallest tile must fit the device; wgpu's own minimum limits hold all of them.
 pub(crate) fn supports_workgroup(algorithm: Algorithm, profile: &DeviceProfile) -> Result<()> {
     Tile::check(algorithm.name(), profile)
+}
+
+/// Whether four neighbouring columns are four neighbouring elements of a plane, in every plane of every image.
+pub(crate) fn in_quads(layout: Layout, positions: u64) -> bool {
+    layout == Layout::ChannelsFirst && positions.is_multiple_of(4)
+}
+
+/// The kernel of a tile core with the core's consts.
+fn kernel(source: &'static KernelSource, problem: &ConvProblem, profile: &DeviceProfile, mut consts: Vec<(&'static str, u32)>) -> KernelSpec {
+    consts.extend(profile.quad_consts(problem.element));
+    if in_quads(problem.y_layout, problem.output_positions()) {
+        consts.push(("STORE_QUADS", 1));
+    }
+    KernelSpec { source, element: problem.element, consts, overrides: overrides(problem) }
 }
 
 /// Fills in the tiles of a slice and counts its workgroups.
@@ -29,28 +44,27 @@ fn count(problem: &ConvProblem, batch: u64, params: &mut super::params::ConvPara
     items
 }
 
-fn constant(choice: &Choice, name: &str) -> u64 {
-    choice.kernel.consts.iter().find(|(n, _)| *n == name).map_or(1, |(_, value)| u64::from(*value))
-}
-
 /// The workgroup-memory core: the largest tile that the problem fills and the device holds.
 pub(crate) fn workgroup(source: &'static KernelSource, problem: &ConvProblem, profile: &DeviceProfile) -> Choice {
     let columns = problem.batch * problem.output_positions();
     let tile = Tile::choose(problem.filters_per_group(), columns, profile);
-    let consts = tile.consts();
+    let (tile_m, tile_n) = (u64::from(tile.m), u64::from(tile.n));
     Choice {
-        kernel: KernelSpec { source, element: problem.element, consts, overrides: overrides(problem) },
-        packed_multiple: Some(u64::from(tile.m)),
-        count: |choice, problem, batch, params| count(problem, batch, params, constant(choice, "TILE_M"), constant(choice, "TILE_N")),
+        kernel: kernel(source, problem, profile, tile.consts()),
+        tile: tile.to_string(),
+        packed_multiple: Some(tile_m),
+        count: Box::new(move |problem, batch, params| count(problem, batch, params, tile_m, tile_n)),
     }
 }
 
-/// The register core: as many rows per invocation as the filters fill, up to 16.
-pub(crate) fn register(source: &'static KernelSource, problem: &ConvProblem) -> Choice {
-    let thread_m = register_rows(problem.filters_per_group());
+/// The register core.
+pub(crate) fn register(source: &'static KernelSource, problem: &ConvProblem, profile: &DeviceProfile, tile: &RegisterTile) -> Choice {
+    let columns = problem.batch * problem.output_positions();
+    let (tile_m, tile_n) = (u64::from(tile.rows), tile.width(columns));
     Choice {
-        kernel: KernelSpec { source, element: problem.element, consts: vec![("THREAD_M", thread_m)], overrides: overrides(problem) },
-        packed_multiple: Some(u64::from(thread_m)),
-        count: |choice, problem, batch, params| count(problem, batch, params, constant(choice, "THREAD_M"), REGISTER_COLUMNS),
+        kernel: kernel(source, problem, profile, tile.consts(columns, problem.channels_per_group())),
+        tile: tile.to_string(),
+        packed_multiple: Some(tile_m),
+        count: Box::new(move |problem, batch, params| count(problem, batch, params, tile_m, tile_n)),
     }
 }

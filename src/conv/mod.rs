@@ -13,6 +13,7 @@ mod plan;
 mod pointwise;
 mod prepared;
 mod problem;
+pub(crate) mod winograd;
 
 pub use descriptor::{
     Accuracy, Algorithm, Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor, ConvDescriptor, ConvTranspose1dDescriptor, ConvTranspose2dDescriptor,

@@ -1,11 +1,12 @@
 //! Convolution as an [`Op`].
 
 use super::descriptor::Algorithm;
-use super::plan::{admitted, plan};
+use super::plan::{admitted, plan, plan_tile};
 use super::problem::{ConvProblem, Direction};
+use super::winograd::Transform;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
-use crate::op::{Op, Plan, TensorSpec};
+use crate::op::{Op, Plan, RegisterTile, TensorSpec};
 use crate::reference::Bounded;
 use crate::validate::bound;
 
@@ -39,9 +40,25 @@ impl Op for ConvProblem {
         admitted(self, profile).into_iter().map(Algorithm::name).collect()
     }
 
+    fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
+        let with_tiles = |algorithm: Algorithm| {
+            let has_tiles = match algorithm {
+                Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => true,
+                Algorithm::WinogradF2 | Algorithm::WinogradF4 => profile.is_cpu,
+                _ => false,
+            };
+            match has_tiles {
+                true => RegisterTile::candidates(self.filters_per_group()).into_iter().map(|tile| format!("{algorithm} {tile}")).collect(),
+                false => vec![algorithm.to_string()],
+            }
+        };
+        admitted(self, profile).into_iter().flat_map(with_tiles).collect()
+    }
+
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
-        let algorithm = algorithm.map(str::parse::<Algorithm>).transpose()?.or(self.algorithm);
-        plan(&ConvProblem { algorithm, ..self.clone() }, profile)
+        let Some(label) = algorithm else { return plan(self, profile) };
+        let (name, tile) = label.split_once(' ').map_or((label, None), |(name, tile)| (name, Some(tile)));
+        plan_tile(&ConvProblem { algorithm: Some(name.parse()?), ..self.clone() }, profile, tile)
     }
 
     fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
@@ -51,8 +68,28 @@ impl Op for ConvProblem {
         vec![Bounded { value: conv.output(self.activation), error }]
     }
 
+    fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
+        let mut outputs = self.reference(inputs);
+        if let Some(transform) = transform(algorithm) {
+            let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+            let plain = crate::reference::conv::terms(self, inputs[0], inputs[1], bias, residual);
+            let magnitude = crate::reference::winograd::magnitude(self, transform, inputs[0], inputs[1], bias, residual);
+            let gamma = bound::gamma(transform.roundings(self), crate::element::ElementType::F32.unit_roundoff());
+            for output in &mut outputs {
+                for (i, error) in output.error.iter_mut().enumerate() {
+                    *error = bound::activation_error(self.activation, gamma * magnitude[i], plain.sum[i], output.value[i]);
+                }
+            }
+        }
+        outputs
+    }
+
     fn is_exact(&self) -> bool {
         self.activation.is_exact()
+    }
+
+    fn is_exact_for(&self, algorithm: &str) -> bool {
+        self.is_exact() && transform(algorithm).is_none_or(Transform::is_exact)
     }
 
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
@@ -67,4 +104,9 @@ impl Op for ConvProblem {
     fn depth(&self) -> u64 {
         self.reduction_depth()
     }
+}
+
+/// The transform of the algorithm that a label names.
+fn transform(label: &str) -> Option<&'static Transform> {
+    label.split(' ').next()?.parse().ok().and_then(Transform::of)
 }

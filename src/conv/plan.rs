@@ -2,21 +2,29 @@
 //! and profile always give the same plan, and no device is asked.
 
 use super::descriptor::Algorithm;
+use super::implicit_gemm::in_quads;
 use super::params::{ConvParams, PackParams};
 use super::problem::{ConvProblem, Direction};
-use super::{depthwise, direct, implicit_gemm, pointwise};
-use crate::error::Result;
+use super::{depthwise, direct, implicit_gemm, pointwise, winograd};
+use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
-use crate::kernel::{CONV_PACK_FILTER, KernelSpec};
-use crate::op::{Op, Place, Plan, Step, Tile, check_binding, check_tensors, slices};
+use crate::kernel::{
+    CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_WORKGROUP, CONV_PACK_FILTER, CONV_POINTWISE_QUADS_REGISTER, CONV_POINTWISE_QUADS_WORKGROUP,
+    CONV_POINTWISE_REGISTER, CONV_POINTWISE_WORKGROUP, KernelSpec,
+};
+use crate::op::{Op, Place, Plan, RegisterTile, Step, Tile, check_binding, check_tensors, slices};
+
+/// Fills in columns, tiles and items of a slice of so many images; returns the workgroups.
+type Count = dyn Fn(&ConvProblem, u64, &mut ConvParams) -> u64;
 
 /// What an algorithm contributes to a plan: its kernel and how it counts its work.
 pub(crate) struct Choice {
     pub kernel: KernelSpec,
+    /// The numbers of its tile, for labels; may be empty.
+    pub tile: String,
     /// Filters per group are padded to a multiple of this and packed; `None`: the filter is read as it is.
     pub packed_multiple: Option<u64>,
-    /// Fills in columns, tiles and items of a slice of `batch` images; returns the workgroups.
-    pub count: fn(&Choice, &ConvProblem, u64, &mut ConvParams) -> u64,
+    pub count: Box<Count>,
 }
 
 /// Whether `algorithm` can compute `problem` on a device like `profile`.
@@ -28,9 +36,13 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
     // Turns of one invocation's loops: the depth and the loops around it; the workgroup core takes 16 steps in 8 turns (see Tile).
     let turns = match algorithm {
         Algorithm::Direct => depth.saturating_add(3 * taps),
-        Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => depth.saturating_add(2 * taps),
+        Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => {
+            let columns = problem.batch * problem.output_positions();
+            RegisterTile::choose(problem.filters_per_group(), columns, depth).turns(taps, problem.channels_per_group())
+        }
         Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup => Tile::turns(depth),
         Algorithm::Depthwise => 3 * taps,
+        Algorithm::WinogradF2 | Algorithm::WinogradF4 => 0, // it counts its own
     };
     profile.check_turns(algorithm.name(), turns)?;
     match algorithm {
@@ -40,6 +52,7 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
         Algorithm::PointwiseWorkgroup => implicit_gemm::supports_workgroup(algorithm, profile).and_then(|()| pointwise::supports(algorithm, problem)),
         Algorithm::PointwiseRegister => pointwise::supports(algorithm, problem),
         Algorithm::Depthwise => depthwise::supports(problem),
+        Algorithm::WinogradF2 | Algorithm::WinogradF4 => winograd::supports(algorithm, problem, profile),
     }
 }
 
@@ -54,6 +67,11 @@ pub fn admitted(problem: &ConvProblem, profile: &DeviceProfile) -> Vec<Algorithm
 /// A forced algorithm that does not apply, by name; sizes past the arithmetic or the device, with need and limit; f16 where the
 /// device has none.
 pub fn plan(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Plan> {
+    plan_tile(problem, profile, None)
+}
+
+/// As [`plan`], with the tile that a forced algorithm's label names.
+pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Option<&str>) -> Result<Plan> {
     let (inputs, outputs) = (problem.inputs(), problem.outputs());
     check_tensors("a convolution", &inputs.iter().chain(&outputs).collect::<Vec<_>>(), profile)?;
     check_coordinates(problem)?;
@@ -64,15 +82,32 @@ pub fn plan(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Plan> {
         }
         None => preferred(problem, profile)?,
     };
+    let register = || match tile {
+        Some(text) => RegisterTile::parse(algorithm.name(), text),
+        None => Ok(RegisterTile::choose(problem.filters_per_group(), problem.batch * problem.output_positions(), problem.reduction_depth())),
+    };
+    let quads = in_quads(problem.x_layout, problem.input_positions());
     let choice = match algorithm {
         Algorithm::Direct => direct::choice(problem),
-        Algorithm::ImplicitGemmWorkgroup => implicit_gemm::workgroup(&crate::kernel::CONV_IMPLICIT_GEMM_WORKGROUP, problem, profile),
-        Algorithm::ImplicitGemmRegister => implicit_gemm::register(&crate::kernel::CONV_IMPLICIT_GEMM_REGISTER, problem),
-        Algorithm::PointwiseWorkgroup => implicit_gemm::workgroup(&crate::kernel::CONV_POINTWISE_WORKGROUP, problem, profile),
-        Algorithm::PointwiseRegister => implicit_gemm::register(&crate::kernel::CONV_POINTWISE_REGISTER, problem),
+        Algorithm::ImplicitGemmWorkgroup => implicit_gemm::workgroup(&CONV_IMPLICIT_GEMM_WORKGROUP, problem, profile),
+        Algorithm::ImplicitGemmRegister => implicit_gemm::register(&CONV_IMPLICIT_GEMM_REGISTER, problem, profile, &register()?),
+        Algorithm::PointwiseWorkgroup => {
+            let source = if quads { &CONV_POINTWISE_QUADS_WORKGROUP } else { &CONV_POINTWISE_WORKGROUP };
+            implicit_gemm::workgroup(source, problem, profile)
+        }
+        Algorithm::PointwiseRegister => {
+            let source = if quads { &CONV_POINTWISE_QUADS_REGISTER } else { &CONV_POINTWISE_REGISTER };
+            implicit_gemm::register(source, problem, profile, &register()?)
+        }
         Algorithm::Depthwise => depthwise::choice(problem),
+        Algorithm::WinogradF2 => return winograd::plan(problem, profile, algorithm, &winograd::F2, tile),
+        Algorithm::WinogradF4 => return winograd::plan(problem, profile, algorithm, &winograd::F4, tile),
     };
-    let mut plan = Plan::new(problem.name(), label(algorithm, &choice.kernel), inputs, outputs);
+    if let Some(text) = tile.filter(|text| *text != choice.tile) {
+        let reason = format!("it has no such tile here; its own is {}", if choice.tile.is_empty() { "none" } else { &choice.tile });
+        return Err(Error::Unsupported { algorithm: format!("{algorithm} {text}"), reason });
+    }
+    let mut plan = Plan::new(problem.name(), format!("{algorithm} {}", choice.tile).trim_end().to_string(), inputs, outputs);
     check_binding("filter", plan.inputs[FILTER].bytes(), profile)?;
     let mut params = ConvParams::new(problem);
     let weights = match choice.packed_multiple {
@@ -96,18 +131,18 @@ pub fn plan(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Plan> {
     for slice in slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)? {
         let (x, y) = (slice.range(x_image, element, profile), slice.range(y_image, element, profile));
         let mut params = ConvParams { batch: slice.count as u32, x_base: x.base, y_base: y.base, ..params };
-        let workgroups = (choice.count)(&choice, problem, slice.count, &mut params);
+        let workgroups = (choice.count)(problem, slice.count, &mut params);
         let bias = if problem.has_bias { Place::input(BIAS, &plan.inputs) } else { Place::Nothing };
         let residual = match problem.has_residual {
             true => Place::Input { index: plan.inputs.len() - 1, first: y.first, bytes: y.bytes },
             false => Place::Nothing,
         };
         let places = vec![
-            Place::Input { index: 0, first: x.first, bytes: x.bytes },
-            weights,
             bias,
             residual,
             Place::Output { index: 0, first: y.first, bytes: y.bytes },
+            Place::Input { index: 0, first: x.first, bytes: x.bytes },
+            weights,
         ];
         plan.steps.push(Step::new(choice.kernel.clone(), &params, places, workgroups, profile)?);
     }
@@ -115,26 +150,17 @@ pub fn plan(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Plan> {
 }
 
 /// Places of the fixed inputs.
-const FILTER: usize = 1;
-const BIAS: usize = 2;
-
-/// Algorithm and the numbers baked into its kernel, such as `implicit_gemm_workgroup 64x64x16`.
-fn label(algorithm: Algorithm, kernel: &KernelSpec) -> String {
-    let tile = |names: &[&str]| {
-        let values: Vec<_> = names.iter().filter_map(|n| kernel.consts.iter().find(|(name, _)| name == n)).map(|(_, v)| v.to_string()).collect();
-        values.join("x")
-    };
-    let tile = match algorithm {
-        Algorithm::Direct => String::new(),
-        Algorithm::Depthwise => format!(" strip {}", tile(&["STRIP"])),
-        Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup => format!(" {}", tile(&["TILE_M", "TILE_N", "TILE_K"])),
-        Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => format!(" {}x4", tile(&["THREAD_M"])),
-    };
-    format!("{algorithm}{tile}")
-}
+pub(crate) const FILTER: usize = 1;
+pub(crate) const BIAS: usize = 2;
 
 /// The planner's preference among the algorithms that apply; the general direct kernel is last and admits everything.
 fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm> {
+    // The fewer multiplications the better, where the error allows it.
+    for algorithm in [Algorithm::WinogradF4, Algorithm::WinogradF2] {
+        if winograd::pays(algorithm, problem, profile) && supports(algorithm, problem, profile).is_ok() {
+            return Ok(algorithm);
+        }
+    }
     let order = if profile.is_cpu {
         [Algorithm::Depthwise, Algorithm::PointwiseRegister, Algorithm::ImplicitGemmRegister, Algorithm::ImplicitGemmWorkgroup]
     } else {

@@ -35,15 +35,16 @@ pub struct AdapterReport {
     pub max_compute_workgroup_storage_size: u32,
     /// Smallest and largest subgroup.
     pub subgroup_sizes: [u32; 2],
-    /// Features that this crate asks for and the adapter has: `f16`, `subgroups`, `timestamps`, `pipeline_cache`, `cooperative_matrix`.
+    /// Features that this crate asks for and the adapter has: `f16`, `int64`, `subgroups`, `timestamps`, `pipeline_cache`, `cooperative_matrix`.
     pub features: Vec<&'static str>,
     /// Matrix shapes of the matrix units, such as `8x8x8 F16 -> F32`.
     pub matrix_shapes: Vec<String>,
 }
 
 /// Features this crate takes when the adapter has them.
-pub(crate) const WANTED_FEATURES: [(wgpu::Features, &str); 5] = [
+pub(crate) const WANTED_FEATURES: [(wgpu::Features, &str); 6] = [
     (wgpu::Features::SHADER_F16, "f16"),
+    (wgpu::Features::SHADER_INT64, "int64"),
     (wgpu::Features::SUBGROUP, "subgroups"),
     (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
     (wgpu::Features::PIPELINE_CACHE, "pipeline_cache"),

@@ -1,5 +1,6 @@
 //! What the planner may know of a device: plain numbers, no handle. Same problem and profile, same plan.
 
+use crate::element::ElementType;
 use crate::error::{Error, Result};
 
 /// Limits and abilities of a device, as far as plans depend on them.
@@ -19,6 +20,8 @@ pub struct DeviceProfile {
     pub storage_alignment: u64,
     /// Whether f16 tensors and arithmetic work.
     pub has_f16: bool,
+    /// Whether shaders have 64-bit integers.
+    pub has_int64: bool,
     /// Whether the device is a processor pretending to be a GPU: workgroup memory and barriers cost there and save nothing.
     pub is_cpu: bool,
     /// Turns after which the driver silently ends the loops of an invocation, all of them together; `u64::MAX` where it does not.
@@ -35,6 +38,7 @@ impl DeviceProfile {
         max_workgroup_memory: 16_384,
         storage_alignment: 256,
         has_f16: false,
+        has_int64: false,
         is_cpu: false,
         max_loop_turns: u64::MAX,
     };
@@ -51,6 +55,11 @@ impl DeviceProfile {
         Err(Error::Unsupported { algorithm: algorithm.into(), reason })
     }
 
+    /// The consts of a kernel that reads quads of `element`: 64-bit loads where they pay (`shaders/common/quad_wide.wgsl`).
+    pub(crate) fn quad_consts(&self, element: ElementType) -> Vec<(&'static str, u32)> {
+        if self.is_cpu && self.has_int64 && element == ElementType::F32 { vec![("WIDE", 1)] } else { vec![] }
+    }
+
     pub(crate) fn new(limits: &wgpu::Limits, features: wgpu::Features, info: &wgpu::AdapterInfo) -> Self {
         Self {
             max_binding_bytes: limits.max_storage_buffer_binding_size,
@@ -60,6 +69,7 @@ impl DeviceProfile {
             max_workgroup_memory: limits.max_compute_workgroup_storage_size,
             storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(4),
             has_f16: features.contains(wgpu::Features::SHADER_F16),
+            has_int64: features.contains(wgpu::Features::SHADER_INT64),
             is_cpu: info.device_type == wgpu::DeviceType::Cpu,
             max_loop_turns: max_loop_turns(&info.driver, &info.driver_info),
         }

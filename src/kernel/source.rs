@@ -22,29 +22,54 @@ pub enum BindingKind {
     Write,
 }
 
+/// File name under `shaders/` and text.
+pub type File = (&'static str, &'static str);
+
+/// A piece of a kernel's text.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Always this file.
+    One(File),
+    /// One of several: the spec's const of this name says which, the first where the spec has none. WGSL has no other way to change a type
+    /// or to leave a binding's declaration out.
+    Pick(&'static str, &'static [File]),
+}
+
 /// A kernel's WGSL parts in order, and its bindings.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct KernelSource {
     /// Name in labels: the file stem, with the tile core where there is one.
     pub name: &'static str,
-    /// File name under `shaders/` and text of each part.
-    pub parts: &'static [(&'static str, &'static str)],
+    /// What its text is joined from.
+    pub parts: &'static [Part],
     /// What the kernel binds, by binding number.
     pub bindings: &'static [BindingKind],
     /// Its uniform structs, the outermost first; empty where binding 0 is none.
     pub structs: &'static [StructLayout],
 }
 
-macro_rules! part {
+macro_rules! text {
     ($file:literal) => {
         ($file, include_str!(concat!("../../shaders/", $file)))
     };
 }
 
+macro_rules! part {
+    ($file:literal) => {
+        Part::One(text!($file))
+    };
+}
+
+macro_rules! pick {
+    ($name:literal, $($file:literal),+) => {
+        Part::Pick($name, &[$(text!($file)),+])
+    };
+}
+
 use BindingKind::{Read, Uniform, Write};
 
-/// Uniform, x, weights, bias, residual, output.
-const CONV: &[BindingKind] = &[Uniform, Read, Read, Read, Read, Write];
+/// Uniform; the epilogue's bias, residual, output; x, weights.
+const CONV: &[BindingKind] = &[Uniform, Read, Read, Write, Read, Read];
 const CONV_STRUCTS: &[StructLayout] = &[ConvParams::LAYOUT, Axis::LAYOUT];
 
 pub(crate) static CONV_DIRECT: KernelSource = KernelSource {
@@ -54,6 +79,8 @@ pub(crate) static CONV_DIRECT: KernelSource = KernelSource {
         part!("common/activation.wgsl"),
         part!("common/axis.wgsl"),
         part!("common/conv.wgsl"),
+        part!("common/conv_finish.wgsl"),
+        part!("common/conv_store.wgsl"),
         part!("conv_direct.wgsl"),
     ],
     bindings: CONV,
@@ -67,14 +94,17 @@ pub(crate) static CONV_DEPTHWISE: KernelSource = KernelSource {
         part!("common/activation.wgsl"),
         part!("common/axis.wgsl"),
         part!("common/conv.wgsl"),
+        part!("common/conv_finish.wgsl"),
+        part!("common/conv_store.wgsl"),
         part!("conv_depthwise.wgsl"),
     ],
     bindings: CONV,
     structs: CONV_STRUCTS,
 };
 
+/// A convolution on a tile core: its own parts are those that read the right-hand side.
 macro_rules! conv_gemm {
-    ($static_name:ident, $name:literal, $hook:literal, $core:literal) => {
+    ($static_name:ident, $name:literal, [$($own:expr),+], $core:literal) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
             parts: &[
@@ -82,8 +112,11 @@ macro_rules! conv_gemm {
                 part!("common/activation.wgsl"),
                 part!("common/axis.wgsl"),
                 part!("common/conv.wgsl"),
+        part!("common/conv_finish.wgsl"),
+                pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl"),
                 part!("common/conv_gemm.wgsl"),
-                part!($hook),
+                pick!("STORE_QUADS", "common/conv_store_scalar.wgsl", "common/conv_store_vector.wgsl"),
+                $($own,)+
                 part!($core),
             ],
             bindings: CONV,
@@ -92,16 +125,84 @@ macro_rules! conv_gemm {
     };
 }
 
-conv_gemm!(CONV_IMPLICIT_GEMM_WORKGROUP, "conv_implicit_gemm_workgroup", "conv_implicit_gemm.wgsl", "common/gemm_workgroup.wgsl");
-conv_gemm!(CONV_IMPLICIT_GEMM_REGISTER, "conv_implicit_gemm_register", "conv_implicit_gemm.wgsl", "common/gemm_register.wgsl");
-conv_gemm!(CONV_POINTWISE_WORKGROUP, "conv_pointwise_workgroup", "conv_pointwise.wgsl", "common/gemm_workgroup.wgsl");
-conv_gemm!(CONV_POINTWISE_REGISTER, "conv_pointwise_register", "conv_pointwise.wgsl", "common/gemm_register.wgsl");
+conv_gemm!(
+    CONV_IMPLICIT_GEMM_WORKGROUP,
+    "conv_implicit_gemm_workgroup",
+    [part!("common/conv_columns.wgsl"), part!("conv_implicit_gemm.wgsl")],
+    "common/gemm_workgroup.wgsl"
+);
+conv_gemm!(
+    CONV_IMPLICIT_GEMM_REGISTER,
+    "conv_implicit_gemm_register",
+    [part!("common/conv_columns.wgsl"), part!("conv_implicit_gemm.wgsl")],
+    "common/gemm_register.wgsl"
+);
+conv_gemm!(
+    CONV_POINTWISE_WORKGROUP,
+    "conv_pointwise_workgroup",
+    [part!("common/conv_columns.wgsl"), part!("conv_pointwise.wgsl")],
+    "common/gemm_workgroup.wgsl"
+);
+conv_gemm!(
+    CONV_POINTWISE_REGISTER,
+    "conv_pointwise_register",
+    [part!("common/conv_columns.wgsl"), part!("conv_pointwise.wgsl")],
+    "common/gemm_register.wgsl"
+);
+conv_gemm!(CONV_POINTWISE_QUADS_WORKGROUP, "conv_pointwise_quads_workgroup", [part!("conv_pointwise_quads.wgsl")], "common/gemm_workgroup.wgsl");
+conv_gemm!(CONV_POINTWISE_QUADS_REGISTER, "conv_pointwise_quads_register", [part!("conv_pointwise_quads.wgsl")], "common/gemm_register.wgsl");
 
 pub(crate) static CONV_PACK_FILTER: KernelSource = KernelSource {
     name: "conv_pack_filter",
     parts: &[part!("conv_pack_filter.wgsl")],
     bindings: &[Uniform, Read, Write],
     structs: &[PackParams::LAYOUT],
+};
+
+/// The transforms along either axis.
+macro_rules! winograd {
+    () => {
+        pick!("AXES", "common/winograd_both.wgsl", "common/winograd_width.wgsl", "common/winograd_height.wgsl")
+    };
+}
+
+pub(crate) static CONV_WINOGRAD_FILTER: KernelSource = KernelSource {
+    name: "conv_winograd_filter",
+    parts: &[pick!("LARGE", "common/winograd_f2.wgsl", "common/winograd_f4.wgsl"), winograd!(), part!("conv_winograd_filter.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[PackParams::LAYOUT],
+};
+
+pub(crate) static CONV_WINOGRAD_INPUT: KernelSource = KernelSource {
+    name: "conv_winograd_input",
+    parts: &[
+        part!("common/axis.wgsl"),
+        part!("common/conv.wgsl"),
+        part!("common/winograd.wgsl"),
+        pick!("LARGE", "common/winograd_f2.wgsl", "common/winograd_f4.wgsl"),
+        winograd!(),
+        part!("conv_winograd_input.wgsl"),
+    ],
+    bindings: &[Uniform, Read, Write],
+    structs: CONV_STRUCTS,
+};
+
+pub(crate) static CONV_WINOGRAD_OUTPUT: KernelSource = KernelSource {
+    name: "conv_winograd_output",
+    parts: &[
+        part!("common/number.wgsl"),
+        part!("common/activation.wgsl"),
+        part!("common/axis.wgsl"),
+        part!("common/conv.wgsl"),
+        part!("common/conv_finish.wgsl"),
+        part!("common/conv_store.wgsl"),
+        part!("common/winograd.wgsl"),
+        pick!("LARGE", "common/winograd_f2.wgsl", "common/winograd_f4.wgsl"),
+        winograd!(),
+        part!("conv_winograd_output.wgsl"),
+    ],
+    bindings: &[Uniform, Read, Read, Write, Read],
+    structs: CONV_STRUCTS,
 };
 
 /// Uniform, x, output, and the indices where they are wanted.
@@ -158,7 +259,7 @@ pub(crate) static MATMUL_THIN: KernelSource = KernelSource {
 };
 
 macro_rules! matmul_gemm {
-    ($static_name:ident, $name:literal, $store:literal, $core:literal) => {
+    ($static_name:ident, $name:literal, $core:literal) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
             parts: &[
@@ -166,7 +267,8 @@ macro_rules! matmul_gemm {
                 part!("common/activation.wgsl"),
                 part!("common/lattice_axis.wgsl"),
                 part!("common/matmul.wgsl"),
-                part!($store),
+                pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl"),
+                pick!("STORE_QUADS", "common/matmul_store_scalar.wgsl", "common/matmul_store_vector.wgsl"),
                 part!("common/matmul_gemm.wgsl"),
                 part!($core),
             ],
@@ -176,10 +278,8 @@ macro_rules! matmul_gemm {
     };
 }
 
-matmul_gemm!(MATMUL_WORKGROUP, "matmul_workgroup", "common/matmul_store_scalar.wgsl", "common/gemm_workgroup.wgsl");
-matmul_gemm!(MATMUL_WORKGROUP_VECTOR, "matmul_workgroup_vector", "common/matmul_store_vector.wgsl", "common/gemm_workgroup.wgsl");
-matmul_gemm!(MATMUL_REGISTER, "matmul_register", "common/matmul_store_scalar.wgsl", "common/gemm_register.wgsl");
-matmul_gemm!(MATMUL_REGISTER_VECTOR, "matmul_register_vector", "common/matmul_store_vector.wgsl", "common/gemm_register.wgsl");
+matmul_gemm!(MATMUL_WORKGROUP, "matmul_workgroup", "common/gemm_workgroup.wgsl");
+matmul_gemm!(MATMUL_REGISTER, "matmul_register", "common/gemm_register.wgsl");
 
 pub(crate) static MATMUL_PACK: KernelSource = KernelSource {
     name: "matmul_pack",
@@ -367,13 +467,16 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &CONV_IMPLICIT_GEMM_REGISTER,
         &CONV_POINTWISE_WORKGROUP,
         &CONV_POINTWISE_REGISTER,
+        &CONV_POINTWISE_QUADS_WORKGROUP,
+        &CONV_POINTWISE_QUADS_REGISTER,
         &CONV_PACK_FILTER,
+        &CONV_WINOGRAD_FILTER,
+        &CONV_WINOGRAD_INPUT,
+        &CONV_WINOGRAD_OUTPUT,
         &MATMUL_DIRECT,
         &MATMUL_THIN,
         &MATMUL_WORKGROUP,
-        &MATMUL_WORKGROUP_VECTOR,
         &MATMUL_REGISTER,
-        &MATMUL_REGISTER_VECTOR,
         &MATMUL_PACK,
         &POOL,
         &POOL_INDICES,

@@ -6,6 +6,7 @@ mod plan;
 mod problem;
 
 pub(crate) use params::{MatMulParams, PackOperandParams};
+pub(crate) use plan::PackedBatch;
 pub use problem::{Addend, GemmDescriptor, MatMulProblem, Operand, Product};
 
 use crate::activation::Activation;
@@ -53,6 +54,10 @@ impl Op for MatMulProblem {
 
     fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
         plan::algorithms(self, profile)
+    }
+
+    fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
+        plan::candidates(self, profile)
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {

@@ -3,14 +3,11 @@
 
 use super::params::{MatMulParams, PackOperandParams};
 use super::problem::{MatMulProblem, Operand, Product};
+use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
-use crate::kernel::{
-    KernelSpec, MATMUL_DIRECT, MATMUL_PACK, MATMUL_REGISTER, MATMUL_REGISTER_VECTOR, MATMUL_THIN, MATMUL_WORKGROUP, MATMUL_WORKGROUP_VECTOR,
-};
-use crate::op::{
-    INDEX_LIMIT, LatticeAxis, Op, Place, Plan, REGISTER_COLUMNS, Step, TensorSpec, Tile, check_binding, check_tensors, pick, register_rows,
-};
+use crate::kernel::{KernelSpec, MATMUL_DIRECT, MATMUL_PACK, MATMUL_REGISTER, MATMUL_THIN, MATMUL_WORKGROUP};
+use crate::op::{Core, INDEX_LIMIT, LatticeAxis, Op, Place, Plan, RegisterTile, Step, TensorSpec, Tile, check_binding, check_tensors, pick};
 
 pub(crate) const DIRECT: &str = "direct";
 pub(crate) const THIN: &str = "thin";
@@ -32,17 +29,26 @@ pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Ve
     if Tile::check(WORKGROUP, profile).is_ok() && runs(Tile::turns(problem.k)) {
         admitted.push(WORKGROUP);
     }
-    if runs(problem.k + 64) {
+    if runs(RegisterTile::choose(problem.m, problem.n, problem.k).turns(1, problem.k)) {
         admitted.push(REGISTER);
     }
     admitted
+}
+
+/// The algorithms, with every tile of the register core.
+pub(crate) fn candidates(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<String> {
+    let with_tiles = |algorithm: &'static str| match algorithm {
+        REGISTER => RegisterTile::candidates(problem.m).into_iter().map(|tile| format!("{REGISTER} {tile}")).collect(),
+        other => vec![other.to_string()],
+    };
+    algorithms(problem, profile).into_iter().flat_map(with_tiles).collect()
 }
 
 fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> &'static str {
     if problem.m.min(problem.n) <= MOST_SHORT {
         // Measured on three software drivers (BENCHMARKS.md): one output per invocation wins there on two of them, by up to ten times.
         if profile.is_cpu { DIRECT } else { THIN }
-    } else if problem.m * problem.n < 256 || (profile.is_cpu && problem.n < REGISTER_COLUMNS / 4) {
+    } else if problem.m * problem.n < 256 || (profile.is_cpu && problem.n < 64) {
         DIRECT // packing, or a register tile most of whose columns idle, would cost more than it saves
     } else if profile.is_cpu {
         REGISTER
@@ -59,7 +65,12 @@ pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: 
         profile.check_turns(WORKGROUP, Tile::turns(problem.k))?;
         return Err(Error::Internal { label: "matmul".into(), message: "no algorithm admits the problem".into() });
     };
-    let algorithm = pick(&admitted, algorithm, choice)?;
+    let forced_label = algorithm;
+    let (forced, tile) = match algorithm.map(|label| label.split_once(' ').unwrap_or((label, ""))) {
+        Some((name, tile)) => (Some(name), Some(tile).filter(|t| !t.is_empty())),
+        None => (None, None),
+    };
+    let algorithm = pick(&admitted, forced, choice)?;
     let mut plan = Plan::new(problem.name(), algorithm.to_string(), problem.inputs(), problem.outputs());
     let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
     check_tensors("a matmul", &tensors, profile)?;
@@ -68,13 +79,18 @@ pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: 
     }
     match algorithm {
         THIN => thin(problem, profile, &mut plan)?,
-        WORKGROUP | REGISTER => gemm(problem, profile, algorithm, &mut plan)?,
+        WORKGROUP | REGISTER => gemm(problem, profile, algorithm, tile, &mut plan)?,
         _ => {
             let params = MatMulParams { items: problem.output_count() as u32, ..params(problem) };
             let kernel = KernelSpec { source: &MATMUL_DIRECT, element: problem.element, consts: vec![], overrides: overrides(problem) };
             let places = places(problem, &plan, [Place::input(0, &plan.inputs), Place::input(1, &plan.inputs)]);
             plan.steps.push(Step::new(kernel, &params, places, problem.output_count().div_ceil(64), profile)?);
         }
+    }
+    if let (Some(label), Some(_)) = (forced_label, tile)
+        && plan.label != label
+    {
+        return Err(Error::Unsupported { algorithm: label.into(), reason: format!("here it is {}", plan.label) });
     }
     Ok(plan)
 }
@@ -156,24 +172,22 @@ fn thin(problem: &MatMulProblem, profile: &DeviceProfile, plan: &mut Plan) -> Re
 }
 
 /// A tile core: a packed, b packed where it does not lie as vec4s along its columns.
-fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, plan: &mut Plan) -> Result<()> {
+fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile: Option<&str>, plan: &mut Plan) -> Result<()> {
     let vector = problem.n.is_multiple_of(4);
-    let (tile_m, tile_n, consts, source) = match algorithm {
-        WORKGROUP => {
-            let tile = Tile::choose(problem.m, problem.n, profile);
-            plan.label = format!("{WORKGROUP} {}x{}", tile.m, tile.n);
-            (u64::from(tile.m), u64::from(tile.n), tile.consts(), if vector { &MATMUL_WORKGROUP_VECTOR } else { &MATMUL_WORKGROUP })
-        }
+    let core = match algorithm {
+        WORKGROUP => Core::workgroup(problem.m, problem.n, profile),
         _ => {
-            let rows = register_rows(problem.m);
-            plan.label = format!("{REGISTER} {rows}x4");
-            let source = if vector { &MATMUL_REGISTER_VECTOR } else { &MATMUL_REGISTER };
-            (u64::from(rows), REGISTER_COLUMNS, vec![("THREAD_M", rows)], source)
+            let tile = match tile {
+                Some(text) => RegisterTile::parse(REGISTER, text)?,
+                None => RegisterTile::choose(problem.m, problem.n, problem.k),
+            };
+            Core::register(&tile, problem.n, problem.k)
         }
     };
+    plan.label = format!("{algorithm} {}", core.label);
     let mut params = params(problem);
     // a: rows padded to whole tiles, so that a core needs no bounds test.
-    let a = pack(problem, profile, plan, 0, &problem.a, [problem.m, problem.m.next_multiple_of(tile_m)])?;
+    let a = pack(problem, profile, plan, 0, &problem.a, [problem.m, problem.m.next_multiple_of(core.m)])?;
     a.apply(&mut params, 0);
     params.a_stride_k = a.pitch;
     let in_place = vector && problem.b.outer == 1 && problem.b.batch.iter().all(|s| s.is_multiple_of(4));
@@ -185,13 +199,69 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, plan:
     };
     b.apply(&mut params, 1);
     params.b_stride_k = b.pitch;
-    let (tiles_m, tiles_n) = (problem.m.div_ceil(tile_m), problem.n.div_ceil(tile_n));
-    let tiles = tiles_m * tiles_n * problem.batches();
-    (params.tiles_m, params.tiles_n, params.items) = (tiles_m as u32, tiles_n as u32, tiles as u32);
-    let kernel = KernelSpec { source, element: problem.element, consts, overrides: overrides(problem) };
+    let tiles = set_tiles(&mut params, &core, problem.batches());
+    let kernel = core_kernel(&core, problem.element, vector, overrides(problem), profile);
     let places = places(problem, plan, [a.place, b.place]);
     plan.steps.push(Step::new(kernel, &params, places, tiles, profile)?);
     Ok(())
+}
+
+/// Fills in the tiles and counts them.
+fn set_tiles(params: &mut MatMulParams, core: &Core, batches: u64) -> u64 {
+    let (tiles_m, tiles_n) = (u64::from(params.m).div_ceil(core.m), u64::from(params.n).div_ceil(core.n));
+    let tiles = tiles_m * tiles_n * batches;
+    (params.tiles_m, params.tiles_n, params.items) = (tiles_m as u32, tiles_n as u32, tiles as u32);
+    tiles
+}
+
+/// The kernel of a tile core; `vector`: rows of y are a multiple of four.
+fn core_kernel(core: &Core, element: ElementType, vector: bool, overrides: Vec<(&'static str, u32)>, profile: &DeviceProfile) -> KernelSpec {
+    let mut consts = core.consts.clone();
+    consts.extend(profile.quad_consts(element));
+    if vector {
+        consts.push(("STORE_QUADS", 1));
+    }
+    KernelSpec { source: if core.register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP }, element, consts, overrides }
+}
+
+/// A batch of plain f32 products whose operands lie as the tile cores read them: a as \[batch\]\[k\]\[m padded to whole tiles\], b as
+/// \[batch\]\[k\]\[n\], y as \[batch\]\[m\]\[n\]; n is a multiple of four. What other ops reduce themselves to.
+pub(crate) struct PackedBatch {
+    pub batches: u64,
+    pub m: u64,
+    pub n: u64,
+    pub k: u64,
+}
+
+impl PackedBatch {
+    /// The call; `places` are a, b and y, each below 2^31 elements.
+    pub fn step(&self, core: &Core, [a, b, y]: [Place; 3], profile: &DeviceProfile) -> Result<Step> {
+        let pitch = [self.m.next_multiple_of(core.m) / 4, self.n / 4];
+        let one = LatticeAxis { strides: [0; 3], extent: 1 };
+        let batch = LatticeAxis { strides: [(self.k * pitch[0]) as i32, (self.k * pitch[1]) as i32, 0], extent: self.batches as u32 };
+        let mut params = MatMulParams {
+            batch: [one, one, batch],
+            m: self.m as u32,
+            n: self.n as u32,
+            k: self.k as u32,
+            items: 0,
+            tiles_m: 0,
+            tiles_n: 0,
+            a_stride_m: 0, // the cores have no use for it
+            a_stride_k: pitch[0] as u32,
+            b_stride_k: pitch[1] as u32,
+            b_stride_n: 0,
+            addend_stride_m: 0,
+            addend_stride_n: 0,
+            alpha: 1.0,
+            beta: 0.0,
+            activation_alpha: 0.0,
+            activation_beta: 0.0,
+        };
+        let tiles = set_tiles(&mut params, core, self.batches);
+        let kernel = core_kernel(core, ElementType::F32, true, vec![], profile);
+        Step::new(kernel, &params, vec![a, b, Place::Nothing, Place::Nothing, y], tiles, profile)
+    }
 }
 
 /// An operand as a tile core reads it; pitch and strides in vec4s.

@@ -14,7 +14,7 @@ pub(crate) use lattice::{Lattice, LatticeAxis, MAX_AXES, offsets};
 pub use plan::{Domain, Plan, Step, TensorSpec};
 pub(crate) use plan::{INDEX_LIMIT, Place, Slice, check_binding, check_tensors, slices};
 pub use prepared::Prepared;
-pub(crate) use tile::{REGISTER_COLUMNS, Tile, register_rows};
+pub(crate) use tile::{Core, RegisterTile, Tile};
 pub(crate) use window::{Axis, plane_strides};
 
 use crate::error::{Error, Result};
@@ -36,6 +36,12 @@ pub trait Op: std::fmt::Display + Sync {
     /// where its loops would be too long.
     fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str>;
 
+    /// The plans worth timing on a device like `profile`, by label: algorithms, with every tile of those that have several. Each is taken by
+    /// [`Op::plan`].
+    fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
+        self.algorithms(profile).into_iter().map(String::from).collect()
+    }
+
     /// Decides how to compute it on a device like `profile`; the same problem and profile always give the same plan.
     ///
     /// # Errors
@@ -47,8 +53,18 @@ pub trait Op: std::fmt::Display + Sync {
     /// correct f32 kernel may make. Slices have the lengths of the specs; [`crate::reference::compute`] checks that first.
     fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded>;
 
+    /// As [`Op::reference`], with the error that this algorithm may make: one that transforms its operands may have a bound of its own.
+    fn reference_for(&self, _algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
+        self.reference(inputs)
+    }
+
     /// Whether small integers in give results without any rounding.
     fn is_exact(&self) -> bool;
+
+    /// Whether they do with this algorithm.
+    fn is_exact_for(&self, _algorithm: &str) -> bool {
+        self.is_exact()
+    }
 
     /// The CPU engine: computes the first output on all cores, f32, in logical order. `None` where the engine does not have the op. Slices have
     /// the lengths of the specs; [`crate::cpu::compute`] checks that first, and is what callers should use.

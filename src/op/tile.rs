@@ -80,15 +80,126 @@ impl Tile {
     }
 }
 
-/// Columns of one workgroup of the register core (`shaders/common/gemm_register.wgsl`): 64 invocations of 4.
-pub(crate) const REGISTER_COLUMNS: u64 = 256;
-
-/// Rows of one invocation of the register core: as many as the product fills, up to 16.
-pub(crate) fn register_rows(rows: u64) -> u32 {
-    match rows {
-        0..=4 => 4,
-        5..=8 => 8,
-        9..=12 => 12,
-        _ => 16,
+impl std::fmt::Display for Tile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}x{}", self.m, self.n, self.k)
     }
+}
+
+/// A tile of the register core (`shaders/common/gemm_register.wgsl`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RegisterTile {
+    /// Rows of one invocation, a multiple of 4.
+    pub rows: u32,
+    /// Columns of one invocation in fours, 1 or 2.
+    quads: u32,
+    /// Steps of the depth in one turn of the loop: 1, 2 or 4.
+    steps: u32,
+}
+
+impl RegisterTile {
+    /// Shapes worth timing, with as many rows as the product fills.
+    pub fn candidates(rows: u64) -> Vec<Self> {
+        let shapes = [(32, 1, 4), (16, 1, 4), (16, 2, 4), (24, 2, 2), (24, 2, 4), (32, 2, 4), (16, 1, 1), (8, 2, 4)];
+        let mut tiles = Vec::new();
+        for (most, quads, steps) in shapes {
+            let tile = Self { rows: fill(rows, most), quads, steps };
+            if !tiles.contains(&tile) {
+                tiles.push(tile);
+            }
+        }
+        tiles
+    }
+
+    /// The tile for a product of `rows` x `columns` over `depth`.
+    pub fn choose(rows: u64, columns: u64, depth: u64) -> Self {
+        // Below a million multiply-adds, any tile takes less time than a driver takes to compile a large one.
+        if rows.saturating_mul(columns).saturating_mul(depth) < 1 << 20 {
+            return Self { rows: fill(rows, 8), quads: 1, steps: 1 };
+        }
+        let quads = if columns > 256 { 2 } else { 1 };
+        Self { rows: fill(rows, 16), quads, steps: 4 }
+    }
+
+    /// The tile that a label names, such as `24x8x4`.
+    pub fn parse(algorithm: &str, text: &str) -> Result<Self> {
+        let numbers: Vec<u32> = text.split('x').filter_map(|n| n.parse().ok()).collect();
+        match numbers[..] {
+            [rows @ (4 | 8 | 12 | 16 | 20 | 24 | 28 | 32), columns @ (4 | 8), steps @ (1 | 2 | 4)] => Ok(Self { rows, quads: columns / 4, steps }),
+            _ => Err(Error::Unsupported {
+                algorithm: format!("{algorithm} {text}"),
+                reason: "its tile is rows x columns x steps: a multiple of 4 up to 32, 4 or 8, and 1, 2 or 4".into(),
+            }),
+        }
+    }
+
+    /// Invocations of a workgroup: the most of a few sizes that leave no more idle than the best of them by a tenth. Only a few, because
+    /// each is a pipeline of its own.
+    fn lanes(&self, columns: u64) -> u32 {
+        if self.steps == 1 {
+            return 64; // the tile of small problems: idle invocations cost nothing there
+        }
+        let threads = columns.div_ceil(4 * u64::from(self.quads));
+        let covered = |lanes: u32| threads.next_multiple_of(u64::from(lanes));
+        let sizes = [64, 32, 16, 8];
+        let fewest = sizes.into_iter().map(covered).min().unwrap_or_default();
+        sizes.into_iter().find(|&lanes| covered(lanes) <= fewest + fewest / 10).unwrap_or(8)
+    }
+
+    /// Columns of one workgroup where there are `columns` in all.
+    pub fn width(&self, columns: u64) -> u64 {
+        u64::from(self.lanes(columns) * self.quads * 4)
+    }
+
+    /// Turns of the loops of one invocation over `segments` of `length` steps each.
+    pub fn turns(&self, segments: u64, length: u64) -> u64 {
+        let steps = u64::from(self.steps);
+        segments.saturating_mul(length / steps + length % steps + 2)
+    }
+
+    /// The core's prelude, for segments of `length` steps.
+    pub fn consts(&self, columns: u64, length: u64) -> Vec<(&'static str, u32)> {
+        let rest = self.steps == 1 || !length.is_multiple_of(u64::from(self.steps));
+        vec![("THREAD_M", self.rows), ("THREAD_QUADS", self.quads), ("STEPS", self.steps), ("REST", u32::from(rest)), ("LANES", self.lanes(columns))]
+    }
+}
+
+impl std::fmt::Display for RegisterTile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}x{}", self.rows, self.quads * 4, self.steps)
+    }
+}
+
+/// A tile core with its tile, as a plan uses it.
+pub(crate) struct Core {
+    /// Without workgroup memory.
+    pub register: bool,
+    /// Rows of a tile: the left-hand side is padded to a multiple.
+    pub m: u64,
+    /// Columns of a workgroup.
+    pub n: u64,
+    /// The core's prelude.
+    pub consts: Vec<(&'static str, u32)>,
+    /// The numbers of its tile.
+    pub label: String,
+}
+
+impl Core {
+    /// The register core, for segments of `length` steps.
+    pub fn register(tile: &RegisterTile, columns: u64, length: u64) -> Self {
+        let (m, n) = (u64::from(tile.rows), tile.width(columns));
+        Self { register: true, m, n, consts: tile.consts(columns, length), label: tile.to_string() }
+    }
+
+    /// The workgroup-memory core: the largest tile that the product fills and the device holds.
+    pub fn workgroup(rows: u64, columns: u64, profile: &DeviceProfile) -> Self {
+        let tile = Tile::choose(rows, columns, profile);
+        Self { register: false, m: u64::from(tile.m), n: u64::from(tile.n), consts: tile.consts(), label: tile.to_string() }
+    }
+}
+
+/// Rows of a tile, in fours and at most `most`, so that the fewest tiles cover `rows` with the least left over.
+fn fill(rows: u64, most: u64) -> u32 {
+    let tiles = rows.div_ceil(most).max(1);
+    rows.div_ceil(tiles).next_multiple_of(4) as u32 // at most `most`
 }

@@ -93,7 +93,7 @@ fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64
 }
 
 /// The input coordinate that contributes to output coordinate `o` through tap `tap`, if one does.
-fn source(problem: &ConvProblem, axis: &WindowAxis, o: u64, tap: u64) -> Option<u64> {
+pub(super) fn source(problem: &ConvProblem, axis: &WindowAxis, o: u64, tap: u64) -> Option<u64> {
     let (o, tap, stride, dilation, input) = (o as i64, tap as i64, axis.stride as i64, axis.dilation as i64, axis.input as i64);
     let i = match problem.direction {
         // y[o] takes x[o stride + tap dilation - pad].

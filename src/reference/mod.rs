@@ -9,6 +9,7 @@ mod pool;
 mod reduce;
 mod softmax;
 pub(crate) mod transform;
+pub(crate) mod winograd;
 
 pub(crate) use conv::check_lengths;
 pub use conv::{ConvReference, conv};

@@ -16,6 +16,12 @@ pub fn cases(full: bool) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for make in ops(full)? {
         for algorithm in make().algorithms(&profile) {
+            cases.push(Case { op: make(), algorithm: algorithm.to_string() });
+        }
+    }
+    // Every tile that a tuner may choose, over a few problems.
+    for make in tiled(full)? {
+        for algorithm in make().candidates(&profile).into_iter().filter(|label| label.contains(' ')) {
             cases.push(Case { op: make(), algorithm });
         }
     }
@@ -46,6 +52,14 @@ fn ops(full: bool) -> Result<Vec<Make>> {
         let op = make();
         seen.insert(format!("{}/{op}", op.name()))
     });
+    Ok(all)
+}
+
+/// Problems that fill every tile, and some that leave a rest of rows, columns and steps.
+fn tiled(full: bool) -> Result<Vec<Make>> {
+    let mut all: Vec<Make> = Vec::new();
+    add(&mut all, super::grid_conv::tiled(full)?);
+    add(&mut all, super::grid_matmul::tiled(full)?);
     Ok(all)
 }
 

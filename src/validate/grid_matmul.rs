@@ -8,6 +8,20 @@ use crate::matmul::{GemmDescriptor, MatMulProblem};
 /// Exact, and hardly ever 0 for all of a few numbers.
 const CLIP: Activation = Activation::Clip { min: -9.0, max: 30.0 };
 
+/// As `tiled` of the convolutions: tall and short of a tile, whole and broken quads, depths with a rest.
+pub(super) fn tiled(full: bool) -> Result<Vec<MatMulProblem>> {
+    let mut problems = Vec::new();
+    let shapes: &[[usize; 3]] = if full { &[[32, 520, 8], [53, 33, 7], [24, 300, 9]] } else { &[[32, 264, 8], [53, 33, 7]] };
+    for &[m, n, k] in shapes {
+        problems.push(MatMulProblem::matmul(&[2, m, k], &[2, k, n], ElementType::F32)?);
+        if full {
+            problems.push(MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[m, k], &[n, k], Some(&[n]), ElementType::F32)? });
+            problems.push(MatMulProblem::matmul(&[m, k], &[k, n], ElementType::F16)?);
+        }
+    }
+    Ok(problems)
+}
+
 pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
     let mut problems = Vec::new();
     let shapes: &[[usize; 3]] = if full {

@@ -118,8 +118,8 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
     let picked = choice.plan().label.clone();
     let mut candidates = vec![choice];
     if engines.every_algorithm {
-        for algorithm in op.algorithms(gpu.profile()) {
-            let candidate = Prepared::with_algorithm(gpu, op, algorithm, &part(true))?;
+        for algorithm in op.candidates(gpu.profile()) {
+            let candidate = Prepared::with_algorithm(gpu, op, &algorithm, &part(true))?;
             if candidate.plan().label != picked {
                 candidates.push(candidate);
             }

@@ -1,0 +1,28 @@
+// Winograd along the height alone; the window has one column.
+
+fn input_along_width(line: array<f32, LINES_W>) -> array<f32, LINES_W> {
+    return line;
+}
+
+fn input_along_height(line: array<f32, LINES_H>) -> array<f32, LINES_H> {
+    return input_transform(line);
+}
+
+fn filter_along_width(taps: array<f32, 1>) -> array<f32, LINES_W> {
+    return taps;
+}
+
+fn filter_along_height(taps: array<f32, 3>) -> array<f32, LINES_H> {
+    return filter_transform(taps);
+}
+
+fn output_along_width(line: array<f32, LINES_W>) -> array<f32, TILE_W> {
+    return line;
+}
+
+fn output_along_height(line: array<f32, LINES_H>) -> array<f32, TILE_H> {
+    return output_transform(line);
+}
+
+const TAPS_H: u32 = 3u;
+const TAPS_W: u32 = 1u;

@@ -1,0 +1,51 @@
+// Winograd: every filter plane becomes LINES values, once per prepared convolution. transformed[line][g][channel][filter], filters
+// padded with zeros to whole tiles, as the tile cores read them.
+//
+// One invocation transforms one plane.
+
+// Twin of PackParams in src/conv/params.rs.
+struct PackParams {
+    items: u32,    // planes, with those that pad
+    padded: u32,   // filters per group, padded
+    filters: u32,  // filters per group
+    channels: u32, // input channels per group
+    taps: u32,
+    w_stride_g: u32,
+    w_stride_k: u32,
+    w_stride_c: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: PackParams;
+@group(0) @binding(1) var<storage, read> weights: array<Elem>;           // K C/g taps
+@group(0) @binding(2) var<storage, read_write> transformed: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let item = (group_id.y * group_count.x + group_id.x) * 64u + local;
+    if item >= params.items {
+        return;
+    }
+    let k = item % params.padded;
+    let c = item / params.padded % params.channels;
+    let group = item / params.padded / params.channels;
+    let start = group * params.w_stride_g + min(k, params.filters - 1u) * params.w_stride_k + c * params.w_stride_c;
+
+    var values: array<array<f32, LINES_W>, TAPS_H>;
+    for (var r = 0u; r < TAPS_H; r++) {
+        var taps: array<f32, TAPS_W>;
+        for (var s = 0u; s < TAPS_W; s++) {
+            taps[s] = select(0.0, f32(weights[start + r * TAPS_W + s]), k < params.filters);
+        }
+        values[r] = filter_along_width(taps);
+    }
+    for (var j = 0u; j < LINES_W; j++) {
+        var taps: array<f32, TAPS_H>;
+        for (var r = 0u; r < TAPS_H; r++) {
+            taps[r] = values[r][j];
+        }
+        let line = filter_along_height(taps);
+        for (var i = 0u; i < LINES_H; i++) {
+            transformed[(i * LINES_W + j) * params.items + item] = line[i];
+        }
+    }
+}

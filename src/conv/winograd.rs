@@ -1,0 +1,343 @@
+//! Winograd's minimal filtering: 3 x 3 windows at stride 1 (and 1 x 3, 3 x 1, and 3 in one dimension) with fewer multiplications.
+//!
+//! y = A^T [(G g G^T) * (B^T d B)] A over tiles of the input (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015,
+//! equation 8), summed over the channels by one matrix product for each element of a transformed tile. Filters are transformed when
+//! the convolution is prepared. F(2,3) multiplies 2.25 times less often than plain sums over both axes, F(4,3) 4 times; both pay with
+//! larger rounding errors, which this file derives.
+
+use super::descriptor::{Accuracy, Algorithm};
+use super::params::{ConvParams, FilterStrides, PackParams};
+use super::plan::{BIAS, FILTER, overrides};
+use super::problem::{ConvProblem, Direction};
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+use crate::gpu::DeviceProfile;
+use crate::kernel::{CONV_WINOGRAD_FILTER, CONV_WINOGRAD_INPUT, CONV_WINOGRAD_OUTPUT, KernelSpec};
+use crate::matmul::PackedBatch;
+use crate::op::{Core, Op, Place, Plan, RegisterTile, Step, Tile, check_binding, check_tensors, slices};
+use crate::shape::WindowAxis;
+use crate::validate::bound::gamma;
+
+/// The transforms along one axis, as matrices; the shaders `common/winograd_f2.wgsl` and `common/winograd_f4.wgsl` spell them out.
+pub(crate) struct Transform {
+    /// Outputs of a tile.
+    pub tile: u64,
+    /// B^T: a tile of the input becomes as many values as it has rows.
+    pub input: &'static [&'static [f64]],
+    /// G: three taps become as many values.
+    pub filter: &'static [[f64; 3]],
+    /// A^T: sums of products become outputs.
+    pub output: &'static [&'static [f64]],
+    /// Most roundings that a value meets on its way through all three, as the shaders compute them.
+    roundings: u64,
+}
+
+/// F(2,3): points 0, 1, -1, infinity. Roundings: 1 of the input, 2 of the filter, 2 of the output.
+pub(crate) static F2: Transform = Transform {
+    tile: 2,
+    input: &[&[1.0, 0.0, -1.0, 0.0], &[0.0, 1.0, 1.0, 0.0], &[0.0, -1.0, 1.0, 0.0], &[0.0, 1.0, 0.0, -1.0]],
+    filter: &[[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]],
+    output: &[&[1.0, 1.0, 1.0, 0.0], &[0.0, 1.0, -1.0, -1.0]],
+    roundings: 5,
+};
+
+/// F(4,3): points 0, 1/2, -1/2, 2, -2, infinity. Roundings: 3 of the input (a product with 4.25, two sums), 4 of the filter (two sums, a
+/// product, its constant), 3 of the output.
+pub(crate) static F4: Transform = Transform {
+    tile: 4,
+    input: &[
+        &[1.0, 0.0, -4.25, 0.0, 1.0, 0.0],
+        &[0.0, -2.0, -4.0, 0.5, 1.0, 0.0],
+        &[0.0, 2.0, -4.0, -0.5, 1.0, 0.0],
+        &[0.0, -0.5, -0.25, 2.0, 1.0, 0.0],
+        &[0.0, 0.5, -0.25, -2.0, 1.0, 0.0],
+        &[0.0, 1.0, 0.0, -4.25, 0.0, 1.0],
+    ],
+    filter: &[
+        [1.0, 0.0, 0.0],
+        [-8.0 / 15.0, -4.0 / 15.0, -2.0 / 15.0],
+        [-8.0 / 15.0, 4.0 / 15.0, -2.0 / 15.0],
+        [1.0 / 30.0, 2.0 / 30.0, 4.0 / 30.0],
+        [1.0 / 30.0, -2.0 / 30.0, 4.0 / 30.0],
+        [0.0, 0.0, 1.0],
+    ],
+    output: &[
+        &[1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
+        &[0.0, 0.5, -0.5, 2.0, -2.0, 0.0],
+        &[0.0, 0.25, 0.25, 4.0, 4.0, 0.0],
+        &[0.0, 0.125, -0.125, 8.0, -8.0, 1.0],
+    ],
+    roundings: 10,
+};
+
+impl Transform {
+    /// The transform of an algorithm, if it is one of this file's.
+    pub fn of(algorithm: Algorithm) -> Option<&'static Self> {
+        match algorithm {
+            Algorithm::WinogradF2 => Some(&F2),
+            Algorithm::WinogradF4 => Some(&F4),
+            _ => None,
+        }
+    }
+
+    /// Values of a transformed tile along one axis.
+    pub fn lines(&self) -> u64 {
+        self.input.len() as u64
+    }
+
+    /// Whether small integers go through without rounding: all constants are binary fractions.
+    pub fn is_exact(&self) -> bool {
+        self.tile == 2
+    }
+
+    /// How large an output may come out, along one axis, if every element of the input and of the filter is 1 or -1 and every sum is one of
+    /// absolute values: what rounding errors are multiplied with. Plain sums have 3.
+    fn amplification(&self) -> f64 {
+        let absolute = |row: &[f64]| row.iter().map(|v| v.abs()).sum::<f64>();
+        let output = |row: &&[f64]| -> f64 {
+            row.iter().zip(self.filter).zip(self.input).map(|((a, filter), input)| a.abs() * absolute(filter) * absolute(input)).sum()
+        };
+        self.output.iter().map(output).fold(0.0, f64::max)
+    }
+
+    /// Roundings on the way to one output of `problem`: the transforms along every axis that has one, the sum over the channels, bias and
+    /// residual. Higham, as in [`crate::validate::bound::computed`]: the error is at most gamma of this, times the sum of absolute values.
+    pub fn roundings(&self, problem: &ConvProblem) -> u64 {
+        self.roundings * axes(problem) + problem.channels_per_group() + 2 + u64::from(problem.has_residual)
+    }
+
+    /// The largest error of an output over all inputs and filters of magnitude 1, relative to the same of plain f32 sums: n gamma_(n+2).
+    pub fn relative_error(&self, problem: &ConvProblem) -> f64 {
+        let unit = ElementType::F32.unit_roundoff();
+        let (depth, channels) = (problem.reduction_depth(), problem.channels_per_group());
+        let plain = depth as f64 * gamma(depth + 2 + u64::from(problem.has_residual), unit);
+        self.amplification().powi(axes(problem) as i32) * channels as f64 * gamma(self.roundings(problem), unit) / plain
+    }
+}
+
+/// Axes that a transform goes along: those with three taps.
+fn axes(problem: &ConvProblem) -> u64 {
+    problem.axes.iter().filter(|axis| axis.filter == 3).count() as u64
+}
+
+/// A forward f32 convolution over one or two axes, its windows 3 or 1 long, not spread, at every place.
+pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
+    let Some(transform) = Transform::of(algorithm) else { return Ok(()) };
+    let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.name().into(), reason });
+    if problem.direction != Direction::Forward {
+        return refuse("it does not compute transposed convolutions".into());
+    }
+    if problem.element != ElementType::F32 {
+        return refuse(format!("it computes f32; the tensors are {}", problem.element));
+    }
+    let [depth, height, width] = &problem.axes;
+    if *depth != WindowAxis::UNIT {
+        return refuse("it computes one or two spatial axes; there are three".into());
+    }
+    for (axis, name) in [(height, "height"), (width, "width")] {
+        if axis.stride != 1 || axis.dilation != 1 || !matches!(axis.filter, 1 | 3) {
+            return refuse(format!(
+                "it needs stride 1, dilation 1 and filter extent 3 or 1; along the {name} they are {}, {} and {}",
+                axis.stride, axis.dilation, axis.filter
+            ));
+        }
+    }
+    if axes(problem) == 0 {
+        return refuse("its windows have extent 3 along an axis at least; a 1 x 1 window is a matrix product already".into());
+    }
+    let relative = transform.relative_error(problem);
+    match problem.accuracy {
+        Accuracy::Exact => return refuse("accuracy exact admits plain products and sums alone".into()),
+        Accuracy::F32 if relative > 1.0 => {
+            return refuse(format!("its error bound is {relative:.2} times that of plain f32 sums here; accuracy reduced admits that, f32 does not"));
+        }
+        _ => {}
+    }
+    profile.check_turns(algorithm.name(), Tile::turns(problem.channels_per_group()).max(problem.channels_per_group() + 2))?;
+    let cut = Cut::new(transform, problem);
+    let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
+    match cut.image_bytes(problem).into_iter().find(|bytes| *bytes > limit) {
+        Some(bytes) => refuse(format!("one image transformed needs {bytes} bytes, but max_storage_buffer_binding_size is {limit}")),
+        None => Ok(()),
+    }
+}
+
+/// How a problem is cut into tiles.
+struct Cut {
+    /// Per height and width: outputs of a tile, values of a transformed tile, tiles of an image.
+    tile: [u64; 2],
+    lines: [u64; 2],
+    tiles: [u64; 2],
+}
+
+/// Most bytes of transformed tiles and sums together, where one image does not need more: beyond it, images are taken in turns.
+const WORKSPACE: u64 = 256 << 20;
+/// The same where memory is a processor's: they should stay in its cache until they are read again.
+const WORKSPACE_CPU: u64 = 16 << 20;
+
+impl Cut {
+    fn new(transform: &Transform, problem: &ConvProblem) -> Self {
+        let axes = [&problem.axes[1], &problem.axes[2]];
+        let tile = axes.map(|axis| if axis.filter == 3 { transform.tile } else { 1 });
+        let lines = axes.map(|axis| if axis.filter == 3 { transform.lines() } else { 1 });
+        Self { tile, lines, tiles: [axes[0].output.div_ceil(tile[0]), axes[1].output.div_ceil(tile[1])] }
+    }
+
+    fn lines(&self) -> u64 {
+        self.lines[0] * self.lines[1]
+    }
+
+    fn tiles_per_image(&self) -> u64 {
+        self.tiles[0] * self.tiles[1]
+    }
+
+    /// Tiles of so many images, padded to whole quads.
+    fn columns(&self, images: u64) -> u64 {
+        (images * self.tiles_per_image()).next_multiple_of(4)
+    }
+
+    /// Bytes of the transformed tiles and of the sums of one image.
+    fn image_bytes(&self, problem: &ConvProblem) -> [u64; 2] {
+        [problem.in_channels, problem.out_channels]
+            .map(|channels| self.lines().saturating_mul(channels).saturating_mul(self.columns(1)).saturating_mul(4))
+    }
+
+    fn consts(&self, transform: &Transform) -> Vec<(&'static str, u32)> {
+        let along = match self.lines {
+            [1, _] => 1,
+            [_, 1] => 2,
+            _ => 0,
+        };
+        vec![
+            ("TILE_H", self.tile[0] as u32),
+            ("TILE_W", self.tile[1] as u32),
+            ("LINES_H", self.lines[0] as u32),
+            ("LINES_W", self.lines[1] as u32),
+            ("LARGE", u32::from(transform.tile == 4)),
+            ("AXES", along),
+        ]
+    }
+}
+
+/// Whether it pays, by what was measured on software drivers (BENCHMARKS.md): enough rows and columns for the product's tiles.
+pub(crate) fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
+    let Some(transform) = Transform::of(algorithm) else { return false };
+    let columns = problem.batch * Cut::new(transform, problem).tiles_per_image();
+    profile.is_cpu && problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= 64
+}
+
+/// Plans it: the filter once, then for every slice of images input, product and output.
+pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, transform: &Transform, tile: Option<&str>) -> Result<Plan> {
+    let cut = Cut::new(transform, problem);
+    let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
+    let room = if profile.is_cpu { WORKSPACE_CPU } else { WORKSPACE };
+    let image_bytes = cut.image_bytes(problem);
+    let most = profile.max_binding_bytes.min(profile.max_buffer_bytes);
+    let capped = DeviceProfile {
+        max_binding_bytes: most.min((room / 2).max(image_bytes[0].max(image_bytes[1]) + 16 + profile.storage_alignment)),
+        ..*profile
+    };
+    let transformed = [("one image transformed", image_bytes[0] + 16), ("the sums of one image", image_bytes[1] + 16)];
+    let (x_image, y_image) = (problem.input_count() / problem.batch, problem.output_count() / problem.batch);
+    let bytes = |elements: u64| elements * problem.element.bytes();
+    // Slices of the tensors themselves are cut by the device's own limit, those of the workspace by the cap.
+    let by_tensor = slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)?;
+    let by_workspace = slices(problem.batch, &transformed, &capped)?;
+    let parts = if by_tensor.len() > by_workspace.len() { by_tensor } else { by_workspace };
+    let images = parts.iter().map(|slice| slice.count).max().unwrap_or(1);
+
+    let columns = cut.columns(images);
+    let core = match (profile.is_cpu, tile) {
+        (true, None) => Core::register(&RegisterTile::choose(filters, columns, channels * cut.lines()), columns, channels),
+        (true, Some(text)) => Core::register(&RegisterTile::parse(algorithm.name(), text)?, columns, channels),
+        (false, _) => Core::workgroup(filters, columns, profile),
+    };
+    if let Some(text) = tile.filter(|text| *text != core.label) {
+        return Err(Error::Unsupported { algorithm: format!("{algorithm} {text}"), reason: format!("its tile here is {}", core.label) });
+    }
+    let mut plan = Plan::new(problem.name(), format!("{algorithm} {}", core.label), problem.inputs(), problem.outputs());
+    check_tensors("a convolution", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
+    check_binding("filter", plan.inputs[FILTER].bytes(), profile)?;
+
+    let padded = filters.next_multiple_of(core.m);
+    let planes = problem.groups * channels * padded;
+    let filter_bytes = cut.lines().saturating_mul(planes).saturating_mul(4);
+    check_binding("the transformed filter", filter_bytes, profile)?;
+    plan.scratch = vec![filter_bytes, cut.lines() * problem.in_channels * columns * 4, cut.lines() * problem.out_channels * columns * 4];
+    let [transformed_filter, transformed, sums] = [0, 1, 2].map(Place::Scratch);
+    let kernel = |source, consts, overrides| KernelSpec { source, element: problem.element, consts, overrides };
+
+    let strides = FilterStrides::new(problem);
+    let pack = PackParams {
+        items: planes as u32, // a transformed filter fits a binding
+        padded: padded as u32,
+        filters: filters as u32,
+        channels: channels as u32,
+        taps: problem.taps() as u32,
+        w_stride_g: strides.group,
+        w_stride_k: strides.k,
+        w_stride_c: strides.c,
+    };
+    let places = vec![Place::input(FILTER, &plan.inputs), transformed_filter];
+    plan.prepare.push(Step::new(kernel(&CONV_WINOGRAD_FILTER, cut.consts(transform), vec![]), &pack, places, planes.div_ceil(64), profile)?);
+
+    for slice in parts {
+        let (x, y) = (slice.range(x_image, problem.element, profile), slice.range(y_image, problem.element, profile));
+        let columns = cut.columns(slice.count);
+        let items = [problem.in_channels, problem.out_channels].map(|channels| channels * columns);
+        let params = ConvParams {
+            batch: slice.count as u32,
+            x_base: x.base,
+            y_base: y.base,
+            columns: columns as u32,
+            tiles_m: cut.tiles[0] as u32,
+            tiles_n: cut.tiles[1] as u32,
+            ..ConvParams::new(problem)
+        };
+        let first = ConvParams { items: items[0] as u32, ..params };
+        let mode = overrides(problem).into_iter().filter(|(name, _)| *name == "PADDING_MODE").collect();
+        let places = vec![Place::Input { index: 0, first: x.first, bytes: x.bytes }, transformed];
+        plan.steps.push(Step::new(kernel(&CONV_WINOGRAD_INPUT, cut.consts(transform), mode), &first, places, items[0].div_ceil(64), profile)?);
+
+        let product = PackedBatch { batches: cut.lines() * problem.groups, m: filters, n: columns, k: channels };
+        plan.steps.push(product.step(&core, [transformed_filter, transformed, sums], profile)?);
+
+        let last = ConvParams { items: items[1] as u32, ..params };
+        let epilogue = overrides(problem).into_iter().filter(|(name, _)| *name != "PADDING_MODE").collect();
+        let bias = if problem.has_bias { Place::input(BIAS, &plan.inputs) } else { Place::Nothing };
+        let residual = match problem.has_residual {
+            true => Place::Input { index: plan.inputs.len() - 1, first: y.first, bytes: y.bytes },
+            false => Place::Nothing,
+        };
+        let places = vec![bias, residual, Place::Output { index: 0, first: y.first, bytes: y.bytes }, sums];
+        plan.steps.push(Step::new(kernel(&CONV_WINOGRAD_OUTPUT, cut.consts(transform), epilogue), &last, places, items[1].div_ceil(64), profile)?);
+    }
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// y = A^T [(G g) * (B^T d)] is the valid correlation of d with g.
+    #[test]
+    fn the_matrices_compute_the_correlation() {
+        for transform in [&F2, &F4] {
+            let lines = transform.input.len();
+            let (d, g): (Vec<f64>, [f64; 3]) = ((0..lines).map(|i| (i * i) as f64 - 7.0).collect(), [3.0, -5.0, 11.0]);
+            let dot = |row: &[f64], v: &[f64]| row.iter().zip(v).map(|(a, b)| a * b).sum::<f64>();
+            let products: Vec<f64> = transform.input.iter().zip(transform.filter).map(|(b, f)| dot(b, &d) * dot(f, &g)).collect();
+            for (o, row) in transform.output.iter().enumerate() {
+                let want = dot(&g, &d[o..o + 3]);
+                assert!((dot(row, &products) - want).abs() < 1e-10, "F({},3), output {o}: {} for {want}", transform.tile, dot(row, &products));
+            }
+            assert_eq!(transform.output.len() as u64, transform.tile);
+        }
+    }
+
+    #[test]
+    fn the_amplifications_are_those_of_the_documentation() {
+        assert_eq!(F2.amplification(), 8.0);
+        assert!((F4.amplification() - 22.0).abs() < 1e-12, "{}", F4.amplification());
+    }
+}
