@@ -19,16 +19,19 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let strips = (u32(params.width.output) + STRIP - 1u) / STRIP;
     let rows = u32(params.depth.output * params.height.output);
     let out_channels = params.groups * params.filters;
-    var k = item / (strips * rows) % out_channels;
-    var strip = item % (strips * rows);
+    let plane = item / (strips * rows);
+    let n = plane / out_channels;
+    var k = plane - n * out_channels;
+    var strip = item - plane * (strips * rows);
     if CHANNELS_LAST != 0u {
-        k = item % out_channels;
-        strip = item / out_channels % (strips * rows);
+        let place = item / out_channels;
+        k = item - place * out_channels;
+        strip = place - n * (strips * rows);
     }
-    let n = item / (strips * rows) / out_channels;
-    let q0 = i32(strip % strips * STRIP);
-    let row = i32(strip / strips);
-    let z = row / params.height.output;
+    let line = strip / strips;
+    let q0 = i32((strip - line * strips) * STRIP);
+    let row = i32(line);
+    let z = i32(line / u32(params.height.output));
     let p = row - z * params.height.output;
 
     // 2. Its channel in the input, its filter in the weights.

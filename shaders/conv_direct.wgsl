@@ -16,13 +16,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     }
     // 1. Which output: image n, channel k, position.
     let out_channels = params.groups * params.filters;
-    var k = item / params.positions % out_channels;
-    var position = item % params.positions;
+    let plane = item / params.positions;
+    let n = plane / out_channels;
+    var k = plane - n * out_channels;
+    var position = item - plane * params.positions;
     if CHANNELS_LAST != 0u {
-        k = item % out_channels;
-        position = item / out_channels % params.positions;
+        let pixel = item / out_channels;
+        k = item - pixel * out_channels;
+        position = pixel - n * params.positions;
     }
-    let n = item / params.positions / out_channels;
     let o = output_coordinates(position);
 
     // 2. Where its group starts in the input and its filter in the weights.

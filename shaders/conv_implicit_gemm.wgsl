@@ -5,7 +5,9 @@ fn column_source(column: Column, segment: u32) -> Source {
     // 1. Tap t, r, s.
     let s = u32(params.width.taps);
     let r = u32(params.height.taps);
-    let tap = vec3<i32>(i32(segment / (r * s)), i32(segment / s % r), i32(segment % s));
+    let line = segment / s;
+    let t = line / r;
+    let tap = vec3<i32>(i32(t), i32(line - t * r), i32(segment - line * s));
     // 2. Input coordinates, -1 in zero padding.
     let iz = tap_coordinate(params.depth, column.o.x, tap.x);
     let iy = tap_coordinate(params.height, column.o.y, tap.y);

@@ -1,12 +1,12 @@
-// Winograd: every filter plane becomes LINES values, once per prepared convolution. transformed[line][g][channel][filter], filters
-// padded with zeros to whole tiles, as the tile cores read them.
+// Winograd: every filter plane becomes LINES values, once per prepared convolution. transformed[line][g][tile][channel][filter of the
+// tile], filters padded with zeros to whole tiles, as the tile cores read them.
 //
 // One invocation transforms one plane.
 
 // Twin of PackParams in src/conv/params.rs.
 struct PackParams {
     items: u32,    // planes, with those that pad
-    padded: u32,   // filters per group, padded
+    rows: u32,     // filters of a tile
     filters: u32,  // filters per group
     channels: u32, // input channels per group
     taps: u32,
@@ -25,9 +25,12 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if item >= params.items {
         return;
     }
-    let k = item % params.padded;
-    let c = item / params.padded % params.channels;
-    let group = item / params.padded / params.channels;
+    let step = item / params.rows;
+    let c = step % params.channels;
+    let tile = step / params.channels;
+    let tiles = (params.filters + params.rows - 1u) / params.rows;
+    let group = tile / tiles;
+    let k = (tile - group * tiles) * params.rows + item - step * params.rows;
     let start = group * params.w_stride_g + min(k, params.filters - 1u) * params.w_stride_k + c * params.w_stride_c;
 
     var values: array<array<f32, LINES_W>, TAPS_H>;

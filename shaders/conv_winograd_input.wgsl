@@ -1,6 +1,7 @@
-// Winograd, first of three: every tile of every channel becomes LINES values. transformed[line][channel][tile].
+// Winograd, first of three: every tile of every channel becomes LINES values. transformed[line][channel][tile], or
+// transformed[line][group][panel][channel][tile of the panel] as the register core reads it.
 //
-// One invocation transforms one tile of one channel; neighbouring invocations take neighbouring tiles.
+// One invocation transforms one tile of one channel; neighbouring invocations take neighbouring tiles. Prelude: PANEL, or 0.
 
 @group(0) @binding(1) var<storage, read> x: array<Elem>;                 // N C 1 H W, any strides
 @group(0) @binding(2) var<storage, read_write> transformed: array<f32>;
@@ -36,6 +37,13 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         values[i] = input_along_width(line);
     }
     let pitch = params.groups * params.channels * params.columns;
+    var at = item;
+    if PANEL != 0u {
+        let group = c / params.channels;
+        let panel = column / max(PANEL, 1u);
+        let line = panel * params.channels + c - group * params.channels;
+        at = group * params.channels * params.columns + line * PANEL + column - panel * PANEL;
+    }
     for (var j = 0u; j < LINES_W; j++) {
         var line: array<f32, LINES_H>;
         for (var i = 0u; i < LINES_H; i++) {
@@ -43,7 +51,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         }
         line = input_along_height(line);
         for (var i = 0u; i < LINES_H; i++) {
-            transformed[(i * LINES_W + j) * pitch + item] = line[i];
+            transformed[(i * LINES_W + j) * pitch + at] = line[i];
         }
     }
 }

@@ -96,19 +96,19 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         return;
     }
     // 1. Which output: image n, channel c, position z, p, q.
-    var plane = item / params.positions;
+    let plane = item / params.positions;
     var position = item - plane * params.positions;
-    var c = plane % params.channels;
     var n = plane / params.channels;
+    var c = plane - n * params.channels;
     if CHANNELS_LAST != 0u {
         let pixel = item / params.channels;
         c = item - pixel * params.channels;
         n = pixel / params.positions;
         position = pixel - n * params.positions;
     }
-    let row = i32(position) / params.width.output;
+    let row = i32(position / u32(params.width.output));
     let q = i32(position) - row * params.width.output;
-    let z = row / params.height.output;
+    let z = i32(u32(row) / u32(params.height.output));
     let p = row - z * params.height.output;
 
     // 2. The part of its window inside the input.

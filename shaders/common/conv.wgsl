@@ -29,7 +29,6 @@ struct ConvParams {
     w_stride_g: u32,
     w_stride_k: u32,
     w_stride_c: u32,
-    packed_rows: u32, // rows of the packed filter in vec4s, padded to whole tiles
     alpha: f32,       // parameters of the activation
     beta: f32,
 }
@@ -79,5 +78,7 @@ fn plane_offset(z: i32, y: i32, x: i32) -> u32 {
 fn output_coordinates(position: u32) -> vec3<i32> {
     let q = u32(params.width.output);
     let p = u32(params.height.output);
-    return vec3<i32>(i32(position / (p * q)), i32(position / q % p), i32(position % q));
+    let row = position / q;
+    let z = row / p;
+    return vec3<i32>(i32(z), i32(row - z * p), i32(position - row * q));
 }

@@ -5,7 +5,7 @@
 // Needs the right-hand side: common/conv_columns.wgsl or conv_pointwise_quads.wgsl give Sources, gemm_sources and gemm_rhs; and
 // store_quad (common/conv_store_scalar.wgsl, common/conv_store_vector.wgsl).
 
-@group(0) @binding(5) var<storage, read> weights: array<Quad>;      // packed: g, tap, channel, filters padded to whole tiles
+@group(0) @binding(5) var<storage, read> weights: array<Quad>;      // packed: g, tile of filters, tap, channel, filter
 
 // One output position of one image: what the loop over the depth needs of it, decoded once.
 struct Column {
@@ -51,14 +51,13 @@ fn decode_column(group: u32, column: u32) -> Column {
     return Column(x_start, position, y_start, output_coordinates(position), exists);
 }
 
-// Where the packed filters of a group begin, in quads.
-fn gemm_lhs_base(group: u32) -> u32 {
-    return group * params.taps * params.channels * params.packed_rows;
+// Where the packed filters of a tile of rows begin, in quads.
+fn gemm_lhs_base(group: u32, tile_m: u32) -> u32 {
+    return (group * params.tiles_m + tile_m) * params.taps * params.channels * ROW_QUADS;
 }
 
-// Four neighbouring rows (filters 4 row4 ..) at depth k of the group.
-fn gemm_lhs(base: u32, k: u32, row4: u32) -> vec4<f32> {
-    return quad(weights[base + k * params.packed_rows + row4]);
+fn gemm_lhs(at: u32) -> vec4<f32> {
+    return quad(weights[at]);
 }
 
 fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {

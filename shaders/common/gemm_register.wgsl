@@ -9,6 +9,8 @@
 // Prelude: THREAD_M: a multiple of 4 up to 32; THREAD_QUADS: 1 or 2; STEPS: 1, 2 or 4; REST: 0 where STEPS divides the length of a
 // segment, else 1; LANES. Uniforms: params.items (tiles), tiles_m, tiles_n.
 
+const ROW_QUADS: u32 = THREAD_M / 4u;
+
 // Sums of four rows x four columns.
 struct Block {
     r0: vec4<f32>,
@@ -38,43 +40,43 @@ fn multiply(block: Block, lhs: vec4<f32>, rhs: vec4<f32>) -> Block {
     );
 }
 
-// Adds one step of the depth to both strips: rows lhs_base .. times the columns of either.
-fn add_step(near: ptr<function, Strip>, far: ptr<function, Strip>, lhs_base: u32, k: u32, row4: u32, rhs_near: vec4<f32>, rhs_far: vec4<f32>) {
-    let l0 = gemm_lhs(lhs_base, k, row4);
+// Adds one step of the depth to both strips: the rows' quads from `at` on times the columns of either.
+fn add_step(near: ptr<function, Strip>, far: ptr<function, Strip>, at: u32, rhs_near: vec4<f32>, rhs_far: vec4<f32>) {
+    let l0 = gemm_lhs(at);
     (*near).b0 = multiply((*near).b0, l0, rhs_near);
     if THREAD_QUADS > 1u { (*far).b0 = multiply((*far).b0, l0, rhs_far); }
     if THREAD_M > 4u {
-        let l1 = gemm_lhs(lhs_base, k, row4 + 1u);
+        let l1 = gemm_lhs(at + 1u);
         (*near).b1 = multiply((*near).b1, l1, rhs_near);
         if THREAD_QUADS > 1u { (*far).b1 = multiply((*far).b1, l1, rhs_far); }
     }
     if THREAD_M > 8u {
-        let l2 = gemm_lhs(lhs_base, k, row4 + 2u);
+        let l2 = gemm_lhs(at + 2u);
         (*near).b2 = multiply((*near).b2, l2, rhs_near);
         if THREAD_QUADS > 1u { (*far).b2 = multiply((*far).b2, l2, rhs_far); }
     }
     if THREAD_M > 12u {
-        let l3 = gemm_lhs(lhs_base, k, row4 + 3u);
+        let l3 = gemm_lhs(at + 3u);
         (*near).b3 = multiply((*near).b3, l3, rhs_near);
         if THREAD_QUADS > 1u { (*far).b3 = multiply((*far).b3, l3, rhs_far); }
     }
     if THREAD_M > 16u {
-        let l4 = gemm_lhs(lhs_base, k, row4 + 4u);
+        let l4 = gemm_lhs(at + 4u);
         (*near).b4 = multiply((*near).b4, l4, rhs_near);
         if THREAD_QUADS > 1u { (*far).b4 = multiply((*far).b4, l4, rhs_far); }
     }
     if THREAD_M > 20u {
-        let l5 = gemm_lhs(lhs_base, k, row4 + 5u);
+        let l5 = gemm_lhs(at + 5u);
         (*near).b5 = multiply((*near).b5, l5, rhs_near);
         if THREAD_QUADS > 1u { (*far).b5 = multiply((*far).b5, l5, rhs_far); }
     }
     if THREAD_M > 24u {
-        let l6 = gemm_lhs(lhs_base, k, row4 + 6u);
+        let l6 = gemm_lhs(at + 6u);
         (*near).b6 = multiply((*near).b6, l6, rhs_near);
         if THREAD_QUADS > 1u { (*far).b6 = multiply((*far).b6, l6, rhs_far); }
     }
     if THREAD_M > 28u {
-        let l7 = gemm_lhs(lhs_base, k, row4 + 7u);
+        let l7 = gemm_lhs(at + 7u);
         (*near).b7 = multiply((*near).b7, l7, rhs_near);
         if THREAD_QUADS > 1u { (*far).b7 = multiply((*far).b7, l7, rhs_far); }
     }
@@ -104,15 +106,18 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if tile >= params.items {
         return;
     }
-    let tile_m = tile / params.tiles_n % params.tiles_m;
-    let group = tile / params.tiles_n / params.tiles_m;
-    let column0 = (tile % params.tiles_n * (LANES * THREAD_QUADS) + local) * 4u;
+    // Neighbouring tiles share their columns: the larger operand stays in the cache while the rows pass by.
+    let pair = tile / params.tiles_m;
+    let tile_m = tile - pair * params.tiles_m;
+    let group = pair / params.tiles_n;
+    let tile_n = pair - group * params.tiles_n;
+    // Eight invocations own a panel of columns: one quad each of its first half, one of its second.
+    let lane = tile_n * LANES + local;
+    let column0 = (lane / 8u * (8u * THREAD_QUADS) + lane % 8u) * 4u;
     let row0 = tile_m * THREAD_M;
-    let row4 = row0 / 4u;
-    let lhs_base = gemm_lhs_base(group);
+    let lhs_base = gemm_lhs_base(group, tile_m);
     let columns = gemm_columns(group, column0);
-    // Neighbouring invocations own neighbouring quads, so the second one lies a whole row of invocations away.
-    let far_columns = gemm_columns(group, column0 + 4u * LANES);
+    let far_columns = gemm_columns(group, column0 + 32u);
 
     var near = Strip();
     var far = Strip();
@@ -121,19 +126,19 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     for (var segment = 0u; segment < segments; segment++) {
         let sources = gemm_sources(columns, segment);
         let far_sources = gemm_sources(far_columns, segment);
-        let k = segment * length;
+        let first = lhs_base + segment * length * ROW_QUADS;
         var i = 0u;
         if STEPS > 1u {
             for (; i + STEPS <= length; i += STEPS) {
-                add_step(&near, &far, lhs_base, k + i, row4, gemm_rhs(sources, i), far_rhs(far_sources, i));
-                if STEPS > 1u { add_step(&near, &far, lhs_base, k + i + 1u, row4, gemm_rhs(sources, i + 1u), far_rhs(far_sources, i + 1u)); }
-                if STEPS > 2u { add_step(&near, &far, lhs_base, k + i + 2u, row4, gemm_rhs(sources, i + 2u), far_rhs(far_sources, i + 2u)); }
-                if STEPS > 3u { add_step(&near, &far, lhs_base, k + i + 3u, row4, gemm_rhs(sources, i + 3u), far_rhs(far_sources, i + 3u)); }
+                add_step(&near, &far, first + i * ROW_QUADS, gemm_rhs(sources, i), far_rhs(far_sources, i));
+                if STEPS > 1u { add_step(&near, &far, first + (i + 1u) * ROW_QUADS, gemm_rhs(sources, i + 1u), far_rhs(far_sources, i + 1u)); }
+                if STEPS > 2u { add_step(&near, &far, first + (i + 2u) * ROW_QUADS, gemm_rhs(sources, i + 2u), far_rhs(far_sources, i + 2u)); }
+                if STEPS > 3u { add_step(&near, &far, first + (i + 3u) * ROW_QUADS, gemm_rhs(sources, i + 3u), far_rhs(far_sources, i + 3u)); }
             }
         }
         if REST != 0u {
             for (; i < length; i++) {
-                add_step(&near, &far, lhs_base, k + i, row4, gemm_rhs(sources, i), far_rhs(far_sources, i));
+                add_step(&near, &far, first + i * ROW_QUADS, gemm_rhs(sources, i), far_rhs(far_sources, i));
             }
         }
     }

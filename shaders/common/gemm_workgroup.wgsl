@@ -20,13 +20,16 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if tile >= params.items { // uniform over the workgroup
         return;
     }
-    let tile_m = tile / params.tiles_n % params.tiles_m;
-    let group = tile / params.tiles_n / params.tiles_m;
-    let column0 = tile % params.tiles_n * TILE_N;
+    // Neighbouring tiles share their columns: the larger operand stays in the cache while the rows pass by.
+    let pair = tile / params.tiles_m;
+    let tile_m = tile - pair * params.tiles_m;
+    let group = pair / params.tiles_n;
+    let tile_n = pair - group * params.tiles_n;
+    let column0 = tile_n * TILE_N;
 
     // This invocation always stages the same four columns, so they are decoded once.
     let quad = local % COLUMN_QUADS;
-    let lhs_base = gemm_lhs_base(group);
+    let lhs_base = gemm_lhs_base(group, tile_m);
     let columns = gemm_columns(group, column0 + 4u * quad);
     let thread_m = local / THREADS_N;
     let thread_n = local % THREADS_N;
@@ -43,7 +46,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
             let k = k0 + i / ROW_QUADS;
             var lhs = vec4<f32>(0.0);
             if k < depth {
-                lhs = gemm_lhs(lhs_base, k, tile_m * ROW_QUADS + i % ROW_QUADS);
+                lhs = gemm_lhs(lhs_base + k0 * ROW_QUADS + i);
             }
             sh_lhs[i] = lhs;
         }

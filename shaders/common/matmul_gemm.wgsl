@@ -1,6 +1,7 @@
-// Matmul for the tile cores: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store. Both operands lie
-// as quads along their outer index, so a core reads four rows or columns at once: a packed as [batch][k][m padded to whole tiles], b
-// as [batch][k][n padded to 4], packed or as it came. Needs `store_columns` (matmul_store_scalar.wgsl, matmul_store_vector.wgsl).
+// Matmul for the tile cores: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store.
+// Both operands lie as quads along their outer index, so a core reads four rows or columns at once: a packed as [batch][tile of
+// rows][k][row], b as [batch][k][n padded to 4], packed or as it came, or as [batch][panel][k][PANEL]. Needs `store_columns`
+// (matmul_store_scalar.wgsl, matmul_store_vector.wgsl). Prelude: PANEL, a multiple of 4, or 0 where b is not cut into panels.
 
 @group(0) @binding(1) var<storage, read> a: array<Quad>;
 @group(0) @binding(2) var<storage, read> b: array<Quad>;
@@ -25,22 +26,30 @@ fn gemm_length() -> u32 {
     return params.k;
 }
 
+const PANEL_QUADS: u32 = max(PANEL / 4u, 1u);
+
 // Columns past the last quad repeat it; they are never stored.
 fn gemm_columns(group: u32, column0: u32) -> Columns {
     let at = batch_offsets(group);
-    return Columns(at.y + min(column0 / 4u, (params.n - 1u) / 4u), at.z, column0);
+    let quad_column = min(column0 / 4u, (params.n - 1u) / 4u);
+    var index = quad_column;
+    if PANEL != 0u {
+        let panel = quad_column / PANEL_QUADS;
+        index = panel * (PANEL_QUADS * params.k) + quad_column - panel * PANEL_QUADS;
+    }
+    return Columns(at.y + index, at.z, column0);
 }
 
 fn gemm_sources(columns: Columns, segment: u32) -> Sources {
     return Sources(columns.index);
 }
 
-fn gemm_lhs_base(group: u32) -> u32 {
-    return batch_offsets(group).x;
+fn gemm_lhs_base(group: u32, tile_m: u32) -> u32 {
+    return batch_offsets(group).x + tile_m * params.k * ROW_QUADS;
 }
 
-fn gemm_lhs(base: u32, k: u32, row4: u32) -> vec4<f32> {
-    return quad(a[base + k * params.a_stride_k + row4]);
+fn gemm_lhs(at: u32) -> vec4<f32> {
+    return quad(a[at]);
 }
 
 fn gemm_rhs(sources: Sources, i: u32) -> vec4<f32> {

@@ -60,9 +60,9 @@ pub(crate) fn workgroup(source: &'static KernelSource, problem: &ConvProblem, pr
 /// The register core.
 pub(crate) fn register(source: &'static KernelSource, problem: &ConvProblem, profile: &DeviceProfile, tile: &RegisterTile) -> Choice {
     let columns = problem.batch * problem.output_positions();
-    let (tile_m, tile_n) = (u64::from(tile.rows), tile.width(columns));
+    let (tile_m, tile_n) = (u64::from(tile.rows), tile.width(columns, problem.reduction_depth()));
     Choice {
-        kernel: kernel(source, problem, profile, tile.consts(columns, problem.channels_per_group())),
+        kernel: kernel(source, problem, profile, tile.consts(columns, problem.reduction_depth(), problem.channels_per_group())),
         tile: tile.to_string(),
         packed_multiple: Some(tile_m),
         count: Box::new(move |problem, batch, params| count(problem, batch, params, tile_m, tile_n)),

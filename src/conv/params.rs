@@ -31,7 +31,6 @@ uniform! {
         w_stride_g: u32,
         w_stride_k: u32,
         w_stride_c: u32,
-        packed_rows: u32,
         alpha: f32,
         beta: f32,
     }
@@ -41,7 +40,7 @@ uniform! {
     /// Twin of `PackParams` in `shaders/conv_pack_filter.wgsl`.
     PackParams {
         items: u32,
-        padded: u32,
+        rows: u32,
         filters: u32,
         channels: u32,
         taps: u32,
@@ -102,7 +101,6 @@ impl ConvParams {
             w_stride_g: weights.group,
             w_stride_k: weights.k,
             w_stride_c: weights.c,
-            packed_rows: 0,
             alpha,
             beta,
         }
@@ -110,13 +108,13 @@ impl ConvParams {
 }
 
 impl PackParams {
-    /// Filters per group padded to a multiple of `multiple`.
-    pub(crate) fn new(problem: &ConvProblem, multiple: u64) -> Self {
-        let padded = problem.filters_per_group().next_multiple_of(multiple);
+    /// Filters per group padded to tiles of `rows`; one item for each element of every filter, or for each of `elements`.
+    pub(crate) fn new(problem: &ConvProblem, rows: u64, elements: u64) -> Self {
+        let padded = problem.filters_per_group().next_multiple_of(rows);
         let strides = FilterStrides::new(problem);
         Self {
-            items: (problem.groups * problem.reduction_depth() * padded) as u32, // below 2^31 elements x a small multiple
-            padded: padded as u32,
+            items: (problem.groups * problem.channels_per_group() * elements * padded) as u32, // below 2^31 elements x a small multiple
+            rows: rows as u32,
             filters: problem.filters_per_group() as u32,
             channels: problem.channels_per_group() as u32,
             taps: problem.taps() as u32,

@@ -109,12 +109,11 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
     }
     let mut plan = Plan::new(problem.name(), format!("{algorithm} {}", choice.tile).trim_end().to_string(), inputs, outputs);
     check_binding("filter", plan.inputs[FILTER].bytes(), profile)?;
-    let mut params = ConvParams::new(problem);
+    let params = ConvParams::new(problem);
     let weights = match choice.packed_multiple {
         None => Place::input(FILTER, &plan.inputs),
         Some(multiple) => {
-            let pack = PackParams::new(problem, multiple);
-            params.packed_rows = pack.padded / 4;
+            let pack = PackParams::new(problem, multiple, problem.taps());
             let bytes = u64::from(pack.items) * problem.element.bytes();
             check_binding("the packed filter", bytes, profile)?;
             plan.scratch.push(bytes);

@@ -6,7 +6,7 @@
 //! larger rounding errors, which this file derives.
 
 use super::descriptor::{Accuracy, Algorithm};
-use super::params::{ConvParams, FilterStrides, PackParams};
+use super::params::{ConvParams, PackParams};
 use super::plan::{BIAS, FILTER, overrides};
 use super::problem::{ConvProblem, Direction};
 use crate::element::ElementType;
@@ -191,9 +191,9 @@ impl Cut {
         self.tiles[0] * self.tiles[1]
     }
 
-    /// Tiles of so many images, padded to whole quads.
+    /// Tiles of so many images, padded to whole panels of either core.
     fn columns(&self, images: u64) -> u64 {
-        (images * self.tiles_per_image()).next_multiple_of(4)
+        (images * self.tiles_per_image()).next_multiple_of(64)
     }
 
     /// Bytes of the transformed tiles and of the sums of one image.
@@ -233,11 +233,9 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     let room = if profile.is_cpu { WORKSPACE_CPU } else { WORKSPACE };
     let image_bytes = cut.image_bytes(problem);
     let most = profile.max_binding_bytes.min(profile.max_buffer_bytes);
-    let capped = DeviceProfile {
-        max_binding_bytes: most.min((room / 2).max(image_bytes[0].max(image_bytes[1]) + 16 + profile.storage_alignment)),
-        ..*profile
-    };
-    let transformed = [("one image transformed", image_bytes[0] + 16), ("the sums of one image", image_bytes[1] + 16)];
+    let capped =
+        DeviceProfile { max_binding_bytes: most.min((room / 2).max(image_bytes[0].max(image_bytes[1]) + profile.storage_alignment)), ..*profile };
+    let transformed = [("one image transformed", image_bytes[0]), ("the sums of one image", image_bytes[1])];
     let (x_image, y_image) = (problem.input_count() / problem.batch, problem.output_count() / problem.batch);
     let bytes = |elements: u64| elements * problem.element.bytes();
     // Slices of the tensors themselves are cut by the device's own limit, those of the workspace by the cap.
@@ -267,17 +265,7 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     let [transformed_filter, transformed, sums] = [0, 1, 2].map(Place::Scratch);
     let kernel = |source, consts, overrides| KernelSpec { source, element: problem.element, consts, overrides };
 
-    let strides = FilterStrides::new(problem);
-    let pack = PackParams {
-        items: planes as u32, // a transformed filter fits a binding
-        padded: padded as u32,
-        filters: filters as u32,
-        channels: channels as u32,
-        taps: problem.taps() as u32,
-        w_stride_g: strides.group,
-        w_stride_k: strides.k,
-        w_stride_c: strides.c,
-    };
+    let pack = PackParams::new(problem, core.m, 1);
     let places = vec![Place::input(FILTER, &plan.inputs), transformed_filter];
     plan.prepare.push(Step::new(kernel(&CONV_WINOGRAD_FILTER, cut.consts(transform), vec![]), &pack, places, planes.div_ceil(64), profile)?);
 
@@ -297,7 +285,8 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
         let first = ConvParams { items: items[0] as u32, ..params };
         let mode = overrides(problem).into_iter().filter(|(name, _)| *name == "PADDING_MODE").collect();
         let places = vec![Place::Input { index: 0, first: x.first, bytes: x.bytes }, transformed];
-        plan.steps.push(Step::new(kernel(&CONV_WINOGRAD_INPUT, cut.consts(transform), mode), &first, places, items[0].div_ceil(64), profile)?);
+        let consts = cut.consts(transform).into_iter().chain([("PANEL", core.panel as u32)]).collect();
+        plan.steps.push(Step::new(kernel(&CONV_WINOGRAD_INPUT, consts, mode), &first, places, items[0].div_ceil(64), profile)?);
 
         let product = PackedBatch { batches: cut.lines() * problem.groups, m: filters, n: columns, k: channels };
         plan.steps.push(product.step(&core, [transformed_filter, transformed, sums], profile)?);

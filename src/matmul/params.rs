@@ -36,7 +36,7 @@ uniform! {
         depth: u32,
         stride_outer: u32,
         stride_depth: u32,
-        unused0: u32,
-        unused1: u32,
+        panels: u32,
+        blocks: u32,
     }
 }

@@ -187,20 +187,23 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile:
     plan.label = format!("{algorithm} {}", core.label);
     let mut params = params(problem);
     // a: rows padded to whole tiles, so that a core needs no bounds test.
-    let a = pack(problem, profile, plan, 0, &problem.a, [problem.m, problem.m.next_multiple_of(core.m)])?;
+    let a = pack(problem, profile, plan, 0, &problem.a, problem.m, [core.m, problem.m.div_ceil(core.m)])?;
     a.apply(&mut params, 0);
-    params.a_stride_k = a.pitch;
-    let in_place = vector && problem.b.outer == 1 && problem.b.batch.iter().all(|s| s.is_multiple_of(4));
-    let b = if in_place {
+    let lies_in_quads = vector && problem.b.outer == 1 && problem.b.batch.iter().all(|s| s.is_multiple_of(4));
+    // Panels of b pay from a few tiles of rows on, each of which reads all of it.
+    let panels = core.panel > 0 && problem.m > 4 * core.m;
+    let b = if lies_in_quads && !panels {
         let quarter = |s: u64| (s / 4) as u32;
         Packed { place: Place::input(1, &plan.inputs), pitch: quarter(problem.b.depth), batch: problem.b.batch.map(quarter) }
     } else {
-        pack(problem, profile, plan, 1, &problem.b, [problem.n, problem.n.next_multiple_of(4)])?
+        let panel = if core.panel > 0 { core.panel } else { problem.n.next_multiple_of(4) };
+        pack(problem, profile, plan, 1, &problem.b, problem.n, [panel, problem.n.div_ceil(panel)])?
     };
+    let panel = if lies_in_quads && !panels { 0 } else { core.panel };
     b.apply(&mut params, 1);
     params.b_stride_k = b.pitch;
     let tiles = set_tiles(&mut params, &core, problem.batches());
-    let kernel = core_kernel(&core, problem.element, vector, overrides(problem), profile);
+    let kernel = core_kernel(&core, panel, problem.element, vector, overrides(problem), profile);
     let places = places(problem, plan, [a.place, b.place]);
     plan.steps.push(Step::new(kernel, &params, places, tiles, profile)?);
     Ok(())
@@ -214,9 +217,17 @@ fn set_tiles(params: &mut MatMulParams, core: &Core, batches: u64) -> u64 {
     tiles
 }
 
-/// The kernel of a tile core; `vector`: rows of y are a multiple of four.
-fn core_kernel(core: &Core, element: ElementType, vector: bool, overrides: Vec<(&'static str, u32)>, profile: &DeviceProfile) -> KernelSpec {
+/// The kernel of a tile core. `panel`: columns of b that lie together, or 0; `vector`: rows of y are a multiple of four.
+fn core_kernel(
+    core: &Core,
+    panel: u64,
+    element: ElementType,
+    vector: bool,
+    overrides: Vec<(&'static str, u32)>,
+    profile: &DeviceProfile,
+) -> KernelSpec {
     let mut consts = core.consts.clone();
+    consts.push(("PANEL", panel as u32));
     consts.extend(profile.quad_consts(element));
     if vector {
         consts.push(("STORE_QUADS", 1));
@@ -225,7 +236,8 @@ fn core_kernel(core: &Core, element: ElementType, vector: bool, overrides: Vec<(
 }
 
 /// A batch of plain f32 products whose operands lie as the tile cores read them: a as \[batch\]\[k\]\[m padded to whole tiles\], b as
-/// \[batch\]\[k\]\[n\], y as \[batch\]\[m\]\[n\]; n is a multiple of four. What other ops reduce themselves to.
+/// \[batch\]\[k\]\[n\], or cut into the core's panels as \[batch\]\[panel\]\[k\]\[column\], y as \[batch\]\[m\]\[n\]; n is a multiple of four
+/// and of the panel. What other ops reduce themselves to.
 pub(crate) struct PackedBatch {
     pub batches: u64,
     pub m: u64,
@@ -236,9 +248,10 @@ pub(crate) struct PackedBatch {
 impl PackedBatch {
     /// The call; `places` are a, b and y, each below 2^31 elements.
     pub fn step(&self, core: &Core, [a, b, y]: [Place; 3], profile: &DeviceProfile) -> Result<Step> {
-        let pitch = [self.m.next_multiple_of(core.m) / 4, self.n / 4];
+        let rows = self.m.next_multiple_of(core.m) / 4; // of all tiles, in quads
+        let step = if core.panel > 0 { core.panel } else { self.n } / 4;
         let one = LatticeAxis { strides: [0; 3], extent: 1 };
-        let batch = LatticeAxis { strides: [(self.k * pitch[0]) as i32, (self.k * pitch[1]) as i32, 0], extent: self.batches as u32 };
+        let batch = LatticeAxis { strides: [(self.k * rows) as i32, (self.k * self.n / 4) as i32, 0], extent: self.batches as u32 };
         let mut params = MatMulParams {
             batch: [one, one, batch],
             m: self.m as u32,
@@ -248,8 +261,8 @@ impl PackedBatch {
             tiles_m: 0,
             tiles_n: 0,
             a_stride_m: 0, // the cores have no use for it
-            a_stride_k: pitch[0] as u32,
-            b_stride_k: pitch[1] as u32,
+            a_stride_k: 0,
+            b_stride_k: step as u32,
             b_stride_n: 0,
             addend_stride_m: 0,
             addend_stride_n: 0,
@@ -259,7 +272,7 @@ impl PackedBatch {
             activation_beta: 0.0,
         };
         let tiles = set_tiles(&mut params, core, self.batches);
-        let kernel = core_kernel(core, ElementType::F32, true, vec![], profile);
+        let kernel = core_kernel(core, core.panel, ElementType::F32, true, vec![], profile);
         Step::new(kernel, &params, vec![a, b, Place::Nothing, Place::Nothing, y], tiles, profile)
     }
 }
@@ -280,6 +293,9 @@ impl Packed {
     }
 }
 
+/// Steps of the depth that one invocation packs; `BLOCK` of `shaders/matmul_pack.wgsl`.
+const PACK_BLOCK: u64 = 8;
+
 /// Plans the packing of input `index` into a scratch buffer: once when the op is prepared if the input is fixed, else with each recording.
 /// Axes of the batch along which the operand is broadcast are packed once.
 fn pack(
@@ -288,10 +304,11 @@ fn pack(
     plan: &mut Plan,
     index: usize,
     operand: &Operand,
-    [outer, padded]: [u64; 2],
+    outer: u64,
+    [padded, panels]: [u64; 2],
 ) -> Result<Packed> {
     let own: [u64; 3] = std::array::from_fn(|i| if operand.batch[i] == 0 { 1 } else { problem.batch[i] });
-    let matrix = problem.k * padded;
+    let matrix = problem.k * padded * panels;
     let items = own.iter().product::<u64>().saturating_mul(matrix);
     let name = format!("{} packed for a tile core", plan.inputs[index].name);
     check_binding(&name, items.saturating_mul(problem.element.bytes()), profile)?;
@@ -305,21 +322,23 @@ fn pack(
         });
     }
     let axis = |i: usize| LatticeAxis { strides: [operand.batch[i] as i32, 0, 0], extent: own[i] as u32 };
+    let blocks = problem.k.div_ceil(PACK_BLOCK);
     let params = PackOperandParams {
         batch: [axis(0), axis(1), axis(2)],
-        items: items as u32,
+        items: (items / problem.k * blocks) as u32,
         padded: padded as u32,
         outer: outer as u32,
         depth: problem.k as u32,
         stride_outer: operand.outer as u32,
         stride_depth: operand.depth as u32,
-        unused0: 0,
-        unused1: 0,
+        panels: panels as u32,
+        blocks: blocks as u32,
     };
     let scratch = plan.scratch.len();
     plan.scratch.push(items * problem.element.bytes());
     let kernel = KernelSpec { source: &MATMUL_PACK, element: problem.element, consts: vec![], overrides: vec![] };
-    let step = Step::new(kernel, &params, vec![Place::input(index, &plan.inputs), Place::Scratch(scratch)], items.div_ceil(64), profile)?;
+    let step =
+        Step::new(kernel, &params, vec![Place::input(index, &plan.inputs), Place::Scratch(scratch)], u64::from(params.items).div_ceil(64), profile)?;
     if plan.inputs[index].fixed {
         plan.prepare.push(step)
     } else {

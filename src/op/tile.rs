@@ -133,22 +133,31 @@ impl RegisterTile {
         }
     }
 
+    /// Columns that lie together in a packed right-hand side: those of eight invocations, which a CPU-like driver runs in step. It then
+    /// reads one line after the other.
+    pub fn panel(&self) -> u64 {
+        u64::from(32 * self.quads)
+    }
+
     /// Invocations of a workgroup: the most of a few sizes that leave no more idle than the best of them by a tenth. Only a few, because
     /// each is a pipeline of its own.
-    fn lanes(&self, columns: u64) -> u32 {
+    fn lanes(&self, columns: u64, depth: u64) -> u32 {
         if self.steps == 1 {
             return 64; // the tile of small problems: idle invocations cost nothing there
         }
+        if depth >= 512 {
+            return 8; // a workgroup costs little beside its work, and its columns should stay in the cache for the next rows
+        }
         let threads = columns.div_ceil(4 * u64::from(self.quads));
         let covered = |lanes: u32| threads.next_multiple_of(u64::from(lanes));
-        let sizes = [64, 32, 16, 8];
+        let sizes = [32, 16, 8];
         let fewest = sizes.into_iter().map(covered).min().unwrap_or_default();
         sizes.into_iter().find(|&lanes| covered(lanes) <= fewest + fewest / 10).unwrap_or(8)
     }
 
     /// Columns of one workgroup where there are `columns` in all.
-    pub fn width(&self, columns: u64) -> u64 {
-        u64::from(self.lanes(columns) * self.quads * 4)
+    pub fn width(&self, columns: u64, depth: u64) -> u64 {
+        u64::from(self.lanes(columns, depth) * self.quads * 4)
     }
 
     /// Turns of the loops of one invocation over `segments` of `length` steps each.
@@ -157,10 +166,16 @@ impl RegisterTile {
         segments.saturating_mul(length / steps + length % steps + 2)
     }
 
-    /// The core's prelude, for segments of `length` steps.
-    pub fn consts(&self, columns: u64, length: u64) -> Vec<(&'static str, u32)> {
+    /// The core's prelude, for a depth cut into segments of `length` steps.
+    pub fn consts(&self, columns: u64, depth: u64, length: u64) -> Vec<(&'static str, u32)> {
         let rest = self.steps == 1 || !length.is_multiple_of(u64::from(self.steps));
-        vec![("THREAD_M", self.rows), ("THREAD_QUADS", self.quads), ("STEPS", self.steps), ("REST", u32::from(rest)), ("LANES", self.lanes(columns))]
+        vec![
+            ("THREAD_M", self.rows),
+            ("THREAD_QUADS", self.quads),
+            ("STEPS", self.steps),
+            ("REST", u32::from(rest)),
+            ("LANES", self.lanes(columns, depth)),
+        ]
     }
 }
 
@@ -180,21 +195,23 @@ pub(crate) struct Core {
     pub n: u64,
     /// The core's prelude.
     pub consts: Vec<(&'static str, u32)>,
+    /// Columns that lie together in the packed right-hand side; 0: it is not cut into panels.
+    pub panel: u64,
     /// The numbers of its tile.
     pub label: String,
 }
 
 impl Core {
-    /// The register core, for segments of `length` steps.
-    pub fn register(tile: &RegisterTile, columns: u64, length: u64) -> Self {
-        let (m, n) = (u64::from(tile.rows), tile.width(columns));
-        Self { register: true, m, n, consts: tile.consts(columns, length), label: tile.to_string() }
+    /// The register core over one segment of `depth` steps.
+    pub fn register(tile: &RegisterTile, columns: u64, depth: u64) -> Self {
+        let (m, n) = (u64::from(tile.rows), tile.width(columns, depth));
+        Self { register: true, m, n, consts: tile.consts(columns, depth, depth), panel: tile.panel(), label: tile.to_string() }
     }
 
     /// The workgroup-memory core: the largest tile that the product fills and the device holds.
     pub fn workgroup(rows: u64, columns: u64, profile: &DeviceProfile) -> Self {
         let tile = Tile::choose(rows, columns, profile);
-        Self { register: false, m: u64::from(tile.m), n: u64::from(tile.n), consts: tile.consts(), label: tile.to_string() }
+        Self { register: false, m: u64::from(tile.m), n: u64::from(tile.n), consts: tile.consts(), panel: 0, label: tile.to_string() }
     }
 }
 
