@@ -1,11 +1,12 @@
-//! Depthwise convolution: one input channel per group, any number of filters for it. Each invocation computes a strip of outputs.
+//! Depthwise convolution: one input channel per group, any number of filters for it. Each invocation computes a block of
+//! outputs where the window is small, else a strip.
 
 use super::descriptor::Algorithm;
 use super::plan::{Choice, overrides};
-use super::problem::ConvProblem;
+use super::problem::{ConvProblem, Direction};
 use crate::error::{Error, Result};
-use crate::kernel::{CONV_DEPTHWISE, KernelSpec};
-use crate::shape::Layout;
+use crate::kernel::{CONV_DEPTHWISE, CONV_DEPTHWISE_BLOCK, KernelSpec};
+use crate::shape::{Layout, WindowAxis};
 
 /// Outputs of one row that an invocation computes.
 const STRIP: u64 = 4;
@@ -25,13 +26,64 @@ pub(crate) fn supports(problem: &ConvProblem) -> Result<()> {
     Ok(())
 }
 
+/// Longest tap axis of the kernel that owns blocks: its sums, taps and a row of the input are registers.
+const LONGEST_BLOCK_TAPS: u64 = 5;
+
 pub(crate) fn choice(problem: &ConvProblem) -> Choice {
+    let [depth, height, width] = &problem.axes;
+    let small = |axis: &WindowAxis| axis.filter <= LONGEST_BLOCK_TAPS && axis.stride <= 2 && axis.dilation == 1;
+    if problem.direction == Direction::Forward && *depth == WindowAxis::UNIT && small(height) && small(width) {
+        block(problem)
+    } else {
+        strip(problem)
+    }
+}
+
+fn all_overrides(problem: &ConvProblem) -> Vec<(&'static str, u32)> {
     let mut overrides = overrides(problem);
     if problem.y_layout == Layout::ChannelsLast {
         overrides.push(("CHANNELS_LAST", 1));
     }
+    overrides
+}
+
+/// A block of outputs for each invocation, rows of the input read once for all of them.
+fn block(problem: &ConvProblem) -> Choice {
+    let [_, height, width] = &problem.axes;
+    // At stride 2 a block needs twice the rows, of which only a third serves two outputs: fewer rows, fewer registers.
+    let block_p = if height.output == 1 { 1 } else { 4 / height.stride };
+    let block_q = 4;
+    let consts = [
+        ("BLOCK_P", block_p),
+        ("BLOCK_Q", block_q),
+        ("TAPS_R", height.filter),
+        ("TAPS_S", width.filter),
+        ("STRIDE_P", height.stride),
+        ("STRIDE_Q", width.stride),
+    ];
+    let consts = consts.into_iter().map(|(name, value)| (name, value as u32)).collect();
     Choice {
-        kernel: KernelSpec { source: &CONV_DEPTHWISE, element: problem.element, consts: vec![("STRIP", STRIP as u32)], overrides },
+        kernel: KernelSpec { source: &CONV_DEPTHWISE_BLOCK, element: problem.element, consts, overrides: all_overrides(problem) },
+        tile: format!("block {block_p}x{block_q}"),
+        packed_multiple: None,
+        count: Box::new(move |problem, batch, params| {
+            let blocks = problem.axes[1].output.div_ceil(block_p) * problem.axes[2].output.div_ceil(block_q);
+            let items = batch * problem.out_channels * blocks;
+            params.items = items as u32;
+            items.div_ceil(64)
+        }),
+    }
+}
+
+/// A strip of one row of outputs for each invocation; any window.
+fn strip(problem: &ConvProblem) -> Choice {
+    Choice {
+        kernel: KernelSpec {
+            source: &CONV_DEPTHWISE,
+            element: problem.element,
+            consts: vec![("STRIP", STRIP as u32)],
+            overrides: all_overrides(problem),
+        },
         tile: format!("strip {STRIP}"),
         packed_multiple: None,
         count: Box::new(|problem, batch, params| {

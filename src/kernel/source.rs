@@ -102,6 +102,21 @@ pub(crate) static CONV_DEPTHWISE: KernelSource = KernelSource {
     structs: CONV_STRUCTS,
 };
 
+pub(crate) static CONV_DEPTHWISE_BLOCK: KernelSource = KernelSource {
+    name: "conv_depthwise_block",
+    parts: &[
+        part!("common/number.wgsl"),
+        part!("common/activation.wgsl"),
+        part!("common/axis.wgsl"),
+        part!("common/conv.wgsl"),
+        part!("common/conv_finish.wgsl"),
+        part!("common/conv_store.wgsl"),
+        part!("conv_depthwise_block.wgsl"),
+    ],
+    bindings: CONV,
+    structs: CONV_STRUCTS,
+};
+
 /// A convolution on a tile core: its own parts are those that read the right-hand side.
 macro_rules! conv_gemm {
     ($static_name:ident, $name:literal, [$($own:expr),+], $core:literal) => {
@@ -463,6 +478,7 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
     vec![
         &CONV_DIRECT,
         &CONV_DEPTHWISE,
+        &CONV_DEPTHWISE_BLOCK,
         &CONV_IMPLICIT_GEMM_WORKGROUP,
         &CONV_IMPLICIT_GEMM_REGISTER,
         &CONV_POINTWISE_WORKGROUP,

@@ -1,0 +1,94 @@
+// Depthwise convolution with a small window over one or two axes: each invocation owns BLOCK_P x BLOCK_Q neighbouring outputs of one
+// channel, reads every row of the input that they need once, and adds it to all of their sums that it belongs to.
+//
+// Prelude: BLOCK_P, BLOCK_Q, TAPS_R, TAPS_S, STRIDE_P, STRIDE_Q. Not dilated; every loop has a constant end, so that the arrays become
+// registers.
+
+@group(0) @binding(4) var<storage, read> x: array<Elem>;       // N C H W, any strides
+@group(0) @binding(5) var<storage, read> weights: array<Elem>; // K 1 R S
+
+// 1: neighbouring invocations take neighbouring channels, as a channels-last output has them.
+override CHANNELS_LAST: u32 = 0u;
+
+const ROWS: u32 = (BLOCK_P - 1u) * STRIDE_P + TAPS_R;
+const COLUMNS: u32 = (BLOCK_Q - 1u) * STRIDE_Q + TAPS_S;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let item = (group_id.y * group_count.x + group_id.x) * 64u + local;
+    if item >= params.items {
+        return;
+    }
+    // 1. Which block: image n, channel k, first output (p0, q0).
+    let blocks_q = (u32(params.width.output) + BLOCK_Q - 1u) / BLOCK_Q;
+    let blocks = (u32(params.height.output) + BLOCK_P - 1u) / BLOCK_P * blocks_q;
+    let out_channels = params.groups * params.filters;
+    let plane = item / blocks;
+    let n = plane / out_channels;
+    var k = plane - n * out_channels;
+    var block = item - plane * blocks;
+    if CHANNELS_LAST != 0u {
+        let place = item / out_channels;
+        k = item - place * out_channels;
+        block = place - n * blocks;
+    }
+    let block_p = block / blocks_q;
+    let p0 = i32(block_p * BLOCK_P);
+    let q0 = i32((block - block_p * blocks_q) * BLOCK_Q);
+
+    // 2. Its filter, and where each column of the input lies; what lies outside reads the first one and counts as zero.
+    let c = k / params.filters;
+    let x_start = params.x_base + n * params.x_stride_n + c * params.x_stride_c;
+    let w_start = c * params.w_stride_g + (k - c * params.filters) * params.w_stride_k;
+    var taps: array<f32, TAPS_R * TAPS_S>;
+    for (var i = 0u; i < TAPS_R * TAPS_S; i++) {
+        taps[i] = f32(weights[w_start + i]);
+    }
+    var offsets: array<u32, COLUMNS>;
+    var inside: array<bool, COLUMNS>;
+    for (var j = 0u; j < COLUMNS; j++) {
+        let ix = block_coordinate(params.width, q0 * i32(STRIDE_Q) + i32(j));
+        offsets[j] = u32(max(ix, 0)) * params.x_stride_p;
+        inside[j] = ix >= 0;
+    }
+
+    // 3. The window sums, row by row of the input.
+    var sums: array<f32, BLOCK_P * BLOCK_Q>;
+    for (var i = 0u; i < ROWS; i++) {
+        let iy = block_coordinate(params.height, p0 * i32(STRIDE_P) + i32(i));
+        let row = x_start + plane_offset(0, max(iy, 0), 0) * params.x_stride_p;
+        var line: array<f32, COLUMNS>;
+        for (var j = 0u; j < COLUMNS; j++) {
+            line[j] = select(0.0, f32(x[row + offsets[j]]), inside[j] & (iy >= 0));
+        }
+        for (var p = 0u; p < BLOCK_P; p++) {
+            // The row is tap i - p STRIDE_P of this output's window, if it is one.
+            if (i >= p * STRIDE_P) & (i < p * STRIDE_P + TAPS_R) {
+                for (var q = 0u; q < BLOCK_Q; q++) {
+                    for (var s = 0u; s < TAPS_S; s++) {
+                        let tap = taps[(i - p * STRIDE_P) * TAPS_S + s];
+                        sums[p * BLOCK_Q + q] = fma(line[q * STRIDE_Q + s], tap, sums[p * BLOCK_Q + q]);
+                    }
+                }
+            }
+        }
+    }
+
+    // 4. The outputs that exist.
+    let y_start = n * params.y_stride_n + k * params.y_stride_k;
+    for (var i = 0u; i < BLOCK_P; i++) {
+        let p = p0 + i32(i);
+        for (var j = 0u; j < BLOCK_Q; j++) {
+            let q = q0 + i32(j);
+            if (p < params.height.output) & (q < params.width.output) {
+                store_output(y_start + u32(p * params.width.output + q) * params.y_stride_p, k, sums[i * BLOCK_Q + j]);
+            }
+        }
+    }
+}
+
+// The coordinate that element `i` of the padded axis reads, or -1 for zero. Outputs that do not exist may ask for what lies beyond every
+// pad; any element will do for them.
+fn block_coordinate(axis: Axis, i: i32) -> i32 {
+    return min(padded_coordinate(i - axis.pad, axis.input), axis.input - 1);
+}
