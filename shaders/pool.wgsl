@@ -37,6 +37,8 @@ override CHANNELS_LAST: u32 = 0u;
 // 0: windows without dilation, whose arithmetic needs no division.
 override DILATED: u32 = 0u;
 // Taps of each axis where the host knows them when the pipeline is made, so that loops unroll; 0: as params has them.
+// Neighbouring outputs of a row that an invocation computes.
+override STRIP: u32 = 1u;
 override TAPS_T: u32 = 0u;
 override TAPS_R: u32 = 0u;
 override TAPS_S: u32 = 0u;
@@ -95,29 +97,44 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if item >= params.items {
         return;
     }
-    // 1. Which output: image n, channel c, position z, p, q.
-    let plane = item / params.positions;
-    var position = item - plane * params.positions;
+    // 1. Which strip of a row: image n, channel c, place z, p, first column q0.
+    let strips = (u32(params.width.output) + STRIP - 1u) / STRIP;
+    let places = u32(params.depth.output * params.height.output) * strips;
+    let plane = item / places;
+    var place = item - plane * places;
     var n = plane / params.channels;
     var c = plane - n * params.channels;
     if CHANNELS_LAST != 0u {
         let pixel = item / params.channels;
         c = item - pixel * params.channels;
-        n = pixel / params.positions;
-        position = pixel - n * params.positions;
+        n = pixel / places;
+        place = pixel - n * places;
     }
-    let row = i32(position / u32(params.width.output));
-    let q = i32(position) - row * params.width.output;
-    let z = i32(u32(row) / u32(params.height.output));
-    let p = row - z * params.height.output;
+    let row = place / strips;
+    let q0 = i32((place - row * strips) * STRIP);
+    let z = i32(row / u32(params.height.output));
+    let p = i32(row) - z * params.height.output;
 
-    // 2. The part of its window inside the input.
+    // 2. The part of the windows inside the input.
     let depth = window_taps(params.depth, TAPS_T, z);
     let height = window_taps(params.height, TAPS_R, p);
-    let width = window_taps(params.width, TAPS_S, q);
-
-    // 3. The window, in row-major order: of equal maxima the first is kept, and a NaN wins over everything.
     let x_start = params.x_base + n * params.x_stride_n + c * params.x_stride_c;
+    for (var j = 0; j < i32(STRIP); j++) {
+        let q = q0 + j;
+        if q < params.width.output {
+            let width = window_taps(params.width, TAPS_S, q);
+            let position = row * u32(params.width.output) + u32(q);
+            var at = (n * params.channels + c) * params.positions + position;
+            if CHANNELS_LAST != 0u {
+                at = (n * params.positions + position) * params.channels + c;
+            }
+            pool_window(depth, height, width, x_start, params.y_base + at);
+        }
+    }
+}
+
+// The window that these taps make, in row-major order: of equal maxima the first is kept, and a NaN wins over everything.
+fn pool_window(depth: Taps, height: Taps, width: Taps, x_start: u32, at: u32) {
     var sum = 0.0;
     var best = 0.0;
     var best_at = vec3<i32>(0);
@@ -147,7 +164,6 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         }
     }
 
-    // 4. The result.
     var value = best;
     switch KIND {
         case 0u: { value = select(bitcast<f32>(LOWEST), best, found); }
@@ -160,5 +176,5 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if COLUMN_MAJOR != 0u {
         index = best_at.x + params.depth.input * (best_at.y + params.height.input * best_at.z);
     }
-    store_pooled(params.y_base + item, value, u32(index));
+    store_pooled(at, value, u32(index));
 }

@@ -14,6 +14,8 @@ use crate::shape::Layout;
 /// One output per invocation, its loops bounded by numbers of the uniform; or the same with the window baked into the pipeline.
 const DIRECT: &str = "direct";
 const UNROLLED: &str = "unrolled";
+/// Neighbouring outputs of a row that an invocation computes where working out its place costs as much as a window.
+const STRIP_CPU: u64 = 4;
 /// Largest window that is unrolled.
 const MOST_UNROLLED: u64 = 25;
 
@@ -69,8 +71,9 @@ impl Op for PoolProblem {
                 });
             }
         }
+        let strip = if algorithm == UNROLLED && profile.is_cpu { STRIP_CPU } else { 1 };
         let source = if self.indices().is_some() { &POOL_INDICES } else { &POOL };
-        let kernel = KernelSpec { source, element: self.element, consts: vec![], overrides: self.overrides(algorithm) };
+        let kernel = KernelSpec { source, element: self.element, consts: vec![], overrides: self.overrides(algorithm, strip) };
         let (x_image, y_image) = (self.channels * self.input_positions(), self.channels * self.output_positions());
         let bytes = |elements: u64| elements * self.element.bytes();
         let mut items = vec![("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))];
@@ -92,14 +95,15 @@ impl Op for PoolProblem {
                 });
             }
             let power = if let PoolKind::Lp { p } = self.kind { p } else { 1.0 };
-            let outputs = slice.count * y_image;
+            let [depth, height, width] = self.axes.each_ref().map(|axis| axis.output);
+            let strips = slice.count * self.channels * depth * height * width.div_ceil(strip);
             let params = PoolParams {
                 depth: Axis::new(&self.axes[0]),
                 height: Axis::new(&self.axes[1]),
                 width: Axis::new(&self.axes[2]),
                 channels: self.channels as u32,
                 positions: self.output_positions() as u32,
-                items: outputs as u32,
+                items: strips as u32,
                 x_base: x.base,
                 x_stride_n,
                 x_stride_c,
@@ -115,7 +119,7 @@ impl Op for PoolProblem {
             if self.indices().is_some() {
                 places.push(Place::Output { index: 1, first: indices.first, bytes: indices.bytes });
             }
-            plan.steps.push(Step::new(kernel.clone(), &params, places, outputs.div_ceil(64), profile)?);
+            plan.steps.push(Step::new(kernel.clone(), &params, places, strips.div_ceil(64), profile)?);
         }
         Ok(plan)
     }
@@ -153,7 +157,7 @@ impl PoolProblem {
         t.saturating_add(t.saturating_mul(r)).saturating_add(t.saturating_mul(r).saturating_mul(s))
     }
 
-    fn overrides(&self, algorithm: &str) -> Vec<(&'static str, u32)> {
+    fn overrides(&self, algorithm: &str, strip: u64) -> Vec<(&'static str, u32)> {
         let kind = match self.kind {
             PoolKind::Max { .. } => 0,
             PoolKind::Average { .. } => 1,
@@ -173,6 +177,10 @@ impl PoolProblem {
             ("TAPS_R", taps(1)),
             ("TAPS_S", taps(2)),
         ];
-        all.into_iter().filter(|(_, value)| *value != 0).collect()
+        let mut overrides: Vec<_> = all.into_iter().filter(|(_, value)| *value != 0).collect();
+        if strip != 1 {
+            overrides.push(("STRIP", strip as u32));
+        }
+        overrides
     }
 }
