@@ -46,6 +46,7 @@ pub mod shape;
 pub mod softmax;
 pub mod tensor;
 pub mod transform;
+pub mod tune;
 pub mod validate;
 
 pub use activation::Activation;
@@ -54,6 +55,7 @@ pub use error::{Error, Result};
 pub use gpu::{Gpu, GpuDescriptor, Recorder};
 pub use shape::{Layout, Padding, PaddingMode, TensorShape};
 pub use tensor::Tensor;
+pub use tune::Tuning;
 /// The wgpu this crate is built on, for callers that own the device.
 pub use wgpu;
 

@@ -11,6 +11,7 @@ mod ops;
 mod params;
 mod picture;
 mod suites;
+mod tune;
 mod validate;
 mod vectors;
 
@@ -33,6 +34,8 @@ enum Command {
     Validate(validate::Args),
     /// Times standard layers on the GPU and on the CPU engine and prints the table
     Bench(bench::Args),
+    /// Proves and times every candidate plan of a suite's layers and keeps the verdicts; <-- marks the planner's choice
+    Tune(tune::Args),
     /// Filters a photograph with a convolution
     Filter(filter::Args),
     /// Counts outputs, parameters, multiply-adds and bytes of a convolution beside a dense layer of the same sizes
@@ -109,7 +112,7 @@ fn parse() -> Result<Cli, ExitCode> {
             _ => ExitCode::SUCCESS,
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            complain("a command is missing: info, validate, bench, filter or params; wgconv --help explains them");
+            complain("a command is missing: info, validate, bench, tune, filter or params; wgconv --help explains them");
             ExitCode::from(2)
         }
         _ => {
@@ -123,7 +126,7 @@ fn parse() -> Result<Cli, ExitCode> {
 }
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off,wgconv=warn")).init();
     let cli = match parse() {
         Ok(cli) => cli,
         Err(status) => return status,
@@ -132,6 +135,7 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Filter(args) => filter::run(&args),
         Command::Params(args) => params::run(&args),
     };

@@ -13,6 +13,7 @@ mod plan;
 mod pointwise;
 mod prepared;
 mod problem;
+mod proxy;
 pub(crate) mod winograd;
 
 pub use descriptor::{

@@ -4,6 +4,7 @@ use super::descriptor::Algorithm;
 use super::plan::{admitted, plan, plan_tile};
 use super::problem::{ConvProblem, Direction};
 use super::winograd::Transform;
+use crate::element::ElementType;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::op::{Op, Plan, RegisterTile, TensorSpec};
@@ -52,7 +53,7 @@ impl Op for ConvProblem {
                 false => vec![algorithm.to_string()],
             }
         };
-        admitted(self, profile).into_iter().flat_map(with_tiles).collect()
+        admitted(self, profile).into_iter().filter(|a| self.algorithm.is_none_or(|forced| forced == *a)).flat_map(with_tiles).collect()
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
@@ -74,7 +75,7 @@ impl Op for ConvProblem {
             let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
             let plain = crate::reference::conv::terms(self, inputs[0], inputs[1], bias, residual);
             let magnitude = crate::reference::winograd::magnitude(self, transform, inputs[0], inputs[1], bias, residual);
-            let gamma = bound::gamma(transform.roundings(self), crate::element::ElementType::F32.unit_roundoff());
+            let gamma = bound::gamma(transform.roundings(self), ElementType::F32.unit_roundoff());
             for output in &mut outputs {
                 for (i, error) in output.error.iter_mut().enumerate() {
                     *error = bound::activation_error(self.activation, gamma * magnitude[i], plain.sum[i], output.value[i]);
@@ -95,6 +96,23 @@ impl Op for ConvProblem {
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
         let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
         crate::cpu::conv_residual(self, inputs[0], inputs[1], bias, residual, y).ok()
+    }
+
+    fn proxy(&self) -> Option<Box<dyn Op>> {
+        super::proxy::proxy(self).map(|proxy| Box::new(proxy) as Box<dyn Op>)
+    }
+
+    fn largest_error(&self, algorithm: &str) -> Option<f64> {
+        if !self.activation.is_exact() || self.element != ElementType::F32 {
+            return None; // it may be steeper than 1, or rounds again
+        }
+        let depth = self.reduction_depth();
+        let plain = (depth + 2) as f64 * bound::gamma(depth + 4, ElementType::F32.unit_roundoff());
+        Some(plain * transform(algorithm).map_or(1.0, |transform| transform.relative_error(self).max(1.0)))
+    }
+
+    fn tuning_key(&self) -> String {
+        format!("{}/{self}/{}", self.name(), self.accuracy.name())
     }
 
     fn flops(&self) -> f64 {

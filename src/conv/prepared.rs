@@ -1,7 +1,6 @@
 //! A prepared convolution: [`Prepared`] with the names that convolution has, and the eager and recorded calls.
 
 use super::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
-use super::plan::plan;
 use super::problem::{ConvInputs, ConvProblem};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder};
@@ -25,7 +24,7 @@ impl Conv {
     /// Prepares a convolution for inputs of the shape, element type and layout of `x`; the output has the layout of `x`.
     ///
     /// # Errors
-    /// As [`ConvProblem::forward`] and [`plan`]; a tensor of another device.
+    /// As [`ConvProblem::forward`] and [`Gpu::plan`]; a tensor of another device.
     pub fn prepare<const N: usize>(gpu: &Gpu, descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
         Self::from_problem(gpu, &ConvProblem::forward(descriptor, &inputs(x, filter, bias))?, filter, bias)
     }
@@ -33,7 +32,7 @@ impl Conv {
     /// As [`Conv::prepare`], for a transposed convolution.
     ///
     /// # Errors
-    /// As [`ConvProblem::transposed`] and [`plan`]; a tensor of another device.
+    /// As [`ConvProblem::transposed`] and [`Gpu::plan`]; a tensor of another device.
     pub fn prepare_transposed<const N: usize>(
         gpu: &Gpu,
         descriptor: &ConvTransposeDescriptor<N>,
@@ -48,11 +47,11 @@ impl Conv {
     /// [`ConvProblem::has_residual`] and record with [`Conv::record_residual`].
     ///
     /// # Errors
-    /// As [`plan`]; tensors that do not fit the problem; a tensor of another device.
+    /// As [`Gpu::plan`]; tensors that do not fit the problem; a tensor of another device.
     pub fn from_problem(gpu: &Gpu, problem: &ConvProblem, filter: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
         check_bias(problem, bias)?;
         let fixed: Vec<&Tensor> = [filter].into_iter().chain(bias).collect();
-        let prepared = Prepared::with_plan(gpu, plan(problem, gpu.profile())?, &fixed)?;
+        let prepared = Prepared::with_plan(gpu, gpu.plan(problem)?, &fixed)?;
         Ok(Self { gpu: gpu.clone(), problem: problem.clone(), prepared })
     }
 

@@ -17,6 +17,7 @@ pub use timing::{Clock, Timing};
 
 use crate::error::{Error, Result};
 use crate::kernel::PipelineCache;
+use crate::tune::cache::Tuner;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Environment variable that names the adapter of [`Gpu::new`], by number or part of its name.
@@ -65,6 +66,7 @@ struct Inner {
     checked_shaders: bool,
     source_patch: Option<SourcePatch>,
     placeholder: OnceLock<wgpu::Buffer>,
+    tuner: Tuner,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -145,8 +147,13 @@ impl Gpu {
                 checked_shaders: descriptor.checked_shaders,
                 source_patch: descriptor.source_patch.clone(),
                 placeholder: OnceLock::new(),
+                tuner: Tuner::default(),
             }),
         }
+    }
+
+    pub(crate) fn tuner(&self) -> &Tuner {
+        &self.inner.tuner
     }
 
     /// The adapter behind the device.

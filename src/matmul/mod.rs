@@ -10,12 +10,14 @@ pub(crate) use plan::PackedBatch;
 pub use problem::{Addend, GemmDescriptor, MatMulProblem, Operand, Product};
 
 use crate::activation::Activation;
+use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceProfile, Recorder};
 use crate::op::{Op, Plan, TensorSpec};
 use crate::reference::Bounded;
 use crate::shape::Layout;
 use crate::tensor::Tensor;
+use crate::validate::bound;
 
 impl Op for MatMulProblem {
     fn name(&self) -> &'static str {
@@ -75,6 +77,11 @@ impl Op for MatMulProblem {
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
         crate::cpu::matmul(self, inputs, y);
         Some(())
+    }
+
+    fn largest_error(&self, _algorithm: &str) -> Option<f64> {
+        let plain = self.activation.is_exact() && self.element == ElementType::F32 && self.alpha == 1.0 && self.beta.abs() <= 1.0;
+        plain.then(|| (self.k + 2) as f64 * bound::gamma(self.k + 5, ElementType::F32.unit_roundoff()))
     }
 
     fn flops(&self) -> f64 {

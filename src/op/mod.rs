@@ -70,6 +70,21 @@ pub trait Op: std::fmt::Display + Sync {
     /// the lengths of the specs; [`crate::cpu::compute`] checks that first, and is what callers should use.
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()>;
 
+    /// A small problem of the same class, on which proofs take no time: what a tuner proves its candidates on. `None`: there is none.
+    fn proxy(&self) -> Option<Box<dyn Op>> {
+        None
+    }
+
+    /// The largest error of any output, over all inputs of magnitude 1, of this algorithm; `None` where no such bound is known.
+    fn largest_error(&self, _algorithm: &str) -> Option<f64> {
+        None
+    }
+
+    /// What a tuner's verdicts about it are filed under.
+    fn tuning_key(&self) -> String {
+        format!("{}/{self}", self.name())
+    }
+
     /// Floating-point operations, two per multiply-add.
     fn flops(&self) -> f64;
 

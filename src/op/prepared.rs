@@ -37,13 +37,13 @@ struct Call {
 }
 
 impl Prepared {
-    /// Plans `op` for `gpu` and prepares it; `fixed` are its fixed inputs, in order. What has to be packed is packed in a submit of its
+    /// Plans `op` for `gpu` (see [`crate::Tuning`]) and prepares it; `fixed` are its fixed inputs, in order. What has to be packed is packed in a submit of its
     /// own.
     ///
     /// # Errors
     /// As [`Op::plan`]; fixed inputs of another number, shape, element type, layout or device than the op's.
     pub fn new(gpu: &Gpu, op: &dyn Op, fixed: &[&Tensor]) -> Result<Self> {
-        Self::with_plan(gpu, op.plan(gpu.profile(), None)?, fixed)
+        Self::with_plan(gpu, gpu.plan(op)?, fixed)
     }
 
     /// As [`Prepared::new`], by one of [`Op::algorithms`].
@@ -217,7 +217,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Prepared::new`] and [`Prepared::record`].
     pub fn op(&mut self, op: &dyn Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        let plan = op.plan(self.gpu().profile(), None)?;
+        let plan = self.gpu().plan(op)?;
         if inputs.len() != plan.inputs.len() {
             return Err(Error::invalid("inputs", inputs.len(), format!("this {} takes {}", plan.op, plan.inputs.len())));
         }

@@ -48,6 +48,15 @@ pub enum Data {
 }
 
 impl Data {
+    /// The largest error that the proofs' integers and real numbers may have, relative to that of operands of magnitude 1: theirs
+    /// multiplied, for products of two operands.
+    pub(crate) fn largest(self) -> f64 {
+        match self {
+            Data::Exact => 16.0,
+            Data::Real => 1.0,
+        }
+    }
+
     /// Values for `spec`, as the stored type holds them; `depth` is the most terms that one output sums.
     ///
     /// Integers reach 4, so sums stay below 2^24 to a depth of 10^6; where results are stored as f16, which counts to 2048, they reach

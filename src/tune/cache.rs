@@ -1,0 +1,160 @@
+//! Where verdicts are kept: one JSON file per device, driver, version of this crate and text of its shaders, so that whatever could
+//! change a verdict changes the file. A file that cannot be read or is about another device is ignored with a warning and replaced by
+//! the next verdict; it is written whole under another name and moved into place, so that readers never see half of one.
+
+use super::{Tuned, Tuning};
+use crate::gpu::Gpu;
+use crate::kernel::all_sources;
+use crate::op::Op;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Number of the format; another one is another file.
+const FORMAT: u32 = 1;
+
+/// What a verdict depends on beside the problem.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Key {
+    format: u32,
+    adapter: String,
+    backend: String,
+    driver: String,
+    driver_info: String,
+    version: String,
+    /// Hash of every shader's text.
+    shaders: String,
+}
+
+impl Key {
+    fn new(gpu: &Gpu) -> Self {
+        let report = gpu.report();
+        let mut hasher = DefaultHasher::new();
+        all_sources().into_iter().for_each(|source| source.hash(&mut hasher));
+        Self {
+            format: FORMAT,
+            adapter: report.name.clone(),
+            backend: report.backend.clone(),
+            driver: report.driver.clone(),
+            driver_info: report.driver_info.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            shaders: format!("{:016x}", hasher.finish()),
+        }
+    }
+
+    /// The file's name.
+    fn file(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        format!("tune-{:016x}.json", hasher.finish())
+    }
+}
+
+/// The file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct File {
+    key: Key,
+    /// By [`Op::tuning_key`].
+    problems: BTreeMap<String, Tuned>,
+}
+
+/// A device's tuning and what it knows.
+#[derive(Default)]
+pub(crate) struct Tuner {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tuning: Tuning,
+    /// The file and its key, once tuning was asked for; no path where there is no folder for caches.
+    place: Option<(Option<PathBuf>, Key)>,
+    problems: BTreeMap<String, Tuned>,
+}
+
+impl Tuner {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // Whatever panicked while it was locked left the map whole: entries are inserted complete.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn tuning(&self) -> Tuning {
+        self.state().tuning
+    }
+
+    pub fn set(&self, gpu: &Gpu, tuning: Tuning, folder: Option<&Path>) {
+        let key = Key::new(gpu);
+        let folder = folder.map(Path::to_path_buf).or_else(|| dirs::cache_dir().map(|caches| caches.join("wgconv")));
+        let path = folder.map(|folder| folder.join(key.file()));
+        let problems = path.as_deref().and_then(|path| read(path, &key)).unwrap_or_default();
+        *self.state() = State { tuning, place: Some((path, key)), problems };
+    }
+
+    pub fn find(&self, op: &dyn Op) -> Option<Tuned> {
+        self.state().problems.get(&op.tuning_key()).cloned()
+    }
+
+    /// Remembers a verdict and writes it. A file that cannot be written costs the next process its time, nothing else.
+    pub fn keep(&self, op: &dyn Op, tuned: &Tuned) {
+        let mut state = self.state();
+        state.problems.insert(op.tuning_key(), tuned.clone());
+        if let Some((Some(path), key)) = &state.place
+            && let Err(error) = write(path, key, &state.problems)
+        {
+            log::warn!("{}: {error}; what was tuned is not kept", path.display());
+        }
+    }
+
+    /// The file that verdicts are kept in.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.state().place.as_ref().and_then(|(path, _)| path.clone())
+    }
+}
+
+/// The problems of a file, if there is one, it can be read and it is about this key.
+fn read(path: &Path, key: &Key) -> Option<BTreeMap<String, Tuned>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            log::warn!("{}: {error}; the cache is ignored", path.display());
+            return None;
+        }
+    };
+    match serde_json::from_str::<File>(&text) {
+        Ok(file) if file.key == *key => Some(file.problems),
+        Ok(_) => {
+            log::warn!("{}: it is about another device, driver or version; the cache is ignored", path.display());
+            None
+        }
+        Err(error) => {
+            log::warn!("{}: {error}; the cache is ignored", path.display());
+            None
+        }
+    }
+}
+
+/// Writes `problems` together with those that another process wrote meanwhile.
+fn write(path: &Path, key: &Key, problems: &BTreeMap<String, Tuned>) -> std::io::Result<()> {
+    let mut all = read(path, key).unwrap_or_default();
+    all.extend(problems.iter().map(|(problem, tuned)| (problem.clone(), tuned.clone())));
+    let text = serde_json::to_string_pretty(&File { key: key.clone(), problems: all })?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let thread = format!("{:?}", std::thread::current().id()).replace(|c: char| !c.is_ascii_digit(), "");
+    let beside = path.with_extension(format!("{}-{thread}.new", std::process::id()));
+    std::fs::write(&beside, text + "\n")?;
+    std::fs::rename(&beside, path).inspect_err(|_| {
+        let _ = std::fs::remove_file(&beside);
+    })
+}
+
+impl Gpu {
+    /// The file in which this device's verdicts are kept; `None` before [`Gpu::set_tuning`], and where the system has no folder for caches.
+    pub fn tuning_file(&self) -> Option<PathBuf> {
+        self.tuner().path()
+    }
+}

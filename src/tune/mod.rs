@@ -1,0 +1,208 @@
+//! Choosing by measurement what was first proven: every candidate plan of an op is held to the proofs on this device, and only then
+//! may its time count. A kernel that is the fastest and wrong is named and never chosen.
+//!
+//! [`Tuning`] says how a [`Gpu`] plans; [`tune`] measures one op; verdicts, good and bad, are kept in a file that a person can read
+//! ([`cache`]).
+
+pub mod cache;
+mod trial;
+
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::op::{Op, Plan};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+
+/// How a device chooses among the plans of an op.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tuning {
+    /// By the planner's rules: the same problem and profile always give the same plan.
+    #[default]
+    Heuristic,
+    /// As the cache has it; by the planner's rules where it has nothing.
+    Cached,
+    /// As the cache has it; else the candidates are proven and timed, for about so long per problem, and the verdicts kept.
+    Measure {
+        /// Time for one problem. The planner's own choice is always tried.
+        budget: Duration,
+    },
+}
+
+/// What became of a candidate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict")]
+pub enum Verdict {
+    /// It passed the proofs and was timed.
+    Proven {
+        /// Median of a run.
+        seconds: f64,
+    },
+    /// It passed the proofs, and its first run already took several times as long as the best.
+    Slow {
+        /// That run.
+        seconds: f64,
+    },
+    /// A proof failed.
+    Wrong {
+        /// Which, and where.
+        reason: String,
+    },
+    /// It could not be prepared or run.
+    Failed {
+        /// The error.
+        reason: String,
+    },
+    /// Its trial began and never ended: the process or the device went down with it. It is not tried again.
+    Interrupted,
+}
+
+/// A candidate and its verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The plan's label, such as `winograd_f2 16x8x4`.
+    pub label: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// All that was found out about one problem.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tuned {
+    /// The label that is planned from now on.
+    pub choice: String,
+    /// What the planner's rules choose.
+    pub heuristic: String,
+    /// Whether every candidate had its trial; false where the budget ended first.
+    pub complete: bool,
+    /// In the order of their trials.
+    pub candidates: Vec<Candidate>,
+}
+
+impl Tuned {
+    /// Seconds of a proven candidate.
+    pub fn seconds(&self, label: &str) -> Option<f64> {
+        self.candidates.iter().find(|c| c.label == label).and_then(|c| match c.verdict {
+            Verdict::Proven { seconds } => Some(seconds),
+            _ => None,
+        })
+    }
+
+    /// How many times as long as the fastest the planner's own choice takes; `None` where it was not proven.
+    pub fn lag(&self) -> Option<f64> {
+        Some(self.seconds(&self.heuristic)? / self.fastest()?.1)
+    }
+
+    fn fastest(&self) -> Option<(&str, f64)> {
+        let proven = self.candidates.iter().filter_map(|c| self.seconds(&c.label).map(|s| (c.label.as_str(), s)));
+        proven.min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// Sets the choice: the fastest, or the planner's own where that is as good as equal.
+    fn choose(&mut self) {
+        /// Differences below this are noise.
+        const AS_GOOD: f64 = 1.03;
+        if let Some((label, seconds)) = self.fastest() {
+            let own = self.seconds(&self.heuristic).is_some_and(|own| own <= seconds * AS_GOOD);
+            self.choice = if own { self.heuristic.clone() } else { label.to_string() };
+        }
+    }
+}
+
+/// Proves and times the candidates of `op` on `gpu`. `known` are verdicts from before, which are kept; `keep` is called before and after
+/// each trial, so that a trial which takes the process down leaves its trace.
+///
+/// # Errors
+/// Loss of the device; [`Error::Unsupported`] where no candidate passes the proofs.
+pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep: &mut dyn FnMut(&Tuned) -> Result<()>) -> Result<Tuned> {
+    let heuristic = op.plan(gpu.profile(), None)?.label;
+    let mut labels = vec![heuristic.clone()];
+    for candidate in op.candidates(gpu.profile()) {
+        let label = op.plan(gpu.profile(), Some(&candidate))?.label;
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    let mut tuned = Tuned { choice: heuristic.clone(), heuristic, complete: false, candidates: known.map_or(vec![], |k| k.candidates) };
+    let mut trials: Option<trial::Trials<'_>> = None;
+    let start = Instant::now();
+    for label in labels {
+        if tuned.candidates.iter().any(|c| c.label == label) {
+            continue;
+        }
+        if start.elapsed() > budget && tuned.fastest().is_some() {
+            tuned.choose();
+            keep(&tuned)?;
+            return Ok(tuned);
+        }
+        let best = tuned.fastest().map(|(_, seconds)| seconds);
+        let place = tuned.candidates.len();
+        tuned.candidates.push(Candidate { label: label.clone(), verdict: Verdict::Interrupted });
+        keep(&tuned)?;
+        let trials = match &mut trials {
+            Some(trials) => trials,
+            none => none.insert(trial::Trials::new(gpu, op)?),
+        };
+        tuned.candidates[place].verdict = match trials.run(&label, best) {
+            Ok(verdict) => verdict,
+            Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
+            Err(error) => Verdict::Failed { reason: error.to_string() },
+        };
+    }
+    tuned.complete = true;
+    tuned.choose();
+    keep(&tuned)?;
+    if tuned.fastest().is_none() {
+        let reasons: Vec<String> = tuned.candidates.iter().map(|c| format!("{}: {:?}", c.label, c.verdict)).collect();
+        return Err(Error::Unsupported { algorithm: format!("every candidate of {op}"), reason: format!("none is proven: {}", reasons.join("; ")) });
+    }
+    Ok(tuned)
+}
+
+impl Gpu {
+    /// How this device plans from now on, and the folder in which verdicts are kept; `None`: `wgconv` in the user's folder for caches.
+    /// Clones share it. What is prepared already stays as it is.
+    pub fn set_tuning(&self, tuning: Tuning, folder: Option<&std::path::Path>) {
+        self.tuner().set(self, tuning, folder);
+    }
+
+    /// The plan of `op` on this device, by its [`Tuning`].
+    ///
+    /// # Errors
+    /// As [`Op::plan`] and, where it measures, [`tune`].
+    pub fn plan(&self, op: &dyn Op) -> Result<Plan> {
+        let tuned = match self.tuner().tuning() {
+            Tuning::Heuristic => None,
+            Tuning::Cached => self.tuner().find(op),
+            Tuning::Measure { budget } => match self.tuner().find(op) {
+                Some(tuned) if tuned.complete => Some(tuned),
+                _ if op.candidates(self.profile()).len() < 2 => None,
+                known => Some(self.tune(op, budget, known)?),
+            },
+        };
+        if let Some(tuned) = tuned {
+            // A choice that does not apply, such as one of another accuracy, is no reason to fail.
+            match op.plan(self.profile(), Some(&tuned.choice)) {
+                Ok(plan) => return Ok(plan),
+                Err(error) => log::warn!("{op}: the tuned choice {} does not apply: {error}", tuned.choice),
+            }
+        }
+        op.plan(self.profile(), None)
+    }
+
+    /// As [`tune`], with the verdicts kept in the folder of [`Gpu::set_tuning`].
+    ///
+    /// # Errors
+    /// As [`tune`].
+    pub fn tune(&self, op: &dyn Op, budget: Duration, known: Option<Tuned>) -> Result<Tuned> {
+        tune(self, op, budget, known, &mut |tuned| {
+            self.tuner().keep(op, tuned);
+            Ok(())
+        })
+    }
+
+    /// What the cache has about `op`.
+    pub fn tuned(&self, op: &dyn Op) -> Option<Tuned> {
+        self.tuner().find(op)
+    }
+}
