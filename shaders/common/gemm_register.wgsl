@@ -6,7 +6,7 @@
 //
 // Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl,
 // common/matmul_gemm.wgsl).
-// Prelude: THREAD_M: a multiple of 4 up to 32; THREAD_QUADS: 1 or 2; STEPS: 1, 2 or 4; REST: 0 where STEPS divides the length of a
+// Prelude: THREAD_M: a multiple of 4 up to 32; THREAD_QUADS: 1 or 2; STEPS: 1 to 4; REST: 0 where STEPS divides the length of a
 // segment, else 1; LANES. Uniforms: params.items (tiles), tiles_m, tiles_n.
 
 const ROW_QUADS: u32 = THREAD_M / 4u;

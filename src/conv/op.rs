@@ -49,7 +49,10 @@ impl Op for ConvProblem {
                 _ => false,
             };
             match has_tiles {
-                true => RegisterTile::candidates(self.filters_per_group()).into_iter().map(|tile| format!("{algorithm} {tile}")).collect(),
+                true => RegisterTile::candidates(self.filters_per_group(), self.channels_per_group())
+                    .into_iter()
+                    .map(|tile| format!("{algorithm} {tile}"))
+                    .collect(),
                 false => vec![algorithm.to_string()],
             }
         };

@@ -38,7 +38,7 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
         Algorithm::Direct => depth.saturating_add(3 * taps),
         Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => {
             let columns = problem.batch * problem.output_positions();
-            RegisterTile::choose(problem.filters_per_group(), columns, depth).turns(taps, problem.channels_per_group())
+            RegisterTile::choose(problem.filters_per_group(), columns, depth, problem.channels_per_group()).turns(taps, problem.channels_per_group())
         }
         Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup => Tile::turns(depth),
         Algorithm::Depthwise => 3 * taps,
@@ -84,7 +84,10 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
     };
     let register = || match tile {
         Some(text) => RegisterTile::parse(algorithm.name(), text),
-        None => Ok(RegisterTile::choose(problem.filters_per_group(), problem.batch * problem.output_positions(), problem.reduction_depth())),
+        None => {
+            let columns = problem.batch * problem.output_positions();
+            Ok(RegisterTile::choose(problem.filters_per_group(), columns, problem.reduction_depth(), problem.channels_per_group()))
+        }
     };
     let quads = in_quads(problem.x_layout, problem.input_positions());
     let choice = match algorithm {

@@ -246,7 +246,7 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
 
     let columns = cut.columns(images);
     let core = match (profile.is_cpu, tile) {
-        (true, None) => Core::register(&RegisterTile::choose(filters, columns, channels * cut.lines()), columns, channels),
+        (true, None) => Core::register(&RegisterTile::choose(filters, columns, channels * cut.lines(), channels), columns, channels),
         (true, Some(text)) => Core::register(&RegisterTile::parse(algorithm.name(), text)?, columns, channels),
         (false, _) => Core::workgroup(filters, columns, profile),
     };

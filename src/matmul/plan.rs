@@ -29,7 +29,7 @@ pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Ve
     if Tile::check(WORKGROUP, profile).is_ok() && runs(Tile::turns(problem.k)) {
         admitted.push(WORKGROUP);
     }
-    if runs(RegisterTile::choose(problem.m, problem.n, problem.k).turns(1, problem.k)) {
+    if runs(RegisterTile::choose(problem.m, problem.n, problem.k, problem.k).turns(1, problem.k)) {
         admitted.push(REGISTER);
     }
     admitted
@@ -38,7 +38,7 @@ pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Ve
 /// The algorithms, with every tile of the register core.
 pub(crate) fn candidates(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<String> {
     let with_tiles = |algorithm: &'static str| match algorithm {
-        REGISTER => RegisterTile::candidates(problem.m).into_iter().map(|tile| format!("{REGISTER} {tile}")).collect(),
+        REGISTER => RegisterTile::candidates(problem.m, problem.k).into_iter().map(|tile| format!("{REGISTER} {tile}")).collect(),
         other => vec![other.to_string()],
     };
     algorithms(problem, profile).into_iter().flat_map(with_tiles).collect()
@@ -179,7 +179,7 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile:
         _ => {
             let tile = match tile {
                 Some(text) => RegisterTile::parse(REGISTER, text)?,
-                None => RegisterTile::choose(problem.m, problem.n, problem.k),
+                None => RegisterTile::choose(problem.m, problem.n, problem.k, problem.k),
             };
             Core::register(&tile, problem.n, problem.k)
         }

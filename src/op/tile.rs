@@ -93,17 +93,17 @@ pub(crate) struct RegisterTile {
     pub rows: u32,
     /// Columns of one invocation in fours, 1 or 2.
     quads: u32,
-    /// Steps of the depth in one turn of the loop: 1, 2 or 4.
+    /// Steps of the depth in one turn of the loop: 1 to 4.
     steps: u32,
 }
 
 impl RegisterTile {
-    /// Shapes worth timing, with as many rows as the product fills.
-    pub fn candidates(rows: u64) -> Vec<Self> {
-        let shapes = [(32, 1, 4), (16, 1, 4), (16, 2, 4), (24, 2, 2), (24, 2, 4), (32, 2, 4), (16, 1, 1), (8, 2, 4)];
+    /// Shapes worth timing, with as many rows as the product fills and no more steps a turn than a segment has.
+    pub fn candidates(rows: u64, length: u64) -> Vec<Self> {
+        let shapes: [(u64, u32, u64); 8] = [(32, 1, 4), (16, 1, 4), (16, 2, 4), (24, 2, 2), (24, 2, 4), (32, 2, 4), (16, 1, 1), (8, 2, 4)];
         let mut tiles = Vec::new();
         for (most, quads, steps) in shapes {
-            let tile = Self { rows: fill(rows, most), quads, steps };
+            let tile = Self { rows: fill(rows, most), quads, steps: steps.min(length.max(1)) as u32 };
             if !tiles.contains(&tile) {
                 tiles.push(tile);
             }
@@ -111,24 +111,24 @@ impl RegisterTile {
         tiles
     }
 
-    /// The tile for a product of `rows` x `columns` over `depth`.
-    pub fn choose(rows: u64, columns: u64, depth: u64) -> Self {
+    /// The tile for a product of `rows` x `columns` over `depth`, in segments of `length` steps.
+    pub fn choose(rows: u64, columns: u64, depth: u64, length: u64) -> Self {
         // Below a million multiply-adds, any tile takes less time than a driver takes to compile a large one.
         if rows.saturating_mul(columns).saturating_mul(depth) < 1 << 20 {
             return Self { rows: fill(rows, 8), quads: 1, steps: 1 };
         }
         let quads = if columns > 256 { 2 } else { 1 };
-        Self { rows: fill(rows, 16), quads, steps: 4 }
+        Self { rows: fill(rows, 16), quads, steps: length.clamp(1, 4) as u32 }
     }
 
     /// The tile that a label names, such as `24x8x4`.
     pub fn parse(algorithm: &str, text: &str) -> Result<Self> {
         let numbers: Vec<u32> = text.split('x').filter_map(|n| n.parse().ok()).collect();
         match numbers[..] {
-            [rows @ (4 | 8 | 12 | 16 | 20 | 24 | 28 | 32), columns @ (4 | 8), steps @ (1 | 2 | 4)] => Ok(Self { rows, quads: columns / 4, steps }),
+            [rows @ (4 | 8 | 12 | 16 | 20 | 24 | 28 | 32), columns @ (4 | 8), steps @ 1..=4] => Ok(Self { rows, quads: columns / 4, steps }),
             _ => Err(Error::Unsupported {
                 algorithm: format!("{algorithm} {text}"),
-                reason: "its tile is rows x columns x steps: a multiple of 4 up to 32, 4 or 8, and 1, 2 or 4".into(),
+                reason: "its tile is rows x columns x steps: a multiple of 4 up to 32, 4 or 8, and 1 to 4".into(),
             }),
         }
     }

@@ -67,17 +67,37 @@ impl<'a> Trials<'a> {
         if let Some(reason) = self.disagreement(label)? {
             return Ok(Verdict::Wrong { reason });
         }
-        let set = &self.sets[1];
-        let prepared = self.prepare(label, set)?;
-        let outputs = prepared.outputs()?;
-        let (given, written) = (self.part(set, false), outputs.iter().collect::<Vec<_>>());
-        let once = self.gpu.time(1, &mut |recorder| prepared.record(recorder, &given, &written))?.median();
+        let prepared = self.prepare(label, &self.sets[1])?;
+        let once = self.time(&prepared, 1, 1)?;
         if best.is_some_and(|best| once > HOPELESS * best) {
             return Ok(Verdict::Slow { seconds: once });
         }
-        let batch = (LEAST_SIGNAL / once.max(1e-9)).ceil().clamp(1.0, LONGEST_BATCH) as usize;
-        let timing = self.gpu.time(BATCHES, &mut |recorder| (0..batch).try_for_each(|_| prepared.record(recorder, &given, &written)))?;
-        Ok(Verdict::Proven { seconds: timing.median() / batch as f64 })
+        Ok(Verdict::Proven { seconds: self.time(&prepared, batch(once), BATCHES)? })
+    }
+
+    /// Times proven candidates in turns, and gives the median of each.
+    pub fn finals(&self, labels: &[String]) -> Result<Vec<f64>> {
+        let prepared = labels.iter().map(|label| self.prepare(label, &self.sets[1])).collect::<Result<Vec<_>>>()?;
+        let runs = prepared.iter().map(|p| Ok(batch(self.time(p, 1, 1)?))).collect::<Result<Vec<_>>>()?;
+        let mut samples = vec![Vec::new(); labels.len()];
+        for _ in 0..BATCHES {
+            for ((prepared, runs), samples) in prepared.iter().zip(&runs).zip(&mut samples) {
+                samples.push(self.time(prepared, *runs, 1)?);
+            }
+        }
+        let middle = |mut samples: Vec<f64>| {
+            samples.sort_by(f64::total_cmp);
+            samples[samples.len() / 2]
+        };
+        Ok(samples.into_iter().map(middle).collect())
+    }
+
+    /// Median seconds of a run, over so many batches of so many runs.
+    fn time(&self, prepared: &Prepared, runs: usize, batches: usize) -> Result<f64> {
+        let outputs = prepared.outputs()?;
+        let (given, written) = (self.part(&self.sets[1], false), outputs.iter().collect::<Vec<_>>());
+        let timing = self.gpu.time(batches, &mut |recorder| (0..runs).try_for_each(|_| prepared.record(recorder, &given, &written)))?;
+        Ok(timing.median() / runs as f64)
     }
 
     /// The four proofs, on the proxy or the problem itself; why they fail.
@@ -155,4 +175,9 @@ impl<'a> Trials<'a> {
         }
         Ok((outputs.iter().map(download).collect::<Result<_>>()?, broken))
     }
+}
+
+/// Runs of a batch, by the time of one.
+fn batch(seconds: f64) -> usize {
+    (LEAST_SIGNAL / seconds.max(1e-9)).ceil().clamp(1.0, LONGEST_BATCH) as usize
 }
