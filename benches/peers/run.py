@@ -76,17 +76,18 @@ def run(peer, shapes, options, folder):
     given = {"SHAPES": str(shapes), "SECONDS": str(options.seconds), "JSON": str(result)}
     prefix = shlex.split(options.runner) if peer.where == "vulkan" else []
     command = [*prefix, str(peer.program), *(given.get(a, a) for a in peer.arguments)]
+    environment = dict(os.environ, RAYON_NUM_THREADS=str(options.threads))  # wgconv's CPU engine runs on rayon
     wait_until_quiet(options.quiet)
     before = Load()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=options.timeout)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", timeout=options.timeout)
         output, complaint = done.stdout, f"exit status {done.returncode}: {last_line(done.stderr)}" if done.returncode else ""
     except subprocess.TimeoutExpired as stopped:
         output, complaint = (stopped.stdout or b"").decode(errors="replace"), f"stopped after {options.timeout:g} s"
     except OSError as why:
         return peer.failed(str(why))
     peer.others.append(Load().others_since(before))
-    lines = bench_lines(json.loads(result.read_text())) if result.exists() else [line for line in map(parsed, output.splitlines()) if line]
+    lines = bench_lines(json.loads(result.read_text()), options.threads) if result.exists() else [line for line in map(parsed, output.splitlines()) if line]
     peer.lines += lines
     if all("error" in line for line in peer.lines):
         peer.failed(peer.lines[-1]["error"] if peer.lines else complaint or "it printed no line")
@@ -136,12 +137,12 @@ def parsed(line):
     return value if isinstance(value, dict) and "shape" in value else None
 
 
-def bench_lines(document):
+def bench_lines(document, threads):
     """The records of `wgconv bench --json` as lines of this protocol: the GPU's by the device's clock, and those of the CPU engine."""
     adapter, lines = document["adapter"], []
     gpu = f"{adapter['name']} ({adapter['driver']} {adapter['driver_info']}), {document['clock']}" if adapter else "none"
     for layer in document["layers"]:
-        for name, key, device in (("wgconv-bench", "gpu", gpu), ("wgconv-cpu", "cpu", f"CPU, {document['cpu_threads']} threads")):
+        for name, key, device in (("wgconv-bench", "gpu", gpu), ("wgconv-cpu", "cpu", f"CPU, {threads} threads")):
             if layer[f"{key}_ms"] is not None:
                 ms = [1e3 * seconds for seconds in layer[f"{key}_samples"]["seconds"]]
                 line = {"peer": name, "version": document["version"], "device": device, "shape": layer["layer"], "median_ms": layer[f"{key}_ms"]}
@@ -220,7 +221,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.5, help="of samples per shape and round; `wgconv bench` has its own rule")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parser.add_argument("--threads", type=int, default=cores, help="of the peers on the CPU; wgconv takes as many as it may")
+    parser.add_argument("--threads", type=int, default=cores, help="of every engine on the CPU")
     parser.add_argument("--quiet", type=float, default=0, metavar="SECONDS", help="waits so long at most, before each process, for others to rest")
     parser.add_argument("--timeout", type=float, default=1800, help="seconds that one process may take")
     parser.add_argument("--runner", default="", help="put before the commands of Vulkan and WebGPU processes, to run them on another driver")

@@ -30,7 +30,7 @@ impl Burn {
             drop(output);
             Ok(())
         })?;
-        let values = run().into_data().to_vec::<f32>().map_err(|e| format!("reading the output: {e:?}"))?;
+        let values = run().into_data().try_to_vec::<f32>().map_err(|e| format!("reading the output: {e:?}"))?;
         Ok(values.into_iter().map(f64::from).collect())
     }
 }
