@@ -65,7 +65,7 @@ def main():
 
         return lambda: extract("z" if vulkan else "y"), lambda: np.concatenate([np.array(y).ravel() for y in extract("y")])
 
-    device = ncnn.get_gpu_info(ncnn.get_default_gpu_index()).device_name() if vulkan else f"CPU, {options.threads} threads"
+    device = ncnn.get_gpu_info(ncnn.get_default_gpu_index()).device_name() if vulkan else f"CPU, threads: {options.threads}"
     peer.main(options, f"ncnn-{options.device}", ncnn.__version__, device, prepare)
 
 

@@ -48,7 +48,7 @@ def main():
         return lambda: cut.run(None, {}), lambda: full.run(None, {"i0": shape.inputs()[0]})[0]
 
     prepare = on_webgpu if options.provider == "webgpu" else on_cpu
-    device = "WebGPU, Dawn's first adapter" if options.provider == "webgpu" else f"CPU, {options.threads} threads"
+    device = "WebGPU, Dawn's first adapter" if options.provider == "webgpu" else f"CPU, threads: {options.threads}"
     peer.main(options, f"onnxruntime-{options.provider}", ort.__version__, device, prepare)
     sys.stdout.flush()
     os._exit(0)  # Dawn's end is not what is timed, and it may crash

@@ -142,7 +142,7 @@ def bench_lines(document, threads):
     adapter, lines = document["adapter"], []
     gpu = f"{adapter['name']} ({adapter['driver']} {adapter['driver_info']}), {document['clock']}" if adapter else "none"
     for layer in document["layers"]:
-        for name, key, device in (("wgconv-bench", "gpu", gpu), ("wgconv-cpu", "cpu", f"CPU, {threads} threads")):
+        for name, key, device in (("wgconv-bench", "gpu", gpu), ("wgconv-cpu", "cpu", f"CPU, threads: {threads}")):
             if layer[f"{key}_ms"] is not None:
                 ms = [1e3 * seconds for seconds in layer[f"{key}_samples"]["seconds"]]
                 line = {"peer": name, "version": document["version"], "device": device, "shape": layer["layer"], "median_ms": layer[f"{key}_ms"]}

@@ -15,8 +15,8 @@ def main():
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("no CUDA device")
     torch.set_num_threads(options.threads)
-    torch.set_float32_matmul_precision("highest")  # no TF32: f32 means f32 here
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.fp32_precision = "ieee"  # no TF32: f32 means f32 here
+    torch.backends.cudnn.conv.fp32_precision = "ieee"
     torch.backends.cudnn.benchmark = True  # cuDNN times its algorithms in the first run, as burn's autotune does
 
     dtype = {"f32": torch.float32, "f16": torch.float16}[options.dtype]
@@ -38,7 +38,7 @@ def main():
         return run, lambda: operation().float().cpu().contiguous().numpy()
 
     name = f"torch-{options.device}" + ("-nhwc" if options.channels_last else "") + ("" if options.dtype == "f32" else f"-{options.dtype}")
-    device = torch.cuda.get_device_name() if options.device == "cuda" else f"CPU, {options.threads} threads"
+    device = torch.cuda.get_device_name() if options.device == "cuda" else f"CPU, threads: {options.threads}"
     with torch.inference_mode():
         peer.main(options, name, torch.__version__, device, prepare)
 
