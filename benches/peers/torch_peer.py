@@ -15,8 +15,9 @@ def main():
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("no CUDA device")
     torch.set_num_threads(options.threads)
-    torch.backends.cuda.matmul.fp32_precision = "ieee"  # no TF32: f32 means f32 here
-    torch.backends.cudnn.conv.fp32_precision = "ieee"
+    # No TF32: f32 means f32 here. The older of torch's two ways to say so, for after the newer one some of its own checks raise.
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True  # cuDNN times its algorithms in the first run, as burn's autotune does
 
     dtype = {"f32": torch.float32, "f16": torch.float16}[options.dtype]
