@@ -22,6 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # Sums of f32 outputs in another order differ by about 1e-6 of the sum of absolute values; Winograd's by ten times that; f16 by its rounding.
 TOLERANCE = {"f32": 1e-4, "f16": 5e-3}
+QUIET = 0.1  # of the machine, taken by other processes
 EXECUTABLE = ".exe" if os.name == "nt" else ""
 
 
@@ -88,6 +89,8 @@ def run(peer, shapes, options, folder):
         return peer.failed(str(why))
     peer.others.append(Load().others_since(before))
     lines = bench_lines(json.loads(result.read_text()), options.threads) if result.exists() else [line for line in map(parsed, output.splitlines()) if line]
+    for line in lines:
+        line["others"] = peer.others[-1]
     peer.lines += lines
     if all("error" in line for line in peer.lines):
         peer.failed(peer.lines[-1]["error"] if peer.lines else complaint or "it printed no line")
@@ -116,12 +119,12 @@ class Load:
 
 
 def wait_until_quiet(seconds):
-    """Waits until others take less than a tenth of the machine, at most this long."""
+    """Waits until others let the machine rest, at most this long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         before = Load()
         time.sleep(1)
-        if (Load().others_since(before) or 0.0) < 0.1:
+        if (Load().others_since(before) or 0.0) < QUIET:
             return
 
 
@@ -154,9 +157,11 @@ class Cell:
     """A peer's figures of one shape over all rounds."""
 
     def __init__(self, lines):
-        medians = [line["median_ms"] for line in lines]
+        # Rounds in which others were at work count only where there is no other: they would say more about the others.
+        quiet = [line for line in lines if (line["others"] or 0.0) < QUIET]
+        medians = [line["median_ms"] for line in quiet or lines]
         self.ms = statistics.median(medians)
-        self.text = f"{self.ms:.3g}" + (f" ±{(max(medians) - min(medians)) / 2 / self.ms:.0%}" if len(medians) > 1 else "")
+        self.text = ("" if quiet else "~") + f"{self.ms:.3g}" + (f" ±{(max(medians) - min(medians)) / 2 / self.ms:.0%}" if len(medians) > 1 else "")
         self.last = lines[-1]
         self.disagrees = None
 
