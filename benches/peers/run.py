@@ -159,6 +159,7 @@ class Cell:
     def __init__(self, lines):
         # Rounds in which others were at work count only where there is no other: they would say more about the others.
         quiet = [line for line in lines if (line["others"] or 0.0) < QUIET]
+        self.quiet = bool(quiet)
         medians = [line["median_ms"] for line in quiet or lines]
         self.ms = statistics.median(medians)
         self.text = ("" if quiet else "~") + f"{self.ms:.3g}" + (f" ±{(max(medians) - min(medians)) / 2 / self.ms:.0%}" if len(medians) > 1 else "")
@@ -192,6 +193,8 @@ def table(title, names, base, cells, shapes, single):
             text = cell.text
             if cell.disagrees:
                 text += " (checksum)"
+            elif name != base and sound and cell.quiet != reference.quiet:
+                text += " (unlike)"
             elif name != base and sound:
                 ratio = cell.ms / reference.ms
                 ratios[name].append(ratio)
