@@ -132,7 +132,9 @@ mod tests {
 
     #[test]
     fn labels_are_short() {
-        for (digit, exponent, label) in [(1, -4, "1e-4"), (5, -3, "0.005"), (2, -1, "0.2"), (1, 0, "1"), (5, 2, "500"), (2, 4, "20k"), (1, 6, "1M"), (1, 9, "1e9")] {
+        for (digit, exponent, label) in
+            [(1, -4, "1e-4"), (5, -3, "0.005"), (2, -1, "0.2"), (1, 0, "1"), (5, 2, "500"), (2, 4, "20k"), (1, 6, "1M"), (1, 9, "1e9")]
+        {
             assert_eq!(tick_label(digit, exponent), label);
         }
     }

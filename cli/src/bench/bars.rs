@@ -110,7 +110,8 @@ mod tests {
     }
 
     fn both() -> Document {
-        let mut layers = vec![record("fast <&> \"odd\"", "direct", 0.004, 0.1), record("slow", "direct", 118.2, 0.1), record("alone", "direct", 1.0, 0.1)];
+        let mut layers =
+            vec![record("fast <&> \"odd\"", "direct", 0.004, 0.1), record("slow", "direct", 118.2, 0.1), record("alone", "direct", 1.0, 0.1)];
         (layers[0].cpu_ms, layers[1].cpu_ms) = (Some(0.4), Some(11.82));
         document(layers)
     }
@@ -126,13 +127,24 @@ mod tests {
                 let bar = groups[group].children().find(|node| node.attribute("class") == Some(class));
                 bar.map(|bar| number(bar, "width"))
             };
-            assert!(groups[0].text().is_none() && groups[0].descendants().any(|node| node.text() == Some("fast <&> \"odd\": GPU 0.00400 ±10% ms, CPU 0.400 ms")));
+            assert!(
+                groups[0].text().is_none()
+                    && groups[0].descendants().any(|node| node.text() == Some("fast <&> \"odd\": GPU 0.00400 ±10% ms, CPU 0.400 ms"))
+            );
             assert!(length(0, "gpu") < length(0, "cpu") && length(1, "gpu") > length(1, "cpu"), "{svg}");
-            assert!((length(1, "gpu").unwrap() - length(1, "cpu").unwrap() - (length(0, "cpu").unwrap() - length(0, "gpu").unwrap()) / 2.0).abs() < 0.2, "a decade is half of two");
+            assert!(
+                (length(1, "gpu").unwrap() - length(1, "cpu").unwrap() - (length(0, "cpu").unwrap() - length(0, "gpu").unwrap()) / 2.0).abs() < 0.2,
+                "a decade is half of two"
+            );
             assert!(length(0, "gpu").unwrap() > 5.0, "the shortest is still seen");
             assert_eq!(length(2, "cpu"), None);
             for text in xml.descendants().filter(|node| node.has_tag_name("text")) {
-                let end = number(text, "x") + text_width(text.text().unwrap(), SIZE) * [("middle", 0.5), ("end", 0.0)].iter().find(|(anchor, _)| text.attribute("text-anchor") == Some(anchor)).map_or(1.0, |(_, share)| *share);
+                let end = number(text, "x")
+                    + text_width(text.text().unwrap(), SIZE)
+                        * [("middle", 0.5), ("end", 0.0)]
+                            .iter()
+                            .find(|(anchor, _)| text.attribute("text-anchor") == Some(anchor))
+                            .map_or(1.0, |(_, share)| *share);
                 assert!(end <= width + 1.0, "{:?} ends at {end} of {width}", text.text());
             }
         }

@@ -49,7 +49,7 @@ pub struct Adapter {
 }
 
 /// One line of the table: a layer by one algorithm.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Record {
     pub layer: String,
     pub op: String,

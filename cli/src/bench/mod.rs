@@ -3,10 +3,14 @@
 //! GPU time is the device's own (timestamps) where it has a clock, else the wall clock around submit and wait; the table says which.
 //! Medians and the spread between the 10th and 90th percentile; inputs are pseudo-random reals, never zeros.
 
+mod axis;
+mod bars;
 mod compare;
 mod document;
 mod layer;
 mod markdown;
+mod page;
+mod roofline;
 mod table;
 
 use crate::suites::{self, Suite};
@@ -89,6 +93,9 @@ pub fn run(args: &Args) -> Outcome {
     }
     if let Some(path) = args.md.as_ref().filter(|_| !as_markdown) {
         write_text(path, &markdown::markdown(&document))?;
+    }
+    if let Some(path) = &args.html {
+        write_text(path, &page::page(&document))?;
     }
     let mut wrong = Vec::new();
     if !document.failed.is_empty() {

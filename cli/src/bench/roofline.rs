@@ -148,9 +148,15 @@ fn roof(peak: &Peak, across: &LogAxis, up: &LogAxis, width: f64) -> String {
     let (x0, y0) = (across.at(start), up.at(start * peak.gbytes_per_s));
     let (x1, y1) = (across.at(ridge), up.at(peak.gflops));
     let (right, floor) = (width - RIGHT, up.at(low_y));
-    let mut svg = format!("<polygon class=\"reach\" points=\"{x0:.1},{floor:.1} {x0:.1},{y0:.1} {x1:.1},{y1:.1} {right:.1},{y1:.1} {right:.1},{floor:.1}\"/>\n");
+    let mut svg = format!(
+        "<polygon class=\"reach\" points=\"{x0:.1},{floor:.1} {x0:.1},{y0:.1} {x1:.1},{y1:.1} {right:.1},{y1:.1} {right:.1},{floor:.1}\"/>\n"
+    );
     svg += &format!("<polyline class=\"roof\" points=\"{x0:.1},{y0:.1} {x1:.1},{y1:.1} {right:.1},{y1:.1}\"/>\n");
-    svg += &format!("<text class=\"halo\" text-anchor=\"end\" x=\"{right:.1}\" y=\"{:.1}\">{:.1} GFLOP/s of multiply-adds</text>\n", y1 - 7.0, peak.gflops);
+    svg += &format!(
+        "<text class=\"halo\" text-anchor=\"end\" x=\"{right:.1}\" y=\"{:.1}\">{:.1} GFLOP/s of multiply-adds</text>\n",
+        y1 - 7.0,
+        peak.gflops
+    );
     let (x, y) = ((x0 + x1) / 2.0, (y0 + y1) / 2.0);
     let angle = (y1 - y0).atan2(x1 - x0).to_degrees();
     svg += &format!(
@@ -206,9 +212,10 @@ mod tests {
     /// The fixture's roof: 100 GB/s up to 100 GFLOP/s, so its ridge is at 1 FLOP a byte.
     #[test]
     fn dots_stand_where_their_figures_say() {
-        let layers = vec![layer("half <roof>", 1e9, 1_000_000_000, 20.0), layer("memory", 1e7, 1_000_000_000, 10.0), layer("ridge", 1e9, 1_000_000_000, 10.0)];
+        let layers =
+            vec![layer("half <roof>", 1e9, 1_000_000_000, 20.0), layer("memory", 1e7, 1_000_000_000, 10.0), layer("ridge", 1e9, 1_000_000_000, 10.0)];
         for (width, height) in [(1000.0, 520.0), (360.0, 380.0)] {
-            let drawing = roofline(&document(layers.clone_all()), width, height, "x").unwrap();
+            let drawing = roofline(&document(layers.clone()), width, height, "x").unwrap();
             let xml = Xml::parse(&drawing.svg).unwrap();
             let dots: Vec<(f64, f64)> = named(&xml, "gpu dot").into_iter().map(|dot| (number(dot, "cx"), number(dot, "cy"))).collect();
             let corners: Vec<f64> = named(&xml, "roof")[0].attribute("points").unwrap().split([' ', ',']).map(|n| n.parse().unwrap()).collect();
@@ -218,30 +225,26 @@ mod tests {
             let slope = |x: f64| corners[1] + (x - corners[0]) / (corners[2] - corners[0]) * (corners[3] - corners[1]);
             assert!((slope(dots[1].0) - dots[1].1).abs() < 0.3, "{dots:?} {corners:?}");
             assert!(dots[0].0 == dots[2].0 && dots[0].1 > dots[2].1 + 5.0, "half the rate, the same intensity");
-            assert!(xml.descendants().any(|node| node.text().is_some_and(|t| t.starts_with("1 half <roof>: 50.0 GFLOP/s (50% of peak) at 1.00 FLOP a byte"))), "{}", drawing.svg);
+            assert!(
+                xml.descendants()
+                    .any(|node| node.text().is_some_and(|t| t.starts_with("1 half <roof>: 50.0 GFLOP/s (50% of peak) at 1.00 FLOP a byte"))),
+                "{}",
+                drawing.svg
+            );
             assert!(!drawing.above && drawing.left_out.is_empty() && drawing.unnumbered.is_empty());
-        }
-    }
-
-    trait CloneAll {
-        fn clone_all(&self) -> Vec<Record>;
-    }
-
-    impl CloneAll for Vec<Record> {
-        fn clone_all(&self) -> Vec<Record> {
-            self.iter().map(|r| layer(&r.layer, r.flops, r.bytes, r.gpu_ms.unwrap())).collect()
         }
     }
 
     #[test]
     fn numbers_never_overlap_each_other_or_a_dot() {
-        let crowd = (0..60).map(|i| layer(&format!("l{i}"), 1e9, 50_000_000, 20.0 + f64::from(i % 3))).collect();
+        let crowd: Vec<Record> = (0..60).map(|i| layer(&format!("l{i}"), 1e9, 50_000_000, 20.0 + f64::from(i % 3))).collect();
         for (width, height) in [(1000.0, 520.0), (360.0, 380.0)] {
-            let drawing = roofline(&document(crowd.clone_all()), width, height, "x").unwrap();
+            let drawing = roofline(&document(crowd.clone()), width, height, "x").unwrap();
             let xml = Xml::parse(&drawing.svg).unwrap();
             let numbers = named(&xml, "number");
             assert_eq!(numbers.len(), 60);
-            let area = |text: &Node<'_, '_>| Area::around(number(*text, "x"), number(*text, "y") - 4.0, 6.6 * text.text().unwrap().len() as f64, 11.5);
+            let area =
+                |text: &Node<'_, '_>| Area::around(number(*text, "x"), number(*text, "y") - 4.0, 6.6 * text.text().unwrap().len() as f64, 11.5);
             let areas: Vec<Area> = numbers.iter().map(area).collect();
             let dots: Vec<Area> = named(&xml, "gpu dot").iter().map(|dot| Area::around(number(*dot, "cx"), number(*dot, "cy"), 8.0, 8.0)).collect();
             for (i, one) in areas.iter().enumerate() {

@@ -26,12 +26,12 @@ pub fn time(ms: Option<f64>, spread: Option<f64>) -> String {
 
 /// A share in percent, or a dash.
 pub fn share(value: Option<f64>) -> String {
-    value.map_or("-".into(), |v| format!("{:.0}%", v * 100.0))
+    value.filter(|v| v.is_finite()).map_or("-".into(), |v| format!("{:.0}%", v * 100.0))
 }
 
 /// A number with `digits` decimals, or a dash.
 pub fn number(value: Option<f64>, digits: usize) -> String {
-    value.map_or("-".into(), |v| format!("{v:.digits$}"))
+    value.filter(|v| v.is_finite()).map_or("-".into(), |v| format!("{v:.digits$}"))
 }
 
 /// The cells of a record, below [`HEADER`].
@@ -95,6 +95,7 @@ mod tests {
         assert_eq!([118.2, 0.0138, 0.004_321, 0.0].map(milliseconds), ["118.200", "0.014", "0.00432", "0.000"]);
         assert_eq!(time(Some(1.5), Some(0.034)), "1.500 ±3%");
         assert_eq!(time(Some(0.0), Some(f64::NAN)), "0.000");
+        assert_eq!([number(Some(f64::INFINITY), 1), share(Some(f64::NAN))], ["-", "-"]);
         assert_eq!((time(None, None), share(None), number(None, 1)), ("-".into(), "-".into(), "-".into()));
     }
 
