@@ -100,7 +100,12 @@ pub fn adapter_named(adapter: Option<&str>) -> bool {
 /// Writes `value` as indented JSON to `path`.
 pub fn write_json(path: &std::path::Path, value: &impl serde::Serialize) -> Outcome {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Run(format!("{}: {e}", path.display())))?;
-    std::fs::write(path, text + "\n").map_err(|e| Failure::Run(format!("{}: {e}", path.display())))
+    write_text(path, &(text + "\n"))
+}
+
+/// Writes `text` to `path`.
+pub fn write_text(path: &std::path::Path, text: &str) -> Outcome {
+    std::fs::write(path, text).map_err(|e| Failure::Run(format!("{}: {e}", path.display())))
 }
 
 /// Parses the arguments. What is wrong with them becomes one line and status 2; help and version go to standard output.

@@ -1,8 +1,8 @@
 //! One layer of a bench: its data, its verification, its times.
 
+use super::document::{Record, Samples};
 use crate::Failure;
 use crate::suites::{Layer, Work};
-use serde::Serialize;
 use std::time::{Duration, Instant};
 use wgconv::conv::ConvProblem;
 use wgconv::gpu::{Clock, Peak};
@@ -13,53 +13,6 @@ use wgconv::validate::compare::compare;
 use wgconv::validate::data::{Data, Generator};
 use wgconv::validate::{download, upload};
 use wgconv::{Gpu, Tensor};
-
-/// Seconds of repeated runs.
-#[derive(Serialize, Clone)]
-pub struct Samples {
-    pub seconds: Vec<f64>,
-}
-
-impl Samples {
-    fn quantile(&self, share: f64) -> f64 {
-        let mut sorted = self.seconds.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(((sorted.len().saturating_sub(1)) as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
-    }
-
-    pub fn median(&self) -> f64 {
-        self.quantile(0.5)
-    }
-
-    /// Half the distance between the 10th and the 90th percentile, as a share of the median.
-    pub fn spread(&self) -> f64 {
-        (self.quantile(0.9) - self.quantile(0.1)) / 2.0 / self.median()
-    }
-}
-
-/// One line of the table.
-#[derive(Serialize)]
-pub struct Record {
-    pub layer: String,
-    pub op: &'static str,
-    pub shape: String,
-    pub flops: f64,
-    pub bytes: u64,
-    pub algorithm: Option<String>,
-    /// Whether the planner chose this algorithm, or the user asked to see it.
-    pub picked: bool,
-    pub gpu_ms: Option<f64>,
-    pub gpu_spread: Option<f64>,
-    pub cpu_ms: Option<f64>,
-    pub cpu_spread: Option<f64>,
-    pub cpu_over_gpu: Option<f64>,
-    pub gflops: f64,
-    pub share_of_peak: Option<f64>,
-    pub gbytes_per_s: f64,
-    pub share_of_copy: Option<f64>,
-    pub gpu_samples: Option<Samples>,
-    pub cpu_samples: Option<Samples>,
-}
 
 /// Most time that the repeats of one layer take on one engine.
 const BUDGET: Duration = Duration::from_millis(1500);
@@ -150,12 +103,12 @@ fn new_record(
 ) -> Record {
     let op = layer.op();
     let best = gpu_samples.as_ref().or(cpu_samples.as_ref());
-    let rate = |amount: f64| best.map_or(0.0, |s| amount / s.median() * 1e-9);
+    let rate = |amount: f64| best.map(|s| amount / s.median() * 1e-9);
     let (gflops, gbytes_per_s) = (rate(op.flops()), rate(op.bytes() as f64));
     let milliseconds = |s: &Samples| s.median() * 1e3;
     Record {
         layer: layer.name.clone(),
-        op: op.name(),
+        op: op.name().to_string(),
         shape: op.to_string(),
         flops: op.flops(),
         bytes: op.bytes(),
@@ -167,9 +120,9 @@ fn new_record(
         cpu_spread: cpu_samples.as_ref().map(Samples::spread),
         cpu_over_gpu: cpu_samples.as_ref().zip(gpu_samples.as_ref()).map(|(c, g)| c.median() / g.median()),
         gflops,
-        share_of_peak: gpu_samples.as_ref().and(peak).map(|p| gflops / p.gflops),
+        share_of_peak: gpu_samples.as_ref().and(peak).zip(gflops).map(|(p, rate)| rate / p.gflops),
         gbytes_per_s,
-        share_of_copy: gpu_samples.as_ref().and(peak).map(|p| gbytes_per_s / p.gbytes_per_s),
+        share_of_copy: gpu_samples.as_ref().and(peak).zip(gbytes_per_s).map(|(p, rate)| rate / p.gbytes_per_s),
         gpu_samples,
         cpu_samples,
     }

@@ -3,16 +3,24 @@
 //! GPU time is the device's own (timestamps) where it has a clock, else the wall clock around submit and wait; the table says which.
 //! Medians and the spread between the 10th and 90th percentile; inputs are pseudo-random reals, never zeros.
 
+mod axis;
+mod bars;
+mod compare;
+mod document;
 mod layer;
+mod markdown;
+mod page;
+mod roofline;
+mod table;
 
 use crate::suites::{self, Suite};
-use crate::{Failure, Outcome, adapter_named, complain, open_gpu, say, write_json};
+use crate::{Failure, Outcome, adapter_named, complain, one_line, open_gpu, say, write_json, write_text};
+use document::{Adapter, Document};
 use indicatif::{ProgressBar, ProgressStyle};
-use layer::{Engines, Record, time_layer};
-use serde::Serialize;
-use std::path::PathBuf;
+use layer::{Engines, time_layer};
+use std::path::{Path, PathBuf};
 use wgconv::conv::Accuracy;
-use wgconv::gpu::{AdapterReport, Clock, Peak, driver_hint, measure_peak};
+use wgconv::gpu::{driver_hint, measure_peak};
 use wgconv::{Error, Gpu};
 
 #[derive(clap::Args)]
@@ -39,21 +47,88 @@ pub struct Args {
     /// Writes one record per layer, with the raw samples
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes a Markdown table; - prints it instead of the plain one
+    #[arg(long, value_name = "FILE")]
+    md: Option<PathBuf>,
+    /// Writes a page with charts that needs no other file and no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Prints how each layer's time compares with a file that --json wrote; status 1 where one is slower than --max-regression allows
+    #[arg(long, value_name = "OLD.json")]
+    compare: Option<PathBuf>,
+    /// Largest ratio of new time to old that --compare lets pass
+    #[arg(long, value_name = "RATIO", default_value = "1.10", requires = "compare", value_parser = regression)]
+    max_regression: f64,
+    /// Takes the times from a file that --json wrote instead of running
+    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "adapter", "every_algorithm", "no_cpu", "accuracy", "json"])]
+    against: Option<PathBuf>,
 }
 
-/// The JSON file.
-#[derive(Serialize)]
-struct Document<'a> {
-    version: &'static str,
-    command: Vec<String>,
-    adapter: Option<&'a AdapterReport>,
-    peak: Option<Peak>,
-    clock: Option<Clock>,
-    cpu_threads: usize,
-    layers: &'a [Record],
+/// The value of `--max-regression`.
+fn regression(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|limit: &f64| limit.is_finite() && *limit >= 1.0).ok_or_else(|| "it must be a number of at least 1".to_string())
 }
 
 pub fn run(args: &Args) -> Outcome {
+    // What can be wrong with the files is found before the minutes of timing.
+    for (argument, path) in [("--json", &args.json), ("--md", &args.md), ("--html", &args.html)] {
+        path.iter().try_for_each(|path| check_folder(argument, path))?;
+    }
+    let old = args.compare.as_ref().map(|path| Document::read("--compare", path)).transpose()?;
+    let as_markdown = args.md.as_ref().is_some_and(|path| path == Path::new("-"));
+    let document = match &args.against {
+        Some(path) => Document::read("--against", path)?,
+        None => measure(args, as_markdown)?,
+    };
+    if as_markdown {
+        say!("{}", markdown::markdown(&document).trim_end());
+    } else {
+        if args.against.is_some() {
+            document.facts().iter().for_each(|(name, value)| say!("{name}: {}", one_line(value)));
+        }
+        table::print(&document);
+    }
+    if let Some(path) = &args.json {
+        write_json(path, &document)?;
+    }
+    if let Some(path) = args.md.as_ref().filter(|_| !as_markdown) {
+        write_text(path, &markdown::markdown(&document))?;
+    }
+    if let Some(path) = &args.html {
+        write_text(path, &page::page(&document))?;
+    }
+    let mut wrong = Vec::new();
+    if !document.failed.is_empty() {
+        let count = document.failed.len();
+        wrong.push(format!("{count} of {} layers failed", count + document.picks().count()));
+    }
+    if let (Some(old), Some(path)) = (&old, &args.compare) {
+        let comparison = compare::Comparison::new(old, &document).map_err(|why| Failure::Run(format!("--compare is {}: {why}", path.display())))?;
+        let lines = comparison.lines(&path.display().to_string(), args.max_regression);
+        // Plain text within Markdown keeps its columns in a fence.
+        if as_markdown {
+            say!("\n```text\n{}\n```", lines.join("\n"));
+        } else {
+            say!("\n{}", lines.join("\n"));
+        }
+        wrong.extend(comparison.verdict(args.max_regression));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::Run(wrong.join("; "))) }
+}
+
+/// Refuses a path whose folder does not exist.
+fn check_folder(argument: &str, path: &Path) -> Outcome {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(Failure::Run(format!("{argument} is {}: its folder must exist", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Times the layers. `quiet` leaves standard output to others.
+fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
+    let date = document::now();
     let layers = match &args.shapes {
         Some(path) => suites::read(path, args.accuracy)?,
         None => suites::layers(args.suite, args.accuracy)?,
@@ -64,36 +139,62 @@ pub fn run(args: &Args) -> Outcome {
             if args.no_cpu {
                 return Err(Failure::Run(format!("no GPU adapter, and --no-cpu leaves nothing to time. {}", driver_hint())));
             }
-            say!("No GPU adapter on this machine: timing the CPU engine alone. {}.", driver_hint());
+            if !quiet {
+                say!("No GPU adapter on this machine: timing the CPU engine alone. {}.", driver_hint());
+            }
             None
         }
         Err(error) => return Err(error.into()),
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let peak = gpu.as_ref().map(measure_peak).transpose()?;
-    if let (Some(gpu), Some(peak)) = (&gpu, &peak) {
-        say!("GPU: {}", gpu.report());
-        say!("     measured peak: {:.1} GFLOP/s of f32 multiply-adds, {:.1} GB/s of copies", peak.gflops, peak.gbytes_per_s);
+    let mut document = Document {
+        version: env!("CARGO_PKG_VERSION").into(),
+        wgpu: option_env!("WGCONV_WGPU_VERSION").map(str::to_string),
+        date: Some(date),
+        command: std::env::args().collect(),
+        adapter: gpu.as_ref().map(|gpu| Adapter::new(gpu.report())).transpose()?,
+        peak: gpu.as_ref().map(measure_peak).transpose()?,
+        clock: None,
+        cpu: document::processor(),
+        cpu_threads: std::thread::available_parallelism().map_or(1, usize::from),
+        layers: Vec::new(),
+        failed: Vec::new(),
+    };
+    if !quiet {
+        announce(&document, args.no_cpu);
     }
-    if !args.no_cpu {
-        say!("CPU: wgconv's CPU engine on {threads} threads");
-    }
+    time_layers(&mut document, &layers, gpu.as_ref(), args)?;
+    Ok(document)
+}
 
+/// Says what is about to be timed.
+fn announce(document: &Document, no_cpu: bool) {
+    if let (Some(adapter), Some(peak)) = (&document.adapter, &document.peak) {
+        say!("GPU: {adapter}");
+        say!("     measured peak: {}", document::peaks(peak));
+    }
+    if !no_cpu {
+        say!("CPU: wgconv's CPU engine on {} threads", document.cpu_threads);
+    }
+}
+
+/// Adds the records of every layer.
+fn time_layers(document: &mut Document, layers: &[suites::Layer], gpu: Option<&Gpu>, args: &Args) -> Outcome {
     let bar = ProgressBar::new(layers.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}") {
         bar.set_style(style);
     }
-    let (mut records, mut clock, mut failed) = (Vec::new(), None, 0);
-    let engines = Engines { gpu: gpu.as_ref(), peak: peak.as_ref(), cpu: !args.no_cpu, every_algorithm: args.every_algorithm };
-    for layer in &layers {
+    let peak = document.peak;
+    let engines = Engines { gpu, peak: peak.as_ref(), cpu: !args.no_cpu, every_algorithm: args.every_algorithm };
+    for layer in layers {
         bar.set_message(layer.name.clone());
-        match time_layer(layer, &engines, &mut clock) {
-            Ok(timed) => records.extend(timed),
+        match time_layer(layer, &engines, &mut document.clock) {
+            Ok(timed) => document.layers.extend(timed),
             // One layer that cannot be run or is wrong is named and ends in status 1; the others are still worth their lines.
             Err(Failure::Run(why)) => {
-                bar.suspend(|| complain(&format!("{}: {why}", layer.name)));
-                failed += 1;
-                if let Some(gpu) = &gpu {
+                let why = format!("{}: {why}", layer.name);
+                bar.suspend(|| complain(&why));
+                document.failed.push(why);
+                if let Some(gpu) = gpu {
                     gpu.wait()?; // a lost device ends the run
                 }
             }
@@ -102,59 +203,5 @@ pub fn run(args: &Args) -> Outcome {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if !records.is_empty() {
-        print_table(&records);
-    }
-    match clock {
-        Some(Clock::Timestamps) => say!("GPU times: the device's timestamps. Each output was verified before it was timed."),
-        Some(Clock::Wall) => {
-            say!("GPU times: wall clock around submit and wait, for the device has no timestamps. Each output was verified before it was timed.")
-        }
-        None => {}
-    }
-    if let Some(path) = &args.json {
-        let command = std::env::args().collect();
-        let adapter = gpu.as_ref().map(Gpu::report);
-        write_json(path, &Document { version: env!("CARGO_PKG_VERSION"), command, adapter, peak, clock, cpu_threads: threads, layers: &records })?;
-    }
-    if failed > 0 {
-        return Err(Failure::Run(format!("{failed} of {} layers failed", layers.len())));
-    }
     Ok(())
-}
-
-fn print_table(records: &[Record]) {
-    let time = |ms: Option<f64>, spread: Option<f64>| match (ms, spread) {
-        (Some(ms), Some(spread)) => format!("{ms:.3} ±{:.0}%", spread * 100.0),
-        _ => "-".into(),
-    };
-    let several = records.iter().any(|r| !r.picked);
-    let share = |value: Option<f64>| value.map_or("-".into(), |v| format!("{:.0}%", v * 100.0));
-    let header = ["layer", "shape", "algorithm", "GPU ms", "CPU ms", "CPU/GPU", "GFLOP/s", "of peak", "GB/s", "of copy"].map(String::from);
-    let rows: Vec<[String; 10]> = std::iter::once(header)
-        .chain(records.iter().map(|r| {
-            [
-                r.layer.clone(),
-                format!("{} {}", r.op, r.shape),
-                format!("{}{}", r.algorithm.as_deref().unwrap_or("cpu"), if r.picked && several { " <--" } else { "" }),
-                time(r.gpu_ms, r.gpu_spread),
-                time(r.cpu_ms, r.cpu_spread),
-                r.cpu_over_gpu.map_or("-".into(), |v| format!("{v:.2}")),
-                format!("{:.1}", r.gflops),
-                share(r.share_of_peak),
-                format!("{:.1}", r.gbytes_per_s),
-                share(r.share_of_copy),
-            ]
-        }))
-        .collect();
-    let widths: [usize; 10] = std::array::from_fn(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0));
-    for row in &rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(widths)
-            .enumerate()
-            .map(|(i, (cell, width))| if i < 3 { format!("{cell:<width$}") } else { format!("{cell:>width$}") })
-            .collect();
-        say!("{}", cells.join("  ").trim_end());
-    }
 }

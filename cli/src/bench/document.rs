@@ -1,0 +1,376 @@
+//! What a bench found: the machine, its peaks, a record for each layer and algorithm. Written to JSON and read back.
+//!
+//! Everything else in this folder either makes a document or shows one: as a table, as Markdown, as a page, beside an older one.
+//! Fields that newer versions added are optional, so that older files stay readable; so are rates, for JSON has no infinity.
+
+use crate::Failure;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use wgconv::gpu::{AdapterReport, Clock, Peak};
+
+/// The JSON file.
+#[derive(Serialize, Deserialize)]
+pub struct Document {
+    /// Of wgconv.
+    pub version: String,
+    /// The version of wgpu, where the build knew it.
+    pub wgpu: Option<String>,
+    /// When the bench began, UTC.
+    pub date: Option<String>,
+    /// The words of the command line.
+    pub command: Vec<String>,
+    /// None where the CPU engine ran alone.
+    pub adapter: Option<Adapter>,
+    #[serde(default, deserialize_with = "peak")]
+    pub peak: Option<Peak>,
+    #[serde(default, deserialize_with = "clock")]
+    pub clock: Option<Clock>,
+    /// The processor's name, where the system tells it.
+    pub cpu: Option<String>,
+    pub cpu_threads: usize,
+    pub layers: Vec<Record>,
+    /// Layers that could not be run or were wrong, each with its reason.
+    #[serde(default)]
+    pub failed: Vec<String>,
+}
+
+/// The adapter: what a reader is told of it, and the rest of its report as it came.
+#[derive(Serialize, Deserialize)]
+pub struct Adapter {
+    pub name: String,
+    pub backend: String,
+    pub device_type: String,
+    pub driver: String,
+    pub driver_info: String,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// One line of the table: a layer by one algorithm.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Record {
+    pub layer: String,
+    pub op: String,
+    pub shape: String,
+    pub flops: f64,
+    pub bytes: u64,
+    pub algorithm: Option<String>,
+    /// Whether the planner chose this algorithm, or the user asked to see it.
+    pub picked: bool,
+    pub gpu_ms: Option<f64>,
+    pub gpu_spread: Option<f64>,
+    pub cpu_ms: Option<f64>,
+    pub cpu_spread: Option<f64>,
+    pub cpu_over_gpu: Option<f64>,
+    pub gflops: Option<f64>,
+    pub share_of_peak: Option<f64>,
+    pub gbytes_per_s: Option<f64>,
+    pub share_of_copy: Option<f64>,
+    pub gpu_samples: Option<Samples>,
+    pub cpu_samples: Option<Samples>,
+}
+
+/// Seconds of repeated runs.
+#[derive(Serialize, Deserialize, Clone)]
+pub struct Samples {
+    pub seconds: Vec<f64>,
+}
+
+impl Samples {
+    fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(((sorted.len().saturating_sub(1)) as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
+    }
+
+    pub fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// Half the distance between the 10th and the 90th percentile, as a share of the median.
+    pub fn spread(&self) -> f64 {
+        (self.quantile(0.9) - self.quantile(0.1)) / 2.0 / self.median()
+    }
+}
+
+/// The library writes its peaks and clocks but does not read them.
+fn peak<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Peak>, D::Error> {
+    #[derive(Deserialize)]
+    struct Fields {
+        gflops: f64,
+        gbytes_per_s: f64,
+    }
+    Ok(Option::<Fields>::deserialize(from)?.map(|f| Peak { gflops: f.gflops, gbytes_per_s: f.gbytes_per_s }))
+}
+
+fn clock<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Clock>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Name {
+        Timestamps,
+        Wall,
+    }
+    Ok(Option::<Name>::deserialize(from)?.map(|name| match name {
+        Name::Timestamps => Clock::Timestamps,
+        Name::Wall => Clock::Wall,
+    }))
+}
+
+impl Adapter {
+    pub fn new(report: &AdapterReport) -> Result<Self, Failure> {
+        serde_json::to_value(report).and_then(serde_json::from_value).map_err(|e| Failure::Run(format!("the adapter's report: {e}")))
+    }
+
+    /// The driver with its version; empty where the backend tells neither.
+    pub fn driver(&self) -> String {
+        format!("{} {}", self.driver, self.driver_info).trim().to_string()
+    }
+}
+
+/// As the library's report prints itself.
+impl std::fmt::Display for Adapter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}, {}", self.name, self.backend, self.device_type)?;
+        if !self.driver.is_empty() {
+            write!(f, ", {} {}", self.driver, self.driver_info)?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl Document {
+    /// Reads the file that `argument` names, which `--json` wrote.
+    pub fn read(argument: &str, path: &Path) -> Result<Self, Failure> {
+        let fail = |why: String| Failure::Run(format!("{argument} is {}: {why}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+        if text.trim().is_empty() {
+            return Err(fail("the file is empty: it must be one that wgconv bench --json wrote".into()));
+        }
+        let document: Self = serde_json::from_str(&text).map_err(|e| fail(format!("{e}: it must be a file that wgconv bench --json wrote")))?;
+        document.check().map_err(fail)?;
+        Ok(document)
+    }
+
+    /// Refuses figures that cannot be compared or drawn, in words that name the layer, the value and the rule.
+    pub fn check(&self) -> Result<(), String> {
+        if self.layers.is_empty() {
+            return Err("layers is empty: a run to compare or to show has at least one".into());
+        }
+        for record in &self.layers {
+            let times = [("gpu_ms", record.gpu_ms), ("cpu_ms", record.cpu_ms)];
+            if let Some((name, value)) = times.iter().find_map(|(name, ms)| ms.filter(|ms| !(ms.is_finite() && *ms > 0.0)).map(|ms| (name, ms))) {
+                return Err(format!("{name} of {} is {value}: a time must be finite and greater than 0", record.layer));
+            }
+            if !(record.flops.is_finite() && record.flops >= 0.0) {
+                return Err(format!("flops of {} is {}: it must be finite and at least 0", record.layer, record.flops));
+            }
+        }
+        Ok(())
+    }
+
+    /// The records of the planner's choices, one a layer.
+    pub fn picks(&self) -> impl Iterator<Item = &Record> {
+        self.layers.iter().filter(|record| record.picked)
+    }
+
+    pub fn has_gpu(&self) -> bool {
+        self.layers.iter().any(|record| record.gpu_ms.is_some())
+    }
+
+    pub fn has_cpu(&self) -> bool {
+        self.layers.iter().any(|record| record.cpu_ms.is_some())
+    }
+
+    /// Whether some layer was timed by more than the planner's choice.
+    pub fn has_candidates(&self) -> bool {
+        self.layers.iter().any(|record| !record.picked)
+    }
+
+    /// The command as it would be typed again, without the folder that the program lies in.
+    pub fn command_line(&self) -> String {
+        let quoted = |word: &String| match word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:,+@\\".contains(c)) {
+            true if !word.is_empty() => word.clone(),
+            _ => format!("'{}'", word.replace('\'', r"'\''")),
+        };
+        std::iter::once("wgconv".to_string()).chain(self.command.iter().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What a reader must know of the machine and the run, in the order in which to tell it.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = Vec::new();
+        match &self.adapter {
+            Some(adapter) => {
+                facts.push(("Adapter", format!("{} ({})", adapter.name, adapter.device_type)));
+                if !adapter.driver().is_empty() {
+                    facts.push(("Driver", adapter.driver()));
+                }
+                facts.push(("Backend", adapter.backend.clone()));
+            }
+            None => facts.push(("Adapter", "none: the CPU engine alone".into())),
+        }
+        facts.extend(self.peak.map(|peak| ("Measured peaks", peaks(&peak))));
+        facts.extend(self.clock.map(|clock| ("GPU clock", clock_name(clock).into())));
+        let engine = match &self.cpu {
+            Some(name) => format!("{} threads of {name}", self.cpu_threads),
+            None => format!("{} threads", self.cpu_threads),
+        };
+        facts.push(("CPU engine", if self.has_cpu() { engine } else { "not timed".into() }));
+        let wgpu = self.wgpu.as_ref().map_or(String::new(), |version| format!(", wgpu {version}"));
+        facts.push(("Versions", format!("wgconv {}{wgpu}", self.version)));
+        facts.extend(self.date.clone().map(|date| ("Date", date)));
+        facts.push(("Command", self.command_line()));
+        facts
+    }
+}
+
+/// Both peaks in words.
+pub fn peaks(peak: &Peak) -> String {
+    format!("{:.1} GFLOP/s of f32 multiply-adds, {:.1} GB/s of copies", peak.gflops, peak.gbytes_per_s)
+}
+
+/// What GPU times were taken with, in words.
+pub fn clock_name(clock: Clock) -> &'static str {
+    match clock {
+        Clock::Timestamps => "the device's timestamps",
+        Clock::Wall => "wall clock around submit and wait, for the device has no timestamps",
+    }
+}
+
+/// The processor's name, where the system tells it by a file.
+pub fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let (_, rest) = text.split_once("model name")?;
+    let (_, name) = rest.lines().next()?.split_once(':')?;
+    Some(crate::one_line(name)).filter(|name| !name.is_empty())
+}
+
+/// The present, UTC, such as `2026-11-21 07:40 UTC`.
+pub fn now() -> String {
+    date(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
+/// Seconds since 1970 as a date: years begin in March, so that the day of leap years comes last.
+fn date(seconds: u64) -> String {
+    let days = seconds / 86_400 + 719_468; // since 0000-03-01
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let march = (5 * day + 2) / 153;
+    let month = if march < 10 { march + 3 } else { march - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let minutes = seconds / 60;
+    format!("{year:04}-{month:02}-{:02} {:02}:{:02} UTC", day - (153 * march + 2) / 5 + 1, minutes / 60 % 24, minutes % 60)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A record as a bench would write it: 1 GFLOP and 100 MB of work.
+    pub fn record(layer: &str, algorithm: &str, gpu_ms: f64, spread: f64) -> Record {
+        Record {
+            layer: layer.into(),
+            op: "conv".into(),
+            shape: "n1c3h9w9".into(),
+            flops: 1e9,
+            bytes: 100_000_000,
+            algorithm: Some(algorithm.into()),
+            picked: true,
+            gpu_ms: Some(gpu_ms),
+            gpu_spread: Some(spread),
+            cpu_ms: None,
+            cpu_spread: None,
+            cpu_over_gpu: None,
+            gflops: Some(1e3 / gpu_ms),
+            share_of_peak: Some(10.0 / gpu_ms),
+            gbytes_per_s: Some(100.0 / gpu_ms),
+            share_of_copy: Some(1.0 / gpu_ms),
+            gpu_samples: None,
+            cpu_samples: None,
+        }
+    }
+
+    /// A document of these records.
+    pub fn document(layers: Vec<Record>) -> Document {
+        let adapter = Adapter {
+            name: "Test GPU".into(),
+            backend: "vulkan".into(),
+            device_type: "discrete".into(),
+            driver: "testdrv".into(),
+            driver_info: "1.2".into(),
+            rest: Map::new(),
+        };
+        Document {
+            version: "0.1.0".into(),
+            wgpu: Some("30.0.1".into()),
+            date: Some("2026-11-21 07:40 UTC".into()),
+            command: ["wgconv", "bench"].map(String::from).to_vec(),
+            adapter: Some(adapter),
+            peak: Some(Peak { gflops: 100.0, gbytes_per_s: 100.0 }),
+            clock: Some(Clock::Timestamps),
+            cpu: Some("Test CPU".into()),
+            cpu_threads: 2,
+            layers,
+            failed: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn dates_follow_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_827_696, "2000-02-29 12:34 UTC"),
+            (1_709_251_199, "2024-02-29 23:59 UTC"),
+            (1_709_251_200, "2024-03-01 00:00 UTC"),
+            (4_102_444_799, "2099-12-31 23:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00 UTC"),
+        ] {
+            assert_eq!(date(seconds), text);
+        }
+    }
+
+    #[test]
+    fn a_document_reads_back_what_it_wrote() {
+        let mut written = document(vec![record("a", "direct", 2.0, 0.1)]);
+        written.failed.push("huge: no memory".into());
+        if let Some(adapter) = &mut written.adapter {
+            adapter.rest.insert("features".into(), serde_json::json!(["f16"]));
+        }
+        let text = serde_json::to_string(&written).unwrap();
+        let read: Document = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        assert!(text.contains(r#""features":["f16"]"#) && text.contains(r#""clock":"timestamps""#), "{text}");
+    }
+
+    /// Rates that JSON writes as null, and what older versions did not write.
+    #[test]
+    fn absent_fields_and_null_rates_are_read() {
+        let mut odd = record("a", "direct", 1.0, f64::NAN);
+        odd.gflops = Some(f64::INFINITY);
+        let mut value = serde_json::to_value(document(vec![odd])).unwrap();
+        for key in ["wgpu", "date", "failed", "cpu"] {
+            value.as_object_mut().unwrap().remove(key);
+        }
+        let read: Document = serde_json::from_value(value).unwrap();
+        assert!(read.layers[0].gflops.is_none() && read.layers[0].gpu_spread.is_none() && read.date.is_none());
+    }
+
+    #[test]
+    fn times_that_are_none_are_refused_by_name() {
+        for (ms, says) in [(0.0, "is 0:"), (-1.0, "is -1:"), (f64::NAN, "is NaN:"), (f64::INFINITY, "is inf:")] {
+            let why = document(vec![record("fine", "direct", 1.0, 0.1), record("odd", "direct", ms, 0.1)]).check().unwrap_err();
+            assert!(why.contains("gpu_ms of odd") && why.contains(says) && why.contains("greater than 0"), "{why}");
+        }
+        assert!(document(vec![]).check().unwrap_err().contains("layers is empty"));
+        assert_eq!(document(vec![record("fine", "direct", 1e-9, 0.1)]).check(), Ok(()));
+    }
+
+    #[test]
+    fn the_command_can_be_typed_again() {
+        let mut one = document(vec![]);
+        one.command = ["/far/away/wgconv", "bench", "--shapes", "my list.json", "--adapter", "it's"].map(String::from).to_vec();
+        assert_eq!(one.command_line(), r"wgconv bench --shapes 'my list.json' --adapter 'it'\''s'");
+    }
+}

@@ -1,0 +1,134 @@
+//! A document as GitHub Markdown: the facts of the machine and the run, a row for each layer, then a row for each algorithm timed.
+
+use super::document::{Document, Record};
+use super::table::{HEADER, VERIFIED, WORDS, cells};
+
+/// The whole file.
+pub fn markdown(document: &Document) -> String {
+    let mut text = String::from("# wgconv bench\n\n");
+    for (name, value) in document.facts() {
+        text += &format!("- {name}: {}\n", if name == "Command" { code(&value) } else { plain(&value) });
+    }
+    text += &table(document.picks());
+    if document.has_gpu() {
+        text += &format!("\nMedians; ± is half the distance between the 10th and the 90th percentile. {VERIFIED}\n");
+    }
+    if document.has_candidates() {
+        text += "\n## Every algorithm\n\nThe planner's choice in bold.\n";
+        text += &table(document.layers.iter());
+    }
+    if !document.failed.is_empty() {
+        text += "\n## Not timed\n\n";
+        text.extend(document.failed.iter().map(|why| format!("- {}\n", plain(why))));
+    }
+    text
+}
+
+/// A table of these records, or nothing of none. Where records of several algorithms are among them, the choices are in bold.
+fn table<'a>(records: impl Iterator<Item = &'a Record>) -> String {
+    let records: Vec<&Record> = records.collect();
+    if records.is_empty() {
+        return String::new();
+    }
+    let several = records.iter().any(|record| !record.picked);
+    let rule = (0..HEADER.len()).map(|i| if i < WORDS { "---" } else { "---:" }.to_string());
+    let mut text = format!("\n{}{}", row(HEADER.map(String::from)), row(rule));
+    for record in records {
+        let mut cells = cells(record);
+        for (i, cell) in cells.iter_mut().enumerate() {
+            *cell = if i < WORDS { code(cell) } else { plain(cell) };
+        }
+        if several && record.picked {
+            cells[2] = format!("**{}**", cells[2]);
+        }
+        text += &row(cells);
+    }
+    text
+}
+
+fn row(cells: impl IntoIterator<Item = String>) -> String {
+    format!("| {} |\n", cells.into_iter().collect::<Vec<_>>().join(" | "))
+}
+
+/// Text in which nothing is taken for Markdown or HTML, on one line.
+fn plain(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in crate::one_line(text).chars() {
+        match c {
+            '<' => escaped += "&lt;",
+            '&' => escaped += "&amp;",
+            '\\' | '|' | '`' | '*' | '_' | '[' | ']' => escaped.extend(['\\', c]),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// A code span: its fence is longer than any run of backticks within. A pipe is escaped even there, for tables are cut up first.
+fn code(text: &str) -> String {
+    let text = crate::one_line(text).replace('|', "\\|");
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    let space = if longest > 0 { " " } else { "" };
+    format!("{fence}{space}{text}{space}{fence}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::tests::{document, record};
+    use super::*;
+
+    /// The cells of a line of a table, cut at the pipes that are not escaped.
+    fn cut(line: &str) -> Vec<String> {
+        let inside = line.strip_prefix("| ").and_then(|l| l.strip_suffix(" |")).unwrap_or_else(|| panic!("no row: {line}"));
+        inside.replace("\\|", "\u{1}").split(" | ").map(|cell| cell.replace('\u{1}', "|")).collect()
+    }
+
+    #[test]
+    fn the_tables_have_a_rule_and_rows_of_equal_length() {
+        let mut slow = record("a|b", "direct", 30.0, 0.1);
+        slow.picked = false;
+        let text = markdown(&document(vec![record("a|b", "tiled `x`", 20.0, 0.02), slow, record("c", "direct", 1.0, 0.0)]));
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(lines.len(), 2 + 2 + 2 + 3, "{text}");
+        assert!(lines.iter().all(|line| cut(line).len() == HEADER.len()), "{text}");
+        for header in [0, 4] {
+            assert_eq!(cut(lines[header]), HEADER);
+            assert!(cut(lines[header + 1]).iter().enumerate().all(|(i, cell)| cell == if i < WORDS { "---" } else { "---:" }), "{text}");
+        }
+        assert_eq!(cut(lines[2])[..4], ["`a|b`", "`conv n1c3h9w9`", "`` tiled `x` ``", "20.000 ±2%"], "one row a layer comes first");
+        assert_eq!(cut(lines[3])[0], "`c`");
+        assert_eq!(cut(lines[6])[2], "**`` tiled `x` ``**");
+        assert_eq!(cut(lines[7])[2], "`direct`");
+    }
+
+    #[test]
+    fn a_run_of_choices_has_one_table() {
+        let text = markdown(&document(vec![record("a", "direct", 1.0, 0.1)]));
+        assert!(!text.contains("Every algorithm") && !text.contains("Not timed") && !text.contains("**"), "{text}");
+    }
+
+    #[test]
+    fn the_facts_come_first() {
+        let mut one = document(vec![record("a", "direct", 1.0, 0.1)]);
+        one.command.push("--shapes=*<x>.json".into());
+        one.failed.push("huge: this machine has no 7 MiB of memory for it".into());
+        let text = markdown(&one);
+        for line in [
+            "- Adapter: Test GPU (discrete)",
+            "- Driver: testdrv 1.2",
+            "- Backend: vulkan",
+            "- Measured peaks: 100.0 GFLOP/s of f32 multiply-adds, 100.0 GB/s of copies",
+            "- GPU clock: the device's timestamps",
+            "- CPU engine: not timed",
+            "- Versions: wgconv 0.1.0, wgpu 30.0.1",
+            "- Date: 2026-11-21 07:40 UTC",
+            "- Command: `wgconv bench '--shapes=*<x>.json'`",
+            "- huge: this machine has no 7 MiB of memory for it",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no line \"{line}\" in\n{text}");
+        }
+        assert!(text.find("- Command") < text.find("| layer"), "{text}");
+        assert_eq!(plain("<b>*a*_b_ [c](d) & e|f`\n\\"), r"&lt;b>\*a\*\_b\_ \[c\](d) &amp; e\|f\` \\");
+    }
+}

@@ -1,0 +1,303 @@
+//! A document as one HTML page that needs nothing else: no script, no font, no picture from elsewhere, and no network.
+//!
+//! It is well-formed XML, so that tests can read it as a browser would. Charts come in two widths, of which a style shows one.
+
+use super::axis::escape;
+use super::bars::bars;
+use super::document::{Document, Record};
+use super::roofline::roofline;
+use super::table::{HEADER, VERIFIED, WORDS, cells, number, share, time};
+
+/// What the page may fetch: nothing.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+const STYLE: &str = include_str!("page.css");
+/// Widths and heights of a roofline; bar charts are as high as they need be.
+const SIZES: [(&str, f64, f64); 2] = [("wide", 1000.0, 520.0), ("narrow", 360.0, 380.0)];
+
+/// The whole file.
+pub fn page(document: &Document) -> String {
+    let machine = document.adapter.as_ref().map_or("the CPU engine alone", |adapter| adapter.name.as_str());
+    let mut html = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <title>wgconv bench: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>wgconv bench</h1>\n<p class=\"lead\">{}</p>\n</header>\n",
+        escape(machine),
+        escape(&summary(document))
+    );
+    html += "<dl>\n";
+    for (name, value) in document.facts() {
+        let value = if name == "Command" { format!("<code>{}</code>", escape(&value)) } else { escape(&value) };
+        html += &format!("<dt>{name}</dt><dd>{value}</dd>\n");
+    }
+    html += "</dl>\n<main>\n";
+    if !document.layers.is_empty() {
+        html += "<section>\n<h2>Time of each layer</h2>\n<figure>\n";
+        for (class, width, _) in SIZES {
+            html += &format!("<div class=\"{class}\">{}</div>\n", bars(document, width, &format!("bars-{class}")));
+        }
+        html += "</figure>\n</section>\n";
+        html += &roof_section(document);
+        html += &layer_section(document);
+        html += &algorithm_section(document);
+    }
+    if !document.failed.is_empty() {
+        html += "<section>\n<h2>Not timed</h2>\n<ul>\n";
+        html.extend(document.failed.iter().map(|why| format!("<li>{}</li>\n", escape(why))));
+        html += "</ul>\n</section>\n";
+    }
+    html + &format!("</main>\n<footer>Written by wgconv {}.</footer>\n</body>\n</html>\n", escape(&document.version))
+}
+
+/// The run in a sentence: who is faster, and by how much in the mean.
+fn summary(document: &Document) -> String {
+    let layers = document.picks().count();
+    let ratios: Vec<f64> = document.picks().filter_map(|record| record.cpu_over_gpu).filter(|ratio| ratio.is_normal() && *ratio > 0.0).collect();
+    if ratios.is_empty() {
+        let who = if document.has_gpu() { "the GPU" } else { "the CPU engine" };
+        return format!("{layers} layers on {who}.");
+    }
+    let mean = (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
+    let faster = ratios.iter().filter(|ratio| **ratio > 1.0).count();
+    format!(
+        "The GPU is faster than the CPU engine in {faster} of {} layers; CPU time over GPU time is {} in the geometric mean.",
+        ratios.len(),
+        if mean < 10.0 { format!("{mean:.2}") } else { format!("{mean:.0}") }
+    )
+}
+
+fn roof_section(document: &Document) -> String {
+    let drawings: Vec<_> =
+        SIZES.into_iter().filter_map(|(class, width, height)| Some((class, roofline(document, width, height, &format!("roof-{class}"))?))).collect();
+    if drawings.is_empty() {
+        return String::new();
+    }
+    let mut html = String::from("<section>\n<h2>Roofline</h2>\n<figure>\n");
+    for (class, drawing) in &drawings {
+        html += &format!("<div class=\"{class}\">{}", drawing.svg);
+        if !drawing.unnumbered.is_empty() {
+            let numbers: Vec<String> = drawing.unnumbered.iter().map(usize::to_string).collect();
+            html += &format!("<p class=\"note\">No room for the numbers of these dots: {}.</p>", numbers.join(", "));
+        }
+        html += "</div>\n";
+    }
+    html += "</figure>\n<p class=\"note\">Numbers are those of the layers above and in the table. The roof is what this run measured on the device: \
+             a copy of arrays that no cache holds, and multiply-adds in registers.";
+    if drawings.iter().any(|(_, drawing)| drawing.above) {
+        html += " A dot above the slope is a layer whose arrays stay in a cache.";
+    }
+    html += "</p>\n";
+    if let Some((_, drawing)) = drawings.first().filter(|(_, drawing)| !drawing.left_out.is_empty()) {
+        let names = drawing.left_out.join(", ");
+        html += &format!("<p class=\"note\">Not drawn, for want of floating-point operations or of a GPU time: {}.</p>\n", escape(&names));
+    }
+    html + "</section>\n"
+}
+
+/// A row of a table; `head` cells are headings. The second of the words is the shape.
+fn row(class: &str, head: bool, cells: &[String], words: std::ops::Range<usize>) -> String {
+    let mut html = if class.is_empty() { String::from("<tr>") } else { format!("<tr class=\"{class}\">") };
+    for (i, cell) in cells.iter().enumerate() {
+        let class = match words.contains(&i) {
+            true if i == words.start + 1 && words.len() == WORDS => " class=\"word shape\"",
+            true => " class=\"word\"",
+            false => "",
+        };
+        // The layer's name heads its row.
+        let (tag, scope) = if head {
+            ("th", " scope=\"col\"")
+        } else if i == words.start {
+            ("th", " scope=\"row\"")
+        } else {
+            ("td", "")
+        };
+        let text = if !head && class.ends_with("shape\"") { format!("<code>{}</code>", escape(cell)) } else { escape(cell) };
+        html += &format!("<{tag}{class}{scope}>{text}</{tag}>");
+    }
+    html + "</tr>\n"
+}
+
+/// A table that scrolls within itself on narrow screens.
+fn table(label: &str, header: &[String], words: std::ops::Range<usize>, rows: &str) -> String {
+    format!(
+        "<div class=\"scroll\" role=\"region\" aria-label=\"{label}\" tabindex=\"0\">\n<table>\n<thead>{}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n",
+        row("", true, header, words)
+    )
+}
+
+fn layer_section(document: &Document) -> String {
+    let words = 1..1 + WORDS;
+    let header: Vec<String> = std::iter::once("#").chain(HEADER).map(String::from).collect();
+    let rows: String = document
+        .picks()
+        .enumerate()
+        .map(|(i, record)| {
+            let cells: Vec<String> = std::iter::once((i + 1).to_string()).chain(cells(record)).collect();
+            row("", false, &cells, words.clone())
+        })
+        .collect();
+    format!(
+        "<section>\n<h2>Layers</h2>\n<p class=\"note\">Medians; ± is half the distance between the 10th and the 90th percentile. {} \
+         “Of peak” and “of copy” are shares of the measured multiply-adds and copies.</p>\n{}</section>\n",
+        if document.has_gpu() { VERIFIED } else { "" },
+        table("Layers", &header, words, &rows)
+    )
+}
+
+/// Every algorithm that was timed, where there are more than the choices.
+fn algorithm_section(document: &Document) -> String {
+    if !document.has_candidates() {
+        return String::new();
+    }
+    let header = ["layer", "algorithm", "chosen", "GPU ms", "of chosen", "GFLOP/s", "of peak", "GB/s", "of copy"].map(String::from);
+    let mut rows = String::new();
+    let mut before: Option<&Record> = None;
+    let mut chosen = None;
+    for record in &document.layers {
+        // The records of a layer come together, the choice first.
+        let first = before.is_none_or(|before| record.picked || (&before.layer, &before.shape) != (&record.layer, &record.shape));
+        if first {
+            chosen = record.gpu_ms.filter(|_| record.picked);
+        }
+        let relative = record.gpu_ms.zip(chosen).map(|(ms, chosen)| ms / chosen);
+        let cells = [
+            record.layer.clone(),
+            record.algorithm.clone().unwrap_or("cpu".into()),
+            if record.picked { "✓ chosen".into() } else { String::new() },
+            time(record.gpu_ms, record.gpu_spread),
+            number(relative, 2),
+            number(record.gflops, 1),
+            share(record.share_of_peak),
+            number(record.gbytes_per_s, 1),
+            share(record.share_of_copy),
+        ];
+        let class = [if first { "first" } else { "" }, if record.picked { "picked" } else { "" }].join(" ");
+        rows += &row(class.trim(), false, &cells, 0..3);
+        before = Some(record);
+    }
+    let note = "Every algorithm that admits a layer; “of chosen” is its time over that of the planner's choice, so that below 1 the choice was not the best.";
+    format!("<section>\n<h2>Every algorithm</h2>\n<p class=\"note\">{note}</p>\n{}</section>\n", table("Every algorithm", &header, 0..3, &rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::tests::{document, record};
+    use super::*;
+    use roxmltree::{Document as Xml, Node, ParsingOptions};
+
+    const HOSTILE: &str = "<script>alert('&\"')</script>";
+
+    fn parse(html: &str) -> Xml<'_> {
+        Xml::parse_with_options(html, ParsingOptions { allow_dtd: true, ..Default::default() }).unwrap()
+    }
+
+    fn text(node: Node<'_, '_>) -> String {
+        node.descendants().filter(Node::is_text).filter_map(|node| node.text()).collect()
+    }
+
+    /// A run with everything: two engines, two algorithms, a layer without operations, a failure, names that are markup.
+    fn full() -> Document {
+        let mut other = record(HOSTILE, HOSTILE, 1.0, 0.1);
+        other.picked = false;
+        let mut moves = record("moves", "rows", 0.5, 0.1);
+        moves.flops = 0.0;
+        let mut document = document(vec![record(HOSTILE, "direct", 2.0, 0.1), other, moves, record("third", "tiled", 30.0, f64::NAN)]);
+        for record in &mut document.layers {
+            (record.cpu_ms, record.cpu_over_gpu) = (Some(4.0), record.gpu_ms.map(|ms| 4.0 / ms));
+        }
+        document.failed.push(format!("{HOSTILE}: too large"));
+        document.command.push(HOSTILE.into());
+        if let Some(adapter) = &mut document.adapter {
+            (adapter.name, adapter.driver_info) = (HOSTILE.into(), HOSTILE.into());
+        }
+        document
+    }
+
+    #[test]
+    fn every_part_is_there_and_every_layer_in_each() {
+        let html = page(&full());
+        let xml = parse(&html);
+        let titles: Vec<String> = xml.descendants().filter(|node| node.has_tag_name("h2")).map(text).collect();
+        assert_eq!(titles, ["Time of each layer", "Roofline", "Layers", "Every algorithm", "Not timed"]);
+        for name in [HOSTILE, "moves", "third"] {
+            let within = |tag: &str| xml.descendants().filter(|node| node.has_tag_name(tag)).filter(|node| text(*node).contains(name)).count();
+            assert!(within("svg") >= 2 && within("table") == 2, "{name}");
+        }
+        let roofs = xml.descendants().filter(|node| node.has_tag_name("svg") && text(*node).contains("Roofline")).collect::<Vec<_>>();
+        assert!(roofs.len() == 2 && roofs.iter().all(|svg| svg.descendants().filter(|node| node.has_tag_name("circle")).count() == 2));
+        assert!(html.contains("Not drawn, for want of floating-point operations or of a GPU time: 2 moves."));
+        assert!(text(xml.root()).contains("The GPU is faster than the CPU engine in 2 of 3 layers"));
+        for svg in xml.descendants().filter(|node| node.has_tag_name("svg")) {
+            let names: Vec<&str> = svg.attribute("aria-labelledby").unwrap().split(' ').collect();
+            assert!(names.len() == 2 && names.iter().all(|id| xml.descendants().filter(|node| node.attribute("id") == Some(id)).count() == 1));
+        }
+    }
+
+    #[test]
+    fn the_chosen_algorithm_is_marked_and_the_others_are_measured_by_it() {
+        let html = page(&full());
+        let xml = parse(&html);
+        let table = xml.descendants().filter(|node| node.has_tag_name("table")).last().unwrap();
+        let rows: Vec<Vec<String>> = table
+            .descendants()
+            .filter(|node| node.has_tag_name("tr"))
+            .map(|row| row.children().filter(Node::is_element).map(text).collect())
+            .collect();
+        let columns: Vec<[&str; 3]> = rows.iter().map(|row| [row[1].as_str(), row[2].as_str(), row[4].as_str()]).collect();
+        assert_eq!(
+            columns,
+            [
+                ["algorithm", "chosen", "of chosen"],
+                ["direct", "✓ chosen", "1.00"],
+                [HOSTILE, "", "0.50"],
+                ["rows", "✓ chosen", "1.00"],
+                ["tiled", "✓ chosen", "1.00"]
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_fetched_or_run_whatever_the_names_are() {
+        let html = page(&full());
+        for part in ["://", "url(", "@import", " src=", " href=", "<script", "<link", "<img", "<iframe", "<object"] {
+            assert!(!html.contains(part), "{part}");
+        }
+        let xml = parse(&html);
+        let known = [
+            "html", "head", "meta", "title", "style", "body", "header", "h1", "h2", "p", "dl", "dt", "dd", "code", "main", "section", "figure", "div",
+        ];
+        let known = [
+            &known[..],
+            &[
+                "svg", "desc", "rect", "text", "line", "g", "circle", "polygon", "polyline", "table", "thead", "tbody", "tr", "th", "td", "ul", "li",
+                "footer",
+            ],
+        ]
+        .concat();
+        for node in xml.descendants().filter(Node::is_element) {
+            assert!(known.contains(&node.tag_name().name()), "{:?}", node.tag_name());
+            assert!(node.attributes().all(|attribute| !attribute.name().starts_with("on")));
+        }
+        let facts: Vec<String> = xml.descendants().filter(|node| node.has_tag_name("dd")).map(text).collect();
+        assert!(facts.contains(&format!("{HOSTILE} (discrete)")) && facts.contains(&format!("testdrv {HOSTILE}")), "{facts:?}");
+        assert!(!html.contains("NaN") && !html.contains("inf "), "figures that are none are left out");
+    }
+
+    #[test]
+    fn runs_with_less_still_give_a_page() {
+        let empty = page(&document(vec![]));
+        assert!(!empty.contains("<svg") && text(parse(&empty).root()).contains("Test GPU"));
+        let mut cpu = document(vec![record("a", "direct", 1.0, 0.1)]);
+        (cpu.adapter, cpu.peak, cpu.clock) = (None, None, None);
+        (cpu.layers[0].gpu_ms, cpu.layers[0].cpu_ms, cpu.layers[0].algorithm) = (None, Some(3.0), None);
+        let html = page(&cpu);
+        assert!(
+            !text(parse(&html).root()).contains("Roofline")
+                && html.contains("1 layers on the CPU engine")
+                && html.contains("none: the CPU engine alone")
+        );
+        let mut instant = document(vec![record("a", "direct", 0.0, f64::NAN)]);
+        (instant.layers[0].gflops, instant.layers[0].share_of_peak) = (Some(f64::INFINITY), Some(f64::INFINITY));
+        parse(&page(&instant));
+    }
+}
