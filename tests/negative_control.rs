@@ -43,6 +43,9 @@ fn assert_reported(algorithm: Algorithm, only: &str, from: &'static str, to: &'s
 const BIASED: &str = "n2c3h12w13_k7r3s2_st1x2_p1,2,0,3_d1x2_g1_b";
 const BIASED_DEPTHWISE: &str = "n2c5h6w9_k5r3s3_st1x1_p1,1,1,0_d1x1_g5_b";
 
+/// Dilated, and so not of the kernel with blocks.
+const STRIP_DEPTHWISE: &str = "n1c3h12w13_k6r3s2_st1x2_p1,2,0,3_d1x2_g3";
+
 fn case_of(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Depthwise => BIASED_DEPTHWISE,
@@ -83,7 +86,9 @@ fn a_flipped_padding_bound_is_reported() {
 #[test]
 fn a_loop_shortened_by_one_is_reported() {
     assert_reported(Algorithm::Direct, BIASED, "c < params.channels; c++", "c < params.channels - 1u; c++", "exact");
-    assert_reported(Algorithm::Depthwise, BIASED_DEPTHWISE, "s < params.width.taps; s++", "s < params.width.taps - 1; s++", "exact");
+    assert_reported(Algorithm::Depthwise, STRIP_DEPTHWISE, "s < params.width.taps; s++", "s < params.width.taps - 1; s++", "exact");
+    assert_reported(Algorithm::Depthwise, BIASED_DEPTHWISE, "s < TAPS_S; s++", "s < TAPS_S - 1u; s++", "exact");
+    assert_reported(Algorithm::Depthwise, BIASED_DEPTHWISE, "i < ROWS; i++", "i < ROWS - 1u; i++", "exact");
     assert_reported(Algorithm::ImplicitGemmRegister, BIASED, "i < length; i++", "i < length - 1u; i++", "exact");
     assert_reported(Algorithm::ImplicitGemmWorkgroup, BIASED, "for (var k = 0u; k < TILE_K; k++)", "for (var k = 0u; k < TILE_K - 1u; k++)", "exact");
 }

@@ -82,12 +82,15 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
         }
         None => preferred(problem, profile)?,
     };
-    let register = || match tile {
-        Some(text) => RegisterTile::parse(algorithm.name(), text),
-        None => {
-            let columns = problem.batch * problem.output_positions();
-            Ok(RegisterTile::choose(problem.filters_per_group(), columns, problem.reduction_depth(), problem.channels_per_group()))
-        }
+    let columns = problem.batch * problem.output_positions();
+    let register = || -> Result<RegisterTile> {
+        let channels = problem.channels_per_group();
+        let tile = match tile {
+            Some(text) => RegisterTile::parse(algorithm.name(), text)?,
+            None => RegisterTile::choose(problem.filters_per_group(), columns, problem.reduction_depth(), channels),
+        };
+        profile.check_turns(algorithm.name(), tile.turns(problem.taps(), channels))?;
+        Ok(tile)
     };
     let quads = in_quads(problem.x_layout, problem.input_positions());
     let choice = match algorithm {

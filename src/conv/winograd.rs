@@ -156,7 +156,7 @@ pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &De
     profile.check_turns(algorithm.name(), Tile::turns(problem.channels_per_group()).max(problem.channels_per_group() + 2))?;
     let cut = Cut::new(transform, problem);
     let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
-    match cut.image_bytes(problem).into_iter().find(|bytes| *bytes > limit) {
+    match cut.image_bytes(problem).into_iter().find(|bytes| bytes.saturating_add(profile.storage_alignment) > limit) {
         Some(bytes) => refuse(format!("one image transformed needs {bytes} bytes, but max_storage_buffer_binding_size is {limit}")),
         None => Ok(()),
     }

@@ -181,6 +181,7 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile:
                 Some(text) => RegisterTile::parse(REGISTER, text)?,
                 None => RegisterTile::choose(problem.m, problem.n, problem.k, problem.k),
             };
+            profile.check_turns(REGISTER, tile.turns(1, problem.k))?;
             Core::register(&tile, problem.n, problem.k)
         }
     };

@@ -157,7 +157,8 @@ fn warnings(old: &Document, new: &Document) -> Vec<String> {
             ("number of CPU threads", Some(document.cpu_threads.to_string())),
         ]
     };
-    let differ = |((what, before), (_, now)): ((&str, Option<String>), (&str, Option<String>))| {
+    type Fact = (&'static str, Option<String>);
+    let differ = |((what, before), (_, now)): (Fact, Fact)| {
         // An older file that does not name its processor says nothing about it.
         if before == now || (what == "CPU" && (before.is_none() || now.is_none())) {
             return None;

@@ -237,7 +237,7 @@ mod tests {
     fn the_chosen_algorithm_is_marked_and_the_others_are_measured_by_it() {
         let html = page(&full());
         let xml = parse(&html);
-        let table = xml.descendants().filter(|node| node.has_tag_name("table")).last().unwrap();
+        let table = xml.descendants().rfind(|node| node.has_tag_name("table")).unwrap();
         let rows: Vec<Vec<String>> = table
             .descendants()
             .filter(|node| node.has_tag_name("tr"))
