@@ -117,7 +117,8 @@ impl RegisterTile {
         if rows.saturating_mul(columns).saturating_mul(depth) < 1 << 20 {
             return Self { rows: fill(rows, 8), quads: 1, steps: 1 };
         }
-        let quads = if columns > 256 { 2 } else { 1 };
+        // 256 columns: 1.5 times as fast with two quads on Mesa 22 (winograd_f2 of S3), as fast on Mesa 26 (BENCHMARKS.md, the tuner's tables).
+        let quads = if columns >= 256 { 2 } else { 1 };
         Self { rows: fill(rows, 16), quads, steps: length.clamp(1, 4) as u32 }
     }
 
