@@ -1,7 +1,8 @@
 // Packs an operand of a matmul for the tile cores: packed[batch][panel][depth][outer of a panel], the outer index (rows of a,
-// columns of b) padded with zeros to whole panels. An operand of one panel lies as [batch][depth][outer]. One invocation writes BLOCK neighbours along
-// the depth, so that working out where they lie costs little; neighbouring invocations are neighbours along the outer index.
-// Prelude: alias Elem.
+// columns of b) padded with zeros to whole panels. An operand of one panel lies as [batch][depth][outer].
+//
+// One invocation writes BLOCK neighbours along the depth, so that working out where they lie costs little; neighbouring invocations
+// are neighbours along the outer index. Prelude: alias Elem.
 
 // Twin of PackOperandParams in src/matmul/params.rs.
 struct PackOperandParams {
