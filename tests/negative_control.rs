@@ -40,6 +40,11 @@ fn assert_reported(algorithm: Algorithm, only: &str, from: &'static str, to: &'s
     }
 }
 
+/// Those that every device runs; matrix units have tests of their own (`tests/matrix.rs`).
+fn everywhere() -> impl Iterator<Item = Algorithm> {
+    Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.uses_matrix_units())
+}
+
 const BIASED: &str = "n2c3h12w13_k7r3s2_st1x2_p1,2,0,3_d1x2_g1_b";
 const BIASED_DEPTHWISE: &str = "n2c5h6w9_k5r3s3_st1x1_p1,1,1,0_d1x1_g5_b";
 
@@ -57,7 +62,7 @@ fn case_of(algorithm: Algorithm) -> &'static str {
 
 #[test]
 fn undamaged_kernels_pass_the_cases_used_here() {
-    for algorithm in Algorithm::ALL {
+    for algorithm in everywhere() {
         let gpu = Gpu::new().unwrap();
         let options = Options { only: Some(format!("conv/{algorithm}/{}", case_of(algorithm))), ..Default::default() };
         let report = run(&gpu, &options, &mut |_| {}).unwrap();
@@ -68,7 +73,7 @@ fn undamaged_kernels_pass_the_cases_used_here() {
 
 #[test]
 fn a_dropped_bias_is_reported() {
-    for algorithm in Algorithm::ALL {
+    for algorithm in everywhere() {
         let proof = if algorithm == Algorithm::WinogradF4 { "bounded" } else { "exact" };
         assert_reported(algorithm, case_of(algorithm), "v += f32(bias[k]);", "", proof);
     }
@@ -95,7 +100,7 @@ fn a_loop_shortened_by_one_is_reported() {
 
 #[test]
 fn an_output_left_unwritten_is_reported() {
-    for algorithm in Algorithm::ALL {
+    for algorithm in everywhere() {
         let (from, to) = match algorithm {
             Algorithm::Direct | Algorithm::Depthwise | Algorithm::WinogradF2 | Algorithm::WinogradF4 => {
                 ("output[at] =", "if at == params.y_base { return; }\n    output[at] =")

@@ -7,7 +7,7 @@ use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::collections::{BTreeMap, HashSet};
 use wgconv::ElementType;
-use wgconv::gpu::DeviceProfile;
+use wgconv::gpu::{DeviceProfile, MatrixUnits};
 use wgconv::kernel::{BindingKind, KernelSpec, all_sources};
 use wgconv::validate::grid;
 
@@ -16,8 +16,8 @@ fn emitted() -> Vec<KernelSpec> {
     let mut specs = HashSet::new();
     for case in grid::cases(true).unwrap() {
         // A GPU's 64-bit integers do not matter.
-        for (is_cpu, has_int64) in [(false, false), (true, false), (true, true)] {
-            let profile = DeviceProfile { has_f16: true, is_cpu, has_int64, ..DeviceProfile::MINIMAL };
+        for (is_cpu, has_int64, extent) in [(false, false, 16), (true, false, 8), (true, true, 8)] {
+            let profile = profile(is_cpu, has_int64, extent);
             for forced in [Some(case.algorithm.as_str()), None] {
                 let plan = case.op.plan(&profile, forced).unwrap();
                 specs.extend(plan.prepare.into_iter().chain(plan.steps).map(|step| step.kernel));
@@ -34,10 +34,27 @@ fn emitted() -> Vec<KernelSpec> {
     specs
 }
 
+/// A device with all that a plan can make use of.
+fn profile(is_cpu: bool, has_int64: bool, extent: u32) -> DeviceProfile {
+    let matrix = Some(MatrixUnits { extent, subgroup: 2 * extent, adds: true });
+    DeviceProfile {
+        has_f16: true,
+        has_int64,
+        is_cpu,
+        matrix,
+        max_workgroup_memory: 48 << 10,
+        max_workgroup_invocations: 1024,
+        ..DeviceProfile::MINIMAL
+    }
+}
+
 fn parse(spec: &KernelSpec) -> (naga::Module, ModuleInfo) {
     let text = spec.wgsl();
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}: {}", spec.label(), e.emit_to_string(&text)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_INT64)
+    let capabilities = Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_INT64 | Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP;
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(&module)
         .unwrap_or_else(|e| panic!("{}: {}", spec.label(), e.emit_to_string(&text)));
     (module, info)
@@ -58,7 +75,8 @@ fn every_emitted_kernel_compiles_for_every_backend() {
         let (module, info) =
             process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants).unwrap_or_else(|e| panic!("{label}: {e}"));
         let pipeline = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
-        let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline)).unwrap_or_else(|e| panic!("{label}: SPIR-V: {e}"));
+        let options = spv::Options { lang_version: (1, 3), ..Default::default() };
+        let words = spv::write_vec(&module, &info, &options, Some(&pipeline)).unwrap_or_else(|e| panic!("{label}: SPIR-V: {e}"));
         assert!(words.len() > 100, "{label}: SPIR-V is empty");
 
         let resources: BTreeMap<_, _> = (0..spec.source.bindings.len() as u32)
@@ -81,6 +99,9 @@ fn every_emitted_kernel_compiles_for_every_backend() {
         let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default()).unwrap_or_else(|e| panic!("{label}: MSL: {e}"));
         assert!(text.contains("kernel void"), "{label}: MSL has no kernel");
 
+        if spec.uses_matrix_units() {
+            continue; // DX12 has none for wgpu
+        }
         let mut text = String::new();
         let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_2, fake_missing_bindings: true, ..Default::default() };
         hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default())

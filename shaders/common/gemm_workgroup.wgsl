@@ -2,7 +2,7 @@
 // them; TILE_K steps of both matrices are staged in workgroup memory at a time.
 //
 // Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl,
-// common/matmul_gemm.wgsl).
+// common/matmul_gemm.wgsl); gemm_wanted (common/gemm_always.wgsl, common/gemm_fallback.wgsl).
 // Prelude: TILE_M, TILE_N, TILE_K, THREAD_M, THREAD_N (the last two multiples of 4) and WG_SIZE = TILE_M TILE_N / (THREAD_M THREAD_N),
 // a multiple of TILE_N / 4. Uniforms: params.items (tiles), tiles_m, tiles_n.
 
@@ -17,7 +17,7 @@ var<workgroup> sh_rhs: array<vec4<f32>, TILE_K * COLUMN_QUADS>; // [k][column / 
 @compute @workgroup_size(WG_SIZE)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let tile = group_id.y * group_count.x + group_id.x;
-    if tile >= params.items { // uniform over the workgroup
+    if (tile >= params.items) | !gemm_wanted() { // uniform over the workgroup
         return;
     }
     // Neighbouring tiles share their columns: the larger operand stays in the cache while the rows pass by.

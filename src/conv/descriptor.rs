@@ -158,11 +158,21 @@ pub enum Algorithm {
     WinogradF2,
     /// Winograd's F(4,3): 4 times fewer multiplications (along one axis 2), for [`Accuracy::Reduced`].
     WinogradF4,
+    /// The implicit matrix product on matrix units (tensor cores), which multiply f16 and sum f32: for f16 tensors, and for f32 ones with
+    /// [`Accuracy::Reduced`].
+    ImplicitGemmMatrix,
+    /// The same for f32 tensors, each operand split into two f16: three times the products, and the error of f32 sums from about fifty
+    /// products an output on.
+    ImplicitGemmSplit,
+    /// [`Algorithm::ImplicitGemmMatrix`] for 1 x 1 windows.
+    PointwiseMatrix,
+    /// [`Algorithm::ImplicitGemmSplit`] for 1 x 1 windows.
+    PointwiseSplit,
 }
 
 impl Algorithm {
     /// All algorithms.
-    pub const ALL: [Algorithm; 8] = [
+    pub const ALL: [Algorithm; 12] = [
         Algorithm::Direct,
         Algorithm::ImplicitGemmWorkgroup,
         Algorithm::ImplicitGemmRegister,
@@ -171,6 +181,10 @@ impl Algorithm {
         Algorithm::Depthwise,
         Algorithm::WinogradF2,
         Algorithm::WinogradF4,
+        Algorithm::ImplicitGemmMatrix,
+        Algorithm::ImplicitGemmSplit,
+        Algorithm::PointwiseMatrix,
+        Algorithm::PointwiseSplit,
     ];
 
     /// The name.
@@ -184,7 +198,18 @@ impl Algorithm {
             Algorithm::Depthwise => "depthwise",
             Algorithm::WinogradF2 => "winograd_f2",
             Algorithm::WinogradF4 => "winograd_f4",
+            Algorithm::ImplicitGemmMatrix => "implicit_gemm_matrix",
+            Algorithm::ImplicitGemmSplit => "implicit_gemm_split",
+            Algorithm::PointwiseMatrix => "pointwise_matrix",
+            Algorithm::PointwiseSplit => "pointwise_split",
         }
+    }
+}
+
+impl Algorithm {
+    /// Whether it needs matrix units ([`crate::gpu::MatrixUnits`]).
+    pub const fn uses_matrix_units(self) -> bool {
+        matches!(self, Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit | Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit)
     }
 }
 

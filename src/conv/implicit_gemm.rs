@@ -4,7 +4,7 @@
 //! memory for GPUs, registers only for CPU-like drivers.
 
 use super::descriptor::Algorithm;
-use super::plan::{Choice, overrides};
+use super::plan::{Choice, Fallback, overrides};
 use super::problem::ConvProblem;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
@@ -23,7 +23,12 @@ pub(crate) fn in_quads(layout: Layout, positions: u64) -> bool {
 }
 
 /// The kernel of a tile core with the core's consts.
-fn kernel(source: &'static KernelSource, problem: &ConvProblem, profile: &DeviceProfile, mut consts: Vec<(&'static str, u32)>) -> KernelSpec {
+pub(crate) fn kernel(
+    source: &'static KernelSource,
+    problem: &ConvProblem,
+    profile: &DeviceProfile,
+    mut consts: Vec<(&'static str, u32)>,
+) -> KernelSpec {
     consts.extend(profile.quad_consts(problem.element));
     if in_quads(problem.y_layout, problem.output_positions()) {
         consts.push(("STORE_QUADS", 1));
@@ -32,7 +37,7 @@ fn kernel(source: &'static KernelSource, problem: &ConvProblem, profile: &Device
 }
 
 /// Fills in the tiles of a slice and counts its workgroups.
-fn count(problem: &ConvProblem, batch: u64, params: &mut super::params::ConvParams, tile_m: u64, tile_n: u64) -> u64 {
+pub(crate) fn count(problem: &ConvProblem, batch: u64, params: &mut super::params::ConvParams, tile_m: u64, tile_n: u64) -> u64 {
     let columns = batch * problem.output_positions();
     let tiles_m = problem.filters_per_group().div_ceil(tile_m);
     let tiles_n = columns.div_ceil(tile_n);
@@ -54,6 +59,7 @@ pub(crate) fn workgroup(source: &'static KernelSource, problem: &ConvProblem, pr
         tile: tile.to_string(),
         packed_multiple: Some(tile_m),
         count: Box::new(move |problem, batch, params| count(problem, batch, params, tile_m, tile_n)),
+        fallback: Fallback::None,
     }
 }
 
@@ -66,5 +72,6 @@ pub(crate) fn register(source: &'static KernelSource, problem: &ConvProblem, pro
         tile: tile.to_string(),
         packed_multiple: Some(tile_m),
         count: Box::new(move |problem, batch, params| count(problem, batch, params, tile_m, tile_n)),
+        fallback: Fallback::None,
     }
 }

@@ -7,6 +7,7 @@ mod depthwise;
 mod descriptor;
 mod direct;
 mod implicit_gemm;
+mod matrix;
 mod op;
 mod params;
 mod plan;

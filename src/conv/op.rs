@@ -1,13 +1,14 @@
 //! Convolution as an [`Op`].
 
 use super::descriptor::Algorithm;
+use super::matrix;
 use super::plan::{admitted, plan, plan_tile};
 use super::problem::{ConvProblem, Direction};
 use super::winograd::Transform;
 use crate::element::ElementType;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
-use crate::op::{Op, Plan, RegisterTile, TensorSpec};
+use crate::op::{MatrixTile, Op, Operands, Plan, RegisterTile, TensorSpec};
 use crate::reference::Bounded;
 use crate::validate::bound;
 
@@ -43,6 +44,9 @@ impl Op for ConvProblem {
 
     fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
         let with_tiles = |algorithm: Algorithm| {
+            if let Some(operands) = matrix::operands(algorithm) {
+                return MatrixTile::candidates(operands, profile).into_iter().map(|tile| format!("{algorithm} {tile}")).collect();
+            }
             let has_tiles = match algorithm {
                 Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => true,
                 Algorithm::WinogradF2 | Algorithm::WinogradF4 => profile.is_cpu,
@@ -74,7 +78,9 @@ impl Op for ConvProblem {
 
     fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
         let mut outputs = self.reference(inputs);
-        if let Some(transform) = transform(algorithm) {
+        if let Some(operands) = matrix_operands(algorithm) {
+            self.bound_by_matrix_units(operands, inputs, &mut outputs[0]);
+        } else if let Some(transform) = transform(algorithm) {
             let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
             let plain = crate::reference::conv::terms(self, inputs[0], inputs[1], bias, residual);
             let magnitude = crate::reference::winograd::magnitude(self, transform, inputs[0], inputs[1], bias, residual);
@@ -111,7 +117,12 @@ impl Op for ConvProblem {
         }
         let depth = self.reduction_depth();
         let plain = (depth + 2) as f64 * bound::gamma(depth + 4, ElementType::F32.unit_roundoff());
-        Some(plain * transform(algorithm).map_or(1.0, |transform| transform.relative_error(self).max(1.0)))
+        let relative = match (transform(algorithm), matrix_operands(algorithm)) {
+            (Some(transform), _) => transform.relative_error(self),
+            (_, Some(operands)) => matrix::relative_error(operands, self),
+            _ => 1.0,
+        };
+        Some(plain * relative.max(1.0))
     }
 
     fn tuning_key(&self) -> String {
@@ -127,7 +138,35 @@ impl Op for ConvProblem {
     }
 }
 
+impl ConvProblem {
+    /// Sets the errors to those that matrix units may make.
+    fn bound_by_matrix_units(&self, operands: Operands, inputs: &[&[f64]], output: &mut Bounded) {
+        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+        let [x, filter] = [inputs[0], inputs[1]];
+        let largest = [x, filter].map(|values| values.iter().fold(0.0f64, |largest, v| largest.max(v.abs())));
+        let plain = crate::reference::conv::terms(self, x, filter, bias, residual);
+        let [like_x, like_filter] = [vec![largest[0]; x.len()], vec![largest[1]; filter.len()]];
+        let with_x = crate::reference::conv::terms(self, &like_x, filter, None, None).magnitude;
+        let with_filter = crate::reference::conv::terms(self, x, &like_filter, None, None).magnitude;
+        let both = self.reduction_depth() as f64 * largest[0] * largest[1];
+        let units = matrix::error(operands, self);
+        for (i, error) in output.error.iter_mut().enumerate() {
+            let sum = units.bound(plain.magnitude[i], [with_x[i], with_filter[i]], both);
+            *error = bound::activation_error(self.activation, sum, plain.sum[i], output.value[i]);
+        }
+    }
+}
+
+/// The algorithm that a label names.
+fn named(label: &str) -> Option<Algorithm> {
+    label.split(' ').next()?.parse().ok()
+}
+
+fn matrix_operands(label: &str) -> Option<Operands> {
+    named(label).and_then(matrix::operands)
+}
+
 /// The transform of the algorithm that a label names.
 fn transform(label: &str) -> Option<&'static Transform> {
-    label.split(' ').next()?.parse().ok().and_then(Transform::of)
+    named(label).and_then(Transform::of)
 }

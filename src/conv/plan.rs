@@ -5,17 +5,17 @@ use super::descriptor::Algorithm;
 use super::implicit_gemm::in_quads;
 use super::params::{ConvParams, PackParams};
 use super::problem::{ConvProblem, Direction};
-use super::{depthwise, direct, implicit_gemm, pointwise, winograd};
+use super::{depthwise, direct, implicit_gemm, matrix, pointwise, winograd};
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{
     CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_WORKGROUP, CONV_PACK_FILTER, CONV_POINTWISE_QUADS_REGISTER, CONV_POINTWISE_QUADS_WORKGROUP,
     CONV_POINTWISE_REGISTER, CONV_POINTWISE_WORKGROUP, KernelSpec,
 };
-use crate::op::{Op, Place, Plan, RegisterTile, Step, Tile, check_binding, check_tensors, slices};
+use crate::op::{Op, Operands, Place, Plan, RegisterTile, Step, Tile, check_binding, check_tensors, largest_magnitude, slices};
 
 /// Fills in columns, tiles and items of a slice of so many images; returns the workgroups.
-type Count = dyn Fn(&ConvProblem, u64, &mut ConvParams) -> u64;
+pub(crate) type Count = dyn Fn(&ConvProblem, u64, &mut ConvParams) -> u64;
 
 /// What an algorithm contributes to a plan: its kernel and how it counts its work.
 pub(crate) struct Choice {
@@ -25,6 +25,17 @@ pub(crate) struct Choice {
     /// Filters per group are padded to a multiple of this and packed; `None`: the filter is read as it is.
     pub packed_multiple: Option<u64>,
     pub count: Box<Count>,
+    pub fallback: Fallback,
+}
+
+/// What a kernel on matrix units needs beside itself.
+pub(crate) enum Fallback {
+    /// It is another kernel.
+    None,
+    /// Its operands are f16 as they are: it binds no ranges.
+    Unranged,
+    /// It scales its operands by their largest magnitudes; where that cannot be, this kernel computes.
+    Ranged(KernelSpec, Box<Count>),
 }
 
 /// Whether `algorithm` can compute `problem` on a device like `profile`.
@@ -43,6 +54,7 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
         Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup => Tile::turns(depth),
         Algorithm::Depthwise => 3 * taps,
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => 0, // it counts its own
+        Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit | Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit => Tile::turns(depth),
     };
     profile.check_turns(algorithm.name(), turns)?;
     match algorithm {
@@ -53,6 +65,9 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
         Algorithm::PointwiseRegister => pointwise::supports(algorithm, problem),
         Algorithm::Depthwise => depthwise::supports(problem),
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => winograd::supports(algorithm, problem, profile),
+        Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit | Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit => {
+            matrix::supports(algorithm, problem, profile)
+        }
     }
 }
 
@@ -108,6 +123,8 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
         Algorithm::Depthwise => depthwise::choice(problem),
         Algorithm::WinogradF2 => return winograd::plan(problem, profile, algorithm, &winograd::F2, tile),
         Algorithm::WinogradF4 => return winograd::plan(problem, profile, algorithm, &winograd::F4, tile),
+        Algorithm::ImplicitGemmMatrix | Algorithm::PointwiseMatrix => matrix::choice(algorithm, Operands::Whole, problem, tile, profile)?,
+        Algorithm::ImplicitGemmSplit | Algorithm::PointwiseSplit => matrix::choice(algorithm, Operands::Split, problem, tile, profile)?,
     };
     if let Some(text) = tile.filter(|text| *text != choice.tile) {
         let reason = format!("it has no such tile here; its own is {}", if choice.tile.is_empty() { "none" } else { &choice.tile });
@@ -129,6 +146,15 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
             Place::Scratch(0)
         }
     };
+    let filter_largest = match &choice.fallback {
+        Fallback::Ranged(..) => {
+            let filter = Place::input(FILTER, &plan.inputs);
+            let (steps, largest) = largest_magnitude(&mut plan, filter, 0, problem.filter_count(), profile)?;
+            plan.prepare.extend(steps);
+            largest
+        }
+        _ => Place::Nothing,
+    };
     let x_image = problem.input_count() / problem.batch;
     let y_image = problem.output_count() / problem.batch;
     let element = problem.element;
@@ -142,14 +168,23 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
             true => Place::Input { index: plan.inputs.len() - 1, first: y.first, bytes: y.bytes },
             false => Place::Nothing,
         };
-        let places = vec![
-            bias,
-            residual,
-            Place::Output { index: 0, first: y.first, bytes: y.bytes },
-            Place::Input { index: 0, first: x.first, bytes: x.bytes },
-            weights,
-        ];
-        plan.steps.push(Step::new(choice.kernel.clone(), &params, places, workgroups, profile)?);
+        let x_place = Place::Input { index: 0, first: x.first, bytes: x.bytes };
+        let mut places = vec![bias, residual, Place::Output { index: 0, first: y.first, bytes: y.bytes }, x_place, weights];
+        match &choice.fallback {
+            Fallback::None => plan.steps.push(Step::new(choice.kernel.clone(), &params, places, workgroups, profile)?),
+            Fallback::Unranged => {
+                places.extend([Place::Nothing, Place::Nothing]);
+                plan.steps.push(Step::new(choice.kernel.clone(), &params, places, workgroups, profile)?);
+            }
+            Fallback::Ranged(kernel, count) => {
+                let (steps, x_largest) = largest_magnitude(&mut plan, x_place, x.base, slice.count * x_image, profile)?;
+                plan.steps.extend(steps);
+                places.extend([filter_largest, x_largest]);
+                plan.steps.push(Step::new(choice.kernel.clone(), &params, places.clone(), workgroups, profile)?);
+                let workgroups = count(problem, slice.count, &mut params);
+                plan.steps.push(Step::new(kernel.clone(), &params, places, workgroups, profile)?);
+            }
+        }
     }
     Ok(plan)
 }
@@ -163,6 +198,11 @@ fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm
     // The fewer multiplications the better, where the error allows it.
     for algorithm in [Algorithm::WinogradF4, Algorithm::WinogradF2] {
         if winograd::pays(algorithm, problem, profile) && supports(algorithm, problem, profile).is_ok() {
+            return Ok(algorithm);
+        }
+    }
+    for algorithm in [Algorithm::PointwiseMatrix, Algorithm::ImplicitGemmMatrix, Algorithm::PointwiseSplit, Algorithm::ImplicitGemmSplit] {
+        if matrix::pays(algorithm, problem, profile) && supports(algorithm, problem, profile).is_ok() {
             return Ok(algorithm);
         }
     }

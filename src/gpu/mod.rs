@@ -11,7 +11,7 @@ mod timing;
 
 pub use adapter::{AdapterReport, adapters, driver_hint};
 pub use peak::{Peak, measure_peak};
-pub use profile::DeviceProfile;
+pub use profile::{DeviceProfile, MatrixUnits};
 pub use recorder::Recorder;
 pub use timing::{Clock, Timing};
 
@@ -110,7 +110,7 @@ impl Gpu {
             ..Default::default()
         }))
         .map_err(|e| Error::NoDevice { adapter: report.name.clone(), message: e.to_string() })?;
-        let gpu = Self::adopt(report, device, queue, descriptor);
+        let gpu = Self::adopt(report, &adapter, device, queue, descriptor);
         let lost = gpu.inner.lost.clone();
         gpu.inner.device.set_device_lost_callback(move |reason, message| note_loss(&lost, format!("{reason:?}: {message}")));
         Ok(gpu)
@@ -125,11 +125,11 @@ impl Gpu {
     /// # Errors
     /// None today; the signature leaves room for devices that cannot be used.
     pub fn from_wgpu(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
-        Ok(Self::adopt(AdapterReport::new(0, adapter), device, queue, &GpuDescriptor::default()))
+        Ok(Self::adopt(AdapterReport::new(0, adapter), adapter, device, queue, &GpuDescriptor::default()))
     }
 
-    fn adopt(report: AdapterReport, device: wgpu::Device, queue: wgpu::Queue, descriptor: &GpuDescriptor) -> Self {
-        let profile = DeviceProfile::new(&device.limits(), device.features(), &device.adapter_info());
+    fn adopt(report: AdapterReport, adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue, descriptor: &GpuDescriptor) -> Self {
+        let profile = DeviceProfile::new(&device, adapter);
         let driver_cache = device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
             let descriptor = wgpu::PipelineCacheDescriptor { label: Some("wgconv"), data: None, fallback: true };
             // SAFETY: no data is handed in, so there is none that another driver could have written.

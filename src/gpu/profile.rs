@@ -24,8 +24,38 @@ pub struct DeviceProfile {
     pub has_int64: bool,
     /// Whether the device is a processor pretending to be a GPU: workgroup memory and barriers cost there and save nothing.
     pub is_cpu: bool,
+    /// Its matrix units, where it has some that the kernels can use.
+    pub matrix: Option<MatrixUnits>,
     /// Turns after which the driver silently ends the loops of an invocation, all of them together; `u64::MAX` where it does not.
     pub max_loop_turns: u64,
+}
+
+/// Matrix units (tensor cores, "cooperative matrices" in wgpu): f16 operands, f32 sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MatrixUnits {
+    /// Rows, columns and depth of what they multiply at once: 8 or 16.
+    pub extent: u32,
+    /// Invocations of a subgroup: the units belong to all of them together.
+    pub subgroup: u32,
+    /// Whether matrices of sums can be added outside the units. Metal's language has no such operation.
+    pub adds: bool,
+}
+
+impl MatrixUnits {
+    /// The units among the shapes that an adapter lists; the larger ones where there are several. `None` where subgroups vary in size: a
+    /// workgroup could not be cut into them beforehand.
+    fn new(shapes: &[wgpu::CooperativeMatrixProperties], features: wgpu::Features, info: &wgpu::AdapterInfo) -> Option<Self> {
+        let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+        if !features.contains(needed) || info.subgroup_min_size != info.subgroup_max_size || !info.subgroup_min_size.is_power_of_two() {
+            return None;
+        }
+        let usable = |p: &&wgpu::CooperativeMatrixProperties| {
+            (p.ab_type, p.cr_type) == (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32)
+                && matches!((p.m_size, p.n_size, p.k_size), (8, 8, 8) | (16, 16, 16))
+        };
+        let extent = shapes.iter().filter(usable).map(|p| p.m_size).max()?;
+        Some(Self { extent, subgroup: info.subgroup_min_size, adds: info.backend == wgpu::Backend::Vulkan })
+    }
 }
 
 impl DeviceProfile {
@@ -40,6 +70,7 @@ impl DeviceProfile {
         has_f16: false,
         has_int64: false,
         is_cpu: false,
+        matrix: None,
         max_loop_turns: u64::MAX,
     };
 
@@ -60,7 +91,9 @@ impl DeviceProfile {
         if self.is_cpu && self.has_int64 && element == ElementType::F32 { vec![("WIDE", 1)] } else { vec![] }
     }
 
-    pub(crate) fn new(limits: &wgpu::Limits, features: wgpu::Features, info: &wgpu::AdapterInfo) -> Self {
+    /// What a device opened on `adapter` has.
+    pub(crate) fn new(device: &wgpu::Device, adapter: &wgpu::Adapter) -> Self {
+        let (limits, features, info) = (device.limits(), device.features(), device.adapter_info());
         Self {
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
@@ -71,6 +104,7 @@ impl DeviceProfile {
             has_f16: features.contains(wgpu::Features::SHADER_F16),
             has_int64: features.contains(wgpu::Features::SHADER_INT64),
             is_cpu: info.device_type == wgpu::DeviceType::Cpu,
+            matrix: MatrixUnits::new(&adapter.cooperative_matrix_properties(), features, &info),
             max_loop_turns: max_loop_turns(&info.driver, &info.driver_info),
         }
     }

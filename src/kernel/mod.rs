@@ -43,8 +43,11 @@ impl KernelSpec {
     /// The complete WGSL text: prelude, then the parts, each under a banner with its file name.
     pub fn wgsl(&self) -> String {
         let mut text = String::new();
-        if self.element == ElementType::F16 {
+        if self.element == ElementType::F16 || self.uses_matrix_units() {
             text.push_str("enable f16;\n");
+        }
+        if self.uses_matrix_units() {
+            text.push_str("enable wgpu_cooperative_matrix;\n");
         }
         text.push_str(&format!("alias Elem = {};\n", self.element));
         for (name, value) in &self.consts {
@@ -73,6 +76,11 @@ impl KernelSpec {
             (Some((_, value)), Ok(bound)) => *value <= bound,
             _ => false,
         }
+    }
+
+    /// Whether it multiplies on matrix units.
+    pub fn uses_matrix_units(&self) -> bool {
+        self.consts.iter().any(|(name, _)| *name == "MATRIX_16")
     }
 
     /// The const of this name; 0 where there is none.

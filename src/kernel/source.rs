@@ -5,7 +5,7 @@ use crate::conv::{ConvParams, PackParams};
 use crate::elementwise::{BinaryParams, UnaryParams};
 use crate::matmul::{MatMulParams, PackOperandParams};
 use crate::norm::{BatchFoldParams, BatchNormParams, LrnParams, NormParams};
-use crate::op::{Axis, LatticeAxis};
+use crate::op::{Axis, LatticeAxis, MaxMagnitudeParams};
 use crate::pool::{PoolParams, UnpoolParams};
 use crate::reduce::ReduceParams;
 use crate::softmax::SoftmaxParams;
@@ -117,9 +117,12 @@ pub(crate) static CONV_DEPTHWISE_BLOCK: KernelSource = KernelSource {
     structs: CONV_STRUCTS,
 };
 
-/// A convolution on a tile core: its own parts are those that read the right-hand side.
+/// Of a tile core whose place matrix units may take: as [`CONV`], and the largest magnitudes of both operands.
+const CONV_RANGED: &[BindingKind] = &[Uniform, Read, Read, Write, Read, Read, Read, Read];
+
+/// A convolution on a tile core: its own parts are those that read the right-hand side, those of the core come last.
 macro_rules! conv_gemm {
-    ($static_name:ident, $name:literal, [$($own:expr),+], $core:literal) => {
+    ($static_name:ident, $name:literal, [$($own:expr),+], [$($core:expr),+], $bindings:expr) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
             parts: &[
@@ -127,45 +130,68 @@ macro_rules! conv_gemm {
                 part!("common/activation.wgsl"),
                 part!("common/axis.wgsl"),
                 part!("common/conv.wgsl"),
-        part!("common/conv_finish.wgsl"),
+                part!("common/conv_finish.wgsl"),
                 pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl"),
                 part!("common/conv_gemm.wgsl"),
                 pick!("STORE_QUADS", "common/conv_store_scalar.wgsl", "common/conv_store_vector.wgsl"),
                 $($own,)+
-                part!($core),
+                $($core,)+
             ],
-            bindings: CONV,
+            bindings: $bindings,
             structs: CONV_STRUCTS,
         };
     };
 }
 
-conv_gemm!(
-    CONV_IMPLICIT_GEMM_WORKGROUP,
-    "conv_implicit_gemm_workgroup",
-    [part!("common/conv_columns.wgsl"), part!("conv_implicit_gemm.wgsl")],
-    "common/gemm_workgroup.wgsl"
+/// A convolution on every tile core: workgroup memory, registers, matrix units, and workgroup memory where matrix units cannot.
+macro_rules! conv_gemms {
+    ([$workgroup:ident, $register:ident, $matrix:ident, $fallback:ident], [$workgroup_name:literal, $register_name:literal, $matrix_name:literal, $fallback_name:literal], $own:tt) => {
+        conv_gemm!($workgroup, $workgroup_name, $own, [part!("common/gemm_always.wgsl"), part!("common/gemm_workgroup.wgsl")], CONV);
+        conv_gemm!($register, $register_name, $own, [part!("common/gemm_register.wgsl")], CONV);
+        conv_gemm!(
+            $matrix,
+            $matrix_name,
+            $own,
+            [matrix_8_16!(), part!("common/matrix_range.wgsl"), matrix_operands!(), part!("common/gemm_matrix.wgsl")],
+            CONV_RANGED
+        );
+        conv_gemm!(
+            $fallback,
+            $fallback_name,
+            $own,
+            [part!("common/matrix_range.wgsl"), part!("common/gemm_fallback.wgsl"), part!("common/gemm_workgroup.wgsl")],
+            CONV_RANGED
+        );
+    };
+}
+
+macro_rules! matrix_8_16 {
+    () => {
+        pick!("MATRIX_16", "common/matrix_8.wgsl", "common/matrix_16.wgsl")
+    };
+}
+
+macro_rules! matrix_operands {
+    () => {
+        pick!("SPLIT", "common/matrix_whole.wgsl", "common/matrix_split.wgsl")
+    };
+}
+
+conv_gemms!(
+    [CONV_IMPLICIT_GEMM_WORKGROUP, CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_MATRIX, CONV_IMPLICIT_GEMM_FALLBACK],
+    ["conv_implicit_gemm_workgroup", "conv_implicit_gemm_register", "conv_implicit_gemm_matrix", "conv_implicit_gemm_fallback"],
+    [part!("common/conv_columns.wgsl"), part!("conv_implicit_gemm.wgsl")]
 );
-conv_gemm!(
-    CONV_IMPLICIT_GEMM_REGISTER,
-    "conv_implicit_gemm_register",
-    [part!("common/conv_columns.wgsl"), part!("conv_implicit_gemm.wgsl")],
-    "common/gemm_register.wgsl"
+conv_gemms!(
+    [CONV_POINTWISE_WORKGROUP, CONV_POINTWISE_REGISTER, CONV_POINTWISE_MATRIX, CONV_POINTWISE_FALLBACK],
+    ["conv_pointwise_workgroup", "conv_pointwise_register", "conv_pointwise_matrix", "conv_pointwise_fallback"],
+    [part!("common/conv_columns.wgsl"), part!("conv_pointwise.wgsl")]
 );
-conv_gemm!(
-    CONV_POINTWISE_WORKGROUP,
-    "conv_pointwise_workgroup",
-    [part!("common/conv_columns.wgsl"), part!("conv_pointwise.wgsl")],
-    "common/gemm_workgroup.wgsl"
+conv_gemms!(
+    [CONV_POINTWISE_QUADS_WORKGROUP, CONV_POINTWISE_QUADS_REGISTER, CONV_POINTWISE_QUADS_MATRIX, CONV_POINTWISE_QUADS_FALLBACK],
+    ["conv_pointwise_quads_workgroup", "conv_pointwise_quads_register", "conv_pointwise_quads_matrix", "conv_pointwise_quads_fallback"],
+    [part!("conv_pointwise_quads.wgsl")]
 );
-conv_gemm!(
-    CONV_POINTWISE_REGISTER,
-    "conv_pointwise_register",
-    [part!("common/conv_columns.wgsl"), part!("conv_pointwise.wgsl")],
-    "common/gemm_register.wgsl"
-);
-conv_gemm!(CONV_POINTWISE_QUADS_WORKGROUP, "conv_pointwise_quads_workgroup", [part!("conv_pointwise_quads.wgsl")], "common/gemm_workgroup.wgsl");
-conv_gemm!(CONV_POINTWISE_QUADS_REGISTER, "conv_pointwise_quads_register", [part!("conv_pointwise_quads.wgsl")], "common/gemm_register.wgsl");
 
 pub(crate) static CONV_PACK_FILTER: KernelSource = KernelSource {
     name: "conv_pack_filter",
@@ -273,8 +299,10 @@ pub(crate) static MATMUL_THIN: KernelSource = KernelSource {
     structs: MATMUL_STRUCTS,
 };
 
+const MATMUL_RANGED: &[BindingKind] = &[Uniform, Read, Read, Read, Read, Write, Read, Read];
+
 macro_rules! matmul_gemm {
-    ($static_name:ident, $name:literal, $core:literal) => {
+    ($static_name:ident, $name:literal, [$($core:expr),+], $bindings:expr) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
             parts: &[
@@ -285,16 +313,36 @@ macro_rules! matmul_gemm {
                 pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl"),
                 pick!("STORE_QUADS", "common/matmul_store_scalar.wgsl", "common/matmul_store_vector.wgsl"),
                 part!("common/matmul_gemm.wgsl"),
-                part!($core),
+                $($core,)+
             ],
-            bindings: MATMUL,
+            bindings: $bindings,
             structs: MATMUL_STRUCTS,
         };
     };
 }
 
-matmul_gemm!(MATMUL_WORKGROUP, "matmul_workgroup", "common/gemm_workgroup.wgsl");
-matmul_gemm!(MATMUL_REGISTER, "matmul_register", "common/gemm_register.wgsl");
+matmul_gemm!(MATMUL_WORKGROUP, "matmul_workgroup", [part!("common/gemm_always.wgsl"), part!("common/gemm_workgroup.wgsl")], MATMUL);
+matmul_gemm!(MATMUL_REGISTER, "matmul_register", [part!("common/gemm_register.wgsl")], MATMUL);
+matmul_gemm!(
+    MATMUL_MATRIX,
+    "matmul_matrix",
+    [matrix_8_16!(), part!("common/matrix_range.wgsl"), matrix_operands!(), part!("common/gemm_matrix.wgsl")],
+    MATMUL_RANGED
+);
+matmul_gemm!(
+    MATMUL_FALLBACK,
+    "matmul_fallback",
+    [part!("common/matrix_range.wgsl"), part!("common/gemm_fallback.wgsl"), part!("common/gemm_workgroup.wgsl")],
+    MATMUL_RANGED
+);
+
+/// Uniform, numbers, the largest magnitude of each run.
+pub(crate) static MAX_MAGNITUDE: KernelSource = KernelSource {
+    name: "max_magnitude",
+    parts: &[part!("max_magnitude.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[MaxMagnitudeParams::LAYOUT],
+};
 
 pub(crate) static MATMUL_PACK: KernelSource = KernelSource {
     name: "matmul_pack",
@@ -485,6 +533,12 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &CONV_POINTWISE_REGISTER,
         &CONV_POINTWISE_QUADS_WORKGROUP,
         &CONV_POINTWISE_QUADS_REGISTER,
+        &CONV_IMPLICIT_GEMM_MATRIX,
+        &CONV_IMPLICIT_GEMM_FALLBACK,
+        &CONV_POINTWISE_MATRIX,
+        &CONV_POINTWISE_FALLBACK,
+        &CONV_POINTWISE_QUADS_MATRIX,
+        &CONV_POINTWISE_QUADS_FALLBACK,
         &CONV_PACK_FILTER,
         &CONV_WINOGRAD_FILTER,
         &CONV_WINOGRAD_INPUT,
@@ -493,7 +547,10 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &MATMUL_THIN,
         &MATMUL_WORKGROUP,
         &MATMUL_REGISTER,
+        &MATMUL_MATRIX,
+        &MATMUL_FALLBACK,
         &MATMUL_PACK,
+        &MAX_MAGNITUDE,
         &POOL,
         &POOL_INDICES,
         &POOL_MAX_UNPOOL,

@@ -1,6 +1,7 @@
 //! Matrix products: [`Recorder::matmul`] with numpy's broadcasting, [`Recorder::gemm`] with transposes and a broadcast c, and
 //! [`Recorder::linear`], the dense layer. All three resolve to a [`MatMulProblem`]; the tile cores are convolution's.
 
+mod matrix;
 mod params;
 mod plan;
 mod problem;
@@ -70,6 +71,13 @@ impl Op for MatMulProblem {
         vec![crate::reference::matmul(self, inputs)]
     }
 
+    fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
+        match matrix::operands_of(algorithm) {
+            Some(operands) => vec![crate::reference::matmul_on_matrix_units(self, &matrix::error(operands, self), inputs)],
+            None => self.reference(inputs),
+        }
+    }
+
     fn is_exact(&self) -> bool {
         self.activation.is_exact() && [self.alpha, self.beta].iter().all(|v| v.fract() == 0.0 && v.abs() <= 4.0)
     }
@@ -79,9 +87,14 @@ impl Op for MatMulProblem {
         Some(())
     }
 
-    fn largest_error(&self, _algorithm: &str) -> Option<f64> {
+    fn largest_error(&self, algorithm: &str) -> Option<f64> {
         let plain = self.activation.is_exact() && self.element == ElementType::F32 && self.alpha == 1.0 && self.beta.abs() <= 1.0;
-        plain.then(|| (self.k + 2) as f64 * bound::gamma(self.k + 5, ElementType::F32.unit_roundoff()))
+        let relative = matrix::operands_of(algorithm).map_or(1.0, |operands| matrix::relative_error(operands, self).max(1.0));
+        plain.then(|| relative * (self.k + 2) as f64 * bound::gamma(self.k + 5, ElementType::F32.unit_roundoff()))
+    }
+
+    fn tuning_key(&self) -> String {
+        format!("{}/{self}/{}", self.name(), self.accuracy.name())
     }
 
     fn flops(&self) -> f64 {

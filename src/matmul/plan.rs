@@ -1,18 +1,21 @@
 //! Which kernel computes a product: a tile core for both large sides, the thin kernel where one side is short, the direct one for the
 //! rest and for every doubt.
 
+use super::matrix;
 use super::params::{MatMulParams, PackOperandParams};
 use super::problem::{MatMulProblem, Operand, Product};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
-use crate::kernel::{KernelSpec, MATMUL_DIRECT, MATMUL_PACK, MATMUL_REGISTER, MATMUL_THIN, MATMUL_WORKGROUP};
+use crate::kernel::{KernelSource, KernelSpec, MATMUL_DIRECT, MATMUL_PACK, MATMUL_REGISTER, MATMUL_THIN, MATMUL_WORKGROUP};
 use crate::op::{Core, INDEX_LIMIT, LatticeAxis, Op, Place, Plan, RegisterTile, Step, TensorSpec, Tile, check_binding, check_tensors, pick};
 
 pub(crate) const DIRECT: &str = "direct";
 pub(crate) const THIN: &str = "thin";
 pub(crate) const WORKGROUP: &str = "gemm_workgroup";
 pub(crate) const REGISTER: &str = "gemm_register";
+pub(crate) const MATRIX: &str = "gemm_matrix";
+pub(crate) const SPLIT: &str = "gemm_split";
 
 /// Longest short side of the thin kernel.
 const MOST_SHORT: u64 = 4;
@@ -32,6 +35,7 @@ pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Ve
     if runs(RegisterTile::choose(problem.m, problem.n, problem.k, problem.k).turns(1, problem.k)) {
         admitted.push(REGISTER);
     }
+    admitted.extend([MATRIX, SPLIT].into_iter().filter(|name| matrix::supports(name, problem, profile).is_ok()));
     admitted
 }
 
@@ -39,6 +43,7 @@ pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Ve
 pub(crate) fn candidates(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<String> {
     let with_tiles = |algorithm: &'static str| match algorithm {
         REGISTER => RegisterTile::candidates(problem.m, problem.k).into_iter().map(|tile| format!("{REGISTER} {tile}")).collect(),
+        MATRIX | SPLIT => matrix::candidates(algorithm, profile),
         other => vec![other.to_string()],
     };
     algorithms(problem, profile).into_iter().flat_map(with_tiles).collect()
@@ -53,7 +58,7 @@ fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> &'static str {
     } else if profile.is_cpu {
         REGISTER
     } else {
-        WORKGROUP
+        matrix::preferred(problem, profile).unwrap_or(WORKGROUP)
     }
 }
 
@@ -80,6 +85,7 @@ pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: 
     match algorithm {
         THIN => thin(problem, profile, &mut plan)?,
         WORKGROUP | REGISTER => gemm(problem, profile, algorithm, tile, &mut plan)?,
+        MATRIX | SPLIT => matrix::gemm(problem, profile, algorithm, tile, &mut plan)?,
         _ => {
             let params = MatMulParams { items: problem.output_count() as u32, ..params(problem) };
             let kernel = KernelSpec { source: &MATMUL_DIRECT, element: problem.element, consts: vec![], overrides: overrides(problem) };
@@ -96,13 +102,13 @@ pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: 
 }
 
 /// Operands, addend, residual, output.
-fn places(problem: &MatMulProblem, plan: &Plan, [a, b]: [Place; 2]) -> Vec<Place> {
+pub(super) fn places(problem: &MatMulProblem, plan: &Plan, [a, b]: [Place; 2]) -> Vec<Place> {
     let addend = if problem.reads_addend() { Place::input(2, &plan.inputs) } else { Place::Nothing };
     let residual = if problem.has_residual { Place::input(plan.inputs.len() - 1, &plan.inputs) } else { Place::Nothing };
     vec![a, b, addend, residual, Place::output(0, &plan.outputs)]
 }
 
-fn overrides(problem: &MatMulProblem) -> Vec<(&'static str, u32)> {
+pub(super) fn overrides(problem: &MatMulProblem) -> Vec<(&'static str, u32)> {
     let all = [
         ("ACTIVATION", problem.activation.shader_id()),
         ("HAS_ADDEND", u32::from(problem.reads_addend())),
@@ -112,7 +118,7 @@ fn overrides(problem: &MatMulProblem) -> Vec<(&'static str, u32)> {
 }
 
 /// The numbers with the operands as the caller has them.
-fn params(problem: &MatMulProblem) -> MatMulParams {
+pub(super) fn params(problem: &MatMulProblem) -> MatMulParams {
     let [activation_alpha, activation_beta] = problem.activation.parameters();
     let addend = problem.addend.as_ref();
     let batch = |i: usize| {
@@ -186,54 +192,69 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile:
         }
     };
     plan.label = format!("{algorithm} {}", core.label);
-    let mut params = params(problem);
-    // a: rows padded to whole tiles, so that a core needs no bounds test.
-    let a = pack(problem, profile, plan, 0, &problem.a, problem.m, [core.m, problem.m.div_ceil(core.m)])?;
-    a.apply(&mut params, 0);
-    let lies_in_quads = vector && problem.b.outer == 1 && problem.b.batch.iter().all(|s| s.is_multiple_of(4));
-    // Panels of b pay from a few tiles of rows on, each of which reads all of it.
-    let panels = core.panel > 0 && problem.m > 4 * core.m;
-    let b = if lies_in_quads && !panels {
-        let quarter = |s: u64| (s / 4) as u32;
-        Packed { place: Place::input(1, &plan.inputs), pitch: quarter(problem.b.depth), batch: problem.b.batch.map(quarter) }
-    } else {
-        let panel = if core.panel > 0 { core.panel } else { problem.n.next_multiple_of(4) };
-        pack(problem, profile, plan, 1, &problem.b, problem.n, [panel, problem.n.div_ceil(panel)])?
-    };
-    let panel = if lies_in_quads && !panels { 0 } else { core.panel };
-    b.apply(&mut params, 1);
-    params.b_stride_k = b.pitch;
-    let tiles = set_tiles(&mut params, &core, problem.batches());
-    let kernel = core_kernel(&core, panel, problem.element, vector, overrides(problem), profile);
-    let places = places(problem, plan, [a.place, b.place]);
+    let (operands, params, panel) = operands(problem, profile, plan, core.m, core.panel)?;
+    let mut params = params;
+    let tiles = set_tiles(&mut params, [core.m, core.n], problem.batches());
+    let source = if core.register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };
+    let kernel = core_kernel(source, &core.consts, panel, problem.element, vector, overrides(problem), profile);
+    let places = places(problem, plan, operands);
     plan.steps.push(Step::new(kernel, &params, places, tiles, profile)?);
     Ok(())
 }
 
+/// Both operands as the tile cores read them, the params that say how they lie, and the columns of b that lie together, or 0. a has its
+/// rows padded to whole tiles of `tile_m`, so that a core needs no bounds test; b is packed where it does not lie as vec4s along its columns,
+/// or where panels of `panel` columns pay.
+pub(super) fn operands(
+    problem: &MatMulProblem,
+    profile: &DeviceProfile,
+    plan: &mut Plan,
+    tile_m: u64,
+    panel: u64,
+) -> Result<([Place; 2], MatMulParams, u64)> {
+    let mut params = params(problem);
+    let a = pack(problem, profile, plan, 0, &problem.a, problem.m, [tile_m, problem.m.div_ceil(tile_m)])?;
+    a.apply(&mut params, 0);
+    let lies_in_quads = problem.n.is_multiple_of(4) && problem.b.outer == 1 && problem.b.batch.iter().all(|s| s.is_multiple_of(4));
+    // Panels of b pay from a few tiles of rows on, each of which reads all of it.
+    let panels = panel > 0 && problem.m > 4 * tile_m;
+    let b = if lies_in_quads && !panels {
+        let quarter = |s: u64| (s / 4) as u32;
+        Packed { place: Place::input(1, &plan.inputs), pitch: quarter(problem.b.depth), batch: problem.b.batch.map(quarter) }
+    } else {
+        let width = if panel > 0 { panel } else { problem.n.next_multiple_of(4) };
+        pack(problem, profile, plan, 1, &problem.b, problem.n, [width, problem.n.div_ceil(width)])?
+    };
+    b.apply(&mut params, 1);
+    params.b_stride_k = b.pitch;
+    Ok(([a.place, b.place], params, if lies_in_quads && !panels { 0 } else { panel }))
+}
+
 /// Fills in the tiles and counts them.
-fn set_tiles(params: &mut MatMulParams, core: &Core, batches: u64) -> u64 {
-    let (tiles_m, tiles_n) = (u64::from(params.m).div_ceil(core.m), u64::from(params.n).div_ceil(core.n));
+pub(super) fn set_tiles(params: &mut MatMulParams, [tile_m, tile_n]: [u64; 2], batches: u64) -> u64 {
+    let (tiles_m, tiles_n) = (u64::from(params.m).div_ceil(tile_m), u64::from(params.n).div_ceil(tile_n));
     let tiles = tiles_m * tiles_n * batches;
     (params.tiles_m, params.tiles_n, params.items) = (tiles_m as u32, tiles_n as u32, tiles as u32);
     tiles
 }
 
 /// The kernel of a tile core. `panel`: columns of b that lie together, or 0; `vector`: rows of y are a multiple of four.
-fn core_kernel(
-    core: &Core,
+pub(super) fn core_kernel(
+    source: &'static KernelSource,
+    core: &[(&'static str, u32)],
     panel: u64,
     element: ElementType,
     vector: bool,
     overrides: Vec<(&'static str, u32)>,
     profile: &DeviceProfile,
 ) -> KernelSpec {
-    let mut consts = core.consts.clone();
+    let mut consts = core.to_vec();
     consts.push(("PANEL", panel as u32));
     consts.extend(profile.quad_consts(element));
     if vector {
         consts.push(("STORE_QUADS", 1));
     }
-    KernelSpec { source: if core.register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP }, element, consts, overrides }
+    KernelSpec { source, element, consts, overrides }
 }
 
 /// A batch of plain f32 products whose operands lie as the tile cores read them: a as \[batch\]\[k\]\[m padded to whole tiles\], b as
@@ -272,8 +293,9 @@ impl PackedBatch {
             activation_alpha: 0.0,
             activation_beta: 0.0,
         };
-        let tiles = set_tiles(&mut params, core, self.batches);
-        let kernel = core_kernel(core, core.panel, ElementType::F32, true, vec![], profile);
+        let tiles = set_tiles(&mut params, [core.m, core.n], self.batches);
+        let source = if core.register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };
+        let kernel = core_kernel(source, &core.consts, core.panel, ElementType::F32, true, vec![], profile);
         Step::new(kernel, &params, vec![a, b, Place::Nothing, Place::Nothing, y], tiles, profile)
     }
 }

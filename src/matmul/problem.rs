@@ -1,6 +1,7 @@
 //! A matrix product with all its numbers resolved and checked: matmul, gemm and linear differ only in how they get here.
 
 use crate::activation::Activation;
+use crate::conv::Accuracy;
 use crate::element::ElementType;
 use crate::elementwise::broadcast;
 use crate::error::{Error, Result};
@@ -19,11 +20,13 @@ pub struct GemmDescriptor {
     pub trans_b: bool,
     /// Applied last.
     pub activation: Activation,
+    /// How exact the answer must be.
+    pub accuracy: Accuracy,
 }
 
 impl Default for GemmDescriptor {
     fn default() -> Self {
-        Self { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false, activation: Activation::None }
+        Self { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false, activation: Activation::None, accuracy: Accuracy::default() }
     }
 }
 
@@ -95,6 +98,8 @@ pub struct MatMulProblem {
     pub activation: Activation,
     /// Element type of all.
     pub element: ElementType,
+    /// How exact the answer must be.
+    pub accuracy: Accuracy,
 }
 
 impl MatMulProblem {
@@ -154,7 +159,7 @@ impl MatMulProblem {
         let (operand_a, operand_b) = (operand(a, descriptor.trans_a, true), operand(b, descriptor.trans_b, false));
         let mut problem = Self::checked(Product::Gemm, &[], [m, n, k], operand_a, operand_b, vec![m, n], element)?;
         problem.addend = c.map(|c| addend("c", c, m, n)).transpose()?;
-        Ok(Self { alpha: descriptor.alpha, beta: descriptor.beta, activation: descriptor.activation, ..problem })
+        Ok(Self { alpha: descriptor.alpha, beta: descriptor.beta, activation: descriptor.activation, accuracy: descriptor.accuracy, ..problem })
     }
 
     /// A dense layer: x \[..., I\], w \[O, I\], bias \[O\] give y \[..., O\] = activation(x w^T + bias).
@@ -204,8 +209,23 @@ impl MatMulProblem {
         TensorShape::named("the output", &y)?;
         let extents: [u64; 3] = std::array::from_fn(|i| (i + batch.len()).checked_sub(3).map_or(1, |i| batch[i] as u64));
         let (m, n, k) = (m as u64, n as u64, k as u64);
-        let (alpha, beta, activation) = (1.0, 1.0, Activation::None);
-        Ok(Self { product, batch: extents, m, n, k, a, b, addend: None, has_residual: false, y, alpha, beta, activation, element })
+        Ok(Self {
+            product,
+            batch: extents,
+            m,
+            n,
+            k,
+            a,
+            b,
+            addend: None,
+            has_residual: false,
+            y,
+            alpha: 1.0,
+            beta: 1.0,
+            activation: Activation::None,
+            element,
+            accuracy: Accuracy::default(),
+        })
     }
 
     /// A batch of row-major a against one b is one taller product.

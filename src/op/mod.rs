@@ -4,6 +4,7 @@
 
 mod lanes;
 mod lattice;
+mod matrix;
 mod plan;
 mod prepared;
 mod tile;
@@ -11,6 +12,7 @@ mod window;
 
 pub(crate) use lanes::{LONGEST_SERIAL_LINE, lane_consts, lane_turns, lanes, lines_per_workgroup};
 pub(crate) use lattice::{Lattice, LatticeAxis, MAX_AXES, offsets};
+pub(crate) use matrix::{MatrixError, MatrixTile, MaxMagnitudeParams, Operands, check_accuracy, largest_magnitude};
 pub use plan::{Domain, Plan, Step, TensorSpec};
 pub(crate) use plan::{INDEX_LIMIT, Place, Slice, check_binding, check_tensors, slices};
 pub use prepared::Prepared;

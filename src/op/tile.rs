@@ -22,6 +22,11 @@ const TILES: [Tile; 4] = [
 ];
 
 impl Tile {
+    /// A tile of so many rows, a multiple of 16: for a left-hand side that is packed for another core's tiles.
+    pub fn of_rows(m: u32) -> Self {
+        Self { m, n: 64, k: 16, thread_m: (m / 16).next_multiple_of(4), thread_n: 4 }
+    }
+
     fn invocations(&self) -> u32 {
         self.m * self.n / (self.thread_m * self.thread_n)
     }

@@ -3,6 +3,7 @@
 use super::Bounded;
 use crate::element::ElementType;
 use crate::matmul::MatMulProblem;
+use crate::op::MatrixError;
 use crate::validate::bound::{activation_error, gamma};
 use rayon::prelude::*;
 
@@ -11,6 +12,29 @@ use rayon::prelude::*;
 /// The sum of k products errs by gamma_k times the sum of the absolute products; alpha and beta are one rounding each, and so is each of
 /// the two additions: gamma_(k + 4) of the absolute values of all terms holds for any order (Higham, section 3.1).
 pub fn matmul(problem: &MatMulProblem, inputs: &[&[f64]]) -> Bounded {
+    let gamma = gamma(problem.k + 4, ElementType::F32.unit_roundoff());
+    products(problem, inputs, |sums| gamma * sums.magnitude)
+}
+
+/// The same with the error that matrix units may make.
+pub(crate) fn matmul_on_matrix_units(problem: &MatMulProblem, units: &MatrixError, inputs: &[&[f64]]) -> Bounded {
+    let [a, b] = [0, 1].map(|i| inputs[i].iter().fold(0.0f64, |largest, v| largest.max(v.abs())));
+    let alpha = f64::from(problem.alpha).abs();
+    let both = problem.k as f64 * a * b;
+    products(problem, inputs, |sums| units.bound(sums.magnitude, [alpha * a * sums.b, alpha * sums.a * b], alpha * both))
+}
+
+/// Sums of absolute values that belong to one output.
+struct Sums {
+    /// Of all its terms.
+    magnitude: f64,
+    /// Of the numbers of either operand.
+    a: f64,
+    b: f64,
+}
+
+/// Every output, its error given by `bound` from the sums of absolute values before the activation.
+fn products(problem: &MatMulProblem, inputs: &[&[f64]], bound: impl Fn(&Sums) -> f64 + Sync) -> Bounded {
     let (m, n, k) = (problem.m as usize, problem.n as usize, problem.k as usize);
     let (a, b) = (inputs[0], inputs[1]);
     let addend = problem.addend.as_ref().filter(|_| problem.reads_addend()).map(|c| (c, inputs[2]));
@@ -26,19 +50,21 @@ pub fn matmul(problem: &MatMulProblem, inputs: &[&[f64]]) -> Bounded {
         let (at_a, at_b) = (start(&problem.a.batch) + row * problem.a.outer as usize, start(&problem.b.batch));
         (0..n)
             .map(|column| {
-                let (mut sum, mut magnitude) = (0.0, 0.0);
+                let (mut sum, mut sums) = (0.0, Sums { magnitude: 0.0, a: 0.0, b: 0.0 });
                 for step in 0..k {
-                    let product =
-                        a[at_a + step * problem.a.depth as usize] * b[at_b + column * problem.b.outer as usize + step * problem.b.depth as usize];
-                    sum += product;
-                    magnitude += product.abs();
+                    let left = a[at_a + step * problem.a.depth as usize];
+                    let right = b[at_b + column * problem.b.outer as usize + step * problem.b.depth as usize];
+                    sum += left * right;
+                    sums.magnitude += (left * right).abs();
+                    sums.a += left.abs();
+                    sums.b += right.abs();
                 }
                 let c = addend.map_or(0.0, |(c, values)| values[start(&c.batch) + row * c.rows as usize + column * c.columns as usize]);
                 let r = residual.map_or(0.0, |r| r[line * n + column]);
                 let total = alpha * sum + beta * c + r;
-                let error = gamma(problem.k + 4, ElementType::F32.unit_roundoff()) * (alpha.abs() * magnitude + (beta * c).abs() + r.abs());
+                sums.magnitude = alpha.abs() * sums.magnitude + (beta * c).abs() + r.abs();
                 let y = problem.activation.apply(total);
-                (y, activation_error(problem.activation, error, total, y))
+                (y, activation_error(problem.activation, bound(&sums), total, y))
             })
             .collect()
     };

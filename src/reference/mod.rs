@@ -15,6 +15,7 @@ pub(crate) use conv::check_lengths;
 pub use conv::{ConvReference, conv};
 pub use elementwise::{binary, unary};
 pub use matmul::matmul;
+pub(crate) use matmul::matmul_on_matrix_units;
 pub use norm::{batch_norm, lrn, norm};
 pub use pool::pool;
 pub use reduce::{argmax, reduce};

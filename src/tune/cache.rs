@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Number of the format; another one is another file.
 const FORMAT: u32 = 1;
@@ -64,6 +64,8 @@ struct File {
 #[derive(Default)]
 pub(crate) struct Tuner {
     state: Mutex<State>,
+    /// Whether the matrix units kept what the driver says of them; asked for once.
+    matrix_units: OnceLock<bool>,
 }
 
 #[derive(Default)]
@@ -75,6 +77,21 @@ struct State {
 }
 
 impl Tuner {
+    /// Whether the planner's rules may choose matrix units.
+    pub fn trusts_matrix_units(&self, gpu: &Gpu) -> bool {
+        *self.matrix_units.get_or_init(|| match super::doubt_matrix_units(gpu) {
+            Ok(None) => true,
+            Ok(Some(doubt)) => {
+                log::warn!("{gpu:?}: matrix units are left alone: {doubt}");
+                false
+            }
+            Err(error) => {
+                log::warn!("{gpu:?}: matrix units are left alone: {error}");
+                false
+            }
+        })
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         // Whatever panicked while it was locked left the map whole: entries are inserted complete.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

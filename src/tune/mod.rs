@@ -6,6 +6,9 @@
 
 pub mod cache;
 mod trial;
+mod units;
+
+pub use units::doubt_matrix_units;
 
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -118,7 +121,7 @@ const FINALS: f64 = 1.5;
 /// # Errors
 /// Loss of the device; [`Error::Unsupported`] where no candidate passes the proofs.
 pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep: &mut dyn FnMut(&Tuned) -> Result<()>) -> Result<Tuned> {
-    let heuristic = op.plan(gpu.profile(), None)?.label;
+    let heuristic = units::heuristic(gpu, op)?.label;
     let mut labels = vec![heuristic.clone()];
     for candidate in op.candidates(gpu.profile()) {
         let label = op.plan(gpu.profile(), Some(&candidate))?.label;
@@ -181,7 +184,8 @@ impl Gpu {
         self.tuner().set(self, tuning, folder);
     }
 
-    /// The plan of `op` on this device, by its [`Tuning`].
+    /// The plan of `op` on this device, by its [`Tuning`]. The first plan for matrix units has them proven and timed first
+    /// ([`doubt_matrix_units`]).
     ///
     /// # Errors
     /// As [`Op::plan`] and, where it measures, [`tune`].
@@ -202,7 +206,7 @@ impl Gpu {
                 Err(error) => log::warn!("{op}: the tuned choice {} does not apply: {error}", tuned.choice),
             }
         }
-        op.plan(self.profile(), None)
+        units::heuristic(self, op)
     }
 
     /// As [`tune`], with the verdicts kept in the folder of [`Gpu::set_tuning`].

@@ -3,29 +3,46 @@
 
 use super::Case;
 use crate::error::Result;
-use crate::gpu::DeviceProfile;
-use crate::op::Op;
+use crate::gpu::{DeviceProfile, MatrixUnits};
+use crate::op::{Op, Operands};
+
+/// f16, matrix units and room for their tiles are a matter of the device, not of the algorithm: whoever lacks them skips the case and says so.
+pub(super) fn rich() -> DeviceProfile {
+    let matrix = Some(MatrixUnits { extent: 16, subgroup: 32, adds: true });
+    DeviceProfile { has_f16: true, matrix, max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL }
+}
 
 /// Every case.
 ///
 /// # Errors
 /// None, unless the grid itself is wrong; then the error of the problem that does not resolve.
 pub fn cases(full: bool) -> Result<Vec<Case>> {
-    // f16 is a matter of the device, not of the algorithm: whoever lacks it skips the case and says so.
-    let profile = DeviceProfile { has_f16: true, ..DeviceProfile::MINIMAL };
+    let profile = rich();
     let mut cases = Vec::new();
-    for make in ops(full)? {
+    for (number, make) in ops(full)?.into_iter().enumerate() {
         for algorithm in make().algorithms(&profile) {
-            cases.push(Case { op: make(), algorithm: algorithm.to_string() });
+            if is_wanted(algorithm, number, if full { 2 } else { 16 }) {
+                cases.push(Case { op: make(), algorithm: algorithm.to_string() });
+            }
         }
     }
     // Every tile that a tuner may choose, over a few problems.
-    for make in tiled(full)? {
+    for (number, make) in tiled(full)?.into_iter().enumerate() {
         for algorithm in make().candidates(&profile).into_iter().filter(|label| label.contains(' ')) {
-            cases.push(Case { op: make(), algorithm });
+            if is_wanted(&algorithm, number, if full { 1 } else { 3 }) {
+                cases.push(Case { op: make(), algorithm });
+            }
         }
     }
     Ok(cases)
+}
+
+/// Whether problem `number` is a case of an algorithm. The cores on matrix units share loaders and epilogues with the workgroup core, which meets
+/// every problem; software drivers take seconds to compile one of them, so they meet every so manieth.
+fn is_wanted(algorithm: &str, number: usize, every: usize) -> bool {
+    let name = algorithm.split(' ').next().unwrap_or(algorithm);
+    let of_units = [Operands::Whole, Operands::Split].into_iter().any(|operands| name.ends_with(operands.suffix()));
+    !of_units || number.is_multiple_of(every)
 }
 
 /// Makes the same problem again: each case owns its own.

@@ -343,7 +343,6 @@ fn residuals(grid: &mut Grid) {
 mod tests {
     use super::*;
     use crate::conv::{Algorithm, Direction, supports};
-    use crate::gpu::DeviceProfile;
 
     /// A feature and how a problem shows it.
     type Feature = (&'static str, fn(&ConvProblem) -> bool);
@@ -387,7 +386,7 @@ mod tests {
     fn uncovered(algorithm: Algorithm, problems: &[ConvProblem], features: &[Feature]) -> Vec<&'static str> {
         features
             .iter()
-            .filter(|(_, shows)| !problems.iter().any(|p| supports(algorithm, p, &DeviceProfile::MINIMAL).is_ok() && shows(p)))
+            .filter(|(_, shows)| !problems.iter().any(|p| supports(algorithm, p, &super::super::grid::rich()).is_ok() && shows(p)))
             .map(|(name, _)| *name)
             .collect()
     }
@@ -398,12 +397,15 @@ mod tests {
             let problems = problems(full).unwrap();
             for algorithm in Algorithm::ALL {
                 let mut features = FEATURES.to_vec();
-                let pointwise = matches!(algorithm, Algorithm::PointwiseRegister | Algorithm::PointwiseWorkgroup);
+                let pointwise = algorithm.name().starts_with("pointwise");
                 if !pointwise {
                     features.extend(WINDOW_FEATURES);
                 }
                 if matches!(algorithm, Algorithm::Direct | Algorithm::ImplicitGemmRegister | Algorithm::ImplicitGemmWorkgroup) {
                     features.extend(PLAIN_WINDOW_FEATURES);
+                }
+                if algorithm.name().ends_with("_split") {
+                    features.retain(|(name, _)| *name != "f16");
                 }
                 if matches!(algorithm, Algorithm::WinogradF2 | Algorithm::WinogradF4) {
                     let others = ["3-D", "f16", "different strides", "different dilations", "transposed with stride", "transposed with dilation"];

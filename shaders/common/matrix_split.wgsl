@@ -1,0 +1,81 @@
+// Operands of matrix units as two f16 each, which together hold 22 or 23 of the 24 bits of an f32: x = high + low 2^-11.
+//
+// After Ootomo and Yokota, Recovering single precision accuracy from Tensor Cores while exceeding the FP32 theoretical peak
+// performance, 2022. x y = high high + (high low + low high) 2^-11 + what is left out, at most 2^-22 |x y|. The error of the whole is
+// derived in src/op/matrix.rs. A part of common/gemm_matrix.wgsl.
+
+const PARTS: u32 = 2u;
+const LOW: f32 = 2048.0; // 2^11: scales low parts into the range that high parts have
+
+var<workgroup> sh_lhs: array<f16, 2u * TILE_K * PITCH_M>; // [part][k][row]
+var<workgroup> sh_rhs: array<f16, 2u * TILE_K * PITCH_N>; // [part][k][column]
+
+// x rounded to the 11 bits of an f16. By its bits: written as a conversion there and back, compilers have taken x - high for zero.
+// What would be subnormal as an f16 is left to the low part.
+fn high_part(x: vec4<f32>) -> vec4<f32> {
+    let rounded = (bitcast<vec4<u32>>(x) + 0x1000u) & vec4<u32>(0xffffe000u);
+    let normal = (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) >= vec4<u32>(0x38800000u); // 2^-14
+    return bitcast<vec4<f32>>(select(vec4<u32>(0u), rounded, normal));
+}
+
+fn stage_lhs(at: u32, v: vec4<f32>) {
+    let high = high_part(v);
+    let h = vec4<f16>(high);
+    let l = vec4<f16>((v - high) * LOW);
+    let low_at = TILE_K * PITCH_M + at;
+    sh_lhs[at] = h.x;
+    sh_lhs[at + 1u] = h.y;
+    sh_lhs[at + 2u] = h.z;
+    sh_lhs[at + 3u] = h.w;
+    sh_lhs[low_at] = l.x;
+    sh_lhs[low_at + 1u] = l.y;
+    sh_lhs[low_at + 2u] = l.z;
+    sh_lhs[low_at + 3u] = l.w;
+}
+
+fn stage_rhs(at: u32, v: vec4<f32>) {
+    let high = high_part(v);
+    let h = vec4<f16>(high);
+    let l = vec4<f16>((v - high) * LOW);
+    let low_at = TILE_K * PITCH_N + at;
+    sh_rhs[at] = h.x;
+    sh_rhs[at + 1u] = h.y;
+    sh_rhs[at + 2u] = h.z;
+    sh_rhs[at + 3u] = h.w;
+    sh_rhs[low_at] = l.x;
+    sh_rhs[low_at + 1u] = l.y;
+    sh_rhs[low_at + 2u] = l.z;
+    sh_rhs[low_at + 3u] = l.w;
+}
+
+// Adds MATRIX steps of the depth from k on; the subgroup's rows and columns begin at m0 and n0.
+//
+// Units may cut off sums where f32 arithmetic rounds them (Fasi and others, Numerical behavior of NVIDIA tensor cores, 2021), so that
+// errors of one sign would add up over the depth: the products of the high parts leave the unit every MATRIX steps, and are added by
+// f32 arithmetic. The others weigh 2^-11 and may stay.
+fn multiply(sums: ptr<function, Sums>, k: u32, m0: u32, n0: u32) {
+    var high: array<MatrixA, BLOCKS_M>;
+    var low: array<MatrixA, BLOCKS_M>;
+    for (var i = 0u; i < BLOCKS_M; i++) {
+        let at = k * PITCH_M + m0 + i * MATRIX;
+        let low_at = TILE_K * PITCH_M + at;
+        high[i] = coopLoad<MatrixA>(&sh_lhs[at], PITCH_M);
+        low[i] = coopLoad<MatrixA>(&sh_lhs[low_at], PITCH_M);
+    }
+    for (var j = 0u; j < BLOCKS_N; j++) {
+        let at = k * PITCH_N + n0 + j * MATRIX;
+        let low_at = TILE_K * PITCH_N + at;
+        let rhs_high = coopLoadT<MatrixB>(&sh_rhs[at], PITCH_N);
+        let rhs_low = coopLoadT<MatrixB>(&sh_rhs[low_at], PITCH_N);
+        for (var i = 0u; i < BLOCKS_M; i++) {
+            let block = j * BLOCKS_M + i;
+            (*sums)[block] = (*sums)[block] + coopMultiplyAdd(high[i], rhs_high, MatrixC());
+            (*sums)[BLOCKS + block] = coopMultiplyAdd(high[i], rhs_low, (*sums)[BLOCKS + block]);
+            (*sums)[BLOCKS + block] = coopMultiplyAdd(low[i], rhs_high, (*sums)[BLOCKS + block]);
+        }
+    }
+}
+
+fn finished(sums: ptr<function, Sums>, block: u32) -> MatrixC {
+    return (*sums)[block] + (*sums)[BLOCKS + block] * (1.0 / LOW);
+}

@@ -1,0 +1,99 @@
+//! Convolution on matrix units: the loaders of [`super::implicit_gemm`] with the core that multiplies f16. f32 operands are scaled into
+//! f16's range and rounded, or split in two; where a convolution's numbers cannot be scaled (an infinity, a NaN, nothing but the tiniest
+//! numbers), which is known only when it runs, a plain kernel computes it instead: both are recorded, and one of them leaves at once.
+
+use super::descriptor::Algorithm;
+use super::implicit_gemm::{count, in_quads, kernel};
+use super::plan::{Choice, Fallback};
+use super::pointwise;
+use super::problem::ConvProblem;
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+use crate::gpu::DeviceProfile;
+use crate::kernel::{
+    CONV_IMPLICIT_GEMM_FALLBACK, CONV_IMPLICIT_GEMM_MATRIX, CONV_POINTWISE_FALLBACK, CONV_POINTWISE_MATRIX, CONV_POINTWISE_QUADS_FALLBACK,
+    CONV_POINTWISE_QUADS_MATRIX,
+};
+use crate::op::{MatrixError, MatrixTile, Operands, Tile, check_accuracy};
+
+/// What an algorithm makes of its operands, if it is one of this file's.
+pub(crate) fn operands(algorithm: Algorithm) -> Option<Operands> {
+    match algorithm {
+        Algorithm::ImplicitGemmMatrix | Algorithm::PointwiseMatrix => Some(Operands::Whole),
+        Algorithm::ImplicitGemmSplit | Algorithm::PointwiseSplit => Some(Operands::Split),
+        _ => None,
+    }
+}
+
+/// Roundings after the product: bias, residual, and the one that every sum of n terms has to spare (see [`crate::validate::bound::computed`]).
+fn more(problem: &ConvProblem) -> u64 {
+    2 + u64::from(problem.has_residual)
+}
+
+pub(crate) fn error(operands: Operands, problem: &ConvProblem) -> MatrixError {
+    MatrixError::new(operands, problem.element, problem.reduction_depth(), more(problem))
+}
+
+/// The largest error over inputs and filters of magnitude 1, relative to that of plain f32 sums.
+pub(crate) fn relative_error(operands: Operands, problem: &ConvProblem) -> f64 {
+    error(operands, problem).relative_to_plain(problem.reduction_depth(), more(problem))
+}
+
+pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
+    let Some(operands) = operands(algorithm) else { return Ok(()) };
+    if matches!(algorithm, Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit) {
+        pointwise::supports(algorithm, problem)?;
+    }
+    if operands == Operands::Split && profile.matrix.is_some_and(|units| !units.adds) {
+        return Err(Error::Unsupported { algorithm: algorithm.name().into(), reason: "matrices of sums cannot be added on this backend".into() });
+    }
+    check_accuracy(algorithm.name(), operands, problem.element, problem.accuracy, problem.reduction_depth(), more(problem))?;
+    tile(algorithm, operands, problem, None, profile).map(|_| ())
+}
+
+fn tile(algorithm: Algorithm, operands: Operands, problem: &ConvProblem, wanted: Option<&str>, profile: &DeviceProfile) -> Result<MatrixTile> {
+    let columns = problem.batch * problem.output_positions();
+    MatrixTile::choose(algorithm.name(), operands, [problem.filters_per_group(), columns], wanted, profile)
+}
+
+/// Whether it is the planner's choice: a GPU's units, and tiles that the product fills. Not measured on any GPU yet.
+pub(crate) fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
+    let columns = problem.batch * problem.output_positions();
+    let usual = match (problem.element, operands(algorithm)) {
+        (ElementType::F32, Some(Operands::Whole)) => problem.accuracy == crate::conv::Accuracy::Reduced,
+        _ => true,
+    };
+    usual && !profile.is_cpu && problem.filters_per_group() >= 32 && columns >= 128 && problem.reduction_depth() >= 64
+}
+
+pub(crate) fn choice(
+    algorithm: Algorithm,
+    operands: Operands,
+    problem: &ConvProblem,
+    wanted: Option<&str>,
+    profile: &DeviceProfile,
+) -> Result<Choice> {
+    let tile = tile(algorithm, operands, problem, wanted, profile)?;
+    let quads = in_quads(problem.x_layout, problem.input_positions());
+    let [units, plain] = match algorithm {
+        Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit => [&CONV_IMPLICIT_GEMM_MATRIX, &CONV_IMPLICIT_GEMM_FALLBACK],
+        _ if quads => [&CONV_POINTWISE_QUADS_MATRIX, &CONV_POINTWISE_QUADS_FALLBACK],
+        _ => [&CONV_POINTWISE_MATRIX, &CONV_POINTWISE_FALLBACK],
+    };
+    let counted = |tile_m: u32, tile_n: u32| -> Box<super::plan::Count> {
+        Box::new(move |problem, batch, params| count(problem, batch, params, u64::from(tile_m), u64::from(tile_n)))
+    };
+    // Both read the filter as it is packed for tiles of so many rows.
+    let plain_tile = Tile::of_rows(tile.m);
+    let fallback = match problem.element {
+        ElementType::F32 => Fallback::Ranged(kernel(plain, problem, profile, plain_tile.consts()), counted(plain_tile.m, plain_tile.n)),
+        _ => Fallback::Unranged,
+    };
+    Ok(Choice {
+        kernel: kernel(units, problem, profile, tile.consts(operands, profile)),
+        tile: tile.to_string(),
+        packed_multiple: Some(u64::from(tile.m)),
+        count: counted(tile.m, tile.n),
+        fallback,
+    })
+}

@@ -1,0 +1,90 @@
+//! Products on matrix units: f16 operands as they are, f32 ones scaled into f16's range and rounded, or split in two. What cannot be scaled is
+//! computed by a plain kernel, which is recorded beside the other (see `src/conv/matrix.rs`).
+
+use super::plan::{MATRIX, SPLIT, core_kernel, operands, overrides, places, set_tiles};
+use super::problem::MatMulProblem;
+use crate::conv::Accuracy;
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+use crate::gpu::DeviceProfile;
+use crate::kernel::{MATMUL_FALLBACK, MATMUL_MATRIX};
+use crate::op::{MatrixError, MatrixTile, Operands, Place, Plan, Step, Tile, check_accuracy, largest_magnitude};
+
+/// Roundings after the product: alpha, beta, two sums.
+const MORE: u64 = 4;
+
+/// What an algorithm makes of its operands, if it is one of this file's.
+pub(super) fn operands_of(algorithm: &str) -> Option<Operands> {
+    match algorithm.split(' ').next() {
+        Some(MATRIX) => Some(Operands::Whole),
+        Some(SPLIT) => Some(Operands::Split),
+        _ => None,
+    }
+}
+
+pub(super) fn error(operands: Operands, problem: &MatMulProblem) -> MatrixError {
+    MatrixError::new(operands, problem.element, problem.k, MORE)
+}
+
+/// The largest error over operands of magnitude 1, relative to that of plain f32 sums.
+pub(super) fn relative_error(operands: Operands, problem: &MatMulProblem) -> f64 {
+    error(operands, problem).relative_to_plain(problem.k, MORE)
+}
+
+pub(super) fn supports(algorithm: &str, problem: &MatMulProblem, profile: &DeviceProfile) -> Result<()> {
+    let Some(operands) = operands_of(algorithm) else { return Ok(()) };
+    if operands == Operands::Split && profile.matrix.is_some_and(|units| !units.adds) {
+        return Err(Error::Unsupported { algorithm: algorithm.into(), reason: "matrices of sums cannot be added on this backend".into() });
+    }
+    check_accuracy(algorithm, operands, problem.element, problem.accuracy, problem.k, MORE)?;
+    profile.check_turns(algorithm, Tile::turns(problem.k))?;
+    MatrixTile::choose(algorithm, operands, [problem.m, problem.n], None, profile).map(|_| ())
+}
+
+pub(super) fn candidates(algorithm: &str, profile: &DeviceProfile) -> Vec<String> {
+    let tiles = operands_of(algorithm).map(|operands| MatrixTile::candidates(operands, profile)).unwrap_or_default();
+    tiles.into_iter().map(|tile| format!("{algorithm} {tile}")).collect()
+}
+
+/// The one of these that the planner prefers, if any: on a GPU's units, for tiles that the product fills. Not measured on any GPU yet.
+pub(super) fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> Option<&'static str> {
+    let fills = problem.m >= 32 && problem.n >= 64 && problem.k >= 64;
+    let whole = problem.element == ElementType::F16 || problem.accuracy == Accuracy::Reduced;
+    let name = if whole { MATRIX } else { SPLIT };
+    (!profile.is_cpu && fills && supports(name, problem, profile).is_ok()).then_some(name)
+}
+
+pub(super) fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, wanted: Option<&str>, plan: &mut Plan) -> Result<()> {
+    let parts = operands_of(algorithm).unwrap_or(Operands::Whole);
+    let tile = MatrixTile::choose(algorithm, parts, [problem.m, problem.n], wanted, profile)?;
+    plan.label = format!("{algorithm} {tile}");
+    let ranged = problem.element == ElementType::F32;
+    let mut largest = [Place::Nothing; 2];
+    if ranged {
+        for (index, largest) in largest.iter_mut().enumerate() {
+            let (place, count) = (Place::input(index, &plan.inputs), plan.inputs[index].count());
+            let (steps, found) = largest_magnitude(plan, place, 0, count, profile)?;
+            if plan.inputs[index].fixed {
+                plan.prepare.extend(steps);
+            } else {
+                plan.steps.extend(steps);
+            }
+            *largest = found;
+        }
+    }
+    let ([a, b], mut params, panel) = operands(problem, profile, plan, u64::from(tile.m), 0)?;
+    let vector = problem.n.is_multiple_of(4);
+    let mut places = places(problem, plan, [a, b]);
+    places.extend(largest);
+    let plain = Tile::of_rows(tile.m);
+    let mut kernels = vec![(&MATMUL_MATRIX, tile.consts(parts, profile), [tile.m, tile.n])];
+    if ranged {
+        kernels.push((&MATMUL_FALLBACK, plain.consts(), [plain.m, plain.n]));
+    }
+    for (source, consts, tile) in kernels {
+        let kernel = core_kernel(source, &consts, panel, problem.element, vector, overrides(problem), profile);
+        let tiles = set_tiles(&mut params, tile.map(u64::from), problem.batches());
+        plan.steps.push(Step::new(kernel, &params, places.clone(), tiles, profile)?);
+    }
+    Ok(())
+}

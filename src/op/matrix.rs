@@ -1,0 +1,258 @@
+//! Products on matrix units: the tiles of their core (`shaders/common/gemm_matrix.wgsl`), the bound of their errors, and the call that finds
+//! out how far operands must be scaled to lie in f16's range.
+
+use super::plan::{Place, Plan, Step};
+use crate::conv::Accuracy;
+use crate::element::ElementType;
+use crate::error::{Error, Result};
+use crate::gpu::{DeviceProfile, MatrixUnits};
+use crate::kernel::{KernelSpec, MAX_MAGNITUDE, uniform};
+use crate::validate::bound::gamma;
+
+/// What operands become for the units, which multiply f16.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operands {
+    /// One f16 each: as they are, or f32 numbers scaled and rounded.
+    Whole,
+    /// Two f16 each, which together hold 22 bits or more of an f32.
+    Split,
+}
+
+impl Operands {
+    /// What the names of all algorithms end in that make this of their operands.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Operands::Whole => "_matrix",
+            Operands::Split => "_split",
+        }
+    }
+}
+
+/// A tile of the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MatrixTile {
+    pub m: u32,
+    pub n: u32,
+    k: u32,
+    /// The part of one subgroup.
+    sub_m: u32,
+    sub_n: u32,
+}
+
+/// The largest first.
+const TILES: [MatrixTile; 5] = [
+    MatrixTile { m: 128, n: 128, k: 32, sub_m: 64, sub_n: 32 },
+    MatrixTile { m: 128, n: 64, k: 32, sub_m: 32, sub_n: 32 },
+    MatrixTile { m: 64, n: 128, k: 32, sub_m: 32, sub_n: 32 },
+    MatrixTile { m: 64, n: 64, k: 32, sub_m: 32, sub_n: 32 },
+    MatrixTile { m: 32, n: 32, k: 32, sub_m: 16, sub_n: 16 },
+];
+
+impl MatrixTile {
+    fn subgroups(&self) -> u32 {
+        (self.m / self.sub_m) * (self.n / self.sub_n)
+    }
+
+    /// Bytes of workgroup memory: both operands' slices in f16, rows padded by 8, and a matrix of f32 sums for each subgroup.
+    fn memory(&self, units: &MatrixUnits, operands: Operands) -> u32 {
+        let parts = if operands == Operands::Split { 2 } else { 1 };
+        parts * self.k * (self.m + 8 + self.n + 8) * 2 + self.subgroups() * units.extent * units.extent * 4
+    }
+
+    fn fits(&self, units: &MatrixUnits, operands: Operands, profile: &DeviceProfile) -> bool {
+        let invocations = self.subgroups() * units.subgroup;
+        invocations <= profile.max_workgroup_invocations
+            && invocations.is_multiple_of(self.n / 4)
+            && self.memory(units, operands) <= profile.max_workgroup_memory
+    }
+
+    /// The tiles that the device holds, the largest first.
+    pub fn candidates(operands: Operands, profile: &DeviceProfile) -> Vec<Self> {
+        match &profile.matrix {
+            Some(units) => TILES.into_iter().filter(|tile| tile.fits(units, operands, profile)).collect(),
+            None => vec![],
+        }
+    }
+
+    /// The tile for a product of `rows` x `columns`: the largest that it fills by more than half either way, or the one that a label names.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the device has no such tile, or no matrix units at all.
+    pub fn choose(algorithm: &str, operands: Operands, [rows, columns]: [u64; 2], wanted: Option<&str>, profile: &DeviceProfile) -> Result<Self> {
+        let tiles = Self::candidates(operands, profile);
+        let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.into(), reason });
+        let Some(smallest) = tiles.last() else {
+            return refuse(match profile.matrix {
+                None => "the device has no matrix units for f16 operands and f32 sums, or subgroups of several sizes".into(),
+                Some(_) => "the device holds none of its tiles: too few invocations or too little memory in a workgroup".into(),
+            });
+        };
+        let chosen = match wanted {
+            None => tiles.iter().find(|t| rows > u64::from(t.m) / 2 && columns > u64::from(t.n) / 2).or(Some(smallest)),
+            Some(text) => tiles.iter().find(|t| t.to_string() == text),
+        };
+        match chosen {
+            Some(tile) => Ok(*tile),
+            None => refuse(format!("its tiles here are {}", tiles.iter().map(Self::to_string).collect::<Vec<_>>().join(", "))),
+        }
+    }
+
+    /// The core's prelude on a device that has matrix units.
+    pub fn consts(&self, operands: Operands, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
+        let (extent, subgroup) = profile.matrix.map_or((0, 0), |units| (units.extent, units.subgroup));
+        vec![
+            ("MATRIX_16", u32::from(extent == 16)),
+            ("SPLIT", u32::from(operands == Operands::Split)),
+            ("TILE_M", self.m),
+            ("TILE_N", self.n),
+            ("TILE_K", self.k),
+            ("SUB_M", self.sub_m),
+            ("SUB_N", self.sub_n),
+            ("LANES", subgroup),
+            ("WG_SIZE", self.subgroups() * subgroup),
+        ]
+    }
+}
+
+impl std::fmt::Display for MatrixTile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}x{}", self.m, self.n, self.k)
+    }
+}
+
+/// How much a product of `depth` steps on matrix units errs: by gamma of so many roundings, times the sum of the absolute products, plus
+/// `relative` times that sum, plus `absolute` times (X sum of |w| + W sum of |x|), plus `tiny` times depth X W, where X and W are the largest
+/// magnitudes of the operands.
+///
+/// What the units do: products of f16 are exact, and each addition errs by at most 2 u relative to the sum of absolute values so far, for it
+/// may cut off instead of round (Fasi, Higham, Mikaitis and Pranesh, Numerical behavior of NVIDIA tensor cores, 2021). The standard asks for
+/// less; a device that does not keep it fails the proofs.
+///
+/// **Split.** With X scaled into \[2^14, 2^15), x = high + low 2^-11 + d. The high part rounds x to 11 bits, so the rest has 12 bits and a sign
+/// and is exact; the low part rounds it to 11: |d| <= 2 u |x|. Numbers below 2^-14 have no high part and a low one of 11 bits, or none if it
+/// would be subnormal: |d| <= 2^-25, which is 2^-39 X. The product of the low parts is left out: |low| 2^-11 <= 2^-11 |x| + 2^-28 X. In all
+/// (2 + 2 + 4) u |x||w| + 2^-38 (X |w| + W |x|) + 2^-56 X W, terms of higher order in the ninth u and twice the last. The high products are summed by the unit over `extent`
+/// steps, 2 `extent` roundings, and by f32 arithmetic over the rest, depth / `extent`; the 2 `depth` others by the unit alone, 4 `depth`
+/// roundings of a sum that weighs 2^-10. The last sum is one more.
+///
+/// **Whole.** Of f32 numbers: |d| <= 2^-11 |x|, or 2^-28 X below f16's normal range, which a device may flush to zero. Products of such err by
+/// 2 times that, and the units sum all of it, 2 `depth` roundings. Numbers that are f16 already err by that sum alone.
+pub(crate) struct MatrixError {
+    roundings: u64,
+    relative: f64,
+    absolute: f64,
+    /// The same of depth X W.
+    tiny: f64,
+}
+
+impl MatrixError {
+    /// `more` are the roundings after the product: bias, residual and the like.
+    pub fn new(operands: Operands, element: ElementType, depth: u64, more: u64) -> Self {
+        match (operands, element) {
+            (Operands::Split, _) => {
+                // The worse of both extents, so that the bound is that of a problem, not of a device.
+                let high = [8u64, 16].into_iter().map(|extent| 2 * extent + depth.div_ceil(extent)).fold(0, u64::max);
+                Self { roundings: 9 + high + depth.div_ceil(256) + 1 + more, relative: 0.0, absolute: 2f64.powi(-38), tiny: 2f64.powi(-55) }
+            }
+            (Operands::Whole, ElementType::F32) => {
+                Self { roundings: 2 * depth + more, relative: 2f64.powi(-10) + 2f64.powi(-21), absolute: 2f64.powi(-27), tiny: 2f64.powi(-55) }
+            }
+            (Operands::Whole, _) => Self { roundings: 2 * depth + more, relative: 0.0, absolute: 0.0, tiny: 0.0 },
+        }
+    }
+
+    /// For the sums of absolute values of an output: of its products and what is added to them, of the products with either operand
+    /// replaced by the largest magnitude it has, and with both.
+    pub fn bound(&self, magnitude: f64, [lhs, rhs]: [f64; 2], both: f64) -> f64 {
+        let plain = gamma(self.roundings, ElementType::F32.unit_roundoff()) + self.relative;
+        plain * magnitude + self.absolute * (lhs + rhs) + self.tiny * both
+    }
+
+    /// The largest error over operands of magnitude 1, relative to that of plain f32 sums.
+    pub fn relative_to_plain(&self, depth: u64, more: u64) -> f64 {
+        self.bound(1.0, [1.0; 2], 1.0) / gamma(depth + more, ElementType::F32.unit_roundoff())
+    }
+}
+
+/// Whether `accuracy` admits a product of `depth` steps on matrix units.
+///
+/// # Errors
+/// [`Error::Unsupported`] with the reason.
+pub(crate) fn check_accuracy(algorithm: &str, operands: Operands, element: ElementType, accuracy: Accuracy, depth: u64, more: u64) -> Result<()> {
+    let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.into(), reason });
+    match (operands, element, accuracy) {
+        (Operands::Split, ElementType::F16, _) => refuse("it splits f32 numbers; f16 tensors go to matrix units as they are".into()),
+        (_, _, Accuracy::Exact) => refuse("accuracy exact admits plain products and sums alone".into()),
+        (Operands::Whole, ElementType::F32, Accuracy::F32) => refuse("it rounds f32 operands to f16; accuracy reduced admits that".into()),
+        (Operands::Split, _, Accuracy::F32) => {
+            let relative = MatrixError::new(operands, element, depth, more).relative_to_plain(depth, more);
+            if relative <= 1.0 {
+                return Ok(());
+            }
+            refuse(format!("its error bound is {relative:.2} times that of plain f32 sums here; accuracy reduced admits that, f32 does not"))
+        }
+        _ => Ok(()),
+    }
+}
+
+uniform! {
+    /// Twin of `MaxMagnitudeParams` in `shaders/max_magnitude.wgsl`.
+    MaxMagnitudeParams {
+        first: u32,
+        count: u32,
+    }
+}
+
+/// Numbers that one workgroup of `shaders/max_magnitude.wgsl` looks at.
+const CHUNK: u64 = 16_384;
+
+/// Steps that leave in a scratch buffer of `plan` the bits of the largest magnitude among `count` f32 elements of `x` from `first` on.
+pub(crate) fn largest_magnitude(plan: &mut Plan, x: Place, first: u32, count: u64, profile: &DeviceProfile) -> Result<(Vec<Step>, Place)> {
+    let mut steps = Vec::new();
+    let (mut x, mut params) = (x, MaxMagnitudeParams { first, count: count as u32 });
+    loop {
+        let groups = u64::from(params.count).div_ceil(CHUNK);
+        let output = Place::Scratch(plan.scratch.len());
+        plan.scratch.push(groups * 4);
+        let kernel = KernelSpec { source: &MAX_MAGNITUDE, element: ElementType::F32, consts: vec![], overrides: vec![] };
+        steps.push(Step::new(kernel, &params, vec![x, output], groups, profile)?);
+        if groups == 1 {
+            return Ok((steps, output));
+        }
+        (x, params) = (output, MaxMagnitudeParams { first: 0, count: groups as u32 });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_split_keeps_the_bound_of_plain_sums_from_some_depth_on() {
+        let check = |depth| check_accuracy("split", Operands::Split, ElementType::F32, Accuracy::F32, depth, 2);
+        assert!(check(27).is_err() && check(32).is_err());
+        for depth in [64, 576, 4608, 1 << 20] {
+            assert!(check(depth).is_ok(), "{depth}");
+        }
+        assert!(check_accuracy("whole", Operands::Whole, ElementType::F32, Accuracy::F32, 576, 2).is_err());
+        assert!(check_accuracy("whole", Operands::Whole, ElementType::F16, Accuracy::F32, 576, 2).is_ok());
+    }
+
+    #[test]
+    fn tiles_are_chosen_by_the_product_and_the_device() {
+        let units = MatrixUnits { extent: 16, subgroup: 32, adds: true };
+        let profile =
+            DeviceProfile { matrix: Some(units), max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL };
+        let choose = |rows, columns, wanted, profile: &DeviceProfile| {
+            MatrixTile::choose("x", Operands::Split, [rows, columns], wanted, profile).map(|t| t.to_string())
+        };
+        assert_eq!(choose(512, 3136, None, &profile).unwrap(), "128x128x32");
+        assert_eq!(choose(512, 49, None, &profile).unwrap(), "128x64x32");
+        assert_eq!(choose(10, 7, None, &profile).unwrap(), "32x32x32");
+        assert_eq!(choose(512, 3136, Some("64x64x32"), &profile).unwrap(), "64x64x32");
+        assert!(choose(512, 3136, Some("64x64x8"), &profile).is_err());
+        let small = DeviceProfile { max_workgroup_memory: 16 << 10, ..profile };
+        assert_eq!(choose(512, 3136, None, &small).unwrap(), "32x32x32");
+        assert!(choose(512, 3136, None, &DeviceProfile { matrix: None, ..profile }).is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! Matrix units where the proofs' plain numbers do not go: infinities, NaNs, the ends of f32's range, wide ranges in one tensor; and damage
+//! to what makes f32 of f16. A device without such units has nothing to test here; the tests say so.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
+
+use std::sync::Arc;
+use wgconv::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem};
+use wgconv::gpu::SourcePatch;
+use wgconv::matmul::MatMulProblem;
+use wgconv::op::{Op, Prepared};
+use wgconv::shape::Padding;
+use wgconv::tune::doubt_matrix_units;
+use wgconv::validate::compare::compare;
+use wgconv::validate::data::{Data, Generator};
+use wgconv::validate::{Outcome, download, prove, upload};
+use wgconv::{ElementType, Gpu, GpuDescriptor};
+
+/// A device with matrix units, or `None` with a line that says so.
+fn device(patch: Option<SourcePatch>) -> Option<Gpu> {
+    let gpu = Gpu::with_descriptor(&GpuDescriptor { source_patch: patch, ..Default::default() }).unwrap();
+    if gpu.profile().matrix.is_none() {
+        eprintln!("{gpu:?} has no matrix units: nothing is tested");
+        return None;
+    }
+    Some(gpu)
+}
+
+fn product() -> MatMulProblem {
+    MatMulProblem { accuracy: Accuracy::Reduced, ..MatMulProblem::matmul(&[70, 150], &[150, 37], ElementType::F32).unwrap() }
+}
+
+fn convolution() -> ConvProblem {
+    let padding = Padding::Explicit { begin: [1, 1], end: [1, 1] };
+    let descriptor = ConvDescriptor::<2> { padding, accuracy: Accuracy::Reduced, ..Default::default() };
+    ConvProblem::forward(&descriptor, &ConvInputs::new(&[2, 12, 7, 9], &[40, 12, 3, 3], None)).unwrap()
+}
+
+/// Runs `label` on real numbers that `change` has changed, and holds every output to the bound of that algorithm.
+fn check(gpu: &Gpu, op: &dyn Op, label: &str, what: &str, change: impl Fn(usize, usize, f64) -> f64) {
+    let mut generator = Generator::from_text(what);
+    let inputs = op.inputs();
+    let values: Vec<Vec<f64>> = inputs
+        .iter()
+        .enumerate()
+        .map(|(operand, spec)| {
+            let plain = Data::Real.fill(spec, op.depth(), &mut generator);
+            plain.into_iter().enumerate().map(|(i, v)| f64::from(change(operand, i, v) as f32)).collect()
+        })
+        .collect();
+    let slices: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
+    let tensors: Vec<_> = inputs.iter().zip(&values).map(|(spec, values)| upload(gpu, spec, values).unwrap()).collect();
+    let part = |fixed: bool| inputs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect::<Vec<_>>();
+    let prepared = Prepared::with_algorithm(gpu, op, label, &part(true)).unwrap();
+    let outputs = prepared.outputs().unwrap();
+    let mut recorder = gpu.recorder();
+    prepared.record(&mut recorder, &part(false), &outputs.iter().collect::<Vec<_>>()).unwrap();
+    recorder.submit().unwrap();
+    let got = download(&outputs[0]).unwrap();
+    // What has no finite bound must still be the same kind of number: the plain kernel's business, whose bound is asked for then.
+    let finite = slices.iter().all(|values| values.iter().all(|v| v.is_finite()));
+    let expected = if finite { op.reference_for(label, &slices) } else { op.reference(&slices) };
+    let spec = &op.outputs()[0];
+    if let Some(mismatch) = compare(&got, &expected[0].value, |i| expected[0].allowed(i, ElementType::F32)) {
+        panic!("{label}, {what}: {}", mismatch.describe(&spec.extents));
+    }
+}
+
+/// Changes both operands in one way.
+fn check_all(what: &str, change: impl Fn(usize, usize, f64) -> f64 + Copy) {
+    let Some(gpu) = device(None) else { return };
+    for label in ["gemm_split", "gemm_matrix"] {
+        check(&gpu, &product(), label, what, change);
+    }
+    for label in ["implicit_gemm_split", "implicit_gemm_matrix"] {
+        check(&gpu, &convolution(), label, what, change);
+    }
+}
+
+#[test]
+fn magnitudes_far_beyond_f16_are_scaled() {
+    check_all("both large", |_, _, v| v * 1e15);
+    check_all("both small", |_, _, v| v * 1e-15);
+    check_all("one large, one small", |operand, _, v| if operand == 0 { v * 3e37 } else { v * 1e-33 });
+}
+
+#[test]
+fn a_wide_range_in_one_tensor_keeps_the_bound() {
+    // From 1 down to 2^-60 in steps of 2^-4: beyond what both parts of a split reach.
+    check_all("wide", |operand, i, v| v * 2f64.powi(-4 * ((i + operand) % 16) as i32));
+    check_all("one giant", |_, i, v| if i == 77 { 1e20 } else { v });
+}
+
+#[test]
+fn zeros_alone_are_no_reason_to_fail() {
+    check_all("an operand of zeros", |operand, _, v| if operand == 0 { 0.0 } else { v });
+}
+
+#[test]
+fn what_cannot_be_scaled_is_computed_plainly() {
+    check_all("infinite", |operand, i, v| if operand == 0 && i == 50 { f64::INFINITY } else { v });
+    check_all("NaN", |operand, i, v| if operand == 0 && i == 50 { f64::NAN } else { v });
+    // The convolution's weights stand over zero padding, where infinity times zero is a NaN by any kernel: the product alone.
+    let Some(gpu) = device(None) else { return };
+    for label in ["gemm_split", "gemm_matrix"] {
+        check(&gpu, &product(), label, "infinite weight", |operand, i, v| if operand == 1 && i == 50 { f64::NEG_INFINITY } else { v });
+        // So small that its scale is no f32; the other operand keeps the products where nothing is flushed to zero.
+        check(&gpu, &product(), label, "tiny", |operand, _, v| if operand == 0 { (1.0 + v.abs()).copysign(v) * 1e-36 } else { v * 1e20 });
+    }
+}
+
+/// A device whose kernels on matrix units have `from` replaced by `to`.
+fn damaged(from: &'static str, to: &'static str) -> Option<Gpu> {
+    let patch = move |_: &str, text: String| text.replace(from, to);
+    device(Some(SourcePatch(Arc::new(patch))))
+}
+
+#[test]
+fn damage_is_reported_and_damaged_units_are_doubted() {
+    for (label, from, to, proof) in [
+        // A compiler that takes x - high for zero leaves plain f16.
+        ("gemm_split", "vec4<f16>((v - high) * LOW)", "vec4<f16>((v - v) * LOW)", "bounded"),
+        ("gemm_split", "* (1.0 / LOW)", "* (2.0 / LOW)", "bounded"),
+        ("gemm_matrix", "k0 += TILE_K", "k0 += TILE_K + TILE_K", "exact"),
+        ("gemm_matrix", "let m0 = subgroup / SUBGROUPS_N * SUB_M;", "let m0 = 0u;", "guarded"),
+        ("gemm_matrix", "sum * back_first * back_second", "sum * back_first", "exact"),
+    ] {
+        let Some(gpu) = damaged(from, to) else { return };
+        let outcome = prove(&gpu, &product(), label).unwrap();
+        let Outcome::Failed(why) = &outcome else { panic!("{label}, {from} -> {to}: {outcome:?}") };
+        assert!(why.starts_with(proof), "{from} -> {to}: {why}");
+        let doubt = doubt_matrix_units(&gpu).unwrap().unwrap();
+        assert!(doubt.contains("gemm_") && doubt.contains(&why[..5]), "{from} -> {to}: {doubt}");
+    }
+}
+
+#[test]
+fn units_are_trusted_only_if_they_beat_plain_arithmetic() {
+    let Some(gpu) = device(None) else {
+        let plain = Gpu::new().unwrap();
+        assert!(doubt_matrix_units(&plain).unwrap().unwrap().contains("has none"));
+        return;
+    };
+    // What a machine has is its own business; but whole units may fail by the clock alone.
+    if let Some(doubt) = doubt_matrix_units(&gpu).unwrap() {
+        assert!(doubt.contains(" takes "), "{doubt}");
+    }
+}
