@@ -1,7 +1,7 @@
 //! A document as GitHub Markdown: the facts of the machine and the run, a row for each layer, then a row for each algorithm timed.
 
 use super::document::{Document, Record};
-use super::table::{HEADER, VERIFIED, WORDS, cells};
+use super::table::{HEADER, NETWORK_HEADER, START_HEADER, VERIFIED, WORDS, cells, network_cells, network_notes, start_cells};
 
 /// The whole file.
 pub fn markdown(document: &Document) -> String {
@@ -16,6 +16,17 @@ pub fn markdown(document: &Document) -> String {
     if document.has_candidates() {
         text += "\n## Every algorithm\n\nThe planner's choice in bold.\n";
         text += &table(document.layers.iter());
+    }
+    if !document.networks.is_empty() {
+        text += "\n## Whole networks\n\nAll ops in one submit.\n";
+        text += &figures(&NETWORK_HEADER, 1, document.networks.iter().map(|network| network_cells(network).to_vec()));
+    }
+    if !document.starts.is_empty() {
+        text += "\n## Time to the first output\n";
+        text += &figures(&START_HEADER, 2, document.starts.iter().map(|start| start_cells(start).to_vec()));
+    }
+    for note in network_notes(document) {
+        text += &format!("\n{}\n", plain(&note));
     }
     if !document.failed.is_empty() {
         text += "\n## Not timed\n\n";
@@ -43,6 +54,14 @@ fn table<'a>(records: impl Iterator<Item = &'a Record>) -> String {
         }
         text += &row(cells);
     }
+    text
+}
+
+/// A table whose first `words` columns are words.
+fn figures(header: &[&str], words: usize, rows: impl Iterator<Item = Vec<String>>) -> String {
+    let rule = (0..header.len()).map(|i| if i < words { "---" } else { "---:" }.to_string());
+    let mut text = format!("\n{}{}", row(header.iter().map(|name| name.to_string())), row(rule));
+    text.extend(rows.map(|cells| row(cells.iter().map(|cell| plain(cell)))));
     text
 }
 

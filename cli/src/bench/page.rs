@@ -6,7 +6,7 @@ use super::axis::escape;
 use super::bars::bars;
 use super::document::{Document, Record};
 use super::roofline::roofline;
-use super::table::{HEADER, VERIFIED, WORDS, cells, number, share, time};
+use super::table::{HEADER, NETWORK_HEADER, START_HEADER, VERIFIED, WORDS, cells, network_cells, network_notes, number, share, start_cells, time};
 
 /// What the page may fetch: nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
@@ -31,6 +31,7 @@ pub fn page(document: &Document) -> String {
         html += &format!("<dt>{name}</dt><dd>{value}</dd>\n");
     }
     html += "</dl>\n<main>\n";
+    html += &network_section(document);
     if !document.layers.is_empty() {
         html += "<section>\n<h2>Time of each layer</h2>\n<figure>\n";
         for (class, width, _) in SIZES {
@@ -51,11 +52,16 @@ pub fn page(document: &Document) -> String {
 
 /// The run in a sentence: who is faster, and by how much in the mean.
 fn summary(document: &Document) -> String {
-    let layers = document.picks().count();
+    let (layers, networks) = (document.picks().count(), document.networks.len());
+    let what = match (layers, networks) {
+        (_, 0) => format!("{layers} layers"),
+        (0, _) => format!("{networks} runs of a whole network"),
+        _ => format!("{layers} layers and {networks} runs of the whole network"),
+    };
     let ratios: Vec<f64> = document.picks().filter_map(|record| record.cpu_over_gpu).filter(|ratio| ratio.is_normal() && *ratio > 0.0).collect();
     if ratios.is_empty() {
         let who = if document.has_gpu() { "the GPU" } else { "the CPU engine" };
-        return format!("{layers} layers on {who}.");
+        return format!("{what} on {who}.");
     }
     let mean = (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
     let faster = ratios.iter().filter(|ratio| **ratio > 1.0).count();
@@ -142,6 +148,23 @@ fn layer_section(document: &Document) -> String {
         if document.has_gpu() { VERIFIED } else { "" },
         table("Layers", &header, words, &rows)
     )
+}
+
+/// Whole networks and their first outputs, where there are any.
+fn network_section(document: &Document) -> String {
+    let mut html = String::new();
+    if !document.networks.is_empty() {
+        let rows: String = document.networks.iter().map(|network| row("", false, &network_cells(network), 0..1)).collect();
+        let header = NETWORK_HEADER.map(String::from);
+        let note = "All ops in one submit. Medians; ± is half the distance between the 10th and the 90th percentile.";
+        html += &format!("<h2>Whole networks</h2>\n<p class=\"note\">{note}</p>\n{}", table("Whole networks", &header, 0..1, &rows));
+    }
+    if !document.starts.is_empty() {
+        let rows: String = document.starts.iter().map(|start| row("", false, &start_cells(start), 0..2)).collect();
+        html += &format!("<h2>Time to the first output</h2>\n{}", table("Time to the first output", &START_HEADER.map(String::from), 0..2, &rows));
+    }
+    html.extend(network_notes(document).iter().map(|note| format!("<p class=\"note\">{}</p>\n", escape(note))));
+    if html.is_empty() { html } else { format!("<section>\n{html}</section>\n") }
 }
 
 /// Every algorithm that was timed, where there are more than the choices.
