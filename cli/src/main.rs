@@ -92,15 +92,7 @@ pub fn open_gpu(adapter: Option<&str>) -> Result<wgconv::Gpu, wgconv::Error> {
     wgconv::Gpu::with_descriptor(&wgconv::GpuDescriptor { adapter: adapter.map(str::to_string), ..Default::default() })
 }
 
-/// As [`open_gpu`], with the driver's pipelines of earlier runs from `folder` (`None`: the user's folder for caches), so that less is
-/// compiled. Gives their bytes too. [`keep_pipelines`] writes those of this run.
-pub fn open_gpu_cached(adapter: Option<&str>, folder: Option<&std::path::Path>) -> Result<(wgconv::Gpu, usize), wgconv::Error> {
-    let gpu = open_gpu(adapter)?;
-    let bytes = gpu.set_pipeline_cache(folder);
-    Ok((gpu, bytes))
-}
-
-/// Keeps what was compiled for later runs. That it cannot be kept costs them their time, nothing else.
+/// Keeps what was compiled for later runs, in the file of [`wgconv::Gpu::set_pipeline_cache`]. That it cannot be kept costs them their time, nothing else.
 pub fn keep_pipelines(gpu: &wgconv::Gpu) {
     if let Err(error) = gpu.save_pipeline_cache() {
         log::warn!("{error}; later runs compile again");

@@ -296,7 +296,7 @@ impl std::fmt::Display for Opened {
         write!(f, "adapter opened in {adapter_ms:.0} ms, {pipelines} pipelines compiled in {compile_ms:.0} ms added up, ")?;
         match cached_bytes {
             0 => f.write_str("none known from earlier runs"),
-            bytes => write!(f, "{:.0} KiB of pipelines from earlier runs", *bytes as f64 / 1024.0),
+            bytes => write!(f, "{:.1} KiB of pipelines from earlier runs", *bytes as f64 / 1024.0),
         }
     }
 }
@@ -368,6 +368,29 @@ pub mod tests {
         }
     }
 
+    /// A network's record with the figures of [`record`].
+    pub fn network(name: &str, batch: usize, gpu_ms: f64) -> NetworkRecord {
+        let record = Record { op: "network".into(), shape: format!("batch {batch}"), algorithm: None, ..record(name, "", gpu_ms, 0.1) };
+        NetworkRecord {
+            record,
+            batch,
+            images_per_s: Some(batch as f64 / gpu_ms * 1e3),
+            ops: 57,
+            dispatches: Some(69),
+            weight_bytes: 102_120_000,
+            activation_bytes: 10_200_000,
+            checked: Some(57),
+            difference: Some(1.5e-6),
+        }
+    }
+
+    /// The way to a first output.
+    pub fn start(network: &str, kind: &str, adapter_ms: Option<f64>) -> Start {
+        let (network, kind) = (network.to_string(), kind.to_string());
+        let total_ms = adapter_ms.unwrap_or(0.0) + 60.0;
+        Start { network, batch: 1, kind, adapter_ms, pipelines: 26, compile_ms: 10.0, prepare_ms: 20.0, first_run_ms: 30.0, total_ms }
+    }
+
     /// A document of these records.
     pub fn document(layers: Vec<Record>) -> Document {
         let adapter = Adapter {
@@ -414,6 +437,9 @@ pub mod tests {
     fn a_document_reads_back_what_it_wrote() {
         let mut written = document(vec![record("a", "direct", 2.0, 0.1)]);
         written.failed.push("huge: no memory".into());
+        written.networks.push(network("lenet5", 16, 4.0));
+        written.starts.push(start("lenet5", "cold", Some(40.0)));
+        written.opened = Some(Opened { adapter_ms: 40.0, pipelines: 26, compile_ms: 10.5, cached_bytes: 2048 });
         if let Some(adapter) = &mut written.adapter {
             adapter.rest.insert("features".into(), serde_json::json!(["f16"]));
         }
@@ -444,6 +470,23 @@ pub mod tests {
         }
         assert!(document(vec![]).check().unwrap_err().contains("layers is empty"));
         assert_eq!(document(vec![record("fine", "direct", 1e-9, 0.1)]).check(), Ok(()));
+        let mut whole = document(vec![]);
+        whole.networks.push(network("lenet5", 1, 1.0));
+        assert!(whole.check().is_ok() && whole.has_gpu() && !whole.has_cpu(), "a run of a network alone");
+        whole.networks[0].record.gpu_ms = Some(0.0);
+        assert!(whole.check().unwrap_err().contains("gpu_ms of lenet5"));
+    }
+
+    #[test]
+    fn the_start_is_told_among_the_facts() {
+        let mut one = document(vec![record("a", "direct", 1.0, 0.1)]);
+        assert!(one.facts().iter().all(|(name, _)| *name != "Start"), "older files do not know");
+        for (bytes, says) in [(0, "none known from earlier runs"), (2048, "2.0 KiB of pipelines from earlier runs")] {
+            one.opened = Some(Opened { adapter_ms: 40.4, pipelines: 26, compile_ms: 811.6, cached_bytes: bytes });
+            let facts = one.facts();
+            let (_, text) = facts.iter().find(|(name, _)| *name == "Start").unwrap();
+            assert_eq!(text, &format!("adapter opened in 40 ms, 26 pipelines compiled in 812 ms added up, {says}"));
+        }
     }
 
     #[test]

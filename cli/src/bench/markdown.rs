@@ -94,7 +94,7 @@ fn code(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::tests::{document, record};
+    use super::super::document::tests::{document, network, record, start};
     use super::*;
 
     /// The cells of a line of a table, cut at the pipes that are not escaped.
@@ -125,6 +125,27 @@ mod tests {
     fn a_run_of_choices_has_one_table() {
         let text = markdown(&document(vec![record("a", "direct", 1.0, 0.1)]));
         assert!(!text.contains("Every algorithm") && !text.contains("Not timed") && !text.contains("**"), "{text}");
+    }
+
+    #[test]
+    fn networks_and_first_outputs_have_tables_of_their_own() {
+        let mut one = document(vec![]);
+        one.networks = vec![network("a|b", 1, 50.0), network("a|b", 16, 400.0)];
+        one.starts = vec![start("a|b", "cold", Some(40.0)), start("a|b", "warm", None)];
+        let text = markdown(&one);
+        let lines: Vec<Vec<String>> = text.lines().filter(|line| line.starts_with('|')).map(cut).collect();
+        assert_eq!(lines.len(), 2 + 2 + 2 + 2, "{text}");
+        assert!(
+            lines[..4].iter().all(|cells| cells.len() == NETWORK_HEADER.len()) && lines[4..].iter().all(|cells| cells.len() == START_HEADER.len())
+        );
+        assert_eq!(lines[2][..6], ["a|b", "1", "50.000 ±10%", "-", "-", "20.00"]);
+        assert_eq!(lines[3][8..], ["57", "69", "102.12"]);
+        assert_eq!(lines[6], ["a|b x 1", "cold", "40.0", "26", "10.0", "20.0", "30.0", "100.0"]);
+        assert_eq!(lines[7][1..3], ["again, same device", "-"]);
+        assert!(
+            text.contains("57 of 57 ops held to the reference; largest difference to the CPU engine 1.5e-6 of the largest output; 10.2 MB"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod roofline;
 mod table;
 
 use crate::suites::{self, Suite};
-use crate::{Failure, Outcome, adapter_named, complain, keep_pipelines, one_line, open_gpu_cached, say, write_json, write_text};
+use crate::{Failure, Outcome, adapter_named, complain, keep_pipelines, one_line, open_gpu, say, write_json, write_text};
 use document::{Adapter, Document, Opened};
 use indicatif::{ProgressBar, ProgressStyle};
 use layer::{Engines, time_layer};
@@ -152,10 +152,11 @@ fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
     if args.network {
         suites::network(args.suite, args.accuracy, 1)?; // refused before anything is timed
     }
+    let adapter = args.adapter.as_deref();
     let start = Instant::now();
-    let gpu = match open_gpu_cached(args.adapter.as_deref(), args.cache.as_deref()) {
+    let mut gpu = match open_gpu(adapter) {
         Ok(gpu) => Some(gpu),
-        Err(Error::NoAdapter { .. }) if !adapter_named(args.adapter.as_deref()) => {
+        Err(Error::NoAdapter { .. }) if !adapter_named(adapter) => {
             if args.no_cpu {
                 return Err(Failure::Run(format!("no GPU adapter, and --no-cpu leaves nothing to time. {}", driver_hint())));
             }
@@ -167,7 +168,6 @@ fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
         Err(error) => return Err(error.into()),
     };
     let adapter_ms = start.elapsed().as_secs_f64() * 1e3;
-    let (gpu, cached_bytes) = gpu.map_or((None, 0), |(gpu, bytes)| (Some(gpu), bytes));
     let mut document = Document {
         version: env!("CARGO_PKG_VERSION").into(),
         wgpu: option_env!("WGCONV_WGPU_VERSION").map(str::to_string),
@@ -188,15 +188,17 @@ fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
     if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}") {
         bar.set_style(style);
     }
-    // Before the peaks are measured: nothing has been compiled yet, by the driver neither.
-    let first = args.batch.first().map_or(network::BATCHES[0], |batch| usize::from(*batch));
-    let starts = match (args.network, &gpu) {
-        (true, Some(_)) => {
-            bar.set_message(format!("{}: the way to its first output", args.suite.name()));
-            Some(bench(args, None, None).starts(first, args.adapter.as_deref()))
-        }
-        _ => None,
-    };
+    let mut starts = None;
+    if args.network
+        && let Some(opened) = gpu.take()
+    {
+        // On the device that was opened first: nothing has been compiled yet, and the driver was not even loaded.
+        bar.set_message(format!("{}: the way to its first output", args.suite.name()));
+        let batch = args.batch.first().map_or(network::BATCHES[0], |batch| usize::from(*batch));
+        starts = Some(bench(args, None, None).starts(batch, adapter, (opened, adapter_ms)));
+        gpu = Some(open_gpu(adapter)?);
+    }
+    let cached_bytes = gpu.as_ref().map_or(0, |gpu| gpu.set_pipeline_cache(args.cache.as_deref()));
     document.peak = gpu.as_ref().map(measure_peak).transpose()?;
     if !quiet {
         bar.suspend(|| announce(&document, args.no_cpu));

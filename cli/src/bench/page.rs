@@ -204,7 +204,7 @@ fn algorithm_section(document: &Document) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::tests::{document, record};
+    use super::super::document::tests::{document, network, record, start};
     use super::*;
     use roxmltree::{Document as Xml, Node, ParsingOptions};
 
@@ -228,6 +228,8 @@ mod tests {
         for record in &mut document.layers {
             (record.cpu_ms, record.cpu_over_gpu) = (Some(4.0), record.gpu_ms.map(|ms| 4.0 / ms));
         }
+        document.networks.push(network(HOSTILE, 16, 5.0));
+        document.starts.push(start(HOSTILE, "cold", Some(1.0)));
         document.failed.push(format!("{HOSTILE}: too large"));
         document.command.push(HOSTILE.into());
         if let Some(adapter) = &mut document.adapter {
@@ -241,10 +243,13 @@ mod tests {
         let html = page(&full());
         let xml = parse(&html);
         let titles: Vec<String> = xml.descendants().filter(|node| node.has_tag_name("h2")).map(text).collect();
-        assert_eq!(titles, ["Time of each layer", "Roofline", "Layers", "Every algorithm", "Not timed"]);
+        assert_eq!(
+            titles,
+            ["Whole networks", "Time to the first output", "Time of each layer", "Roofline", "Layers", "Every algorithm", "Not timed"]
+        );
         for name in [HOSTILE, "moves", "third"] {
             let within = |tag: &str| xml.descendants().filter(|node| node.has_tag_name(tag)).filter(|node| text(*node).contains(name)).count();
-            assert!(within("svg") >= 2 && within("table") == 2, "{name}");
+            assert!(within("svg") >= 2 && within("table") == if name == HOSTILE { 4 } else { 2 }, "{name}");
         }
         let roofs = xml.descendants().filter(|node| node.has_tag_name("svg") && text(*node).contains("Roofline")).collect::<Vec<_>>();
         assert!(roofs.len() == 2 && roofs.iter().all(|svg| svg.descendants().filter(|node| node.has_tag_name("circle")).count() == 2));
@@ -310,6 +315,10 @@ mod tests {
     fn runs_with_less_still_give_a_page() {
         let empty = page(&document(vec![]));
         assert!(!empty.contains("<svg") && text(parse(&empty).root()).contains("Test GPU"));
+        let mut whole = document(vec![]);
+        whole.networks.push(network("lenet5", 1, 5.0));
+        let html = page(&whole);
+        assert!(!html.contains("<svg") && html.contains("1 runs of a whole network on the GPU.") && html.contains("Whole networks"), "{html}");
         let mut cpu = document(vec![record("a", "direct", 1.0, 0.1)]);
         (cpu.adapter, cpu.peak, cpu.clock) = (None, None, None);
         (cpu.layers[0].gpu_ms, cpu.layers[0].cpu_ms, cpu.layers[0].algorithm) = (None, Some(3.0), None);

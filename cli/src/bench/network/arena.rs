@@ -88,7 +88,8 @@ mod tests {
                 assert_eq!(holds[arena.place(network.input())], Some(network.input()), "the next run reads it again");
             }
             let all: usize = network.values.iter().filter(|value| value.view_of.is_none()).map(|value| value.extents.iter().product::<usize>()).sum();
-            assert!(arena.elements.iter().sum::<usize>() < all * 3 / 4, "buffers are used again");
+            let held: usize = arena.elements.iter().sum();
+            assert!(held < all && (*suite == Suite::Lenet5 || held < all / 2), "{}: {held} of {all}", suite.name());
         }
     }
 }

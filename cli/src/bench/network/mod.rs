@@ -99,32 +99,22 @@ impl Bench<'_> {
         once * (FEWEST + 3) as f64 <= PATIENCE
     }
 
-    /// Times the way to the first output: with nothing kept, with the driver's pipelines from a file, and prepared once more on the same
-    /// device. Each of the first two opens the adapter anew, the file lies in a folder of its own.
-    pub fn starts(&self, batch: usize, adapter: Option<&str>) -> Result<Vec<Start>, Failure> {
+    /// Times the way to the first output: on `opened`, which has compiled nothing yet and took so many milliseconds to open; on a device
+    /// that is opened anew, with the driver's pipelines from a file; prepared once more on that. The file lies in a folder of its own.
+    pub fn starts(&self, batch: usize, adapter: Option<&str>, opened: (Gpu, f64)) -> Result<Vec<Start>, Failure> {
         let network = suites::network(self.suite, self.accuracy, batch)?;
         let arena = Arena::new(&network);
         check_memory(&network, &arena)?;
         let (weights, images) = (Weights::new(&network), Weights::images(&network));
         let folder = Folder::new()?;
         let name = self.suite.name();
-        let one = |kind: &str, gpu: Option<&Gpu>| -> Result<(Start, Option<Gpu>), Failure> {
+        let one = |kind: &str, gpu: &Gpu, adapter_ms: Option<f64>| -> Result<Start, Failure> {
             let start = Instant::now();
             let mut last = 0.0;
             let mut lap = || {
                 let now = start.elapsed().as_secs_f64() * 1e3;
                 now - std::mem::replace(&mut last, now)
             };
-            let opened = match gpu {
-                Some(_) => None,
-                None => {
-                    let gpu = open_gpu(adapter)?;
-                    gpu.set_pipeline_cache(Some(&folder.0));
-                    Some(gpu)
-                }
-            };
-            let adapter_ms = opened.as_ref().map(|_| lap());
-            let Some(gpu) = opened.as_ref().or(gpu) else { return Err(Failure::Run("no device".into())) };
             let before = gpu.compiled().pipelines;
             let plans = plans(gpu, &network)?;
             gpu.compile(&plans.iter().collect::<Vec<_>>())?;
@@ -133,17 +123,23 @@ impl Bench<'_> {
             let prepare_ms = lap();
             on_gpu.run(gpu, &network)?;
             let first_run_ms = lap();
-            let total_ms = start.elapsed().as_secs_f64() * 1e3;
+            let total_ms = adapter_ms.unwrap_or(0.0) + compile_ms + prepare_ms + first_run_ms;
             let pipelines = gpu.compiled().pipelines - before;
             let (network, kind) = (name.clone(), kind.to_string());
-            Ok((Start { network, batch, kind, adapter_ms, pipelines, compile_ms, prepare_ms, first_run_ms, total_ms }, opened))
+            Ok(Start { network, batch, kind, adapter_ms, pipelines, compile_ms, prepare_ms, first_run_ms, total_ms })
         };
-        let (cold, gpu) = one("cold", None)?;
-        let kept = gpu.and_then(|gpu| gpu.save_pipeline_cache().ok().and(gpu.pipeline_cache_file())).is_some_and(|file| file.exists());
-        let (second, gpu) = one(if kept { "file" } else { "cold" }, None)?;
-        let (warm, _) = one("warm", gpu.as_ref())?;
-        // Without a cache of pipelines the second is no other than the first.
-        Ok([Some(cold), kept.then_some(second), Some(warm)].into_iter().flatten().collect())
+        let (gpu, adapter_ms) = opened;
+        gpu.set_pipeline_cache(Some(&folder.0));
+        let mut starts = vec![one("cold", &gpu, Some(adapter_ms))?];
+        gpu.save_pipeline_cache()?;
+        drop(gpu);
+        let start = Instant::now();
+        let gpu = open_gpu(adapter)?;
+        let bytes = gpu.set_pipeline_cache(Some(&folder.0));
+        let second = one("file", &gpu, Some(start.elapsed().as_secs_f64() * 1e3))?;
+        starts.extend((bytes > 0).then_some(second)); // without a file it is no other than the first
+        starts.push(one("warm", &gpu, None)?);
+        Ok(starts)
     }
 }
 
