@@ -150,6 +150,9 @@ impl Samples {
 
     /// Half the distance between the 10th and the 90th percentile, as a share of the median.
     pub fn spread(&self) -> f64 {
+        if self.seconds.len() < 2 {
+            return f64::NAN; // one run has none
+        }
         (self.quantile(0.9) - self.quantile(0.1)) / 2.0 / self.median()
     }
 }

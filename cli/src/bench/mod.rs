@@ -114,7 +114,7 @@ pub fn run(args: &Args) -> Outcome {
     let mut wrong = Vec::new();
     if !document.failed.is_empty() {
         let count = document.failed.len();
-        let what = if document.networks.is_empty() { "layers" } else { "layers and networks" };
+        let what = if args.network { "measurements" } else { "layers" };
         wrong.push(format!("{count} of {} {what} failed", count + document.timed().count()));
     }
     if let (Some(old), Some(path)) = (&old, &args.compare) {

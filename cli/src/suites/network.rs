@@ -264,3 +264,19 @@ impl Network {
         self.call(format!("concat_{channels}_{extent}"), "concat", &json!({"axis": 1}), &[("x0", a), ("x1", b)], &[], 1.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_for_one_op() {
+        let mut network = Network::new(Accuracy::F32, 1);
+        let x = network.image(1, 32);
+        let y = network.conv(x, valid(6, 5)).unwrap();
+        assert_eq!(network.conv(x, valid(6, 5)).map(|z| z == y), Ok(false), "an op of its own");
+        assert_eq!((network.layers.len(), network.nodes.len()), (1, 2), "of the same layer");
+        let why = network.conv(x, Square { activation: Activation::Tanh, ..valid(6, 5) }).unwrap_err();
+        assert!(why.starts_with("5x5_1_6_32 names both n1c1h32w32") && why.ends_with("_tanh"), "{why}");
+    }
+}
