@@ -1,7 +1,7 @@
 //! A document as GitHub Markdown: the facts of the machine and the run, a row for each layer, then a row for each algorithm timed.
 
 use super::document::{Document, Record};
-use super::table::{HEADER, NETWORK_HEADER, START_HEADER, VERIFIED, WORDS, cells, network_cells, network_notes, start_cells};
+use super::table::{HEADER, NETWORK_HEADER, START_HEADER, START_NOTE, VERIFIED, WORDS, cells, network_cells, network_notes, start_cells};
 
 /// The whole file.
 pub fn markdown(document: &Document) -> String {
@@ -20,13 +20,12 @@ pub fn markdown(document: &Document) -> String {
     if !document.networks.is_empty() {
         text += "\n## Whole networks\n\nAll ops in one submit.\n";
         text += &figures(&NETWORK_HEADER, 1, document.networks.iter().map(|network| network_cells(network).to_vec()));
+        text.extend(network_notes(document).iter().map(|note| format!("\n{}\n", plain(note))));
     }
     if !document.starts.is_empty() {
         text += "\n## Time to the first output\n";
         text += &figures(&START_HEADER, 2, document.starts.iter().map(|start| start_cells(start).to_vec()));
-    }
-    for note in network_notes(document) {
-        text += &format!("\n{}\n", plain(&note));
+        text += &format!("\n{}\n", plain(START_NOTE));
     }
     if !document.failed.is_empty() {
         text += "\n## Not timed\n\n";

@@ -6,7 +6,9 @@ use super::axis::escape;
 use super::bars::bars;
 use super::document::{Document, Record};
 use super::roofline::roofline;
-use super::table::{HEADER, NETWORK_HEADER, START_HEADER, VERIFIED, WORDS, cells, network_cells, network_notes, number, share, start_cells, time};
+use super::table::{
+    HEADER, NETWORK_HEADER, START_HEADER, START_NOTE, VERIFIED, WORDS, cells, network_cells, network_notes, number, share, start_cells, time,
+};
 
 /// What the page may fetch: nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
@@ -158,12 +160,13 @@ fn network_section(document: &Document) -> String {
         let header = NETWORK_HEADER.map(String::from);
         let note = "All ops in one submit. Medians; ± is half the distance between the 10th and the 90th percentile.";
         html += &format!("<h2>Whole networks</h2>\n<p class=\"note\">{note}</p>\n{}", table("Whole networks", &header, 0..1, &rows));
+        html.extend(network_notes(document).iter().map(|note| format!("<p class=\"note\">{}</p>\n", escape(note))));
     }
     if !document.starts.is_empty() {
         let rows: String = document.starts.iter().map(|start| row("", false, &start_cells(start), 0..2)).collect();
         html += &format!("<h2>Time to the first output</h2>\n{}", table("Time to the first output", &START_HEADER.map(String::from), 0..2, &rows));
+        html += &format!("<p class=\"note\">{}</p>\n", escape(START_NOTE));
     }
-    html.extend(network_notes(document).iter().map(|note| format!("<p class=\"note\">{}</p>\n", escape(note))));
     if html.is_empty() { html } else { format!("<section>\n{html}</section>\n") }
 }
 

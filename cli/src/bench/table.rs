@@ -95,7 +95,7 @@ pub fn start_cells(start: &Start) -> [String; 8] {
     ]
 }
 
-/// What the times of whole networks may be trusted for, and what was found while they were checked; empty without any.
+/// What the times of whole networks may be trusted for, and what was found while they were checked; a line each.
 pub fn network_notes(document: &Document) -> Vec<String> {
     let mut notes = Vec::new();
     for network in &document.networks {
@@ -108,29 +108,28 @@ pub fn network_notes(document: &Document) -> Vec<String> {
         }
         notes.push(note + &format!("{:.1} MB between ops.", network.activation_bytes as f64 * 1e-6));
     }
-    if !document.starts.is_empty() {
-        notes.push(
-            "First output: cold has no pipelines from a file, but the driver's own cache may know the shaders; compile ms is the time of all pipelines, \
-             several at once."
-                .into(),
-        );
-    }
     notes
 }
 
+/// What the times of first outputs count.
+pub const START_NOTE: &str = "Cold has no pipelines from a file, but the driver's own cache may know the shaders. Compile ms is the time of all \
+     pipelines, several at once; a driver that compiles when a kernel first runs spends that time in run ms.";
+
 /// Prints the tables of networks and first outputs, where there are any.
 fn print_networks(document: &Document) {
-    let networks = document.networks.iter().map(|network| network_cells(network).to_vec());
-    let starts = document.starts.iter().map(|start| start_cells(start).to_vec());
-    for (header, words, rows) in
-        [(NETWORK_HEADER.map(String::from).to_vec(), 1, networks.collect::<Vec<_>>()), (START_HEADER.map(String::from).to_vec(), 2, starts.collect())]
-    {
-        if !rows.is_empty() {
-            let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
-            aligned(&rows, words).iter().for_each(|line| say!("{line}"));
-        }
+    let lines = |header: &[&str], words: usize, rows: Vec<Vec<String>>| {
+        let header = header.iter().map(|name| name.to_string()).collect();
+        let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+        aligned(&rows, words).iter().for_each(|line| say!("{line}"));
+    };
+    if !document.networks.is_empty() {
+        lines(&NETWORK_HEADER, 1, document.networks.iter().map(|network| network_cells(network).to_vec()).collect());
+        network_notes(document).iter().for_each(|note| say!("{note}"));
     }
-    network_notes(document).iter().for_each(|note| say!("{note}"));
+    if !document.starts.is_empty() {
+        lines(&START_HEADER, 2, document.starts.iter().map(|start| start_cells(start).to_vec()).collect());
+        say!("{START_NOTE}");
+    }
 }
 
 /// Prints the table, where there is any line, and what the times were taken with. Where a layer has several lines, an arrow marks the
