@@ -95,7 +95,7 @@ pub struct NetworkRecord {
     pub weight_bytes: u64,
     /// Buffers between ops.
     pub activation_bytes: u64,
-    /// Ops that were held to the reference, each on what it read in the network.
+    /// Ops that were held to the reference, each on what it read in the network; large convolutions in two filters on the first image.
     pub checked: Option<usize>,
     /// Largest difference between the outputs of both engines, relative to the largest output.
     pub difference: Option<f64>,
