@@ -101,7 +101,10 @@ pub fn network_notes(document: &Document) -> Vec<String> {
     for network in &document.networks {
         let mut note = format!("{}, batch {}: ", network.record.layer, network.batch);
         if let Some(checked) = network.checked {
-            note += &format!("the same bits in one submit as op by op, {checked} of {} ops held to the reference (large convolutions in two filters); ", network.ops);
+            note += &format!(
+                "the same bits in one submit as op by op, {checked} of {} ops held to the reference (large convolutions in two filters); ",
+                network.ops
+            );
         }
         if let Some(difference) = network.difference {
             note += &format!("largest difference to the CPU engine {difference:.1e} of the largest output; ");
