@@ -31,6 +31,7 @@
 pub mod activation;
 pub mod conv;
 pub mod cpu;
+mod disk;
 pub mod element;
 pub mod elementwise;
 mod error;

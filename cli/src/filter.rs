@@ -3,7 +3,7 @@
 //! Every channel goes through the same filter: a depthwise convolution with one group a channel.
 
 use crate::chain::{self, Link};
-use crate::{Failure, Outcome, adapter_named, complain, open_gpu, picture};
+use crate::{Failure, Outcome, adapter_named, complain, keep_pipelines, open_gpu, picture};
 use ndarray::{Array2, Array3};
 use std::path::PathBuf;
 use wgconv::conv::Conv2dDescriptor;
@@ -57,7 +57,10 @@ pub fn run(args: &Args) -> Outcome {
         None
     } else {
         match open_gpu(args.adapter.as_deref()) {
-            Ok(gpu) => Some(gpu),
+            Ok(gpu) => {
+                gpu.set_pipeline_cache(None);
+                Some(gpu)
+            }
             Err(error @ Error::NoAdapter { .. }) if !adapter_named(args.adapter.as_deref()) => {
                 complain(&format!("{error}. Computing on the CPU engine"));
                 None
@@ -69,6 +72,7 @@ pub fn run(args: &Args) -> Outcome {
         Failure::Run(why) => Failure::Run(format!("{}: {why}", args.image.display())),
         other => other,
     })?;
+    gpu.iter().for_each(keep_pipelines);
     picture::write(&args.output, visible(result, &links, args.magnitude).view())
 }
 

@@ -92,6 +92,13 @@ pub fn open_gpu(adapter: Option<&str>) -> Result<wgconv::Gpu, wgconv::Error> {
     wgconv::Gpu::with_descriptor(&wgconv::GpuDescriptor { adapter: adapter.map(str::to_string), ..Default::default() })
 }
 
+/// Keeps what was compiled for later runs, in the file of [`wgconv::Gpu::set_pipeline_cache`]. That it cannot be kept costs them their time, nothing else.
+pub fn keep_pipelines(gpu: &wgconv::Gpu) {
+    if let Err(error) = gpu.save_pipeline_cache() {
+        log::warn!("{error}; later runs compile again");
+    }
+}
+
 /// Whether the user named an adapter, by `--adapter` or the environment: then nothing else may stand in for it.
 pub fn adapter_named(adapter: Option<&str>) -> bool {
     adapter.is_some() || std::env::var(wgconv::gpu::ADAPTER_VARIABLE).is_ok_and(|name| !name.is_empty())

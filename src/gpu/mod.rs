@@ -4,11 +4,13 @@
 //! [`Error::Internal`]; a lost device and exhausted memory come back as errors of their own.
 
 mod adapter;
+mod driver_cache;
 mod peak;
 mod profile;
 mod recorder;
 mod timing;
 
+pub use crate::kernel::Compiled;
 pub use adapter::{AdapterReport, adapters, driver_hint};
 pub use peak::{Peak, measure_peak};
 pub use profile::{DeviceProfile, MatrixUnits};
@@ -18,6 +20,7 @@ pub use timing::{Clock, Timing};
 use crate::error::{Error, Result};
 use crate::kernel::PipelineCache;
 use crate::tune::cache::Tuner;
+use driver_cache::DriverCache;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Environment variable that names the adapter of [`Gpu::new`], by number or part of its name.
@@ -62,7 +65,7 @@ struct Inner {
     profile: DeviceProfile,
     lost: Arc<Mutex<Option<String>>>,
     kernels: PipelineCache,
-    driver_cache: Option<wgpu::PipelineCache>,
+    driver_cache: DriverCache,
     checked_shaders: bool,
     source_patch: Option<SourcePatch>,
     placeholder: OnceLock<wgpu::Buffer>,
@@ -130,11 +133,7 @@ impl Gpu {
 
     fn adopt(report: AdapterReport, adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue, descriptor: &GpuDescriptor) -> Self {
         let profile = DeviceProfile::new(&device, adapter);
-        let driver_cache = device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
-            let descriptor = wgpu::PipelineCacheDescriptor { label: Some("wgconv"), data: None, fallback: true };
-            // SAFETY: no data is handed in, so there is none that another driver could have written.
-            unsafe { device.create_pipeline_cache(&descriptor) }
-        });
+        let driver_cache = DriverCache::new(&device);
         Self {
             inner: Arc::new(Inner {
                 device,
@@ -277,8 +276,8 @@ impl Gpu {
         &self.inner.kernels
     }
 
-    pub(crate) fn driver_cache(&self) -> Option<&wgpu::PipelineCache> {
-        self.inner.driver_cache.as_ref()
+    pub(crate) fn driver_cache(&self) -> Option<wgpu::PipelineCache> {
+        self.inner.driver_cache.get()
     }
 
     pub(crate) fn checked_shaders(&self) -> bool {

@@ -1,10 +1,15 @@
 //! Compiled pipelines, one per [`KernelSpec`], and what a dispatch needs of them.
+//!
+//! Drivers compile on the calling thread, for up to a second a pipeline: several are compiled at once, each on a thread of its own.
 
 use super::{BindingKind, KernelSpec};
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, SourcePatch};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::op::Plan;
+use rayon::prelude::*;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// A compiled kernel.
 #[derive(Debug)]
@@ -17,7 +22,20 @@ pub(crate) struct Kernel {
 /// Pipelines made so far.
 #[derive(Default)]
 pub(crate) struct PipelineCache {
-    kernels: Mutex<HashMap<KernelSpec, Arc<Kernel>>>,
+    kernels: Mutex<HashMap<KernelSpec, Slot>>,
+    compiled: Mutex<Compiled>,
+}
+
+/// The place of one kernel: locked while it is compiled, so that whoever else wants it waits for it and does not compile it too.
+type Slot = Arc<Mutex<Option<Arc<Kernel>>>>;
+
+/// How much a device has compiled so far.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Compiled {
+    /// Pipelines made.
+    pub pipelines: usize,
+    /// Seconds that each took, added up. Several are made at once, so less time may have passed.
+    pub seconds: f64,
 }
 
 /// A range of a buffer that a dispatch binds.
@@ -61,16 +79,57 @@ impl Dispatch {
     }
 }
 
+/// What a panicking thread had locked here is whole: counts and kernels are put in complete.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl PipelineCache {
-    /// The pipeline of `spec`, compiled on first use.
+    /// The pipeline of `spec`, compiled on first use. A thread that asks for one under way waits for it.
     pub fn get(&self, gpu: &Gpu, spec: &KernelSpec) -> Result<Arc<Kernel>> {
-        // A panic while the lock was held left the map whole: entries are inserted complete.
-        if let Some(kernel) = self.kernels.lock().unwrap_or_else(PoisonError::into_inner).get(spec) {
+        let slot = locked(&self.kernels).entry(spec.clone()).or_default().clone();
+        let mut kernel = locked(&slot);
+        if let Some(kernel) = &*kernel {
             return Ok(kernel.clone());
         }
-        let kernel = Arc::new(compile(gpu, spec)?);
-        self.kernels.lock().unwrap_or_else(PoisonError::into_inner).insert(spec.clone(), kernel.clone());
-        Ok(kernel)
+        let start = Instant::now();
+        let made = Arc::new(compile(gpu, spec)?);
+        let mut compiled = locked(&self.compiled);
+        compiled.pipelines += 1;
+        compiled.seconds += start.elapsed().as_secs_f64();
+        Ok(kernel.insert(made).clone())
+    }
+
+    /// Whether `spec` has a pipeline; one under way counts as none.
+    fn has(&self, spec: &KernelSpec) -> bool {
+        let slot = locked(&self.kernels).get(spec).cloned();
+        slot.is_some_and(|slot| slot.try_lock().is_ok_and(|kernel| kernel.is_some()))
+    }
+}
+
+impl Gpu {
+    /// Compiles every pipeline of these plans that is not there yet, several at once on the current rayon pool. Preparing ops of the
+    /// plans then finds them made. [`crate::op::Prepared`] does so for its own plan; before many ops are prepared, this makes the
+    /// pipelines of all of them at once.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where wgpu or the driver refuses a kernel; loss of the device.
+    pub fn compile(&self, plans: &[&Plan]) -> Result<()> {
+        let mut seen = HashSet::new();
+        let steps = plans.iter().flat_map(|plan| plan.prepare.iter().chain(&plan.steps));
+        let missing: Vec<&KernelSpec> =
+            steps.map(|step| &step.kernel).filter(|spec| seen.insert(*spec)).filter(|spec| !self.kernels().has(spec)).collect();
+        let get = |spec: &&KernelSpec| self.kernels().get(self, spec).map(|_| ());
+        if missing.len() < 2 {
+            return missing.iter().try_for_each(get);
+        }
+        // The first of several errors in the order of the plans, whichever thread was first.
+        missing.par_iter().map(get).collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// What this device has compiled so far.
+    pub fn compiled(&self) -> Compiled {
+        *locked(&self.kernels().compiled)
     }
 }
 
@@ -80,6 +139,8 @@ fn compile(gpu: &Gpu, spec: &KernelSpec) -> Result<Kernel> {
         Some(SourcePatch(patch)) => patch(&label, spec.wgsl()),
         None => spec.wgsl(),
     };
+    let driver_cache = gpu.driver_cache();
+    // wgpu keeps error scopes by thread: this one is opened and closed on the thread that compiles.
     gpu.scoped(&label, || {
         let device = gpu.device();
         let module_descriptor = wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(text.as_str().into()) };
@@ -126,7 +187,7 @@ fn compile(gpu: &Gpu, spec: &KernelSpec) -> Result<Kernel> {
                 // Every workgroup element that is read was written first; zeroing made pipelines several times slower to create.
                 zero_initialize_workgroup_memory: false,
             },
-            cache: gpu.driver_cache(),
+            cache: driver_cache.as_ref(),
         });
         Ok(Kernel { label: label.clone(), pipeline, layout })
     })

@@ -7,6 +7,7 @@ mod cache;
 mod params;
 mod source;
 
+pub use cache::Compiled;
 pub(crate) use cache::{Binding, Dispatch, Kernel, PipelineCache};
 pub use params::StructLayout;
 pub(crate) use params::uniform;

@@ -79,6 +79,7 @@ impl Prepared {
                 tensor.map(|&tensor| check_tensor(&gpu, plan.op, spec, tensor).map(|()| tensor.clone())).transpose()
             })
             .collect::<Result<_>>()?;
+        gpu.compile(&[&plan])?;
         let calls: Vec<Call> = plan.steps.iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
         let packing: Vec<Call> = plan.prepare.iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
         let buffer = |label: &str, bytes: u64| {

@@ -3,54 +3,16 @@
 //! the next verdict; it is written whole under another name and moved into place, so that readers never see half of one.
 
 use super::{Tuned, Tuning};
+use crate::disk::{self, Key};
 use crate::gpu::Gpu;
-use crate::kernel::all_sources;
 use crate::op::Op;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Number of the format; another one is another file.
 const FORMAT: u32 = 1;
-
-/// What a verdict depends on beside the problem.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Key {
-    format: u32,
-    adapter: String,
-    backend: String,
-    driver: String,
-    driver_info: String,
-    version: String,
-    /// Hash of every shader's text.
-    shaders: String,
-}
-
-impl Key {
-    fn new(gpu: &Gpu) -> Self {
-        let report = gpu.report();
-        let mut hasher = DefaultHasher::new();
-        all_sources().into_iter().for_each(|source| source.hash(&mut hasher));
-        Self {
-            format: FORMAT,
-            adapter: report.name.clone(),
-            backend: report.backend.clone(),
-            driver: report.driver.clone(),
-            driver_info: report.driver_info.clone(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            shaders: format!("{:016x}", hasher.finish()),
-        }
-    }
-
-    /// The file's name.
-    fn file(&self) -> String {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        format!("tune-{:016x}.json", hasher.finish())
-    }
-}
 
 /// The file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -102,9 +64,8 @@ impl Tuner {
     }
 
     pub fn set(&self, gpu: &Gpu, tuning: Tuning, folder: Option<&Path>) {
-        let key = Key::new(gpu);
-        let folder = folder.map(Path::to_path_buf).or_else(|| dirs::cache_dir().map(|caches| caches.join("wgconv")));
-        let path = folder.map(|folder| folder.join(key.file()));
+        let key = Key::new(gpu, FORMAT);
+        let path = disk::folder(folder).map(|folder| folder.join(key.file("tune", "json")));
         let problems = path.as_deref().and_then(|path| read(path, &key)).unwrap_or_default();
         *self.state() = State { tuning, place: Some((path, key)), problems };
     }
@@ -132,22 +93,14 @@ impl Tuner {
 
 /// The problems of a file, if there is one, it can be read and it is about this key.
 fn read(path: &Path, key: &Key) -> Option<BTreeMap<String, Tuned>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-        Err(error) => {
-            log::warn!("{}: {error}; the cache is ignored", path.display());
-            return None;
-        }
-    };
-    match serde_json::from_str::<File>(&text) {
+    match serde_json::from_slice::<File>(&disk::read(path)?) {
         Ok(file) if file.key == *key => Some(file.problems),
         Ok(_) => {
-            log::warn!("{}: it is about another device, driver or version; the cache is ignored", path.display());
+            disk::ignored(path, "it is about another device, driver or version");
             None
         }
         Err(error) => {
-            log::warn!("{}: {error}; the cache is ignored", path.display());
+            disk::ignored(path, error);
             None
         }
     }
@@ -158,15 +111,7 @@ fn write(path: &Path, key: &Key, problems: &BTreeMap<String, Tuned>) -> std::io:
     let mut all = read(path, key).unwrap_or_default();
     all.extend(problems.iter().map(|(problem, tuned)| (problem.clone(), tuned.clone())));
     let text = serde_json::to_string_pretty(&File { key: key.clone(), problems: all })?;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let thread = format!("{:?}", std::thread::current().id()).replace(|c: char| !c.is_ascii_digit(), "");
-    let beside = path.with_extension(format!("{}-{thread}.new", std::process::id()));
-    std::fs::write(&beside, text + "\n")?;
-    std::fs::rename(&beside, path).inspect_err(|_| {
-        let _ = std::fs::remove_file(&beside);
-    })
+    disk::replace(path, (text + "\n").as_bytes())
 }
 
 impl Gpu {

@@ -54,12 +54,12 @@ impl<'a> Comparison<'a> {
         let mut comparison = Comparison {
             engine,
             pairs: Vec::new(),
-            only_old: old.picks().collect(),
+            only_old: old.timed().collect(),
             only_new: Vec::new(),
             untimed: Vec::new(),
             warnings: warnings(old, new),
         };
-        for record in new.picks() {
+        for record in new.timed() {
             let same = |other: &&Record| (&other.layer, &other.op, &other.shape) == (&record.layer, &record.op, &record.shape);
             let Some(place) = comparison.only_old.iter().position(same) else {
                 comparison.only_new.push(record);

@@ -30,7 +30,16 @@ pub struct Document {
     /// The processor's name, where the system tells it.
     pub cpu: Option<String>,
     pub cpu_threads: usize,
+    /// How the device was opened and what it compiled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<Opened>,
     pub layers: Vec<Record>,
+    /// Whole networks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<NetworkRecord>,
+    /// How long it took to a network's first output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<Start>,
     /// Layers that could not be run or were wrong, each with its reason.
     #[serde(default)]
     pub failed: Vec<String>,
@@ -72,6 +81,56 @@ pub struct Record {
     pub cpu_samples: Option<Samples>,
 }
 
+/// A whole network, all its ops in one submit. The record is that of the run: its layer is the network's name.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NetworkRecord {
+    #[serde(flatten)]
+    pub record: Record,
+    pub batch: usize,
+    /// By the GPU; by the CPU engine where it ran alone.
+    pub images_per_s: Option<f64>,
+    pub ops: usize,
+    /// Kernel calls of a run; none without a GPU.
+    pub dispatches: Option<usize>,
+    pub weight_bytes: u64,
+    /// Buffers between ops.
+    pub activation_bytes: u64,
+    /// Ops that were held to the reference, each on what it read in the network; large convolutions in two filters on the first image.
+    pub checked: Option<usize>,
+    /// Largest difference between the outputs of both engines, relative to the largest output.
+    pub difference: Option<f64>,
+}
+
+/// How long it took to a first output.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Start {
+    pub network: String,
+    pub batch: usize,
+    /// `cold`: nothing kept; `file`: the driver's pipelines from a file; `warm`: prepared again on the same device.
+    pub kind: String,
+    /// Opening the adapter and the device; none where it was open.
+    pub adapter_ms: Option<f64>,
+    pub pipelines: usize,
+    /// Planning, and compiling all pipelines, several at once.
+    pub compile_ms: f64,
+    /// Uploading the weights, packing them, making the buffers.
+    pub prepare_ms: f64,
+    /// Recording, the run, the download of its output.
+    pub first_run_ms: f64,
+    pub total_ms: f64,
+}
+
+/// How the device of a bench was opened, and what it compiled until the end.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Opened {
+    pub adapter_ms: f64,
+    pub pipelines: usize,
+    /// Of each pipeline, added up.
+    pub compile_ms: f64,
+    /// Bytes of pipelines from earlier runs that the driver was handed.
+    pub cached_bytes: usize,
+}
+
 /// Seconds of repeated runs.
 #[derive(Serialize, Deserialize, Clone)]
 pub struct Samples {
@@ -91,6 +150,9 @@ impl Samples {
 
     /// Half the distance between the 10th and the 90th percentile, as a share of the median.
     pub fn spread(&self) -> f64 {
+        if self.seconds.len() < 2 {
+            return f64::NAN; // one run has none
+        }
         (self.quantile(0.9) - self.quantile(0.1)) / 2.0 / self.median()
     }
 }
@@ -155,10 +217,10 @@ impl Document {
 
     /// Refuses figures that cannot be compared or drawn, in words that name the layer, the value and the rule.
     pub fn check(&self) -> Result<(), String> {
-        if self.layers.is_empty() {
-            return Err("layers is empty: a run to compare or to show has at least one".into());
+        if self.layers.is_empty() && self.networks.is_empty() {
+            return Err("layers is empty: a run to compare or to show has at least one, or a network".into());
         }
-        for record in &self.layers {
+        for record in self.layers.iter().chain(self.networks.iter().map(|network| &network.record)) {
             let times = [("gpu_ms", record.gpu_ms), ("cpu_ms", record.cpu_ms)];
             if let Some((name, value)) = times.iter().find_map(|(name, ms)| ms.filter(|ms| !(ms.is_finite() && *ms > 0.0)).map(|ms| (name, ms))) {
                 return Err(format!("{name} of {} is {value}: a time must be finite and greater than 0", record.layer));
@@ -175,12 +237,17 @@ impl Document {
         self.layers.iter().filter(|record| record.picked)
     }
 
+    /// What can be compared with another run: the planner's choices and whole networks.
+    pub fn timed(&self) -> impl Iterator<Item = &Record> {
+        self.picks().chain(self.networks.iter().map(|network| &network.record))
+    }
+
     pub fn has_gpu(&self) -> bool {
-        self.layers.iter().any(|record| record.gpu_ms.is_some())
+        self.timed().any(|record| record.gpu_ms.is_some())
     }
 
     pub fn has_cpu(&self) -> bool {
-        self.layers.iter().any(|record| record.cpu_ms.is_some())
+        self.timed().any(|record| record.cpu_ms.is_some())
     }
 
     /// Whether some layer was timed by more than the planner's choice.
@@ -211,6 +278,7 @@ impl Document {
             None => facts.push(("Adapter", "none: the CPU engine alone".into())),
         }
         facts.extend(self.peak.map(|peak| ("Measured peaks", peaks(&peak))));
+        facts.extend(self.opened.as_ref().map(|opened| ("Start", opened.to_string())));
         facts.extend(self.clock.map(|clock| ("GPU clock", clock_name(clock).into())));
         let engine = match &self.cpu {
             Some(name) => format!("{} threads of {name}", self.cpu_threads),
@@ -222,6 +290,17 @@ impl Document {
         facts.extend(self.date.clone().map(|date| ("Date", date)));
         facts.push(("Command", self.command_line()));
         facts
+    }
+}
+
+impl std::fmt::Display for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Opened { adapter_ms, pipelines, compile_ms, cached_bytes } = self;
+        write!(f, "adapter opened in {adapter_ms:.0} ms, {pipelines} pipelines compiled in {compile_ms:.0} ms added up, ")?;
+        match cached_bytes {
+            0 => f.write_str("none known from earlier runs"),
+            bytes => write!(f, "{:.1} KiB of pipelines from earlier runs", *bytes as f64 / 1024.0),
+        }
     }
 }
 
@@ -292,6 +371,29 @@ pub mod tests {
         }
     }
 
+    /// A network's record with the figures of [`record`].
+    pub fn network(name: &str, batch: usize, gpu_ms: f64) -> NetworkRecord {
+        let record = Record { op: "network".into(), shape: format!("batch {batch}"), algorithm: None, ..record(name, "", gpu_ms, 0.1) };
+        NetworkRecord {
+            record,
+            batch,
+            images_per_s: Some(batch as f64 / gpu_ms * 1e3),
+            ops: 57,
+            dispatches: Some(69),
+            weight_bytes: 102_120_000,
+            activation_bytes: 10_200_000,
+            checked: Some(57),
+            difference: Some(1.5e-6),
+        }
+    }
+
+    /// The way to a first output.
+    pub fn start(network: &str, kind: &str, adapter_ms: Option<f64>) -> Start {
+        let (network, kind) = (network.to_string(), kind.to_string());
+        let total_ms = adapter_ms.unwrap_or(0.0) + 60.0;
+        Start { network, batch: 1, kind, adapter_ms, pipelines: 26, compile_ms: 10.0, prepare_ms: 20.0, first_run_ms: 30.0, total_ms }
+    }
+
     /// A document of these records.
     pub fn document(layers: Vec<Record>) -> Document {
         let adapter = Adapter {
@@ -312,7 +414,10 @@ pub mod tests {
             clock: Some(Clock::Timestamps),
             cpu: Some("Test CPU".into()),
             cpu_threads: 2,
+            opened: None,
             layers,
+            networks: Vec::new(),
+            starts: Vec::new(),
             failed: Vec::new(),
         }
     }
@@ -335,6 +440,9 @@ pub mod tests {
     fn a_document_reads_back_what_it_wrote() {
         let mut written = document(vec![record("a", "direct", 2.0, 0.1)]);
         written.failed.push("huge: no memory".into());
+        written.networks.push(network("lenet5", 16, 4.0));
+        written.starts.push(start("lenet5", "cold", Some(40.0)));
+        written.opened = Some(Opened { adapter_ms: 40.0, pipelines: 26, compile_ms: 10.5, cached_bytes: 2048 });
         if let Some(adapter) = &mut written.adapter {
             adapter.rest.insert("features".into(), serde_json::json!(["f16"]));
         }
@@ -365,6 +473,23 @@ pub mod tests {
         }
         assert!(document(vec![]).check().unwrap_err().contains("layers is empty"));
         assert_eq!(document(vec![record("fine", "direct", 1e-9, 0.1)]).check(), Ok(()));
+        let mut whole = document(vec![]);
+        whole.networks.push(network("lenet5", 1, 1.0));
+        assert!(whole.check().is_ok() && whole.has_gpu() && !whole.has_cpu(), "a run of a network alone");
+        whole.networks[0].record.gpu_ms = Some(0.0);
+        assert!(whole.check().unwrap_err().contains("gpu_ms of lenet5"));
+    }
+
+    #[test]
+    fn the_start_is_told_among_the_facts() {
+        let mut one = document(vec![record("a", "direct", 1.0, 0.1)]);
+        assert!(one.facts().iter().all(|(name, _)| *name != "Start"), "older files do not know");
+        for (bytes, says) in [(0, "none known from earlier runs"), (2048, "2.0 KiB of pipelines from earlier runs")] {
+            one.opened = Some(Opened { adapter_ms: 40.4, pipelines: 26, compile_ms: 811.6, cached_bytes: bytes });
+            let facts = one.facts();
+            let (_, text) = facts.iter().find(|(name, _)| *name == "Start").unwrap();
+            assert_eq!(text, &format!("adapter opened in 40 ms, 26 pipelines compiled in 812 ms added up, {says}"));
+        }
     }
 
     #[test]

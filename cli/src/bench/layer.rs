@@ -61,7 +61,8 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
         Samples { seconds }
     });
     let record = |algorithm: Option<(String, bool)>, gpu_samples: Option<Samples>| {
-        new_record(layer, engines.peak, algorithm, gpu_samples, cpu_samples.clone())
+        let what = What { name: &layer.name, op: op.name(), shape: op.to_string(), flops: op.flops(), bytes: op.bytes() };
+        what.record(engines.peak, algorithm, gpu_samples, cpu_samples.clone())
     };
     let Some(gpu) = engines.gpu else { return Ok(vec![record(None, None)]) };
 
@@ -94,37 +95,48 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
     Ok(records)
 }
 
-fn new_record(
-    layer: &Layer,
-    peak: Option<&Peak>,
-    algorithm: Option<(String, bool)>,
-    gpu_samples: Option<Samples>,
-    cpu_samples: Option<Samples>,
-) -> Record {
-    let op = layer.op();
-    let best = gpu_samples.as_ref().or(cpu_samples.as_ref());
-    let rate = |amount: f64| best.map(|s| amount / s.median() * 1e-9);
-    let (gflops, gbytes_per_s) = (rate(op.flops()), rate(op.bytes() as f64));
-    let milliseconds = |s: &Samples| s.median() * 1e3;
-    Record {
-        layer: layer.name.clone(),
-        op: op.name().to_string(),
-        shape: op.to_string(),
-        flops: op.flops(),
-        bytes: op.bytes(),
-        picked: algorithm.as_ref().is_none_or(|(_, picked)| *picked),
-        algorithm: algorithm.map(|(label, _)| label),
-        gpu_ms: gpu_samples.as_ref().map(milliseconds),
-        gpu_spread: gpu_samples.as_ref().map(Samples::spread),
-        cpu_ms: cpu_samples.as_ref().map(milliseconds),
-        cpu_spread: cpu_samples.as_ref().map(Samples::spread),
-        cpu_over_gpu: cpu_samples.as_ref().zip(gpu_samples.as_ref()).map(|(c, g)| c.median() / g.median()),
-        gflops,
-        share_of_peak: gpu_samples.as_ref().and(peak).zip(gflops).map(|(p, rate)| rate / p.gflops),
-        gbytes_per_s,
-        share_of_copy: gpu_samples.as_ref().and(peak).zip(gbytes_per_s).map(|(p, rate)| rate / p.gbytes_per_s),
-        gpu_samples,
-        cpu_samples,
+/// What was timed: a layer, or a whole network.
+pub struct What<'a> {
+    pub name: &'a str,
+    pub op: &'a str,
+    pub shape: String,
+    pub flops: f64,
+    pub bytes: u64,
+}
+
+impl What<'_> {
+    /// Its record, with the rates that follow from the times. `algorithm` comes with whether the planner chose it.
+    pub fn record(
+        self,
+        peak: Option<&Peak>,
+        algorithm: Option<(String, bool)>,
+        gpu_samples: Option<Samples>,
+        cpu_samples: Option<Samples>,
+    ) -> Record {
+        let best = gpu_samples.as_ref().or(cpu_samples.as_ref());
+        let rate = |amount: f64| best.map(|s| amount / s.median() * 1e-9);
+        let (gflops, gbytes_per_s) = (rate(self.flops), rate(self.bytes as f64));
+        let milliseconds = |s: &Samples| s.median() * 1e3;
+        Record {
+            layer: self.name.to_string(),
+            op: self.op.to_string(),
+            shape: self.shape,
+            flops: self.flops,
+            bytes: self.bytes,
+            picked: algorithm.as_ref().is_none_or(|(_, picked)| *picked),
+            algorithm: algorithm.map(|(label, _)| label),
+            gpu_ms: gpu_samples.as_ref().map(milliseconds),
+            gpu_spread: gpu_samples.as_ref().map(Samples::spread),
+            cpu_ms: cpu_samples.as_ref().map(milliseconds),
+            cpu_spread: cpu_samples.as_ref().map(Samples::spread),
+            cpu_over_gpu: cpu_samples.as_ref().zip(gpu_samples.as_ref()).map(|(c, g)| c.median() / g.median()),
+            gflops,
+            share_of_peak: gpu_samples.as_ref().and(peak).zip(gflops).map(|(p, rate)| rate / p.gflops),
+            gbytes_per_s,
+            share_of_copy: gpu_samples.as_ref().and(peak).zip(gbytes_per_s).map(|(p, rate)| rate / p.gbytes_per_s),
+            gpu_samples,
+            cpu_samples,
+        }
     }
 }
 
@@ -141,6 +153,17 @@ fn check_memory(op: &dyn Op) -> Result<(), Failure> {
 /// Multiply-adds up to which a layer is computed by the reference in full.
 const REFERENCE_LIMIT: f64 = 300e6;
 
+/// The first two filters on the first image of a convolution: its tensors are the beginnings of the whole one's. None of what has groups
+/// or is no convolution.
+pub fn part(layer: &Layer) -> Option<ConvProblem> {
+    match &layer.work {
+        Work::Conv(problem) if problem.groups == 1 => {
+            Some(ConvProblem { batch: 1, out_channels: problem.out_channels.min(2), ..problem.as_ref().clone() })
+        }
+        _ => None,
+    }
+}
+
 /// What a GPU's result is compared with.
 enum Expected {
     /// The reference's values and their errors.
@@ -156,9 +179,8 @@ impl Expected {
         let op = layer.op();
         let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
         let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
-        match (&layer.work, y) {
-            (Work::Conv(problem), Some(y)) if op.flops() > 2.0 * REFERENCE_LIMIT && problem.groups == 1 => {
-                let part = ConvProblem { batch: 1, out_channels: problem.out_channels.min(2), ..problem.as_ref().clone() };
+        match (&layer.work, part(layer), y) {
+            (Work::Conv(problem), Some(part), Some(y)) if op.flops() > 2.0 * REFERENCE_LIMIT => {
                 let cut: Vec<&[f64]> = part.inputs().iter().zip(&operands).map(|(spec, values)| &values[..spec.count() as usize]).collect();
                 let want = part.reference(&cut).swap_remove(0);
                 check("the CPU engine", &part, &wide(&y[..part.output_count() as usize]), &want, 1.0)?;
@@ -192,7 +214,8 @@ impl Expected {
     }
 }
 
-fn check(who: &str, op: &dyn Op, got: &[f64], want: &Bounded, times: f64) -> Result<(), Failure> {
+/// Compares a result with `want`, within so many times its bound.
+pub fn check(who: &str, op: &dyn Op, got: &[f64], want: &Bounded, times: f64) -> Result<(), Failure> {
     let spec = &op.outputs()[0];
     match compare(got, &want.value, |i| times * want.allowed(i, spec.element)) {
         None => Ok(()),

@@ -1,7 +1,7 @@
 //! A document as GitHub Markdown: the facts of the machine and the run, a row for each layer, then a row for each algorithm timed.
 
 use super::document::{Document, Record};
-use super::table::{HEADER, VERIFIED, WORDS, cells};
+use super::table::{HEADER, NETWORK_HEADER, START_HEADER, START_NOTE, VERIFIED, WORDS, cells, network_cells, network_notes, start_cells};
 
 /// The whole file.
 pub fn markdown(document: &Document) -> String {
@@ -16,6 +16,16 @@ pub fn markdown(document: &Document) -> String {
     if document.has_candidates() {
         text += "\n## Every algorithm\n\nThe planner's choice in bold.\n";
         text += &table(document.layers.iter());
+    }
+    if !document.networks.is_empty() {
+        text += "\n## Whole networks\n\nAll ops in one submit.\n";
+        text += &figures(&NETWORK_HEADER, 1, document.networks.iter().map(|network| network_cells(network).to_vec()));
+        text.extend(network_notes(document).iter().map(|note| format!("\n{}\n", plain(note))));
+    }
+    if !document.starts.is_empty() {
+        text += "\n## Time to the first output\n";
+        text += &figures(&START_HEADER, 2, document.starts.iter().map(|start| start_cells(start).to_vec()));
+        text += &format!("\n{}\n", plain(START_NOTE));
     }
     if !document.failed.is_empty() {
         text += "\n## Not timed\n\n";
@@ -43,6 +53,14 @@ fn table<'a>(records: impl Iterator<Item = &'a Record>) -> String {
         }
         text += &row(cells);
     }
+    text
+}
+
+/// A table whose first `words` columns are words.
+fn figures(header: &[&str], words: usize, rows: impl Iterator<Item = Vec<String>>) -> String {
+    let rule = (0..header.len()).map(|i| if i < words { "---" } else { "---:" }.to_string());
+    let mut text = format!("\n{}{}", row(header.iter().map(|name| name.to_string())), row(rule));
+    text.extend(rows.map(|cells| row(cells.iter().map(|cell| plain(cell)))));
     text
 }
 
@@ -75,7 +93,7 @@ fn code(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::tests::{document, record};
+    use super::super::document::tests::{document, network, record, start};
     use super::*;
 
     /// The cells of a line of a table, cut at the pipes that are not escaped.
@@ -106,6 +124,27 @@ mod tests {
     fn a_run_of_choices_has_one_table() {
         let text = markdown(&document(vec![record("a", "direct", 1.0, 0.1)]));
         assert!(!text.contains("Every algorithm") && !text.contains("Not timed") && !text.contains("**"), "{text}");
+    }
+
+    #[test]
+    fn networks_and_first_outputs_have_tables_of_their_own() {
+        let mut one = document(vec![]);
+        one.networks = vec![network("a|b", 1, 50.0), network("a|b", 16, 400.0)];
+        one.starts = vec![start("a|b", "cold", Some(40.0)), start("a|b", "warm", None)];
+        let text = markdown(&one);
+        let lines: Vec<Vec<String>> = text.lines().filter(|line| line.starts_with('|')).map(cut).collect();
+        assert_eq!(lines.len(), 2 + 2 + 2 + 2, "{text}");
+        assert!(
+            lines[..4].iter().all(|cells| cells.len() == NETWORK_HEADER.len()) && lines[4..].iter().all(|cells| cells.len() == START_HEADER.len())
+        );
+        assert_eq!(lines[2][..6], ["a|b", "1", "50.000 ±10%", "-", "-", "20.00"]);
+        assert_eq!(lines[3][8..], ["57", "69", "102.12"]);
+        assert_eq!(lines[6], ["a|b x 1", "cold", "40.0", "26", "10.0", "20.0", "30.0", "100.0"]);
+        assert_eq!(lines[7][1..3], ["again, same device", "-"]);
+        assert!(
+            text.contains("57 of 57 ops held to the reference (large convolutions in two filters); largest difference to the CPU engine 1.5e-6 of the largest output; 10.2 MB"),
+            "{text}"
+        );
     }
 
     #[test]

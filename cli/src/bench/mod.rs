@@ -1,4 +1,4 @@
-//! `wgconv bench`: standard layers on the GPU and on the CPU engine, each verified once before it is timed.
+//! `wgconv bench`: standard layers and whole networks on the GPU and on the CPU engine, each verified once before it is timed.
 //!
 //! GPU time is the device's own (timestamps) where it has a clock, else the wall clock around submit and wait; the table says which.
 //! Medians and the spread between the 10th and 90th percentile; inputs are pseudo-random reals, never zeros.
@@ -9,18 +9,20 @@ mod compare;
 mod document;
 mod layer;
 mod markdown;
+mod network;
 mod page;
 mod roofline;
 mod table;
 
 use crate::suites::{self, Suite};
-use crate::{Failure, Outcome, adapter_named, complain, one_line, open_gpu, say, write_json, write_text};
-use document::{Adapter, Document};
+use crate::{Failure, Outcome, adapter_named, complain, keep_pipelines, one_line, open_gpu, say, write_json, write_text};
+use document::{Adapter, Document, Opened};
 use indicatif::{ProgressBar, ProgressStyle};
 use layer::{Engines, time_layer};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use wgconv::conv::Accuracy;
-use wgconv::gpu::{driver_hint, measure_peak};
+use wgconv::gpu::{Peak, driver_hint, measure_peak};
 use wgconv::{Error, Gpu};
 
 #[derive(clap::Args)]
@@ -35,6 +37,18 @@ pub struct Args {
     /// Adapter by number or part of its name
     #[arg(long)]
     adapter: Option<String>,
+    /// Times the whole network of the suite, all its ops in one submit, and the way to its first output, instead of its layers
+    #[arg(long, conflicts_with = "shapes")]
+    network: bool,
+    /// With --network: times the layers too
+    #[arg(long, requires = "network")]
+    layers: bool,
+    /// With --network: the batches [default: 1, and 16 where that is expected to take less than a minute]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "network", value_parser = clap::value_parser!(u16).range(1..))]
+    batch: Vec<u16>,
+    /// The folder that the driver's pipelines are kept in for later runs [default: wgconv in the user's folder for caches]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
     /// Times every algorithm that admits a layer; <-- marks the planner's choice
     #[arg(long)]
     every_algorithm: bool,
@@ -60,7 +74,7 @@ pub struct Args {
     #[arg(long, value_name = "RATIO", default_value = "1.10", requires = "compare", value_parser = regression)]
     max_regression: f64,
     /// Takes the times from a file that --json wrote instead of running
-    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "adapter", "every_algorithm", "no_cpu", "accuracy", "json"])]
+    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "adapter", "network", "cache", "every_algorithm", "no_cpu", "accuracy", "json"])]
     against: Option<PathBuf>,
 }
 
@@ -100,7 +114,8 @@ pub fn run(args: &Args) -> Outcome {
     let mut wrong = Vec::new();
     if !document.failed.is_empty() {
         let count = document.failed.len();
-        wrong.push(format!("{count} of {} layers failed", count + document.picks().count()));
+        let what = if args.network { "measurements" } else { "layers" };
+        wrong.push(format!("{count} of {} {what} failed", count + document.timed().count()));
     }
     if let (Some(old), Some(path)) = (&old, &args.compare) {
         let comparison = compare::Comparison::new(old, &document).map_err(|why| Failure::Run(format!("--compare is {}: {why}", path.display())))?;
@@ -131,11 +146,17 @@ fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
     let date = document::now();
     let layers = match &args.shapes {
         Some(path) => suites::read(path, args.accuracy)?,
+        None if args.network && !args.layers => Vec::new(),
         None => suites::layers(args.suite, args.accuracy)?,
     };
-    let gpu = match open_gpu(args.adapter.as_deref()) {
+    if args.network {
+        suites::network(args.suite, args.accuracy, 1)?; // refused before anything is timed
+    }
+    let adapter = args.adapter.as_deref();
+    let start = Instant::now();
+    let mut gpu = match open_gpu(adapter) {
         Ok(gpu) => Some(gpu),
-        Err(Error::NoAdapter { .. }) if !adapter_named(args.adapter.as_deref()) => {
+        Err(Error::NoAdapter { .. }) if !adapter_named(adapter) => {
             if args.no_cpu {
                 return Err(Failure::Run(format!("no GPU adapter, and --no-cpu leaves nothing to time. {}", driver_hint())));
             }
@@ -146,23 +167,56 @@ fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
         }
         Err(error) => return Err(error.into()),
     };
+    let adapter_ms = start.elapsed().as_secs_f64() * 1e3;
     let mut document = Document {
         version: env!("CARGO_PKG_VERSION").into(),
         wgpu: option_env!("WGCONV_WGPU_VERSION").map(str::to_string),
         date: Some(date),
         command: std::env::args().collect(),
         adapter: gpu.as_ref().map(|gpu| Adapter::new(gpu.report())).transpose()?,
-        peak: gpu.as_ref().map(measure_peak).transpose()?,
+        peak: None,
         clock: None,
         cpu: document::processor(),
         cpu_threads: std::thread::available_parallelism().map_or(1, usize::from),
+        opened: None,
         layers: Vec::new(),
+        networks: Vec::new(),
+        starts: Vec::new(),
         failed: Vec::new(),
     };
-    if !quiet {
-        announce(&document, args.no_cpu);
+    let bar = ProgressBar::new(layers.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}") {
+        bar.set_style(style);
     }
-    time_layers(&mut document, &layers, gpu.as_ref(), args)?;
+    let mut starts = None;
+    if args.network
+        && let Some(opened) = gpu.take()
+    {
+        // On the device that was opened first: nothing has been compiled yet, and the driver was not even loaded.
+        bar.set_message(format!("{}: the way to its first output", args.suite.name()));
+        let batch = args.batch.first().map_or(network::BATCHES[0], |batch| usize::from(*batch));
+        starts = Some(bench(args, None, None).starts(batch, adapter, (opened, adapter_ms)));
+        gpu = Some(open_gpu(adapter)?);
+    }
+    let cached_bytes = gpu.as_ref().map_or(0, |gpu| gpu.set_pipeline_cache(args.cache.as_deref()));
+    document.peak = gpu.as_ref().map(measure_peak).transpose()?;
+    if !quiet {
+        bar.suspend(|| announce(&document, args.no_cpu));
+    }
+    match starts.transpose() {
+        Ok(starts) => document.starts = starts.unwrap_or_default(),
+        Err(failure) => fail(&mut document, &format!("{}, first output", args.suite.name()), failure, gpu.as_ref(), &bar)?,
+    }
+    time_layers(&mut document, &layers, gpu.as_ref(), args, &bar)?;
+    if args.network {
+        time_networks(&mut document, gpu.as_ref(), args, &bar)?;
+    }
+    bar.finish_and_clear();
+    document.opened = gpu.as_ref().map(|gpu| {
+        keep_pipelines(gpu);
+        let compiled = gpu.compiled();
+        Opened { adapter_ms, pipelines: compiled.pipelines, compile_ms: compiled.seconds * 1e3, cached_bytes }
+    });
     Ok(document)
 }
 
@@ -177,31 +231,54 @@ fn announce(document: &Document, no_cpu: bool) {
     }
 }
 
+/// Takes down what cannot be run or is wrong: it is named and ends in status 1, the others are still worth their lines. A lost device
+/// ends the run.
+fn fail(document: &mut Document, what: &str, failure: Failure, gpu: Option<&Gpu>, bar: &ProgressBar) -> Outcome {
+    let Failure::Run(why) = failure else { return Err(failure) };
+    let why = format!("{what}: {why}");
+    bar.suspend(|| complain(&why));
+    document.failed.push(why);
+    Ok(gpu.map_or(Ok(()), Gpu::wait)?)
+}
+
 /// Adds the records of every layer.
-fn time_layers(document: &mut Document, layers: &[suites::Layer], gpu: Option<&Gpu>, args: &Args) -> Outcome {
-    let bar = ProgressBar::new(layers.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}") {
-        bar.set_style(style);
-    }
+fn time_layers(document: &mut Document, layers: &[suites::Layer], gpu: Option<&Gpu>, args: &Args, bar: &ProgressBar) -> Outcome {
     let peak = document.peak;
     let engines = Engines { gpu, peak: peak.as_ref(), cpu: !args.no_cpu, every_algorithm: args.every_algorithm };
     for layer in layers {
         bar.set_message(layer.name.clone());
         match time_layer(layer, &engines, &mut document.clock) {
             Ok(timed) => document.layers.extend(timed),
-            // One layer that cannot be run or is wrong is named and ends in status 1; the others are still worth their lines.
-            Err(Failure::Run(why)) => {
-                let why = format!("{}: {why}", layer.name);
-                bar.suspend(|| complain(&why));
-                document.failed.push(why);
-                if let Some(gpu) = gpu {
-                    gpu.wait()?; // a lost device ends the run
-                }
-            }
-            Err(failure) => return Err(failure),
+            Err(failure) => fail(document, &layer.name, failure, gpu, bar)?,
         }
         bar.inc(1);
     }
-    bar.finish_and_clear();
+    Ok(())
+}
+
+fn bench<'a>(args: &Args, gpu: Option<&'a Gpu>, peak: Option<&'a Peak>) -> network::Bench<'a> {
+    network::Bench { suite: args.suite, accuracy: args.accuracy, gpu, peak, cpu: !args.no_cpu }
+}
+
+/// Adds the records of the whole network, one for each batch.
+fn time_networks(document: &mut Document, gpu: Option<&Gpu>, args: &Args, bar: &ProgressBar) -> Outcome {
+    let peak = document.peak;
+    let bench = bench(args, gpu, peak.as_ref());
+    let asked: Vec<usize> = args.batch.iter().map(|batch| usize::from(*batch)).collect();
+    for batch in if asked.is_empty() { &network::BATCHES } else { asked.as_slice() } {
+        let name = format!("{}, batch {batch}", args.suite.name());
+        if asked.is_empty()
+            && let Some(known) = document.networks.last()
+            && !bench.is_quick(*batch, known)
+        {
+            bar.suspend(|| complain(&format!("{name} is left out, for it would take more than a minute here; --batch {batch} asks for it")));
+            continue;
+        }
+        bar.set_message(name.clone());
+        match bench.time(*batch, &mut document.clock) {
+            Ok(timed) => document.networks.push(timed),
+            Err(failure) => fail(document, &name, failure, gpu, bar)?,
+        }
+    }
     Ok(())
 }

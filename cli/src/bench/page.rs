@@ -6,7 +6,9 @@ use super::axis::escape;
 use super::bars::bars;
 use super::document::{Document, Record};
 use super::roofline::roofline;
-use super::table::{HEADER, VERIFIED, WORDS, cells, number, share, time};
+use super::table::{
+    HEADER, NETWORK_HEADER, START_HEADER, START_NOTE, VERIFIED, WORDS, cells, network_cells, network_notes, number, share, start_cells, time,
+};
 
 /// What the page may fetch: nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
@@ -31,6 +33,7 @@ pub fn page(document: &Document) -> String {
         html += &format!("<dt>{name}</dt><dd>{value}</dd>\n");
     }
     html += "</dl>\n<main>\n";
+    html += &network_section(document);
     if !document.layers.is_empty() {
         html += "<section>\n<h2>Time of each layer</h2>\n<figure>\n";
         for (class, width, _) in SIZES {
@@ -51,11 +54,16 @@ pub fn page(document: &Document) -> String {
 
 /// The run in a sentence: who is faster, and by how much in the mean.
 fn summary(document: &Document) -> String {
-    let layers = document.picks().count();
+    let (layers, networks) = (document.picks().count(), document.networks.len());
+    let what = match (layers, networks) {
+        (_, 0) => format!("{layers} layers"),
+        (0, _) => format!("{networks} runs of a whole network"),
+        _ => format!("{layers} layers and {networks} runs of the whole network"),
+    };
     let ratios: Vec<f64> = document.picks().filter_map(|record| record.cpu_over_gpu).filter(|ratio| ratio.is_normal() && *ratio > 0.0).collect();
     if ratios.is_empty() {
         let who = if document.has_gpu() { "the GPU" } else { "the CPU engine" };
-        return format!("{layers} layers on {who}.");
+        return format!("{what} on {who}.");
     }
     let mean = (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
     let faster = ratios.iter().filter(|ratio| **ratio > 1.0).count();
@@ -144,6 +152,24 @@ fn layer_section(document: &Document) -> String {
     )
 }
 
+/// Whole networks and their first outputs, where there are any.
+fn network_section(document: &Document) -> String {
+    let mut html = String::new();
+    if !document.networks.is_empty() {
+        let rows: String = document.networks.iter().map(|network| row("", false, &network_cells(network), 0..1)).collect();
+        let header = NETWORK_HEADER.map(String::from);
+        let note = "All ops in one submit. Medians; ± is half the distance between the 10th and the 90th percentile.";
+        html += &format!("<h2>Whole networks</h2>\n<p class=\"note\">{note}</p>\n{}", table("Whole networks", &header, 0..1, &rows));
+        html.extend(network_notes(document).iter().map(|note| format!("<p class=\"note\">{}</p>\n", escape(note))));
+    }
+    if !document.starts.is_empty() {
+        let rows: String = document.starts.iter().map(|start| row("", false, &start_cells(start), 0..2)).collect();
+        html += &format!("<h2>Time to the first output</h2>\n{}", table("Time to the first output", &START_HEADER.map(String::from), 0..2, &rows));
+        html += &format!("<p class=\"note\">{}</p>\n", escape(START_NOTE));
+    }
+    if html.is_empty() { html } else { format!("<section>\n{html}</section>\n") }
+}
+
 /// Every algorithm that was timed, where there are more than the choices.
 fn algorithm_section(document: &Document) -> String {
     if !document.has_candidates() {
@@ -181,7 +207,7 @@ fn algorithm_section(document: &Document) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::tests::{document, record};
+    use super::super::document::tests::{document, network, record, start};
     use super::*;
     use roxmltree::{Document as Xml, Node, ParsingOptions};
 
@@ -205,6 +231,8 @@ mod tests {
         for record in &mut document.layers {
             (record.cpu_ms, record.cpu_over_gpu) = (Some(4.0), record.gpu_ms.map(|ms| 4.0 / ms));
         }
+        document.networks.push(network(HOSTILE, 16, 5.0));
+        document.starts.push(start(HOSTILE, "cold", Some(1.0)));
         document.failed.push(format!("{HOSTILE}: too large"));
         document.command.push(HOSTILE.into());
         if let Some(adapter) = &mut document.adapter {
@@ -218,10 +246,13 @@ mod tests {
         let html = page(&full());
         let xml = parse(&html);
         let titles: Vec<String> = xml.descendants().filter(|node| node.has_tag_name("h2")).map(text).collect();
-        assert_eq!(titles, ["Time of each layer", "Roofline", "Layers", "Every algorithm", "Not timed"]);
+        assert_eq!(
+            titles,
+            ["Whole networks", "Time to the first output", "Time of each layer", "Roofline", "Layers", "Every algorithm", "Not timed"]
+        );
         for name in [HOSTILE, "moves", "third"] {
             let within = |tag: &str| xml.descendants().filter(|node| node.has_tag_name(tag)).filter(|node| text(*node).contains(name)).count();
-            assert!(within("svg") >= 2 && within("table") == 2, "{name}");
+            assert!(within("svg") >= 2 && within("table") == if name == HOSTILE { 4 } else { 2 }, "{name}");
         }
         let roofs = xml.descendants().filter(|node| node.has_tag_name("svg") && text(*node).contains("Roofline")).collect::<Vec<_>>();
         assert!(roofs.len() == 2 && roofs.iter().all(|svg| svg.descendants().filter(|node| node.has_tag_name("circle")).count() == 2));
@@ -287,6 +318,10 @@ mod tests {
     fn runs_with_less_still_give_a_page() {
         let empty = page(&document(vec![]));
         assert!(!empty.contains("<svg") && text(parse(&empty).root()).contains("Test GPU"));
+        let mut whole = document(vec![]);
+        whole.networks.push(network("lenet5", 1, 5.0));
+        let html = page(&whole);
+        assert!(!html.contains("<svg") && html.contains("1 runs of a whole network on the GPU.") && html.contains("Whole networks"), "{html}");
         let mut cpu = document(vec![record("a", "direct", 1.0, 0.1)]);
         (cpu.adapter, cpu.peak, cpu.clock) = (None, None, None);
         (cpu.layers[0].gpu_ms, cpu.layers[0].cpu_ms, cpu.layers[0].algorithm) = (None, Some(3.0), None);

@@ -1,6 +1,6 @@
 //! The table of a document: its columns, its cells, and how lines of cells are aligned on a terminal.
 
-use super::document::{Document, Record, clock_name};
+use super::document::{Document, NetworkRecord, Record, Start, clock_name};
 use crate::say;
 
 /// The columns; the first three are words, the others figures.
@@ -50,12 +50,110 @@ pub fn cells(record: &Record) -> [String; 10] {
     ]
 }
 
+/// The columns of whole networks; the first is a word.
+pub const NETWORK_HEADER: [&str; 11] =
+    ["network", "batch", "GPU ms", "CPU ms", "CPU/GPU", "images/s", "GFLOP/s", "of peak", "ops", "dispatches", "weights MB"];
+/// The columns of first outputs; the first two are words.
+pub const START_HEADER: [&str; 8] = ["network", "first output", "adapter ms", "pipelines", "compile ms", "prepare ms", "run ms", "total ms"];
+
+/// The cells of a network, below [`NETWORK_HEADER`].
+pub fn network_cells(network: &NetworkRecord) -> [String; 11] {
+    let record = &network.record;
+    [
+        record.layer.clone(),
+        network.batch.to_string(),
+        time(record.gpu_ms, record.gpu_spread),
+        time(record.cpu_ms, record.cpu_spread),
+        number(record.cpu_over_gpu, 2),
+        number(network.images_per_s, 2),
+        number(record.gflops, 1),
+        share(record.share_of_peak),
+        network.ops.to_string(),
+        network.dispatches.map_or("-".into(), |count| count.to_string()),
+        format!("{:.2}", network.weight_bytes as f64 * 1e-6),
+    ]
+}
+
+/// The cells of a first output, below [`START_HEADER`].
+pub fn start_cells(start: &Start) -> [String; 8] {
+    let whole = |ms: f64| format!("{ms:.1}");
+    let kind = match start.kind.as_str() {
+        "cold" => "cold",
+        "file" => "pipelines from a file",
+        "warm" => "again, same device",
+        other => other,
+    };
+    [
+        format!("{} x {}", start.network, start.batch),
+        kind.into(),
+        start.adapter_ms.map_or("-".into(), whole),
+        start.pipelines.to_string(),
+        whole(start.compile_ms),
+        whole(start.prepare_ms),
+        whole(start.first_run_ms),
+        whole(start.total_ms),
+    ]
+}
+
+/// What the times of whole networks may be trusted for, and what was found while they were checked; a line each.
+pub fn network_notes(document: &Document) -> Vec<String> {
+    let mut notes = Vec::new();
+    for network in &document.networks {
+        let mut note = format!("{}, batch {}: ", network.record.layer, network.batch);
+        if let Some(checked) = network.checked {
+            note += &format!(
+                "the same bits in one submit as op by op, {checked} of {} ops held to the reference (large convolutions in two filters); ",
+                network.ops
+            );
+        }
+        if let Some(difference) = network.difference {
+            note += &format!("largest difference to the CPU engine {difference:.1e} of the largest output; ");
+        }
+        notes.push(note + &format!("{:.1} MB between ops.", network.activation_bytes as f64 * 1e-6));
+    }
+    notes
+}
+
+/// What the times of first outputs count.
+pub const START_NOTE: &str = "Cold has no pipelines from a file, but the driver's own cache may know the shaders. Compile ms is the time of all \
+     pipelines, several at once; a driver that compiles when a kernel first runs spends that time in run ms.";
+
+/// Prints the tables of networks and first outputs, where there are any.
+fn print_networks(document: &Document) {
+    let lines = |header: &[&str], words: usize, rows: Vec<Vec<String>>| {
+        let header = header.iter().map(|name| name.to_string()).collect();
+        let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+        aligned(&rows, words).iter().for_each(|line| say!("{line}"));
+    };
+    if !document.networks.is_empty() {
+        lines(&NETWORK_HEADER, 1, document.networks.iter().map(|network| network_cells(network).to_vec()).collect());
+        network_notes(document).iter().for_each(|note| say!("{note}"));
+    }
+    if !document.starts.is_empty() {
+        lines(&START_HEADER, 2, document.starts.iter().map(|start| start_cells(start).to_vec()).collect());
+        say!("{START_NOTE}");
+    }
+}
+
 /// Prints the table, where there is any line, and what the times were taken with. Where a layer has several lines, an arrow marks the
 /// planner's choice.
 pub fn print(document: &Document) {
-    if document.layers.is_empty() {
+    if document.layers.is_empty() && document.networks.is_empty() && document.starts.is_empty() {
         return;
     }
+    if !document.layers.is_empty() {
+        print_layers(document);
+    }
+    print_networks(document);
+    if let Some(clock) = document.clock {
+        say!("GPU times: {}. {VERIFIED}", clock_name(clock));
+    }
+    if let Some(opened) = &document.opened {
+        say!("Start: {opened}.");
+    }
+}
+
+fn print_layers(document: &Document) {
     let several = document.has_candidates();
     let mut rows = vec![HEADER.map(String::from).to_vec()];
     for record in &document.layers {
@@ -67,9 +165,6 @@ pub fn print(document: &Document) {
     }
     for line in aligned(&rows, WORDS) {
         say!("{line}");
-    }
-    if let Some(clock) = document.clock {
-        say!("GPU times: {}. {VERIFIED}", clock_name(clock));
     }
 }
 

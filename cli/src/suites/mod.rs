@@ -1,8 +1,10 @@
-//! The layers that `bench` times: the distinct layers of well-known networks, or a list from a JSON file.
+//! What `bench` times: well-known networks as chains of ops, the distinct layers of them, or a list from a JSON file.
 
+mod network;
 mod networks;
 mod shapes;
 
+pub use network::{Network, Node, ValueId};
 pub use shapes::read;
 
 use crate::Failure;
@@ -49,19 +51,39 @@ impl Layer {
     }
 }
 
+impl Suite {
+    /// The name by which the command line knows it.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or(String::new(), |value| value.get_name().to_string())
+    }
+
+    fn build(self, accuracy: Accuracy, batch: usize) -> Result<Network, Failure> {
+        let mut network = Network::new(accuracy, batch);
+        match self {
+            Suite::Quick => networks::quick(&mut network),
+            Suite::Resnet50 => networks::resnet50(&mut network).map(|_| ()),
+            Suite::MobilenetV2 => networks::mobilenet_v2(&mut network).map(|_| ()),
+            Suite::Vgg16 => networks::vgg16(&mut network).map(|_| ()),
+            Suite::Unet => networks::unet(&mut network).map(|_| ()),
+            Suite::Lenet5 => networks::lenet5(&mut network).map(|_| ()),
+        }
+        .map_err(Failure::Run)?;
+        Ok(network)
+    }
+}
+
 /// The layers of a suite, in the order of the network; a layer that comes again is listed once.
 pub fn layers(suite: Suite, accuracy: Accuracy) -> Result<Vec<Layer>, Failure> {
-    let mut network = networks::Network::new(accuracy);
-    match suite {
-        Suite::Quick => networks::quick(&mut network),
-        Suite::Resnet50 => networks::resnet50(&mut network),
-        Suite::MobilenetV2 => networks::mobilenet_v2(&mut network),
-        Suite::Vgg16 => networks::vgg16(&mut network),
-        Suite::Unet => networks::unet(&mut network),
-        Suite::Lenet5 => networks::lenet5(&mut network),
+    Ok(suite.build(accuracy, 1)?.layers)
+}
+
+/// The whole network of a suite, for a batch of images.
+pub fn network(suite: Suite, accuracy: Accuracy, batch: usize) -> Result<Network, Failure> {
+    if suite == Suite::Quick {
+        let names: Vec<String> = Suite::value_variants().iter().filter(|one| **one != Suite::Quick).map(|one| one.name()).collect();
+        return Err(Failure::Usage(format!("--suite is quick: it is no network; --network takes {}", names.join(", "))));
     }
-    .map_err(Failure::Run)?;
-    Ok(network.layers)
+    suite.build(accuracy, batch)
 }
 
 #[cfg(test)]
@@ -110,5 +132,55 @@ mod tests {
         assert_eq!(convolutions(&unet)[0].output_extents(), [1, 64, 570, 570]);
         assert_eq!(convolutions(&unet).last().unwrap().output_extents(), [1, 2, 388, 388], "a map of two classes, 388 x 388");
         assert!(convolutions(&suite(Suite::MobilenetV2)).iter().any(|p| p.groups == 960 && p.in_channels == 960));
+    }
+
+    /// Parameters and multiply-adds of the whole networks, as their papers and frameworks have them, with batch normalisation folded into
+    /// one bias a channel.
+    #[test]
+    fn chains_are_the_whole_networks() {
+        for (suite, ops, parameters, multiply_adds) in [
+            (Suite::Lenet5, 8, 61_706, None),
+            (Suite::Resnet50, 57, 25_530_472, Some(4_089_184_256.0)),
+            (Suite::MobilenetV2, 55, 3_487_816, Some(300_774_272.0)),
+            (Suite::Vgg16, 22, 138_357_544, Some(15_470_264_320.0)),
+            (Suite::Unet, 35, 31_030_658, None),
+        ] {
+            for batch in [1, 3] {
+                let network = network(suite, Accuracy::F32, batch).ok().unwrap();
+                assert_eq!((network.nodes.len(), network.weight_bytes()), (ops, 4 * parameters), "{}", suite.name());
+                let products: f64 =
+                    network.nodes.iter().map(|node| network.op(node)).filter(|op| ["conv", "linear"].contains(&op.name())).map(Op::flops).sum();
+                assert!(multiply_adds.is_none_or(|wanted| products == 2.0 * batch as f64 * wanted), "{}: {products}", suite.name());
+                assert!(network.layers.len() <= network.nodes.len());
+            }
+        }
+        assert!(matches!(network(Suite::Quick, Accuracy::F32, 1), Err(Failure::Usage(_))));
+    }
+
+    /// What an op reads was written before it, and has the shape that it takes.
+    #[test]
+    fn values_fit_the_ops_that_read_them() {
+        for suite in Suite::value_variants().iter().filter(|one| **one != Suite::Quick) {
+            let network = network(*suite, Accuracy::F32, 2).ok().unwrap();
+            let mut written = vec![network.input()];
+            for node in &network.nodes {
+                let wanted: Vec<Vec<usize>> = network.op(node).inputs().into_iter().filter(|spec| !spec.fixed).map(|spec| spec.extents).collect();
+                let given: Vec<Vec<usize>> = node.inputs.iter().map(|value| network.values[value.0].extents.clone()).collect();
+                assert_eq!(given, wanted, "{} of {}", network.layer(node).name, suite.name());
+                assert!(node.inputs.iter().all(|value| written.contains(&network.root(*value))), "{}", network.layer(node).name);
+                written.push(node.output);
+            }
+            let residuals = network.nodes.iter().filter(|node| node.inputs.len() == 2 && network.op(node).name() == "conv").count();
+            assert_eq!(
+                residuals,
+                match suite {
+                    Suite::Resnet50 => 16,
+                    Suite::MobilenetV2 => 10,
+                    _ => 0,
+                },
+                "{}",
+                suite.name()
+            );
+        }
     }
 }

@@ -39,10 +39,14 @@ impl Run {
     }
 }
 
-/// The built program with `arguments`; `RUST_BACKTRACE` is on, so that a panic would show.
+/// The built program with `arguments`; `RUST_BACKTRACE` is on, so that a panic would show. Its caches are not the user's.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wgconv"));
-    command.args(arguments).env("RUST_BACKTRACE", "1").current_dir(data());
+    command
+        .args(arguments)
+        .env("RUST_BACKTRACE", "1")
+        .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("caches"))
+        .current_dir(data());
     command
 }
 

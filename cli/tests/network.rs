@@ -1,0 +1,77 @@
+//! `wgconv bench --network`: the whole network in one submit, held to the reference, and the way to its first output.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise, its helpers too")]
+
+mod common;
+
+use common::{run, run_without_adapter, scratch};
+use serde_json::Value;
+
+#[test]
+fn a_small_network_is_proven_timed_and_told_everywhere() {
+    let folder = scratch("network");
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_string();
+    let (json, html, md, cache) = (path("run.json"), path("run.html"), path("run.md"), path("cache"));
+    let bench = ["bench", "--suite", "lenet5", "--network", "--batch", "1,3", "--json", &json, "--html", &html, "--md", &md, "--cache", &cache];
+    let run = run(&bench);
+    let text = run.succeeds();
+    for (starts, columns) in [
+        ("network  batch", ["GPU ms", "images/s", "dispatches", "weights MB"]),
+        ("network     first output", ["adapter ms", "pipelines", "compile ms", "total ms"]),
+    ] {
+        let header = text.lines().find(|line| line.starts_with(starts)).unwrap_or_else(|| panic!("no table \"{starts}\" in\n{text}"));
+        assert!(columns.iter().all(|column| header.contains(column)), "{header}");
+    }
+    assert!(!text.lines().any(|line| line.starts_with("layer ")), "layers were not asked for: {text}");
+
+    let document: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let networks = document["networks"].as_array().unwrap();
+    assert_eq!(networks.iter().map(|network| network["batch"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 3]);
+    for network in networks {
+        assert_eq!((&network["layer"], network["ops"].as_u64(), network["weight_bytes"].as_u64()), (&"lenet5".into(), Some(8), Some(4 * 61_706)));
+        // Every op, on what it read in the network, within the error that its reference derives.
+        assert_eq!(network["checked"].as_u64(), Some(8), "{network}");
+        // Sums of at most 400 products of f32, then rows of probabilities: a wrong kernel is off by far more than their rounding.
+        assert!(network["difference"].as_f64().unwrap() < 1e-4, "{network}");
+        for key in ["gpu_ms", "cpu_ms", "cpu_over_gpu", "images_per_s", "dispatches", "activation_bytes", "gflops"] {
+            assert!(network[key].as_f64().is_some_and(|v| v > 0.0), "{key} of {network}");
+        }
+    }
+    let starts = document["starts"].as_array().unwrap();
+    let of_kind = |kind: &str| starts.iter().find(|start| start["kind"] == kind);
+    let (cold, warm) = (of_kind("cold").unwrap(), of_kind("warm").unwrap());
+    assert!(cold["pipelines"].as_u64().unwrap() > 3 && cold["adapter_ms"].as_f64().unwrap() > 0.0, "{cold}");
+    assert!(warm["pipelines"] == 0 && warm["adapter_ms"].is_null(), "what is prepared again compiles nothing: {warm}");
+    assert!(document["opened"]["pipelines"].as_u64().unwrap() > 3);
+    // Only Vulkan has such a cache; where it has, the program kept one.
+    let cached = document["adapter"]["features"].as_array().unwrap().contains(&"pipeline_cache".into());
+    assert_eq!((of_kind("file").is_some(), std::path::Path::new(&cache).exists()), (cached, cached));
+    for (file, parts) in
+        [(&html, ["Whole networks", "Time to the first output", "lenet5"]), (&md, ["## Whole networks", "## Time to the first output", "| lenet5 |"])]
+    {
+        let text = std::fs::read_to_string(file).unwrap();
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+    }
+    // A run of a network is one more thing to compare.
+    let again = common::run(&["bench", "--compare", &json, "--against", &json]);
+    assert!(again.succeeds().contains("batch 3") && again.stdout.contains("over 2 layers: 1.000"), "{}", again.stdout);
+}
+
+#[test]
+fn without_an_adapter_the_cpu_engine_runs_the_network_alone() {
+    let json = scratch("network_cpu").join("run.json");
+    run_without_adapter(&["bench", "--suite", "lenet5", "--network", "--json", json.to_str().unwrap()]).succeeds();
+    let document: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let networks = document["networks"].as_array().unwrap();
+    assert_eq!(networks.len(), 2, "batches 1 and 16 take no time here");
+    assert!(networks.iter().all(|network| network["gpu_ms"].is_null() && network["cpu_ms"].as_f64().unwrap() > 0.0), "{document}");
+    assert!(document.get("starts").is_none());
+}
+
+#[test]
+fn what_is_no_network_is_refused() {
+    run(&["bench", "--network"]).fails_with(2, "--suite is quick: it is no network; --network takes resnet50, mobilenet_v2, vgg16, unet, lenet5");
+    run(&["bench", "--suite", "lenet5", "--batch", "2"]).fails_with(2, "--network");
+    run(&["bench", "--suite", "lenet5", "--network", "--batch", "1,0"]).fails_with(2, "--batch");
+    run(&["bench", "--shapes", "x.json", "--network"]).fails_with(2, "--network");
+}
