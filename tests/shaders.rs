@@ -17,7 +17,7 @@ fn emitted() -> Vec<KernelSpec> {
     for case in grid::cases(true).unwrap() {
         // A GPU's 64-bit integers do not matter.
         for (is_cpu, has_int64) in [(false, false), (true, false), (true, true)] {
-            let profile = DeviceProfile { has_f16: true, is_cpu, has_int64, ..DeviceProfile::MINIMAL };
+            let profile = DeviceProfile { has_f16: true, is_cpu, has_int64, max_workgroup_memory: 32_768, ..DeviceProfile::MINIMAL };
             for forced in [Some(case.algorithm.as_str()), None] {
                 let plan = case.op.plan(&profile, forced).unwrap();
                 specs.extend(plan.prepare.into_iter().chain(plan.steps).map(|step| step.kernel));

@@ -72,6 +72,7 @@ fn block(problem: &ConvProblem) -> Choice {
             params.items = items as u32;
             items.div_ceil(64)
         }),
+        sum: None,
     }
 }
 
@@ -92,5 +93,6 @@ fn strip(problem: &ConvProblem) -> Choice {
             params.items = items as u32;
             items.div_ceil(64)
         }),
+        sum: None,
     }
 }

@@ -19,5 +19,6 @@ pub(crate) fn choice(problem: &ConvProblem) -> Choice {
             params.items = items as u32;
             items.div_ceil(64)
         }),
+        sum: None,
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Choice {
     /// Filters per group are padded to a multiple of this and packed; `None`: the filter is read as it is.
     pub packed_multiple: Option<u64>,
     pub count: Box<Count>,
+    /// Adds up partial sums, where the depth is split.
+    pub sum: Option<implicit_gemm::Sum>,
 }
 
 /// Whether `algorithm` can compute `problem` on a device like `profile`.
@@ -33,7 +35,7 @@ pub(crate) struct Choice {
 /// [`crate::Error::Unsupported`] with the condition that does not hold.
 pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
     let (depth, taps) = (problem.reduction_depth(), problem.taps());
-    // Turns of one invocation's loops: the depth and the loops around it; the workgroup core takes 16 steps in 8 turns (see Tile).
+    // Turns of one invocation's loops: the depth and the loops around it; those of the workgroup core see Tile.
     let turns = match algorithm {
         Algorithm::Direct => depth.saturating_add(3 * taps),
         Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => {
@@ -92,14 +94,20 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
         profile.check_turns(algorithm.name(), tile.turns(problem.taps(), channels))?;
         Ok(tile)
     };
+    let workgroup = || -> Result<Tile> {
+        match tile {
+            Some(text) => Tile::parse(algorithm.name(), text, profile),
+            None => Ok(Tile::choose(&implicit_gemm::shape(problem, problem.batch), profile)),
+        }
+    };
     let quads = in_quads(problem.x_layout, problem.input_positions());
     let choice = match algorithm {
         Algorithm::Direct => direct::choice(problem),
-        Algorithm::ImplicitGemmWorkgroup => implicit_gemm::workgroup(&CONV_IMPLICIT_GEMM_WORKGROUP, problem, profile),
+        Algorithm::ImplicitGemmWorkgroup => implicit_gemm::workgroup(&CONV_IMPLICIT_GEMM_WORKGROUP, problem, profile, workgroup()?),
         Algorithm::ImplicitGemmRegister => implicit_gemm::register(&CONV_IMPLICIT_GEMM_REGISTER, problem, profile, &register()?),
         Algorithm::PointwiseWorkgroup => {
             let source = if quads { &CONV_POINTWISE_QUADS_WORKGROUP } else { &CONV_POINTWISE_WORKGROUP };
-            implicit_gemm::workgroup(source, problem, profile)
+            implicit_gemm::workgroup(source, problem, profile, workgroup()?)
         }
         Algorithm::PointwiseRegister => {
             let source = if quads { &CONV_POINTWISE_QUADS_REGISTER } else { &CONV_POINTWISE_REGISTER };
@@ -133,7 +141,13 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
     let y_image = problem.output_count() / problem.batch;
     let element = problem.element;
     let bytes = |elements: u64| elements * element.bytes();
-    for slice in slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)? {
+    let slices = slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)?;
+    let partials = Place::Scratch(plan.scratch.len());
+    if let Some(sum) = &choice.sum {
+        let images = slices.iter().map(|slice| slice.count).max().unwrap_or(1);
+        plan.scratch.push(sum.scratch(problem, images, profile)?);
+    }
+    for slice in slices {
         let (x, y) = (slice.range(x_image, element, profile), slice.range(y_image, element, profile));
         let mut params = ConvParams { batch: slice.count as u32, x_base: x.base, y_base: y.base, ..params };
         let workgroups = (choice.count)(problem, slice.count, &mut params);
@@ -142,14 +156,16 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
             true => Place::Input { index: plan.inputs.len() - 1, first: y.first, bytes: y.bytes },
             false => Place::Nothing,
         };
-        let places = vec![
-            bias,
-            residual,
-            Place::Output { index: 0, first: y.first, bytes: y.bytes },
-            Place::Input { index: 0, first: x.first, bytes: x.bytes },
-            weights,
-        ];
-        plan.steps.push(Step::new(choice.kernel.clone(), &params, places, workgroups, profile)?);
+        let output = Place::Output { index: 0, first: y.first, bytes: y.bytes };
+        let x = Place::Input { index: 0, first: x.first, bytes: x.bytes };
+        let kernel = choice.kernel.clone();
+        match &choice.sum {
+            None => plan.steps.push(Step::new(kernel, &params, vec![bias, residual, output, x, weights], workgroups, profile)?),
+            Some(sum) => {
+                plan.steps.push(Step::new(kernel, &params, vec![Place::Nothing, Place::Nothing, partials, x, weights], workgroups, profile)?);
+                plan.steps.push(sum.step(problem, &params, [bias, residual, output, partials], profile)?);
+            }
+        }
     }
     Ok(plan)
 }

@@ -119,7 +119,7 @@ pub(crate) static CONV_DEPTHWISE_BLOCK: KernelSource = KernelSource {
 
 /// A convolution on a tile core: its own parts are those that read the right-hand side.
 macro_rules! conv_gemm {
-    ($static_name:ident, $name:literal, [$($own:expr),+], $core:literal) => {
+    ($static_name:ident, $name:literal, [$($own:expr),+], [$($core:expr),+]) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
             parts: &[
@@ -127,12 +127,13 @@ macro_rules! conv_gemm {
                 part!("common/activation.wgsl"),
                 part!("common/axis.wgsl"),
                 part!("common/conv.wgsl"),
-        part!("common/conv_finish.wgsl"),
+                part!("common/conv_finish.wgsl"),
                 pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl"),
                 part!("common/conv_gemm.wgsl"),
-                pick!("STORE_QUADS", "common/conv_store_scalar.wgsl", "common/conv_store_vector.wgsl"),
+                pick!("STORE_QUADS", "common/conv_store_scalar.wgsl", "common/conv_store_vector.wgsl", "common/conv_store_partial.wgsl"),
+                part!("common/gemm_block.wgsl"),
                 $($own,)+
-                part!($core),
+                $($core,)+
             ],
             bindings: CONV,
             structs: CONV_STRUCTS,
@@ -140,32 +141,46 @@ macro_rules! conv_gemm {
     };
 }
 
+/// How an invocation of the workgroup core reads its part of a slab.
+const SLAB: Part = pick!("SLAB", "common/gemm_slab_steps.wgsl", "common/gemm_slab_segments.wgsl");
+
 conv_gemm!(
     CONV_IMPLICIT_GEMM_WORKGROUP,
     "conv_implicit_gemm_workgroup",
     [part!("common/conv_columns.wgsl"), part!("conv_implicit_gemm.wgsl")],
-    "common/gemm_workgroup.wgsl"
+    [part!("common/gemm_store_rows.wgsl"), SLAB, part!("common/gemm_workgroup.wgsl")]
 );
 conv_gemm!(
     CONV_IMPLICIT_GEMM_REGISTER,
     "conv_implicit_gemm_register",
     [part!("common/conv_columns.wgsl"), part!("conv_implicit_gemm.wgsl")],
-    "common/gemm_register.wgsl"
+    [part!("common/gemm_register.wgsl")]
 );
 conv_gemm!(
     CONV_POINTWISE_WORKGROUP,
     "conv_pointwise_workgroup",
     [part!("common/conv_columns.wgsl"), part!("conv_pointwise.wgsl")],
-    "common/gemm_workgroup.wgsl"
+    [part!("common/gemm_store_rows.wgsl"), SLAB, part!("common/gemm_workgroup.wgsl")]
 );
 conv_gemm!(
     CONV_POINTWISE_REGISTER,
     "conv_pointwise_register",
     [part!("common/conv_columns.wgsl"), part!("conv_pointwise.wgsl")],
-    "common/gemm_register.wgsl"
+    [part!("common/gemm_register.wgsl")]
 );
-conv_gemm!(CONV_POINTWISE_QUADS_WORKGROUP, "conv_pointwise_quads_workgroup", [part!("conv_pointwise_quads.wgsl")], "common/gemm_workgroup.wgsl");
-conv_gemm!(CONV_POINTWISE_QUADS_REGISTER, "conv_pointwise_quads_register", [part!("conv_pointwise_quads.wgsl")], "common/gemm_register.wgsl");
+conv_gemm!(
+    CONV_POINTWISE_QUADS_WORKGROUP,
+    "conv_pointwise_quads_workgroup",
+    [part!("conv_pointwise_quads.wgsl")],
+    [part!("common/gemm_store_rows.wgsl"), SLAB, part!("common/gemm_workgroup.wgsl")]
+);
+conv_gemm!(
+    CONV_POINTWISE_QUADS_REGISTER,
+    "conv_pointwise_quads_register",
+    [part!("conv_pointwise_quads.wgsl")],
+    [part!("common/gemm_register.wgsl")]
+);
+conv_gemm!(CONV_SUM, "conv_sum", [part!("conv_sum.wgsl")], [part!("common/gemm_store_rows.wgsl"), part!("common/gemm_sum.wgsl")]);
 
 pub(crate) static CONV_PACK_FILTER: KernelSource = KernelSource {
     name: "conv_pack_filter",
@@ -274,7 +289,7 @@ pub(crate) static MATMUL_THIN: KernelSource = KernelSource {
 };
 
 macro_rules! matmul_gemm {
-    ($static_name:ident, $name:literal, $core:literal) => {
+    ($static_name:ident, $name:literal, $operands:literal, [$($core:expr),+]) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
             parts: &[
@@ -283,9 +298,10 @@ macro_rules! matmul_gemm {
                 part!("common/lattice_axis.wgsl"),
                 part!("common/matmul.wgsl"),
                 pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl"),
-                pick!("STORE_QUADS", "common/matmul_store_scalar.wgsl", "common/matmul_store_vector.wgsl"),
-                part!("common/matmul_gemm.wgsl"),
-                part!($core),
+                pick!("STORE_QUADS", "common/matmul_store_scalar.wgsl", "common/matmul_store_vector.wgsl", "common/matmul_store_partial.wgsl"),
+                part!("common/gemm_block.wgsl"),
+                part!($operands),
+                $($core,)+
             ],
             bindings: MATMUL,
             structs: MATMUL_STRUCTS,
@@ -293,8 +309,14 @@ macro_rules! matmul_gemm {
     };
 }
 
-matmul_gemm!(MATMUL_WORKGROUP, "matmul_workgroup", "common/gemm_workgroup.wgsl");
-matmul_gemm!(MATMUL_REGISTER, "matmul_register", "common/gemm_register.wgsl");
+matmul_gemm!(
+    MATMUL_WORKGROUP,
+    "matmul_workgroup",
+    "common/matmul_gemm.wgsl",
+    [part!("common/gemm_store_rows.wgsl"), SLAB, part!("common/gemm_workgroup.wgsl")]
+);
+matmul_gemm!(MATMUL_REGISTER, "matmul_register", "common/matmul_gemm.wgsl", [part!("common/gemm_register.wgsl")]);
+matmul_gemm!(MATMUL_SUM, "matmul_sum", "matmul_sum.wgsl", [part!("common/gemm_store_rows.wgsl"), part!("common/gemm_sum.wgsl")]);
 
 pub(crate) static MATMUL_PACK: KernelSource = KernelSource {
     name: "matmul_pack",
@@ -485,6 +507,7 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &CONV_POINTWISE_REGISTER,
         &CONV_POINTWISE_QUADS_WORKGROUP,
         &CONV_POINTWISE_QUADS_REGISTER,
+        &CONV_SUM,
         &CONV_PACK_FILTER,
         &CONV_WINOGRAD_FILTER,
         &CONV_WINOGRAD_INPUT,
@@ -493,6 +516,7 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &MATMUL_THIN,
         &MATMUL_WORKGROUP,
         &MATMUL_REGISTER,
+        &MATMUL_SUM,
         &MATMUL_PACK,
         &POOL,
         &POOL_INDICES,

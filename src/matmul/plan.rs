@@ -6,8 +6,10 @@ use super::problem::{MatMulProblem, Operand, Product};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
-use crate::kernel::{KernelSpec, MATMUL_DIRECT, MATMUL_PACK, MATMUL_REGISTER, MATMUL_THIN, MATMUL_WORKGROUP};
-use crate::op::{Core, INDEX_LIMIT, LatticeAxis, Op, Place, Plan, RegisterTile, Step, TensorSpec, Tile, check_binding, check_tensors, pick};
+use crate::kernel::{KernelSpec, MATMUL_DIRECT, MATMUL_PACK, MATMUL_REGISTER, MATMUL_SUM, MATMUL_THIN, MATMUL_WORKGROUP};
+use crate::op::{
+    Core, GemmShape, INDEX_LIMIT, LatticeAxis, Op, Place, Plan, RegisterTile, Step, TensorSpec, Tile, check_binding, check_tensors, pick,
+};
 
 pub(crate) const DIRECT: &str = "direct";
 pub(crate) const THIN: &str = "thin";
@@ -35,13 +37,18 @@ pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Ve
     admitted
 }
 
-/// The algorithms, with every tile of the register core.
+/// The algorithms, with every tile of the cores.
 pub(crate) fn candidates(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<String> {
     let with_tiles = |algorithm: &'static str| match algorithm {
         REGISTER => RegisterTile::candidates(problem.m, problem.k).into_iter().map(|tile| format!("{REGISTER} {tile}")).collect(),
+        WORKGROUP => Tile::candidates(&shape(problem), profile).into_iter().map(|tile| format!("{WORKGROUP} {tile}")).collect(),
         other => vec![other.to_string()],
     };
     algorithms(problem, profile).into_iter().flat_map(with_tiles).collect()
+}
+
+fn shape(problem: &MatMulProblem) -> GemmShape {
+    GemmShape { rows: problem.m, columns: problem.n, depth: problem.k, products: problem.batches() }
 }
 
 fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> &'static str {
@@ -174,9 +181,14 @@ fn thin(problem: &MatMulProblem, profile: &DeviceProfile, plan: &mut Plan) -> Re
 /// A tile core: a packed, b packed where it does not lie as vec4s along its columns.
 fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile: Option<&str>, plan: &mut Plan) -> Result<()> {
     let vector = problem.n.is_multiple_of(4);
-    let core = match algorithm {
-        WORKGROUP => Core::workgroup(problem.m, problem.n, profile),
-        _ => {
+    let split = match (algorithm, tile) {
+        (WORKGROUP, Some(text)) => Some(Tile::parse(WORKGROUP, text, profile)?),
+        (WORKGROUP, None) => Some(Tile::choose(&shape(problem), profile)),
+        _ => None,
+    };
+    let core = match &split {
+        Some(tile) => Core::workgroup(tile, problem.k, profile),
+        None => {
             let tile = match tile {
                 Some(text) => RegisterTile::parse(REGISTER, text)?,
                 None => RegisterTile::choose(problem.m, problem.n, problem.k, problem.k),
@@ -205,15 +217,30 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile:
     params.b_stride_k = b.pitch;
     let tiles = set_tiles(&mut params, &core, problem.batches());
     let kernel = core_kernel(&core, panel, problem.element, vector, overrides(problem), profile);
-    let places = places(problem, plan, [a.place, b.place]);
-    plan.steps.push(Step::new(kernel, &params, places, tiles, profile)?);
+    let Some(tile) = split.filter(|tile| tile.splits > 1) else {
+        let places = places(problem, plan, [a.place, b.place]);
+        plan.steps.push(Step::new(kernel, &params, places, tiles, profile)?);
+        return Ok(());
+    };
+    // The core stores partial sums as they are; the epilogue is the sum's.
+    let partials = Place::Scratch(plan.scratch.len());
+    plan.scratch.push(tile.scratch(&shape(problem), profile)?);
+    let mut first = KernelSpec { overrides: vec![], ..kernel.clone() };
+    first.consts.retain(|(name, _)| *name != "STORE_QUADS");
+    first.consts.push(("STORE_QUADS", 2));
+    plan.steps.push(Step::new(first, &params, vec![a.place, b.place, Place::Nothing, Place::Nothing, partials], tiles, profile)?);
+    let mut sum = KernelSpec { source: &MATMUL_SUM, ..kernel };
+    sum.consts.retain(|(name, _)| matches!(*name, "SPLITS" | "STORE_QUADS" | "WIDE"));
+    let items = problem.batches() * problem.m.div_ceil(4) * problem.n.div_ceil(4);
+    params.items = items as u32;
+    plan.steps.push(Step::new(sum, &params, places(problem, plan, [partials, Place::Nothing]), items.div_ceil(64), profile)?);
     Ok(())
 }
 
 /// Fills in the tiles and counts them.
 fn set_tiles(params: &mut MatMulParams, core: &Core, batches: u64) -> u64 {
     let (tiles_m, tiles_n) = (u64::from(params.m).div_ceil(core.m), u64::from(params.n).div_ceil(core.n));
-    let tiles = tiles_m * tiles_n * batches;
+    let tiles = tiles_m * tiles_n * batches * core.splits;
     (params.tiles_m, params.tiles_n, params.items) = (tiles_m as u32, tiles_n as u32, tiles as u32);
     tiles
 }
