@@ -11,8 +11,7 @@
 // SPLITS workgroups may share the depth of a tile, each a range of slabs; the store then writes partial sums (common/gemm_sum.wgsl).
 //
 // Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs (common/conv_gemm.wgsl,
-// common/matmul_gemm.wgsl), gemm_store_block (common/gemm_store_rows.wgsl), load_rhs (common/gemm_slab_*.wgsl). Needs
-// common/gemm_block.wgsl.
+// common/matmul_gemm.wgsl), gemm_store_block (common/gemm_store_*.wgsl), load_rhs (common/gemm_slab_*.wgsl). Needs common/gemm_block.wgsl.
 // Prelude: TILE_M, TILE_N, TILE_K (multiples of 4), THREAD_M and THREAD_N (4 or 8), BLOCKS = THREAD_M THREAD_N / 16,
 // WG_SIZE = TILE_M TILE_N / (THREAD_M THREAD_N), a multiple of TILE_N / 4; LHS_QUADS and RHS_QUADS, the quads that an invocation stages of
 // a slab, 1, 2 or 4; STAGES, 1 or 2; SPLITS. Uniforms: params.items (tiles x splits), tiles_m, tiles_n.
@@ -60,15 +59,7 @@ fn next_slab(walk: ptr<function, Walk>) {
     }
 }
 
-// What lies past the depth is zero, in both operands: zero times anything else might be NaN.
-fn rhs_or_zero(sources: Sources, segment: u32, inner: u32) -> vec4<f32> {
-    var v = vec4<f32>();
-    if (segment < gemm_segments()) & (inner < gemm_length()) {
-        v = gemm_rhs(sources, inner);
-    }
-    return v;
-}
-
+// Past the depth there are zeros, in both operands: zero times anything else might be NaN.
 fn lhs_or_zero(at: u32, end: u32) -> vec4<f32> {
     var v = vec4<f32>();
     if at < end {

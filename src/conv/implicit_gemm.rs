@@ -56,7 +56,16 @@ pub(crate) fn shape(problem: &ConvProblem, batch: u64) -> GemmShape {
 
 /// The workgroup-memory core.
 pub(crate) fn workgroup(source: &'static KernelSource, problem: &ConvProblem, profile: &DeviceProfile, tile: Tile) -> Choice {
-    let mut kernel = kernel(source, problem, profile, tile.consts(problem.taps(), problem.channels_per_group(), profile));
+    let mut consts = tile.consts(problem.taps(), problem.channels_per_group(), profile);
+    let last = |layout: Layout, channels: u64, many: u32| layout == Layout::ChannelsLast && channels.is_multiple_of(many.into());
+    let steps = tile.steps();
+    if steps > 1 && last(problem.x_layout, problem.channels_per_group(), steps) {
+        consts.push(("ALONG_CHANNELS", if steps == 4 { 1 } else { 2 }));
+    }
+    if last(problem.y_layout, problem.filters_per_group(), 4) {
+        consts.push(("STORE_QUADS", 3));
+    }
+    let mut kernel = kernel(source, problem, profile, consts);
     let sum = (tile.splits > 1).then(|| sum(problem, &mut kernel, tile));
     let sizes = [tile.m, tile.n, tile.splits].map(u64::from);
     Choice {

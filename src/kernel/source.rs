@@ -130,7 +130,7 @@ macro_rules! conv_gemm {
                 part!("common/conv_finish.wgsl"),
                 pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl"),
                 part!("common/conv_gemm.wgsl"),
-                pick!("STORE_QUADS", "common/conv_store_scalar.wgsl", "common/conv_store_vector.wgsl", "common/conv_store_partial.wgsl"),
+                pick!("STORE_QUADS", "common/conv_store_scalar.wgsl", "common/conv_store_vector.wgsl", "common/conv_store_partial.wgsl", "common/conv_store_filters.wgsl"),
                 part!("common/gemm_block.wgsl"),
                 $($own,)+
                 $($core,)+
@@ -142,37 +142,47 @@ macro_rules! conv_gemm {
 }
 
 /// How an invocation of the workgroup core reads its part of a slab.
-const SLAB: Part = pick!("SLAB", "common/gemm_slab_steps.wgsl", "common/gemm_slab_segments.wgsl");
+const SLAB: Part = pick!("ALONG_CHANNELS", "common/gemm_slab_steps.wgsl", "common/gemm_slab_channels.wgsl");
+/// Which way it cuts its sums into stores.
+const STORE_BLOCK: Part = pick!(
+    "STORE_QUADS",
+    "common/gemm_store_rows.wgsl",
+    "common/gemm_store_rows.wgsl",
+    "common/gemm_store_rows.wgsl",
+    "common/gemm_store_columns.wgsl"
+);
+/// How a convolution reads the right-hand side.
+const COLUMNS: Part = pick!("ALONG_CHANNELS", "common/conv_columns.wgsl", "common/conv_channels.wgsl", "common/conv_channel_pairs.wgsl");
 
 conv_gemm!(
     CONV_IMPLICIT_GEMM_WORKGROUP,
     "conv_implicit_gemm_workgroup",
-    [part!("common/conv_columns.wgsl"), part!("conv_implicit_gemm.wgsl")],
-    [part!("common/gemm_store_rows.wgsl"), SLAB, part!("common/gemm_workgroup.wgsl")]
+    [part!("common/conv_sources.wgsl"), COLUMNS, part!("conv_implicit_gemm.wgsl")],
+    [STORE_BLOCK, SLAB, part!("common/gemm_workgroup.wgsl")]
 );
 conv_gemm!(
     CONV_IMPLICIT_GEMM_REGISTER,
     "conv_implicit_gemm_register",
-    [part!("common/conv_columns.wgsl"), part!("conv_implicit_gemm.wgsl")],
+    [part!("common/conv_sources.wgsl"), COLUMNS, part!("conv_implicit_gemm.wgsl")],
     [part!("common/gemm_register.wgsl")]
 );
 conv_gemm!(
     CONV_POINTWISE_WORKGROUP,
     "conv_pointwise_workgroup",
-    [part!("common/conv_columns.wgsl"), part!("conv_pointwise.wgsl")],
-    [part!("common/gemm_store_rows.wgsl"), SLAB, part!("common/gemm_workgroup.wgsl")]
+    [part!("common/conv_sources.wgsl"), COLUMNS, part!("conv_pointwise.wgsl")],
+    [STORE_BLOCK, SLAB, part!("common/gemm_workgroup.wgsl")]
 );
 conv_gemm!(
     CONV_POINTWISE_REGISTER,
     "conv_pointwise_register",
-    [part!("common/conv_columns.wgsl"), part!("conv_pointwise.wgsl")],
+    [part!("common/conv_sources.wgsl"), COLUMNS, part!("conv_pointwise.wgsl")],
     [part!("common/gemm_register.wgsl")]
 );
 conv_gemm!(
     CONV_POINTWISE_QUADS_WORKGROUP,
     "conv_pointwise_quads_workgroup",
     [part!("conv_pointwise_quads.wgsl")],
-    [part!("common/gemm_store_rows.wgsl"), SLAB, part!("common/gemm_workgroup.wgsl")]
+    [STORE_BLOCK, SLAB, part!("common/gemm_workgroup.wgsl")]
 );
 conv_gemm!(
     CONV_POINTWISE_QUADS_REGISTER,
@@ -180,7 +190,7 @@ conv_gemm!(
     [part!("conv_pointwise_quads.wgsl")],
     [part!("common/gemm_register.wgsl")]
 );
-conv_gemm!(CONV_SUM, "conv_sum", [part!("conv_sum.wgsl")], [part!("common/gemm_store_rows.wgsl"), part!("common/gemm_sum.wgsl")]);
+conv_gemm!(CONV_SUM, "conv_sum", [part!("conv_sum.wgsl")], [STORE_BLOCK, part!("common/gemm_sum.wgsl")]);
 
 pub(crate) static CONV_PACK_FILTER: KernelSource = KernelSource {
     name: "conv_pack_filter",
@@ -309,14 +319,9 @@ macro_rules! matmul_gemm {
     };
 }
 
-matmul_gemm!(
-    MATMUL_WORKGROUP,
-    "matmul_workgroup",
-    "common/matmul_gemm.wgsl",
-    [part!("common/gemm_store_rows.wgsl"), SLAB, part!("common/gemm_workgroup.wgsl")]
-);
+matmul_gemm!(MATMUL_WORKGROUP, "matmul_workgroup", "common/matmul_gemm.wgsl", [STORE_BLOCK, SLAB, part!("common/gemm_workgroup.wgsl")]);
 matmul_gemm!(MATMUL_REGISTER, "matmul_register", "common/matmul_gemm.wgsl", [part!("common/gemm_register.wgsl")]);
-matmul_gemm!(MATMUL_SUM, "matmul_sum", "matmul_sum.wgsl", [part!("common/gemm_store_rows.wgsl"), part!("common/gemm_sum.wgsl")]);
+matmul_gemm!(MATMUL_SUM, "matmul_sum", "matmul_sum.wgsl", [STORE_BLOCK, part!("common/gemm_sum.wgsl")]);
 
 pub(crate) static MATMUL_PACK: KernelSource = KernelSource {
     name: "matmul_pack",

@@ -81,6 +81,11 @@ impl Tile {
         if 2 * self.stage_bytes() <= profile.max_workgroup_memory { 2 } else { 1 }
     }
 
+    /// Neighbouring steps of the depth that an invocation stages of four columns.
+    pub fn steps(&self) -> u32 {
+        self.staged()[1]
+    }
+
     /// Quads of either operand that an invocation stages of a slab; as fractions, 0.
     fn staged(&self) -> [u32; 2] {
         [self.m, self.n].map(|side| self.k * side / 4 / self.invocations())
@@ -259,7 +264,7 @@ impl Tile {
             ("RHS_QUADS", rhs),
             ("STAGES", self.stages(profile)),
             ("SPLITS", self.splits),
-            ("SLAB", u32::from(!whole)),
+            ("STRADDLES", u32::from(!whole)),
         ]
     }
 }
