@@ -219,6 +219,12 @@ fn vectors_along_channels_and_splits_of_the_depth_hold_in_every_slice() {
         assert_eq!(y, expected, "{label}");
     }
     let error = problem.plan(narrow.profile(), Some("implicit_gemm_workgroup 64x64x16/4")).unwrap_err().to_string();
+    // Filters are padded to whole tiles: 2^25 of them to 2^32 elements, which no 32 bits count.
+    let many = 1 << 25;
+    let descriptor = Conv2dDescriptor { groups: many, ..Default::default() };
+    let depthwise = ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, many, 1, 1], &[many, 1, 1, 1], None)).unwrap();
+    let packed = depthwise.plan(&DeviceProfile::MINIMAL, Some("pointwise_workgroup 128x128x16")).unwrap_err().to_string();
+    assert_eq!(packed, "the packed filter needs 17179869184 bytes, but max_storage_buffer_binding_size is 134217728");
     assert!(error.starts_with("partial sums of 4 splits needs ") && error.ends_with("but max_storage_buffer_binding_size is 65536"), "{error}");
 }
 

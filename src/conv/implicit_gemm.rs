@@ -8,7 +8,7 @@ use super::plan::{Choice, overrides};
 use super::problem::ConvProblem;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
-use crate::kernel::{CONV_SUM, KernelSource, KernelSpec};
+use crate::kernel::{CONV_SUM, FOUR_CHANNELS, KernelSource, KernelSpec, STORE_COLUMNS, STORE_FILTERS, STORE_PARTIALS, TWO_CHANNELS};
 use crate::op::{GemmShape, Place, RegisterTile, Step, Tile};
 use crate::shape::Layout;
 
@@ -26,7 +26,7 @@ pub(crate) fn in_quads(layout: Layout, positions: u64) -> bool {
 fn kernel(source: &'static KernelSource, problem: &ConvProblem, profile: &DeviceProfile, mut consts: Vec<(&'static str, u32)>) -> KernelSpec {
     consts.extend(profile.quad_consts(problem.element));
     if in_quads(problem.y_layout, problem.output_positions()) {
-        consts.push(("STORE_QUADS", 1));
+        consts.push(("STORE_QUADS", STORE_COLUMNS));
     }
     KernelSpec { source, element: problem.element, consts, overrides: overrides(problem) }
 }
@@ -60,10 +60,10 @@ pub(crate) fn workgroup(source: &'static KernelSource, problem: &ConvProblem, pr
     let last = |layout: Layout, channels: u64, many: u32| layout == Layout::ChannelsLast && channels.is_multiple_of(many.into());
     let steps = tile.steps();
     if steps > 1 && last(problem.x_layout, problem.channels_per_group(), steps) {
-        consts.push(("ALONG_CHANNELS", if steps == 4 { 1 } else { 2 }));
+        consts.push(("ALONG_CHANNELS", if steps == 4 { FOUR_CHANNELS } else { TWO_CHANNELS }));
     }
     if last(problem.y_layout, problem.filters_per_group(), 4) {
-        consts.push(("STORE_QUADS", 3));
+        consts.push(("STORE_QUADS", STORE_FILTERS));
     }
     let mut kernel = kernel(source, problem, profile, consts);
     let sum = (tile.splits > 1).then(|| sum(problem, &mut kernel, tile));
@@ -82,7 +82,7 @@ fn sum(problem: &ConvProblem, kernel: &mut KernelSpec, tile: Tile) -> Sum {
     let mut consts = kernel.consts.clone();
     consts.retain(|(name, _)| matches!(*name, "SPLITS" | "STORE_QUADS" | "WIDE"));
     kernel.consts.retain(|(name, _)| *name != "STORE_QUADS");
-    kernel.consts.push(("STORE_QUADS", 2));
+    kernel.consts.push(("STORE_QUADS", STORE_PARTIALS));
     let (window, epilogue) = overrides(problem).into_iter().partition(|(name, _)| matches!(*name, "PADDING_MODE" | "TRANSPOSED"));
     kernel.overrides = window;
     Sum { kernel: KernelSpec { source: &CONV_SUM, element: problem.element, consts, overrides: epilogue }, tile }

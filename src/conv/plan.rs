@@ -127,9 +127,9 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
     let weights = match choice.packed_multiple {
         None => Place::input(FILTER, &plan.inputs),
         Some(multiple) => {
-            let pack = PackParams::new(problem, multiple, problem.taps());
-            let bytes = u64::from(pack.items) * problem.element.bytes();
+            let bytes = PackParams::count(problem, multiple, problem.taps()).saturating_mul(problem.element.bytes());
             check_binding("the packed filter", bytes, profile)?;
+            let pack = PackParams::new(problem, multiple, problem.taps());
             plan.scratch.push(bytes);
             let kernel = KernelSpec { source: &CONV_PACK_FILTER, element: problem.element, consts: vec![], overrides: vec![] };
             let places = vec![Place::input(FILTER, &plan.inputs), Place::Scratch(0)];

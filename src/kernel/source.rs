@@ -141,6 +141,14 @@ macro_rules! conv_gemm {
     };
 }
 
+/// Values of the const `STORE_QUADS`, beside 0, one by one: four columns at once, partial sums, four filters at once.
+pub(crate) const STORE_COLUMNS: u32 = 1;
+pub(crate) const STORE_PARTIALS: u32 = 2;
+pub(crate) const STORE_FILTERS: u32 = 3;
+/// Values of the const `ALONG_CHANNELS`, beside 0, one by one: four channels of a column at once, or two.
+pub(crate) const FOUR_CHANNELS: u32 = 1;
+pub(crate) const TWO_CHANNELS: u32 = 2;
+
 /// How an invocation of the workgroup core reads its part of a slab.
 const SLAB: Part = pick!("ALONG_CHANNELS", "common/gemm_slab_steps.wgsl", "common/gemm_slab_channels.wgsl");
 /// Which way it cuts its sums into stores.

@@ -6,7 +6,9 @@ use super::problem::{MatMulProblem, Operand, Product};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
-use crate::kernel::{KernelSpec, MATMUL_DIRECT, MATMUL_PACK, MATMUL_REGISTER, MATMUL_SUM, MATMUL_THIN, MATMUL_WORKGROUP};
+use crate::kernel::{
+    KernelSpec, MATMUL_DIRECT, MATMUL_PACK, MATMUL_REGISTER, MATMUL_SUM, MATMUL_THIN, MATMUL_WORKGROUP, STORE_COLUMNS, STORE_PARTIALS,
+};
 use crate::op::{
     Core, GemmShape, INDEX_LIMIT, LatticeAxis, Op, Place, Plan, RegisterTile, Step, TensorSpec, Tile, check_binding, check_tensors, pick,
 };
@@ -227,7 +229,7 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile:
     plan.scratch.push(tile.scratch(&shape(problem), profile)?);
     let mut first = KernelSpec { overrides: vec![], ..kernel.clone() };
     first.consts.retain(|(name, _)| *name != "STORE_QUADS");
-    first.consts.push(("STORE_QUADS", 2));
+    first.consts.push(("STORE_QUADS", STORE_PARTIALS));
     plan.steps.push(Step::new(first, &params, vec![a.place, b.place, Place::Nothing, Place::Nothing, partials], tiles, profile)?);
     let mut sum = KernelSpec { source: &MATMUL_SUM, ..kernel };
     sum.consts.retain(|(name, _)| matches!(*name, "SPLITS" | "STORE_QUADS" | "WIDE"));
@@ -258,7 +260,7 @@ fn core_kernel(
     consts.push(("PANEL", panel as u32));
     consts.extend(profile.quad_consts(element));
     if vector {
-        consts.push(("STORE_QUADS", 1));
+        consts.push(("STORE_QUADS", STORE_COLUMNS));
     }
     KernelSpec { source: if core.register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP }, element, consts, overrides }
 }
