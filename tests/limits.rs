@@ -6,6 +6,7 @@
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
 use wgconv::conv::{Accuracy, Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, plan};
 use wgconv::gpu::DeviceProfile;
+use wgconv::op::{Op, Prepared};
 use wgconv::pool::PoolDescriptor;
 use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, wgpu};
 
@@ -188,6 +189,43 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
     });
     let message = error.unwrap_err().to_string();
     assert_eq!(message, "one image of x needs 160000 bytes, but max_storage_buffer_binding_size is 65536");
+}
+
+/// Slices begin anywhere in a binding, and each has partial sums of its own in the same scratch memory.
+#[test]
+fn vectors_along_channels_and_splits_of_the_depth_hold_in_every_slice() {
+    let (narrow, wide) = (narrow_gpu(), gpu());
+    let image = Array4::from_shape_fn((11, 8, 25, 21), |(n, c, h, w)| ((5 * n + 3 * c + 2 * h + w) % 9) as f32 - 4.0);
+    let filter = Array4::from_shape_fn((4, 8, 3, 3), |(k, c, r, s)| ((k + 2 * c + 3 * r + 5 * s) % 7) as f32 - 3.0);
+    let (x_layout, y_layout) = (Layout::ChannelsLast, Layout::ChannelsLast);
+    let descriptor = Conv2dDescriptor { padding: Padding::Same, ..Default::default() };
+    let problem =
+        ConvProblem::forward(&descriptor, &ConvInputs { x_layout, y_layout, ..ConvInputs::new(&[11, 8, 25, 21], &[4, 8, 3, 3], None) }).unwrap();
+    let run = |gpu: &Gpu, label: &str| -> (usize, Array4<f32>) {
+        let (x, f) = (gpu.upload_as(&image, x_layout).unwrap(), gpu.upload(&filter).unwrap());
+        let conv = Prepared::with_algorithm(gpu, &problem, label, &[&f]).unwrap();
+        let y = conv.outputs().unwrap().pop().unwrap();
+        let mut recorder = gpu.recorder();
+        conv.record(&mut recorder, &[&x], &[&y]).unwrap();
+        recorder.submit().unwrap();
+        (conv.plan().steps.len(), y.download().unwrap())
+    };
+    let (_, expected) = run(&wide, "direct");
+    for (label, calls) in
+        [("implicit_gemm_workgroup 64x64x16", 1), ("implicit_gemm_workgroup 32x32x16", 1), ("implicit_gemm_workgroup 64x64x16/2", 2)]
+    {
+        let (steps, y) = run(&narrow, label);
+        assert!(steps > 2 * calls, "{label}: {steps}");
+        assert_eq!(y, expected, "{label}");
+    }
+    let error = problem.plan(narrow.profile(), Some("implicit_gemm_workgroup 64x64x16/4")).unwrap_err().to_string();
+    // Filters are padded to whole tiles: 2^25 of them to 2^32 elements, which no 32 bits count.
+    let many = 1 << 25;
+    let descriptor = Conv2dDescriptor { groups: many, ..Default::default() };
+    let depthwise = ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, many, 1, 1], &[many, 1, 1, 1], None)).unwrap();
+    let packed = depthwise.plan(&DeviceProfile::MINIMAL, Some("pointwise_workgroup 128x128x16")).unwrap_err().to_string();
+    assert_eq!(packed, "the packed filter needs 17179869184 bytes, but max_storage_buffer_binding_size is 134217728");
+    assert!(error.starts_with("partial sums of 4 splits needs ") && error.ends_with("but max_storage_buffer_binding_size is 65536"), "{error}");
 }
 
 #[test]

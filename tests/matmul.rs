@@ -34,6 +34,49 @@ fn every_algorithm_agrees_with_ndarray_on_integers() {
     }
 }
 
+/// A driver may end loops early without a word: what is admitted must be summed whole, however the slabs are cut.
+#[test]
+fn the_workgroup_core_sums_as_deep_as_is_admitted() {
+    let gpu = gpu();
+    let (m, n, k) = (5, 8, 130_000);
+    let (a, b) = (gpu.upload(&Array2::<f32>::ones((m, k))).unwrap(), gpu.upload(&Array2::<f32>::ones((k, n))).unwrap());
+    let problem = MatMulProblem::matmul(&[m, k], &[k, n], ElementType::F32).unwrap();
+    for tile in ["32x32x8", "32x32x16", "32x32x32", "32x32x16/3"] {
+        let product = Prepared::with_algorithm(&gpu, &problem, &format!("gemm_workgroup {tile}"), &[]).unwrap();
+        let output = product.outputs().unwrap().pop().unwrap();
+        let mut recorder = gpu.recorder();
+        product.record(&mut recorder, &[&a, &b], &[&output]).unwrap();
+        recorder.submit().unwrap();
+        assert_eq!(output.download::<f32, Ix2>().unwrap(), Array2::from_elem((m, n), k as f32), "{tile}");
+    }
+}
+
+#[test]
+fn labels_of_workgroup_tiles_are_honoured_or_refused() {
+    let profile = wgconv::gpu::DeviceProfile::MINIMAL;
+    let problem = MatMulProblem::matmul(&[512, 4608], &[4608, 49], ElementType::F32).unwrap();
+    for label in ["gemm_workgroup 64x64x16", "gemm_workgroup 64x64x16x4x4", "gemm_workgroup 128x128x8", "gemm_workgroup 64x64x16/4"] {
+        let plan = problem.plan(&profile, Some(label)).unwrap();
+        assert_eq!(plan.label, label);
+        assert_eq!(plan.steps.len(), if label.contains('/') { 4 } else { 3 }, "{label}: two operands packed, product, sum");
+    }
+    let deep = problem.plan(&profile, None).unwrap();
+    assert_eq!(deep.label, "gemm_workgroup 64x64x16/16", "few tiles and a long depth");
+    let candidates = problem.candidates(&profile);
+    for label in &candidates {
+        assert_eq!(problem.plan(&profile, Some(label)).unwrap().algorithm(), label.split(' ').next().unwrap());
+    }
+    assert!(candidates.iter().filter(|label| label.starts_with("gemm_workgroup")).count() > 10, "{candidates:?}");
+    let error = problem.plan(&profile, Some("gemm_workgroup 128x128x32")).unwrap_err().to_string();
+    assert!(error.contains("needs 256 invocations and 32768 bytes of workgroup memory; the device has 256 and 16384"), "{error}");
+    let narrow = wgconv::gpu::DeviceProfile { max_binding_bytes: 16 << 20, ..profile };
+    let error = problem.plan(&narrow, Some("gemm_workgroup 64x64x16/64")).map(|plan| plan.label);
+    assert_eq!(error.unwrap(), "gemm_workgroup 64x64x16/64", "512 x 52 x 64 sums of 4 bytes fit");
+    let wide = MatMulProblem::matmul(&[512, 512], &[512, 4096], ElementType::F32).unwrap();
+    let error = wide.plan(&narrow, Some("gemm_workgroup 64x64x16/4")).unwrap_err().to_string();
+    assert_eq!(error, "partial sums of 4 splits needs 33554432 bytes, but max_storage_buffer_binding_size is 16777216");
+}
+
 #[test]
 fn vectors_and_batches_follow_numpy() {
     let gpu = gpu();

@@ -95,7 +95,7 @@ fn a_loop_shortened_by_one_is_reported() {
     assert_reported(Algorithm::Depthwise, BIASED_DEPTHWISE, "s < TAPS_S; s++", "s < TAPS_S - 1u; s++", "exact");
     assert_reported(Algorithm::Depthwise, BIASED_DEPTHWISE, "i < ROWS; i++", "i < ROWS - 1u; i++", "exact");
     assert_reported(Algorithm::ImplicitGemmRegister, BIASED, "i < length; i++", "i < length - 1u; i++", "exact");
-    assert_reported(Algorithm::ImplicitGemmWorkgroup, BIASED, "for (var k = 0u; k < TILE_K; k++)", "for (var k = 0u; k < TILE_K - 1u; k++)", "exact");
+    assert_reported(Algorithm::ImplicitGemmWorkgroup, BIASED, "k < TILE_K; k += 4u", "k < TILE_K - 4u; k += 4u", "exact");
 }
 
 #[test]
@@ -156,6 +156,49 @@ fn failures_of(kernel: &'static str, only: &str, from: &'static str, to: &'stati
     assert!(changed.load(Ordering::Relaxed), "the damage \"{from}\" -> \"{to}\" did not change the text of {kernel}");
     let failure = |outcome: &Outcome| if let Outcome::Failed(why) = outcome { Some(why.clone()) } else { None };
     report.results.iter().filter_map(|r| failure(&r.outcome)).collect()
+}
+
+#[test]
+fn damaged_slabs_stages_and_splits_of_the_workgroup_core_are_reported() {
+    const IMPLICIT: &str = "conv_implicit_gemm_workgroup[";
+    // Several slabs deep; with segments that quads of steps straddle, channels-last, and with the depth split in three.
+    let plain = "conv/implicit_gemm_workgroup 64x64x16/n2c7h9w21";
+    let last = "conv/implicit_gemm_workgroup 32x32x16/n2c60";
+    let fours = "conv/implicit_gemm_workgroup 64x128x16/n2c60";
+    let split = "conv/implicit_gemm_workgroup 64x64x16/3/n1c3h23w12";
+    let damages: &[(&str, &str, &str, &str, &str)] = &[
+        // The stage that is read, the stage that is written, the next slab of either side, the zeros past the depth.
+        (IMPLICIT, plain, "let l = stage * LHS_SLAB + thread_m;", "let l = thread_m;", "exact"),
+        (IMPLICIT, plain, "let r = stage * RHS_SLAB + rhs_at;", "let r = rhs_at;", "exact"),
+        (IMPLICIT, plain, "lhs_from += LHS_SLAB;", "", "exact"),
+        (IMPLICIT, plain, "next_slab(&walk);", "", "exact"),
+        (IMPLICIT, plain, "let passed = inner / gemm_length();", "let passed = 1u;", "exact"),
+        (IMPLICIT, plain, "vec2<u32>((*at).x + 1u, 0u)", "vec2<u32>((*at).x, 0u)", "exact"),
+        (IMPLICIT, plain, "if at < end {", "if at + 8u < end {", "exact"),
+        ("matmul_workgroup[", "linear/gemm_workgroup 64x64x16/3/", "(at.y < gemm_length())", "(at.y + 1u < gemm_length())", "exact"),
+        // The far rows and columns of an invocation.
+        (IMPLICIT, plain, "far_lhs = sh_lhs[l + THREADS_M];", "far_lhs = sh_lhs[l];", "exact"),
+        (IMPLICIT, plain, "thread_n + n * THREADS_N", "thread_n + n", "guarded"),
+        // Channels-last: two channels swapped, a column of filters left out.
+        (IMPLICIT, last, "c0.y", "c0.x", "exact"),
+        (IMPLICIT, fours, "c0.z", "c0.x", "exact"),
+        (IMPLICIT, last, "store_filters(columns.c3", "store_filters(columns.c2", "guarded"),
+        // Splits: a range that is too long, a partial sum in the wrong place, one not added, a row's epilogue left out.
+        (IMPLICIT, split, "min(first + slabs_each, slabs)", "slabs", "exact"),
+        (IMPLICIT, split, "columns.first / 4u] = sums", "columns.first / 8u] = sums", "exact"),
+        ("conv_sum[", split, "split < SPLITS", "split < SPLITS - 1u", "exact"),
+        ("conv_sum[", split, "min(1u, below)", "0u", "exact"),
+        ("conv_sum[", "conv/implicit_gemm_workgroup 32x32x16/2/n2c60", "v += f32(bias[k]);", "", "exact"),
+        ("matmul_sum[", "linear/gemm_workgroup 64x64x16/3/", "split < SPLITS", "split < SPLITS - 1u", "exact"),
+    ];
+    let mut missed = Vec::new();
+    for &(kernel, only, from, to, proof) in damages {
+        let failures = failures_of(kernel, only, from, to);
+        if !failures.iter().any(|why| why.starts_with(proof)) {
+            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {proof} of {only}, got {failures:?}"));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
 #[test]

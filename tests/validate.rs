@@ -53,6 +53,12 @@ fn shaders_hold_with_every_check_on() {
     let pointwise = run(&gpu, &Options { only: Some("_k33r1s1".into()), ..Default::default() }, &mut |_| {}).unwrap();
     assert_eq!(failures(&pointwise), Vec::<String>::new());
     assert!(pointwise.counts()[0] >= 4, "only {:?}", pointwise.counts());
+    // Tiles of the workgroup core: split depth, one stage and two, channels-last, quads that straddle segments.
+    for tile in ["_workgroup 32x32x16/2/", "_workgroup 64x64x16/3/", "_workgroup 128x128x32/n2c10", "_workgroup 64x128x16/n2c60"] {
+        let report = run(&gpu, &Options { only: Some(tile.into()), ..Default::default() }, &mut |_| {}).unwrap();
+        assert_eq!(failures(&report), Vec::<String>::new());
+        assert!(!report.results.is_empty(), "{tile}: no case");
+    }
     // Of the other families whole ops. The shape ops have their own such test.
     for op in [
         "max_pool/",

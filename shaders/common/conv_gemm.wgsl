@@ -1,9 +1,9 @@
 // A convolution as a matrix product: rows are the filters of a group, columns are output positions over the whole batch, and the
 // depth is cut into segments of equal length (the taps), each as long as the channels of a group.
 //
-// Gives both tile cores: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_store.
-// Needs the right-hand side: common/conv_columns.wgsl or conv_pointwise_quads.wgsl give Sources, gemm_sources and gemm_rhs; and
-// store_quad (common/conv_store_scalar.wgsl, common/conv_store_vector.wgsl).
+// Gives both tile cores: gemm_segments, gemm_length, gemm_columns, gemm_lhs_base, gemm_lhs. Needs the right-hand side:
+// common/conv_columns.wgsl or conv_pointwise_quads.wgsl give Sources, gemm_sources and gemm_rhs; and gemm_store
+// (common/conv_store_*.wgsl).
 
 @group(0) @binding(5) var<storage, read> weights: array<Quad>;      // packed: g, tile of filters, tap, channel, filter
 
@@ -18,6 +18,7 @@ struct Column {
 
 // Four neighbouring columns.
 struct Columns {
+    first: u32, // number of the first
     c0: Column,
     c1: Column,
     c2: Column,
@@ -34,6 +35,7 @@ fn gemm_length() -> u32 {
 
 fn gemm_columns(group: u32, column0: u32) -> Columns {
     return Columns(
+        column0,
         decode_column(group, column0),
         decode_column(group, column0 + 1u),
         decode_column(group, column0 + 2u),
@@ -58,10 +60,4 @@ fn gemm_lhs_base(group: u32, tile_m: u32) -> u32 {
 
 fn gemm_lhs(at: u32) -> vec4<f32> {
     return quad(weights[at]);
-}
-
-fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {
-    if row < params.filters {
-        store_quad(columns, group * params.filters + row, sums);
-    }
 }

@@ -3,7 +3,11 @@
 @group(0) @binding(2) var<storage, read> residual: array<Elem>;     // as output
 @group(0) @binding(3) var<storage, read_write> output: array<Elem>; // N K Z P Q, any strides
 
-fn store_quad(columns: Columns, k: u32, sums: vec4<f32>) {
+fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {
+    if row >= params.filters {
+        return;
+    }
+    let k = group * params.filters + row;
     let at = params.y_base + k * params.y_stride_k;
     store_column(columns.c0, at, k, sums.x);
     store_column(columns.c1, at, k, sums.y);

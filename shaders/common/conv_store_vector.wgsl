@@ -3,8 +3,9 @@
 @group(0) @binding(2) var<storage, read> residual: array<vec4<Elem>>;     // as output
 @group(0) @binding(3) var<storage, read_write> output: array<vec4<Elem>>; // N K Z P Q
 
-fn store_quad(columns: Columns, k: u32, sums: vec4<f32>) {
-    if columns.c0.exists {
+fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {
+    if (row < params.filters) & columns.c0.exists {
+        let k = group * params.filters + row;
         let index = (params.y_base + k * params.y_stride_k + columns.c0.y_start) / 4u;
         var r = vec4<f32>();
         if HAS_RESIDUAL != 0u {

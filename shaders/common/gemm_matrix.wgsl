@@ -3,7 +3,7 @@
 // are on their way from memory into registers.
 //
 // Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl,
-// common/matmul_gemm.wgsl); stage_lhs, stage_rhs, multiply, finished (common/matrix_whole.wgsl, common/matrix_split.wgsl).
+// common/matmul_gemm.wgsl); stage_lhs, stage_rhs, multiply_matrices, finished (common/matrix_whole.wgsl, common/matrix_split.wgsl).
 // Prelude: TILE_M, TILE_N, TILE_K, SUB_M, SUB_N (multiples of MATRIX) and WG_SIZE: as many whole subgroups as the tile has parts, a
 // multiple of TILE_N / 4. Uniforms: params.items (tiles), tiles_m, tiles_n. Needs common/matrix_range.wgsl.
 
@@ -108,7 +108,7 @@ fn main(
         read_slab(&slab, k0, depth, lhs_base, columns, local);
         if k0 > 0u {
             for (var k = 0u; k < TILE_K; k += MATRIX) {
-                multiply(&sums, k, m0, n0);
+                multiply_matrices(&sums, k, m0, n0);
             }
         }
         workgroupBarrier();

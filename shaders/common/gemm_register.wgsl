@@ -5,19 +5,11 @@
 // multiply-adds of one step. Rows are named, not an array: a driver that does not unroll loops would keep an array in memory.
 //
 // Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl,
-// common/matmul_gemm.wgsl).
+// common/matmul_gemm.wgsl). Needs common/gemm_block.wgsl.
 // Prelude: THREAD_M: a multiple of 4 up to 32; THREAD_QUADS: 1 or 2; STEPS: 1 to 4; REST: 0 where STEPS divides the length of a
 // segment, else 1; LANES. Uniforms: params.items (tiles), tiles_m, tiles_n.
 
 const ROW_QUADS: u32 = THREAD_M / 4u;
-
-// Sums of four rows x four columns.
-struct Block {
-    r0: vec4<f32>,
-    r1: vec4<f32>,
-    r2: vec4<f32>,
-    r3: vec4<f32>,
-}
 
 // Sums of all rows x four columns.
 struct Strip {
@@ -29,15 +21,6 @@ struct Strip {
     b5: Block,
     b6: Block,
     b7: Block,
-}
-
-fn multiply(block: Block, lhs: vec4<f32>, rhs: vec4<f32>) -> Block {
-    return Block(
-        fma(vec4<f32>(lhs.x), rhs, block.r0),
-        fma(vec4<f32>(lhs.y), rhs, block.r1),
-        fma(vec4<f32>(lhs.z), rhs, block.r2),
-        fma(vec4<f32>(lhs.w), rhs, block.r3),
-    );
 }
 
 // Adds one step of the depth to both strips: the rows' quads from `at` on times the columns of either.

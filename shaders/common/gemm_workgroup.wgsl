@@ -1,18 +1,110 @@
-// Tile core in workgroup memory, for GPUs: a workgroup owns TILE_M rows x TILE_N columns, an invocation THREAD_M x THREAD_N of
-// them; TILE_K steps of both matrices are staged in workgroup memory at a time.
+// Tile core in workgroup memory, for GPUs: a workgroup owns TILE_M rows x TILE_N columns, an invocation THREAD_M x THREAD_N of them; the
+// depth goes by in slabs of TILE_K steps of both matrices, staged in workgroup memory.
 //
-// Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl,
-// common/matmul_gemm.wgsl); gemm_wanted (common/gemm_always.wgsl, common/gemm_fallback.wgsl).
-// Prelude: TILE_M, TILE_N, TILE_K, THREAD_M, THREAD_N (the last two multiples of 4) and WG_SIZE = TILE_M TILE_N / (THREAD_M THREAD_N),
-// a multiple of TILE_N / 4. Uniforms: params.items (tiles), tiles_m, tiles_n.
+// The next slab is loaded into registers before the current one is multiplied, so that the loads are on their way meanwhile. With two
+// stages in workgroup memory it is put beside the current one, and a slab costs one barrier; with one stage it costs two.
+//
+// No bank is asked twice at once: neighbouring invocations load and store neighbouring quads, and an invocation with eight rows or columns
+// owns two fours of them half a tile apart, not eight in a row. Sums have names: a driver that does not unroll loops would keep an array
+// in memory.
+//
+// SPLITS workgroups may share the depth of a tile, each a range of slabs; the store then writes partial sums (common/gemm_sum.wgsl).
+//
+// Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs (common/conv_gemm.wgsl,
+// common/matmul_gemm.wgsl), gemm_store_block (common/gemm_store_*.wgsl), load_rhs (common/gemm_slab_*.wgsl),
+// gemm_wanted (common/gemm_always.wgsl, common/gemm_fallback.wgsl). Needs common/gemm_block.wgsl.
+// Prelude: TILE_M, TILE_N, TILE_K (multiples of 4), THREAD_M and THREAD_N (4 or 8), BLOCKS = THREAD_M THREAD_N / 16,
+// WG_SIZE = TILE_M TILE_N / (THREAD_M THREAD_N), a multiple of TILE_N / 4; LHS_QUADS and RHS_QUADS, the quads that an invocation stages of
+// a slab, 1, 2 or 4; STAGES, 1 or 2; SPLITS. Uniforms: params.items (tiles x splits), tiles_m, tiles_n.
 
-const COLUMN_QUADS: u32 = TILE_N / 4u;
 const ROW_QUADS: u32 = TILE_M / 4u;
+const COLUMN_QUADS: u32 = TILE_N / 4u;
+const THREADS_M: u32 = TILE_M / THREAD_M;
 const THREADS_N: u32 = TILE_N / THREAD_N;
-const THREAD_QUADS: u32 = THREAD_N / 4u;
+const LHS_SLAB: u32 = TILE_K * ROW_QUADS;
+const RHS_SLAB: u32 = TILE_K * COLUMN_QUADS;
 
-var<workgroup> sh_lhs: array<vec4<f32>, TILE_K * ROW_QUADS>;    // [k][row / 4]
-var<workgroup> sh_rhs: array<vec4<f32>, TILE_K * COLUMN_QUADS>; // [k][column / 4]
+var<workgroup> sh_lhs: array<vec4<f32>, STAGES * LHS_SLAB>; // [stage][k][row / 4]
+var<workgroup> sh_rhs: array<vec4<f32>, STAGES * RHS_SLAB>; // [stage][k][column / 4]
+
+// Sums of an invocation: near and far rows x near and far columns.
+struct Sums {
+    b00: Block,
+    b01: Block,
+    b10: Block,
+    b11: Block,
+}
+
+// Where an invocation's part of the right-hand side has come to. It always stages the same four columns, decoded once, and their sources
+// are worked out once a segment; counting along spares a division a step.
+struct Walk {
+    columns: Columns,
+    sources: Sources,
+    segment: u32,
+    inner: u32, // step of the segment
+}
+
+fn start_walk(columns: Columns, k: u32) -> Walk {
+    let segment = k / gemm_length();
+    return Walk(columns, gemm_sources(columns, segment), segment, k - segment * gemm_length());
+}
+
+fn next_slab(walk: ptr<function, Walk>) {
+    let inner = (*walk).inner + TILE_K;
+    (*walk).inner = inner;
+    if inner >= gemm_length() {
+        let passed = inner / gemm_length();
+        (*walk).segment += passed;
+        (*walk).inner = inner - passed * gemm_length();
+        (*walk).sources = gemm_sources((*walk).columns, (*walk).segment);
+    }
+}
+
+// Past the depth there are zeros, in both operands: zero times anything else might be NaN.
+fn lhs_or_zero(at: u32, end: u32) -> vec4<f32> {
+    var v = vec4<f32>();
+    if at < end {
+        v = gemm_lhs(at);
+    }
+    return v;
+}
+
+fn load_lhs(at: u32, end: u32) -> Block {
+    var block = Block();
+    block.r0 = lhs_or_zero(at, end);
+    if LHS_QUADS > 1u { block.r1 = lhs_or_zero(at + WG_SIZE, end); }
+    if LHS_QUADS > 2u { block.r2 = lhs_or_zero(at + 2u * WG_SIZE, end); }
+    if LHS_QUADS > 3u { block.r3 = lhs_or_zero(at + 3u * WG_SIZE, end); }
+    return block;
+}
+
+// Puts what was loaded into a stage: `lhs_at` and `rhs_at` are the first quads of this invocation in a slab.
+fn put(stage: u32, lhs_at: u32, rhs_at: u32, lhs: Block, rhs: Block) {
+    let l = stage * LHS_SLAB + lhs_at;
+    sh_lhs[l] = lhs.r0;
+    if LHS_QUADS > 1u { sh_lhs[l + WG_SIZE] = lhs.r1; }
+    if LHS_QUADS > 2u { sh_lhs[l + 2u * WG_SIZE] = lhs.r2; }
+    if LHS_QUADS > 3u { sh_lhs[l + 3u * WG_SIZE] = lhs.r3; }
+    let r = stage * RHS_SLAB + rhs_at;
+    sh_rhs[r] = rhs.r0;
+    if RHS_QUADS > 1u { sh_rhs[r + COLUMN_QUADS] = rhs.r1; }
+    if RHS_QUADS > 2u { sh_rhs[r + 2u * COLUMN_QUADS] = rhs.r2; }
+    if RHS_QUADS > 3u { sh_rhs[r + 3u * COLUMN_QUADS] = rhs.r3; }
+}
+
+// Adds one step of the depth: rows' quads from `l` on times columns' quads from `r` on.
+fn add_step(sums: ptr<function, Sums>, l: u32, r: u32) {
+    let near_lhs = sh_lhs[l];
+    let near_rhs = sh_rhs[r];
+    var far_lhs = vec4<f32>();
+    var far_rhs = vec4<f32>();
+    if THREAD_M > 4u { far_lhs = sh_lhs[l + THREADS_M]; }
+    if THREAD_N > 4u { far_rhs = sh_rhs[r + THREADS_N]; }
+    (*sums).b00 = multiply((*sums).b00, near_lhs, near_rhs);
+    if THREAD_N > 4u { (*sums).b01 = multiply((*sums).b01, near_lhs, far_rhs); }
+    if THREAD_M > 4u { (*sums).b10 = multiply((*sums).b10, far_lhs, near_rhs); }
+    if BLOCKS > 2u { (*sums).b11 = multiply((*sums).b11, far_lhs, far_rhs); }
+}
 
 @compute @workgroup_size(WG_SIZE)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -23,64 +115,75 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     // Neighbouring tiles share their columns: the larger operand stays in the cache while the rows pass by.
     let pair = tile / params.tiles_m;
     let tile_m = tile - pair * params.tiles_m;
-    let group = pair / params.tiles_n;
-    let tile_n = pair - group * params.tiles_n;
+    let share = pair / params.tiles_n; // group and split
+    let tile_n = pair - share * params.tiles_n;
+    let group = share / SPLITS;
+    let split = share - group * SPLITS;
     let column0 = tile_n * TILE_N;
 
-    // This invocation always stages the same four columns, so they are decoded once.
-    let quad = local % COLUMN_QUADS;
+    // The slabs of this split; the last splits may have none.
+    let depth = gemm_segments() * gemm_length();
+    let slabs = (depth + TILE_K - 1u) / TILE_K;
+    let slabs_each = (slabs + SPLITS - 1u) / SPLITS;
+    let first = split * slabs_each;
+    let end = min(first + slabs_each, slabs);
+
+    // This invocation stages every WG_SIZE-th quad of rows, and RHS_QUADS neighbouring steps of four columns.
+    let column_quad = local % COLUMN_QUADS;
+    let step = local / COLUMN_QUADS * RHS_QUADS;
+    let rhs_at = step * COLUMN_QUADS + column_quad;
     let lhs_base = gemm_lhs_base(group, tile_m);
-    let columns = gemm_columns(group, column0 + 4u * quad);
+    let lhs_end = lhs_base + depth * ROW_QUADS;
+    var lhs_from = lhs_base + first * LHS_SLAB + local;
+    var walk = start_walk(gemm_columns(group, column0 + 4u * column_quad), first * TILE_K + step);
+    var lhs = load_lhs(lhs_from, lhs_end);
+    var rhs = load_rhs(&walk);
+    put(0u, local, rhs_at, lhs, rhs);
+    workgroupBarrier();
+
     let thread_m = local / THREADS_N;
     let thread_n = local % THREADS_N;
+    var sums = Sums();
+    var stage = 0u;
+    for (var slab = first; slab < end; slab++) {
+        // 1. The next slab is on its way ...
+        let more = slab + 1u < end; // uniform over the workgroup
+        if more {
+            lhs_from += LHS_SLAB;
+            next_slab(&walk);
+            lhs = load_lhs(lhs_from, lhs_end);
+            rhs = load_rhs(&walk);
+        }
+        // 2. ... while this one is multiplied.
+        let l = stage * LHS_SLAB + thread_m;
+        let r = stage * RHS_SLAB + thread_n;
+        for (var k = 0u; k < TILE_K; k += 4u) {
+            add_step(&sums, l + k * ROW_QUADS, r + k * COLUMN_QUADS);
+            add_step(&sums, l + (k + 1u) * ROW_QUADS, r + (k + 1u) * COLUMN_QUADS);
+            add_step(&sums, l + (k + 2u) * ROW_QUADS, r + (k + 2u) * COLUMN_QUADS);
+            add_step(&sums, l + (k + 3u) * ROW_QUADS, r + (k + 3u) * COLUMN_QUADS);
+        }
+        // 3. It goes where nobody reads: into the other stage, or into the only one once all are done with it.
+        if STAGES > 1u { stage = 1u - stage; }
+        if STAGES < 2u {
+            workgroupBarrier();
+        }
+        if more {
+            put(stage, local, rhs_at, lhs, rhs);
+        }
+        workgroupBarrier();
+    }
 
-    var acc: array<vec4<f32>, THREAD_M * THREAD_QUADS>;
-    for (var i = 0u; i < THREAD_M * THREAD_QUADS; i++) {
-        acc[i] = vec4<f32>(0.0);
-    }
-    let length = gemm_length();
-    let depth = gemm_segments() * length;
-    for (var k0 = 0u; k0 < depth; k0 += TILE_K) {
-        // 1. Stage TILE_K steps; what lies past the depth is zero.
-        for (var i = local; i < TILE_K * ROW_QUADS; i += WG_SIZE) {
-            let k = k0 + i / ROW_QUADS;
-            var lhs = vec4<f32>(0.0);
-            if k < depth {
-                lhs = gemm_lhs(lhs_base + k0 * ROW_QUADS + i);
-            }
-            sh_lhs[i] = lhs;
-        }
-        for (var i = local / COLUMN_QUADS; i < TILE_K; i += WG_SIZE / COLUMN_QUADS) {
-            let k = k0 + i;
-            var rhs = vec4<f32>(0.0);
-            if k < depth {
-                let segment = k / length;
-                let inner = k - segment * length;
-                rhs = gemm_rhs(gemm_sources(columns, segment), inner);
-            }
-            sh_rhs[i * COLUMN_QUADS + quad] = rhs;
-        }
-        workgroupBarrier();
-        // 2. Multiply.
-        for (var k = 0u; k < TILE_K; k++) {
-            for (var m = 0u; m < THREAD_M / 4u; m++) {
-                let lhs = sh_lhs[k * ROW_QUADS + thread_m * (THREAD_M / 4u) + m];
-                for (var n = 0u; n < THREAD_QUADS; n++) {
-                    let rhs = sh_rhs[k * COLUMN_QUADS + thread_n * THREAD_QUADS + n];
-                    let a = 4u * m * THREAD_QUADS + n;
-                    acc[a] = fma(vec4<f32>(lhs.x), rhs, acc[a]);
-                    acc[a + THREAD_QUADS] = fma(vec4<f32>(lhs.y), rhs, acc[a + THREAD_QUADS]);
-                    acc[a + 2u * THREAD_QUADS] = fma(vec4<f32>(lhs.z), rhs, acc[a + 2u * THREAD_QUADS]);
-                    acc[a + 3u * THREAD_QUADS] = fma(vec4<f32>(lhs.w), rhs, acc[a + 3u * THREAD_QUADS]);
-                }
-            }
-        }
-        workgroupBarrier();
-    }
-    for (var q = 0u; q < THREAD_QUADS; q++) {
-        let stored = gemm_columns(group, column0 + thread_n * THREAD_N + 4u * q);
-        for (var i = 0u; i < THREAD_M; i++) {
-            gemm_store(stored, group, tile_m * TILE_M + thread_m * THREAD_M + i, acc[i * THREAD_QUADS + q]);
+    // The epilogue stands in the kernel once: by now, memory costs nothing. [rows][columns]
+    var blocks: array<Block, 4>;
+    blocks[0] = sums.b00;
+    if THREAD_N > 4u { blocks[1] = sums.b01; }
+    if THREAD_M > 4u { blocks[2] = sums.b10; }
+    if BLOCKS > 2u { blocks[3] = sums.b11; }
+    for (var n = 0u; n < THREAD_N / 4u; n++) {
+        let columns = gemm_columns(group, column0 + 4u * (thread_n + n * THREADS_N));
+        for (var m = 0u; m < THREAD_M / 4u; m++) {
+            gemm_store_block(columns, share, tile_m * TILE_M + 4u * (thread_m + m * THREADS_M), blocks[2u * m + n]);
         }
     }
 }

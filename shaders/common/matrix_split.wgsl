@@ -53,7 +53,7 @@ fn stage_rhs(at: u32, v: vec4<f32>) {
 // Units may cut off sums where f32 arithmetic rounds them (Fasi and others, Numerical behavior of NVIDIA tensor cores, 2021), so that
 // errors of one sign would add up over the depth: the products of the high parts leave the unit every MATRIX steps, and are added by
 // f32 arithmetic. The others weigh 2^-11 and may stay.
-fn multiply(sums: ptr<function, Sums>, k: u32, m0: u32, n0: u32) {
+fn multiply_matrices(sums: ptr<function, Sums>, k: u32, m0: u32, n0: u32) {
     var high: array<MatrixA, BLOCKS_M>;
     var low: array<MatrixA, BLOCKS_M>;
     for (var i = 0u; i < BLOCKS_M; i++) {

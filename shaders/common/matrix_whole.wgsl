@@ -23,7 +23,7 @@ fn stage_rhs(at: u32, v: vec4<f32>) {
 }
 
 // Adds MATRIX steps of the depth from k on; the subgroup's rows and columns begin at m0 and n0.
-fn multiply(sums: ptr<function, Sums>, k: u32, m0: u32, n0: u32) {
+fn multiply_matrices(sums: ptr<function, Sums>, k: u32, m0: u32, n0: u32) {
     var lhs: array<MatrixA, BLOCKS_M>;
     for (var i = 0u; i < BLOCKS_M; i++) {
         let at = k * PITCH_M + m0 + i * MATRIX;

@@ -2,7 +2,7 @@
 //! outputs where the window is small, else a strip.
 
 use super::descriptor::Algorithm;
-use super::plan::{Choice, Fallback, overrides};
+use super::plan::{Choice, Companion, overrides};
 use super::problem::{ConvProblem, Direction};
 use crate::error::{Error, Result};
 use crate::kernel::{CONV_DEPTHWISE, CONV_DEPTHWISE_BLOCK, KernelSpec};
@@ -72,7 +72,7 @@ fn block(problem: &ConvProblem) -> Choice {
             params.items = items as u32;
             items.div_ceil(64)
         }),
-        fallback: Fallback::None,
+        companion: Companion::None,
     }
 }
 
@@ -93,6 +93,6 @@ fn strip(problem: &ConvProblem) -> Choice {
             params.items = items as u32;
             items.div_ceil(64)
         }),
-        fallback: Fallback::None,
+        companion: Companion::None,
     }
 }

@@ -1,6 +1,6 @@
 //! The general kernel: one output per invocation. Slow, simple, and it admits every problem.
 
-use super::plan::{Choice, Fallback, overrides};
+use super::plan::{Choice, Companion, overrides};
 use super::problem::ConvProblem;
 use crate::kernel::{CONV_DIRECT, KernelSpec};
 use crate::shape::Layout;
@@ -19,6 +19,6 @@ pub(crate) fn choice(problem: &ConvProblem) -> Choice {
             params.items = items as u32;
             items.div_ceil(64)
         }),
-        fallback: Fallback::None,
+        companion: Companion::None,
     }
 }

@@ -4,7 +4,7 @@
 
 use super::descriptor::Algorithm;
 use super::implicit_gemm::{count, in_quads, kernel};
-use super::plan::{Choice, Fallback};
+use super::plan::{Choice, Companion};
 use super::pointwise;
 use super::problem::ConvProblem;
 use crate::element::ElementType;
@@ -81,19 +81,22 @@ pub(crate) fn choice(
         _ => [&CONV_POINTWISE_MATRIX, &CONV_POINTWISE_FALLBACK],
     };
     let counted = |tile_m: u32, tile_n: u32| -> Box<super::plan::Count> {
-        Box::new(move |problem, batch, params| count(problem, batch, params, u64::from(tile_m), u64::from(tile_n)))
+        Box::new(move |problem, batch, params| count(problem, batch, params, [tile_m, tile_n, 1].map(u64::from)))
     };
     // Both read the filter as it is packed for tiles of so many rows.
     let plain_tile = Tile::of_rows(tile.m);
-    let fallback = match problem.element {
-        ElementType::F32 => Fallback::Ranged(kernel(plain, problem, profile, plain_tile.consts()), counted(plain_tile.m, plain_tile.n)),
-        _ => Fallback::Unranged,
+    let companion = match problem.element {
+        ElementType::F32 => Companion::Ranged(
+            kernel(plain, problem, profile, plain_tile.consts(problem.taps(), problem.channels_per_group(), profile)),
+            counted(plain_tile.m, plain_tile.n),
+        ),
+        _ => Companion::Unranged,
     };
     Ok(Choice {
         kernel: kernel(units, problem, profile, tile.consts(operands, profile)),
         tile: tile.to_string(),
         packed_multiple: Some(u64::from(tile.m)),
         count: counted(tile.m, tile.n),
-        fallback,
+        companion,
     })
 }

@@ -1,14 +1,14 @@
 //! Convolution as an [`Op`].
 
 use super::descriptor::Algorithm;
-use super::matrix;
 use super::plan::{admitted, plan, plan_tile};
 use super::problem::{ConvProblem, Direction};
 use super::winograd::Transform;
+use super::{implicit_gemm, matrix};
 use crate::element::ElementType;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
-use crate::op::{MatrixTile, Op, Operands, Plan, RegisterTile, TensorSpec};
+use crate::op::{MatrixTile, Op, Operands, Plan, RegisterTile, TensorSpec, Tile};
 use crate::reference::Bounded;
 use crate::validate::bound;
 
@@ -43,22 +43,18 @@ impl Op for ConvProblem {
     }
 
     fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
+        let register = || RegisterTile::candidates(self.filters_per_group(), self.channels_per_group()).iter().map(ToString::to_string).collect();
+        let workgroup = || Tile::candidates(&implicit_gemm::shape(self, self.batch), profile).iter().map(ToString::to_string).collect();
         let with_tiles = |algorithm: Algorithm| {
-            if let Some(operands) = matrix::operands(algorithm) {
-                return MatrixTile::candidates(operands, profile).into_iter().map(|tile| format!("{algorithm} {tile}")).collect();
-            }
-            let has_tiles = match algorithm {
-                Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => true,
-                Algorithm::WinogradF2 | Algorithm::WinogradF4 => profile.is_cpu,
-                _ => false,
+            let tiles: Vec<String> = match (algorithm, matrix::operands(algorithm)) {
+                (_, Some(operands)) => MatrixTile::candidates(operands, profile).iter().map(ToString::to_string).collect(),
+                (Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister, _) => register(),
+                (Algorithm::WinogradF2 | Algorithm::WinogradF4, _) if profile.is_cpu => register(),
+                (Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup, _) => workgroup(),
+                (Algorithm::WinogradF2 | Algorithm::WinogradF4, _) => super::winograd::tiles(algorithm, self, profile),
+                _ => return vec![algorithm.to_string()],
             };
-            match has_tiles {
-                true => RegisterTile::candidates(self.filters_per_group(), self.channels_per_group())
-                    .into_iter()
-                    .map(|tile| format!("{algorithm} {tile}"))
-                    .collect(),
-                false => vec![algorithm.to_string()],
-            }
+            tiles.into_iter().map(|tile| format!("{algorithm} {tile}")).collect()
         };
         admitted(self, profile).into_iter().filter(|a| self.algorithm.is_none_or(|forced| forced == *a)).flat_map(with_tiles).collect()
     }

@@ -108,12 +108,17 @@ impl ConvParams {
 }
 
 impl PackParams {
+    /// Packed elements.
+    pub(crate) fn count(problem: &ConvProblem, rows: u64, elements: u64) -> u64 {
+        let padded = problem.filters_per_group().next_multiple_of(rows);
+        (problem.groups * problem.channels_per_group()).saturating_mul(elements).saturating_mul(padded)
+    }
+
     /// Filters per group padded to tiles of `rows`; one item for each element of every filter, or for each of `elements`.
     pub(crate) fn new(problem: &ConvProblem, rows: u64, elements: u64) -> Self {
-        let padded = problem.filters_per_group().next_multiple_of(rows);
         let strides = FilterStrides::new(problem);
         Self {
-            items: (problem.groups * problem.channels_per_group() * elements * padded) as u32, // below 2^31 elements x a small multiple
+            items: Self::count(problem, rows, elements) as u32, // the plan checked that a binding holds them
             rows: rows as u32,
             filters: problem.filters_per_group() as u32,
             channels: problem.channels_per_group() as u32,

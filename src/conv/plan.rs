@@ -25,16 +25,18 @@ pub(crate) struct Choice {
     /// Filters per group are padded to a multiple of this and packed; `None`: the filter is read as it is.
     pub packed_multiple: Option<u64>,
     pub count: Box<Count>,
-    pub fallback: Fallback,
+    pub companion: Companion,
 }
 
-/// What a kernel on matrix units needs beside itself.
-pub(crate) enum Fallback {
-    /// It is another kernel.
+/// What a kernel needs beside itself.
+pub(crate) enum Companion {
+    /// Nothing.
     None,
-    /// Its operands are f16 as they are: it binds no ranges.
+    /// A kernel that adds up its partial sums: the depth is split.
+    Sum(implicit_gemm::Sum),
+    /// It runs on matrix units over f16 as it is: it binds no ranges.
     Unranged,
-    /// It scales its operands by their largest magnitudes; where that cannot be, this kernel computes.
+    /// It runs on matrix units over f32, scaled by the largest magnitudes; where that cannot be, this kernel computes.
     Ranged(KernelSpec, Box<Count>),
 }
 
@@ -44,7 +46,7 @@ pub(crate) enum Fallback {
 /// [`crate::Error::Unsupported`] with the condition that does not hold.
 pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
     let (depth, taps) = (problem.reduction_depth(), problem.taps());
-    // Turns of one invocation's loops: the depth and the loops around it; the workgroup core takes 16 steps in 8 turns (see Tile).
+    // Turns of one invocation's loops: the depth and the loops around it; those of the workgroup core see Tile.
     let turns = match algorithm {
         Algorithm::Direct => depth.saturating_add(3 * taps),
         Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => {
@@ -107,14 +109,20 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
         profile.check_turns(algorithm.name(), tile.turns(problem.taps(), channels))?;
         Ok(tile)
     };
+    let workgroup = || -> Result<Tile> {
+        match tile {
+            Some(text) => Tile::parse(algorithm.name(), text, profile),
+            None => Ok(Tile::choose(&implicit_gemm::shape(problem, problem.batch), profile)),
+        }
+    };
     let quads = in_quads(problem.x_layout, problem.input_positions());
     let choice = match algorithm {
         Algorithm::Direct => direct::choice(problem),
-        Algorithm::ImplicitGemmWorkgroup => implicit_gemm::workgroup(&CONV_IMPLICIT_GEMM_WORKGROUP, problem, profile),
+        Algorithm::ImplicitGemmWorkgroup => implicit_gemm::workgroup(&CONV_IMPLICIT_GEMM_WORKGROUP, problem, profile, workgroup()?),
         Algorithm::ImplicitGemmRegister => implicit_gemm::register(&CONV_IMPLICIT_GEMM_REGISTER, problem, profile, &register()?),
         Algorithm::PointwiseWorkgroup => {
             let source = if quads { &CONV_POINTWISE_QUADS_WORKGROUP } else { &CONV_POINTWISE_WORKGROUP };
-            implicit_gemm::workgroup(source, problem, profile)
+            implicit_gemm::workgroup(source, problem, profile, workgroup()?)
         }
         Algorithm::PointwiseRegister => {
             let source = if quads { &CONV_POINTWISE_QUADS_REGISTER } else { &CONV_POINTWISE_REGISTER };
@@ -136,9 +144,9 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
     let weights = match choice.packed_multiple {
         None => Place::input(FILTER, &plan.inputs),
         Some(multiple) => {
-            let pack = PackParams::new(problem, multiple, problem.taps());
-            let bytes = u64::from(pack.items) * problem.element.bytes();
+            let bytes = PackParams::count(problem, multiple, problem.taps()).saturating_mul(problem.element.bytes());
             check_binding("the packed filter", bytes, profile)?;
+            let pack = PackParams::new(problem, multiple, problem.taps());
             plan.scratch.push(bytes);
             let kernel = KernelSpec { source: &CONV_PACK_FILTER, element: problem.element, consts: vec![], overrides: vec![] };
             let places = vec![Place::input(FILTER, &plan.inputs), Place::Scratch(0)];
@@ -146,8 +154,8 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
             Place::Scratch(0)
         }
     };
-    let filter_largest = match &choice.fallback {
-        Fallback::Ranged(..) => {
+    let filter_largest = match &choice.companion {
+        Companion::Ranged(..) => {
             let filter = Place::input(FILTER, &plan.inputs);
             let (steps, largest) = largest_magnitude(&mut plan, filter, 0, problem.filter_count(), profile)?;
             plan.prepare.extend(steps);
@@ -159,7 +167,13 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
     let y_image = problem.output_count() / problem.batch;
     let element = problem.element;
     let bytes = |elements: u64| elements * element.bytes();
-    for slice in slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)? {
+    let slices = slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)?;
+    let partials = Place::Scratch(plan.scratch.len());
+    if let Companion::Sum(sum) = &choice.companion {
+        let images = slices.iter().map(|slice| slice.count).max().unwrap_or(1);
+        plan.scratch.push(sum.scratch(problem, images, profile)?);
+    }
+    for slice in slices {
         let (x, y) = (slice.range(x_image, element, profile), slice.range(y_image, element, profile));
         let mut params = ConvParams { batch: slice.count as u32, x_base: x.base, y_base: y.base, ..params };
         let workgroups = (choice.count)(problem, slice.count, &mut params);
@@ -168,21 +182,27 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
             true => Place::Input { index: plan.inputs.len() - 1, first: y.first, bytes: y.bytes },
             false => Place::Nothing,
         };
+        let output = Place::Output { index: 0, first: y.first, bytes: y.bytes };
         let x_place = Place::Input { index: 0, first: x.first, bytes: x.bytes };
-        let mut places = vec![bias, residual, Place::Output { index: 0, first: y.first, bytes: y.bytes }, x_place, weights];
-        match &choice.fallback {
-            Fallback::None => plan.steps.push(Step::new(choice.kernel.clone(), &params, places, workgroups, profile)?),
-            Fallback::Unranged => {
-                places.extend([Place::Nothing, Place::Nothing]);
-                plan.steps.push(Step::new(choice.kernel.clone(), &params, places, workgroups, profile)?);
+        let kernel = choice.kernel.clone();
+        let places = vec![bias, residual, output, x_place, weights];
+        match &choice.companion {
+            Companion::None => plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?),
+            Companion::Sum(sum) => {
+                plan.steps.push(Step::new(kernel, &params, vec![Place::Nothing, Place::Nothing, partials, x_place, weights], workgroups, profile)?);
+                plan.steps.push(sum.step(problem, &params, [bias, residual, output, partials], profile)?);
             }
-            Fallback::Ranged(kernel, count) => {
+            Companion::Unranged => {
+                let places = places.into_iter().chain([Place::Nothing; 2]).collect();
+                plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
+            }
+            Companion::Ranged(plain, count) => {
                 let (steps, x_largest) = largest_magnitude(&mut plan, x_place, x.base, slice.count * x_image, profile)?;
                 plan.steps.extend(steps);
-                places.extend([filter_largest, x_largest]);
-                plan.steps.push(Step::new(choice.kernel.clone(), &params, places.clone(), workgroups, profile)?);
+                let places: Vec<Place> = places.into_iter().chain([filter_largest, x_largest]).collect();
+                plan.steps.push(Step::new(kernel, &params, places.clone(), workgroups, profile)?);
                 let workgroups = count(problem, slice.count, &mut params);
-                plan.steps.push(Step::new(kernel.clone(), &params, places, workgroups, profile)?);
+                plan.steps.push(Step::new(plain.clone(), &params, places, workgroups, profile)?);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::problem::{ConvProblem, Direction};
 use crate::shape::WindowAxis;
 
 /// Filters of a group at most: they fill the tallest tile and leave some over.
-const FILTERS: u64 = 64;
+const FILTERS: u64 = 128;
 /// Channels of a group at most.
 const CHANNELS: u64 = 16;
 /// Groups and images at most.

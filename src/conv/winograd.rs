@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{CONV_WINOGRAD_FILTER, CONV_WINOGRAD_INPUT, CONV_WINOGRAD_OUTPUT, KernelSpec};
 use crate::matmul::PackedBatch;
-use crate::op::{Core, Op, Place, Plan, RegisterTile, Step, Tile, check_binding, check_tensors, slices};
+use crate::op::{Core, GemmShape, Op, Place, Plan, RegisterTile, Step, Tile, check_binding, check_tensors, slices};
 use crate::shape::WindowAxis;
 use crate::validate::bound::gamma;
 
@@ -196,6 +196,11 @@ impl Cut {
         (images * self.tiles_per_image()).next_multiple_of(64)
     }
 
+    /// The products over so many columns; their depth is not split, so it counts as short.
+    fn product(&self, problem: &ConvProblem, columns: u64) -> GemmShape {
+        GemmShape { rows: problem.filters_per_group(), columns, depth: 1, products: self.lines() * problem.groups }
+    }
+
     /// Bytes of the transformed tiles and of the sums of one image.
     fn image_bytes(&self, problem: &ConvProblem) -> [u64; 2] {
         [problem.in_channels, problem.out_channels]
@@ -226,6 +231,14 @@ pub(crate) fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &Device
     profile.is_cpu && problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= 64
 }
 
+/// Tiles of the workgroup core worth timing.
+pub(crate) fn tiles(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Vec<String> {
+    let Some(transform) = Transform::of(algorithm) else { return vec![] };
+    let cut = Cut::new(transform, problem);
+    let tiles = Tile::candidates(&cut.product(problem, cut.columns(problem.batch)), profile);
+    tiles.iter().map(ToString::to_string).collect()
+}
+
 /// Plans it: the filter once, then for every slice of images input, product and output.
 pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, transform: &Transform, tile: Option<&str>) -> Result<Plan> {
     let cut = Cut::new(transform, problem);
@@ -245,11 +258,16 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     let images = parts.iter().map(|slice| slice.count).max().unwrap_or(1);
 
     let columns = cut.columns(images);
-    let core = match (profile.is_cpu, tile) {
-        (true, None) => Core::register(&RegisterTile::choose(filters, columns, channels * cut.lines(), channels), columns, channels),
-        (true, Some(text)) => Core::register(&RegisterTile::parse(algorithm.name(), text)?, columns, channels),
-        (false, _) => Core::workgroup(filters, columns, profile),
+    let core = match tile {
+        Some(text) if Tile::is_named_by(text) => Core::workgroup(&Tile::parse(algorithm.name(), text, profile)?, channels, profile),
+        Some(text) => Core::register(&RegisterTile::parse(algorithm.name(), text)?, columns, channels),
+        None if profile.is_cpu => Core::register(&RegisterTile::choose(filters, columns, channels * cut.lines(), channels), columns, channels),
+        None => Core::workgroup(&Tile::choose(&cut.product(problem, columns), profile), channels, profile),
     };
+    if core.splits > 1 {
+        let reason = "its product is a batch already: the depth is not split".into();
+        return Err(Error::Unsupported { algorithm: format!("{algorithm} {}", core.label), reason });
+    }
     if let Some(text) = tile.filter(|text| *text != core.label) {
         return Err(Error::Unsupported { algorithm: format!("{algorithm} {text}"), reason: format!("its tile here is {}", core.label) });
     }

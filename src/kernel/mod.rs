@@ -5,7 +5,9 @@
 
 mod cache;
 mod params;
+#[macro_use]
 mod source;
+mod source_gemm;
 
 pub use cache::Compiled;
 pub(crate) use cache::{Binding, Dispatch, Kernel, PipelineCache};
@@ -13,6 +15,7 @@ pub use params::StructLayout;
 pub(crate) use params::uniform;
 pub(crate) use source::*;
 pub use source::{BindingKind, File, KernelSource, Part, all_sources};
+pub(crate) use source_gemm::*;
 
 use crate::element::ElementType;
 use crate::error::{Error, Result};

@@ -1,11 +1,10 @@
 //! The shader sources, embedded: which parts each kernel is joined from, and what it binds.
 
 use super::StructLayout;
-use crate::conv::{ConvParams, PackParams};
+use super::source_gemm::*;
 use crate::elementwise::{BinaryParams, UnaryParams};
-use crate::matmul::{MatMulParams, PackOperandParams};
 use crate::norm::{BatchFoldParams, BatchNormParams, LrnParams, NormParams};
-use crate::op::{Axis, LatticeAxis, MaxMagnitudeParams};
+use crate::op::{Axis, LatticeAxis};
 use crate::pool::{PoolParams, UnpoolParams};
 use crate::reduce::ReduceParams;
 use crate::softmax::SoftmaxParams;
@@ -68,184 +67,6 @@ macro_rules! pick {
 
 use BindingKind::{Read, Uniform, Write};
 
-/// Uniform; the epilogue's bias, residual, output; x, weights.
-const CONV: &[BindingKind] = &[Uniform, Read, Read, Write, Read, Read];
-const CONV_STRUCTS: &[StructLayout] = &[ConvParams::LAYOUT, Axis::LAYOUT];
-
-pub(crate) static CONV_DIRECT: KernelSource = KernelSource {
-    name: "conv_direct",
-    parts: &[
-        part!("common/number.wgsl"),
-        part!("common/activation.wgsl"),
-        part!("common/axis.wgsl"),
-        part!("common/conv.wgsl"),
-        part!("common/conv_finish.wgsl"),
-        part!("common/conv_store.wgsl"),
-        part!("conv_direct.wgsl"),
-    ],
-    bindings: CONV,
-    structs: CONV_STRUCTS,
-};
-
-pub(crate) static CONV_DEPTHWISE: KernelSource = KernelSource {
-    name: "conv_depthwise",
-    parts: &[
-        part!("common/number.wgsl"),
-        part!("common/activation.wgsl"),
-        part!("common/axis.wgsl"),
-        part!("common/conv.wgsl"),
-        part!("common/conv_finish.wgsl"),
-        part!("common/conv_store.wgsl"),
-        part!("conv_depthwise.wgsl"),
-    ],
-    bindings: CONV,
-    structs: CONV_STRUCTS,
-};
-
-pub(crate) static CONV_DEPTHWISE_BLOCK: KernelSource = KernelSource {
-    name: "conv_depthwise_block",
-    parts: &[
-        part!("common/number.wgsl"),
-        part!("common/activation.wgsl"),
-        part!("common/axis.wgsl"),
-        part!("common/conv.wgsl"),
-        part!("common/conv_finish.wgsl"),
-        part!("common/conv_store.wgsl"),
-        part!("conv_depthwise_block.wgsl"),
-    ],
-    bindings: CONV,
-    structs: CONV_STRUCTS,
-};
-
-/// Of a tile core whose place matrix units may take: as [`CONV`], and the largest magnitudes of both operands.
-const CONV_RANGED: &[BindingKind] = &[Uniform, Read, Read, Write, Read, Read, Read, Read];
-
-/// A convolution on a tile core: its own parts are those that read the right-hand side, those of the core come last.
-macro_rules! conv_gemm {
-    ($static_name:ident, $name:literal, [$($own:expr),+], [$($core:expr),+], $bindings:expr) => {
-        pub(crate) static $static_name: KernelSource = KernelSource {
-            name: $name,
-            parts: &[
-                part!("common/number.wgsl"),
-                part!("common/activation.wgsl"),
-                part!("common/axis.wgsl"),
-                part!("common/conv.wgsl"),
-                part!("common/conv_finish.wgsl"),
-                pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl"),
-                part!("common/conv_gemm.wgsl"),
-                pick!("STORE_QUADS", "common/conv_store_scalar.wgsl", "common/conv_store_vector.wgsl"),
-                $($own,)+
-                $($core,)+
-            ],
-            bindings: $bindings,
-            structs: CONV_STRUCTS,
-        };
-    };
-}
-
-/// A convolution on every tile core: workgroup memory, registers, matrix units, and workgroup memory where matrix units cannot.
-macro_rules! conv_gemms {
-    ([$workgroup:ident, $register:ident, $matrix:ident, $fallback:ident], [$workgroup_name:literal, $register_name:literal, $matrix_name:literal, $fallback_name:literal], $own:tt) => {
-        conv_gemm!($workgroup, $workgroup_name, $own, [part!("common/gemm_always.wgsl"), part!("common/gemm_workgroup.wgsl")], CONV);
-        conv_gemm!($register, $register_name, $own, [part!("common/gemm_register.wgsl")], CONV);
-        conv_gemm!(
-            $matrix,
-            $matrix_name,
-            $own,
-            [matrix_8_16!(), part!("common/matrix_range.wgsl"), matrix_operands!(), part!("common/gemm_matrix.wgsl")],
-            CONV_RANGED
-        );
-        conv_gemm!(
-            $fallback,
-            $fallback_name,
-            $own,
-            [part!("common/matrix_range.wgsl"), part!("common/gemm_fallback.wgsl"), part!("common/gemm_workgroup.wgsl")],
-            CONV_RANGED
-        );
-    };
-}
-
-macro_rules! matrix_8_16 {
-    () => {
-        pick!("MATRIX_16", "common/matrix_8.wgsl", "common/matrix_16.wgsl")
-    };
-}
-
-macro_rules! matrix_operands {
-    () => {
-        pick!("SPLIT", "common/matrix_whole.wgsl", "common/matrix_split.wgsl")
-    };
-}
-
-conv_gemms!(
-    [CONV_IMPLICIT_GEMM_WORKGROUP, CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_MATRIX, CONV_IMPLICIT_GEMM_FALLBACK],
-    ["conv_implicit_gemm_workgroup", "conv_implicit_gemm_register", "conv_implicit_gemm_matrix", "conv_implicit_gemm_fallback"],
-    [part!("common/conv_columns.wgsl"), part!("conv_implicit_gemm.wgsl")]
-);
-conv_gemms!(
-    [CONV_POINTWISE_WORKGROUP, CONV_POINTWISE_REGISTER, CONV_POINTWISE_MATRIX, CONV_POINTWISE_FALLBACK],
-    ["conv_pointwise_workgroup", "conv_pointwise_register", "conv_pointwise_matrix", "conv_pointwise_fallback"],
-    [part!("common/conv_columns.wgsl"), part!("conv_pointwise.wgsl")]
-);
-conv_gemms!(
-    [CONV_POINTWISE_QUADS_WORKGROUP, CONV_POINTWISE_QUADS_REGISTER, CONV_POINTWISE_QUADS_MATRIX, CONV_POINTWISE_QUADS_FALLBACK],
-    ["conv_pointwise_quads_workgroup", "conv_pointwise_quads_register", "conv_pointwise_quads_matrix", "conv_pointwise_quads_fallback"],
-    [part!("conv_pointwise_quads.wgsl")]
-);
-
-pub(crate) static CONV_PACK_FILTER: KernelSource = KernelSource {
-    name: "conv_pack_filter",
-    parts: &[part!("conv_pack_filter.wgsl")],
-    bindings: &[Uniform, Read, Write],
-    structs: &[PackParams::LAYOUT],
-};
-
-/// The transforms along either axis.
-macro_rules! winograd {
-    () => {
-        pick!("AXES", "common/winograd_both.wgsl", "common/winograd_width.wgsl", "common/winograd_height.wgsl")
-    };
-}
-
-pub(crate) static CONV_WINOGRAD_FILTER: KernelSource = KernelSource {
-    name: "conv_winograd_filter",
-    parts: &[pick!("LARGE", "common/winograd_f2.wgsl", "common/winograd_f4.wgsl"), winograd!(), part!("conv_winograd_filter.wgsl")],
-    bindings: &[Uniform, Read, Write],
-    structs: &[PackParams::LAYOUT],
-};
-
-pub(crate) static CONV_WINOGRAD_INPUT: KernelSource = KernelSource {
-    name: "conv_winograd_input",
-    parts: &[
-        part!("common/axis.wgsl"),
-        part!("common/conv.wgsl"),
-        part!("common/winograd.wgsl"),
-        pick!("LARGE", "common/winograd_f2.wgsl", "common/winograd_f4.wgsl"),
-        winograd!(),
-        part!("conv_winograd_input.wgsl"),
-    ],
-    bindings: &[Uniform, Read, Write],
-    structs: CONV_STRUCTS,
-};
-
-pub(crate) static CONV_WINOGRAD_OUTPUT: KernelSource = KernelSource {
-    name: "conv_winograd_output",
-    parts: &[
-        part!("common/number.wgsl"),
-        part!("common/activation.wgsl"),
-        part!("common/axis.wgsl"),
-        part!("common/conv.wgsl"),
-        part!("common/conv_finish.wgsl"),
-        part!("common/conv_store.wgsl"),
-        part!("common/winograd.wgsl"),
-        pick!("LARGE", "common/winograd_f2.wgsl", "common/winograd_f4.wgsl"),
-        winograd!(),
-        part!("conv_winograd_output.wgsl"),
-    ],
-    bindings: &[Uniform, Read, Read, Write, Read],
-    structs: CONV_STRUCTS,
-};
-
 /// Uniform, x, output, and the indices where they are wanted.
 pub(crate) static POOL: KernelSource = KernelSource {
     name: "pool",
@@ -267,88 +88,6 @@ pub(crate) static POOL_MAX_UNPOOL: KernelSource = KernelSource {
     parts: &[part!("pool_max_unpool.wgsl")],
     bindings: &[Uniform, Read, Read, Write, Write],
     structs: &[UnpoolParams::LAYOUT],
-};
-
-/// Uniform, a, b, addend, residual, output.
-const MATMUL: &[BindingKind] = &[Uniform, Read, Read, Read, Read, Write];
-const MATMUL_STRUCTS: &[StructLayout] = &[MatMulParams::LAYOUT, LatticeAxis::LAYOUT];
-
-pub(crate) static MATMUL_DIRECT: KernelSource = KernelSource {
-    name: "matmul_direct",
-    parts: &[
-        part!("common/number.wgsl"),
-        part!("common/activation.wgsl"),
-        part!("common/lattice_axis.wgsl"),
-        part!("common/matmul.wgsl"),
-        part!("matmul_direct.wgsl"),
-    ],
-    bindings: MATMUL,
-    structs: MATMUL_STRUCTS,
-};
-
-pub(crate) static MATMUL_THIN: KernelSource = KernelSource {
-    name: "matmul_thin",
-    parts: &[
-        part!("common/number.wgsl"),
-        part!("common/activation.wgsl"),
-        part!("common/lattice_axis.wgsl"),
-        part!("common/matmul.wgsl"),
-        part!("matmul_thin.wgsl"),
-    ],
-    bindings: MATMUL,
-    structs: MATMUL_STRUCTS,
-};
-
-const MATMUL_RANGED: &[BindingKind] = &[Uniform, Read, Read, Read, Read, Write, Read, Read];
-
-macro_rules! matmul_gemm {
-    ($static_name:ident, $name:literal, [$($core:expr),+], $bindings:expr) => {
-        pub(crate) static $static_name: KernelSource = KernelSource {
-            name: $name,
-            parts: &[
-                part!("common/number.wgsl"),
-                part!("common/activation.wgsl"),
-                part!("common/lattice_axis.wgsl"),
-                part!("common/matmul.wgsl"),
-                pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl"),
-                pick!("STORE_QUADS", "common/matmul_store_scalar.wgsl", "common/matmul_store_vector.wgsl"),
-                part!("common/matmul_gemm.wgsl"),
-                $($core,)+
-            ],
-            bindings: $bindings,
-            structs: MATMUL_STRUCTS,
-        };
-    };
-}
-
-matmul_gemm!(MATMUL_WORKGROUP, "matmul_workgroup", [part!("common/gemm_always.wgsl"), part!("common/gemm_workgroup.wgsl")], MATMUL);
-matmul_gemm!(MATMUL_REGISTER, "matmul_register", [part!("common/gemm_register.wgsl")], MATMUL);
-matmul_gemm!(
-    MATMUL_MATRIX,
-    "matmul_matrix",
-    [matrix_8_16!(), part!("common/matrix_range.wgsl"), matrix_operands!(), part!("common/gemm_matrix.wgsl")],
-    MATMUL_RANGED
-);
-matmul_gemm!(
-    MATMUL_FALLBACK,
-    "matmul_fallback",
-    [part!("common/matrix_range.wgsl"), part!("common/gemm_fallback.wgsl"), part!("common/gemm_workgroup.wgsl")],
-    MATMUL_RANGED
-);
-
-/// Uniform, numbers, the largest magnitude of each run.
-pub(crate) static MAX_MAGNITUDE: KernelSource = KernelSource {
-    name: "max_magnitude",
-    parts: &[part!("max_magnitude.wgsl")],
-    bindings: &[Uniform, Read, Write],
-    structs: &[MaxMagnitudeParams::LAYOUT],
-};
-
-pub(crate) static MATMUL_PACK: KernelSource = KernelSource {
-    name: "matmul_pack",
-    parts: &[part!("common/lattice_axis.wgsl"), part!("matmul_pack.wgsl")],
-    bindings: &[Uniform, Read, Write],
-    structs: &[PackOperandParams::LAYOUT, LatticeAxis::LAYOUT],
 };
 
 macro_rules! reduce {
@@ -533,6 +272,7 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &CONV_POINTWISE_REGISTER,
         &CONV_POINTWISE_QUADS_WORKGROUP,
         &CONV_POINTWISE_QUADS_REGISTER,
+        &CONV_SUM,
         &CONV_IMPLICIT_GEMM_MATRIX,
         &CONV_IMPLICIT_GEMM_FALLBACK,
         &CONV_POINTWISE_MATRIX,
@@ -547,10 +287,11 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &MATMUL_THIN,
         &MATMUL_WORKGROUP,
         &MATMUL_REGISTER,
+        &MATMUL_SUM,
         &MATMUL_MATRIX,
         &MATMUL_FALLBACK,
-        &MATMUL_PACK,
         &MAX_MAGNITUDE,
+        &MATMUL_PACK,
         &POOL,
         &POOL_INDICES,
         &POOL_MAX_UNPOOL,

@@ -77,9 +77,9 @@ pub(super) fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: 
     let mut places = places(problem, plan, [a, b]);
     places.extend(largest);
     let plain = Tile::of_rows(tile.m);
-    let mut kernels = vec![(&MATMUL_MATRIX, tile.consts(parts, profile), [tile.m, tile.n])];
+    let mut kernels = vec![(&MATMUL_MATRIX, tile.consts(parts, profile), [tile.m, tile.n, 1])];
     if ranged {
-        kernels.push((&MATMUL_FALLBACK, plain.consts(), [plain.m, plain.n]));
+        kernels.push((&MATMUL_FALLBACK, plain.consts(1, problem.k, profile), [plain.m, plain.n, 1]));
     }
     for (source, consts, tile) in kernels {
         let kernel = core_kernel(source, &consts, panel, problem.element, vector, overrides(problem), profile);

@@ -7,8 +7,12 @@ use super::problem::{MatMulProblem, Operand, Product};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
-use crate::kernel::{KernelSource, KernelSpec, MATMUL_DIRECT, MATMUL_PACK, MATMUL_REGISTER, MATMUL_THIN, MATMUL_WORKGROUP};
-use crate::op::{Core, INDEX_LIMIT, LatticeAxis, Op, Place, Plan, RegisterTile, Step, TensorSpec, Tile, check_binding, check_tensors, pick};
+use crate::kernel::{
+    KernelSource, KernelSpec, MATMUL_DIRECT, MATMUL_PACK, MATMUL_REGISTER, MATMUL_SUM, MATMUL_THIN, MATMUL_WORKGROUP, STORE_COLUMNS, STORE_PARTIALS,
+};
+use crate::op::{
+    Core, GemmShape, INDEX_LIMIT, LatticeAxis, Op, Place, Plan, RegisterTile, Step, TensorSpec, Tile, check_binding, check_tensors, pick,
+};
 
 pub(crate) const DIRECT: &str = "direct";
 pub(crate) const THIN: &str = "thin";
@@ -39,14 +43,19 @@ pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Ve
     admitted
 }
 
-/// The algorithms, with every tile of the register core.
+/// The algorithms, with every tile of the cores.
 pub(crate) fn candidates(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<String> {
     let with_tiles = |algorithm: &'static str| match algorithm {
         REGISTER => RegisterTile::candidates(problem.m, problem.k).into_iter().map(|tile| format!("{REGISTER} {tile}")).collect(),
         MATRIX | SPLIT => matrix::candidates(algorithm, profile),
+        WORKGROUP => Tile::candidates(&shape(problem), profile).into_iter().map(|tile| format!("{WORKGROUP} {tile}")).collect(),
         other => vec![other.to_string()],
     };
     algorithms(problem, profile).into_iter().flat_map(with_tiles).collect()
+}
+
+fn shape(problem: &MatMulProblem) -> GemmShape {
+    GemmShape { rows: problem.m, columns: problem.n, depth: problem.k, products: problem.batches() }
 }
 
 fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> &'static str {
@@ -180,9 +189,14 @@ fn thin(problem: &MatMulProblem, profile: &DeviceProfile, plan: &mut Plan) -> Re
 /// A tile core: a packed, b packed where it does not lie as vec4s along its columns.
 fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile: Option<&str>, plan: &mut Plan) -> Result<()> {
     let vector = problem.n.is_multiple_of(4);
-    let core = match algorithm {
-        WORKGROUP => Core::workgroup(problem.m, problem.n, profile),
-        _ => {
+    let split = match (algorithm, tile) {
+        (WORKGROUP, Some(text)) => Some(Tile::parse(WORKGROUP, text, profile)?),
+        (WORKGROUP, None) => Some(Tile::choose(&shape(problem), profile)),
+        _ => None,
+    };
+    let core = match &split {
+        Some(tile) => Core::workgroup(tile, problem.k, profile),
+        None => {
             let tile = match tile {
                 Some(text) => RegisterTile::parse(REGISTER, text)?,
                 None => RegisterTile::choose(problem.m, problem.n, problem.k, problem.k),
@@ -192,13 +206,27 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile:
         }
     };
     plan.label = format!("{algorithm} {}", core.label);
-    let (operands, params, panel) = operands(problem, profile, plan, core.m, core.panel)?;
-    let mut params = params;
-    let tiles = set_tiles(&mut params, [core.m, core.n], problem.batches());
+    let ([a, b], mut params, panel) = operands(problem, profile, plan, core.m, core.panel)?;
+    let tiles = set_tiles(&mut params, [core.m, core.n, core.splits], problem.batches());
     let source = if core.register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };
     let kernel = core_kernel(source, &core.consts, panel, problem.element, vector, overrides(problem), profile);
-    let places = places(problem, plan, operands);
-    plan.steps.push(Step::new(kernel, &params, places, tiles, profile)?);
+    let Some(tile) = split.filter(|tile| tile.splits > 1) else {
+        let places = places(problem, plan, [a, b]);
+        plan.steps.push(Step::new(kernel, &params, places, tiles, profile)?);
+        return Ok(());
+    };
+    // The core stores partial sums as they are; the epilogue is the sum's.
+    let partials = Place::Scratch(plan.scratch.len());
+    plan.scratch.push(tile.scratch(&shape(problem), profile)?);
+    let mut first = KernelSpec { overrides: vec![], ..kernel.clone() };
+    first.consts.retain(|(name, _)| *name != "STORE_QUADS");
+    first.consts.push(("STORE_QUADS", STORE_PARTIALS));
+    plan.steps.push(Step::new(first, &params, vec![a, b, Place::Nothing, Place::Nothing, partials], tiles, profile)?);
+    let mut sum = KernelSpec { source: &MATMUL_SUM, ..kernel };
+    sum.consts.retain(|(name, _)| matches!(*name, "SPLITS" | "STORE_QUADS" | "WIDE"));
+    let items = problem.batches() * problem.m.div_ceil(4) * problem.n.div_ceil(4);
+    params.items = items as u32;
+    plan.steps.push(Step::new(sum, &params, places(problem, plan, [partials, Place::Nothing]), items.div_ceil(64), profile)?);
     Ok(())
 }
 
@@ -231,9 +259,9 @@ pub(super) fn operands(
 }
 
 /// Fills in the tiles and counts them.
-pub(super) fn set_tiles(params: &mut MatMulParams, [tile_m, tile_n]: [u64; 2], batches: u64) -> u64 {
+pub(super) fn set_tiles(params: &mut MatMulParams, [tile_m, tile_n, splits]: [u64; 3], batches: u64) -> u64 {
     let (tiles_m, tiles_n) = (u64::from(params.m).div_ceil(tile_m), u64::from(params.n).div_ceil(tile_n));
-    let tiles = tiles_m * tiles_n * batches;
+    let tiles = tiles_m * tiles_n * batches * splits;
     (params.tiles_m, params.tiles_n, params.items) = (tiles_m as u32, tiles_n as u32, tiles as u32);
     tiles
 }
@@ -252,7 +280,7 @@ pub(super) fn core_kernel(
     consts.push(("PANEL", panel as u32));
     consts.extend(profile.quad_consts(element));
     if vector {
-        consts.push(("STORE_QUADS", 1));
+        consts.push(("STORE_QUADS", STORE_COLUMNS));
     }
     KernelSpec { source, element, consts, overrides }
 }
@@ -293,7 +321,7 @@ impl PackedBatch {
             activation_alpha: 0.0,
             activation_beta: 0.0,
         };
-        let tiles = set_tiles(&mut params, [core.m, core.n], self.batches);
+        let tiles = set_tiles(&mut params, [core.m, core.n, core.splits], self.batches);
         let source = if core.register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };
         let kernel = core_kernel(source, &core.consts, core.panel, ElementType::F32, true, vec![], profile);
         Step::new(kernel, &params, vec![a, b, Place::Nothing, Place::Nothing, y], tiles, profile)

@@ -8,6 +8,7 @@ mod matrix;
 mod plan;
 mod prepared;
 mod tile;
+mod tile_workgroup;
 mod window;
 
 pub(crate) use lanes::{LONGEST_SERIAL_LINE, lane_consts, lane_turns, lanes, lines_per_workgroup};
@@ -16,7 +17,8 @@ pub(crate) use matrix::{MatrixError, MatrixTile, MaxMagnitudeParams, Operands, c
 pub use plan::{Domain, Plan, Step, TensorSpec};
 pub(crate) use plan::{INDEX_LIMIT, Place, Slice, check_binding, check_tensors, slices};
 pub use prepared::Prepared;
-pub(crate) use tile::{Core, RegisterTile, Tile};
+pub(crate) use tile::{Core, RegisterTile};
+pub(crate) use tile_workgroup::{GemmShape, Tile};
 pub(crate) use window::{Axis, plane_strides};
 
 use crate::error::{Error, Result};

@@ -1,95 +1,9 @@
-//! Tiles of the matrix-product cores, which convolution and matmul share, and which of them a problem gets.
+//! Tiles of the register core (`shaders/common/gemm_register.wgsl`), which convolution and matmul share, which of them a problem gets, and
+//! a [`Core`]: either core with its tile, as a plan uses it. The other core's tiles are in `tile_workgroup`.
 
+use super::tile_workgroup::Tile;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
-
-/// A tile of the workgroup-memory core (`shaders/common/gemm_workgroup.wgsl`).
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tile {
-    pub m: u32,
-    pub n: u32,
-    k: u32,
-    thread_m: u32,
-    thread_n: u32,
-}
-
-/// The largest first.
-const TILES: [Tile; 4] = [
-    Tile { m: 64, n: 64, k: 16, thread_m: 4, thread_n: 4 },
-    Tile { m: 32, n: 64, k: 16, thread_m: 4, thread_n: 4 },
-    Tile { m: 64, n: 32, k: 16, thread_m: 4, thread_n: 4 },
-    Tile { m: 32, n: 32, k: 16, thread_m: 4, thread_n: 4 },
-];
-
-impl Tile {
-    /// A tile of so many rows, a multiple of 16: for a left-hand side that is packed for another core's tiles.
-    pub fn of_rows(m: u32) -> Self {
-        Self { m, n: 64, k: 16, thread_m: (m / 16).next_multiple_of(4), thread_n: 4 }
-    }
-
-    fn invocations(&self) -> u32 {
-        self.m * self.n / (self.thread_m * self.thread_n)
-    }
-
-    /// Bytes of workgroup memory: both operands' slices in f32.
-    fn memory(&self) -> u32 {
-        self.k * (self.m + self.n) * 4
-    }
-
-    fn fits(&self, profile: &DeviceProfile) -> bool {
-        self.invocations() <= profile.max_workgroup_invocations && self.memory() <= profile.max_workgroup_memory
-    }
-
-    /// The smallest tile must fit the device; wgpu's own minimum limits hold all of them.
-    pub fn check(algorithm: &str, profile: &DeviceProfile) -> Result<()> {
-        let tile = &TILES[TILES.len() - 1];
-        if tile.fits(profile) {
-            return Ok(());
-        }
-        Err(Error::Unsupported {
-            algorithm: algorithm.into(),
-            reason: format!(
-                "its smallest tile needs {} invocations and {} bytes of workgroup memory; the device has {} and {}",
-                tile.invocations(),
-                tile.memory(),
-                profile.max_workgroup_invocations,
-                profile.max_workgroup_memory
-            ),
-        })
-    }
-
-    /// The largest tile that a product of `rows` x `columns` fills by more than half either way and that the device holds.
-    pub fn choose(rows: u64, columns: u64, profile: &DeviceProfile) -> &'static Self {
-        TILES
-            .iter()
-            .filter(|t| t.fits(profile))
-            .find(|t| rows > u64::from(t.m) / 2 && columns > u64::from(t.n) / 2)
-            .unwrap_or(&TILES[TILES.len() - 1])
-    }
-
-    /// Turns of the loops of one invocation over this depth: 16 steps take one of the outer loop and, measured, up to 7 in all.
-    pub fn turns(depth: u64) -> u64 {
-        depth / 2 + 64
-    }
-
-    /// The core's prelude.
-    pub fn consts(&self) -> Vec<(&'static str, u32)> {
-        vec![
-            ("TILE_M", self.m),
-            ("TILE_N", self.n),
-            ("TILE_K", self.k),
-            ("THREAD_M", self.thread_m),
-            ("THREAD_N", self.thread_n),
-            ("WG_SIZE", self.invocations()),
-        ]
-    }
-}
-
-impl std::fmt::Display for Tile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}x{}", self.m, self.n, self.k)
-    }
-}
 
 /// A tile of the register core (`shaders/common/gemm_register.wgsl`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,19 +119,21 @@ pub(crate) struct Core {
     pub panel: u64,
     /// The numbers of its tile.
     pub label: String,
+    /// Workgroups that share the depth of a tile.
+    pub splits: u64,
 }
 
 impl Core {
     /// The register core over one segment of `depth` steps.
     pub fn register(tile: &RegisterTile, columns: u64, depth: u64) -> Self {
         let (m, n) = (u64::from(tile.rows), tile.width(columns, depth));
-        Self { register: true, m, n, consts: tile.consts(columns, depth, depth), panel: tile.panel(), label: tile.to_string() }
+        Self { register: true, m, n, consts: tile.consts(columns, depth, depth), panel: tile.panel(), label: tile.to_string(), splits: 1 }
     }
 
-    /// The workgroup-memory core: the largest tile that the product fills and the device holds.
-    pub fn workgroup(rows: u64, columns: u64, profile: &DeviceProfile) -> Self {
-        let tile = Tile::choose(rows, columns, profile);
-        Self { register: false, m: u64::from(tile.m), n: u64::from(tile.n), consts: tile.consts(), panel: 0, label: tile.to_string() }
+    /// The workgroup-memory core over one segment of `depth` steps.
+    pub fn workgroup(tile: &Tile, depth: u64, profile: &DeviceProfile) -> Self {
+        let (m, n) = (u64::from(tile.m), u64::from(tile.n));
+        Self { register: false, m, n, consts: tile.consts(1, depth, profile), panel: 0, label: tile.to_string(), splits: u64::from(tile.splits) }
     }
 }
 

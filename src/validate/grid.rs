@@ -4,7 +4,7 @@
 use super::Case;
 use crate::error::Result;
 use crate::gpu::{DeviceProfile, MatrixUnits};
-use crate::op::{Op, Operands};
+use crate::op::{Op, Operands, Tile};
 
 /// f16, matrix units and room for their tiles are a matter of the device, not of the algorithm: whoever lacks them skips the case and says so.
 pub(super) fn rich() -> DeviceProfile {
@@ -34,6 +34,18 @@ pub fn cases(full: bool) -> Result<Vec<Case>> {
             }
         }
     }
+    // Every tile of the workgroup core, each over a few of the problems that are about it, or over all.
+    for (i, tile) in Tile::every().enumerate() {
+        for (j, make) in workgroup_tiled()?.into_iter().enumerate() {
+            let op = make();
+            let has_tile = |name: &&str| name.ends_with("_workgroup") || (*name == "winograd_f2" && tile.splits == 1);
+            for algorithm in op.algorithms(&profile).into_iter().filter(has_tile).filter(|_| full || (i + j) % 4 == 0) {
+                cases.push(Case { op: make(), algorithm: format!("{algorithm} {tile}") });
+            }
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    cases.retain(|case| seen.insert(case.id()));
     Ok(cases)
 }
 
@@ -77,6 +89,14 @@ fn tiled(full: bool) -> Result<Vec<Make>> {
     let mut all: Vec<Make> = Vec::new();
     add(&mut all, super::grid_conv::tiled(full)?);
     add(&mut all, super::grid_matmul::tiled(full)?);
+    Ok(all)
+}
+
+/// Problems about the workgroup core's tiles.
+fn workgroup_tiled() -> Result<Vec<Make>> {
+    let mut all: Vec<Make> = Vec::new();
+    add(&mut all, super::grid_conv::workgroup_tiled()?);
+    add(&mut all, super::grid_matmul::workgroup_tiled()?);
     Ok(all)
 }
 

@@ -118,6 +118,26 @@ pub(super) fn tiled(full: bool) -> Result<Vec<ConvProblem>> {
     Ok(grid.problems)
 }
 
+/// Problems that leave a rest of every tile of the workgroup core, of its slabs and of the splits of its depth: segments that are whole
+/// quads, that are none, and that are shorter than one; with groups, images, layouts, f16, a residual and transposed.
+pub(super) fn workgroup_tiled() -> Result<Vec<ConvProblem>> {
+    let mut grid = Grid { problems: Vec::new() };
+    let last = Extra { x_layout: Layout::ChannelsLast, y_layout: Layout::ChannelsLast, ..BIAS };
+    let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), activation: Activation::Clip { min: -40.0, max: 90.0 }, ..Default::default() };
+    grid.forward::<2>(ConvDescriptor { groups: 2, ..same }, &[2, 10, 9, 17], 134, [3, 3], BIAS)?;
+    grid.forward::<2>(same, &[3, 24, 7, 11], 130, [3, 2], Extra { element: ElementType::F16, ..last })?;
+    grid.forward::<2>(ConvDescriptor { groups: 3, ..same }, &[2, 60, 6, 10], 36, [3, 3], last)?;
+    grid.forward::<2>(ConvDescriptor { stride: [2, 1], ..same }, &[1, 3, 23, 12], 33, [7, 5], Extra { x_layout: Layout::ChannelsLast, ..PLAIN })?;
+    let transposed = ConvTransposeDescriptor { stride: [2, 1], groups: 2, ..Default::default() };
+    grid.transposed::<2>(transposed, &[2, 16, 5, 7], 72, [3, 2], Extra { y_layout: Layout::ChannelsLast, ..BIAS })?;
+    grid.forward::<2>(ConvDescriptor::default(), &[2, 37, 7, 9], 130, [1, 1], last)?;
+    grid.forward::<2>(ConvDescriptor::default(), &[2, 44, 8, 10], 70, [1, 1], BIAS)?;
+    grid.forward::<2>(ConvDescriptor { groups: 2, ..Default::default() }, &[2, 88, 9, 7], 66, [1, 1], Extra { element: ElementType::F16, ..last })?;
+    let more: Vec<ConvProblem> = grid.problems.iter().step_by(2).map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    grid.problems.extend(more);
+    Ok(grid.problems)
+}
+
 /// Rows, columns and depths just below, at and above the tiles of the GEMM cores (4 to 16 and 32, 64; 4, 32, 64, 256; 16).
 fn tile_tails(grid: &mut Grid, full: bool) -> Result<()> {
     let rows: &[usize] =

@@ -32,6 +32,18 @@ fn tiled_shapes(full: bool) -> Result<Vec<MatMulProblem>> {
     Ok(problems)
 }
 
+/// As `workgroup_tiled` of the convolutions: a rest of every tile, slab and split, over a batch, with everything that is added.
+pub(super) fn workgroup_tiled() -> Result<Vec<MatMulProblem>> {
+    let descriptor = GemmDescriptor { trans_b: true, alpha: 2.0, beta: -1.0, activation: CLIP, ..Default::default() };
+    Ok(vec![
+        MatMulProblem::matmul(&[2, 131, 45], &[2, 45, 70], ElementType::F32)?,
+        MatMulProblem::matmul(&[2, 3, 33, 70], &[3, 70, 132], ElementType::F32)?,
+        MatMulProblem::gemm(&descriptor, &[66, 33], &[65, 33], Some(&[66, 1]), ElementType::F32)?,
+        MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[35, 100], &[68, 100], Some(&[68]), ElementType::F32)? },
+        MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[67, 49], &[130, 49], Some(&[130]), ElementType::F16)? },
+    ])
+}
+
 pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
     let mut problems = Vec::new();
     let shapes: &[[usize; 3]] = if full {

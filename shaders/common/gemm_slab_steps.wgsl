@@ -1,0 +1,30 @@
+// An invocation's part of a slab of the right-hand side, step by step: load_rhs of common/gemm_workgroup.wgsl.
+// Prelude: STRADDLES, 1 where its steps of the depth may lie in two segments or more; each then works out its own sources.
+
+fn load_rhs(walk: ptr<function, Walk>) -> Block {
+    var block = Block();
+    var at = vec2<u32>((*walk).segment, (*walk).inner);
+    block.r0 = rhs_or_zero((*walk).sources, at);
+    if RHS_QUADS > 1u { block.r1 = next_rhs(walk, &at); }
+    if RHS_QUADS > 2u { block.r2 = next_rhs(walk, &at); }
+    if RHS_QUADS > 3u { block.r3 = next_rhs(walk, &at); }
+    return block;
+}
+
+// Goes on to the next step, segment and step inside it, and loads it.
+fn next_rhs(walk: ptr<function, Walk>, at: ptr<function, vec2<u32>>) -> vec4<f32> {
+    let inner = (*at).y + 1u;
+    *at = vec2<u32>((*at).x, inner);
+    if STRADDLES > 0u { *at = select(*at, vec2<u32>((*at).x + 1u, 0u), inner == gemm_length()); }
+    if STRADDLES > 0u { return rhs_or_zero(gemm_sources((*walk).columns, (*at).x), *at); }
+    return rhs_or_zero((*walk).sources, *at);
+}
+
+// What lies past the depth is zero, in both operands: zero times anything else might be NaN.
+fn rhs_or_zero(sources: Sources, at: vec2<u32>) -> vec4<f32> {
+    var v = vec4<f32>();
+    if (at.x < gemm_segments()) & (at.y < gemm_length()) {
+        v = gemm_rhs(sources, at.y);
+    }
+    return v;
+}

@@ -1,0 +1,14 @@
+// The partial sums of a convolution whose depth was split: the hooks of common/gemm_sum.wgsl.
+
+@group(0) @binding(4) var<storage, read> partials: array<vec4<f32>>; // [group][split][filter][column / 4]
+
+// common/conv_gemm.wgsl wants it for the packed filter, which is not read here.
+const ROW_QUADS: u32 = 1u;
+
+fn sum_rows() -> u32 {
+    return params.filters;
+}
+
+fn sum_columns() -> u32 {
+    return params.columns;
+}
