@@ -1,12 +1,11 @@
 //! `wgconv tune`: proves and times every candidate plan of a suite's layers, keeps the verdicts, and says how far the planner's own
 //! choice is from the best.
 
-use crate::suites::{self, Suite};
+use crate::suites::{self, Kind, Suite};
 use crate::{Failure, Outcome, complain, open_gpu, say, write_json};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
-use wgconv::conv::Accuracy;
 use wgconv::tune::{Tuned, Tuning, Verdict};
 
 /// What to tune.
@@ -21,9 +20,8 @@ pub struct Args {
     /// Adapter by number or part of its name
     #[arg(long)]
     adapter: Option<String>,
-    /// exact, f32 or reduced
-    #[arg(long, default_value = "f32", value_parser = |text: &str| text.parse::<Accuracy>().map_err(|e| e.to_string()))]
-    accuracy: Accuracy,
+    #[command(flatten)]
+    kind: Kind,
     /// Seconds for each layer
     #[arg(long, default_value_t = 60.0)]
     budget: f64,
@@ -60,8 +58,8 @@ pub fn run(args: &Args) -> Outcome {
         return Err(Failure::Usage(format!("--assert is {ratio}: it is a ratio of 1 or more")));
     }
     let layers = match &args.shapes {
-        Some(path) => suites::read(path, args.accuracy)?,
-        None => suites::layers(args.suite, args.accuracy)?,
+        Some(path) => suites::read(path, args.kind)?,
+        None => suites::layers(args.suite, args.kind)?,
     };
     let gpu = open_gpu(args.adapter.as_deref())?;
     gpu.set_tuning(Tuning::Cached, args.cache.as_deref());

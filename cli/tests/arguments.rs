@@ -34,6 +34,9 @@ fn bad_arguments_end_in_2_with_one_line() {
         (&["filter", "camera.png", "-o", "out.png", "--kernel", "box:3", "--stride", "0"], "--stride is 0"),
         (&["bench", "--suite", "alexnet"], "'alexnet'"),
         (&["bench", "--accuracy", "fuzzy"], "it is one of exact, f32, reduced"),
+        (&["bench", "--element", "f64"], "it is f32 or f16"),
+        (&["tune", "--layout", "nhwc"], "it is channels_first or channels_last"),
+        (&["bench", "--suite", "lenet5", "--network", "--element", "f16"], "networks are timed in f32, channels first"),
         (&["validate", "--adapter", "0", "--all-adapters"], "--all-adapters"),
     ] {
         let result = run(arguments);

@@ -83,6 +83,21 @@ fn without_the_cpu_engine_its_columns_are_empty() {
 }
 
 #[test]
+fn layers_are_timed_in_another_layout_and_f16_where_the_device_has_it() {
+    let folder = scratch("kind");
+    let (shapes, out) = (write(&folder, "shapes.json", TINY), folder.join("out.json"));
+    run(&["bench", "--shapes", &shapes, "--no-cpu", "--layout", "channels_last", "--json", out.to_str().unwrap()]).succeeds();
+    let shape = |document: &serde_json::Value| document["layers"][0]["shape"].as_str().unwrap().to_string();
+    assert!(shape(&read(&out)).ends_with("_cl"), "{}", shape(&read(&out)));
+    let result = run(&["bench", "--shapes", &shapes, "--no-cpu", "--element", "f16", "--accuracy", "reduced", "--json", out.to_str().unwrap()]);
+    if result.status == Some(0) {
+        assert!(shape(&read(&out)).ends_with("_f16"), "{}", shape(&read(&out)));
+    } else {
+        assert!(result.stderr.contains("shader-f16"), "{}", result.stderr);
+    }
+}
+
+#[test]
 fn a_layer_that_no_machine_holds_is_named_and_the_others_run() {
     let folder = scratch("huge");
     let huge = r#"[{"name": "huge", "op": "conv", "input": [1, 65536, 65536, 16384], "filter": [1, 65536, 3, 3]},

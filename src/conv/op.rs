@@ -113,12 +113,15 @@ impl Op for ConvProblem {
         }
         let depth = self.reduction_depth();
         let plain = (depth + 2) as f64 * bound::gamma(depth + 4, ElementType::F32.unit_roundoff());
-        let relative = match (transform(algorithm), matrix_operands(algorithm)) {
+        Some(plain * self.error_ratio(algorithm).max(1.0))
+    }
+
+    fn error_ratio(&self, algorithm: &str) -> f64 {
+        match (transform(algorithm), matrix_operands(algorithm)) {
             (Some(transform), _) => transform.relative_error(self),
             (_, Some(operands)) => matrix::relative_error(operands, self),
             _ => 1.0,
-        };
-        Some(plain * relative.max(1.0))
+        }
     }
 
     fn tuning_key(&self) -> String {

@@ -89,8 +89,11 @@ impl Op for MatMulProblem {
 
     fn largest_error(&self, algorithm: &str) -> Option<f64> {
         let plain = self.activation.is_exact() && self.element == ElementType::F32 && self.alpha == 1.0 && self.beta.abs() <= 1.0;
-        let relative = matrix::operands_of(algorithm).map_or(1.0, |operands| matrix::relative_error(operands, self).max(1.0));
-        plain.then(|| relative * (self.k + 2) as f64 * bound::gamma(self.k + 5, ElementType::F32.unit_roundoff()))
+        plain.then(|| self.error_ratio(algorithm).max(1.0) * (self.k + 2) as f64 * bound::gamma(self.k + 5, ElementType::F32.unit_roundoff()))
+    }
+
+    fn error_ratio(&self, algorithm: &str) -> f64 {
+        matrix::operands_of(algorithm).map_or(1.0, |operands| matrix::relative_error(operands, self))
     }
 
     fn tuning_key(&self) -> String {

@@ -66,8 +66,14 @@ impl MatrixTile {
             && self.memory(units, operands) <= profile.max_workgroup_memory
     }
 
-    /// The tiles that the device holds, the largest first.
+    /// Tiles worth timing. A software driver computes matrices as it computes all else: one tile is enough to see that.
     pub fn candidates(operands: Operands, profile: &DeviceProfile) -> Vec<Self> {
+        let all = Self::held(operands, profile);
+        if profile.is_cpu { all.into_iter().rev().take(1).collect() } else { all }
+    }
+
+    /// The tiles that the device holds, the largest first.
+    fn held(operands: Operands, profile: &DeviceProfile) -> Vec<Self> {
         match &profile.matrix {
             Some(units) => TILES.into_iter().filter(|tile| tile.fits(units, operands, profile)).collect(),
             None => vec![],
@@ -79,7 +85,7 @@ impl MatrixTile {
     /// # Errors
     /// [`Error::Unsupported`] where the device has no such tile, or no matrix units at all.
     pub fn choose(algorithm: &str, operands: Operands, [rows, columns]: [u64; 2], wanted: Option<&str>, profile: &DeviceProfile) -> Result<Self> {
-        let tiles = Self::candidates(operands, profile);
+        let tiles = Self::held(operands, profile);
         let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.into(), reason });
         let Some(smallest) = tiles.last() else {
             return refuse(match profile.matrix {

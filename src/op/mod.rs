@@ -62,6 +62,11 @@ pub trait Op: std::fmt::Display + Sync {
         self.reference(inputs)
     }
 
+    /// The largest error of this algorithm over inputs of magnitude 1, relative to that of plain f32 sums: 1 where it has no bound of its own.
+    fn error_ratio(&self, _algorithm: &str) -> f64 {
+        1.0
+    }
+
     /// Whether small integers in give results without any rounding.
     fn is_exact(&self) -> bool;
 

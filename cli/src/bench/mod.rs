@@ -14,14 +14,13 @@ mod page;
 mod roofline;
 mod table;
 
-use crate::suites::{self, Suite};
+use crate::suites::{self, Kind, Suite};
 use crate::{Failure, Outcome, adapter_named, complain, keep_pipelines, one_line, open_gpu, say, write_json, write_text};
 use document::{Adapter, Document, Opened};
 use indicatif::{ProgressBar, ProgressStyle};
 use layer::{Engines, time_layer};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use wgconv::conv::Accuracy;
 use wgconv::gpu::{Peak, driver_hint, measure_peak};
 use wgconv::{Error, Gpu};
 
@@ -55,9 +54,8 @@ pub struct Args {
     /// Does not time the CPU engine
     #[arg(long)]
     no_cpu: bool,
-    /// exact, f32 or reduced
-    #[arg(long, default_value = "f32", value_parser = |text: &str| text.parse::<Accuracy>().map_err(|e| e.to_string()))]
-    accuracy: Accuracy,
+    #[command(flatten)]
+    kind: Kind,
     /// Writes one record per layer, with the raw samples
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -74,7 +72,7 @@ pub struct Args {
     #[arg(long, value_name = "RATIO", default_value = "1.10", requires = "compare", value_parser = regression)]
     max_regression: f64,
     /// Takes the times from a file that --json wrote instead of running
-    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "adapter", "network", "cache", "every_algorithm", "no_cpu", "accuracy", "json"])]
+    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "adapter", "network", "cache", "every_algorithm", "no_cpu", "accuracy", "element", "layout", "json"])]
     against: Option<PathBuf>,
 }
 
@@ -145,12 +143,18 @@ fn check_folder(argument: &str, path: &Path) -> Outcome {
 fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
     let date = document::now();
     let layers = match &args.shapes {
-        Some(path) => suites::read(path, args.accuracy)?,
+        Some(path) => suites::read(path, args.kind)?,
         None if args.network && !args.layers => Vec::new(),
-        None => suites::layers(args.suite, args.accuracy)?,
+        None => suites::layers(args.suite, args.kind)?,
     };
+    if args.network && (args.kind.element, args.kind.layout) != (Kind::PLAIN.element, Kind::PLAIN.layout) {
+        let (element, layout) = (args.kind.element, args.kind.layout.name());
+        return Err(Failure::Usage(format!(
+            "--network is given with --element {element} and --layout {layout}: networks are timed in f32, channels first"
+        )));
+    }
     if args.network {
-        suites::network(args.suite, args.accuracy, 1)?; // refused before anything is timed
+        suites::network(args.suite, args.kind, 1)?; // refused before anything is timed
     }
     let adapter = args.adapter.as_deref();
     let start = Instant::now();
@@ -257,7 +261,7 @@ fn time_layers(document: &mut Document, layers: &[suites::Layer], gpu: Option<&G
 }
 
 fn bench<'a>(args: &Args, gpu: Option<&'a Gpu>, peak: Option<&'a Peak>) -> network::Bench<'a> {
-    network::Bench { suite: args.suite, accuracy: args.accuracy, gpu, peak, cpu: !args.no_cpu }
+    network::Bench { suite: args.suite, kind: args.kind, gpu, peak, cpu: !args.no_cpu }
 }
 
 /// Adds the records of the whole network, one for each batch.

@@ -157,12 +157,12 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Strin
         | "max_unpool" => windows::pool(op, attrs, inputs),
         "matmul" => {
             let problem = MatMulProblem::matmul(inputs.need("a")?, inputs.need("b")?, inputs.element(&["a", "b"])?).map_err(text)?;
-            Ok(Call::one(problem, &["a", "b"], &["y"]))
+            Ok(Call::one(MatMulProblem { accuracy: inputs.accuracy, ..problem }, &["a", "b"], &["y"]))
         }
         "gemm" => {
             let Gemm { alpha, beta, trans_a, trans_b } = read(attrs)?;
             let (trans_a, trans_b) = (attributes::flag("transA", trans_a)?, attributes::flag("transB", trans_b)?);
-            let descriptor = GemmDescriptor { alpha, beta, trans_a, trans_b, ..Default::default() };
+            let descriptor = GemmDescriptor { alpha, beta, trans_a, trans_b, accuracy: inputs.accuracy, ..Default::default() };
             let (c, element) = (inputs.get("c"), inputs.element(&["a", "b", "c"])?);
             let problem = MatMulProblem::gemm(&descriptor, inputs.need("a")?, inputs.need("b")?, c, element).map_err(text)?;
             let roles = if c.is_some() { vec!["a", "b", "c"] } else { vec!["a", "b"] };
@@ -204,7 +204,7 @@ fn linear(attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, St
         same_shape("residual", inputs.need("residual")?, &problem.y)?;
         roles.push("residual");
     }
-    Ok(Call::one(MatMulProblem { has_residual: residual, ..problem }, &roles, &["y"]))
+    Ok(Call::one(MatMulProblem { has_residual: residual, accuracy: inputs.accuracy, ..problem }, &roles, &["y"]))
 }
 
 /// A tensor that must have the shape of another.

@@ -11,6 +11,7 @@ use crate::Failure;
 use clap::ValueEnum;
 use wgconv::conv::{Accuracy, ConvProblem};
 use wgconv::op::Op;
+use wgconv::{ElementType, Layout};
 
 /// A named list of layers, batch 1.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,6 +29,32 @@ pub enum Suite {
     Unet,
     /// LeNet-5 on 32 x 32: LeCun and others, 1998
     Lenet5,
+}
+
+/// What the tensors of all layers are, and how exact the answers must be.
+#[derive(Clone, Copy, clap::Args)]
+pub struct Kind {
+    /// exact, f32 or reduced
+    #[arg(long, default_value = "f32", value_parser = |text: &str| text.parse::<Accuracy>().map_err(|e| e.to_string()))]
+    pub accuracy: Accuracy,
+    /// What tensors store: f32 or f16
+    #[arg(long, default_value = "f32", value_parser = element)]
+    pub element: ElementType,
+    /// How images lie in memory: channels_first or channels_last
+    #[arg(long, default_value = "channels_first", value_parser = layout)]
+    pub layout: Layout,
+}
+
+/// The value of `--element`.
+fn element(text: &str) -> Result<ElementType, String> {
+    let all = [ElementType::F32, ElementType::F16];
+    all.into_iter().find(|element| element.to_string() == text).ok_or_else(|| "it is f32 or f16".into())
+}
+
+/// The value of `--layout`.
+fn layout(text: &str) -> Result<Layout, String> {
+    let all = [Layout::ChannelsFirst, Layout::ChannelsLast];
+    all.into_iter().find(|layout| layout.name() == text).ok_or_else(|| "it is channels_first or channels_last".into())
 }
 
 /// One layer to time.
@@ -51,14 +78,19 @@ impl Layer {
     }
 }
 
+impl Kind {
+    /// What everyone has unless asked otherwise.
+    pub const PLAIN: Kind = Kind { accuracy: Accuracy::F32, element: ElementType::F32, layout: Layout::ChannelsFirst };
+}
+
 impl Suite {
     /// The name by which the command line knows it.
     pub fn name(self) -> String {
         self.to_possible_value().map_or(String::new(), |value| value.get_name().to_string())
     }
 
-    fn build(self, accuracy: Accuracy, batch: usize) -> Result<Network, Failure> {
-        let mut network = Network::new(accuracy, batch);
+    fn build(self, kind: Kind, batch: usize) -> Result<Network, Failure> {
+        let mut network = Network::new(kind, batch);
         match self {
             Suite::Quick => networks::quick(&mut network),
             Suite::Resnet50 => networks::resnet50(&mut network).map(|_| ()),
@@ -73,17 +105,17 @@ impl Suite {
 }
 
 /// The layers of a suite, in the order of the network; a layer that comes again is listed once.
-pub fn layers(suite: Suite, accuracy: Accuracy) -> Result<Vec<Layer>, Failure> {
-    Ok(suite.build(accuracy, 1)?.layers)
+pub fn layers(suite: Suite, kind: Kind) -> Result<Vec<Layer>, Failure> {
+    Ok(suite.build(kind, 1)?.layers)
 }
 
 /// The whole network of a suite, for a batch of images.
-pub fn network(suite: Suite, accuracy: Accuracy, batch: usize) -> Result<Network, Failure> {
+pub fn network(suite: Suite, kind: Kind, batch: usize) -> Result<Network, Failure> {
     if suite == Suite::Quick {
         let names: Vec<String> = Suite::value_variants().iter().filter(|one| **one != Suite::Quick).map(|one| one.name()).collect();
         return Err(Failure::Usage(format!("--suite is quick: it is no network; --network takes {}", names.join(", "))));
     }
-    suite.build(accuracy, batch)
+    suite.build(kind, batch)
 }
 
 #[cfg(test)]
@@ -91,7 +123,7 @@ mod tests {
     use super::*;
 
     fn suite(suite: Suite) -> Vec<Layer> {
-        layers(suite, Accuracy::F32).ok().unwrap()
+        layers(suite, Kind::PLAIN).ok().unwrap()
     }
 
     fn convolutions(layers: &[Layer]) -> Vec<&ConvProblem> {
@@ -146,7 +178,7 @@ mod tests {
             (Suite::Unet, 35, 31_030_658, None),
         ] {
             for batch in [1, 3] {
-                let network = network(suite, Accuracy::F32, batch).ok().unwrap();
+                let network = network(suite, Kind::PLAIN, batch).ok().unwrap();
                 assert_eq!((network.nodes.len(), network.weight_bytes()), (ops, 4 * parameters), "{}", suite.name());
                 let products: f64 =
                     network.nodes.iter().map(|node| network.op(node)).filter(|op| ["conv", "linear"].contains(&op.name())).map(Op::flops).sum();
@@ -154,14 +186,14 @@ mod tests {
                 assert!(network.layers.len() <= network.nodes.len());
             }
         }
-        assert!(matches!(network(Suite::Quick, Accuracy::F32, 1), Err(Failure::Usage(_))));
+        assert!(matches!(network(Suite::Quick, Kind::PLAIN, 1), Err(Failure::Usage(_))));
     }
 
     /// What an op reads was written before it, and has the shape that it takes.
     #[test]
     fn values_fit_the_ops_that_read_them() {
         for suite in Suite::value_variants().iter().filter(|one| **one != Suite::Quick) {
-            let network = network(*suite, Accuracy::F32, 2).ok().unwrap();
+            let network = network(*suite, Kind::PLAIN, 2).ok().unwrap();
             let mut written = vec![network.input()];
             for node in &network.nodes {
                 let wanted: Vec<Vec<usize>> = network.op(node).inputs().into_iter().filter(|spec| !spec.fixed).map(|spec| spec.extents).collect();

@@ -1,13 +1,13 @@
 //! A network as it is built: the chain of its ops in order, each with the values that it reads and the one that it writes, and the
 //! distinct layers among them. Shapes follow from the input's; nothing is said twice.
 
-use super::{Layer, Work};
+use super::{Kind, Layer, Work};
 use crate::ops::{self, Given, Inputs};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
-use wgconv::conv::{Accuracy, Conv2dDescriptor, ConvInputs, ConvProblem};
+use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::op::Op;
-use wgconv::{Activation, ElementType, Layout, Padding};
+use wgconv::{Activation, Padding};
 
 /// Ops over values, or, for a suite that is no network, ops alone.
 pub struct Network {
@@ -17,7 +17,7 @@ pub struct Network {
     pub nodes: Vec<Node>,
     /// What ops read and write; the first is the network's input.
     pub values: Vec<Value>,
-    accuracy: Accuracy,
+    kind: Kind,
     batch: usize,
 }
 
@@ -75,8 +75,8 @@ fn gain(activation: Activation) -> f64 {
 }
 
 impl Network {
-    pub fn new(accuracy: Accuracy, batch: usize) -> Self {
-        Self { layers: Vec::new(), nodes: Vec::new(), values: Vec::new(), accuracy, batch }
+    pub fn new(kind: Kind, batch: usize) -> Self {
+        Self { layers: Vec::new(), nodes: Vec::new(), values: Vec::new(), kind, batch }
     }
 
     /// The op of a node.
@@ -184,9 +184,12 @@ impl Network {
         };
         let name = format!("{kind}{size}x{size}_{channels}_{filters}_{extent}{step}{suffix}");
         let groups = if depthwise { channels } else { 1 };
-        let descriptor = Conv2dDescriptor { stride: [stride; 2], padding, groups, activation, accuracy: self.accuracy, ..Default::default() };
+        let descriptor = Conv2dDescriptor { stride: [stride; 2], padding, groups, activation, accuracy: self.kind.accuracy, ..Default::default() };
         let (filter, bias) = ([filters, channels / groups, size, size], [filters]);
-        let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(self.extents(x), &filter, Some(&bias))).map_err(|e| e.to_string())?;
+        let Kind { element, layout, .. } = self.kind;
+        let plain = ConvInputs::new(self.extents(x), &filter, Some(&bias));
+        let inputs = ConvInputs { element, x_layout: layout, y_layout: layout, ..plain };
+        let problem = ConvProblem::forward(&descriptor, &inputs).map_err(|e| e.to_string())?;
         let work = Work::Conv(Box::new(ConvProblem { has_residual: residual.is_some(), ..problem }));
         self.push(name, work, [x].into_iter().chain(residual).collect(), gain(activation), residual.is_some())
     }
@@ -201,9 +204,9 @@ impl Network {
         let values_given = values.iter().map(|(role, value)| (*role, self.extents(*value)));
         let given: BTreeMap<String, Given> = values_given
             .chain(weights.iter().copied())
-            .map(|(role, shape)| (role.to_string(), Given { shape: shape.to_vec(), element: ElementType::F32 }))
+            .map(|(role, shape)| (role.to_string(), Given { shape: shape.to_vec(), element: self.kind.element }))
             .collect();
-        let inputs = Inputs { given: &given, layout: Layout::ChannelsFirst, accuracy: self.accuracy, extras: false };
+        let inputs = Inputs { given: &given, layout: self.kind.layout, accuracy: self.kind.accuracy, extras: false };
         let mut steps = ops::build(op, attrs, &inputs).map_err(|why| format!("{name}: {why}"))?.steps;
         let step = steps.pop().filter(|_| steps.is_empty()).ok_or_else(|| format!("{name}: {op} is not one op"))?;
         let read = step.tensors.iter().filter_map(|role| values.iter().find(|(name, _)| name == role)).map(|(_, value)| *value).collect();
@@ -271,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_name_stands_for_one_op() {
-        let mut network = Network::new(Accuracy::F32, 1);
+        let mut network = Network::new(Kind::PLAIN, 1);
         let x = network.image(1, 32);
         let y = network.conv(x, valid(6, 5)).unwrap();
         assert_eq!(network.conv(x, valid(6, 5)).map(|z| z == y), Ok(false), "an op of its own");

@@ -62,15 +62,15 @@ impl Arena {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suites::Kind;
     use crate::suites::{self, Suite};
     use clap::ValueEnum;
-    use wgconv::conv::Accuracy;
 
     /// Runs the chain in thought: whatever an op reads is still there, and never in the buffer that it writes.
     #[test]
     fn values_stay_until_they_were_read() {
         for suite in Suite::value_variants().iter().filter(|one| **one != Suite::Quick) {
-            let network = suites::network(*suite, Accuracy::F32, 2).ok().unwrap();
+            let network = suites::network(*suite, Kind::PLAIN, 2).ok().unwrap();
             let arena = Arena::new(&network);
             let mut holds = vec![None; arena.elements.len()];
             let size = |value: ValueId| network.values[value.0].extents.iter().product::<usize>();

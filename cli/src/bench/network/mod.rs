@@ -7,14 +7,13 @@ mod engines;
 
 use super::document::{NetworkRecord, Samples, Start};
 use super::layer::What;
-use crate::suites::{self, Network, Suite};
+use crate::suites::{self, Kind, Network, Suite};
 use crate::{Failure, open_gpu};
 use arena::Arena;
 use engines::{OnCpu, OnGpu, Weights, plans};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wgconv::Gpu;
-use wgconv::conv::Accuracy;
 use wgconv::gpu::{Clock, Peak};
 
 /// Most time that the repeats of a network take on one engine, unless that is fewer than the fewest. A network that takes longer for one
@@ -34,7 +33,7 @@ fn repeats(once: f64) -> usize {
 /// What is timed, and on what.
 pub struct Bench<'a> {
     pub suite: Suite,
-    pub accuracy: Accuracy,
+    pub kind: Kind,
     pub gpu: Option<&'a Gpu>,
     pub peak: Option<&'a Peak>,
     pub cpu: bool,
@@ -43,7 +42,7 @@ pub struct Bench<'a> {
 impl Bench<'_> {
     /// Times the network with batches of so many images. `clock` hears what GPU times were taken with.
     pub fn time(&self, batch: usize, clock: &mut Option<Clock>) -> Result<NetworkRecord, Failure> {
-        let network = suites::network(self.suite, self.accuracy, batch)?;
+        let network = suites::network(self.suite, self.kind, batch)?;
         let arena = Arena::new(&network);
         check_memory(&network, &arena)?;
         let (weights, images) = (Weights::new(&network), Weights::images(&network));
@@ -105,7 +104,7 @@ impl Bench<'_> {
     /// Times the way to the first output: on `opened`, which has compiled nothing yet and took so many milliseconds to open; on a device
     /// that is opened anew, with the driver's pipelines from a file; prepared once more on that. The file lies in a folder of its own.
     pub fn starts(&self, batch: usize, adapter: Option<&str>, opened: (Gpu, f64)) -> Result<Vec<Start>, Failure> {
-        let network = suites::network(self.suite, self.accuracy, batch)?;
+        let network = suites::network(self.suite, self.kind, batch)?;
         let arena = Arena::new(&network);
         check_memory(&network, &arena)?;
         let (weights, images) = (Weights::new(&network), Weights::images(&network));
@@ -228,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_nobody_asked_for_must_be_quick() {
-        let bench = Bench { suite: Suite::Lenet5, accuracy: Accuracy::F32, gpu: None, peak: None, cpu: true };
+        let bench = Bench { suite: Suite::Lenet5, kind: Kind::PLAIN, gpu: None, peak: None, cpu: true };
         // Six runs of 16 images.
         assert!(bench.is_quick(16, &network("a", 1, PATIENCE * 1e3 / 97.0)));
         assert!(!bench.is_quick(16, &network("a", 1, PATIENCE * 1e3 / 95.0)));
