@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use wgconv::gpu::DeviceProfile;
+use wgconv::gpu::{DeviceProfile, MatrixUnits};
 use wgconv::validate::grid;
 use wgconv::{Activation, ElementType};
 
@@ -18,7 +18,8 @@ struct Facts {
 
 fn facts() -> BTreeMap<&'static str, Facts> {
     let mut all: BTreeMap<&'static str, Facts> = BTreeMap::new();
-    let profile = DeviceProfile { has_f16: true, ..DeviceProfile::MINIMAL };
+    let matrix = Some(MatrixUnits { extent: 16, subgroup: 32, adds: true });
+    let profile = DeviceProfile { has_f16: true, matrix, ..DeviceProfile::MINIMAL };
     for case in grid::cases(true).unwrap() {
         let facts = all.entry(case.op.name()).or_default();
         facts.elements.extend(case.op.inputs().iter().chain(&case.op.outputs()).filter(|s| s.element != ElementType::U32).map(|s| s.element.name()));
