@@ -2,21 +2,8 @@
 // filters padded with zeros to whole tiles, so that a core reads four neighbouring filters in one load, one line after the other and
 // without bounds tests.
 //
-// One invocation writes one packed element. Prelude: alias Elem.
+// One invocation writes one packed element, params.items in all. Needs common/conv_pack.wgsl. Prelude: alias Elem.
 
-// Twin of PackParams in src/conv/params.rs.
-struct PackParams {
-    items: u32,    // packed elements
-    rows: u32,     // filters of a tile
-    filters: u32,  // filters per group
-    channels: u32, // input channels per group
-    taps: u32,
-    w_stride_g: u32,
-    w_stride_k: u32,
-    w_stride_c: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: PackParams;
 @group(0) @binding(1) var<storage, read> weights: array<Elem>;      // K C/g taps (transposed: C K/g taps)
 @group(0) @binding(2) var<storage, read_write> output: array<Elem>; // g tiles taps C/g rows
 

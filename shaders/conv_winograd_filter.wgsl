@@ -1,21 +1,8 @@
 // Winograd: every filter plane becomes LINES values, once per prepared convolution. transformed[line][g][tile][channel][filter of the
 // tile], filters padded with zeros to whole tiles, as the tile cores read them.
 //
-// One invocation transforms one plane.
+// One invocation transforms one plane, params.items in all, with those that pad. Needs common/conv_pack.wgsl.
 
-// Twin of PackParams in src/conv/params.rs.
-struct PackParams {
-    items: u32,    // planes, with those that pad
-    rows: u32,     // filters of a tile
-    filters: u32,  // filters per group
-    channels: u32, // input channels per group
-    taps: u32,
-    w_stride_g: u32,
-    w_stride_k: u32,
-    w_stride_c: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: PackParams;
 @group(0) @binding(1) var<storage, read> weights: array<Elem>;           // K C/g taps
 @group(0) @binding(2) var<storage, read_write> transformed: array<f32>;
 

@@ -1,7 +1,7 @@
 //! `wgconv tune`: proves and times every candidate plan of a suite's layers, keeps the verdicts, and says how far the planner's own
 //! choice is from the best.
 
-use crate::suites::{self, Kind, Suite};
+use crate::suites::Selection;
 use crate::{Failure, Outcome, complain, open_gpu, say, write_json};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -11,17 +11,8 @@ use wgconv::tune::{Tuned, Tuning, Verdict};
 /// What to tune.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The layers
-    #[arg(long, value_enum, default_value = "quick", conflicts_with = "shapes")]
-    suite: Suite,
-    /// Layers from a JSON list, as `wgconv bench` takes it
-    #[arg(long, value_name = "FILE.json")]
-    shapes: Option<PathBuf>,
-    /// Adapter by number or part of its name
-    #[arg(long)]
-    adapter: Option<String>,
     #[command(flatten)]
-    kind: Kind,
+    selection: Selection,
     /// Seconds for each layer
     #[arg(long, default_value_t = 60.0)]
     budget: f64,
@@ -57,11 +48,8 @@ pub fn run(args: &Args) -> Outcome {
     {
         return Err(Failure::Usage(format!("--assert is {ratio}: it is a ratio of 1 or more")));
     }
-    let layers = match &args.shapes {
-        Some(path) => suites::read(path, args.kind)?,
-        None => suites::layers(args.suite, args.kind)?,
-    };
-    let gpu = open_gpu(args.adapter.as_deref())?;
+    let layers = args.selection.layers()?;
+    let gpu = open_gpu(args.selection.adapter.as_deref())?;
     gpu.set_tuning(Tuning::Cached, args.cache.as_deref());
     say!("{}", gpu.report());
     match gpu.tuning_file() {

@@ -87,7 +87,7 @@ fn layers_are_timed_in_another_layout_and_f16_where_the_device_has_it() {
     let folder = scratch("kind");
     let (shapes, out) = (write(&folder, "shapes.json", TINY), folder.join("out.json"));
     run(&["bench", "--shapes", &shapes, "--no-cpu", "--layout", "channels_last", "--json", out.to_str().unwrap()]).succeeds();
-    let shape = |document: &serde_json::Value| document["layers"][0]["shape"].as_str().unwrap().to_string();
+    let shape = |document: &Value| document["layers"][0]["shape"].as_str().unwrap().to_string();
     assert!(shape(&read(&out)).ends_with("_cl"), "{}", shape(&read(&out)));
     let result = run(&["bench", "--shapes", &shapes, "--no-cpu", "--element", "f16", "--accuracy", "reduced", "--json", out.to_str().unwrap()]);
     if result.status == Some(0) {

@@ -7,8 +7,12 @@
 const PARTS: u32 = 2u;
 const LOW: f32 = 2048.0; // 2^11: scales low parts into the range that high parts have
 
-var<workgroup> sh_lhs: array<f16, 2u * TILE_K * PITCH_M>; // [part][k][row]
-var<workgroup> sh_rhs: array<f16, 2u * TILE_K * PITCH_N>; // [part][k][column]
+const LHS_PITCH: u32 = PITCH_M / 4u;
+const RHS_PITCH: u32 = PITCH_N / 4u;
+const LHS_PART: u32 = TILE_K * LHS_PITCH;
+const RHS_PART: u32 = TILE_K * RHS_PITCH;
+
+var<workgroup> sh_operands: array<vec4<f16>, 2u * (LHS_PART + RHS_PART)>; // lhs as [part][k][row], rhs as [part][k][column]
 
 // x rounded to the 11 bits of an f16. By its bits: written as a conversion there and back, compilers have taken x - high for zero.
 // What would be subnormal as an f16 is left to the low part.
@@ -18,34 +22,18 @@ fn high_part(x: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(select(vec4<u32>(0u), rounded, normal));
 }
 
-fn stage_lhs(at: u32, v: vec4<f32>) {
+fn stage_parts(at: u32, low_at: u32, v: vec4<f32>) {
     let high = high_part(v);
-    let h = vec4<f16>(high);
-    let l = vec4<f16>((v - high) * LOW);
-    let low_at = TILE_K * PITCH_M + at;
-    sh_lhs[at] = h.x;
-    sh_lhs[at + 1u] = h.y;
-    sh_lhs[at + 2u] = h.z;
-    sh_lhs[at + 3u] = h.w;
-    sh_lhs[low_at] = l.x;
-    sh_lhs[low_at + 1u] = l.y;
-    sh_lhs[low_at + 2u] = l.z;
-    sh_lhs[low_at + 3u] = l.w;
+    sh_operands[at] = vec4<f16>(high);
+    sh_operands[low_at] = vec4<f16>((v - high) * LOW);
+}
+
+fn stage_lhs(at: u32, v: vec4<f32>) {
+    stage_parts(at / 4u, LHS_PART + at / 4u, v);
 }
 
 fn stage_rhs(at: u32, v: vec4<f32>) {
-    let high = high_part(v);
-    let h = vec4<f16>(high);
-    let l = vec4<f16>((v - high) * LOW);
-    let low_at = TILE_K * PITCH_N + at;
-    sh_rhs[at] = h.x;
-    sh_rhs[at + 1u] = h.y;
-    sh_rhs[at + 2u] = h.z;
-    sh_rhs[at + 3u] = h.w;
-    sh_rhs[low_at] = l.x;
-    sh_rhs[low_at + 1u] = l.y;
-    sh_rhs[low_at + 2u] = l.z;
-    sh_rhs[low_at + 3u] = l.w;
+    stage_parts(2u * LHS_PART + at / 4u, 2u * LHS_PART + RHS_PART + at / 4u, v);
 }
 
 // Adds MATRIX steps of the depth from k on; the subgroup's rows and columns begin at m0 and n0.
@@ -57,16 +45,16 @@ fn multiply_matrices(sums: ptr<function, Sums>, k: u32, m0: u32, n0: u32) {
     var high: array<MatrixA, BLOCKS_M>;
     var low: array<MatrixA, BLOCKS_M>;
     for (var i = 0u; i < BLOCKS_M; i++) {
-        let at = k * PITCH_M + m0 + i * MATRIX;
-        let low_at = TILE_K * PITCH_M + at;
-        high[i] = coopLoad<MatrixA>(&sh_lhs[at], PITCH_M);
-        low[i] = coopLoad<MatrixA>(&sh_lhs[low_at], PITCH_M);
+        let at = k * LHS_PITCH + (m0 + i * MATRIX) / 4u;
+        let low_at = LHS_PART + at;
+        high[i] = coopLoad<MatrixA>(&sh_operands[at], LHS_PITCH);
+        low[i] = coopLoad<MatrixA>(&sh_operands[low_at], LHS_PITCH);
     }
     for (var j = 0u; j < BLOCKS_N; j++) {
-        let at = k * PITCH_N + n0 + j * MATRIX;
-        let low_at = TILE_K * PITCH_N + at;
-        let rhs_high = coopLoadT<MatrixB>(&sh_rhs[at], PITCH_N);
-        let rhs_low = coopLoadT<MatrixB>(&sh_rhs[low_at], PITCH_N);
+        let at = 2u * LHS_PART + k * RHS_PITCH + (n0 + j * MATRIX) / 4u;
+        let low_at = RHS_PART + at;
+        let rhs_high = coopLoadT<MatrixB>(&sh_operands[at], RHS_PITCH);
+        let rhs_low = coopLoadT<MatrixB>(&sh_operands[low_at], RHS_PITCH);
         for (var i = 0u; i < BLOCKS_M; i++) {
             let block = j * BLOCKS_M + i;
             (*sums)[block] = (*sums)[block] + coopMultiplyAdd(high[i], rhs_high, MatrixC());

@@ -44,7 +44,7 @@ pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &De
     if matches!(algorithm, Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit) {
         pointwise::supports(algorithm, problem)?;
     }
-    if operands == Operands::Split && profile.matrix.is_some_and(|units| !units.adds) {
+    if operands == Operands::Split && profile.matrix.is_some_and(|units| !units.is_vulkan) {
         return Err(Error::Unsupported { algorithm: algorithm.name().into(), reason: "matrices of sums cannot be added on this backend".into() });
     }
     check_accuracy(algorithm.name(), operands, problem.element, problem.accuracy, problem.reduction_depth(), more(problem))?;

@@ -37,7 +37,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `PackParams` in `shaders/conv_pack_filter.wgsl`.
+    /// Twin of `PackParams` in `shaders/common/conv_pack.wgsl`.
     PackParams {
         items: u32,
         rows: u32,

@@ -37,8 +37,9 @@ pub struct MatrixUnits {
     pub extent: u32,
     /// Invocations of a subgroup: the units belong to all of them together.
     pub subgroup: u32,
-    /// Whether matrices of sums can be added outside the units. Metal's language has no such operation.
-    pub adds: bool,
+    /// Whether the backend is Vulkan: there matrices are loaded from arrays of vectors too, and matrices of sums can be added outside the units.
+    /// Metal's language has neither, so f32 operands are not split there.
+    pub is_vulkan: bool,
 }
 
 impl MatrixUnits {
@@ -54,7 +55,7 @@ impl MatrixUnits {
                 && matches!((p.m_size, p.n_size, p.k_size), (8, 8, 8) | (16, 16, 16))
         };
         let extent = shapes.iter().filter(usable).map(|p| p.m_size).max()?;
-        Some(Self { extent, subgroup: info.subgroup_min_size, adds: info.backend == wgpu::Backend::Vulkan })
+        Some(Self { extent, subgroup: info.subgroup_min_size, is_vulkan: info.backend == wgpu::Backend::Vulkan })
     }
 }
 

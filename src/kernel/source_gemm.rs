@@ -107,7 +107,7 @@ const COLUMNS: Part = pick!("ALONG_CHANNELS", "common/conv_columns.wgsl", "commo
 const MATRIX: Part = pick!("MATRIX_16", "common/matrix_8.wgsl", "common/matrix_16.wgsl");
 const MATRIX_RANGE: Part = part!("common/matrix_range.wgsl");
 /// What their operands become.
-const MATRIX_OPERANDS: Part = pick!("SPLIT", "common/matrix_whole.wgsl", "common/matrix_split.wgsl");
+const MATRIX_OPERANDS: Part = pick!("OPERANDS", "common/matrix_whole.wgsl", "common/matrix_split.wgsl", "common/matrix_whole_scalar.wgsl");
 
 /// A convolution on every tile core: workgroup memory, registers, matrix units, and workgroup memory in the place of matrix units.
 macro_rules! conv_gemms {
@@ -156,7 +156,7 @@ conv_gemm!(CONV_SUM, "conv_sum", [part!("conv_sum.wgsl")], [STORE_BLOCK, part!("
 
 pub(crate) static CONV_PACK_FILTER: KernelSource = KernelSource {
     name: "conv_pack_filter",
-    parts: &[part!("conv_pack_filter.wgsl")],
+    parts: &[part!("common/conv_pack.wgsl"), part!("conv_pack_filter.wgsl")],
     bindings: &[Uniform, Read, Write],
     structs: &[PackParams::LAYOUT],
 };
@@ -170,7 +170,12 @@ macro_rules! winograd {
 
 pub(crate) static CONV_WINOGRAD_FILTER: KernelSource = KernelSource {
     name: "conv_winograd_filter",
-    parts: &[pick!("LARGE", "common/winograd_f2.wgsl", "common/winograd_f4.wgsl"), winograd!(), part!("conv_winograd_filter.wgsl")],
+    parts: &[
+        part!("common/conv_pack.wgsl"),
+        pick!("LARGE", "common/winograd_f2.wgsl", "common/winograd_f4.wgsl"),
+        winograd!(),
+        part!("conv_winograd_filter.wgsl"),
+    ],
     bindings: &[Uniform, Read, Write],
     structs: &[PackParams::LAYOUT],
 };

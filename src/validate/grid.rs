@@ -8,7 +8,7 @@ use crate::op::{Op, Operands, Tile};
 
 /// f16, matrix units and room for their tiles are a matter of the device, not of the algorithm: whoever lacks them skips the case and says so.
 pub(super) fn rich() -> DeviceProfile {
-    let matrix = Some(MatrixUnits { extent: 16, subgroup: 32, adds: true });
+    let matrix = Some(MatrixUnits { extent: 16, subgroup: 32, is_vulkan: true });
     DeviceProfile { has_f16: true, matrix, max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL }
 }
 
@@ -21,7 +21,7 @@ pub fn cases(full: bool) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for (number, make) in ops(full)?.into_iter().enumerate() {
         for algorithm in make().algorithms(&profile) {
-            if is_wanted(algorithm, number, if full { 2 } else { 16 }) {
+            if is_wanted(algorithm, number, if full { 4 } else { 16 }) {
                 cases.push(Case { op: make(), algorithm: algorithm.to_string() });
             }
         }

@@ -14,7 +14,7 @@ mod page;
 mod roofline;
 mod table;
 
-use crate::suites::{self, Kind, Suite};
+use crate::suites::{self, Kind, Selection};
 use crate::{Failure, Outcome, adapter_named, complain, keep_pipelines, one_line, open_gpu, say, write_json, write_text};
 use document::{Adapter, Document, Opened};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -26,16 +26,8 @@ use wgconv::{Error, Gpu};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The layers
-    #[arg(long, value_enum, default_value = "quick", conflicts_with = "shapes")]
-    suite: Suite,
-    /// Layers from a JSON list of {"name", "op", "attrs", "inputs": {"x": [..], ..}} in the vocabulary of test vectors; a convolution also as
-    /// {"name", "op": "conv", "input", "filter", "strides", "pads", "dilations", "group"}
-    #[arg(long, value_name = "FILE.json")]
-    shapes: Option<PathBuf>,
-    /// Adapter by number or part of its name
-    #[arg(long)]
-    adapter: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// Times the whole network of the suite, all its ops in one submit, and the way to its first output, instead of its layers
     #[arg(long, conflicts_with = "shapes")]
     network: bool,
@@ -54,8 +46,6 @@ pub struct Args {
     /// Does not time the CPU engine
     #[arg(long)]
     no_cpu: bool,
-    #[command(flatten)]
-    kind: Kind,
     /// Writes one record per layer, with the raw samples
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -142,21 +132,17 @@ fn check_folder(argument: &str, path: &Path) -> Outcome {
 /// Times the layers. `quiet` leaves standard output to others.
 fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
     let date = document::now();
-    let layers = match &args.shapes {
-        Some(path) => suites::read(path, args.kind)?,
-        None if args.network && !args.layers => Vec::new(),
-        None => suites::layers(args.suite, args.kind)?,
-    };
-    if args.network && (args.kind.element, args.kind.layout) != (Kind::PLAIN.element, Kind::PLAIN.layout) {
-        let (element, layout) = (args.kind.element, args.kind.layout.name());
+    let layers = if args.network && !args.layers { Vec::new() } else { args.selection.layers()? };
+    if args.network && (args.selection.kind.element, args.selection.kind.layout) != (Kind::PLAIN.element, Kind::PLAIN.layout) {
+        let (element, layout) = (args.selection.kind.element, args.selection.kind.layout.name());
         return Err(Failure::Usage(format!(
             "--network is given with --element {element} and --layout {layout}: networks are timed in f32, channels first"
         )));
     }
     if args.network {
-        suites::network(args.suite, args.kind, 1)?; // refused before anything is timed
+        suites::network(args.selection.suite, args.selection.kind, 1)?; // refused before anything is timed
     }
-    let adapter = args.adapter.as_deref();
+    let adapter = args.selection.adapter.as_deref();
     let start = Instant::now();
     let mut gpu = match open_gpu(adapter) {
         Ok(gpu) => Some(gpu),
@@ -197,7 +183,7 @@ fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
         && let Some(opened) = gpu.take()
     {
         // On the device that was opened first: nothing has been compiled yet, and the driver was not even loaded.
-        bar.set_message(format!("{}: the way to its first output", args.suite.name()));
+        bar.set_message(format!("{}: the way to its first output", args.selection.suite.name()));
         let batch = args.batch.first().map_or(network::BATCHES[0], |batch| usize::from(*batch));
         starts = Some(bench(args, None, None).starts(batch, adapter, (opened, adapter_ms)));
         gpu = Some(open_gpu(adapter)?);
@@ -209,7 +195,7 @@ fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
     }
     match starts.transpose() {
         Ok(starts) => document.starts = starts.unwrap_or_default(),
-        Err(failure) => fail(&mut document, &format!("{}, first output", args.suite.name()), failure, gpu.as_ref(), &bar)?,
+        Err(failure) => fail(&mut document, &format!("{}, first output", args.selection.suite.name()), failure, gpu.as_ref(), &bar)?,
     }
     time_layers(&mut document, &layers, gpu.as_ref(), args, &bar)?;
     if args.network {
@@ -261,7 +247,7 @@ fn time_layers(document: &mut Document, layers: &[suites::Layer], gpu: Option<&G
 }
 
 fn bench<'a>(args: &Args, gpu: Option<&'a Gpu>, peak: Option<&'a Peak>) -> network::Bench<'a> {
-    network::Bench { suite: args.suite, kind: args.kind, gpu, peak, cpu: !args.no_cpu }
+    network::Bench { suite: args.selection.suite, kind: args.selection.kind, gpu, peak, cpu: !args.no_cpu }
 }
 
 /// Adds the records of the whole network, one for each batch.
@@ -270,7 +256,7 @@ fn time_networks(document: &mut Document, gpu: Option<&Gpu>, args: &Args, bar: &
     let bench = bench(args, gpu, peak.as_ref());
     let asked: Vec<usize> = args.batch.iter().map(|batch| usize::from(*batch)).collect();
     for batch in if asked.is_empty() { &network::BATCHES } else { asked.as_slice() } {
-        let name = format!("{}, batch {batch}", args.suite.name());
+        let name = format!("{}, batch {batch}", args.selection.suite.name());
         if asked.is_empty()
             && let Some(known) = document.networks.last()
             && !bench.is_quick(*batch, known)

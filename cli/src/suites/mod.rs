@@ -5,10 +5,10 @@ mod networks;
 mod shapes;
 
 pub use network::{Network, Node, ValueId};
-pub use shapes::read;
 
 use crate::Failure;
 use clap::ValueEnum;
+use std::path::PathBuf;
 use wgconv::conv::{Accuracy, ConvProblem};
 use wgconv::op::Op;
 use wgconv::{ElementType, Layout};
@@ -29,6 +29,33 @@ pub enum Suite {
     Unet,
     /// LeNet-5 on 32 x 32: LeCun and others, 1998
     Lenet5,
+}
+
+/// Which layers, on which device.
+#[derive(clap::Args)]
+pub struct Selection {
+    /// The layers
+    #[arg(long, value_enum, default_value = "quick", conflicts_with = "shapes")]
+    pub suite: Suite,
+    /// Layers from a JSON list of {"name", "op", "attrs", "inputs": {"x": [..], ..}} in the vocabulary of test vectors; a convolution also as
+    /// {"name", "op": "conv", "input", "filter", "strides", "pads", "dilations", "group"}
+    #[arg(long, value_name = "FILE.json")]
+    pub shapes: Option<PathBuf>,
+    #[command(flatten)]
+    pub kind: Kind,
+    /// Adapter by number or part of its name
+    #[arg(long)]
+    pub adapter: Option<String>,
+}
+
+impl Selection {
+    /// The layers of the file, or of the suite.
+    pub fn layers(&self) -> Result<Vec<Layer>, Failure> {
+        match &self.shapes {
+            Some(path) => shapes::read(path, self.kind),
+            None => layers(self.suite, self.kind),
+        }
+    }
 }
 
 /// What the tensors of all layers are, and how exact the answers must be.
@@ -105,7 +132,7 @@ impl Suite {
 }
 
 /// The layers of a suite, in the order of the network; a layer that comes again is listed once.
-pub fn layers(suite: Suite, kind: Kind) -> Result<Vec<Layer>, Failure> {
+fn layers(suite: Suite, kind: Kind) -> Result<Vec<Layer>, Failure> {
     Ok(suite.build(kind, 1)?.layers)
 }
 
