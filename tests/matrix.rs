@@ -128,8 +128,9 @@ fn damage_is_reported_and_damaged_units_are_doubted() {
         let outcome = prove(&gpu, &product(), label).unwrap();
         let Outcome::Failed(why) = &outcome else { panic!("{label}, {from} -> {to}: {outcome:?}") };
         assert!(why.starts_with(proof), "{from} -> {to}: {why}");
-        let doubt = doubt_matrix_units(&gpu).unwrap().unwrap();
-        assert!(doubt.contains("gemm_") && doubt.contains(&why[..5]), "{from} -> {to}: {doubt}");
+        let doubts = doubt_matrix_units(&gpu).unwrap();
+        let doubt = if label == "gemm_split" { doubts.split } else { doubts.whole }.unwrap();
+        assert!(doubt.contains(label) && doubt.contains(proof), "{from} -> {to}: {doubt}");
     }
 }
 
@@ -137,11 +138,14 @@ fn damage_is_reported_and_damaged_units_are_doubted() {
 fn units_are_trusted_only_if_they_beat_plain_arithmetic() {
     let Some(gpu) = device(None) else {
         let plain = Gpu::new().unwrap();
-        assert!(doubt_matrix_units(&plain).unwrap().unwrap().contains("has none"));
+        let doubts = doubt_matrix_units(&plain).unwrap();
+        assert_eq!(doubts.whole.unwrap(), "the device does not admit gemm_matrix");
+        assert_eq!(doubts.split.unwrap(), "the device does not admit gemm_split");
         return;
     };
     // What a machine has is its own business; but whole units may fail by the clock alone.
-    if let Some(doubt) = doubt_matrix_units(&gpu).unwrap() {
+    let doubts = doubt_matrix_units(&gpu).unwrap();
+    for doubt in [doubts.whole, doubts.split].into_iter().flatten() {
         assert!(doubt.contains(" takes "), "{doubt}");
     }
 }

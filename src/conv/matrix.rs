@@ -44,8 +44,11 @@ pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &De
     if matches!(algorithm, Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit) {
         pointwise::supports(algorithm, problem)?;
     }
-    if operands == Operands::Split && profile.matrix.is_some_and(|units| !units.is_vulkan) {
-        return Err(Error::Unsupported { algorithm: algorithm.name().into(), reason: "matrices of sums cannot be added on this backend".into() });
+    if operands == Operands::Split && profile.matrix.is_some_and(|units| !units.splits) {
+        return Err(Error::Unsupported {
+            algorithm: algorithm.name().into(),
+            reason: "this backend cannot add matrices of sums, or its units were found wanting".into(),
+        });
     }
     check_accuracy(algorithm.name(), operands, problem.element, problem.accuracy, problem.reduction_depth(), more(problem))?;
     tile(algorithm, operands, problem, None, profile).map(|_| ())

@@ -37,9 +37,10 @@ pub struct MatrixUnits {
     pub extent: u32,
     /// Invocations of a subgroup: the units belong to all of them together.
     pub subgroup: u32,
-    /// Whether the backend is Vulkan: there matrices are loaded from arrays of vectors too, and matrices of sums can be added outside the units.
-    /// Metal's language has neither, so f32 operands are not split there.
-    pub is_vulkan: bool,
+    /// Whether matrices can be loaded from arrays of vectors: on Vulkan, but not in Metal's language.
+    pub loads_vectors: bool,
+    /// Whether f32 operands may be split in two: that needs sums of matrices outside the units, which Metal's language does not have.
+    pub splits: bool,
 }
 
 impl MatrixUnits {
@@ -54,8 +55,9 @@ impl MatrixUnits {
             (p.ab_type, p.cr_type) == (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32)
                 && matches!((p.m_size, p.n_size, p.k_size), (8, 8, 8) | (16, 16, 16))
         };
+        let is_vulkan = info.backend == wgpu::Backend::Vulkan;
         let extent = shapes.iter().filter(usable).map(|p| p.m_size).max()?;
-        Some(Self { extent, subgroup: info.subgroup_min_size, is_vulkan: info.backend == wgpu::Backend::Vulkan })
+        Some(Self { extent, subgroup: info.subgroup_min_size, loads_vectors: is_vulkan, splits: is_vulkan })
     }
 }
 

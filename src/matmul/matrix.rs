@@ -33,8 +33,11 @@ pub(super) fn relative_error(operands: Operands, problem: &MatMulProblem) -> f64
 
 pub(super) fn supports(algorithm: &str, problem: &MatMulProblem, profile: &DeviceProfile) -> Result<()> {
     let Some(operands) = operands_of(algorithm) else { return Ok(()) };
-    if operands == Operands::Split && profile.matrix.is_some_and(|units| !units.is_vulkan) {
-        return Err(Error::Unsupported { algorithm: algorithm.into(), reason: "matrices of sums cannot be added on this backend".into() });
+    if operands == Operands::Split && profile.matrix.is_some_and(|units| !units.splits) {
+        return Err(Error::Unsupported {
+            algorithm: algorithm.into(),
+            reason: "this backend cannot add matrices of sums, or its units were found wanting".into(),
+        });
     }
     check_accuracy(algorithm, operands, problem.element, problem.accuracy, problem.k, MORE)?;
     profile.check_turns(algorithm, Tile::turns(problem.k))?;

@@ -107,7 +107,7 @@ impl MatrixTile {
     pub fn consts(&self, operands: Operands, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
         let (extent, subgroup) = profile.matrix.map_or((0, 0), |units| (units.extent, units.subgroup));
         // What the pick of `shaders/common/matrix_*.wgsl` counts.
-        let loads_vectors = profile.matrix.is_none_or(|units| units.is_vulkan);
+        let loads_vectors = profile.matrix.is_none_or(|units| units.loads_vectors);
         let file = match operands {
             Operands::Whole if loads_vectors => 0,
             Operands::Split => 1,
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn tiles_are_chosen_by_the_product_and_the_device() {
-        let units = MatrixUnits { extent: 16, subgroup: 32, is_vulkan: true };
+        let units = MatrixUnits { extent: 16, subgroup: 32, loads_vectors: true, splits: true };
         let profile =
             DeviceProfile { matrix: Some(units), max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL };
         let choose = |rows, columns, wanted, profile: &DeviceProfile| {

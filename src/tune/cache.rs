@@ -2,9 +2,9 @@
 //! change a verdict changes the file. A file that cannot be read or is about another device is ignored with a warning and replaced by
 //! the next verdict; it is written whole under another name and moved into place, so that readers never see half of one.
 
-use super::{Tuned, Tuning};
+use super::{Tuned, Tuning, units};
 use crate::disk::{self, Key};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, MatrixUnits};
 use crate::op::Op;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,8 +26,8 @@ struct File {
 #[derive(Default)]
 pub(crate) struct Tuner {
     state: Mutex<State>,
-    /// Whether the matrix units kept what the driver says of them; asked for once.
-    matrix_units: OnceLock<bool>,
+    /// The matrix units, as far as they kept what the driver says of them.
+    trusted_units: OnceLock<Option<MatrixUnits>>,
 }
 
 #[derive(Default)]
@@ -39,19 +39,9 @@ struct State {
 }
 
 impl Tuner {
-    /// Whether the planner's rules may choose matrix units.
-    pub fn trusts_matrix_units(&self, gpu: &Gpu) -> bool {
-        *self.matrix_units.get_or_init(|| match super::doubt_matrix_units(gpu) {
-            Ok(None) => true,
-            Ok(Some(doubt)) => {
-                log::warn!("{gpu:?}: matrix units are left alone: {doubt}");
-                false
-            }
-            Err(error) => {
-                log::warn!("{gpu:?}: matrix units are left alone: {error}");
-                false
-            }
-        })
+    /// What of the matrix units the planner's rules may use; found out once.
+    pub fn trusted_units(&self, gpu: &Gpu) -> Option<MatrixUnits> {
+        *self.trusted_units.get_or_init(|| units::trusted(gpu))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -8,7 +8,7 @@ pub mod cache;
 mod trial;
 mod units;
 
-pub use units::doubt_matrix_units;
+pub use units::{MatrixDoubts, doubt_matrix_units};
 
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;

@@ -5,51 +5,55 @@
 use crate::conv::Accuracy;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
-use crate::gpu::{DeviceProfile, Gpu};
+use crate::gpu::{DeviceProfile, Gpu, MatrixUnits};
 use crate::matmul::MatMulProblem;
 use crate::op::{Op, Plan, Prepared};
 use crate::tensor::Tensor;
 use crate::validate::{Outcome, prove};
 
-/// Each way to use the units, beside the plain kernel that it has to beat.
-const ALGORITHMS: [&str; 2] = ["gemm_split", "gemm_matrix"];
+/// The plain kernel that the units have to beat.
 const PLAIN: &str = "gemm_workgroup";
 /// Rows and columns of the product that is timed.
 const EXTENT: usize = 1024;
 
-/// Why the matrix units of `gpu` are not to be used, if there is a reason: the device has none, they fail a proof, or they are slower than
-/// plain arithmetic. Takes as long as a few pipelines take to compile and a few products to run.
+/// Why matrix units are not to be used, each way apart; `None`: they passed the proofs and beat plain arithmetic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatrixDoubts {
+    /// For f16 operands, and f32 ones rounded to f16.
+    pub whole: Option<String>,
+    /// For f32 operands split in two f16.
+    pub split: Option<String>,
+}
+
+/// Holds the matrix units of `gpu` to the proofs and to the clock. Takes as long as a few pipelines take to compile and a few products to
+/// run.
 ///
 /// # Errors
 /// Loss of the device.
-pub fn doubt_matrix_units(gpu: &Gpu) -> Result<Option<String>> {
+pub fn doubt_matrix_units(gpu: &Gpu) -> Result<MatrixDoubts> {
+    let [whole, split] = ["gemm_matrix", "gemm_split"].map(|way| doubt(gpu, way));
+    Ok(MatrixDoubts { whole: whole?, split: split? })
+}
+
+fn doubt(gpu: &Gpu, way: &str) -> Result<Option<String>> {
+    let profile = gpu.profile();
     let odd = MatMulProblem { accuracy: Accuracy::Reduced, ..MatMulProblem::matmul(&[67, 141], &[141, 75], ElementType::F32)? };
-    let (admitted, profile) = (odd.algorithms(gpu.profile()), gpu.profile());
-    let ways: Vec<&str> = ALGORITHMS.into_iter().filter(|way| admitted.contains(way)).collect();
-    if ways.is_empty() {
-        return Ok(Some("the device has none that the kernels can use".into()));
+    if !odd.algorithms(profile).contains(&way) {
+        return Ok(Some(format!("the device does not admit {way}")));
     }
-    for way in &ways {
-        for label in odd.candidates(profile).iter().filter(|label| label.split(' ').next() == Some(*way)) {
-            match prove(gpu, &odd, label) {
-                Ok(Outcome::Passed) => {}
-                Ok(Outcome::Failed(why)) | Ok(Outcome::Skipped(why)) => return Ok(Some(format!("{label} on {odd}: {why}"))),
-                Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
-                Err(error) => return Ok(Some(format!("{label} on {odd}: {error}"))),
-            }
+    for label in odd.candidates(profile).iter().filter(|label| label.split(' ').next() == Some(way)) {
+        match prove(gpu, &odd, label) {
+            Ok(Outcome::Passed) => {}
+            Ok(Outcome::Failed(why)) | Ok(Outcome::Skipped(why)) => return Ok(Some(format!("{label} on {odd}: {why}"))),
+            Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
+            Err(error) => return Ok(Some(format!("{label} on {odd}: {error}"))),
         }
     }
     let large = MatMulProblem { accuracy: Accuracy::Reduced, ..MatMulProblem::matmul(&[EXTENT; 2], &[EXTENT; 2], ElementType::F32)? };
     let [a, b] = [0.75, -1.25].map(|v| gpu.upload(&ndarray::Array2::from_elem((EXTENT, EXTENT), v as f32)));
     let operands = [a?, b?];
-    let plain = seconds(gpu, &large, PLAIN, &operands)?;
-    for way in ways {
-        let own = seconds(gpu, &large, way, &operands)?;
-        if own >= plain {
-            return Ok(Some(format!("{way} takes {:.3} ms for {large}, {PLAIN} {:.3} ms", own * 1e3, plain * 1e3)));
-        }
-    }
-    Ok(None)
+    let (plain, own) = (seconds(gpu, &large, PLAIN, &operands)?, seconds(gpu, &large, way, &operands)?);
+    Ok((own >= plain).then(|| format!("{way} takes {:.3} ms for {large}, {PLAIN} {:.3} ms", own * 1e3, plain * 1e3)))
 }
 
 /// Median of a few runs.
@@ -60,12 +64,28 @@ fn seconds(gpu: &Gpu, op: &dyn Op, algorithm: &str, operands: &[Tensor; 2]) -> R
     Ok(gpu.time(3, &mut |recorder| prepared.record(recorder, &given, &written))?.median())
 }
 
-/// The planner's own choice for `op`, without matrix units where they are in doubt.
+/// What is left of the units once they have been doubted; said in the log.
+pub(super) fn trusted(gpu: &Gpu) -> Option<MatrixUnits> {
+    let doubts = match doubt_matrix_units(gpu) {
+        Ok(doubts) => doubts,
+        Err(error) => MatrixDoubts { whole: Some(error.to_string()), split: None },
+    };
+    for doubt in [&doubts.whole, &doubts.split].into_iter().flatten() {
+        log::warn!("{gpu:?}: matrix units are left alone: {doubt}");
+    }
+    let units = gpu.profile().matrix.filter(|_| doubts.whole.is_none())?;
+    Some(MatrixUnits { splits: units.splits && doubts.split.is_none(), ..units })
+}
+
+/// The planner's own choice for `op`, with no more of the matrix units than is trusted.
 pub(super) fn heuristic(gpu: &Gpu, op: &dyn Op) -> Result<Plan> {
     let plan = op.plan(gpu.profile(), None)?;
     let uses_units = plan.steps.iter().any(|step| step.kernel.uses_matrix_units());
-    if uses_units && !gpu.tuner().trusts_matrix_units(gpu) {
-        return op.plan(&DeviceProfile { matrix: None, ..*gpu.profile() }, None);
+    if !uses_units {
+        return Ok(plan);
     }
-    Ok(plan)
+    match gpu.tuner().trusted_units(gpu) {
+        trusted if trusted == gpu.profile().matrix => Ok(plan),
+        matrix => op.plan(&DeviceProfile { matrix, ..*gpu.profile() }, None),
+    }
 }

@@ -8,7 +8,7 @@ use crate::op::{Op, Operands, Tile};
 
 /// f16, matrix units and room for their tiles are a matter of the device, not of the algorithm: whoever lacks them skips the case and says so.
 pub(super) fn rich() -> DeviceProfile {
-    let matrix = Some(MatrixUnits { extent: 16, subgroup: 32, is_vulkan: true });
+    let matrix = Some(MatrixUnits { extent: 16, subgroup: 32, loads_vectors: true, splits: true });
     DeviceProfile { has_f16: true, matrix, max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL }
 }
 
