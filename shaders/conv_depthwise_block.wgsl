@@ -74,17 +74,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         }
     }
 
-    // 4. The outputs that exist.
-    let y_start = n * params.y_stride_n + k * params.y_stride_k;
-    for (var i = 0u; i < BLOCK_P; i++) {
-        let p = p0 + i32(i);
-        for (var j = 0u; j < BLOCK_Q; j++) {
-            let q = q0 + i32(j);
-            if (p < params.height.output) & (q < params.width.output) {
-                store_output(y_start + u32(p * params.width.output + q) * params.y_stride_p, k, sums[i * BLOCK_Q + j]);
-            }
-        }
-    }
+    // 4. The outputs that exist, or the windows of a pool.
+    store_block(n * params.y_stride_n + k * params.y_stride_k, k, p0, q0, &sums);
 }
 
 // The coordinate that element `i` of the padded axis reads, or -1 for zero. Outputs that do not exist may ask for what lies beyond every

@@ -2,6 +2,10 @@
 //
 // One invocation makes one tile of one output channel; neighbouring invocations take neighbouring tiles.
 
+// What store_block calls the tile.
+const BLOCK_P: u32 = TILE_H;
+const BLOCK_Q: u32 = TILE_W;
+
 @group(0) @binding(4) var<storage, read> sums: array<f32>; // [line][k][tile]
 
 @compute @workgroup_size(64)
@@ -27,15 +31,12 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
             values[i][j] = outputs[i];
         }
     }
-    let start = tile.n * params.y_stride_n + k * params.y_stride_k;
+    var outputs: array<f32, BLOCK_P * BLOCK_Q>;
     for (var i = 0u; i < TILE_H; i++) {
-        let outputs = output_along_width(values[i]);
-        let p = tile.p + i32(i);
+        let line = output_along_width(values[i]);
         for (var j = 0u; j < TILE_W; j++) {
-            let q = tile.q + i32(j);
-            if (p < params.height.output) & (q < params.width.output) {
-                store_output(start + u32(p * params.width.output + q) * params.y_stride_p, k, outputs[j]);
-            }
+            outputs[i * TILE_W + j] = line[j];
         }
     }
+    store_block(tile.n * params.y_stride_n + k * params.y_stride_k, k, tile.p, tile.q, &outputs);
 }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
-use wgconv::conv::{Accuracy, Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, plan};
+use wgconv::conv::{Accuracy, Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool, plan};
 use wgconv::gpu::DeviceProfile;
 use wgconv::op::{Op, Prepared};
 use wgconv::pool::PoolDescriptor;
@@ -168,8 +168,9 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
             [(Algorithm::Direct, 1), (Algorithm::ImplicitGemmRegister, 1), (Algorithm::ImplicitGemmWorkgroup, 1), (Algorithm::WinogradF2, 3)];
         for (algorithm, calls) in algorithms {
             let (padding, accuracy) = (Padding::Same, Accuracy::Reduced);
-            let descriptor = Conv2dDescriptor { padding, accuracy, algorithm: Some(algorithm), ..Default::default() };
-            let run = |gpu: &Gpu| -> (usize, Array4<f32>) {
+            let plain = Conv2dDescriptor { padding, accuracy, algorithm: Some(algorithm), ..Default::default() };
+            let run = |gpu: &Gpu, pool: Option<FusedPool>| -> (usize, Array4<f32>) {
+                let descriptor = Conv2dDescriptor { pool, ..plain };
                 let (x, f, b) = (gpu.upload_as(&image, layout).unwrap(), gpu.upload(&filter).unwrap(), gpu.upload(&bias).unwrap());
                 let conv = Conv::prepare(gpu, &descriptor, &x, &f, Some(&b)).unwrap();
                 let y = conv.output().unwrap();
@@ -178,9 +179,11 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
                 recorder.submit().unwrap();
                 (conv.plan().steps.len() / calls, y.download().unwrap())
             };
-            let ((slices, split), (whole_slices, whole)) = (run(&narrow), run(&wide));
+            let ((slices, split), (whole_slices, whole)) = (run(&narrow, None), run(&wide, None));
             assert!(slices > 2 && whole_slices == 1, "{slices} slices against {whole_slices}");
             assert_eq!(split, whole, "{algorithm} {layout:?}");
+            // The unpooled output in scratch memory is larger than a binding, or there is none.
+            assert_eq!(run(&narrow, Some(FusedPool::Max)).1, run(&wide, Some(FusedPool::Max)).1, "{algorithm} {layout:?}, pooled");
         }
     }
     let error = narrow.upload(&Array4::<f32>::ones((1, 1, 200, 200))).and_then(|x| {

@@ -237,6 +237,19 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "m[1] - m[2] - m[3]", "m[1] - m[2] + m[3]", "exact"),
         ("conv_winograd_input", "conv/winograd_f2/n2c1h3w6", "o + i < axis.output + axis.taps - 1", "o + i < axis.output + axis.taps - 2", "exact"),
         ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "(q < params.width.output)", "(q + 1 < params.width.output)", "guarded"),
+        // Fused pools: a column of the window read twice, a row of the window left out, a window past the edge, a mean not divided.
+        ("conv_winograd_output", "conv/winograd_f2/n1c18h5w4", "j * POOL_W + s]", "j * POOL_W]", "exact"),
+        ("conv_winograd_output", "conv/winograd_f4/n1c67h6w11", "(i * POOL_H + r) * BLOCK_Q", "i * POOL_H * BLOCK_Q", "bounded"),
+        ("conv_winograd_output", "conv/winograd_f2/n1c18h5w4", "(p < rows)", "(p + 1 < rows)", "guarded"),
+        ("conv_depthwise_block", "conv/depthwise/n2c5h7w8", "r < POOL_H", "r < POOL_H - 1u", "exact"),
+        (
+            "conv_depthwise_block",
+            "conv/depthwise/n2c5h7w8",
+            "let columns = params.width.output / i32(POOL_W);",
+            "let columns = params.width.output;",
+            "guarded",
+        ),
+        ("conv_depthwise_block", "conv/depthwise/n2c5h7w8", "pooled / f32(POOL_H * POOL_W)", "pooled / f32(POOL_H)", "bounded"),
         ("conv_winograd_filter", "conv/winograd_f4/n1c67", "1.0 / 30.0", "1.001 / 30.0", "bounded"),
         ("conv_winograd_input", "conv/winograd_f4/n1c67", "4.25 * d[2]", "4.254 * d[2]", "bounded"),
         // Products: a step too few, a forgotten addend, the wrong side of a pack, a lane left out of the tree.

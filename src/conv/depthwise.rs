@@ -2,6 +2,7 @@
 //! outputs where the window is small, else a strip.
 
 use super::descriptor::Algorithm;
+use super::fused;
 use super::plan::{Choice, Companion, overrides};
 use super::problem::{ConvProblem, Direction};
 use crate::error::{Error, Result};
@@ -30,13 +31,19 @@ pub(crate) fn supports(problem: &ConvProblem) -> Result<()> {
 const LONGEST_BLOCK_TAPS: u64 = 5;
 
 pub(crate) fn choice(problem: &ConvProblem) -> Choice {
+    match block_extents(problem) {
+        Some(extents) => block(problem, extents),
+        None => strip(problem),
+    }
+}
+
+/// Rows and columns of the block of outputs that an invocation computes; `None` where it computes a strip.
+pub(crate) fn block_extents(problem: &ConvProblem) -> Option<[u64; 2]> {
     let [depth, height, width] = &problem.axes;
     let small = |axis: &WindowAxis| axis.filter <= LONGEST_BLOCK_TAPS && axis.stride <= 2 && axis.dilation == 1;
-    if problem.direction == Direction::Forward && *depth == WindowAxis::UNIT && small(height) && small(width) {
-        block(problem)
-    } else {
-        strip(problem)
-    }
+    let is_block = problem.direction == Direction::Forward && *depth == WindowAxis::UNIT && small(height) && small(width);
+    // At stride 2 a block needs twice the rows, of which only a third serves two outputs: fewer rows, fewer registers.
+    is_block.then(|| [if height.output == 1 { 1 } else { 4 / height.stride }, 4])
 }
 
 fn all_overrides(problem: &ConvProblem) -> Vec<(&'static str, u32)> {
@@ -48,11 +55,8 @@ fn all_overrides(problem: &ConvProblem) -> Vec<(&'static str, u32)> {
 }
 
 /// A block of outputs for each invocation, rows of the input read once for all of them.
-fn block(problem: &ConvProblem) -> Choice {
+fn block(problem: &ConvProblem, [block_p, block_q]: [u64; 2]) -> Choice {
     let [_, height, width] = &problem.axes;
-    // At stride 2 a block needs twice the rows, of which only a third serves two outputs: fewer rows, fewer registers.
-    let block_p = if height.output == 1 { 1 } else { 4 / height.stride };
-    let block_q = 4;
     let consts = [
         ("BLOCK_P", block_p),
         ("BLOCK_Q", block_q),
@@ -61,7 +65,7 @@ fn block(problem: &ConvProblem) -> Choice {
         ("STRIDE_P", height.stride),
         ("STRIDE_Q", width.stride),
     ];
-    let consts = consts.into_iter().map(|(name, value)| (name, value as u32)).collect();
+    let consts = consts.into_iter().map(|(name, value)| (name, value as u32)).chain(fused::consts(problem)).collect();
     Choice {
         kernel: KernelSpec { source: &CONV_DEPTHWISE_BLOCK, element: problem.element, consts, overrides: all_overrides(problem) },
         tile: format!("block {block_p}x{block_q}"),

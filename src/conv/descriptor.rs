@@ -1,5 +1,6 @@
 //! What a caller asks for: plain structs with public fields and `Default`. Nothing is checked here; [`super::ConvProblem`] checks.
 
+use super::fused::FusedPool;
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::shape::{Padding, PaddingMode};
@@ -22,6 +23,8 @@ pub struct ConvDescriptor<const N: usize> {
     pub groups: usize,
     /// Applied to the sum and bias before the result is stored.
     pub activation: Activation,
+    /// Pools the result, as a pooling layer after this convolution would; the output has the pooled extents.
+    pub pool: Option<FusedPool>,
     /// How exact the answer must be.
     pub accuracy: Accuracy,
     /// Forces an algorithm; `None` lets the planner choose.
@@ -37,6 +40,7 @@ impl<const N: usize> Default for ConvDescriptor<N> {
             padding_mode: PaddingMode::Zeros,
             groups: 1,
             activation: Activation::None,
+            pool: None,
             accuracy: Accuracy::default(),
             algorithm: None,
         }

@@ -1,11 +1,13 @@
 //! Convolution, forward and transposed, 1-D to 3-D: what is wanted ([`ConvDescriptor`]), the resolved numbers
 //! ([`ConvProblem`]), the decision ([`plan()`]), and the prepared thing that records itself ([`Conv`]).
 //!
-//! One file per algorithm: `direct`, `depthwise`, `pointwise`, `implicit_gemm`.
+//! One file per algorithm: `direct`, `depthwise`, `pointwise`, `implicit_gemm`, `matrix`, `winograd`; `fused` has the pool that may follow.
 
 mod depthwise;
 mod descriptor;
 mod direct;
+mod display;
+pub(crate) mod fused;
 mod implicit_gemm;
 mod matrix;
 mod op;
@@ -21,6 +23,7 @@ pub use descriptor::{
     Accuracy, Algorithm, Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor, ConvDescriptor, ConvTranspose1dDescriptor, ConvTranspose2dDescriptor,
     ConvTranspose3dDescriptor, ConvTransposeDescriptor,
 };
+pub use fused::FusedPool;
 pub(crate) use params::{ConvParams, PackParams};
 pub use plan::{admitted, plan, supports};
 pub use prepared::{Conv, Conv2d};

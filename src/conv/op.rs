@@ -1,6 +1,7 @@
 //! Convolution as an [`Op`].
 
 use super::descriptor::Algorithm;
+use super::fused::{self, FusedPool};
 use super::plan::{admitted, plan, plan_tile};
 use super::problem::{ConvProblem, Direction};
 use super::winograd::Transform;
@@ -29,7 +30,7 @@ impl Op for ConvProblem {
             inputs.push(TensorSpec::fixed("bias", &[self.out_channels as usize], self.element));
         }
         if self.has_residual {
-            inputs.push(TensorSpec::new("residual", &self.output_extents(), self.element, self.y_layout));
+            inputs.push(TensorSpec::new("residual", &self.convolution().output_extents(), self.element, self.y_layout));
         }
         inputs
     }
@@ -43,8 +44,9 @@ impl Op for ConvProblem {
     }
 
     fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
+        let conv = self.convolution();
         let register = || RegisterTile::candidates(self.filters_per_group(), self.channels_per_group()).iter().map(ToString::to_string).collect();
-        let workgroup = || Tile::candidates(&implicit_gemm::shape(self, self.batch), profile).iter().map(ToString::to_string).collect();
+        let workgroup = || Tile::candidates(&implicit_gemm::shape(&conv, self.batch), profile).iter().map(ToString::to_string).collect();
         let with_tiles = |algorithm: Algorithm| {
             let tiles: Vec<String> = match (algorithm, matrix::operands(algorithm)) {
                 (_, Some(operands)) => MatrixTile::candidates(operands, profile).iter().map(ToString::to_string).collect(),
@@ -66,6 +68,9 @@ impl Op for ConvProblem {
     }
 
     fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        if let Some(pool) = self.pool {
+            return vec![fused::pooled(self, pool, &self.convolution().reference(inputs)[0])];
+        }
         let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
         let conv = crate::reference::conv::terms(self, inputs[0], inputs[1], bias, residual);
         let error = conv.sum.iter().zip(&conv.magnitude).map(|(&sum, &magnitude)| bound::computed(self, sum, magnitude)).collect();
@@ -73,6 +78,9 @@ impl Op for ConvProblem {
     }
 
     fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
+        if let Some(pool) = self.pool {
+            return vec![fused::pooled(self, pool, &self.convolution().reference_for(algorithm, inputs)[0])];
+        }
         let mut outputs = self.reference(inputs);
         if let Some(operands) = matrix_operands(algorithm) {
             self.bound_by_matrix_units(operands, inputs, &mut outputs[0]);
@@ -91,7 +99,8 @@ impl Op for ConvProblem {
     }
 
     fn is_exact(&self) -> bool {
-        self.activation.is_exact()
+        // A mean is a quotient, which is rounded.
+        self.activation.is_exact() && self.pool != Some(FusedPool::Average)
     }
 
     fn is_exact_for(&self, algorithm: &str) -> bool {
@@ -108,7 +117,7 @@ impl Op for ConvProblem {
     }
 
     fn largest_error(&self, algorithm: &str) -> Option<f64> {
-        if !self.activation.is_exact() || self.element != ElementType::F32 {
+        if !self.is_exact() || self.element != ElementType::F32 {
             return None; // it may be steeper than 1, or rounds again
         }
         let depth = self.reduction_depth();

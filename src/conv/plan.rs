@@ -5,7 +5,7 @@ use super::descriptor::Algorithm;
 use super::implicit_gemm::in_quads;
 use super::params::{ConvParams, PackParams};
 use super::problem::{ConvProblem, Direction};
-use super::{depthwise, direct, implicit_gemm, matrix, pointwise, winograd};
+use super::{depthwise, direct, fused, implicit_gemm, matrix, pointwise, winograd};
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{
@@ -45,6 +45,7 @@ pub(crate) enum Companion {
 /// # Errors
 /// [`crate::Error::Unsupported`] with the condition that does not hold.
 pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
+    let problem = &problem.convolution(); // any of them may have a pool after it
     let (depth, taps) = (problem.reduction_depth(), problem.taps());
     // Turns of one invocation's loops: the depth and the loops around it; those of the workgroup core see Tile.
     let turns = match algorithm {
@@ -97,8 +98,11 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
             supports(forced, problem, profile)?;
             forced
         }
-        None => preferred(problem, profile)?,
+        None => preferred(&problem.convolution(), profile)?,
     };
+    if problem.pool.is_some() && !fused::is_fused(algorithm, problem) {
+        return fused::two_steps(problem, profile, algorithm, tile);
+    }
     let columns = problem.batch * problem.output_positions();
     let register = || -> Result<RegisterTile> {
         let channels = problem.channels_per_group();

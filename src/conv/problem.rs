@@ -5,6 +5,7 @@
 //! spatial axes here; the ones a 1-D or 2-D call lacks have extent 1.
 
 use super::descriptor::{Accuracy, Algorithm, ConvDescriptor, ConvTransposeDescriptor};
+use super::fused::FusedPool;
 use crate::activation::Activation;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
@@ -72,8 +73,10 @@ pub struct ConvProblem {
     pub has_bias: bool,
     /// Whether another tensor of the output's shape is added before the activation.
     pub has_residual: bool,
-    /// Applied last.
+    /// Applied to the sum of all these.
     pub activation: Activation,
+    /// Pools the activated values: the output has the pooled extents, while [`ConvProblem::axes`] and a residual have the convolution's.
+    pub pool: Option<FusedPool>,
     /// How exact the answer must be.
     pub accuracy: Accuracy,
     /// The forced algorithm.
@@ -117,10 +120,11 @@ impl ConvProblem {
             has_bias: inputs.bias.is_some(),
             has_residual: false,
             activation: descriptor.activation,
+            pool: None,
             accuracy: descriptor.accuracy,
             algorithm: descriptor.algorithm,
         };
-        problem.check_counts()
+        problem.check_counts()?.with_pool(descriptor.pool)
     }
 
     /// Resolves a transposed convolution.
@@ -159,6 +163,7 @@ impl ConvProblem {
             has_bias: inputs.bias.is_some(),
             has_residual: false,
             activation: descriptor.activation,
+            pool: None,
             accuracy: descriptor.accuracy,
             algorithm: descriptor.algorithm,
         };
@@ -210,9 +215,9 @@ impl ConvProblem {
         self.axes.iter().map(|a| a.input).product()
     }
 
-    /// Positions of one output plane.
+    /// Positions of one output plane, pooled if the output is.
     pub fn output_positions(&self) -> u64 {
-        self.axes.iter().map(|a| a.output).product()
+        self.axes.iter().zip(self.pool_window()).map(|(a, window)| a.output / window).product()
     }
 
     /// Elements of x.
@@ -243,7 +248,7 @@ impl ConvProblem {
     /// Multiply-adds of the plain algorithm, padding counted (saturating). A transposed convolution spends them per input.
     pub fn multiply_adds(&self) -> u64 {
         let products = match self.direction {
-            Direction::Forward => u128::from(self.output_count()) * u128::from(self.reduction_depth()),
+            Direction::Forward => u128::from(self.convolution().output_count()) * u128::from(self.reduction_depth()),
             Direction::Transposed => u128::from(self.input_count()) * u128::from(self.filters_per_group() * self.taps()),
         };
         u64::try_from(products).unwrap_or(u64::MAX)
@@ -273,10 +278,11 @@ impl ConvProblem {
         head.into_iter().chain(self.spatial().iter().map(|a| a.filter)).map(|e| e as usize).collect()
     }
 
-    /// Extents of the output, N K \[Z\] \[P\] Q.
+    /// Extents of the output, N K \[Z\] \[P\] Q, pooled if it is.
     pub fn output_extents(&self) -> Vec<usize> {
         // usize: the extents came from usize or are bounded by check_counts.
-        [self.batch, self.out_channels].into_iter().chain(self.axes[3 - self.rank..].iter().map(|a| a.output)).map(|e| e as usize).collect()
+        let spatial = self.axes.iter().zip(self.pool_window()).map(|(a, window)| a.output / window).skip(3 - self.rank);
+        [self.batch, self.out_channels].into_iter().chain(spatial).map(|e| e as usize).collect()
     }
 
     /// Shape of the output.
@@ -290,48 +296,6 @@ impl ConvProblem {
     /// The spatial axes the caller knows, without the unit ones.
     pub fn spatial(&self) -> &[WindowAxis] {
         &self.axes[3 - self.rank..]
-    }
-}
-
-/// One line that says all: `n2c13h9w7_k12r3s5_st2x1_p1,0,2,1_d1x2_g1`, followed by what is not the default.
-impl std::fmt::Display for ConvProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let list = |pick: &dyn Fn(&WindowAxis) -> i64, sep: &str| self.spatial().iter().map(|a| pick(a).to_string()).collect::<Vec<_>>().join(sep);
-        if self.direction == Direction::Transposed {
-            write!(f, "t_")?;
-        }
-        write!(f, "n{}c{}", self.batch, self.in_channels)?;
-        for (axis, letter) in self.spatial().iter().zip(&["d", "h", "w"][3 - self.rank..]) {
-            write!(f, "{letter}{}", axis.input)?;
-        }
-        write!(f, "_k{}", self.out_channels)?;
-        for (axis, letter) in self.spatial().iter().zip(&["t", "r", "s"][3 - self.rank..]) {
-            write!(f, "{letter}{}", axis.filter)?;
-        }
-        write!(f, "_st{}_p{},{}", list(&|a| a.stride as i64, "x"), list(&|a| a.pad_begin, ","), list(&|a| a.pad_end, ","))?;
-        write!(f, "_d{}_g{}", list(&|a| a.dilation as i64, "x"), self.groups)?;
-        if self.padding_mode != PaddingMode::Zeros {
-            write!(f, "_{}", self.padding_mode.name())?;
-        }
-        if self.has_bias {
-            write!(f, "_b")?;
-        }
-        if self.has_residual {
-            write!(f, "_r")?;
-        }
-        if self.activation != Activation::None {
-            write!(f, "_{}", self.activation)?;
-        }
-        match (self.x_layout, self.y_layout) {
-            (Layout::ChannelsFirst, Layout::ChannelsFirst) => {}
-            (Layout::ChannelsLast, Layout::ChannelsLast) => write!(f, "_cl")?,
-            (Layout::ChannelsFirst, Layout::ChannelsLast) => write!(f, "_cf2cl")?,
-            (Layout::ChannelsLast, Layout::ChannelsFirst) => write!(f, "_cl2cf")?,
-        }
-        if self.element != ElementType::F32 {
-            write!(f, "_{}", self.element)?;
-        }
-        Ok(())
     }
 }
 

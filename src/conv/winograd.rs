@@ -6,6 +6,7 @@
 //! larger rounding errors, which this file derives.
 
 use super::descriptor::{Accuracy, Algorithm};
+use super::fused;
 use super::params::{ConvParams, PackParams};
 use super::plan::{BIAS, FILTER, overrides};
 use super::problem::{ConvProblem, Direction};
@@ -231,6 +232,11 @@ pub(crate) fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &Device
     profile.is_cpu && problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= 64
 }
 
+/// Rows and columns of a tile of outputs.
+pub(crate) fn tile_extents(algorithm: Algorithm, problem: &ConvProblem) -> Option<[u64; 2]> {
+    Transform::of(algorithm).map(|transform| Cut::new(transform, problem).tile)
+}
+
 /// Tiles of the workgroup core worth timing.
 pub(crate) fn tiles(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Vec<String> {
     let Some(transform) = Transform::of(algorithm) else { return vec![] };
@@ -317,7 +323,8 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
             false => Place::Nothing,
         };
         let places = vec![bias, residual, Place::Output { index: 0, first: y.first, bytes: y.bytes }, sums];
-        plan.steps.push(Step::new(kernel(&CONV_WINOGRAD_OUTPUT, cut.consts(transform), epilogue), &last, places, items[1].div_ceil(64), profile)?);
+        let consts = cut.consts(transform).into_iter().chain(fused::consts(problem)).collect();
+        plan.steps.push(Step::new(kernel(&CONV_WINOGRAD_OUTPUT, consts, epilogue), &last, places, items[1].div_ceil(64), profile)?);
     }
     Ok(plan)
 }

@@ -23,7 +23,7 @@ pub(crate) use reduce::reduce;
 pub(crate) use softmax::softmax;
 
 use crate::activation::Activation;
-use crate::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
+use crate::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool, fused};
 use crate::error::{Error, Result};
 use crate::op::{self, Op};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
@@ -39,7 +39,7 @@ pub fn compute(op: &dyn Op, inputs: &[&[f32]], y: &mut [f32]) -> Result<bool> {
     Ok(op.compute(inputs, y).is_some())
 }
 
-/// Computes y = activation(conv(x) + bias), forward or transposed, on all cores.
+/// Computes y = activation(conv(x) + bias), forward or transposed, on all cores; pooled, where the problem has a pool.
 ///
 /// Slices are contiguous and in logical order: x N C \[D\] \[H\] W, filter K C/g ... (transposed: C K/g ...), y N K ....
 ///
@@ -47,6 +47,9 @@ pub fn compute(op: &dyn Op, inputs: &[&[f32]], y: &mut [f32]) -> Result<bool> {
 /// [`Error::Invalid`] where a slice does not have the problem's number of elements.
 pub fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) -> Result<()> {
     crate::reference::check_lengths(problem, x.len(), filter.len(), bias.map(<[f32]>::len), Some(y.len()))?;
+    if let Some(pool) = problem.pool {
+        return pooled(problem, pool, y, |unpooled, y| conv(unpooled, x, filter, bias, y));
+    }
     if problem.channels_per_group() == 1 && problem.filters_per_group() <= 4 {
         depthwise::conv(problem, x, filter, bias, y);
     } else {
@@ -55,12 +58,25 @@ pub fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32
     Ok(())
 }
 
-/// As [`conv()`], with a residual of y's shape that is added before the activation.
+/// Computes the convolution without its pool by `compute`, and pools that.
+fn pooled(problem: &ConvProblem, pool: FusedPool, y: &mut [f32], compute: impl FnOnce(&ConvProblem, &mut [f32]) -> Result<()>) -> Result<()> {
+    let unpooled = problem.convolution();
+    let mut values = vec![0.0; unpooled.output_count() as usize];
+    compute(&unpooled, &mut values)?;
+    fused::pool_on_cpu(problem, pool, &values, y);
+    Ok(())
+}
+
+/// As [`conv()`], with a residual of the convolution's shape that is added before the activation.
 ///
 /// # Errors
 /// As [`conv()`].
 pub fn conv_residual(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>, y: &mut [f32]) -> Result<()> {
     let Some(residual) = residual else { return conv(problem, x, filter, bias, y) };
+    if let Some(pool) = problem.pool {
+        crate::reference::check_lengths(problem, x.len(), filter.len(), bias.map(<[f32]>::len), Some(y.len()))?;
+        return pooled(problem, pool, y, |unpooled, y| conv_residual(unpooled, x, filter, bias, Some(residual), y));
+    }
     if residual.len() as u64 != problem.output_count() {
         return Err(Error::invalid("residual", residual.len(), format!("the output has {} elements", problem.output_count())));
     }

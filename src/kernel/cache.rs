@@ -50,6 +50,11 @@ impl Binding {
     pub fn whole(buffer: &wgpu::Buffer) -> Self {
         Self { buffer: buffer.clone(), offset: 0, size: buffer.size() }
     }
+
+    /// Bytes `first ..` of a buffer of whole words.
+    pub fn part(buffer: &wgpu::Buffer, first: u64, bytes: u64) -> Self {
+        Self { buffer: buffer.clone(), offset: first, size: bytes.next_multiple_of(4).min(buffer.size() - first) }
+    }
 }
 
 /// One kernel call: pipeline, bind group, workgroups.

@@ -75,6 +75,8 @@ pub(crate) enum Place {
     Output { index: usize, first: u64, bytes: u64 },
     /// A scratch buffer of the prepared op.
     Scratch(usize),
+    /// Bytes `first ..` of a scratch buffer that may be larger than a binding.
+    ScratchPart { index: usize, first: u64, bytes: u64 },
     /// A constant table of the prepared op.
     Table(usize),
     /// A binding that the kernel does not read, such as a bias that is not there.

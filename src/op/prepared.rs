@@ -86,7 +86,13 @@ impl Prepared {
             check_binding(label, bytes, gpu.profile())?;
             gpu.storage(label, bytes)
         };
-        let scratch = plan.scratch.iter().map(|&bytes| buffer("scratch memory", bytes)).collect::<Result<_>>()?;
+        let parts_of = |index: usize| {
+            plan.steps.iter().flat_map(|step| &step.places).any(|place| matches!(place, Place::ScratchPart { index: own, .. } if *own == index))
+        };
+        let scratch = (0..)
+            .zip(&plan.scratch)
+            .map(|(index, &bytes)| if parts_of(index) { gpu.storage("scratch memory", bytes) } else { buffer("scratch memory", bytes) });
+        let scratch = scratch.collect::<Result<_>>()?;
         let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
         let mut shared = Shared { plan, calls, fixed, scratch, tables };
         let inputs: Vec<Option<&Tensor>> = shared.fixed.iter().map(Option::as_ref).collect();
@@ -177,6 +183,7 @@ impl Shared {
                 Place::Input { index, first, bytes } => inputs.get(index).copied().flatten().ok_or_else(missing)?.binding(first, bytes),
                 Place::Output { index, first, bytes } => outputs.get(index).ok_or_else(missing)?.binding(first, bytes),
                 Place::Scratch(index) => Binding::whole(self.scratch.get(index).ok_or_else(missing)?),
+                Place::ScratchPart { index, first, bytes } => Binding::part(self.scratch.get(index).ok_or_else(missing)?, first, bytes),
                 Place::Table(index) => Binding::whole(self.tables.get(index).ok_or_else(missing)?),
                 Place::Nothing => Binding::whole(&nothing),
             })

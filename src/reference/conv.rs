@@ -26,14 +26,14 @@ impl ConvReference {
 /// Computes `problem` in f64.
 ///
 /// Slices are contiguous and in logical order, whatever the problem's layouts say: x N C \[D\] \[H\] W, filter K C/g ... (transposed:
-/// C K/g ...). What lies in zero padding adds no term at all, so an infinite weight over it makes no NaN.
+/// C K/g ...). A pool after the convolution is not computed: these are the sums that it pools. What lies in zero padding adds no term at all, so an infinite weight over it makes no NaN.
 ///
 /// # Errors
 /// [`Error::Invalid`] where a slice does not have the problem's number of elements.
 pub fn conv<T: Element>(problem: &ConvProblem, x: &[T], filter: &[T], bias: Option<&[T]>) -> Result<ConvReference> {
     check_lengths(problem, x.len(), filter.len(), bias.map(<[T]>::len), None)?;
     let wide = |slice: &[T]| slice.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();
-    Ok(terms(problem, &wide(x), &wide(filter), bias.map(wide).as_deref(), None))
+    Ok(terms(&problem.convolution(), &wide(x), &wide(filter), bias.map(wide).as_deref(), None))
 }
 
 /// As [`conv()`], on f64 slices of the right lengths, and with the residual that is added before the activation.

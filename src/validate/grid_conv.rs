@@ -2,7 +2,7 @@
 //! prime extents, height and width never alike, four different pads, every mode, layout, activation and rank.
 
 use crate::activation::Activation;
-use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
+use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
 use crate::element::ElementType;
 use crate::error::Result;
 use crate::shape::{Layout, Padding, PaddingMode};
@@ -93,6 +93,7 @@ pub(super) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
     transposed(&mut grid, full)?;
     halves(&mut grid)?;
     winograd(&mut grid, full)?;
+    pools(&mut grid, full)?;
     residuals(&mut grid);
     Ok(grid.problems)
 }
@@ -352,6 +353,51 @@ fn winograd(grid: &mut Grid, full: bool) -> Result<()> {
     grid.forward::<2>(ConvDescriptor { padding: Padding::Same, ..Default::default() }, &[1, 67, 6, 10], 20, [3, 3], BIAS)
 }
 
+/// Pools after the activation: outputs of one window, with an odd row and column left over, past a tile or a block either way; fused (windows
+/// of 3 at stride 1, depthwise blocks) and by two kernels (every other algorithm, strips, one axis of Winograd).
+fn pools(grid: &mut Grid, full: bool) -> Result<()> {
+    use FusedPool::{Average, Max};
+    let planes: &[(usize, usize)] =
+        if full { &[(2, 2), (2, 3), (3, 2), (3, 3), (4, 6), (5, 4), (7, 9), (6, 11), (8, 8), (9, 5)] } else { &[(2, 2), (3, 3), (5, 4), (7, 9)] };
+    let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
+    for (i, &(height, width)) in planes.iter().enumerate() {
+        for (pool, activation) in [(Max, Activation::Clip { min: -9.0, max: 30.0 }), (Average, Activation::Gelu)] {
+            let (batch, channels, filters) = (1 + i % 2, [1, 5, 18][i % 3], [6, 3, 17][i % 3]);
+            let extra = [BIAS, Extra { x_layout: Layout::ChannelsLast, y_layout: Layout::ChannelsLast, ..BIAS }][i / 2 % 2];
+            let descriptor = ConvDescriptor { pool: Some(pool), activation, ..same };
+            grid.forward::<2>(descriptor, &[batch, channels, height, width], filters, [3, 3], extra)?;
+            grid.forward::<2>(ConvDescriptor { groups: channels, ..descriptor }, &[batch, channels, height, width], 2 * channels, [3, 3], extra)?;
+        }
+    }
+    for (i, (x_layout, y_layout)) in LAYOUTS.into_iter().enumerate() {
+        let pool = Some([Max, Average][i % 2]);
+        let plain = ConvDescriptor { pool, ..Default::default() };
+        let extra = Extra { x_layout, y_layout, ..PLAIN };
+        let half = Extra { element: ElementType::F16, ..extra };
+        grid.forward::<2>(ConvDescriptor { groups: 2, ..plain }, &[2, 6, 9, 8], 8, [3, 3], extra)?;
+        grid.forward::<2>(plain, &[2, 5, 7, 9], 9, [1, 1], half)?;
+        grid.forward::<2>(ConvDescriptor { groups: 4, stride: [2, 1], ..plain }, &[2, 4, 11, 9], 4, [5, 3], half)?;
+        let mode = PaddingMode::ALL[i];
+        grid.forward::<2>(ConvDescriptor { padding: pads([2, 1], [1, 2]), padding_mode: mode, ..plain }, &[2, 4, 6, 7], 5, [3, 3], extra)?;
+        grid.forward::<2>(ConvDescriptor { dilation: [1, 2], groups: 3, ..plain }, &[1, 3, 8, 9], 6, [3, 2], extra)?; // strips
+    }
+    for pool in [Some(Max), Some(Average)] {
+        grid.forward::<1>(ConvDescriptor { pool, ..Default::default() }, &[2, 5, 23], 7, [3], BIAS)?;
+        grid.forward::<1>(ConvDescriptor { pool, groups: 5, ..Default::default() }, &[2, 5, 24], 5, [3], BIAS)?;
+        grid.forward::<2>(ConvDescriptor { pool, ..Default::default() }, &[2, 6, 6, 13], 7, [1, 3], BIAS)?;
+        grid.forward::<3>(ConvDescriptor { pool, ..Default::default() }, &[1, 3, 5, 6, 8], 4, [2, 3, 3], BIAS)?;
+        grid.forward::<2>(ConvDescriptor { pool, ..same }, &[1, 67, 6, 11], 20, [3, 3], BIAS)?;
+        grid.forward::<2>(ConvDescriptor { pool, ..Default::default() }, &[2, 5, 7, 8], 9, [1, 1], BIAS)?;
+        grid.forward::<2>(ConvDescriptor { pool, groups: 5, ..same }, &[2, 5, 7, 8], 5, [3, 3], BIAS)?;
+        let several: Vec<ConvProblem> = grid.problems.iter().rev().take(3).map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+        grid.problems.extend(several);
+        let transposed = ConvTransposeDescriptor { stride: [2, 1], ..Default::default() };
+        let inputs = ConvInputs::new(&[2, 4, 3, 5], &[4, 6, 3, 2], None);
+        grid.problems.push(ConvProblem { accuracy: Accuracy::Reduced, ..ConvProblem::transposed::<2>(&transposed, &inputs)?.with_pool(pool)? });
+    }
+    Ok(())
+}
+
 /// A residual before the activation, in every layout and element type that the grid has by now: every fifth problem once more.
 fn residuals(grid: &mut Grid) {
     let again = grid.problems.iter().enumerate().filter(|(i, p)| i % 5 == 0 || p.element == ElementType::F16 || p.x_layout != p.y_layout);
@@ -371,6 +417,9 @@ mod tests {
         ("bias", |p| p.has_bias),
         ("no bias", |p| !p.has_bias),
         ("a residual", |p| p.has_residual),
+        ("a maximum after it", |p| p.pool == Some(FusedPool::Max)),
+        ("a mean after it", |p| p.pool == Some(FusedPool::Average)),
+        ("a pool and a residual", |p| p.pool.is_some() && p.has_residual),
         ("batch", |p| p.batch > 1),
         ("groups", |p| p.groups > 1),
         ("several filters a group", |p| p.groups > 1 && p.filters_per_group() > 1),
@@ -409,6 +458,28 @@ mod tests {
             .filter(|(_, shows)| !problems.iter().any(|p| supports(algorithm, p, &super::super::grid::rich()).is_ok() && shows(p)))
             .map(|(name, _)| *name)
             .collect()
+    }
+
+    #[test]
+    fn every_fused_kernel_meets_both_pools_and_their_edges() {
+        use crate::conv::fused::is_fused;
+        const FEATURES: &[Feature] = &[
+            ("a maximum", |p| p.pool == Some(FusedPool::Max)),
+            ("a mean", |p| p.pool == Some(FusedPool::Average)),
+            ("one window", |p| p.rank == 2 && p.output_positions() == 1),
+            ("odd extents", |p| p.axes[1].output > 1 && p.axes[1].output % 2 == 1 && p.axes[2].output % 2 == 1),
+            ("several tiles", |p| p.axes[1].output > 4 && p.axes[2].output > 4),
+            ("channels-last", |p| p.y_layout == Layout::ChannelsLast),
+            ("batch", |p| p.batch > 1),
+            ("an activation", |p| p.activation != Activation::None),
+            ("1-D", |p| p.rank == 1),
+        ];
+        let problems = problems(false).unwrap();
+        for algorithm in [Algorithm::Depthwise, Algorithm::WinogradF2, Algorithm::WinogradF4] {
+            let fused: Vec<ConvProblem> = problems.iter().filter(|p| is_fused(algorithm, p)).cloned().collect();
+            let uncovered = uncovered(algorithm, &fused, FEATURES);
+            assert!(uncovered.is_empty(), "{algorithm}, fused, never meets {uncovered:?}");
+        }
     }
 
     #[test]
