@@ -17,7 +17,7 @@ const N: usize = 4;
 const K: usize = 5;
 type Axes = [u64; 6];
 
-/// Parts begin at multiples of so many columns: four are stored at once.
+/// Parts begin at multiples of so many columns, so that four are stored at once; but where these are too many, parts are narrower.
 const COLUMNS: u64 = 4;
 
 /// A box of a product: what one call of a kernel computes.
@@ -105,7 +105,7 @@ impl Need {
     }
 
     /// The axis to cut it along, if there is one that makes it smaller.
-    fn axis(&self, count: &Axes) -> Option<usize> {
+    fn axis(&self, count: &Axes, least: impl Fn(usize) -> u64) -> Option<usize> {
         let cuttable = |&axis: &usize| count[axis] > least(axis);
         match self {
             Need::Tensor { strides, .. } => (0..=K).filter(cuttable).filter(|&i| strides[i] > 0).max_by_key(|&i| strides[i]),
@@ -116,14 +116,9 @@ impl Need {
                 };
                 [0, 1, 2, *outer, K].into_iter().filter(cuttable).find(shrinks)
             }
-            Need::Partials { .. } => (0..K).find(cuttable),
+            Need::Partials { .. } => (0..K).find(|&axis| count[axis] > if axis == N { COLUMNS } else { 1 }), // rows of them are whole quads
         }
     }
-}
-
-/// The fewest that an axis is cut to.
-fn least(axis: usize) -> u64 {
-    if axis == N { COLUMNS } else { 1 }
 }
 
 /// The largest box, such that the boxes of its size fit the bindings.
@@ -145,11 +140,13 @@ fn largest(
     needs.push(("partial sums".into(), Need::Partials { splits: memory.splits, depth: problem.k }));
     // Whatever is packed or summed is indexed by 31 bits too; an element has two bytes or more.
     let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes).min((INDEX_LIMIT - 1) * 2);
+    // A core may read four columns of b at once where they are neighbours; elsewhere a part may have fewer.
+    let least = |axis| if axis == N && problem.b.outer == 1 { COLUMNS } else { 1 };
     let mut count = whole(problem);
     loop {
         let bytes = |need: &Need, count: &Axes| need.bytes(count, problem.element, profile);
         let Some((name, need)) = needs.iter().find(|(_, need)| bytes(need, &count) > limit) else { return Ok(count) };
-        let Some(axis) = need.axis(&count) else {
+        let Some(axis) = need.axis(&count, least) else {
             return Err(Error::TooLarge {
                 argument: format!("the smallest part of {name}"),
                 needed: bytes(need, &count).into(),
@@ -165,7 +162,7 @@ fn largest(
             count[axis] = middle;
             if bytes(need, &count) > limit { high = middle } else { low = middle }
         }
-        count[axis] = if axis == N { (low / COLUMNS * COLUMNS).max(COLUMNS) } else { low };
+        count[axis] = if axis == N && low > COLUMNS { low / COLUMNS * COLUMNS } else { low };
         // Kernels take several products of a batch only as neighbours in y, and whole.
         count[..axis.min(M)].fill(1);
     }
@@ -197,6 +194,11 @@ impl Part {
             part
         };
         (0..self.count[axis].div_ceil(size)).map(|i| slice(i * size)).collect()
+    }
+
+    /// Whether it and its like store four columns of y at once.
+    pub fn in_quads(&self, problem: &MatMulProblem) -> bool {
+        problem.n.is_multiple_of(4) && self.count[N].is_multiple_of(4)
     }
 
     /// The part as a problem of its own; its operands still lie as they did.
@@ -243,9 +245,9 @@ mod tests {
         let transposed = GemmDescriptor { trans_a: true, trans_b: true, ..Default::default() };
         let problems = [
             MatMulProblem::matmul(&[2, 3, 37, 70], &[3, 70, 45], f32s).unwrap(),
-            MatMulProblem::matmul(&[9, 5000], &[5000, 1], f32s).unwrap(),
+            MatMulProblem::matmul(&[9, 1200], &[1200, 1], f32s).unwrap(),
             MatMulProblem::gemm(&transposed, &[70, 37], &[44, 70], Some(&[37, 44]), f32s).unwrap(),
-            MatMulProblem::linear(Activation::None, &[1, 3000], &[41, 3000], Some(&[41]), f32s).unwrap(),
+            MatMulProblem::linear(Activation::None, &[1, 1100], &[41, 1100], Some(&[41]), f32s).unwrap(),
         ];
         for problem in &problems {
             for limit in [4096, 16_384] {
@@ -260,7 +262,7 @@ mod tests {
                 let parts = parts(problem, &memory, [&inputs[0], &inputs[1], &outputs[0]], inputs.get(2), &profile).unwrap();
                 let work: u64 = parts.iter().flatten().map(|part| part.count.iter().product::<u64>()).sum();
                 assert_eq!(work, problem.multiply_adds(), "{problem}");
-                assert!(parts.iter().flatten().all(|part| part.first[N].is_multiple_of(4)));
+                assert!(parts.iter().flatten().all(|part| part.first[N].is_multiple_of(4) || problem.b.outer > 1));
             }
         }
     }

@@ -91,7 +91,9 @@ pub(super) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
     let mut packs = Packs::default();
     let mut measured = Vec::new();
     let mut partials = None;
-    let store = if problem.n.is_multiple_of(4) { Store::Quads } else { Store::Scalars };
+    // The parts after the first are like it, but for rests that are multiples of four too.
+    let in_quads = parts.iter().flatten().next().is_some_and(|part| part.in_quads(problem));
+    let store = if in_quads { Store::Quads } else { Store::Scalars };
     for depths in &parts {
         let shares = depths.len() as u64 * method.memory.splits;
         for (i, part) in depths.iter().enumerate() {
