@@ -128,7 +128,8 @@ pub(super) struct Sliced {
 
 impl Sliced {
     fn profile(&self, profile: &DeviceProfile) -> DeviceProfile {
-        DeviceProfile { max_binding_bytes: self.binding, ..*profile }
+        // The coarsest alignment there is: parts begin inside their bindings on every device.
+        DeviceProfile { max_binding_bytes: self.binding, storage_alignment: profile.storage_alignment.max(256), ..*profile }
     }
 }
 
