@@ -178,8 +178,8 @@ pub(super) fn parts(
 ) -> Result<Vec<Vec<Part>>> {
     let (whole, size) = (whole(problem), largest(problem, memory, tensors, addend, profile)?);
     let mut parts = vec![Part { first: [0; 6], count: whole }];
-    for axis in 0..K {
-        parts = parts.iter().flat_map(|part| part.cut(axis, size[axis])).collect();
+    for (axis, &size) in size[..K].iter().enumerate() {
+        parts = parts.iter().flat_map(|part| part.cut(axis, size)).collect();
     }
     Ok(parts.iter().map(|part| part.cut(K, size[K])).collect())
 }
