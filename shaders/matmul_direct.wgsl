@@ -1,10 +1,10 @@
 // Matmul, one output per invocation: admits every problem, whatever the strides of its operands.
+// Needs `store_element` (common/matmul_store_element.wgsl, common/matmul_store_element_partial.wgsl).
 
 @group(0) @binding(1) var<storage, read> a: array<Elem>;
 @group(0) @binding(2) var<storage, read> b: array<Elem>;
 @group(0) @binding(3) var<storage, read> addend: array<Elem>;
 @group(0) @binding(4) var<storage, read> residual: array<Elem>; // as output
-@group(0) @binding(5) var<storage, read_write> output: array<Elem>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -25,5 +25,5 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         ai += params.a_stride_k;
         bi += params.b_stride_k;
     }
-    output[item] = Elem(finish(number, at.z, row, column, sum));
+    store_element(number, at.z, row, column, sum);
 }

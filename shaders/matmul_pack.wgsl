@@ -14,7 +14,7 @@ struct PackOperandParams {
     stride_outer: u32,
     stride_depth: u32,
     panels: u32,
-    blocks: u32,                  // of the depth
+    base: u32,                    // where the operand begins in its binding
 }
 
 const BLOCK: u32 = 8u;
@@ -30,8 +30,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         return;
     }
     let line = item / params.padded;
-    let block = line / params.blocks;
-    let k0 = (line - block * params.blocks) * BLOCK;
+    let blocks = (params.depth + BLOCK - 1u) / BLOCK; // of the depth
+    let block = line / blocks;
+    let k0 = (line - block * blocks) * BLOCK;
     var rest = block / params.panels;
     let panel = block - rest * params.panels;
     let inner = item - line * params.padded;
@@ -43,7 +44,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         at += i32(rest - next * extent) * params.batch[2u - axis].strides.x;
         rest = next;
     }
-    let from_start = u32(at) + min(i, params.outer - 1u) * params.stride_outer;
+    let from_start = params.base + u32(at) + min(i, params.outer - 1u) * params.stride_outer;
     let to_start = block * params.depth * params.padded + inner;
     for (var step = 0u; step < BLOCK; step++) {
         let k = k0 + step;

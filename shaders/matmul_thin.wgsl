@@ -2,13 +2,12 @@
 // costs, so each of its elements is read once and multiplied by all SHORT lines of the short one.
 //
 // LANES invocations share the depth of one line of the long operand and sum up by a fixed tree; a workgroup of 64 owns 64 / LANES
-// lines. Prelude: alias Elem, SHORT (1 to 4), LANES (a power of two, at most 64).
+// lines. Prelude: alias Elem, SHORT (1 to 4), LANES (a power of two, at most 64). Needs `store_element`.
 
 @group(0) @binding(1) var<storage, read> a: array<Elem>;
 @group(0) @binding(2) var<storage, read> b: array<Elem>;
 @group(0) @binding(3) var<storage, read> addend: array<Elem>;
 @group(0) @binding(4) var<storage, read> residual: array<Elem>; // as output
-@group(0) @binding(5) var<storage, read_write> output: array<Elem>;
 
 override SWAPPED: u32 = 0u;
 // 1: neighbouring invocations take neighbouring steps of the depth, as a long operand that is contiguous along it wants.
@@ -74,7 +73,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         if exists & (lane == 0u) {
             let row = select(s, i, SWAPPED != 0u);
             let column = select(i, s, SWAPPED != 0u);
-            output[(number * params.m + row) * params.n + column] = Elem(finish(number, at.z, row, column, sum));
+            store_element(number, at.z, row, column, sum);
         }
     }
 }

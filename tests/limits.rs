@@ -6,6 +6,7 @@
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
 use wgconv::conv::{Accuracy, Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool, plan};
 use wgconv::gpu::DeviceProfile;
+use wgconv::matmul::{GemmDescriptor, MatMulProblem};
 use wgconv::op::{Op, Prepared};
 use wgconv::pool::PoolDescriptor;
 use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, wgpu};
@@ -229,6 +230,49 @@ fn vectors_along_channels_and_splits_of_the_depth_hold_in_every_slice() {
     let packed = depthwise.plan(&DeviceProfile::MINIMAL, Some("pointwise_workgroup 128x128x16")).unwrap_err().to_string();
     assert_eq!(packed, "the packed filter needs 17179869184 bytes, but max_storage_buffer_binding_size is 134217728");
     assert!(error.starts_with("partial sums of 4 splits needs ") && error.ends_with("but max_storage_buffer_binding_size is 65536"), "{error}");
+}
+
+/// The device itself refuses a binding that is too large; the proofs of what the parts compute are in the grid (`_binding4096`).
+#[test]
+fn products_larger_than_a_binding_are_computed_in_parts() {
+    let (narrow, wide) = (narrow_gpu(), gpu());
+    let values = |extents: &[usize], step: usize| {
+        let mut i = 0;
+        ArrayD::<f32>::from_shape_simple_fn(IxDyn(extents), || {
+            i += step;
+            (i % 9) as f32 - 4.0
+        })
+    };
+    let transposed = GemmDescriptor { trans_a: true, trans_b: true, alpha: 2.0, ..Default::default() };
+    let element = ElementType::F32;
+    let linear = MatMulProblem::linear(Activation::Relu, &[7, 1000], &[130, 1000], Some(&[130]), element).unwrap();
+    let problems = [
+        MatMulProblem::matmul(&[3, 150, 133], &[3, 133, 161], element).unwrap(),
+        MatMulProblem::matmul(&[1, 400], &[400, 300], element).unwrap(),
+        MatMulProblem::gemm(&transposed, &[190, 210], &[180, 190], Some(&[210, 180]), element).unwrap(),
+        MatMulProblem { has_residual: true, ..linear },
+        MatMulProblem::linear(Activation::None, &[1, 20_000], &[5, 20_000], Some(&[5]), element).unwrap(),
+    ];
+    for problem in &problems {
+        let operands: Vec<_> = problem.inputs().iter().enumerate().map(|(i, spec)| values(&spec.extents, 5 + 2 * i)).collect();
+        let run = |gpu: &Gpu, label: &str| -> (usize, ArrayD<f32>) {
+            let tensors: Vec<Tensor> = operands.iter().map(|values| gpu.upload(values).unwrap()).collect();
+            let part = |fixed| -> Vec<&Tensor> { problem.inputs().iter().zip(&tensors).filter(|(s, _)| s.fixed == fixed).map(|(_, t)| t).collect() };
+            let product = Prepared::with_algorithm(gpu, problem, label, &part(true)).unwrap();
+            let y = product.outputs().unwrap().pop().unwrap();
+            let mut recorder = gpu.recorder();
+            product.record(&mut recorder, &part(false), &[&y]).unwrap();
+            recorder.submit().unwrap();
+            (product.plan().steps.len(), y.download().unwrap())
+        };
+        let (whole, expected) = run(&wide, "direct");
+        assert_eq!(whole, 1);
+        for algorithm in problem.algorithms(narrow.profile()) {
+            let (steps, y) = run(&narrow, algorithm);
+            assert!(steps > 1, "{algorithm} {problem}");
+            assert_eq!(y, expected, "{algorithm} {problem}");
+        }
+    }
 }
 
 #[test]

@@ -73,8 +73,8 @@ fn labels_of_workgroup_tiles_are_honoured_or_refused() {
     let error = problem.plan(&narrow, Some("gemm_workgroup 64x64x16/64")).map(|plan| plan.label);
     assert_eq!(error.unwrap(), "gemm_workgroup 64x64x16/64", "512 x 52 x 64 sums of 4 bytes fit");
     let wide = MatMulProblem::matmul(&[512, 512], &[512, 4096], ElementType::F32).unwrap();
-    let error = wide.plan(&narrow, Some("gemm_workgroup 64x64x16/4")).unwrap_err().to_string();
-    assert_eq!(error, "partial sums of 4 splits needs 33554432 bytes, but max_storage_buffer_binding_size is 16777216");
+    let plan = wide.plan(&narrow, Some("gemm_workgroup 64x64x16/4")).unwrap();
+    assert_eq!(plan.steps.len(), 2 * 3, "32 MiB of partial sums, in two parts: a packed, product, sum");
 }
 
 #[test]

@@ -257,6 +257,13 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("matmul_thin[", "matmul/thin/", "half = LANES / 2u", "half = LANES / 4u", "exact"),
         ("matmul_register", "gemm/gemm_register/", "params.beta * f32(addend", "f32(addend", "exact"),
         ("matmul_pack[", "matmul/gemm_workgroup/", "k * params.stride_depth", "k", "exact"),
+        // Parts of products: where operands and y begin, how far rows of y lie apart, which share of the depth is whose.
+        ("matmul_direct[", "gemm/direct/37x45x70", "return params.base + vec3<u32>(at);", "return vec3<u32>(at);", "exact"),
+        ("matmul_direct[", "gemm/direct/37x45x70", "params.y_base + (number", "(number", "guarded"),
+        ("matmul_direct[", "gemm/direct/37x45x70", "params.first_share + share", "share", "exact"),
+        ("matmul_direct[", "gemm/direct/37x45x70", "* params.y_pitch", "* params.n", "guarded"),
+        ("matmul_register", "linear/gemm_register/35x68x100", "params.first_share + share", "share", "exact"),
+        ("matmul_pack[", "gemm/gemm_register/37x45x70", "params.base + u32(at)", "u32(at)", "exact"),
         // Lines: a lane left out, a chunk's tail, the first of equals, the maximum not taken off, the variance not centred.
         ("reduce", "reduce_sum/tree/", "half = LANES / 2u", "half = LANES / 4u", "exact"),
         ("reduce_first[", "reduce_sum/tree/x_33001", "i < count", "i < count - 9u", "exact"),

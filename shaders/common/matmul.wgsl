@@ -1,12 +1,15 @@
-// What every matmul kernel shares: the parameters, where a product of the batch begins, and the epilogue
+// What every matmul kernel shares: the parameters, where a product of the batch begins, where y lies, and the epilogue
 // y = activation(alpha a b + beta addend + residual).
 //
-// a is M x K, b is K x N, y is batch x M x N without gaps. Declared by the kernel that includes this: addend, residual.
+// a is M x K, b is K x N, y is batch x M x N. A call may be for a part of a larger product (src/matmul/slices.rs): then m, n and k are the
+// part's, rows of y lie y_pitch apart, and several products of a batch are only there if they are whole. Declared by the kernel that includes this: addend, residual.
 // Prelude: alias Elem.
 
 // Twin of MatMulParams in src/matmul/params.rs. Strides count elements, or vec4s where a tile core reads an operand.
 struct MatMulParams {
     batch: array<LatticeAxis, 3>, // strides of a, b and the addend
+    base: vec3<u32>,              // where they begin in their bindings
+    y_base: u32,                  // where y and the residual begin in theirs, in elements
     m: u32,
     n: u32,
     k: u32,
@@ -23,6 +26,10 @@ struct MatMulParams {
     beta: f32,
     activation_alpha: f32,
     activation_beta: f32,
+    y_pitch: u32,
+    first_share: u32, // partial sums: shares of the depth before this call's
+    unused0: u32,
+    unused1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: MatMulParams;
@@ -40,7 +47,12 @@ fn batch_offsets(number: u32) -> vec3<u32> {
         at += i32(rest - outer * axis.extent) * axis.strides;
         rest = outer;
     }
-    return vec3<u32>(at);
+    return params.base + vec3<u32>(at);
+}
+
+// Where (row, column) of product `number` lies in y and the residual.
+fn y_index(number: u32, row: u32, column: u32) -> u32 {
+    return params.y_base + (number * params.m + row) * params.y_pitch + column;
 }
 
 // What becomes of the finished sum at (row, column) of a product; `at_addend` is where the product begins in the addend.
@@ -50,7 +62,7 @@ fn finish(number: u32, at_addend: u32, row: u32, column: u32, sum: f32) -> f32 {
         v += params.beta * f32(addend[at_addend + row * params.addend_stride_m + column * params.addend_stride_n]);
     }
     if HAS_RESIDUAL != 0u {
-        v += f32(residual[(number * params.m + row) * params.n + column]);
+        v += f32(residual[y_index(number, row, column)]);
     }
     return activate(v, params.activation_alpha, params.activation_beta);
 }

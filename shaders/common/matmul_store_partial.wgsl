@@ -2,7 +2,7 @@
 
 @group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>; // [product][split][m][n / 4]
 
-// `share` is the number of the split over all products.
+// `share` is the number of the split over all products of this call.
 fn store_columns(share: u32, at_addend: u32, row: u32, column0: u32, sums: vec4<f32>) {
-    output[(share * params.m + row) * ((params.n + 3u) / 4u) + column0 / 4u] = sums;
+    output[((params.first_share + share) * params.m + row) * ((params.n + 3u) / 4u) + column0 / 4u] = sums;
 }

@@ -6,7 +6,7 @@ fn store_columns(number: u32, at_addend: u32, row: u32, column0: u32, sums: vec4
     for (var j = 0u; j < 4u; j++) {
         let column = column0 + j;
         if column < params.n {
-            output[(number * params.m + row) * params.n + column] = Elem(finish(number, at_addend, row, column, sums[j]));
+            output[y_index(number, row, column)] = Elem(finish(number, at_addend, row, column, sums[j]));
         }
     }
 }

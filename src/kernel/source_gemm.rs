@@ -218,6 +218,8 @@ pub(crate) static CONV_WINOGRAD_OUTPUT: KernelSource = KernelSource {
 const MATMUL: &[BindingKind] = &[Uniform, Read, Read, Read, Read, Write];
 const MATMUL_STRUCTS: &[StructLayout] = &[MatMulParams::LAYOUT, LatticeAxis::LAYOUT];
 
+const STORE_ELEMENT: Part = pick!("PARTIAL", "common/matmul_store_element.wgsl", "common/matmul_store_element_partial.wgsl");
+
 pub(crate) static MATMUL_DIRECT: KernelSource = KernelSource {
     name: "matmul_direct",
     parts: &[
@@ -225,6 +227,7 @@ pub(crate) static MATMUL_DIRECT: KernelSource = KernelSource {
         part!("common/activation.wgsl"),
         part!("common/lattice_axis.wgsl"),
         part!("common/matmul.wgsl"),
+        STORE_ELEMENT,
         part!("matmul_direct.wgsl"),
     ],
     bindings: MATMUL,
@@ -238,6 +241,7 @@ pub(crate) static MATMUL_THIN: KernelSource = KernelSource {
         part!("common/activation.wgsl"),
         part!("common/lattice_axis.wgsl"),
         part!("common/matmul.wgsl"),
+        STORE_ELEMENT,
         part!("matmul_thin.wgsl"),
     ],
     bindings: MATMUL,

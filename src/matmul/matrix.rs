@@ -1,14 +1,17 @@
 //! Products on matrix units: f16 operands as they are, f32 ones scaled into f16's range and rounded, or split in two. What cannot be scaled is
 //! computed by a plain kernel, which is recorded beside the other (see `src/conv/matrix.rs`).
 
-use super::plan::{MATRIX, SPLIT, core_kernel, operands, overrides, places, set_tiles};
+use super::packing::packed;
+use super::plan::{MATRIX, SPLIT};
 use super::problem::MatMulProblem;
+use super::slices::Memory;
+use super::steps::{Call, Method, Work};
 use crate::conv::Accuracy;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{MATMUL_FALLBACK, MATMUL_MATRIX};
-use crate::op::{MatrixError, MatrixTile, Operands, Place, Plan, Step, Tile, check_accuracy, largest_magnitude};
+use crate::op::{MatrixError, MatrixTile, Operands, Tile, check_accuracy};
 
 /// Roundings after the product: alpha, beta, two sums.
 const MORE: u64 = 4;
@@ -57,37 +60,18 @@ pub(super) fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> Opt
     (!profile.is_cpu && fills && supports(name, problem, profile).is_ok()).then_some(name)
 }
 
-pub(super) fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, wanted: Option<&str>, plan: &mut Plan) -> Result<()> {
+pub(super) fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, wanted: Option<&str>) -> Result<Method> {
     let parts = operands_of(algorithm).unwrap_or(Operands::Whole);
     let tile = MatrixTile::choose(algorithm, parts, [problem.m, problem.n], wanted, profile)?;
-    plan.label = format!("{algorithm} {tile}");
-    let ranged = problem.element == ElementType::F32;
-    let mut largest = [Place::Nothing; 2];
-    if ranged {
-        for (index, largest) in largest.iter_mut().enumerate() {
-            let (place, count) = (Place::input(index, &plan.inputs), plan.inputs[index].count());
-            let (steps, found) = largest_magnitude(plan, place, 0, count, profile)?;
-            if plan.inputs[index].fixed {
-                plan.prepare.extend(steps);
-            } else {
-                plan.steps.extend(steps);
-            }
-            *largest = found;
-        }
+    let call = |source, consts, m: u32, n: u32| {
+        let work = Work::Tiles { m: u64::from(m), n: u64::from(n), splits: 1 };
+        Call { source, consts, overrides: vec![], work }
+    };
+    let mut calls = vec![call(&MATMUL_MATRIX, tile.consts(parts, profile), tile.m, tile.n)];
+    if problem.element == ElementType::F32 {
+        let plain = Tile::of_rows(tile.m);
+        calls.push(call(&MATMUL_FALLBACK, plain.consts(1, problem.k, profile), plain.m, plain.n));
     }
-    let ([a, b], mut params, panel) = operands(problem, profile, plan, u64::from(tile.m), 0)?;
-    let vector = problem.n.is_multiple_of(4);
-    let mut places = places(problem, plan, [a, b]);
-    places.extend(largest);
-    let plain = Tile::of_rows(tile.m);
-    let mut kernels = vec![(&MATMUL_MATRIX, tile.consts(parts, profile), [tile.m, tile.n, 1])];
-    if ranged {
-        kernels.push((&MATMUL_FALLBACK, plain.consts(1, problem.k, profile), [plain.m, plain.n, 1]));
-    }
-    for (source, consts, tile) in kernels {
-        let kernel = core_kernel(source, &consts, panel, problem.element, vector, overrides(problem), profile);
-        let tiles = set_tiles(&mut params, tile.map(u64::from), problem.batches());
-        plan.steps.push(Step::new(kernel, &params, places.clone(), tiles, profile)?);
-    }
-    Ok(())
+    let memory = Memory { packed: packed(problem, u64::from(tile.m), 0), splits: 1 };
+    Ok(Method { label: format!("{algorithm} {tile}"), calls, memory, on_matrix_units: true })
 }

@@ -2,12 +2,15 @@
 //! [`Recorder::linear`], the dense layer. All three resolve to a [`MatMulProblem`]; the tile cores are convolution's.
 
 mod matrix;
+mod packing;
 mod params;
 mod plan;
 mod problem;
+mod slices;
+mod steps;
 
+pub(crate) use packing::PackedBatch;
 pub(crate) use params::{MatMulParams, PackOperandParams};
-pub(crate) use plan::PackedBatch;
 pub use problem::{Addend, GemmDescriptor, MatMulProblem, Operand, Product};
 
 use crate::activation::Activation;

@@ -7,6 +7,8 @@ uniform! {
     /// Twin of `MatMulParams` in `shaders/common/matmul.wgsl`.
     MatMulParams {
         batch: [LatticeAxis; 3],
+        base: [u32; 3],
+        y_base: u32,
         m: u32,
         n: u32,
         k: u32,
@@ -23,6 +25,10 @@ uniform! {
         beta: f32,
         activation_alpha: f32,
         activation_beta: f32,
+        y_pitch: u32,
+        first_share: u32,
+        unused0: u32,
+        unused1: u32,
     }
 }
 
@@ -37,6 +43,6 @@ uniform! {
         stride_outer: u32,
         stride_depth: u32,
         panels: u32,
-        blocks: u32,
+        base: u32,
     }
 }

@@ -69,6 +69,7 @@ fn ops(full: bool) -> Result<Vec<Make>> {
     add(&mut all, super::grid_pool::pools(full)?);
     add(&mut all, super::grid_pool::unpools()?);
     add(&mut all, super::grid_matmul::problems(full)?);
+    add(&mut all, super::grid_matmul::sliced()?);
     add(&mut all, super::grid_rows::reductions(full)?);
     add(&mut all, super::grid_rows::argmaxes()?);
     add(&mut all, super::grid_rows::softmaxes(full)?);

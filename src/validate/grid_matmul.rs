@@ -4,7 +4,10 @@ use crate::activation::Activation;
 use crate::conv::Accuracy;
 use crate::element::ElementType;
 use crate::error::Result;
+use crate::gpu::DeviceProfile;
 use crate::matmul::{GemmDescriptor, MatMulProblem};
+use crate::op::{Op, Plan, TensorSpec};
+use crate::reference::Bounded;
 
 /// Exact, and hardly ever 0 for all of a few numbers.
 const CLIP: Activation = Activation::Clip { min: -9.0, max: 30.0 };
@@ -114,4 +117,103 @@ pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
     problems.push(MatMulProblem::linear(Activation::Silu, &[2, 3, 4, 9], &[20, 9], Some(&[20]), ElementType::F32)?);
     problems.push(MatMulProblem::linear(Activation::None, &[9], &[20, 9], Some(&[20]), ElementType::F32)?);
     Ok(every_accuracy(problems))
+}
+
+/// A product on a device whose bindings hold so many bytes: it is computed in parts.
+#[derive(Clone)]
+pub(super) struct Sliced {
+    problem: MatMulProblem,
+    binding: u64,
+}
+
+impl Sliced {
+    fn profile(&self, profile: &DeviceProfile) -> DeviceProfile {
+        // The coarsest alignment there is: parts begin inside their bindings on every device.
+        DeviceProfile { max_binding_bytes: self.binding, storage_alignment: profile.storage_alignment.max(256), ..*profile }
+    }
+}
+
+impl std::fmt::Display for Sliced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}_binding{}", self.problem, self.binding)
+    }
+}
+
+impl Op for Sliced {
+    fn name(&self) -> &'static str {
+        self.problem.name()
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        self.problem.inputs()
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        self.problem.outputs()
+    }
+
+    fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
+        self.problem.algorithms(&self.profile(profile))
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        self.problem.plan(&self.profile(profile), algorithm)
+    }
+
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        self.problem.reference(inputs)
+    }
+
+    fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
+        self.problem.reference_for(algorithm, inputs)
+    }
+
+    fn is_exact(&self) -> bool {
+        self.problem.is_exact()
+    }
+
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        self.problem.compute(inputs, y)
+    }
+
+    fn flops(&self) -> f64 {
+        self.problem.flops()
+    }
+
+    fn depth(&self) -> u64 {
+        self.problem.depth()
+    }
+}
+
+/// Parts over the batch, rows, columns and depth, alone and together, that end inside tiles and begin anywhere in a binding; every way
+/// to add.
+pub(super) fn sliced() -> Result<Vec<Sliced>> {
+    let (f32s, f16s) = (ElementType::F32, ElementType::F16);
+    let gemm = |trans_a, trans_b, c: Option<&[usize]>, element| {
+        let descriptor = GemmDescriptor { alpha: 2.0, beta: -1.0, trans_a, trans_b, activation: CLIP, ..Default::default() };
+        let (a, b) = (if trans_a { [70, 37] } else { [37, 70] }, if trans_b { [45, 70] } else { [70, 45] });
+        MatMulProblem::gemm(&descriptor, &a, &b, c, element)
+    };
+    let linear = |m, n, k, element| -> Result<MatMulProblem> {
+        Ok(MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[m, k], &[n, k], Some(&[n]), element)? })
+    };
+    let products = [
+        gemm(false, false, Some(&[37, 45]), f32s)?,
+        gemm(true, false, Some(&[37, 1]), f32s)?,
+        gemm(false, true, Some(&[1, 45]), f32s)?,
+        gemm(true, true, Some(&[]), f32s)?,
+        gemm(false, true, Some(&[37, 45]), f16s)?,
+        linear(1, 300, 40, f32s)?,
+        linear(1, 6, 1100, f32s)?,
+        linear(1, 8, 300, f32s)?,
+        linear(35, 68, 100, f32s)?,
+        linear(35, 67, 100, f16s)?,
+        linear(3, 1101, 2, f32s)?,
+        MatMulProblem::matmul(&[5, 17, 20], &[5, 20, 36], f32s)?,
+        MatMulProblem::matmul(&[2, 3, 17, 16], &[3, 16, 18], f32s)?,
+        MatMulProblem::matmul(&[3, 1, 33, 40], &[2, 40, 48], f16s)?,
+        MatMulProblem::matmul(&[60, 40], &[3, 40, 5], f32s)?,
+        MatMulProblem::matmul(&[2100, 3], &[3], f32s)?,
+    ];
+    Ok(every_accuracy(products.to_vec()).into_iter().map(|problem| Sliced { problem, binding: 4096 }).collect())
 }
