@@ -130,3 +130,15 @@ fn a_trial_that_never_ended_is_not_tried_again_and_a_budget_ends_the_rest() {
     // The trial leaves its trace before it begins.
     assert_eq!(kept[0].candidates.last().unwrap().verdict, Verdict::Interrupted);
 }
+
+#[test]
+fn ops_whose_labels_say_more_than_they_can_be_asked_for_are_tuned_too() {
+    use wgconv::softmax::SoftmaxProblem;
+    let gpu = Gpu::new().unwrap();
+    gpu.set_tuning(Tuning::Cached, Some(&folder("labels")));
+    let problem = SoftmaxProblem::new(false, &[3, 1000], 1, ElementType::F32, Default::default()).unwrap();
+    assert!(gpu.plan(&problem).unwrap().label.contains(' '), "the label has numbers");
+    let tuned = gpu.tune(&problem, BUDGET, None).unwrap();
+    assert!(tuned.complete && tuned.lag().is_some(), "{tuned:?}");
+    assert_eq!(gpu.plan(&problem).unwrap().algorithm(), tuned.choice);
+}

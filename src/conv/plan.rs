@@ -52,7 +52,8 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
         Algorithm::Direct => depth.saturating_add(3 * taps),
         Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => {
             let columns = problem.batch * problem.output_positions();
-            RegisterTile::choose(problem.filters_per_group(), columns, depth, problem.channels_per_group()).turns(taps, problem.channels_per_group())
+            RegisterTile::choose(problem.filters_per_group(), columns, depth, problem.channels_per_group(), profile)
+                .turns(taps, problem.channels_per_group())
         }
         Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup => Tile::turns(depth),
         Algorithm::Depthwise => 3 * taps,
@@ -108,7 +109,7 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
         let channels = problem.channels_per_group();
         let tile = match tile {
             Some(text) => RegisterTile::parse(algorithm.name(), text)?,
-            None => RegisterTile::choose(problem.filters_per_group(), columns, problem.reduction_depth(), channels),
+            None => RegisterTile::choose(problem.filters_per_group(), columns, problem.reduction_depth(), channels, profile),
         };
         profile.check_turns(algorithm.name(), tile.turns(problem.taps(), channels))?;
         Ok(tile)

@@ -89,6 +89,11 @@ impl DeviceProfile {
         Err(Error::Unsupported { algorithm: algorithm.into(), reason })
     }
 
+    /// Whether it is Mesa's llvmpipe before 26, which has other favourites among the tiles of the register core than those after it.
+    pub(crate) fn is_old_llvmpipe(&self) -> bool {
+        self.is_cpu && self.max_loop_turns != u64::MAX
+    }
+
     /// The consts of a kernel that reads quads of `element`: 64-bit loads where they pay (`shaders/common/quad_wide.wgsl`).
     pub(crate) fn quad_consts(&self, element: ElementType) -> Vec<(&'static str, u32)> {
         if self.is_cpu && self.has_int64 && element == ElementType::F32 { vec![("WIDE", 1)] } else { vec![] }

@@ -31,14 +31,16 @@ impl RegisterTile {
     }
 
     /// The tile for a product of `rows` x `columns` over `depth`, in segments of `length` steps.
-    pub fn choose(rows: u64, columns: u64, depth: u64, length: u64) -> Self {
+    pub fn choose(rows: u64, columns: u64, depth: u64, length: u64, profile: &DeviceProfile) -> Self {
         // Below a million multiply-adds, any tile takes less time than a driver takes to compile a large one.
         if rows.saturating_mul(columns).saturating_mul(depth) < 1 << 20 {
             return Self { rows: fill(rows, 8), quads: 1, steps: 1 };
         }
-        // 256 columns: 1.5 times as fast with two quads on Mesa 22 (winograd_f2 of S3), as fast on Mesa 26 (BENCHMARKS.md, the tuner's tables).
-        let quads = if columns >= 256 { 2 } else { 1 };
-        Self { rows: fill(rows, 16), quads, steps: length.clamp(1, 4) as u32 }
+        // The tuner's tables of ResNet-50 (BENCHMARKS.md), minima of all runs: 24x8x2 takes 1.02 times as long as the best on Mesa 22 (mean; at most
+        // 1.30), 16x8x4 1.17 (2.02); on Mesa 26 16x8x4 takes 1.07 (1.44), 24x8x2 1.24 (1.74).
+        let (most, steps) = if profile.is_old_llvmpipe() { (24, 2) } else { (16, 4) };
+        let quads = if columns > 32 { 2 } else { 1 };
+        Self { rows: fill(rows, most), quads, steps: length.clamp(1, steps) as u32 }
     }
 
     /// The tile that a label names, such as `24x8x4`.

@@ -121,10 +121,10 @@ const FINALS: f64 = 1.5;
 /// # Errors
 /// Loss of the device; [`Error::Unsupported`] where no candidate passes the proofs.
 pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep: &mut dyn FnMut(&Tuned) -> Result<()>) -> Result<Tuned> {
-    let heuristic = units::heuristic(gpu, op)?.label;
+    let heuristic = name(gpu, op, &units::heuristic(gpu, op)?);
     let mut labels = vec![heuristic.clone()];
     for candidate in op.candidates(gpu.profile()) {
-        let label = op.plan(gpu.profile(), Some(&candidate))?.label;
+        let label = name(gpu, op, &op.plan(gpu.profile(), Some(&candidate))?);
         if !labels.contains(&label) {
             labels.push(label);
         }
@@ -175,6 +175,14 @@ pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep
         return Err(Error::Unsupported { algorithm: format!("every candidate of {op}"), reason: format!("none is proven: {}", reasons.join("; ")) });
     }
     Ok(tuned)
+}
+
+/// What a plan is asked for by: its label, or the algorithm alone where the label says more than `op` can be asked for.
+fn name(gpu: &Gpu, op: &dyn Op, plan: &Plan) -> String {
+    match op.plan(gpu.profile(), Some(&plan.label)) {
+        Ok(_) => plan.label.clone(),
+        Err(_) => plan.algorithm().to_string(),
+    }
 }
 
 impl Gpu {
