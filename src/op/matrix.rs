@@ -251,6 +251,34 @@ mod tests {
         assert!(check_accuracy("whole", Operands::Whole, ElementType::F16, Accuracy::F32, 576, 2).is_ok());
     }
 
+    /// As `high_part` of `shaders/common/matrix_split.wgsl` and what is done with it.
+    fn split(x: f32) -> [f64; 2] {
+        let is_normal = x.abs() >= 2f32.powi(-14);
+        let high = if is_normal { f32::from_bits((x.to_bits() + 0x1000) & 0xffff_e000) } else { 0.0 };
+        [half::f16::from_f32(high), half::f16::from_f32((x - high) * 2048.0)].map(|part| {
+            let flushed = part.to_f64().abs() < 2f64.powi(-14); // a device may do that to subnormal numbers
+            if flushed { 0.0 } else { part.to_f64() }
+        })
+    }
+
+    #[test]
+    fn the_two_parts_hold_what_the_bound_says() {
+        let mut generator = crate::validate::data::Generator::from_text("split");
+        let mut worst = 0.0f64;
+        for i in 0..200_000 {
+            // From 2^15 down to far below what f16 holds, and the edges of both.
+            let x = (generator.real() * 2f64.powi(15 - i % 50)) as f32;
+            let x = if i % 97 == 0 { f32::from_bits(x.to_bits() | 0x1fff) } else { x };
+            let [high, low] = split(x);
+            let error = (f64::from(x) - high - low / 2048.0).abs();
+            let allowed = 2f64.powi(-23) * f64::from(x.abs()) + 2f64.powi(-25);
+            assert!(error <= allowed, "{x:e}: {high:e} + {low:e} 2^-11 errs by {error:e}, not {allowed:e}");
+            assert!(low.abs() / 2048.0 <= 2f64.powi(-11) * f64::from(x.abs()) + 2f64.powi(-14), "{x:e}: the low part is {low:e}");
+            worst = worst.max(error / allowed);
+        }
+        assert!(worst > 0.5, "the bound is loose: {worst}");
+    }
+
     #[test]
     fn tiles_are_chosen_by_the_product_and_the_device() {
         let units = MatrixUnits { extent: 16, subgroup: 32, loads_vectors: true, splits: true };
