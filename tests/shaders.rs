@@ -45,6 +45,7 @@ fn profile(is_cpu: bool, has_int64: bool, (extent, is_vulkan): (u32, bool)) -> D
         has_f16: true,
         has_int64,
         is_cpu,
+        subgroup: Some(8),
         matrix,
         max_workgroup_memory: 48 << 10,
         max_workgroup_invocations: 1024,

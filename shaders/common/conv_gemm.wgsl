@@ -5,7 +5,7 @@
 // common/conv_columns.wgsl or conv_pointwise_quads.wgsl give Sources, gemm_sources and gemm_rhs; and gemm_store
 // (common/conv_store_*.wgsl).
 
-@group(0) @binding(5) var<storage, read> weights: array<Quad>;      // packed: g, tile of filters, tap, channel, filter
+@group(0) @binding(5) var<storage, read> lhs: array<Quad>;          // filters, packed: g, tile of filters, tap, channel, filter
 
 // One output position of one image: what the loop over the depth needs of it, decoded once.
 struct Column {
@@ -59,5 +59,5 @@ fn gemm_lhs_base(group: u32, tile_m: u32) -> u32 {
 }
 
 fn gemm_lhs(at: u32) -> vec4<f32> {
-    return quad(weights[at]);
+    return quad(lhs[at]);
 }

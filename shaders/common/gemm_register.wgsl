@@ -1,85 +1,135 @@
 // Tile core without workgroup memory, for CPU-like drivers and tiny problems: each invocation owns THREAD_M rows x THREAD_QUADS times
-// four neighbouring columns in registers, a workgroup owns THREAD_M rows x LANES x THREAD_QUADS x 4 columns.
+// four neighbouring columns, a workgroup owns THREAD_M rows x LANES x THREAD_QUADS x 4 columns.
 //
 // STEPS of the depth make one turn of the loop: such drivers mask every sum of an invocation at every turn, which costs as much as the
-// multiply-adds of one step. Rows are named, not an array: a driver that does not unroll loops would keep an array in memory.
+// multiply-adds of one step. A turn loads all it needs of the columns, then goes through the rows and adds up all steps of one row before
+// the next: the sums are more than a CPU has registers, so each leaves memory once a turn that way, and once a step the other way round.
+// Rows are named, not an array: a driver that does not unroll loops would keep an array in memory.
 //
 // Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (common/conv_gemm.wgsl,
-// common/matmul_gemm.wgsl). Needs common/gemm_block.wgsl.
+// common/matmul_gemm.wgsl); Lhs, load_lhs, lhs_rows (common/gemm_lhs_alone.wgsl, common/gemm_lhs_shared.wgsl). Needs common/gemm_block.wgsl.
 // Prelude: THREAD_M: a multiple of 4 up to 32; THREAD_QUADS: 1 or 2; STEPS: 1 to 4; REST: 0 where STEPS divides the length of a
 // segment, else 1; LANES. Uniforms: params.items (tiles), tiles_m, tiles_n.
 
 const ROW_QUADS: u32 = THREAD_M / 4u;
 
-// Sums of all rows x four columns.
-struct Strip {
-    b0: Block,
-    b1: Block,
-    b2: Block,
-    b3: Block,
-    b4: Block,
-    b5: Block,
-    b6: Block,
-    b7: Block,
+// Sums of four rows: of the near four columns, and of the far ones where there are two quads.
+struct Rows {
+    near: Block,
+    far: Block,
 }
 
-// Adds one step of the depth to both strips: the rows' quads from `at` on times the columns of either.
-fn add_step(near: ptr<function, Strip>, far: ptr<function, Strip>, at: u32, rhs_near: vec4<f32>, rhs_far: vec4<f32>) {
-    let l0 = gemm_lhs(at);
-    (*near).b0 = multiply((*near).b0, l0, rhs_near);
-    if THREAD_QUADS > 1u { (*far).b0 = multiply((*far).b0, l0, rhs_far); }
-    if THREAD_M > 4u {
-        let l1 = gemm_lhs(at + 1u);
-        (*near).b1 = multiply((*near).b1, l1, rhs_near);
-        if THREAD_QUADS > 1u { (*far).b1 = multiply((*far).b1, l1, rhs_far); }
-    }
-    if THREAD_M > 8u {
-        let l2 = gemm_lhs(at + 2u);
-        (*near).b2 = multiply((*near).b2, l2, rhs_near);
-        if THREAD_QUADS > 1u { (*far).b2 = multiply((*far).b2, l2, rhs_far); }
-    }
-    if THREAD_M > 12u {
-        let l3 = gemm_lhs(at + 3u);
-        (*near).b3 = multiply((*near).b3, l3, rhs_near);
-        if THREAD_QUADS > 1u { (*far).b3 = multiply((*far).b3, l3, rhs_far); }
-    }
-    if THREAD_M > 16u {
-        let l4 = gemm_lhs(at + 4u);
-        (*near).b4 = multiply((*near).b4, l4, rhs_near);
-        if THREAD_QUADS > 1u { (*far).b4 = multiply((*far).b4, l4, rhs_far); }
-    }
-    if THREAD_M > 20u {
-        let l5 = gemm_lhs(at + 5u);
-        (*near).b5 = multiply((*near).b5, l5, rhs_near);
-        if THREAD_QUADS > 1u { (*far).b5 = multiply((*far).b5, l5, rhs_far); }
-    }
-    if THREAD_M > 24u {
-        let l6 = gemm_lhs(at + 6u);
-        (*near).b6 = multiply((*near).b6, l6, rhs_near);
-        if THREAD_QUADS > 1u { (*far).b6 = multiply((*far).b6, l6, rhs_far); }
-    }
-    if THREAD_M > 28u {
-        let l7 = gemm_lhs(at + 7u);
-        (*near).b7 = multiply((*near).b7, l7, rhs_near);
-        if THREAD_QUADS > 1u { (*far).b7 = multiply((*far).b7, l7, rhs_far); }
-    }
+struct Sums {
+    b0: Rows,
+    b1: Rows,
+    b2: Rows,
+    b3: Rows,
+    b4: Rows,
+    b5: Rows,
+    b6: Rows,
+    b7: Rows,
 }
 
-// The sums as rows again, so that the epilogue stands in the kernel once: by now, memory costs nothing.
-fn store_strip(columns: Columns, group: u32, row0: u32, strip: ptr<function, Strip>) {
-    var blocks: array<Block, 8>;
-    blocks[0] = (*strip).b0;
-    if THREAD_M > 4u { blocks[1] = (*strip).b1; }
-    if THREAD_M > 8u { blocks[2] = (*strip).b2; }
-    if THREAD_M > 12u { blocks[3] = (*strip).b3; }
-    if THREAD_M > 16u { blocks[4] = (*strip).b4; }
-    if THREAD_M > 20u { blocks[5] = (*strip).b5; }
-    if THREAD_M > 24u { blocks[6] = (*strip).b6; }
-    if THREAD_M > 28u { blocks[7] = (*strip).b7; }
+// Four columns at the steps of a turn.
+struct Turn {
+    s0: vec4<f32>,
+    s1: vec4<f32>,
+    s2: vec4<f32>,
+    s3: vec4<f32>,
+}
+
+fn load_turn(sources: Sources, i: u32, steps: u32) -> Turn {
+    var turn: Turn;
+    turn.s0 = gemm_rhs(sources, i);
+    if steps > 1u { turn.s1 = gemm_rhs(sources, i + 1u); }
+    if steps > 2u { turn.s2 = gemm_rhs(sources, i + 2u); }
+    if steps > 3u { turn.s3 = gemm_rhs(sources, i + 3u); }
+    return turn;
+}
+
+// One row times four columns, step after step; `lhs_row` holds the row's number of each.
+fn add_steps(sum: vec4<f32>, lhs_row: vec4<f32>, turn: Turn, steps: u32) -> vec4<f32> {
+    var added = fma(vec4<f32>(lhs_row.x), turn.s0, sum);
+    if steps > 1u { added = fma(vec4<f32>(lhs_row.y), turn.s1, added); }
+    if steps > 2u { added = fma(vec4<f32>(lhs_row.z), turn.s2, added); }
+    if steps > 3u { added = fma(vec4<f32>(lhs_row.w), turn.s3, added); }
+    return added;
+}
+
+// Adds a turn to four rows. Two rows of all columns come before the next two: with their operands they just fit a CPU's registers.
+fn add_rows(sums: Rows, lhs_turn: ptr<function, Lhs>, quad_row: u32, steps: u32, near: Turn, far: Turn) -> Rows {
+    let l0 = lhs_rows(lhs_turn, quad_row, 0u, steps);
+    var l1: vec4<f32>;
+    var l2: vec4<f32>;
+    var l3: vec4<f32>;
+    if steps > 1u { l1 = lhs_rows(lhs_turn, quad_row, 1u, steps); }
+    if steps > 2u { l2 = lhs_rows(lhs_turn, quad_row, 2u, steps); }
+    if steps > 3u { l3 = lhs_rows(lhs_turn, quad_row, 3u, steps); }
+    let row0 = vec4<f32>(l0.x, l1.x, l2.x, l3.x);
+    let row1 = vec4<f32>(l0.y, l1.y, l2.y, l3.y);
+    let row2 = vec4<f32>(l0.z, l1.z, l2.z, l3.z);
+    let row3 = vec4<f32>(l0.w, l1.w, l2.w, l3.w);
+    var added = sums;
+    added.near.r0 = add_steps(sums.near.r0, row0, near, steps);
+    added.near.r1 = add_steps(sums.near.r1, row1, near, steps);
+    if THREAD_QUADS > 1u { added.far.r0 = add_steps(sums.far.r0, row0, far, steps); }
+    if THREAD_QUADS > 1u { added.far.r1 = add_steps(sums.far.r1, row1, far, steps); }
+    added.near.r2 = add_steps(sums.near.r2, row2, near, steps);
+    added.near.r3 = add_steps(sums.near.r3, row3, near, steps);
+    if THREAD_QUADS > 1u { added.far.r2 = add_steps(sums.far.r2, row2, far, steps); }
+    if THREAD_QUADS > 1u { added.far.r3 = add_steps(sums.far.r3, row3, far, steps); }
+    return added;
+}
+
+// Adds `steps` steps from `i` of a segment on, whose left-hand side begins at quad `first`.
+fn add_turn(sums: ptr<function, Sums>, sources: Sources, far_sources: Sources, i: u32, steps: u32, first: u32, local: u32) {
+    let near = load_turn(sources, i, steps);
+    var far: Turn;
+    if THREAD_QUADS > 1u { far = load_turn(far_sources, i, steps); }
+    var loaded = load_lhs(first + i * ROW_QUADS, steps, local);
+    let lhs_turn = &loaded;
+    (*sums).b0 = add_rows((*sums).b0, lhs_turn, 0u, steps, near, far);
+    if THREAD_M > 4u { (*sums).b1 = add_rows((*sums).b1, lhs_turn, 1u, steps, near, far); }
+    if THREAD_M > 8u { (*sums).b2 = add_rows((*sums).b2, lhs_turn, 2u, steps, near, far); }
+    if THREAD_M > 12u { (*sums).b3 = add_rows((*sums).b3, lhs_turn, 3u, steps, near, far); }
+    if THREAD_M > 16u { (*sums).b4 = add_rows((*sums).b4, lhs_turn, 4u, steps, near, far); }
+    if THREAD_M > 20u { (*sums).b5 = add_rows((*sums).b5, lhs_turn, 5u, steps, near, far); }
+    if THREAD_M > 24u { (*sums).b6 = add_rows((*sums).b6, lhs_turn, 6u, steps, near, far); }
+    if THREAD_M > 28u { (*sums).b7 = add_rows((*sums).b7, lhs_turn, 7u, steps, near, far); }
+}
+
+alias Stored = array<vec4<f32>, THREAD_M>;
+
+fn put_rows(near: ptr<function, Stored>, far: ptr<function, Stored>, row: u32, sums: Rows) {
+    (*near)[row] = sums.near.r0;
+    (*near)[row + 1u] = sums.near.r1;
+    (*near)[row + 2u] = sums.near.r2;
+    (*near)[row + 3u] = sums.near.r3;
+    (*far)[row] = sums.far.r0;
+    (*far)[row + 1u] = sums.far.r1;
+    (*far)[row + 2u] = sums.far.r2;
+    (*far)[row + 3u] = sums.far.r3;
+}
+
+// As rows of an array, so that the epilogue stands in the kernel once: by now, memory costs nothing.
+fn store_sums(columns: Columns, far_columns: Columns, group: u32, row0: u32, sums: Sums) {
+    var near: Stored;
+    var far: Stored;
+    put_rows(&near, &far, 0u, sums.b0);
+    if THREAD_M > 4u { put_rows(&near, &far, 4u, sums.b1); }
+    if THREAD_M > 8u { put_rows(&near, &far, 8u, sums.b2); }
+    if THREAD_M > 12u { put_rows(&near, &far, 12u, sums.b3); }
+    if THREAD_M > 16u { put_rows(&near, &far, 16u, sums.b4); }
+    if THREAD_M > 20u { put_rows(&near, &far, 20u, sums.b5); }
+    if THREAD_M > 24u { put_rows(&near, &far, 24u, sums.b6); }
+    if THREAD_M > 28u { put_rows(&near, &far, 28u, sums.b7); }
     for (var i = 0u; i < THREAD_M; i++) {
-        let block = blocks[i / 4u];
-        let sums = array<vec4<f32>, 4>(block.r0, block.r1, block.r2, block.r3);
-        gemm_store(columns, group, row0 + i, sums[i % 4u]);
+        gemm_store(columns, group, row0 + i, near[i]);
+    }
+    if THREAD_QUADS > 1u {
+        for (var i = 0u; i < THREAD_M; i++) {
+            gemm_store(far_columns, group, row0 + i, far[i]);
+        }
     }
 }
 
@@ -102,8 +152,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let columns = gemm_columns(group, column0);
     let far_columns = gemm_columns(group, column0 + 32u);
 
-    var near = Strip();
-    var far = Strip();
+    var sums = Sums();
     let segments = gemm_segments();
     let length = gemm_length();
     for (var segment = 0u; segment < segments; segment++) {
@@ -113,23 +162,14 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         var i = 0u;
         if STEPS > 1u {
             for (; i + STEPS <= length; i += STEPS) {
-                add_step(&near, &far, first + i * ROW_QUADS, gemm_rhs(sources, i), far_rhs(far_sources, i));
-                if STEPS > 1u { add_step(&near, &far, first + (i + 1u) * ROW_QUADS, gemm_rhs(sources, i + 1u), far_rhs(far_sources, i + 1u)); }
-                if STEPS > 2u { add_step(&near, &far, first + (i + 2u) * ROW_QUADS, gemm_rhs(sources, i + 2u), far_rhs(far_sources, i + 2u)); }
-                if STEPS > 3u { add_step(&near, &far, first + (i + 3u) * ROW_QUADS, gemm_rhs(sources, i + 3u), far_rhs(far_sources, i + 3u)); }
+                add_turn(&sums, sources, far_sources, i, STEPS, first, local);
             }
         }
         if REST != 0u {
             for (; i < length; i++) {
-                add_step(&near, &far, first + i * ROW_QUADS, gemm_rhs(sources, i), far_rhs(far_sources, i));
+                add_turn(&sums, sources, far_sources, i, 1u, first, local);
             }
         }
     }
-    store_strip(columns, group, row0, &near);
-    if THREAD_QUADS > 1u { store_strip(far_columns, group, row0, &far); }
-}
-
-fn far_rhs(sources: Sources, i: u32) -> vec4<f32> {
-    if THREAD_QUADS > 1u { return gemm_rhs(sources, i); }
-    return vec4<f32>();
+    store_sums(columns, far_columns, group, row0, sums);
 }

@@ -3,7 +3,7 @@
 // rows][k][row], b as [batch][k][n padded to 4], packed or as it came, or as [batch][panel][k][PANEL]. Needs `store_columns`
 // (matmul_store_scalar.wgsl, matmul_store_vector.wgsl). Prelude: PANEL, a multiple of 4, or 0 where b is not cut into panels.
 
-@group(0) @binding(1) var<storage, read> a: array<Quad>;
+@group(0) @binding(1) var<storage, read> lhs: array<Quad>; // a
 @group(0) @binding(2) var<storage, read> b: array<Quad>;
 @group(0) @binding(3) var<storage, read> addend: array<Elem>;
 @group(0) @binding(4) var<storage, read> residual: array<Elem>; // as output
@@ -49,7 +49,7 @@ fn gemm_lhs_base(group: u32, tile_m: u32) -> u32 {
 }
 
 fn gemm_lhs(at: u32) -> vec4<f32> {
-    return quad(a[at]);
+    return quad(lhs[at]);
 }
 
 fn gemm_rhs(sources: Sources, i: u32) -> vec4<f32> {

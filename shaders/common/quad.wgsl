@@ -5,3 +5,7 @@ alias Quad = vec4<Elem>;
 fn quad(v: Quad) -> vec4<f32> {
     return vec4<f32>(v);
 }
+
+fn as_quad(v: vec4<f32>) -> Quad {
+    return Quad(v);
+}

@@ -121,8 +121,9 @@ impl Sum {
 pub(crate) fn register(source: &'static KernelSource, problem: &ConvProblem, profile: &DeviceProfile, tile: &RegisterTile) -> Choice {
     let columns = problem.batch * problem.output_positions();
     let (tile_m, tile_n) = (u64::from(tile.rows), tile.width(columns, problem.reduction_depth()));
+    let consts = tile.consts(columns, problem.reduction_depth(), problem.channels_per_group(), problem.element, profile);
     Choice {
-        kernel: kernel(source, problem, profile, tile.consts(columns, problem.reduction_depth(), problem.channels_per_group())),
+        kernel: kernel(source, problem, profile, consts),
         tile: tile.to_string(),
         packed_multiple: Some(tile_m),
         count: Box::new(move |problem, batch, params| count(problem, batch, params, [tile_m, tile_n, 1])),

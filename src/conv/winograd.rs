@@ -267,9 +267,10 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     let columns = cut.columns(images);
     let core = match tile {
         Some(text) if Tile::is_named_by(text) => Core::workgroup(&Tile::parse(algorithm.name(), text, profile)?, channels, profile),
-        Some(text) => Core::register(&RegisterTile::parse(algorithm.name(), text)?, columns, channels),
+        Some(text) => Core::register(&RegisterTile::parse(algorithm.name(), text)?, columns, channels, ElementType::F32, profile),
         None if profile.is_cpu => {
-            Core::register(&RegisterTile::choose(filters, columns, channels * cut.lines(), channels, profile), columns, channels)
+            let tile = RegisterTile::choose(filters, columns, channels * cut.lines(), channels, profile);
+            Core::register(&tile, columns, channels, ElementType::F32, profile)
         }
         None => Core::workgroup(&Tile::choose(&cut.product(problem, columns), profile), channels, profile),
     };

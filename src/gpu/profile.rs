@@ -24,6 +24,8 @@ pub struct DeviceProfile {
     pub has_int64: bool,
     /// Whether the device is a processor pretending to be a GPU: workgroup memory and barriers cost there and save nothing.
     pub is_cpu: bool,
+    /// Invocations of a subgroup, where all subgroups have as many and shaders can shuffle values among them.
+    pub subgroup: Option<u32>,
     /// Its matrix units, where it has some that the kernels can use.
     pub matrix: Option<MatrixUnits>,
     /// Turns after which the driver silently ends the loops of an invocation, all of them together; `u64::MAX` where it does not.
@@ -47,8 +49,8 @@ impl MatrixUnits {
     /// The units among the shapes that an adapter lists; the larger ones where there are several. `None` where subgroups vary in size: a
     /// workgroup could not be cut into them beforehand.
     fn new(shapes: &[wgpu::CooperativeMatrixProperties], features: wgpu::Features, info: &wgpu::AdapterInfo) -> Option<Self> {
-        let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
-        if !features.contains(needed) || info.subgroup_min_size != info.subgroup_max_size || !info.subgroup_min_size.is_power_of_two() {
+        let subgroup = subgroup(features, info)?;
+        if !features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16) {
             return None;
         }
         let usable = |p: &&wgpu::CooperativeMatrixProperties| {
@@ -57,7 +59,7 @@ impl MatrixUnits {
         };
         let is_vulkan = info.backend == wgpu::Backend::Vulkan;
         let extent = shapes.iter().filter(usable).map(|p| p.m_size).max()?;
-        Some(Self { extent, subgroup: info.subgroup_min_size, loads_vectors: is_vulkan, splits: is_vulkan })
+        Some(Self { extent, subgroup, loads_vectors: is_vulkan, splits: is_vulkan })
     }
 }
 
@@ -73,6 +75,7 @@ impl DeviceProfile {
         has_f16: false,
         has_int64: false,
         is_cpu: false,
+        subgroup: None,
         matrix: None,
         max_loop_turns: u64::MAX,
     };
@@ -96,7 +99,12 @@ impl DeviceProfile {
 
     /// The consts of a kernel that reads quads of `element`: 64-bit loads where they pay (`shaders/common/quad_wide.wgsl`).
     pub(crate) fn quad_consts(&self, element: ElementType) -> Vec<(&'static str, u32)> {
-        if self.is_cpu && self.has_int64 && element == ElementType::F32 { vec![("WIDE", 1)] } else { vec![] }
+        if self.loads_half_quads(element) { vec![("WIDE", 1)] } else { vec![] }
+    }
+
+    /// Whether kernels read quads of `element` by 64-bit loads, half a quad each.
+    pub(crate) fn loads_half_quads(&self, element: ElementType) -> bool {
+        self.is_cpu && self.has_int64 && element == ElementType::F32
     }
 
     /// What a device opened on `adapter` has.
@@ -112,10 +120,17 @@ impl DeviceProfile {
             has_f16: features.contains(wgpu::Features::SHADER_F16),
             has_int64: features.contains(wgpu::Features::SHADER_INT64),
             is_cpu: info.device_type == wgpu::DeviceType::Cpu,
+            subgroup: subgroup(features, &info),
             matrix: MatrixUnits::new(&adapter.cooperative_matrix_properties(), features, &info),
             max_loop_turns: max_loop_turns(&info.driver, &info.driver_info),
         }
     }
+}
+
+/// See [`DeviceProfile::subgroup`].
+fn subgroup(features: wgpu::Features, info: &wgpu::AdapterInfo) -> Option<u32> {
+    let size = info.subgroup_min_size;
+    (features.contains(wgpu::Features::SUBGROUP) && size == info.subgroup_max_size && size.is_power_of_two()).then_some(size)
 }
 
 /// Measured: Mesa 22.3's llvmpipe ends the loops of an invocation after 65,535 turns in all, whatever they have computed by then; Mesa

@@ -125,12 +125,11 @@ mod tests {
         let spec = KernelSpec { source, element: ElementType::F32, consts: tile.to_vec(), overrides: vec![] };
         let text = spec.wgsl();
         for (line, stays) in [
-            ("if THREAD_M > 4u { blocks[1]", true),
-            ("if THREAD_M > 8u { blocks[2]", false),
-            ("if STEPS > 1u { add_step", true),
-            ("if STEPS > 2u { add_step", false),
-            ("if THREAD_QUADS > 1u { store_strip", false),
-            ("if THREAD_M > 8u {\n", true), // longer than a line: the driver's own business
+            ("if THREAD_M > 4u { (*sums).b1", true),
+            ("if THREAD_M > 8u { (*sums).b2", false),
+            ("if steps > 2u { turn.s2", true),
+            ("if THREAD_QUADS > 1u { far = load_turn", false),
+            ("if THREAD_QUADS > 1u {\n", true), // longer than a line: the driver's own business
         ] {
             assert_eq!(text.contains(line), stays, "{line}");
         }

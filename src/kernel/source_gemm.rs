@@ -101,6 +101,8 @@ const STORE_BLOCK: Part = pick!(
     "common/gemm_store_rows.wgsl",
     "common/gemm_store_columns.wgsl"
 );
+/// How the invocations of the register core read the left-hand side.
+const LHS: Part = pick!("LHS_LANES", "common/gemm_lhs_alone.wgsl", "common/gemm_lhs_shared.wgsl");
 /// How a convolution reads the right-hand side.
 const COLUMNS: Part = pick!("ALONG_CHANNELS", "common/conv_columns.wgsl", "common/conv_channels.wgsl", "common/conv_channel_pairs.wgsl");
 
@@ -120,7 +122,7 @@ macro_rules! conv_gemms {
             [STORE_BLOCK, SLAB, part!("common/gemm_always.wgsl"), part!("common/gemm_workgroup.wgsl")],
             CONV
         );
-        conv_gemm!($register, $register_name, $own, [part!("common/gemm_register.wgsl")], CONV);
+        conv_gemm!($register, $register_name, $own, [LHS, part!("common/gemm_register.wgsl")], CONV);
         conv_gemm!($matrix, $matrix_name, $own, [MATRIX, MATRIX_RANGE, MATRIX_OPERANDS, part!("common/gemm_matrix.wgsl")], CONV_RANGED);
         conv_gemm!(
             $fallback,
@@ -279,7 +281,7 @@ matmul_gemm!(
     [STORE_BLOCK, SLAB, part!("common/gemm_always.wgsl"), part!("common/gemm_workgroup.wgsl")],
     MATMUL
 );
-matmul_gemm!(MATMUL_REGISTER, "matmul_register", "common/matmul_gemm.wgsl", [part!("common/gemm_register.wgsl")], MATMUL);
+matmul_gemm!(MATMUL_REGISTER, "matmul_register", "common/matmul_gemm.wgsl", [LHS, part!("common/gemm_register.wgsl")], MATMUL);
 matmul_gemm!(
     MATMUL_MATRIX,
     "matmul_matrix",

@@ -145,7 +145,7 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile:
             None => RegisterTile::choose(problem.m, problem.n, problem.k, problem.k, profile),
         };
         profile.check_turns(REGISTER, tile.turns(1, problem.k))?;
-        Core::register(&tile, problem.n, problem.k)
+        Core::register(&tile, problem.n, problem.k, problem.element, profile)
     };
     let packed = packed(problem, core.m, core.panel);
     let source = if core.register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };

@@ -2,6 +2,7 @@
 //! a [`Core`]: either core with its tile, as a plan uses it. The other core's tiles are in `tile_workgroup`.
 
 use super::tile_workgroup::Tile;
+use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 
@@ -36,9 +37,8 @@ impl RegisterTile {
         if rows.saturating_mul(columns).saturating_mul(depth) < 1 << 20 {
             return Self { rows: fill(rows, 8), quads: 1, steps: 1 };
         }
-        // The tuner's tables of ResNet-50 (BENCHMARKS.md), minima of all runs: 24x8x2 takes 1.02 times as long as the best on Mesa 22 (mean; at most
-        // 1.30), 16x8x4 1.17 (2.02); on Mesa 26 16x8x4 takes 1.07 (1.44), 24x8x2 1.24 (1.74).
-        let (most, steps) = if profile.is_old_llvmpipe() { (24, 2) } else { (16, 4) };
+        // TABLE
+        let (most, steps) = if profile.is_old_llvmpipe() { (24, 2) } else { (32, 4) };
         let quads = if columns > 32 { 2 } else { 1 };
         Self { rows: fill(rows, most), quads, steps: length.clamp(1, steps) as u32 }
     }
@@ -89,15 +89,15 @@ impl RegisterTile {
     }
 
     /// The core's prelude, for a depth cut into segments of `length` steps.
-    pub fn consts(&self, columns: u64, depth: u64, length: u64) -> Vec<(&'static str, u32)> {
+    pub fn consts(&self, columns: u64, depth: u64, length: u64, element: ElementType, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
         let rest = self.steps == 1 || !length.is_multiple_of(u64::from(self.steps));
-        vec![
-            ("THREAD_M", self.rows),
-            ("THREAD_QUADS", self.quads),
-            ("STEPS", self.steps),
-            ("REST", u32::from(rest)),
-            ("LANES", self.lanes(columns, depth)),
-        ]
+        let lanes = self.lanes(columns, depth);
+        let mut consts =
+            vec![("THREAD_M", self.rows), ("THREAD_QUADS", self.quads), ("STEPS", self.steps), ("REST", u32::from(rest)), ("LANES", lanes)];
+        if profile.loads_half_quads(element) && self.steps > 1 {
+            consts.extend(profile.subgroup.filter(|&subgroup| lanes.is_multiple_of(subgroup)).map(|subgroup| ("LHS_LANES", subgroup)));
+        }
+        consts
     }
 }
 
@@ -127,9 +127,10 @@ pub(crate) struct Core {
 
 impl Core {
     /// The register core over one segment of `depth` steps.
-    pub fn register(tile: &RegisterTile, columns: u64, depth: u64) -> Self {
+    pub fn register(tile: &RegisterTile, columns: u64, depth: u64, element: ElementType, profile: &DeviceProfile) -> Self {
         let (m, n) = (u64::from(tile.rows), tile.width(columns, depth));
-        Self { register: true, m, n, consts: tile.consts(columns, depth, depth), panel: tile.panel(), label: tile.to_string(), splits: 1 }
+        let consts = tile.consts(columns, depth, depth, element, profile);
+        Self { register: true, m, n, consts, panel: tile.panel(), label: tile.to_string(), splits: 1 }
     }
 
     /// The workgroup-memory core over one segment of `depth` steps.
