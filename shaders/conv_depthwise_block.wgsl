@@ -2,9 +2,8 @@
 // channel, reads every row of the input that they need once, and adds it to all of their sums that it belongs to.
 //
 // Prelude: BLOCK_P, BLOCK_Q, TAPS_R, TAPS_S, STRIDE_P, STRIDE_Q. Not dilated; every loop has a constant end, so that the arrays become
-// registers.
+// registers. Needs Reach, reach_columns and read_line (common/conv_block_line.wgsl, common/conv_block_line_pairs.wgsl).
 
-@group(0) @binding(4) var<storage, read> x: array<Elem>;       // N C H W, any strides
 @group(0) @binding(5) var<storage, read> weights: array<Elem>; // K 1 R S
 
 // 1: neighbouring invocations take neighbouring channels, as a channels-last output has them.
@@ -44,23 +43,14 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     for (var i = 0u; i < TAPS_R * TAPS_S; i++) {
         taps[i] = f32(weights[w_start + i]);
     }
-    var offsets: array<u32, COLUMNS>;
-    var inside: array<bool, COLUMNS>;
-    for (var j = 0u; j < COLUMNS; j++) {
-        let ix = block_coordinate(params.width, q0 * i32(STRIDE_Q) + i32(j));
-        offsets[j] = u32(max(ix, 0)) * params.x_stride_p;
-        inside[j] = ix >= 0;
-    }
+    var reach = reach_columns(q0 * i32(STRIDE_Q));
 
     // 3. The window sums, row by row of the input.
     var sums: array<f32, BLOCK_P * BLOCK_Q>;
     for (var i = 0u; i < ROWS; i++) {
         let iy = block_coordinate(params.height, p0 * i32(STRIDE_P) + i32(i));
         let row = x_start + plane_offset(0, max(iy, 0), 0) * params.x_stride_p;
-        var line: array<f32, COLUMNS>;
-        for (var j = 0u; j < COLUMNS; j++) {
-            line[j] = select(0.0, f32(x[row + offsets[j]]), inside[j] & (iy >= 0));
-        }
+        var line = read_line(&reach, row, iy >= 0);
         for (var p = 0u; p < BLOCK_P; p++) {
             // The row is tap i - p STRIDE_P of this output's window, if it is one.
             if (i >= p * STRIDE_P) & (i < p * STRIDE_P + TAPS_R) {

@@ -118,7 +118,7 @@ fn a_write_past_the_end_is_reported() {
         let (from, to) = match algorithm {
             Algorithm::Direct | Algorithm::Depthwise => ("output[at] =", "output[at + 8u] = Elem(1.0);\n    output[at] ="),
             // Its planes are whole quads, so that four are written at once.
-            _ => ("output[index] =", "output[index + 2u] = vec4<Elem>(1.0);\n        output[index] ="),
+            _ => ("output[index] =", "output[index + 2u] = Quad();\n        output[index] ="),
         };
         assert_reported(algorithm, case_of(algorithm), from, to, "guarded: a guard word");
     }
@@ -237,6 +237,14 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "m[1] - m[2] - m[3]", "m[1] - m[2] + m[3]", "exact"),
         ("conv_winograd_input", "conv/winograd_f2/n2c1h3w6", "o + i < axis.output + axis.taps - 1", "o + i < axis.output + axis.taps - 2", "exact"),
         ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "(q < params.width.output)", "(q + 1 < params.width.output)", "guarded"),
+        // Two tiles at once: each reads the other's columns, a half too far, an edge that is not zero, a store one half off.
+        ("conv_winograd_input_pairs", "conv/winograd_f2/n2c3h5w8", "tile_row(&row, ODD + TILE_W)", "tile_row(&row, TILE_W)", "exact"),
+        ("conv_winograd_input_pairs", "conv/winograd_f2/n2c3h5w8", "ix + 2 * i32(j)", "ix + 2 * i32(j) + 2", "exact"),
+        ("conv_winograd_input_pairs", "conv/winograd_f2/n2c3h5w8", "(ix >= 0) & (ix < params.width.input)", "(ix >= 0)", "exact"),
+        ("conv_winograd_output_pairs", "conv/winograd_f2/n2c3h5w8", "far[i][j] = far_outputs[i]", "far[i][j] = near_outputs[i]", "exact"),
+        ("conv_winograd_output_pairs", "conv/winograd_f2/n2c3h5w8", "output[first + j] =", "output[first + j + 1u] =", "guarded"),
+        ("conv_depthwise_block_pairs", "conv/depthwise/n2c3h7w8_k6r3s3", "halves[ODD + j]", "halves[j]", "exact"),
+        ("conv_depthwise_block_pairs", "conv/depthwise/n2c3h7w8_k6r3s3", "(*reach).inside[j] & exists", "exists", "exact"),
         // Fused pools: a column of the window read twice, a row of the window left out, a window past the edge, a mean not divided.
         ("conv_winograd_output", "conv/winograd_f2/n1c18h5w4", "j * POOL_W + s]", "j * POOL_W]", "exact"),
         ("conv_winograd_output", "conv/winograd_f4/n1c67h6w11", "(i * POOL_H + r) * BLOCK_Q", "i * POOL_H * BLOCK_Q", "bounded"),

@@ -6,8 +6,9 @@ use super::fused;
 use super::plan::{Choice, Companion, overrides};
 use super::problem::{ConvProblem, Direction};
 use crate::error::{Error, Result};
-use crate::kernel::{CONV_DEPTHWISE, CONV_DEPTHWISE_BLOCK, KernelSpec};
-use crate::shape::{Layout, WindowAxis};
+use crate::gpu::DeviceProfile;
+use crate::kernel::{CONV_DEPTHWISE, CONV_DEPTHWISE_BLOCK, CONV_DEPTHWISE_BLOCK_PAIRS, KernelSpec};
+use crate::shape::{Layout, PaddingMode, WindowAxis};
 
 /// Outputs of one row that an invocation computes.
 const STRIP: u64 = 4;
@@ -30,9 +31,9 @@ pub(crate) fn supports(problem: &ConvProblem) -> Result<()> {
 /// Longest tap axis of the kernel that owns blocks: its sums, taps and a row of the input are registers.
 const LONGEST_BLOCK_TAPS: u64 = 5;
 
-pub(crate) fn choice(problem: &ConvProblem) -> Choice {
+pub(crate) fn choice(problem: &ConvProblem, profile: &DeviceProfile) -> Choice {
     match block_extents(problem) {
-        Some(extents) => block(problem, extents),
+        Some(extents) => block(problem, extents, profile),
         None => strip(problem),
     }
 }
@@ -54,9 +55,20 @@ fn all_overrides(problem: &ConvProblem) -> Vec<(&'static str, u32)> {
     overrides
 }
 
+/// Whether a block of so many columns may read and write two elements of a row at once, where 64-bit loads pay: each pair begins at an even
+/// element of its row and is wholly inside or outside.
+fn takes_pairs(problem: &ConvProblem, block_q: u64, profile: &DeviceProfile) -> bool {
+    let width = &problem.axes[2];
+    let channels_first = [problem.x_layout, problem.y_layout] == [Layout::ChannelsFirst; 2];
+    let even = width.input.is_multiple_of(2) && width.output.is_multiple_of(block_q);
+    let plain = problem.padding_mode == PaddingMode::Zeros && problem.pool.is_none();
+    profile.loads_half_quads(problem.element) && channels_first && even && plain
+}
+
 /// A block of outputs for each invocation, rows of the input read once for all of them.
-fn block(problem: &ConvProblem, [block_p, block_q]: [u64; 2]) -> Choice {
+fn block(problem: &ConvProblem, [block_p, block_q]: [u64; 2], profile: &DeviceProfile) -> Choice {
     let [_, height, width] = &problem.axes;
+    let pairs = takes_pairs(problem, block_q, profile);
     let consts = [
         ("BLOCK_P", block_p),
         ("BLOCK_Q", block_q),
@@ -65,9 +77,11 @@ fn block(problem: &ConvProblem, [block_p, block_q]: [u64; 2]) -> Choice {
         ("STRIDE_P", height.stride),
         ("STRIDE_Q", width.stride),
     ];
-    let consts = consts.into_iter().map(|(name, value)| (name, value as u32)).chain(fused::consts(problem)).collect();
+    let odd = pairs.then_some(("ODD", u32::from(width.pad_begin % 2 != 0)));
+    let consts = consts.into_iter().map(|(name, value)| (name, value as u32)).chain(fused::consts(problem)).chain(odd).collect();
+    let source = if pairs { &CONV_DEPTHWISE_BLOCK_PAIRS } else { &CONV_DEPTHWISE_BLOCK };
     Choice {
-        kernel: KernelSpec { source: &CONV_DEPTHWISE_BLOCK, element: problem.element, consts, overrides: all_overrides(problem) },
+        kernel: KernelSpec { source, element: problem.element, consts, overrides: all_overrides(problem) },
         tile: format!("block {block_p}x{block_q}"),
         packed_multiple: None,
         count: Box::new(move |problem, batch, params| {

@@ -133,7 +133,7 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
             let source = if quads { &CONV_POINTWISE_QUADS_REGISTER } else { &CONV_POINTWISE_REGISTER };
             implicit_gemm::register(source, problem, profile, &register()?)
         }
-        Algorithm::Depthwise => depthwise::choice(problem),
+        Algorithm::Depthwise => depthwise::choice(problem, profile),
         Algorithm::WinogradF2 => return winograd::plan(problem, profile, algorithm, &winograd::F2, tile),
         Algorithm::WinogradF4 => return winograd::plan(problem, profile, algorithm, &winograd::F4, tile),
         Algorithm::ImplicitGemmMatrix | Algorithm::PointwiseMatrix => matrix::choice(algorithm, Operands::Whole, problem, tile, profile)?,

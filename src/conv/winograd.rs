@@ -13,10 +13,12 @@ use super::problem::{ConvProblem, Direction};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
-use crate::kernel::{CONV_WINOGRAD_FILTER, CONV_WINOGRAD_INPUT, CONV_WINOGRAD_OUTPUT, KernelSpec};
+use crate::kernel::{
+    CONV_WINOGRAD_FILTER, CONV_WINOGRAD_INPUT, CONV_WINOGRAD_INPUT_PAIRS, CONV_WINOGRAD_OUTPUT, CONV_WINOGRAD_OUTPUT_PAIRS, KernelSpec,
+};
 use crate::matmul::PackedBatch;
 use crate::op::{Core, GemmShape, Op, Place, Plan, RegisterTile, Step, Tile, check_binding, check_tensors, slices};
-use crate::shape::WindowAxis;
+use crate::shape::{PaddingMode, WindowAxis};
 use crate::validate::bound::gamma;
 
 /// The transforms along one axis, as matrices; the shaders `common/winograd_f2.wgsl` and `common/winograd_f4.wgsl` spell them out.
@@ -197,6 +199,22 @@ impl Cut {
         (images * self.tiles_per_image()).next_multiple_of(64)
     }
 
+    /// Whether two neighbouring tiles lie in one row and are whole, wherever the first has an even number, and 64-bit loads pay.
+    fn has_pairs(&self, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
+        profile.loads_half_quads(problem.element) && self.tile[1] > 1 && problem.axes[2].output.is_multiple_of(2 * self.tile[1])
+    }
+
+    /// Whether the input transform may read two elements of a row at once: each begins at an even one, and they are both inside or both zero.
+    fn reads_pairs(&self, problem: &ConvProblem, params: &ConvParams, profile: &DeviceProfile) -> bool {
+        let is_even = problem.axes[2].input.is_multiple_of(2) && params.x_base.is_multiple_of(2);
+        self.has_pairs(problem, profile) && is_even && params.x_stride_p == 1 && problem.padding_mode == PaddingMode::Zeros
+    }
+
+    /// Whether the output transform may store, and read the residual, two elements at once. Pools store their own way.
+    fn writes_pairs(&self, problem: &ConvProblem, params: &ConvParams, profile: &DeviceProfile) -> bool {
+        self.has_pairs(problem, profile) && params.y_base.is_multiple_of(2) && params.y_stride_p == 1 && problem.pool.is_none()
+    }
+
     /// The products over so many columns; their depth is not split, so it counts as short.
     fn product(&self, problem: &ConvProblem, columns: u64) -> GemmShape {
         GemmShape { rows: problem.filters_per_group(), columns, depth: 1, products: self.lines() * problem.groups }
@@ -313,8 +331,14 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
         let first = ConvParams { items: items[0] as u32, ..params };
         let mode = overrides(problem).into_iter().filter(|(name, _)| *name == "PADDING_MODE").collect();
         let places = vec![Place::Input { index: 0, first: x.first, bytes: x.bytes }, transformed];
-        let consts = cut.consts(transform).into_iter().chain([("PANEL", core.panel as u32)]).collect();
-        plan.steps.push(Step::new(kernel(&CONV_WINOGRAD_INPUT, consts, mode), &first, places, items[0].div_ceil(64), profile)?);
+        let pairs = cut.reads_pairs(problem, &first, profile);
+        let (source, at_once) = if pairs { (&CONV_WINOGRAD_INPUT_PAIRS, 2) } else { (&CONV_WINOGRAD_INPUT, 1) };
+        let mut consts = cut.consts(transform);
+        consts.push(("PANEL", core.panel as u32));
+        if pairs {
+            consts.push(("ODD", (problem.axes[2].pad_begin % 2 != 0).into()));
+        }
+        plan.steps.push(Step::new(kernel(source, consts, mode), &first, places, (items[0] / at_once).div_ceil(64), profile)?);
 
         let product = PackedBatch { batches: cut.lines() * problem.groups, m: filters, n: columns, k: channels };
         plan.steps.push(product.step(&core, [transformed_filter, transformed, sums], profile)?);
@@ -327,8 +351,10 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
             false => Place::Nothing,
         };
         let places = vec![bias, residual, Place::Output { index: 0, first: y.first, bytes: y.bytes }, sums];
+        let pairs = cut.writes_pairs(problem, &last, profile);
+        let (source, at_once) = if pairs { (&CONV_WINOGRAD_OUTPUT_PAIRS, 2) } else { (&CONV_WINOGRAD_OUTPUT, 1) };
         let consts = cut.consts(transform).into_iter().chain(fused::consts(problem)).collect();
-        plan.steps.push(Step::new(kernel(&CONV_WINOGRAD_OUTPUT, consts, epilogue), &last, places, items[1].div_ceil(64), profile)?);
+        plan.steps.push(Step::new(kernel(source, consts, epilogue), &last, places, (items[1] / at_once).div_ceil(64), profile)?);
     }
     Ok(plan)
 }

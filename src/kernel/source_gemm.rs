@@ -50,6 +50,24 @@ pub(crate) static CONV_DEPTHWISE_BLOCK: KernelSource = KernelSource {
         part!("common/conv_finish.wgsl"),
         part!("common/conv_store.wgsl"),
         pick!("POOL", "common/conv_block_store.wgsl", "common/conv_block_pool.wgsl"),
+        part!("common/conv_block_line.wgsl"),
+        part!("conv_depthwise_block.wgsl"),
+    ],
+    bindings: CONV,
+    structs: CONV_STRUCTS,
+};
+
+pub(crate) static CONV_DEPTHWISE_BLOCK_PAIRS: KernelSource = KernelSource {
+    name: "conv_depthwise_block_pairs",
+    parts: &[
+        part!("common/number.wgsl"),
+        part!("common/activation.wgsl"),
+        part!("common/axis.wgsl"),
+        part!("common/conv.wgsl"),
+        part!("common/conv_finish.wgsl"),
+        part!("common/quad_wide.wgsl"),
+        part!("common/conv_block_store_pairs.wgsl"),
+        part!("common/conv_block_line_pairs.wgsl"),
         part!("conv_depthwise_block.wgsl"),
     ],
     bindings: CONV,
@@ -191,7 +209,24 @@ pub(crate) static CONV_WINOGRAD_INPUT: KernelSource = KernelSource {
         part!("common/winograd.wgsl"),
         pick!("LARGE", "common/winograd_f2.wgsl", "common/winograd_f4.wgsl"),
         winograd!(),
+        part!("common/winograd_input.wgsl"),
         part!("conv_winograd_input.wgsl"),
+    ],
+    bindings: &[Uniform, Read, Write],
+    structs: CONV_STRUCTS,
+};
+
+pub(crate) static CONV_WINOGRAD_INPUT_PAIRS: KernelSource = KernelSource {
+    name: "conv_winograd_input_pairs",
+    parts: &[
+        part!("common/axis.wgsl"),
+        part!("common/conv.wgsl"),
+        part!("common/quad_wide.wgsl"),
+        part!("common/winograd.wgsl"),
+        pick!("LARGE", "common/winograd_f2.wgsl", "common/winograd_f4.wgsl"),
+        winograd!(),
+        part!("common/winograd_input.wgsl"),
+        part!("conv_winograd_input_pairs.wgsl"),
     ],
     bindings: &[Uniform, Read, Write],
     structs: CONV_STRUCTS,
@@ -211,6 +246,25 @@ pub(crate) static CONV_WINOGRAD_OUTPUT: KernelSource = KernelSource {
         winograd!(),
         pick!("POOL", "common/conv_block_store.wgsl", "common/conv_block_pool.wgsl"),
         part!("conv_winograd_output.wgsl"),
+    ],
+    bindings: &[Uniform, Read, Read, Write, Read],
+    structs: CONV_STRUCTS,
+};
+
+pub(crate) static CONV_WINOGRAD_OUTPUT_PAIRS: KernelSource = KernelSource {
+    name: "conv_winograd_output_pairs",
+    parts: &[
+        part!("common/number.wgsl"),
+        part!("common/activation.wgsl"),
+        part!("common/axis.wgsl"),
+        part!("common/conv.wgsl"),
+        part!("common/conv_finish.wgsl"),
+        part!("common/quad_wide.wgsl"),
+        part!("common/winograd.wgsl"),
+        pick!("LARGE", "common/winograd_f2.wgsl", "common/winograd_f4.wgsl"),
+        winograd!(),
+        part!("common/conv_block_store_pairs.wgsl"),
+        part!("conv_winograd_output_pairs.wgsl"),
     ],
     bindings: &[Uniform, Read, Read, Write, Read],
     structs: CONV_STRUCTS,

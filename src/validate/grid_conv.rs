@@ -1,24 +1,25 @@
 //! The convolutions that every algorithm is forced over. Shapes walk the edges on purpose: tails of every tile size, odd and
 //! prime extents, height and width never alike, four different pads, every mode, layout, activation and rank.
 
+use super::grid_conv_blocks::{pools, winograd, winograd_pairs};
 use crate::activation::Activation;
-use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
+use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use crate::element::ElementType;
 use crate::error::Result;
 use crate::shape::{Layout, Padding, PaddingMode};
 
 /// What a problem adds to its descriptor and shapes.
 #[derive(Clone, Copy)]
-struct Extra {
-    bias: bool,
-    x_layout: Layout,
-    y_layout: Layout,
-    element: ElementType,
+pub(super) struct Extra {
+    pub bias: bool,
+    pub x_layout: Layout,
+    pub y_layout: Layout,
+    pub element: ElementType,
 }
 
-const PLAIN: Extra = Extra { bias: false, x_layout: Layout::ChannelsFirst, y_layout: Layout::ChannelsFirst, element: ElementType::F32 };
-const BIAS: Extra = Extra { bias: true, ..PLAIN };
-const LAYOUTS: [(Layout, Layout); 4] = [
+pub(super) const PLAIN: Extra = Extra { bias: false, x_layout: Layout::ChannelsFirst, y_layout: Layout::ChannelsFirst, element: ElementType::F32 };
+pub(super) const BIAS: Extra = Extra { bias: true, ..PLAIN };
+pub(super) const LAYOUTS: [(Layout, Layout); 4] = [
     (Layout::ChannelsFirst, Layout::ChannelsFirst),
     (Layout::ChannelsLast, Layout::ChannelsLast),
     (Layout::ChannelsFirst, Layout::ChannelsLast),
@@ -26,13 +27,13 @@ const LAYOUTS: [(Layout, Layout); 4] = [
 ];
 
 /// Collects problems; a problem that does not resolve is a mistake of the grid and ends the run with its error.
-struct Grid {
-    problems: Vec<ConvProblem>,
+pub(super) struct Grid {
+    pub problems: Vec<ConvProblem>,
 }
 
 impl Grid {
     /// x is N C and spatial extents; the filter's spatial extents follow `filters`.
-    fn forward<const N: usize>(
+    pub fn forward<const N: usize>(
         &mut self,
         descriptor: ConvDescriptor<N>,
         x: &[usize],
@@ -77,7 +78,7 @@ impl Grid {
     }
 }
 
-fn pads<const N: usize>(begin: [usize; N], end: [usize; N]) -> Padding<N> {
+pub(super) fn pads<const N: usize>(begin: [usize; N], end: [usize; N]) -> Padding<N> {
     Padding::Explicit { begin, end }
 }
 
@@ -93,6 +94,7 @@ pub(super) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
     transposed(&mut grid, full)?;
     halves(&mut grid)?;
     winograd(&mut grid, full)?;
+    winograd_pairs(&mut grid, full)?;
     pools(&mut grid, full)?;
     residuals(&mut grid);
     Ok(grid.problems)
@@ -323,81 +325,6 @@ fn halves(grid: &mut Grid) -> Result<()> {
     grid.transposed::<2>(ConvTransposeDescriptor { stride: [2, 3], ..Default::default() }, &[1, 4, 3, 5], 6, [3, 2], extra)
 }
 
-/// Windows of 3 at stride 1: outputs about the edges of Winograd's tiles (2 and 4) either way, along both axes and one, with everything
-/// that may come with them.
-fn winograd(grid: &mut Grid, full: bool) -> Result<()> {
-    let planes: &[(usize, usize)] = if full {
-        &[(1, 1), (1, 4), (2, 3), (3, 6), (4, 2), (5, 5), (6, 8), (7, 9), (8, 1), (9, 7), (4, 13)]
-    } else {
-        &[(1, 1), (2, 5), (9, 4), (7, 13)]
-    };
-    for (i, &(height, width)) in planes.iter().enumerate() {
-        let (batch, channels, filters) = (1 + i % 3, [3, 1, 5, 18][i % 4], [5, 17, 2, 4][i % 4]);
-        let descriptor = ConvDescriptor { padding: pads([1, 0], [0, 1]), ..Default::default() };
-        grid.forward::<2>(descriptor, &[batch, channels, height + 1, width + 1], filters, [3, 3], if i % 2 == 0 { PLAIN } else { BIAS })?;
-        grid.forward::<2>(ConvDescriptor::default(), &[batch, channels, height, width + 2], filters, [1, 3], BIAS)?;
-        grid.forward::<1>(ConvDescriptor { padding: pads([2], [1]), ..Default::default() }, &[batch, channels, width], filters, [3], PLAIN)?;
-    }
-    // A column of taps, with zeros added along the axis that has one.
-    grid.forward::<2>(ConvDescriptor { padding: pads([1, 2], [0, 1]), ..Default::default() }, &[2, 6, 8, 5], 7, [3, 1], BIAS)?;
-    for padding_mode in PaddingMode::ALL {
-        let descriptor = ConvDescriptor { padding: pads([2, 1], [3, 0]), padding_mode, groups: 2, ..Default::default() };
-        grid.forward::<2>(descriptor, &[2, 4, 5, 7], 6, [3, 3], PLAIN)?;
-    }
-    for (i, (x_layout, y_layout)) in LAYOUTS.into_iter().enumerate() {
-        let activation = [Activation::Relu, Activation::None, Activation::Gelu, Activation::Silu][i];
-        let descriptor = ConvDescriptor { padding: Padding::Same, activation, groups: 1 + i % 2, ..Default::default() };
-        grid.forward::<2>(descriptor, &[2, 6, 7, 6], 8, [3, 3], Extra { x_layout, y_layout, ..BIAS })?;
-    }
-    // Deep enough that the transforms' roundings are few beside the sum's.
-    grid.forward::<2>(ConvDescriptor { padding: Padding::Same, ..Default::default() }, &[1, 67, 6, 10], 20, [3, 3], BIAS)
-}
-
-/// Pools after the activation: outputs of one window, with an odd row and column left over, past a tile or a block either way; fused (windows
-/// of 3 at stride 1, depthwise blocks) and by two kernels (every other algorithm, strips, one axis of Winograd).
-fn pools(grid: &mut Grid, full: bool) -> Result<()> {
-    use FusedPool::{Average, Max};
-    let planes: &[(usize, usize)] =
-        if full { &[(2, 2), (2, 3), (3, 2), (3, 3), (4, 6), (5, 4), (7, 9), (6, 11), (8, 8), (9, 5)] } else { &[(2, 2), (3, 3), (5, 4), (7, 9)] };
-    let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
-    for (i, &(height, width)) in planes.iter().enumerate() {
-        for (pool, activation) in [(Max, Activation::Clip { min: -9.0, max: 30.0 }), (Average, Activation::Gelu)] {
-            let (batch, channels, filters) = (1 + i % 2, [1, 5, 18][i % 3], [6, 3, 17][i % 3]);
-            let extra = [BIAS, Extra { x_layout: Layout::ChannelsLast, y_layout: Layout::ChannelsLast, ..BIAS }][i / 2 % 2];
-            let descriptor = ConvDescriptor { pool: Some(pool), activation, ..same };
-            grid.forward::<2>(descriptor, &[batch, channels, height, width], filters, [3, 3], extra)?;
-            grid.forward::<2>(ConvDescriptor { groups: channels, ..descriptor }, &[batch, channels, height, width], 2 * channels, [3, 3], extra)?;
-        }
-    }
-    for (i, (x_layout, y_layout)) in LAYOUTS.into_iter().enumerate() {
-        let pool = Some([Max, Average][i % 2]);
-        let plain = ConvDescriptor { pool, ..Default::default() };
-        let extra = Extra { x_layout, y_layout, ..PLAIN };
-        let half = Extra { element: ElementType::F16, ..extra };
-        grid.forward::<2>(ConvDescriptor { groups: 2, ..plain }, &[2, 6, 9, 8], 8, [3, 3], extra)?;
-        grid.forward::<2>(plain, &[2, 5, 7, 9], 9, [1, 1], half)?;
-        grid.forward::<2>(ConvDescriptor { groups: 4, stride: [2, 1], ..plain }, &[2, 4, 11, 9], 4, [5, 3], half)?;
-        let mode = PaddingMode::ALL[i];
-        grid.forward::<2>(ConvDescriptor { padding: pads([2, 1], [1, 2]), padding_mode: mode, ..plain }, &[2, 4, 6, 7], 5, [3, 3], extra)?;
-        grid.forward::<2>(ConvDescriptor { dilation: [1, 2], groups: 3, ..plain }, &[1, 3, 8, 9], 6, [3, 2], extra)?; // strips
-    }
-    for pool in [Some(Max), Some(Average)] {
-        grid.forward::<1>(ConvDescriptor { pool, ..Default::default() }, &[2, 5, 23], 7, [3], BIAS)?;
-        grid.forward::<1>(ConvDescriptor { pool, groups: 5, ..Default::default() }, &[2, 5, 24], 5, [3], BIAS)?;
-        grid.forward::<2>(ConvDescriptor { pool, ..Default::default() }, &[2, 6, 6, 13], 7, [1, 3], BIAS)?;
-        grid.forward::<3>(ConvDescriptor { pool, ..Default::default() }, &[1, 3, 5, 6, 8], 4, [2, 3, 3], BIAS)?;
-        grid.forward::<2>(ConvDescriptor { pool, ..same }, &[1, 67, 6, 11], 20, [3, 3], BIAS)?;
-        grid.forward::<2>(ConvDescriptor { pool, ..Default::default() }, &[2, 5, 7, 8], 9, [1, 1], BIAS)?;
-        grid.forward::<2>(ConvDescriptor { pool, groups: 5, ..same }, &[2, 5, 7, 8], 5, [3, 3], BIAS)?;
-        let several: Vec<ConvProblem> = grid.problems.iter().rev().take(3).map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
-        grid.problems.extend(several);
-        let transposed = ConvTransposeDescriptor { stride: [2, 1], ..Default::default() };
-        let inputs = ConvInputs::new(&[2, 4, 3, 5], &[4, 6, 3, 2], None);
-        grid.problems.push(ConvProblem { accuracy: Accuracy::Reduced, ..ConvProblem::transposed::<2>(&transposed, &inputs)?.with_pool(pool)? });
-    }
-    Ok(())
-}
-
 /// A residual before the activation, in every layout and element type that the grid has by now: every fifth problem once more.
 fn residuals(grid: &mut Grid) {
     let again = grid.problems.iter().enumerate().filter(|(i, p)| i % 5 == 0 || p.element == ElementType::F16 || p.x_layout != p.y_layout);
@@ -408,7 +335,7 @@ fn residuals(grid: &mut Grid) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conv::{Algorithm, Direction, supports};
+    use crate::conv::{Algorithm, Direction, FusedPool, supports};
 
     /// A feature and how a problem shows it.
     type Feature = (&'static str, fn(&ConvProblem) -> bool);

@@ -6,6 +6,7 @@ pub mod compare;
 pub mod data;
 pub mod grid;
 mod grid_conv;
+mod grid_conv_blocks;
 mod grid_elementwise;
 mod grid_matmul;
 mod grid_pool;

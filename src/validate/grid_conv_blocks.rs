@@ -1,0 +1,116 @@
+//! Convolutions for the kernels that own blocks of outputs: Winograd's tiles, the pairs of them, and the pools that are fused behind them.
+
+use super::grid_conv::{BIAS, Extra, Grid, LAYOUTS, PLAIN, pads};
+use crate::activation::Activation;
+use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
+use crate::element::ElementType;
+use crate::error::Result;
+use crate::shape::{Layout, Padding, PaddingMode};
+
+/// Windows of 3 at stride 1: outputs about the edges of Winograd's tiles (2 and 4) either way, along both axes and one, with everything
+/// that may come with them.
+pub(super) fn winograd(grid: &mut Grid, full: bool) -> Result<()> {
+    let planes: &[(usize, usize)] = if full {
+        &[(1, 1), (1, 4), (2, 3), (3, 6), (4, 2), (5, 5), (6, 8), (7, 9), (8, 1), (9, 7), (4, 13)]
+    } else {
+        &[(1, 1), (2, 5), (9, 4), (7, 13)]
+    };
+    for (i, &(height, width)) in planes.iter().enumerate() {
+        let (batch, channels, filters) = (1 + i % 3, [3, 1, 5, 18][i % 4], [5, 17, 2, 4][i % 4]);
+        let descriptor = ConvDescriptor { padding: pads([1, 0], [0, 1]), ..Default::default() };
+        grid.forward::<2>(descriptor, &[batch, channels, height + 1, width + 1], filters, [3, 3], if i % 2 == 0 { PLAIN } else { BIAS })?;
+        grid.forward::<2>(ConvDescriptor::default(), &[batch, channels, height, width + 2], filters, [1, 3], BIAS)?;
+        grid.forward::<1>(ConvDescriptor { padding: pads([2], [1]), ..Default::default() }, &[batch, channels, width], filters, [3], PLAIN)?;
+    }
+    // A column of taps, with zeros added along the axis that has one.
+    grid.forward::<2>(ConvDescriptor { padding: pads([1, 2], [0, 1]), ..Default::default() }, &[2, 6, 8, 5], 7, [3, 1], BIAS)?;
+    for padding_mode in PaddingMode::ALL {
+        let descriptor = ConvDescriptor { padding: pads([2, 1], [3, 0]), padding_mode, groups: 2, ..Default::default() };
+        grid.forward::<2>(descriptor, &[2, 4, 5, 7], 6, [3, 3], PLAIN)?;
+    }
+    for (i, (x_layout, y_layout)) in LAYOUTS.into_iter().enumerate() {
+        let activation = [Activation::Relu, Activation::None, Activation::Gelu, Activation::Silu][i];
+        let descriptor = ConvDescriptor { padding: Padding::Same, activation, groups: 1 + i % 2, ..Default::default() };
+        grid.forward::<2>(descriptor, &[2, 6, 7, 6], 8, [3, 3], Extra { x_layout, y_layout, ..BIAS })?;
+    }
+    // Deep enough that the transforms' roundings are few beside the sum's.
+    grid.forward::<2>(ConvDescriptor { padding: Padding::Same, ..Default::default() }, &[1, 67, 6, 10], 20, [3, 3], BIAS)
+}
+
+/// Planes whose rows are pairs of whole tiles (outputs 4, 8, 12 or 16 wide over an even input), which kernels of their own take two at a
+/// time where 64-bit loads pay: windows that begin between two halves of a row and not, heights with a tile left over, several images, more
+/// tiles than a panel, and planes one element off that they must leave alone.
+pub(super) fn winograd_pairs(grid: &mut Grid, full: bool) -> Result<()> {
+    let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
+    let shapes: &[(usize, usize, usize, usize)] =
+        if full { &[(2, 3, 5, 8), (1, 5, 7, 4), (3, 18, 9, 16), (1, 2, 4, 12), (2, 4, 3, 10)] } else { &[(2, 3, 5, 8), (1, 5, 6, 12)] };
+    for (i, &(batch, channels, height, width)) in shapes.iter().enumerate() {
+        let filters = [5, 17, 34][i % 3];
+        grid.forward::<2>(same, &[batch, channels, height, width], filters, [3, 3], BIAS)?;
+        let activation = [Activation::Clip { min: -9.0, max: 30.0 }, Activation::Silu][i % 2];
+        let wider = ConvDescriptor { padding: pads([0, 2], [1, 2]), activation, ..Default::default() };
+        grid.forward::<2>(wider, &[batch, channels, height, width - 2], filters, [3, 3], PLAIN)?;
+        grid.forward::<2>(ConvDescriptor { groups: 2, ..Default::default() }, &[batch, 6, height, width + 2], 8, [1, 3], BIAS)?;
+    }
+    grid.forward::<1>(ConvDescriptor { padding: pads([1], [1]), ..Default::default() }, &[2, 3, 16], 5, [3], PLAIN)?;
+    // Depthwise blocks are four wide, at strides 1 and 2.
+    for (i, (stride, pad, width)) in [(1, 1, 8), (2, 1, 16), (1, 2, 4), (2, 0, 10), (1, 1, 12)].into_iter().enumerate() {
+        let descriptor = ConvDescriptor { padding: pads([1, pad], [1, pad]), stride: [1 + i % 2, stride], groups: 3, ..Default::default() };
+        let window = [3, if pad == 2 { 5 } else { 3 }];
+        grid.forward::<2>(descriptor, &[2, 3, 7, width], 6, window, if i % 2 == 0 { BIAS } else { PLAIN })?;
+        let residual = grid.problems.last().map(|p| ConvProblem { has_residual: true, ..p.clone() });
+        grid.problems.extend(residual);
+    }
+    // The right width, and a first half that begins with a column of padding alone; then an odd input under an even output.
+    grid.forward::<2>(ConvDescriptor { padding: pads([1, 3], [1, 1]), ..Default::default() }, &[2, 3, 5, 6], 5, [3, 3], PLAIN)?;
+    grid.forward::<2>(ConvDescriptor { padding: pads([1, 1], [1, 2]), ..Default::default() }, &[2, 3, 5, 7], 5, [3, 3], BIAS)?;
+    grid.forward::<2>(same, &[2, 3, 7, 8], 6, [3, 3], BIAS)?;
+    let residual = grid.problems.last().map(|p| ConvProblem { has_residual: true, ..p.clone() });
+    grid.problems.extend(residual);
+    Ok(())
+}
+
+/// Pools after the activation: outputs of one window, with an odd row and column left over, past a tile or a block either way; fused (windows
+/// of 3 at stride 1, depthwise blocks) and by two kernels (every other algorithm, strips, one axis of Winograd).
+pub(super) fn pools(grid: &mut Grid, full: bool) -> Result<()> {
+    use FusedPool::{Average, Max};
+    let planes: &[(usize, usize)] =
+        if full { &[(2, 2), (2, 3), (3, 2), (3, 3), (4, 6), (5, 4), (7, 9), (6, 11), (8, 8), (9, 5)] } else { &[(2, 2), (3, 3), (5, 4), (7, 9)] };
+    let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
+    for (i, &(height, width)) in planes.iter().enumerate() {
+        for (pool, activation) in [(Max, Activation::Clip { min: -9.0, max: 30.0 }), (Average, Activation::Gelu)] {
+            let (batch, channels, filters) = (1 + i % 2, [1, 5, 18][i % 3], [6, 3, 17][i % 3]);
+            let extra = [BIAS, Extra { x_layout: Layout::ChannelsLast, y_layout: Layout::ChannelsLast, ..BIAS }][i / 2 % 2];
+            let descriptor = ConvDescriptor { pool: Some(pool), activation, ..same };
+            grid.forward::<2>(descriptor, &[batch, channels, height, width], filters, [3, 3], extra)?;
+            grid.forward::<2>(ConvDescriptor { groups: channels, ..descriptor }, &[batch, channels, height, width], 2 * channels, [3, 3], extra)?;
+        }
+    }
+    for (i, (x_layout, y_layout)) in LAYOUTS.into_iter().enumerate() {
+        let pool = Some([Max, Average][i % 2]);
+        let plain = ConvDescriptor { pool, ..Default::default() };
+        let extra = Extra { x_layout, y_layout, ..PLAIN };
+        let half = Extra { element: ElementType::F16, ..extra };
+        grid.forward::<2>(ConvDescriptor { groups: 2, ..plain }, &[2, 6, 9, 8], 8, [3, 3], extra)?;
+        grid.forward::<2>(plain, &[2, 5, 7, 9], 9, [1, 1], half)?;
+        grid.forward::<2>(ConvDescriptor { groups: 4, stride: [2, 1], ..plain }, &[2, 4, 11, 9], 4, [5, 3], half)?;
+        let mode = PaddingMode::ALL[i];
+        grid.forward::<2>(ConvDescriptor { padding: pads([2, 1], [1, 2]), padding_mode: mode, ..plain }, &[2, 4, 6, 7], 5, [3, 3], extra)?;
+        grid.forward::<2>(ConvDescriptor { dilation: [1, 2], groups: 3, ..plain }, &[1, 3, 8, 9], 6, [3, 2], extra)?; // strips
+    }
+    for pool in [Some(Max), Some(Average)] {
+        grid.forward::<1>(ConvDescriptor { pool, ..Default::default() }, &[2, 5, 23], 7, [3], BIAS)?;
+        grid.forward::<1>(ConvDescriptor { pool, groups: 5, ..Default::default() }, &[2, 5, 24], 5, [3], BIAS)?;
+        grid.forward::<2>(ConvDescriptor { pool, ..Default::default() }, &[2, 6, 6, 13], 7, [1, 3], BIAS)?;
+        grid.forward::<3>(ConvDescriptor { pool, ..Default::default() }, &[1, 3, 5, 6, 8], 4, [2, 3, 3], BIAS)?;
+        grid.forward::<2>(ConvDescriptor { pool, ..same }, &[1, 67, 6, 11], 20, [3, 3], BIAS)?;
+        grid.forward::<2>(ConvDescriptor { pool, ..Default::default() }, &[2, 5, 7, 8], 9, [1, 1], BIAS)?;
+        grid.forward::<2>(ConvDescriptor { pool, groups: 5, ..same }, &[2, 5, 7, 8], 5, [3, 3], BIAS)?;
+        let several: Vec<ConvProblem> = grid.problems.iter().rev().take(3).map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+        grid.problems.extend(several);
+        let transposed = ConvTransposeDescriptor { stride: [2, 1], ..Default::default() };
+        let inputs = ConvInputs::new(&[2, 4, 3, 5], &[4, 6, 3, 2], None);
+        grid.problems.push(ConvProblem { accuracy: Accuracy::Reduced, ..ConvProblem::transposed::<2>(&transposed, &inputs)?.with_pool(pool)? });
+    }
+    Ok(())
+}
