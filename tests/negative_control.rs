@@ -158,6 +158,29 @@ fn failures_of(kernel: &'static str, only: &str, from: &'static str, to: &'stati
     report.results.iter().filter_map(|r| failure(&r.outcome)).collect()
 }
 
+/// Only a device that runs invocations as lanes of a CPU's vectors, with 64-bit integers and subgroups of one size, shares its loads.
+#[test]
+fn a_wrong_share_of_the_left_hand_side_is_reported() {
+    const TILE: &str = "gemm_register 20x8x2/53x33x7"; // its turn is no multiple of a subgroup of 8
+    let gpu = Gpu::new().unwrap();
+    let profile = gpu.profile();
+    let damages = [
+        ("half % LHS_LANES)", "(half + 1u) % LHS_LANES)"),
+        ("i * LHS_LANES + local % LHS_LANES", "local % LHS_LANES"),
+        ("(step * ROW_QUADS + quad_row) * 2u", "(quad_row + ROW_QUADS) * 2u"),
+    ];
+    if profile.is_cpu && profile.has_int64 && profile.subgroup.is_some() {
+        for (from, to) in damages {
+            let failures = failures_of("matmul_register", TILE, from, to);
+            assert!(failures.iter().any(|why| why.starts_with("exact")), "\"{from}\" -> \"{to}\": {failures:?}");
+        }
+    } else {
+        let problem = wgconv::matmul::MatMulProblem::matmul(&[53, 70], &[70, 330], wgconv::ElementType::F32).unwrap();
+        let plan = wgconv::op::Op::plan(&problem, profile, Some("gemm_register 20x8x2")).unwrap();
+        assert!(plan.steps.iter().all(|step| step.kernel.constant("LHS_LANES") == 0), "a device of this kind cannot share");
+    }
+}
+
 #[test]
 fn damaged_slabs_stages_and_splits_of_the_workgroup_core_are_reported() {
     const IMPLICIT: &str = "conv_implicit_gemm_workgroup[";
@@ -260,6 +283,16 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("conv_depthwise_block", "conv/depthwise/n2c5h7w8", "pooled / f32(POOL_H * POOL_W)", "pooled / f32(POOL_H)", "bounded"),
         ("conv_winograd_filter", "conv/winograd_f4/n1c67", "1.0 / 30.0", "1.001 / 30.0", "bounded"),
         ("conv_winograd_input", "conv/winograd_f4/n1c67", "4.25 * d[2]", "4.254 * d[2]", "bounded"),
+        // The register core: a step of a turn read twice, rows of the far columns mixed up, the last rows not stored.
+        ("conv_implicit_gemm_register", "conv/implicit_gemm_register 32x8x4/n2c8", "gemm_rhs(sources, i + 3u)", "gemm_rhs(sources, i + 2u)", "exact"),
+        ("matmul_register", "matmul/gemm_register 32x8x4/32x264x8", "add_steps(sums.far.r1, row1,", "add_steps(sums.far.r1, row0,", "exact"),
+        (
+            "matmul_register",
+            "matmul/gemm_register 20x8x2/53x33x7",
+            "i < THREAD_M; i++) {\n        gemm_store(columns",
+            "i < THREAD_M - 1u; i++) {\n        gemm_store(columns",
+            "guarded",
+        ),
         // Products: a step too few, a forgotten addend, the wrong side of a pack, a lane left out of the tree.
         ("matmul_direct[", "gemm/direct/", "k < params.k", "k < params.k - 1u", "exact"),
         ("matmul_thin[", "matmul/thin/", "half = LANES / 2u", "half = LANES / 4u", "exact"),
