@@ -6,8 +6,8 @@
 @group(0) @binding(2) var<storage, read_write> transformed: array<f32>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let item = (group_id.y * group_count.x + group_id.x) * 64u + local;
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let item = (group_id.y * group_count.x + group_id.x) * 64u + local_id.x;
     if item >= params.items {
         return;
     }

@@ -10,8 +10,8 @@ const BLOCK_Q: u32 = 2u * TILE_W;
 @group(0) @binding(4) var<storage, read> sums: array<u64>; // [line][k][tile], two tiles each
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let item = (group_id.y * group_count.x + group_id.x) * 64u + local;
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let item = (group_id.y * group_count.x + group_id.x) * 64u + local_id.x;
     if item >= params.items / 2u {
         return;
     }

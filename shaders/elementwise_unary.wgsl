@@ -19,8 +19,8 @@ struct UnaryParams {
 @group(0) @binding(0) var<uniform> params: UnaryParams;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let first = (group_id.y * group_count.x + group_id.x) * (64u * ITEMS_EACH) + local;
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let first = (group_id.y * group_count.x + group_id.x) * (64u * ITEMS_EACH) + local_id.x;
     for (var j = 0u; j < ITEMS_EACH; j++) {
         let i = first + 64u * j;
         if i < params.items {

@@ -16,7 +16,8 @@ const CHUNK: u32 = 16384u;
 var<workgroup> largest: array<u32, WG_SIZE>;
 
 @compute @workgroup_size(WG_SIZE)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let local = local_id.x;
     let group = group_id.y * group_count.x + group_id.x;
     let begin = group * CHUNK;
     if begin >= params.count { // uniform over the workgroup

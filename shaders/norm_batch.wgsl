@@ -24,7 +24,8 @@ fn compute(i: u32, channel: u32) {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let local = local_id.x;
     let group = group_id.y * group_count.x + group_id.x;
     if ROWS == 0u {
         let i = group * 64u + local;

@@ -20,8 +20,8 @@ override HAS_SCALE: u32 = 0u;
 override HAS_BIAS: u32 = 0u;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let c = (group_id.y * group_count.x + group_id.x) * 64u + local;
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let c = (group_id.y * group_count.x + group_id.x) * 64u + local_id.x;
     if c >= params.items {
         return;
     }

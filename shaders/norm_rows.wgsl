@@ -45,8 +45,8 @@ fn element_offset(i: u32) -> u32 {
 }
 
 @compute @workgroup_size(WG_SIZE)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let at = lane_of(local);
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let at = lane_of(local_id.x);
     let item = (group_id.y * group_count.x + group_id.x) * LINES + at.line;
     // Past the last row, the last one again without storing: every invocation must reach the barriers.
     let exists = item < params.items;

@@ -10,8 +10,8 @@ override KIND: u32 = 0u;
 override MEAN: u32 = 0u;
 
 @compute @workgroup_size(WG_SIZE)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let at = lane_of(local);
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let at = lane_of(local_id.x);
     let item = (group_id.y * group_count.x + group_id.x) * LINES + at.line;
     // Past the last result, the last one again: every invocation must reach the barriers.
     let line = min(item, params.items - 1u);

@@ -23,8 +23,8 @@ fn better(a: Best, b: Best) -> Best {
 }
 
 @compute @workgroup_size(WG_SIZE)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let at = lane_of(local);
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let at = lane_of(local_id.x);
     let item = (group_id.y * group_count.x + group_id.x) * LINES + at.line;
     let line = min(item, params.items - 1u);
     let outer = line / params.inner;

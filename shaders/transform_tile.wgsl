@@ -9,7 +9,8 @@ const STEP: u32 = 8u;
 var<workgroup> tile: array<Elem, 1056>; // TILE x (TILE + 1)
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let local = local_id.x;
     let group = group_id.y * group_count.x + group_id.x;
     let tiles = params.tiles_p * params.tiles_q;
     let plane = group / tiles;

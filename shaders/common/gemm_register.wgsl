@@ -134,7 +134,8 @@ fn store_sums(columns: Columns, far_columns: Columns, group: u32, row0: u32, sum
 }
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let local = local_id.x;
     let tile = group_id.y * group_count.x + group_id.x;
     if tile >= params.items {
         return;

@@ -107,7 +107,8 @@ fn add_step(sums: ptr<function, Sums>, l: u32, r: u32) {
 }
 
 @compute @workgroup_size(WG_SIZE)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let local = local_id.x;
     let tile = group_id.y * group_count.x + group_id.x;
     if (tile >= params.items) | !gemm_wanted() { // uniform over the workgroup
         return;
