@@ -224,6 +224,49 @@ fn damaged_slabs_stages_and_splits_of_the_workgroup_core_are_reported() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
+/// Where pools read pairs of columns, which the devices do that have 64-bit integers and are processors.
+#[test]
+fn damaged_pools_of_pairs_are_reported() {
+    let gpu = Gpu::new().unwrap();
+    if !(gpu.profile().is_cpu && gpu.profile().has_int64) {
+        return;
+    }
+    const PADDED: &str = "max_pool/unrolled/n2c3h9w20";
+    let damages: &[(&str, &str, &str, &str)] = &[
+        // Padding: the last pair taken for it, a value that wins over it, an idle row that counts, the pair before a row.
+        (PADDED, "(pair <= last)", "(pair < last)", "exact"),
+        (PADDED, "select(vec2<f32>(neutral())", "select(vec2<f32>(0.0)", "exact"),
+        ("average_pool/unrolled/n2c3h9w20", "used & (pair <= last)", "pair <= last", "bounded"),
+        ("average_pool/unrolled/n2c3h9w20", "used & (pair <= last)", "used", "bounded"),
+        // Columns: those of the neighbour, those of another output, a window's last one, the wrong parity, a pair twice.
+        (PADDED, "min(pair, last)", "min(pair + 1u, last)", "exact"),
+        (PADDED, "columns[LEAD + j * STRIDE + s]", "columns[LEAD + j + s]", "exact"),
+        (PADDED, "s < TAPS_S; s++", "s < TAPS_S - 1u; s++", "exact"),
+        (PADDED, "columns[LEAD + j", "columns[j", "exact"),
+        (PADDED, "columns[2u * i + 1u] = v.y", "columns[2u * i + 1u] = v.x", "exact"),
+        // Places: a division one bit off on each axis, x and y that begin elsewhere.
+        (PADDED, "params.strips_shift", "params.strips_shift + 1u", "guarded"),
+        (PADDED, "params.rows_shift", "params.rows_shift + 1u", "exact"),
+        ("max_pool/unrolled/n1c3d4h5w10", "params.depth_shift", "params.depth_shift + 1u", "exact"),
+        ("max_pool/unrolled/n5c3h9w14", "params.x_base + plane", "plane", "exact"),
+        ("max_pool/unrolled/n5c3h9w14", "params.y_base + row", "row", "guarded"),
+        // Stores: an output of a pair left out or in the wrong half, a strip's rest left out, what follows a row written.
+        ("lp_pool/unrolled/n2c3h9w14", "if both {", "if !both {", "guarded"),
+        ("max_pool/unrolled/n2c3h8w16", "as_half(values)", "as_half(values.yx)", "exact"),
+        (PADDED, "if q < params.width.output {", "if q + 2 < params.width.output {", "guarded"),
+        (PADDED, "if q < params.width.output {", "if true {", "guarded"),
+        ("average_pool/unrolled/n2c3h9w20", "height.divisor * width.divisor", "height.divisor", "bounded"),
+    ];
+    let mut missed = Vec::new();
+    for &(only, from, to, proof) in damages {
+        let failures = failures_of("pool_pairs[", only, from, to);
+        if !failures.iter().any(|why| why.starts_with(proof)) {
+            missed.push(format!("\"{from}\" -> \"{to}\" should be reported by {proof} of {only}, got {failures:?}"));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
 #[test]
 fn damaged_kernels_of_the_other_families_are_reported() {
     // Kernel, cases, damage, the proof that must say so.
@@ -242,7 +285,7 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ),
         ("elementwise_binary[", "sub/", "return a - b;", "return b - a;", "exact"),
         // Pooling: a pad that wins, a window one short, the wrong divisor, the wrong index.
-        ("pool[", "average_pool/unrolled/", "sum += select(0.0, v, used)", "sum += v", "bounded"),
+        ("pool[", "average_pool/unrolled/", "join(sum, select(0.0, v, used))", "join(sum, v)", "bounded"),
         (
             "pool[",
             "max_pool/direct/",

@@ -5,7 +5,7 @@ use super::source_gemm::*;
 use crate::elementwise::{BinaryParams, UnaryParams};
 use crate::norm::{BatchFoldParams, BatchNormParams, LrnParams, NormParams};
 use crate::op::{Axis, LatticeAxis};
-use crate::pool::{PoolParams, UnpoolParams};
+use crate::pool::{PoolPairsParams, PoolParams, UnpoolParams};
 use crate::reduce::ReduceParams;
 use crate::softmax::SoftmaxParams;
 use crate::transform::{CopyAxis, CopyParams, GatherAxis, GatherParams, ResizeAxis, ResizeParams};
@@ -70,16 +70,30 @@ use BindingKind::{Read, Uniform, Write};
 /// Uniform, x, output, and the indices where they are wanted.
 pub(crate) static POOL: KernelSource = KernelSource {
     name: "pool",
-    parts: &[part!("common/axis.wgsl"), part!("common/number.wgsl"), part!("pool_values.wgsl"), part!("pool.wgsl")],
+    parts: &[part!("common/axis.wgsl"), part!("common/number.wgsl"), part!("common/pool.wgsl"), part!("pool_values.wgsl"), part!("pool.wgsl")],
     bindings: &[Uniform, Read, Write],
     structs: &[PoolParams::LAYOUT, Axis::LAYOUT],
 };
 
 pub(crate) static POOL_INDICES: KernelSource = KernelSource {
     name: "pool_indices",
-    parts: &[part!("common/axis.wgsl"), part!("common/number.wgsl"), part!("pool_indices.wgsl"), part!("pool.wgsl")],
+    parts: &[part!("common/axis.wgsl"), part!("common/number.wgsl"), part!("common/pool.wgsl"), part!("pool_indices.wgsl"), part!("pool.wgsl")],
     bindings: &[Uniform, Read, Write, Write],
     structs: &[PoolParams::LAYOUT, Axis::LAYOUT],
+};
+
+pub(crate) static POOL_PAIRS: KernelSource = KernelSource {
+    name: "pool_pairs",
+    parts: &[
+        part!("common/axis.wgsl"),
+        part!("common/number.wgsl"),
+        part!("common/quad_wide.wgsl"),
+        part!("common/pool.wgsl"),
+        pick!("STORE_PAIRS", "pool_store_each.wgsl", "pool_store_pairs.wgsl"),
+        part!("pool_pairs.wgsl"),
+    ],
+    bindings: &[Uniform, Read, Write],
+    structs: &[PoolPairsParams::LAYOUT, Axis::LAYOUT],
 };
 
 /// Uniform, x, indices, the winner of each output, output.
@@ -297,6 +311,7 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &MATMUL_PACK,
         &POOL,
         &POOL_INDICES,
+        &POOL_PAIRS,
         &POOL_MAX_UNPOOL,
         &REDUCE,
         &REDUCE_FIRST,

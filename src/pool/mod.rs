@@ -3,12 +3,13 @@
 
 mod descriptor;
 mod op;
+mod pairs;
 mod params;
 mod problem;
 mod unpool;
 
 pub use descriptor::{IndexOrder, MaxUnpoolDescriptor, Pool1dDescriptor, Pool2dDescriptor, Pool3dDescriptor, PoolDescriptor, PoolKind};
-pub(crate) use params::{PoolParams, UnpoolParams};
+pub(crate) use params::{PoolPairsParams, PoolParams, UnpoolParams};
 pub use problem::PoolProblem;
 pub use unpool::MaxUnpoolProblem;
 

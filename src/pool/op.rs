@@ -1,12 +1,13 @@
 //! Pooling as an [`Op`]: its plan and its ways to be computed.
 
 use super::descriptor::{IndexOrder, PoolKind};
+use super::pairs;
 use super::params::PoolParams;
 use super::problem::PoolProblem;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
-use crate::kernel::{KernelSpec, POOL, POOL_INDICES};
+use crate::kernel::{KernelSpec, POOL, POOL_INDICES, POOL_PAIRS};
 use crate::op::{Axis, INDEX_LIMIT, Op, Place, Plan, Step, TensorSpec, check_tensors, pick, plane_strides, slices};
 use crate::reference::Bounded;
 use crate::shape::Layout;
@@ -14,8 +15,9 @@ use crate::shape::Layout;
 /// One output per invocation, its loops bounded by numbers of the uniform; or the same with the window baked into the pipeline.
 const DIRECT: &str = "direct";
 const UNROLLED: &str = "unrolled";
-/// Neighbouring outputs of a row that an invocation computes where working out its place costs as much as a window.
-const STRIP_CPU: u64 = 4;
+/// Neighbouring outputs of a row that an invocation computes where working out its place costs as much as a window; even, for the kernel that
+/// takes columns in pairs.
+pub(super) const STRIP_CPU: u64 = 4;
 /// Largest window that is unrolled.
 const MOST_UNROLLED: u64 = 25;
 
@@ -72,15 +74,21 @@ impl Op for PoolProblem {
             }
         }
         let strip = if algorithm == UNROLLED && profile.is_cpu { STRIP_CPU } else { 1 };
-        let source = if self.indices().is_some() { &POOL_INDICES } else { &POOL };
-        let kernel = KernelSpec { source, element: self.element, consts: vec![], overrides: self.overrides(algorithm, strip) };
+        let in_pairs = algorithm == UNROLLED && pairs::admits(self, profile);
+        let kernel = if in_pairs {
+            KernelSpec { source: &POOL_PAIRS, element: self.element, consts: pairs::consts(self), overrides: self.overrides() }
+        } else {
+            let source = if self.indices().is_some() { &POOL_INDICES } else { &POOL };
+            let mut overrides = self.overrides();
+            overrides.extend(self.loop_overrides(algorithm, strip));
+            KernelSpec { source, element: self.element, consts: vec![], overrides }
+        };
         let (x_image, y_image) = (self.channels * self.input_positions(), self.channels * self.output_positions());
         let bytes = |elements: u64| elements * self.element.bytes();
         let mut items = vec![("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))];
         if self.indices().is_some() {
             items.push(("one image of the indices", y_image * ElementType::U32.bytes()));
         }
-        let [x_stride_n, x_stride_c, x_stride_p] = plane_strides(self.layout, self.channels, self.input_positions());
         for slice in slices(self.batch, &items, profile)? {
             let (x, y) = (slice.range(x_image, self.element, profile), slice.range(y_image, self.element, profile));
             let indices = slice.range(y_image, ElementType::U32, profile);
@@ -94,32 +102,19 @@ impl Op for PoolProblem {
                     limit: profile.max_binding_bytes,
                 });
             }
-            let power = if let PoolKind::Lp { p } = self.kind { p } else { 1.0 };
             let [depth, height, width] = self.axes.each_ref().map(|axis| axis.output);
             let strips = slice.count * self.channels * depth * height * width.div_ceil(strip);
-            let params = PoolParams {
-                depth: Axis::new(&self.axes[0]),
-                height: Axis::new(&self.axes[1]),
-                width: Axis::new(&self.axes[2]),
-                channels: self.channels as u32,
-                positions: self.output_positions() as u32,
-                items: strips as u32,
-                x_base: x.base,
-                x_stride_n,
-                x_stride_c,
-                x_stride_p,
-                y_base: y.base,
-                power,
-                inverse: 1.0 / power,
-                unused0: 0,
-                unused1: 0,
-            };
             let mut places =
                 vec![Place::Input { index: 0, first: x.first, bytes: x.bytes }, Place::Output { index: 0, first: y.first, bytes: y.bytes }];
             if self.indices().is_some() {
                 places.push(Place::Output { index: 1, first: indices.first, bytes: indices.bytes });
             }
-            plan.steps.push(Step::new(kernel.clone(), &params, places, strips.div_ceil(64), profile)?);
+            let workgroups = strips.div_ceil(64);
+            plan.steps.push(if in_pairs {
+                Step::new(kernel.clone(), &pairs::params(self, strips, x.base, y.base), places, workgroups, profile)?
+            } else {
+                Step::new(kernel.clone(), &self.params(strips, x.base, y.base), places, workgroups, profile)?
+            });
         }
         Ok(plan)
     }
@@ -157,7 +152,41 @@ impl PoolProblem {
         t.saturating_add(t.saturating_mul(r)).saturating_add(t.saturating_mul(r).saturating_mul(s))
     }
 
-    fn overrides(&self, algorithm: &str, strip: u64) -> Vec<(&'static str, u32)> {
+    /// The uniform of a call that makes `items` strips, x and y beginning at these elements of their bindings.
+    fn params(&self, items: u64, x_base: u32, y_base: u32) -> PoolParams {
+        let [x_stride_n, x_stride_c, x_stride_p] = plane_strides(self.layout, self.channels, self.input_positions());
+        let power = self.power();
+        PoolParams {
+            depth: Axis::new(&self.axes[0]),
+            height: Axis::new(&self.axes[1]),
+            width: Axis::new(&self.axes[2]),
+            channels: self.channels as u32,
+            positions: self.output_positions() as u32,
+            items: items as u32,
+            x_base,
+            x_stride_n,
+            x_stride_c,
+            x_stride_p,
+            y_base,
+            power,
+            inverse: 1.0 / power,
+            unused0: 0,
+            unused1: 0,
+        }
+    }
+
+    /// p of Lp pooling.
+    pub(super) fn power(&self) -> f32 {
+        if let PoolKind::Lp { p } = self.kind { p } else { 1.0 }
+    }
+
+    /// Whether all taps of all windows lie inside the input.
+    fn is_whole(&self) -> bool {
+        !self.adaptive && self.axes.iter().all(|a| a.pad_begin == 0 && (a.output - 1) * a.stride + a.window_extent() <= a.input)
+    }
+
+    /// Those of `shaders/common/pool.wgsl`.
+    fn overrides(&self) -> Vec<(&'static str, u32)> {
         let kind = match self.kind {
             PoolKind::Max { .. } => 0,
             PoolKind::Average { .. } => 1,
@@ -165,22 +194,27 @@ impl PoolProblem {
             PoolKind::Lp { p: 2.0 } => 3,
             PoolKind::Lp { .. } => 4,
         };
-        let taps = |axis: usize| if algorithm == UNROLLED { self.axes[axis].filter as u32 } else { 0 };
         let all = [
             ("KIND", kind),
             ("ADAPTIVE", u32::from(self.adaptive)),
             ("COUNT_INCLUDE_PAD", u32::from(self.kind == PoolKind::Average { count_include_pad: true })),
+            ("DILATED", u32::from(self.axes.iter().any(|a| a.dilation > 1))),
+            ("WHOLE", u32::from(self.is_whole())),
+        ];
+        all.into_iter().filter(|(_, value)| *value != 0).collect()
+    }
+
+    /// Those of `shaders/pool.wgsl`.
+    fn loop_overrides(&self, algorithm: &str, strip: u64) -> Vec<(&'static str, u32)> {
+        let taps = |axis: usize| if algorithm == UNROLLED { self.axes[axis].filter as u32 } else { 0 };
+        let all = [
             ("COLUMN_MAJOR", u32::from(self.indices() == Some(IndexOrder::ColumnMajor))),
             ("CHANNELS_LAST", u32::from(self.layout == Layout::ChannelsLast)),
-            ("DILATED", u32::from(self.axes.iter().any(|a| a.dilation > 1))),
             ("TAPS_T", taps(0)),
             ("TAPS_R", taps(1)),
             ("TAPS_S", taps(2)),
+            ("STRIP", if strip == 1 { 0 } else { strip as u32 }),
         ];
-        let mut overrides: Vec<_> = all.into_iter().filter(|(_, value)| *value != 0).collect();
-        if strip != 1 {
-            overrides.push(("STRIP", strip as u32));
-        }
-        overrides
+        all.into_iter().filter(|(_, value)| *value != 0).collect()
     }
 }

@@ -25,6 +25,27 @@ uniform! {
 }
 
 uniform! {
+    /// Twin of `PoolPairsParams` in `shaders/pool_pairs.wgsl`.
+    PoolPairsParams {
+        depth: Axis,
+        height: Axis,
+        width: Axis,
+        items: u32,
+        x_base: u32,
+        x_stride_c: u32,
+        y_base: u32,
+        strips_multiplier: u32,
+        strips_shift: u32,
+        rows_multiplier: u32,
+        rows_shift: u32,
+        depth_multiplier: u32,
+        depth_shift: u32,
+        power: f32,
+        inverse: f32,
+    }
+}
+
+uniform! {
     /// Twin of `UnpoolParams` in `shaders/pool_max_unpool.wgsl`.
     UnpoolParams {
         planes: u32,

@@ -67,6 +67,7 @@ fn ops(full: bool) -> Result<Vec<Make>> {
     add(&mut all, super::grid_elementwise::unary(full)?);
     add(&mut all, super::grid_elementwise::binary(full)?);
     add(&mut all, super::grid_pool::pools(full)?);
+    add(&mut all, super::grid_pool::sliced()?);
     add(&mut all, super::grid_pool::unpools()?);
     add(&mut all, super::grid_matmul::problems(full)?);
     add(&mut all, super::grid_matmul::sliced()?);

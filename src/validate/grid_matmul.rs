@@ -4,10 +4,8 @@ use crate::activation::Activation;
 use crate::conv::Accuracy;
 use crate::element::ElementType;
 use crate::error::Result;
-use crate::gpu::DeviceProfile;
 use crate::matmul::{GemmDescriptor, MatMulProblem};
-use crate::op::{Op, Plan, TensorSpec};
-use crate::reference::Bounded;
+use crate::validate::sliced::Sliced;
 
 /// Exact, and hardly ever 0 for all of a few numbers.
 const CLIP: Activation = Activation::Clip { min: -9.0, max: 30.0 };
@@ -119,75 +117,9 @@ pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
     Ok(every_accuracy(problems))
 }
 
-/// A product on a device whose bindings hold so many bytes: it is computed in parts.
-#[derive(Clone)]
-pub(super) struct Sliced {
-    problem: MatMulProblem,
-    binding: u64,
-}
-
-impl Sliced {
-    fn profile(&self, profile: &DeviceProfile) -> DeviceProfile {
-        // The coarsest alignment there is: parts begin inside their bindings on every device.
-        DeviceProfile { max_binding_bytes: self.binding, storage_alignment: profile.storage_alignment.max(256), ..*profile }
-    }
-}
-
-impl std::fmt::Display for Sliced {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}_binding{}", self.problem, self.binding)
-    }
-}
-
-impl Op for Sliced {
-    fn name(&self) -> &'static str {
-        self.problem.name()
-    }
-
-    fn inputs(&self) -> Vec<TensorSpec> {
-        self.problem.inputs()
-    }
-
-    fn outputs(&self) -> Vec<TensorSpec> {
-        self.problem.outputs()
-    }
-
-    fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
-        self.problem.algorithms(&self.profile(profile))
-    }
-
-    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
-        self.problem.plan(&self.profile(profile), algorithm)
-    }
-
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        self.problem.reference(inputs)
-    }
-
-    fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
-        self.problem.reference_for(algorithm, inputs)
-    }
-
-    fn is_exact(&self) -> bool {
-        self.problem.is_exact()
-    }
-
-    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
-        self.problem.compute(inputs, y)
-    }
-
-    fn flops(&self) -> f64 {
-        self.problem.flops()
-    }
-
-    fn depth(&self) -> u64 {
-        self.problem.depth()
-    }
-}
-
 /// Parts over the batch, rows, columns and depth, alone and together, that end inside tiles and begin anywhere in a binding; every way
 /// to add.
-pub(super) fn sliced() -> Result<Vec<Sliced>> {
+pub(super) fn sliced() -> Result<Vec<Sliced<MatMulProblem>>> {
     let (f32s, f16s) = (ElementType::F32, ElementType::F16);
     let gemm = |trans_a, trans_b, c: Option<&[usize]>, element| {
         let descriptor = GemmDescriptor { alpha: 2.0, beta: -1.0, trans_a, trans_b, activation: CLIP, ..Default::default() };
@@ -215,5 +147,5 @@ pub(super) fn sliced() -> Result<Vec<Sliced>> {
         MatMulProblem::matmul(&[60, 40], &[3, 40, 5], f32s)?,
         MatMulProblem::matmul(&[2100, 3], &[3], f32s)?,
     ];
-    Ok(every_accuracy(products.to_vec()).into_iter().map(|problem| Sliced { problem, binding: 4096 }).collect())
+    Ok(every_accuracy(products.to_vec()).into_iter().map(Sliced::new).collect())
 }

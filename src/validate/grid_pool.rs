@@ -5,6 +5,7 @@ use crate::element::ElementType;
 use crate::error::Result;
 use crate::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
 use crate::shape::{Layout, Padding};
+use crate::validate::sliced::Sliced;
 
 const KINDS: [PoolKind; 8] = [
     PoolKind::MAX,
@@ -21,12 +22,11 @@ const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
 
 pub(super) fn pools(full: bool) -> Result<Vec<PoolProblem>> {
     let plain = PoolDescriptor::<2>::window;
-    let four_pads = Padding::Explicit { begin: [2, 1], end: [0, 3] };
     let windows: Vec<PoolDescriptor<2>> = vec![
         plain([2, 2]),
         plain([3, 3]).with_stride([2, 2]).with_padding(Padding::uniform(1)),
-        PoolDescriptor { ceil_mode: true, ..plain([3, 4]).with_stride([1, 3]).with_padding(four_pads) },
-        PoolDescriptor { dilation: [2, 3], ..plain([3, 2]).with_stride([2, 1]).with_padding(four_pads) },
+        PoolDescriptor { ceil_mode: true, ..plain([3, 4]).with_stride([1, 3]).with_padding(four_pads()) },
+        PoolDescriptor { dilation: [2, 3], ..plain([3, 2]).with_stride([2, 1]).with_padding(four_pads()) },
         PoolDescriptor { ceil_mode: true, dilation: [1, 2], ..plain([2, 3]).with_stride([4, 5]).with_padding(Padding::uniform(1)) },
         plain([2, 5]).with_stride([1, 2]).with_padding(Padding::Same),
         plain([4, 3]).with_stride([3, 1]).with_padding(Padding::SameLower),
@@ -45,6 +45,24 @@ pub(super) fn pools(full: bool) -> Result<Vec<PoolProblem>> {
                 problems.push(PoolProblem::new(kind, window, &[1, 70, 8, 9], ElementType::F32, LAYOUTS[(i + j + 1) % 2])?);
             }
         }
+    }
+    let windows = even_widths();
+    for (i, (x, window)) in windows.iter().enumerate() {
+        for (j, kind) in KINDS.into_iter().enumerate() {
+            if full || (i + j) % 3 == 0 {
+                problems.push(PoolProblem::new(kind, window, x, ElementType::F32, Layout::ChannelsFirst)?);
+            }
+            if full || (i + j) % 8 == 0 {
+                problems.push(PoolProblem::new(kind, window, x, ElementType::F16, LAYOUTS[j % 2])?);
+            }
+        }
+    }
+    for kind in KINDS {
+        let volume = |descriptor: PoolDescriptor<3>, x: [usize; 5]| PoolProblem::new(kind, &descriptor, &x, ElementType::F32, LAYOUTS[0]);
+        problems.push(volume(PoolDescriptor::window([2, 2, 2]), [2, 3, 6, 5, 6])?);
+        let padded = PoolDescriptor { dilation: [2, 1, 1], ..PoolDescriptor::window([2, 3, 3]).with_stride([1, 2, 2]) };
+        problems.push(volume(padded.with_padding(Padding::uniform(1)), [1, 3, 4, 5, 10])?);
+        problems.push(PoolProblem::new(kind, &PoolDescriptor::window([4]).with_stride([2]), &[2, 3, 26], ElementType::F32, LAYOUTS[0])?);
     }
     for kind in KINDS {
         for layout in LAYOUTS {
@@ -76,6 +94,44 @@ pub(super) fn pools(full: bool) -> Result<Vec<PoolProblem>> {
         problems.push(PoolProblem::adaptive(kind, [9], &[1, 4, 6], ElementType::F32, LAYOUTS[0])?);
     }
     Ok(problems)
+}
+
+/// Windows over rows of an even length, which some kernels read two elements at a time: outputs of even and odd widths, fewer than a strip
+/// and more, pads of both parities, rows of a single pair, ends that ceil_mode adds and rests that no window sees.
+fn even_widths() -> Vec<([usize; 4], PoolDescriptor<2>)> {
+    let plain = PoolDescriptor::<2>::window;
+    vec![
+        ([2, 3, 8, 16], plain([2, 2])),
+        ([2, 3, 9, 14], plain([2, 2])),
+        ([1, 70, 5, 10], plain([3, 2]).with_stride([2, 2])),
+        ([2, 3, 9, 20], plain([3, 3]).with_stride([2, 2]).with_padding(Padding::uniform(1))),
+        ([1, 5, 8, 22], plain([3, 3]).with_stride([2, 2])),
+        ([2, 3, 7, 12], plain([3, 3]).with_stride([1, 1]).with_padding(Padding::uniform(1))),
+        ([1, 3, 9, 14], plain([5, 5]).with_stride([1, 1]).with_padding(Padding::uniform(2))),
+        ([1, 3, 10, 24], PoolDescriptor { ceil_mode: true, ..plain([3, 4]).with_stride([2, 3]).with_padding(four_pads()) }),
+        ([2, 2, 9, 12], PoolDescriptor { dilation: [2, 1], ..plain([3, 4]).with_stride([1, 3]).with_padding(four_pads()) }),
+        ([2, 3, 4, 2], plain([3, 3]).with_stride([1, 1]).with_padding(Padding::uniform(1))),
+        ([1, 3, 6, 18], PoolDescriptor { ceil_mode: true, ..plain([2, 5]).with_stride([3, 4]) }),
+    ]
+}
+
+/// Four different pads.
+fn four_pads() -> Padding<2> {
+    Padding::Explicit { begin: [2, 1], end: [0, 3] }
+}
+
+/// Batches that no binding holds whole: parts begin inside their bindings.
+pub(super) fn sliced() -> Result<Vec<Sliced<PoolProblem>>> {
+    let mut problems = Vec::new();
+    for (i, x) in [[5, 3, 9, 14], [7, 3, 9, 16], [5, 3, 9, 13]].into_iter().enumerate() {
+        for layout in LAYOUTS {
+            let window = PoolDescriptor::window([2, 2]);
+            problems.push(PoolProblem::new([PoolKind::MAX, PoolKind::AVERAGE][i % 2], &window, &x, ElementType::F32, layout)?);
+            let window = PoolDescriptor::window([3, 3]).with_stride([2, 2]).with_padding(Padding::uniform(1));
+            problems.push(PoolProblem::new(KINDS[3 * i], &window, &x, ElementType::F32, layout)?);
+        }
+    }
+    Ok(problems.into_iter().map(Sliced::new).collect())
 }
 
 pub(super) fn unpools() -> Result<Vec<MaxUnpoolProblem>> {

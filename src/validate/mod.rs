@@ -12,6 +12,7 @@ mod grid_matmul;
 mod grid_pool;
 mod grid_rows;
 mod grid_transform;
+mod sliced;
 
 use crate::element::{Element, ElementType};
 use crate::error::{Error, Result};
