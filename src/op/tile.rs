@@ -37,7 +37,8 @@ impl RegisterTile {
         if rows.saturating_mul(columns).saturating_mul(depth) < 1 << 20 {
             return Self { rows: fill(rows, 8), quads: 1, steps: 1 };
         }
-        // TABLE
+        // "Tiles of the register core" in BENCHMARKS.md: where the left-hand side is shared, each gather of the right-hand side serves most rows at
+        // 32; Mesa 22 cannot share it, and is as fast with 24.
         let (most, steps) = if profile.is_old_llvmpipe() { (24, 2) } else { (32, 4) };
         let quads = if columns > 32 { 2 } else { 1 };
         Self { rows: fill(rows, most), quads, steps: length.clamp(1, steps) as u32 }
