@@ -41,7 +41,9 @@ impl RegisterTile {
         // 32; Mesa 22 cannot share it, and is as fast with 24.
         let (most, steps) = if profile.is_old_llvmpipe() { (24, 2) } else { (32, 4) };
         let quads = if columns > 32 { 2 } else { 1 };
-        Self { rows: fill(rows, most), quads, steps: length.clamp(1, steps) as u32 }
+        // A turn takes all of a short segment: what would be left has a loop of its own.
+        let steps = if length <= 4 { length.max(1) } else { steps };
+        Self { rows: fill(rows, most), quads, steps: steps as u32 }
     }
 
     /// The tile that a label names, such as `24x8x4`.
