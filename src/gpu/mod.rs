@@ -121,7 +121,9 @@ impl Gpu {
 
     /// Adopts a device that the caller owns. Nothing of it is changed: no callback is set, no feature is asked for.
     ///
-    /// The device's own limits and features decide what plans may use; open it with the adapter's limits to get the most of it.
+    /// The device's own limits and features decide what plans may use; open it with the adapter's limits to get the most of it, and with
+    /// those of these features that the adapter has: `SHADER_F16` for f16 tensors; it, `SUBGROUP` and `EXPERIMENTAL_COOPERATIVE_MATRIX` for
+    /// matrix units; `SHADER_INT64` and `SUBGROUP` on software drivers, whose convolutions take up to twice as long without them.
     /// wgpu keeps one device-lost callback per device, and it stays the caller's: hand its message to [`Gpu::note_device_lost`] to
     /// have calls fail at once with [`Error::DeviceLost`]; without that a loss shows when the next download fails.
     ///
