@@ -37,7 +37,7 @@ pub enum Tuning {
 pub enum Verdict {
     /// It passed the proofs and was timed.
     Proven {
-        /// Median of a run.
+        /// A run: the lowest of the finals' turns, or the trial's median where it was too slow for the finals.
         seconds: f64,
     },
     /// It passed the proofs, and its first run already took several times as long as the best.
@@ -112,8 +112,8 @@ impl Tuned {
     }
 }
 
-/// A candidate up to so many times as slow as the fastest comes into the finals.
-const FINALS: f64 = 1.5;
+/// A candidate up to so many times as slow as the fastest comes into the finals: more than the moments of a shared machine differ by.
+const FINALS: f64 = 2.0;
 
 /// Proves and times the candidates of `op` on `gpu`. `known` are verdicts from before, which are kept; `keep` is called before and after
 /// each trial, so that a trial which takes the process down leaves its trace.
@@ -155,15 +155,22 @@ pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep
             Err(error) => Verdict::Failed { reason: error.to_string() },
         };
     }
-    // Trials lie minutes apart on a machine that others use too: those that may be the fastest run once more, in turns.
+    // Trials lie minutes apart on a machine that others use too: the planner's choice and those that may be the fastest run once more, in turns.
     if let (Some(trials), Some((_, best))) = (&trials, tuned.fastest()) {
-        let finalists: Vec<String> =
-            tuned.candidates.iter().filter(|c| tuned.seconds(&c.label).is_some_and(|s| s <= best * FINALS)).map(|c| c.label.clone()).collect();
+        let near = |label: &str| tuned.seconds(label).is_some_and(|s| s <= best * FINALS || label == tuned.heuristic);
+        let finalists: Vec<String> = tuned.candidates.iter().map(|c| c.label.clone()).filter(|label| near(label)).collect();
         if finalists.len() > 1 {
-            for (label, seconds) in finalists.iter().zip(trials.finals(&finalists)?) {
-                if let Some(candidate) = tuned.candidates.iter_mut().find(|c| c.label == *label) {
-                    candidate.verdict = Verdict::Proven { seconds };
+            match trials.finals(&finalists) {
+                Ok(times) => {
+                    for (label, seconds) in finalists.iter().zip(times) {
+                        if let Some(candidate) = tuned.candidates.iter_mut().find(|c| c.label == *label) {
+                            candidate.verdict = Verdict::Proven { seconds };
+                        }
+                    }
                 }
+                Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
+                // Such as memory that does not hold the operands of all of them at once.
+                Err(error) => log::warn!("{op}: no finals: {error}"),
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::op::{Op, Prepared, TensorSpec};
 use crate::tensor::Tensor;
 use crate::validate::data::{Data, Generator};
 use crate::validate::{Outcome, compare, download, prove, upload};
+use std::time::{Duration, Instant};
 
 /// Multiply-adds up to which the problem itself is small enough for the proofs, which compute it in f64.
 const SMALL: f64 = 50e6;
@@ -15,8 +16,11 @@ const SMALL: f64 = 50e6;
 const LEAST_SIGNAL: f64 = 2e-3;
 /// Runs of a batch at most.
 const LONGEST_BATCH: f64 = 64.0;
-/// Batches of which the median is taken.
+/// Batches of a trial, of which the median is taken.
 const BATCHES: usize = 5;
+/// Turns of the finals: at least and at most, and the time after which no more begin.
+const TURNS: std::ops::Range<usize> = 5..25;
+const FINALS_TIME: Duration = Duration::from_secs(1);
 /// A first run this many times as long as the best ends the trial.
 const HOPELESS: f64 = 4.0;
 
@@ -75,21 +79,22 @@ impl<'a> Trials<'a> {
         Ok(Verdict::Proven { seconds: self.time(&prepared, batch(once), BATCHES)? })
     }
 
-    /// Times proven candidates in turns, and gives the median of each.
+    /// Times proven candidates in turns, and gives the lowest of each: where others use the machine too, a time can only be too long, and a
+    /// median of few turns is that of the moment. On llvmpipe, moments differ by 1.7 and last for seconds.
     pub fn finals(&self, labels: &[String]) -> Result<Vec<f64>> {
         let prepared = labels.iter().map(|label| self.prepare(label, &self.sets[1])).collect::<Result<Vec<_>>>()?;
         let runs = prepared.iter().map(|p| Ok(batch(self.time(p, 1, 1)?))).collect::<Result<Vec<_>>>()?;
-        let mut samples = vec![Vec::new(); labels.len()];
-        for _ in 0..BATCHES {
-            for ((prepared, runs), samples) in prepared.iter().zip(&runs).zip(&mut samples) {
-                samples.push(self.time(prepared, *runs, 1)?);
+        let mut lowest = vec![f64::INFINITY; labels.len()];
+        let start = Instant::now();
+        for turn in 0..TURNS.end {
+            if turn >= TURNS.start && start.elapsed() > FINALS_TIME {
+                break;
+            }
+            for ((prepared, runs), lowest) in prepared.iter().zip(&runs).zip(&mut lowest) {
+                *lowest = lowest.min(self.time(prepared, *runs, 1)?);
             }
         }
-        let middle = |mut samples: Vec<f64>| {
-            samples.sort_by(f64::total_cmp);
-            samples[samples.len() / 2]
-        };
-        Ok(samples.into_iter().map(middle).collect())
+        Ok(lowest)
     }
 
     /// Median seconds of a run, over so many batches of so many runs.
