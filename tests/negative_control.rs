@@ -40,9 +40,9 @@ fn assert_reported(algorithm: Algorithm, only: &str, from: &'static str, to: &'s
     }
 }
 
-/// Those that every device runs; matrix units have tests of their own (`tests/matrix.rs`).
+/// Those that every device runs with kernels of their own; matrix units have other tests (`tests/matrix.rs`), and `dense` has matmul's kernels.
 fn everywhere() -> impl Iterator<Item = Algorithm> {
-    Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.uses_matrix_units())
+    Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.uses_matrix_units() && *algorithm != Algorithm::Dense)
 }
 
 const BIASED: &str = "n2c3h12w13_k7r3s2_st1x2_p1,2,0,3_d1x2_g1_b";
@@ -94,7 +94,9 @@ fn a_loop_shortened_by_one_is_reported() {
     assert_reported(Algorithm::Depthwise, STRIP_DEPTHWISE, "s < params.width.taps; s++", "s < params.width.taps - 1; s++", "exact");
     assert_reported(Algorithm::Depthwise, BIASED_DEPTHWISE, "s < TAPS_S; s++", "s < TAPS_S - 1u; s++", "exact");
     assert_reported(Algorithm::Depthwise, BIASED_DEPTHWISE, "i < ROWS; i++", "i < ROWS - 1u; i++", "exact");
-    assert_reported(Algorithm::ImplicitGemmRegister, BIASED, "i < length; i++", "i < length - 1u; i++", "exact");
+    assert_reported(Algorithm::ImplicitGemmRegister, BIASED, "i + STEPS <= length; i", "i + STEPS < length; i", "exact");
+    let with_rest = case_of(Algorithm::PointwiseRegister); // 33 channels: no number of steps divides them but one and three
+    assert_reported(Algorithm::PointwiseRegister, with_rest, "i < length; i++", "i < length - 1u; i++", "exact");
     assert_reported(Algorithm::ImplicitGemmWorkgroup, BIASED, "k < TILE_K; k += 4u", "k < TILE_K - 4u; k += 4u", "exact");
 }
 

@@ -80,6 +80,7 @@ pub fn run(args: &Args) -> Outcome {
         records.push(Record { layer: layer.name.clone(), problem: format!("{} {op}", op.name()), tuned });
     }
     let lags: Vec<f64> = records.iter().filter_map(|r| r.tuned.lag()).collect();
+    let complete = records.iter().filter(|r| r.tuned.complete).count();
     if !lags.is_empty() {
         let mean = (lags.iter().map(|lag| lag.ln()).sum::<f64>() / lags.len() as f64).exp();
         let worst = lags.iter().copied().fold(1.0, f64::max);
@@ -87,6 +88,9 @@ pub fn run(args: &Args) -> Outcome {
             "\n{} layers: the planner's own choice takes {mean:.2} times as long as the fastest (geometric mean), at worst {worst:.2} times",
             lags.len()
         );
+        if complete < records.len() {
+            say!("on {} of them the budget ended before every candidate had its trial: --budget takes more seconds", records.len() - complete);
+        }
     }
     if wrong > 0 {
         say!("{wrong} candidates are wrong on this device and refused; please report them");

@@ -172,11 +172,13 @@ pub enum Algorithm {
     PointwiseMatrix,
     /// [`Algorithm::ImplicitGemmSplit`] for 1 x 1 windows.
     PointwiseSplit,
+    /// A window that covers the whole input, over a few images: the dense layer it is, on the kernels of [`crate::matmul`].
+    Dense,
 }
 
 impl Algorithm {
     /// All algorithms.
-    pub const ALL: [Algorithm; 12] = [
+    pub const ALL: [Algorithm; 13] = [
         Algorithm::Direct,
         Algorithm::ImplicitGemmWorkgroup,
         Algorithm::ImplicitGemmRegister,
@@ -189,6 +191,7 @@ impl Algorithm {
         Algorithm::ImplicitGemmSplit,
         Algorithm::PointwiseMatrix,
         Algorithm::PointwiseSplit,
+        Algorithm::Dense,
     ];
 
     /// The name.
@@ -206,6 +209,7 @@ impl Algorithm {
             Algorithm::ImplicitGemmSplit => "implicit_gemm_split",
             Algorithm::PointwiseMatrix => "pointwise_matrix",
             Algorithm::PointwiseSplit => "pointwise_split",
+            Algorithm::Dense => "dense",
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! One file per algorithm: `direct`, `depthwise`, `pointwise`, `implicit_gemm`, `matrix`, `winograd`; `fused` has the pool that may follow.
 
+mod dense;
 mod depthwise;
 mod descriptor;
 mod direct;

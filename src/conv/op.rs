@@ -54,6 +54,7 @@ impl Op for ConvProblem {
                 (Algorithm::WinogradF2 | Algorithm::WinogradF4, _) if profile.is_cpu => register(),
                 (Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup, _) => workgroup(),
                 (Algorithm::WinogradF2 | Algorithm::WinogradF4, _) => super::winograd::tiles(algorithm, self, profile),
+                (Algorithm::Dense, _) => return super::dense::candidates(&conv, profile),
                 _ => return vec![algorithm.to_string()],
             };
             tiles.into_iter().map(|tile| format!("{algorithm} {tile}")).collect()

@@ -5,7 +5,7 @@ use super::descriptor::Algorithm;
 use super::implicit_gemm::in_quads;
 use super::params::{ConvParams, PackParams};
 use super::problem::{ConvProblem, Direction};
-use super::{depthwise, direct, fused, implicit_gemm, matrix, pointwise, winograd};
+use super::{dense, depthwise, direct, fused, implicit_gemm, matrix, pointwise, winograd};
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{
@@ -57,7 +57,7 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
         }
         Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup => Tile::turns(depth),
         Algorithm::Depthwise => 3 * taps,
-        Algorithm::WinogradF2 | Algorithm::WinogradF4 => 0, // it counts its own
+        Algorithm::WinogradF2 | Algorithm::WinogradF4 | Algorithm::Dense => 0, // they count their own
         Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit | Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit => Tile::turns(depth),
     };
     profile.check_turns(algorithm.name(), turns)?;
@@ -72,6 +72,7 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
         Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit | Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit => {
             matrix::supports(algorithm, problem, profile)
         }
+        Algorithm::Dense => dense::supports(problem, profile),
     }
 }
 
@@ -136,6 +137,7 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
         Algorithm::Depthwise => depthwise::choice(problem, profile),
         Algorithm::WinogradF2 => return winograd::plan(problem, profile, algorithm, &winograd::F2, tile),
         Algorithm::WinogradF4 => return winograd::plan(problem, profile, algorithm, &winograd::F4, tile),
+        Algorithm::Dense => return dense::plan(problem, profile, tile),
         Algorithm::ImplicitGemmMatrix | Algorithm::PointwiseMatrix => matrix::choice(algorithm, Operands::Whole, problem, tile, profile)?,
         Algorithm::ImplicitGemmSplit | Algorithm::PointwiseSplit => matrix::choice(algorithm, Operands::Split, problem, tile, profile)?,
     };
@@ -220,6 +222,9 @@ pub(crate) const BIAS: usize = 2;
 
 /// The planner's preference among the algorithms that apply; the general direct kernel is last and admits everything.
 fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm> {
+    if supports(Algorithm::Dense, problem, profile).is_ok() {
+        return Ok(Algorithm::Dense);
+    }
     // The fewer multiplications the better, where the error allows it.
     for algorithm in [Algorithm::WinogradF4, Algorithm::WinogradF2] {
         if winograd::pays(algorithm, problem, profile) && supports(algorithm, problem, profile).is_ok() {

@@ -23,6 +23,11 @@ use crate::shape::Layout;
 use crate::tensor::Tensor;
 use crate::validate::bound;
 
+/// Whether the algorithm or plan of this label needs matrix units.
+pub(crate) fn on_matrix_units(label: &str) -> bool {
+    matrix::operands_of(label).is_some()
+}
+
 impl Op for MatMulProblem {
     fn name(&self) -> &'static str {
         match self.product {

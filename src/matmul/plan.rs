@@ -58,9 +58,10 @@ fn shape(problem: &MatMulProblem) -> GemmShape {
 fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> &'static str {
     if problem.m.min(problem.n) <= MOST_SHORT {
         // Measured on software drivers (BENCHMARKS.md): one output per invocation beats the thin kernel on two of three, by up to ten times, and
-        // a register tile beats both, by 1.7 times and more, where the weights of a dense layer are packed beforehand.
+        // a register tile beats both, by 1.7 times and more, where the weights of a dense layer are packed beforehand and are not few.
+        let weights = problem.n * problem.k;
         match profile.is_cpu {
-            true if problem.fixed() && problem.m <= MOST_SHORT && problem.n >= 64 => REGISTER,
+            true if problem.fixed() && problem.m <= MOST_SHORT && problem.n >= 64 && weights >= 1 << 14 => REGISTER,
             true => DIRECT,
             false => THIN,
         }

@@ -9,7 +9,7 @@ use crate::element::ElementType;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSource, KernelSpec, MATMUL_SUM, STORE_COLUMNS, STORE_PARTIALS};
-use crate::op::{LatticeAxis, Place, Plan, Range, Step, largest_magnitude};
+use crate::op::{Core, LatticeAxis, Place, Plan, Range, Step, largest_magnitude};
 
 /// What an algorithm contributes to a plan.
 pub(super) struct Method {
@@ -78,7 +78,7 @@ impl Call {
             Work::Tiles { m, n, splits } => {
                 let tiles = set_tiles(params, [m, n, splits], problem.batches());
                 let panel = if let Some(Packed::Panels(width)) = method.memory.packed[1] { width } else { 0 };
-                (core_kernel(self.source, &self.consts, panel, element, store, overrides, profile), tiles)
+                (core_kernel(self.source, &Core::over(&self.consts, problem.k), panel, element, store, overrides, profile), tiles)
             }
         }
     }

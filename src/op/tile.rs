@@ -33,14 +33,17 @@ impl RegisterTile {
 
     /// The tile for a product of `rows` x `columns` over `depth`, in segments of `length` steps.
     pub fn choose(rows: u64, columns: u64, depth: u64, length: u64, profile: &DeviceProfile) -> Self {
-        // Below a million multiply-adds, any tile takes less time than a driver takes to compile a large one.
-        if rows.saturating_mul(columns).saturating_mul(depth) < 1 << 20 {
-            return Self { rows: fill(rows, 8), quads: 1, steps: 1 };
-        }
-        // "Tiles of the register core" in BENCHMARKS.md: each gather of the right-hand side serves most rows at 32; Mesa 22 was within 1.17 of its
+        // "Tiles of the register core" in BENCHMARKS.md. Each gather of the right-hand side serves most rows at 32. Mesa 22 was within 1.17 of its
         // best with 24 by 2 steps, and 32x8x4 took 1.2 times as long on 3x3_512_512_7 there.
-        let (most, steps) = if profile.is_old_llvmpipe() { (24, 2) } else { (32, 4) };
-        let quads = if columns > 32 { 2 } else { 1 };
+        let (most, steps) = match rows.saturating_mul(columns).saturating_mul(depth) {
+            ..0x10_0000 => (16, 2), // a driver takes longer to compile a taller tile than a million multiply-adds to run
+            _ if profile.is_old_llvmpipe() && length > 4 => (24, 2),
+            _ => (32, 4),
+        };
+        // So few rows use what they read once: where that comes from memory and not from a cache, one quad an invocation was faster.
+        let streams = rows <= 4 && columns.saturating_mul(depth) > 1_500_000;
+        let quads = if columns > 32 && !streams { 2 } else { 1 };
+        let steps = if rows <= 4 { 4 } else { steps };
         // A turn takes all of a short segment: what would be left has a loop of its own.
         let steps = if length <= 4 { length.max(1) } else { steps };
         Self { rows: fill(rows, most), quads, steps: steps as u32 }
@@ -93,10 +96,9 @@ impl RegisterTile {
 
     /// The core's prelude, for a depth cut into segments of `length` steps.
     pub fn consts(&self, columns: u64, depth: u64, length: u64, element: ElementType, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
-        let rest = self.steps == 1 || !length.is_multiple_of(u64::from(self.steps));
         let lanes = self.lanes(columns, depth);
         let mut consts =
-            vec![("THREAD_M", self.rows), ("THREAD_QUADS", self.quads), ("STEPS", self.steps), ("REST", u32::from(rest)), ("LANES", lanes)];
+            vec![("THREAD_M", self.rows), ("THREAD_QUADS", self.quads), ("STEPS", self.steps), rest(self.steps, length), ("LANES", lanes)];
         if profile.loads_half_quads(element) && self.steps > 1 {
             consts.extend(profile.subgroup.filter(|&subgroup| lanes.is_multiple_of(subgroup)).map(|subgroup| ("LHS_LANES", subgroup)));
         }
@@ -136,11 +138,26 @@ impl Core {
         Self { register: true, m, n, consts, panel: tile.panel(), label: tile.to_string(), splits: 1 }
     }
 
+    /// The prelude of `consts`, made for a whole depth, for a slice of it: it may leave a rest where the whole does not.
+    pub fn over(consts: &[(&'static str, u32)], depth: u64) -> Vec<(&'static str, u32)> {
+        let steps = consts.iter().find(|(name, _)| *name == "STEPS").map(|(_, steps)| *steps);
+        let sliced = |&(name, value): &(&'static str, u32)| match (name, steps) {
+            ("REST", Some(steps)) => rest(steps, depth),
+            _ => (name, value),
+        };
+        consts.iter().map(sliced).collect()
+    }
+
     /// The workgroup-memory core over one segment of `depth` steps.
     pub fn workgroup(tile: &Tile, depth: u64, profile: &DeviceProfile) -> Self {
         let (m, n) = (u64::from(tile.m), u64::from(tile.n));
         Self { register: false, m, n, consts: tile.consts(1, depth, profile), panel: 0, label: tile.to_string(), splits: u64::from(tile.splits) }
     }
+}
+
+/// Whether whole turns leave single steps of a segment: the loop over them is compiled only then.
+fn rest(steps: u32, length: u64) -> (&'static str, u32) {
+    ("REST", u32::from(steps == 1 || !length.is_multiple_of(u64::from(steps))))
 }
 
 /// Rows of a tile, in fours and at most `most`, so that the fewest tiles cover `rows` with the least left over.

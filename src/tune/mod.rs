@@ -122,8 +122,12 @@ const FINALS: f64 = 2.0;
 /// Loss of the device; [`Error::Unsupported`] where no candidate passes the proofs.
 pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep: &mut dyn FnMut(&Tuned) -> Result<()>) -> Result<Tuned> {
     let heuristic = name(gpu, op, &units::heuristic(gpu, op)?);
+    // The naive kernel comes last: on a large problem its trial takes as long as those of all others, and it is seldom the fastest.
+    let mut candidates = op.candidates(gpu.profile());
+    let naive = op.algorithms(gpu.profile()).first().copied().unwrap_or_default();
+    candidates.sort_by_key(|label| label == naive);
     let mut labels = vec![heuristic.clone()];
-    for candidate in op.candidates(gpu.profile()) {
+    for candidate in candidates {
         let label = name(gpu, op, &op.plan(gpu.profile(), Some(&candidate))?);
         if !labels.contains(&label) {
             labels.push(label);

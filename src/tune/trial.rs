@@ -19,8 +19,10 @@ const LONGEST_BATCH: f64 = 64.0;
 /// Batches of a trial, of which the median is taken.
 const BATCHES: usize = 5;
 /// Turns of the finals: at least and at most, and the time after which no more begin.
-const TURNS: std::ops::Range<usize> = 5..25;
+const TURNS: std::ops::Range<usize> = 4..25;
 const FINALS_TIME: Duration = Duration::from_secs(1);
+/// A run that takes so many seconds is its own trial: the finals have it run again.
+const LONG: f64 = 0.02;
 /// A first run this many times as long as the best ends the trial.
 const HOPELESS: f64 = 4.0;
 
@@ -76,7 +78,8 @@ impl<'a> Trials<'a> {
         if best.is_some_and(|best| once > HOPELESS * best) {
             return Ok(Verdict::Slow { seconds: once });
         }
-        Ok(Verdict::Proven { seconds: self.time(&prepared, batch(once), BATCHES)? })
+        let seconds = if once > LONG { once } else { self.time(&prepared, batch(once), BATCHES)? };
+        Ok(Verdict::Proven { seconds })
     }
 
     /// Times proven candidates in turns, and gives the lowest of each: where others use the machine too, a time can only be too long, and a

@@ -91,6 +91,7 @@ fn tiled(full: bool) -> Result<Vec<Make>> {
     let mut all: Vec<Make> = Vec::new();
     add(&mut all, super::grid_conv::tiled(full)?);
     add(&mut all, super::grid_matmul::tiled(full)?);
+    add(&mut all, super::grid_matmul::sliced_tiled()?);
     Ok(all)
 }
 

@@ -1,7 +1,7 @@
 //! The convolutions that every algorithm is forced over. Shapes walk the edges on purpose: tails of every tile size, odd and
 //! prime extents, height and width never alike, four different pads, every mode, layout, activation and rank.
 
-use super::grid_conv_blocks::{pools, winograd, winograd_pairs};
+use super::grid_conv_blocks::{pools, whole_windows, winograd, winograd_pairs};
 use crate::activation::Activation;
 use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use crate::element::ElementType;
@@ -96,6 +96,7 @@ pub(super) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
     winograd(&mut grid, full)?;
     winograd_pairs(&mut grid, full)?;
     pools(&mut grid, full)?;
+    whole_windows(&mut grid, full)?;
     residuals(&mut grid);
     Ok(grid.problems)
 }
@@ -115,6 +116,7 @@ pub(super) fn tiled(full: bool) -> Result<Vec<ConvProblem>> {
         }
     }
     grid.forward::<2>(ConvDescriptor::default(), &[2, 5, 7, 36], 23, [1, 1], PLAIN)?;
+    grid.forward::<2>(ConvDescriptor::default(), &[3, 7, 5, 4], 70, [5, 4], BIAS)?; // a dense layer of 3 x 140 x 70
     if full {
         residuals(&mut grid);
     }
@@ -421,6 +423,11 @@ mod tests {
                 }
                 if matches!(algorithm, Algorithm::Direct | Algorithm::ImplicitGemmRegister | Algorithm::ImplicitGemmWorkgroup) {
                     features.extend(PLAIN_WINDOW_FEATURES);
+                }
+                if algorithm == Algorithm::Dense {
+                    const NONE: [&str; 5] = ["groups", "several filters a group", "a maximum after it", "a mean after it", "a pool and a residual"];
+                    features.retain(|(name, _)| !NONE.contains(name) && !name.contains("pads") && !name.contains("transposed"));
+                    features.retain(|(name, _)| !["reflect", "replicate", "circular"].contains(name));
                 }
                 if algorithm.name().ends_with("_split") {
                     features.retain(|(name, _)| *name != "f16");

@@ -1,4 +1,5 @@
-//! Convolutions for the kernels that own blocks of outputs: Winograd's tiles, the pairs of them, and the pools that are fused behind them.
+//! Convolutions that only some algorithms are made for: blocks of outputs (Winograd's tiles, the pairs of them, the pools that are fused behind
+//! them), and windows that cover the whole input.
 
 use super::grid_conv::{BIAS, Extra, Grid, LAYOUTS, PLAIN, pads};
 use crate::activation::Activation;
@@ -67,6 +68,35 @@ pub(super) fn winograd_pairs(grid: &mut Grid, full: bool) -> Result<()> {
     grid.forward::<2>(same, &[2, 3, 7, 8], 6, [3, 3], BIAS)?;
     let residual = grid.problems.last().map(|p| ConvProblem { has_residual: true, ..p.clone() });
     grid.problems.extend(residual);
+    Ok(())
+}
+
+/// Windows as large as the input, which are dense layers over a few images: of every rank, with everything that may come with them; depths and
+/// filters that fill a turn and a column of the cores and that do not; a single one of either.
+pub(super) fn whole_windows(grid: &mut Grid, full: bool) -> Result<()> {
+    let before = grid.problems.len();
+    let activation = Activation::Clip { min: -40.0, max: 90.0 };
+    let clipped = ConvDescriptor::<2> { activation, stride: [2, 3], ..Default::default() };
+    grid.forward::<2>(clipped, &[3, 7, 5, 4], 70, [5, 4], BIAS)?;
+    grid.forward::<2>(ConvDescriptor::default(), &[1, 16, 5, 5], 120, [5, 5], PLAIN)?;
+    grid.forward::<2>(ConvDescriptor { dilation: [3, 1], ..Default::default() }, &[4, 9, 1, 3], 5, [1, 3], BIAS)?;
+    grid.forward::<2>(
+        ConvDescriptor::default(),
+        &[2, 11, 3, 2],
+        13,
+        [3, 2],
+        Extra { element: ElementType::F16, y_layout: Layout::ChannelsLast, ..BIAS },
+    )?;
+    grid.forward::<2>(ConvDescriptor::default(), &[2, 1, 1, 1], 3, [1, 1], BIAS)?;
+    grid.forward::<2>(clipped, &[4, 96, 1, 1], 68, [1, 1], Extra { x_layout: Layout::ChannelsLast, y_layout: Layout::ChannelsLast, ..BIAS })?;
+    grid.forward::<1>(ConvDescriptor::default(), &[2, 5, 6], 9, [6], PLAIN)?;
+    grid.forward::<3>(ConvDescriptor { activation: Activation::Tanh, ..Default::default() }, &[2, 3, 2, 4, 3], 33, [2, 4, 3], BIAS)?;
+    if full {
+        grid.forward::<2>(ConvDescriptor::default(), &[4, 33, 7, 7], 257, [7, 7], BIAS)?;
+        grid.forward::<2>(ConvDescriptor::default(), &[1, 300, 1, 1], 1000, [1, 1], PLAIN)?;
+    }
+    let more: Vec<ConvProblem> = grid.problems[before..].iter().map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    grid.problems.extend(more);
     Ok(())
 }
 

@@ -117,6 +117,11 @@ pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
     Ok(every_accuracy(problems))
 }
 
+/// A depth that every count of steps divides, in parts that none does.
+pub(super) fn sliced_tiled() -> Result<Vec<Sliced<MatMulProblem>>> {
+    Ok(vec![Sliced::new(MatMulProblem::matmul(&[9, 72], &[72, 45], ElementType::F32)?)])
+}
+
 /// Parts over the batch, rows, columns and depth, alone and together, that end inside tiles and begin anywhere in a binding; every way
 /// to add.
 pub(super) fn sliced() -> Result<Vec<Sliced<MatMulProblem>>> {

@@ -48,6 +48,10 @@ impl<T: Op> Op for Sliced<T> {
         self.problem.algorithms(&self.profile(profile))
     }
 
+    fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
+        self.problem.candidates(&self.profile(profile))
+    }
+
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         self.problem.plan(&self.profile(profile), algorithm)
     }
