@@ -11,7 +11,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if item >= params.items {
         return;
     }
-    let c = divide(item, params.columns);
+    let c = item / params.columns;
     let column = item - c * params.columns;
     let tile = winograd_tile(column);
     if !tile.exists {

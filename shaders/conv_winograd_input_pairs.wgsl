@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         return;
     }
     let pairs = params.columns / 2u;
-    let c = divide(item, pairs);
+    let c = item / pairs;
     let column = (item - c * pairs) * 2u;
     let tile = winograd_tile(column);
     if !tile.exists {

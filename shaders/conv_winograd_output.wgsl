@@ -14,7 +14,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if item >= params.items {
         return;
     }
-    let k = divide(item, params.columns);
+    let k = item / params.columns;
     let tile = winograd_tile(item - k * params.columns);
     if !tile.exists {
         return;

@@ -5,7 +5,7 @@
 // TILE_H x TILE_W outputs. An axis whose filter has one tap is left as it is: TILE and LINES are 1 there.
 //
 // Prelude: TILE_H, TILE_W, LINES_H, LINES_W. Uniforms: params.columns (tiles of the slice, padded to a multiple of four), tiles_m and
-// tiles_n (tiles of one image along the height and the width). Needs common/divide.wgsl.
+// tiles_n (tiles of one image along the height and the width).
 
 const LINES: u32 = LINES_H * LINES_W;
 
@@ -19,9 +19,9 @@ struct WinogradTile {
 
 fn winograd_tile(number: u32) -> WinogradTile {
     let per_image = params.tiles_m * params.tiles_n;
-    let n = divide(number, per_image);
+    let n = number / per_image;
     let place = number - n * per_image;
-    let row = divide(place, params.tiles_n);
+    let row = place / params.tiles_n;
     let column = place - row * params.tiles_n;
     return WinogradTile(n, i32(row * TILE_H), i32(column * TILE_W), n < params.batch);
 }

@@ -14,7 +14,7 @@ fn transformed_index(c: u32, column: u32) -> u32 {
     if PANEL == 0u {
         return c * params.columns + column;
     }
-    let group = divide(c, params.channels);
+    let group = c / params.channels;
     let panel = column / max(PANEL, 1u);
     let line = panel * params.channels + c - group * params.channels;
     return group * params.channels * params.columns + line * PANEL + column - panel * PANEL;
