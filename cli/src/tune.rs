@@ -22,7 +22,8 @@ pub struct Args {
     /// Forgets what the cache knows about these layers and measures anew
     #[arg(long)]
     again: bool,
-    /// Fails where the planner's own choice takes more than so many times as long as the fastest candidate
+    /// Fails where the planner's own choice takes more than so many times as long as the fastest candidate, or may: where the budget ended
+    /// before every candidate had its trial
     #[arg(long, value_name = "RATIO")]
     assert: Option<f64>,
     /// Writes every verdict as JSON
@@ -74,6 +75,8 @@ pub fn run(args: &Args) -> Outcome {
         wrong += tuned.candidates.iter().filter(|c| matches!(c.verdict, Verdict::Wrong { .. })).count();
         match (args.assert, tuned.lag()) {
             (Some(most), Some(lag)) if lag > most => lagging.push(format!("{} ({lag:.2})", layer.name)),
+            // What was not tried may be faster.
+            (Some(_), Some(lag)) if !tuned.complete => lagging.push(format!("{} ({lag:.2} so far: the budget ended first)", layer.name)),
             (Some(_), None) => lagging.push(format!("{} (its own choice is not proven)", layer.name)),
             _ => {}
         }
@@ -102,7 +105,7 @@ pub fn run(args: &Args) -> Outcome {
         return Err(Failure::Run(format!("{failed} of {} layers could not be tuned", layers.len())));
     }
     match (args.assert, lagging.is_empty()) {
-        (Some(most), false) => Err(Failure::Run(format!("the planner's choice lags by more than {most} on {}", lagging.join(", ")))),
+        (Some(most), false) => Err(Failure::Run(format!("the planner's choice lags by more than {most}, or may, on {}", lagging.join(", ")))),
         _ => Ok(()),
     }
 }

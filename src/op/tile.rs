@@ -185,6 +185,37 @@ mod tests {
         }
     }
 
+    /// Each as `tune` found it (BENCHMARKS.md, "The planner's choice beside the tuner's best").
+    #[test]
+    fn tiles_follow_what_was_measured() {
+        let cpu = DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL };
+        let old_llvmpipe = DeviceProfile { max_loop_turns: 65_535, ..cpu };
+        assert!(old_llvmpipe.is_old_llvmpipe() && !cpu.is_old_llvmpipe());
+        for (product, new, old) in [
+            ([64, 3136, 576, 64], "32x8x4", "24x8x2"), // 3x3_64_64_56
+            ([32, 12_544, 27, 3], "32x8x3", "32x8x3"), // 3x3_3_32_224_s2: a turn takes the whole segment
+            ([16, 100, 150, 6], "16x8x2", "16x8x2"),   // LeNet's C3: small
+            ([1, 120, 400, 400], "4x8x4", "4x8x4"),    // its C5: one row
+            ([1, 4096, 4096, 4096], "4x4x4", "4x4x4"), // weights from memory
+            ([4, 512, 512, 512], "4x8x4", "4x8x4"),
+        ] {
+            let [rows, columns, depth, length] = product;
+            let choice = |profile: &DeviceProfile| RegisterTile::choose(rows, columns, depth, length, profile).to_string();
+            assert_eq!([choice(&cpu), choice(&old_llvmpipe)], [new, old], "{product:?}");
+        }
+    }
+
+    /// A slice of the depth may leave steps over where the whole does not.
+    #[test]
+    fn a_slice_has_its_own_rest() {
+        let cpu = DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL };
+        let core = Core::register(&RegisterTile::choose(512, 512, 512, 512, &cpu), 512, 512, ElementType::F32, &cpu);
+        let rest = |consts: &[(&'static str, u32)]| consts.iter().find(|(name, _)| *name == "REST").map(|(_, rest)| *rest);
+        assert_eq!([rest(&core.consts), rest(&Core::over(&core.consts, 127)), rest(&Core::over(&core.consts, 128))], [Some(0), Some(1), Some(0)]);
+        let others = |consts: &[(&'static str, u32)]| consts.iter().filter(|(name, _)| *name != "REST").copied().collect::<Vec<_>>();
+        assert_eq!(others(&core.consts), others(&Core::over(&core.consts, 127)));
+    }
+
     /// The left-hand side is shared where lanes of one subgroup can, by whole subgroups, and in turns worth it.
     #[test]
     fn the_left_hand_side_is_shared_where_it_can_be() {
