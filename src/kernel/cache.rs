@@ -105,6 +105,14 @@ impl PipelineCache {
         Ok(kernel.insert(made).clone())
     }
 
+    /// Lets go of all pipelines where there are more than `most`; whoever holds one keeps it.
+    pub fn clear_beyond(&self, most: usize) {
+        let mut kernels = locked(&self.kernels);
+        if kernels.len() > most {
+            kernels.clear();
+        }
+    }
+
     /// Whether `spec` has a pipeline; one under way counts as none.
     fn has(&self, spec: &KernelSpec) -> bool {
         let slot = locked(&self.kernels).get(spec).cloned();

@@ -99,7 +99,7 @@ impl Case {
     }
 }
 
-/// Runs the grid on `gpu`.
+/// Runs the grid on `gpu`. Its pipelines are let go of now and then: what is prepared keeps its own, what is prepared later compiles anew.
 ///
 /// # Errors
 /// Loss of the device. Whatever else goes wrong in a case is that case's failure.
@@ -107,7 +107,10 @@ pub fn run(gpu: &Gpu, options: &Options, progress: &mut dyn FnMut(&Progress<'_>)
     let wanted = |case: &Case| options.only.as_deref().is_none_or(|only| case.id().contains(only));
     let cases: Vec<Case> = grid::cases(options.full)?.into_iter().filter(wanted).collect();
     let mut results = Vec::with_capacity(cases.len());
+    /// The grid has thousands of kernels; on a software driver with matrix units they took 14 GB together.
+    const MOST_PIPELINES: usize = 256;
     for case in &cases {
+        gpu.kernels().clear_beyond(MOST_PIPELINES);
         let outcome = match prove(gpu, case.op.as_ref(), &case.algorithm) {
             Ok(outcome) => outcome,
             Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
