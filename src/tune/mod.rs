@@ -37,7 +37,7 @@ pub enum Tuning {
 pub enum Verdict {
     /// It passed the proofs and was timed.
     Proven {
-        /// A run: the lowest of the finals' turns, or the trial's median where it was too slow for the finals.
+        /// A run: the lowest of the finals' turns, or the trial's own where it was too slow for the finals.
         seconds: f64,
     },
     /// It passed the proofs, and its first run already took several times as long as the best.
