@@ -12,8 +12,8 @@ use crate::shape::Layout;
 
 const NAME: &str = Algorithm::Dense.name();
 
-/// More images fill the columns of the other cores.
-const MOST_IMAGES: u64 = 4;
+/// More images fill the columns of the other cores, and are no short side that a dense layer's planner has rules for.
+const MOST_IMAGES: u64 = matmul::MOST_SHORT;
 
 pub(crate) fn supports(problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
     let unsupported = |reason: String| Err(Error::Unsupported { algorithm: NAME.into(), reason });

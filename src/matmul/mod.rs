@@ -11,6 +11,7 @@ mod steps;
 
 pub(crate) use packing::PackedBatch;
 pub(crate) use params::{MatMulParams, PackOperandParams};
+pub(crate) use plan::MOST_SHORT;
 pub use problem::{Addend, GemmDescriptor, MatMulProblem, Operand, Product};
 
 use crate::activation::Activation;

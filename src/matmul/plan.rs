@@ -19,7 +19,7 @@ pub(crate) const MATRIX: &str = "gemm_matrix";
 pub(crate) const SPLIT: &str = "gemm_split";
 
 /// Longest short side of the thin kernel.
-const MOST_SHORT: u64 = 4;
+pub(crate) const MOST_SHORT: u64 = 4;
 
 pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<&'static str> {
     let runs = |turns: u64| turns <= profile.max_loop_turns;
