@@ -313,6 +313,10 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("conv_winograd_output_pairs", "conv/winograd_f2/n2c3h5w8", "output[first + j] =", "output[first + j + 1u] =", "guarded"),
         ("conv_depthwise_block_pairs", "conv/depthwise/n2c3h7w8_k6r3s3", "halves[ODD + j]", "halves[j]", "exact"),
         ("conv_depthwise_block_pairs", "conv/depthwise/n2c3h7w8_k6r3s3", "(*reach).inside[j] & exists", "exists", "exact"),
+        // Parts of the tiles: every part makes the first one's, the last goes past the last tile.
+        ("conv_winograd_input", "conv/winograd_f2/n2c2h37w34", "params.first_tile + column", "column", "exact"),
+        ("conv_winograd_output", "conv/winograd_f2/n2c2h37w34", "params.first_tile + column", "column", "guarded"),
+        ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "number < params.end_tile", "true", "guarded"),
         // Fused pools: a column of the window read twice, a row of the window left out, a window past the edge, a mean not divided.
         ("conv_winograd_output", "conv/winograd_f2/n1c18h5w4", "j * POOL_W + s]", "j * POOL_W]", "exact"),
         ("conv_winograd_output", "conv/winograd_f4/n1c67h6w11", "(i * POOL_H + r) * BLOCK_Q", "i * POOL_H * BLOCK_Q", "bounded"),

@@ -17,6 +17,8 @@ struct ConvParams {
     columns: u32,     // GEMM columns: batch x positions
     tiles_m: u32,
     tiles_n: u32,
+    first_tile: u32,  // Winograd: the tiles of this part
+    end_tile: u32,
     items: u32,       // invocations that have work, or tiles
     x_base: u32,
     x_stride_n: u32,

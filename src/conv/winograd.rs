@@ -17,7 +17,7 @@ use crate::kernel::{
     CONV_WINOGRAD_FILTER, CONV_WINOGRAD_INPUT, CONV_WINOGRAD_INPUT_PAIRS, CONV_WINOGRAD_OUTPUT, CONV_WINOGRAD_OUTPUT_PAIRS, KernelSpec,
 };
 use crate::matmul::PackedBatch;
-use crate::op::{Core, GemmShape, Op, Place, Plan, RegisterTile, Step, Tile, check_binding, check_tensors, slices};
+use crate::op::{Core, GemmShape, Op, Place, Plan, RegisterTile, Slice, Step, Tile, check_binding, check_tensors, slices};
 use crate::shape::{PaddingMode, WindowAxis};
 use crate::validate::bound::gamma;
 
@@ -159,8 +159,8 @@ pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &De
     profile.check_turns(algorithm.name(), Tile::turns(problem.channels_per_group()).max(problem.channels_per_group() + 2))?;
     let cut = Cut::new(transform, problem);
     let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
-    match cut.image_bytes(problem).into_iter().find(|bytes| bytes.saturating_add(profile.storage_alignment) > limit) {
-        Some(bytes) => refuse(format!("one image transformed needs {bytes} bytes, but max_storage_buffer_binding_size is {limit}")),
+    match cut.column_bytes(problem).into_iter().map(|bytes| bytes.saturating_mul(PANEL)).find(|bytes| *bytes > limit) {
+        Some(bytes) => refuse(format!("{PANEL} tiles transformed need {bytes} bytes, but max_storage_buffer_binding_size is {limit}")),
         None => Ok(()),
     }
 }
@@ -173,10 +173,19 @@ struct Cut {
     tiles: [u64; 2],
 }
 
-/// Most bytes of transformed tiles and sums together, where one image does not need more: beyond it, images are taken in turns.
+/// Most bytes of transformed tiles and sums together, where one panel of them does not need more: beyond it, tiles are taken in turns.
 const WORKSPACE: u64 = 256 << 20;
-/// The same where memory is a processor's: they should stay in its cache until they are read again.
-const WORKSPACE_CPU: u64 = 16 << 20;
+/// The same where memory is a processor's: they should stay in its cache until they are read again. Every turn reads the whole filter, so it
+/// takes no less than that. Measured on two cores with 1 MiB and shares of 32 MiB of cache (BENCHMARKS.md): 4 to 8 MiB are best, 64 channels
+/// of 224 x 224 1.3 times as fast as in one turn; 2 are 5 to 15 % slower again.
+const WORKSPACE_CPU: u64 = 6 << 20;
+/// Columns of the product come in whole panels of either core.
+const PANEL: u64 = 64;
+
+/// Columns of each of the fewest equal parts of so many tiles that have at most `most` columns, a multiple of a panel.
+fn even(tiles: u64, most: u64) -> u64 {
+    tiles.div_ceil(tiles.div_ceil(most)).next_multiple_of(PANEL)
+}
 
 impl Cut {
     fn new(transform: &Transform, problem: &ConvProblem) -> Self {
@@ -194,9 +203,19 @@ impl Cut {
         self.tiles[0] * self.tiles[1]
     }
 
-    /// Tiles of so many images, padded to whole panels of either core.
-    fn columns(&self, images: u64) -> u64 {
-        (images * self.tiles_per_image()).next_multiple_of(64)
+    /// Bytes of the transformed tiles and of the sums in one column of the product.
+    fn column_bytes(&self, problem: &ConvProblem) -> [u64; 2] {
+        [problem.in_channels, problem.out_channels].map(|channels| (self.lines() * ElementType::F32.bytes()).saturating_mul(channels))
+    }
+
+    /// Most columns that are computed at once: whole panels.
+    fn columns_at_once(&self, problem: &ConvProblem, profile: &DeviceProfile) -> u64 {
+        let [tiles, sums] = self.column_bytes(problem);
+        let filter = tiles.saturating_mul(problem.filters_per_group());
+        let room = if profile.is_cpu { WORKSPACE_CPU.max(filter) } else { WORKSPACE };
+        let by_binding = profile.max_binding_bytes.min(profile.max_buffer_bytes) / tiles.max(sums);
+        let most = by_binding.min(room / tiles.saturating_add(sums));
+        (most / PANEL * PANEL).max(PANEL)
     }
 
     /// Whether two neighbouring tiles lie in one row and are whole, wherever the first has an even number, and 64-bit loads pay.
@@ -218,12 +237,6 @@ impl Cut {
     /// The products over so many columns; their depth is not split, so it counts as short.
     fn product(&self, problem: &ConvProblem, columns: u64) -> GemmShape {
         GemmShape { rows: problem.filters_per_group(), columns, depth: 1, products: self.lines() * problem.groups }
-    }
-
-    /// Bytes of the transformed tiles and of the sums of one image.
-    fn image_bytes(&self, problem: &ConvProblem) -> [u64; 2] {
-        [problem.in_channels, problem.out_channels]
-            .map(|channels| self.lines().saturating_mul(channels).saturating_mul(self.columns(1)).saturating_mul(4))
     }
 
     fn consts(&self, transform: &Transform) -> Vec<(&'static str, u32)> {
@@ -260,29 +273,26 @@ pub(crate) fn tile_extents(algorithm: Algorithm, problem: &ConvProblem) -> Optio
 pub(crate) fn tiles(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Vec<String> {
     let Some(transform) = Transform::of(algorithm) else { return vec![] };
     let cut = Cut::new(transform, problem);
-    let tiles = Tile::candidates(&cut.product(problem, cut.columns(problem.batch)), profile);
+    let columns = even(problem.batch * cut.tiles_per_image(), cut.columns_at_once(problem, profile));
+    let tiles = Tile::candidates(&cut.product(problem, columns), profile);
     tiles.iter().map(ToString::to_string).collect()
 }
 
-/// Plans it: the filter once, then for every slice of images input, product and output.
+/// Plans it: the filter once, then input, product and output for every part of the tiles.
 pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, transform: &Transform, tile: Option<&str>) -> Result<Plan> {
     let cut = Cut::new(transform, problem);
     let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
-    let room = if profile.is_cpu { WORKSPACE_CPU } else { WORKSPACE };
-    let image_bytes = cut.image_bytes(problem);
-    let most = profile.max_binding_bytes.min(profile.max_buffer_bytes);
-    let capped =
-        DeviceProfile { max_binding_bytes: most.min((room / 2).max(image_bytes[0].max(image_bytes[1]) + profile.storage_alignment)), ..*profile };
-    let transformed = [("one image transformed", image_bytes[0]), ("the sums of one image", image_bytes[1])];
     let (x_image, y_image) = (problem.input_count() / problem.batch, problem.output_count() / problem.batch);
     let bytes = |elements: u64| elements * problem.element.bytes();
-    // Slices of the tensors themselves are cut by the device's own limit, those of the workspace by the cap.
-    let by_tensor = slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)?;
-    let by_workspace = slices(problem.batch, &transformed, &capped)?;
-    let parts = if by_tensor.len() > by_workspace.len() { by_tensor } else { by_workspace };
-    let images = parts.iter().map(|slice| slice.count).max().unwrap_or(1);
+    let images = slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)?;
+    let most = images.iter().map(|slice| slice.count).max().unwrap_or(1) * cut.tiles_per_image();
+    let columns = even(most, cut.columns_at_once(problem, profile));
+    let parts = images.iter().flat_map(|slice| {
+        let tiles = slice.count * cut.tiles_per_image();
+        let tiles = (0..tiles).step_by(columns as usize).map(move |first| Slice { first, count: columns.min(tiles - first) });
+        tiles.map(|tiles| (*slice, tiles))
+    });
 
-    let columns = cut.columns(images);
     let core = match tile {
         Some(text) if Tile::is_named_by(text) => Core::workgroup(&Tile::parse(algorithm.name(), text, profile)?, channels, profile),
         Some(text) => Core::register(&RegisterTile::parse(algorithm.name(), text)?, columns, channels, ElementType::F32, profile),
@@ -315,17 +325,18 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     let places = vec![Place::input(FILTER, &plan.inputs), transformed_filter];
     plan.prepare.push(Step::new(kernel(&CONV_WINOGRAD_FILTER, cut.consts(transform), vec![]), &pack, places, planes.div_ceil(64), profile)?);
 
-    for slice in parts {
-        let (x, y) = (slice.range(x_image, problem.element, profile), slice.range(y_image, problem.element, profile));
-        let columns = cut.columns(slice.count);
+    for (images, tiles) in parts {
+        let (x, y) = (images.range(x_image, problem.element, profile), images.range(y_image, problem.element, profile));
+        let columns = tiles.count.next_multiple_of(PANEL);
         let items = [problem.in_channels, problem.out_channels].map(|channels| channels * columns);
         let params = ConvParams {
-            batch: slice.count as u32,
             x_base: x.base,
             y_base: y.base,
             columns: columns as u32,
             tiles_m: cut.tiles[0] as u32,
             tiles_n: cut.tiles[1] as u32,
+            first_tile: tiles.first as u32,
+            end_tile: (tiles.first + tiles.count) as u32,
             ..ConvParams::new(problem)
         };
         let first = ConvParams { items: items[0] as u32, ..params };
@@ -377,6 +388,12 @@ mod tests {
             }
             assert_eq!(transform.output.len() as u64, transform.tile);
         }
+    }
+
+    /// A row of 64 channels of 224 x 224 has 12,544 tiles; 6 MiB hold 768 of them.
+    #[test]
+    fn parts_are_even_whole_panels() {
+        assert_eq!((even(12_544, 768), even(784, 320), even(784, 256), even(49, 768), even(65, 64)), (768, 320, 256, 64, 64));
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub(super) type Make = Box<dyn Fn() -> Box<dyn Op>>;
 fn ops(full: bool) -> Result<Vec<Make>> {
     let mut all: Vec<Make> = Vec::new();
     add(&mut all, super::grid_conv::problems(full)?);
+    add(&mut all, super::grid_conv_blocks::sliced()?);
     add(&mut all, super::grid_elementwise::unary(full)?);
     add(&mut all, super::grid_elementwise::binary(full)?);
     add(&mut all, super::grid_pool::pools(full)?);

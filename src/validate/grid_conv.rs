@@ -45,7 +45,7 @@ impl Grid {
         self.add(x, &filter, filters, extra, |inputs| ConvProblem::forward(&descriptor, inputs))
     }
 
-    fn transposed<const N: usize>(
+    pub fn transposed<const N: usize>(
         &mut self,
         descriptor: ConvTransposeDescriptor<N>,
         x: &[usize],

@@ -1,5 +1,5 @@
 //! Convolutions that only some algorithms are made for: blocks of outputs (Winograd's tiles, the pairs of them, the pools that are fused behind
-//! them), and windows that cover the whole input.
+//! them), windows that cover the whole input, and batches that no binding holds whole.
 
 use super::grid_conv::{BIAS, Extra, Grid, LAYOUTS, PLAIN, pads};
 use crate::activation::Activation;
@@ -7,6 +7,7 @@ use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTranspo
 use crate::element::ElementType;
 use crate::error::Result;
 use crate::shape::{Layout, Padding, PaddingMode};
+use crate::validate::sliced::Sliced;
 
 /// Windows of 3 at stride 1: outputs about the edges of Winograd's tiles (2 and 4) either way, along both axes and one, with everything
 /// that may come with them.
@@ -143,4 +144,36 @@ pub(super) fn pools(grid: &mut Grid, full: bool) -> Result<()> {
         grid.problems.push(ConvProblem { accuracy: Accuracy::Reduced, ..ConvProblem::transposed::<2>(&transposed, &inputs)?.with_pool(pool)? });
     }
     Ok(())
+}
+
+/// Batches that no binding holds whole, as every algorithm computes them: slices begin inside their bindings, and each has its own bias, residual,
+/// partial sums or pool. Then images whose transformed tiles fill several bindings, for Winograd: its parts begin and end inside a row of tiles,
+/// inside an image and with the last one.
+pub(super) fn sliced() -> Result<Vec<Sliced<ConvProblem>>> {
+    let mut grid = Grid { problems: Vec::new() };
+    let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
+    let clipped = ConvDescriptor { activation: Activation::Clip { min: -9.0, max: 30.0 }, ..same };
+    let last = Extra { x_layout: Layout::ChannelsLast, y_layout: Layout::ChannelsLast, ..BIAS };
+    let half = Extra { element: ElementType::F16, ..BIAS };
+    grid.forward::<2>(clipped, &[7, 3, 9, 14], 5, [3, 3], BIAS)?;
+    grid.forward::<2>(ConvDescriptor { pool: Some(FusedPool::Max), ..same }, &[7, 3, 9, 14], 5, [3, 3], last)?;
+    grid.forward::<2>(ConvDescriptor { stride: [2, 1], dilation: [1, 2], ..same }, &[7, 4, 9, 11], 6, [3, 2], half)?;
+    grid.forward::<2>(ConvDescriptor { groups: 3, ..clipped }, &[7, 3, 9, 14], 6, [3, 3], BIAS)?;
+    grid.forward::<2>(ConvDescriptor { groups: 3, stride: [2, 1], ..clipped }, &[7, 3, 9, 14], 6, [5, 2], last)?;
+    grid.forward::<2>(ConvDescriptor::default(), &[6, 9, 5, 7], 17, [1, 1], BIAS)?;
+    grid.forward::<2>(ConvDescriptor::default(), &[6, 8, 5, 7], 8, [1, 1], Extra { element: ElementType::F16, ..last })?;
+    grid.transposed::<2>(ConvTransposeDescriptor { stride: [2, 2], ..Default::default() }, &[5, 3, 6, 5], 4, [3, 2], BIAS)?;
+    let residual: Vec<ConvProblem> = grid.problems.iter().map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    grid.problems.extend(residual);
+    let mut all: Vec<Sliced<ConvProblem>> = grid.problems.drain(..).map(Sliced::new).collect();
+
+    grid.forward::<2>(clipped, &[2, 2, 37, 34], 3, [3, 3], BIAS)?;
+    grid.forward::<2>(same, &[2, 3, 30, 40], 3, [3, 3], BIAS)?; // pairs of tiles
+    grid.forward::<2>(ConvDescriptor { pool: Some(FusedPool::Average), ..same }, &[2, 3, 36, 34], 2, [3, 3], last)?;
+    grid.forward::<2>(ConvDescriptor { groups: 2, ..Default::default() }, &[1, 4, 35, 38], 2, [1, 3], BIAS)?;
+    grid.forward::<1>(ConvDescriptor { padding: pads([1], [1]), ..Default::default() }, &[3, 5, 700], 7, [3], PLAIN)?;
+    let residual: Vec<ConvProblem> = grid.problems.iter().map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    grid.problems.extend(residual);
+    all.extend(grid.problems.into_iter().map(|problem| Sliced::new(problem).with_binding(32 << 10)));
+    Ok(all)
 }
