@@ -199,7 +199,7 @@ fn damaged_slabs_stages_and_splits_of_the_workgroup_core_are_reported() {
         (IMPLICIT, plain, "next_slab(&walk);", "", "exact"),
         (IMPLICIT, plain, "let passed = inner / gemm_length();", "let passed = 1u;", "exact"),
         (IMPLICIT, plain, "vec2<u32>((*at).x + 1u, 0u)", "vec2<u32>((*at).x, 0u)", "exact"),
-        (IMPLICIT, plain, "if at < end {", "if at + 8u < end {", "exact"),
+        (IMPLICIT, plain, "| (at < end)", "| (at + 8u < end)", "exact"),
         ("matmul_workgroup[", "linear/gemm_workgroup 64x64x16/3/", "(at.y < gemm_length())", "(at.y + 1u < gemm_length())", "exact"),
         // The far rows and columns of an invocation.
         (IMPLICIT, plain, "far_lhs = sh_lhs[l + THREADS_M];", "far_lhs = sh_lhs[l];", "exact"),

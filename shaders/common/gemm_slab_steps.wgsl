@@ -1,5 +1,6 @@
 // An invocation's part of a slab of the right-hand side, step by step: load_rhs of common/gemm_workgroup.wgsl.
-// Prelude: STRADDLES, 1 where its steps of the depth may lie in two segments or more; each then works out its own sources.
+// Prelude: STRADDLES, 1 where its steps of the depth may lie in two segments or more; each then works out its own sources;
+// WHOLE as in common/gemm_workgroup.wgsl.
 
 fn load_rhs(walk: ptr<function, Walk>) -> Block {
     var block = Block();
@@ -23,7 +24,7 @@ fn next_rhs(walk: ptr<function, Walk>, at: ptr<function, vec2<u32>>) -> vec4<f32
 // What lies past the depth is zero, in both operands: zero times anything else might be NaN.
 fn rhs_or_zero(sources: Sources, at: vec2<u32>) -> vec4<f32> {
     var v = vec4<f32>();
-    if (at.x < gemm_segments()) & (at.y < gemm_length()) {
+    if (WHOLE > 0u) | ((at.x < gemm_segments()) & (at.y < gemm_length())) {
         v = gemm_rhs(sources, at.y);
     }
     return v;

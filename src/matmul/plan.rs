@@ -33,7 +33,7 @@ pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Ve
     if Tile::check(WORKGROUP, profile).is_ok() && runs(Tile::turns(problem.k)) {
         admitted.push(WORKGROUP);
     }
-    if runs(RegisterTile::choose(problem.m, problem.n, problem.k, problem.k, profile).turns(1, problem.k)) {
+    if runs(RegisterTile::choose_product(problem.m, problem.n, problem.k, profile).turns(1, problem.k)) {
         admitted.push(REGISTER);
     }
     admitted.extend([MATRIX, SPLIT].into_iter().filter(|name| matrix::supports(name, problem, profile).is_ok()));
@@ -143,7 +143,7 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile:
     } else {
         let tile = match tile {
             Some(text) => RegisterTile::parse(REGISTER, text)?,
-            None => RegisterTile::choose(problem.m, problem.n, problem.k, problem.k, profile),
+            None => RegisterTile::choose_product(problem.m, problem.n, problem.k, profile),
         };
         profile.check_turns(REGISTER, tile.turns(1, problem.k))?;
         Core::register(&tile, problem.n, problem.k, problem.element, profile)

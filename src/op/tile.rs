@@ -1,7 +1,7 @@
 //! Tiles of the register core (`shaders/common/gemm_register.wgsl`), which convolution and matmul share, which of them a problem gets, and
 //! a [`Core`]: either core with its tile, as a plan uses it. The other core's tiles are in `tile_workgroup`.
 
-use super::tile_workgroup::Tile;
+use super::tile_workgroup::{Tile, whole_slabs};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
@@ -40,13 +40,19 @@ impl RegisterTile {
             _ if profile.is_old_llvmpipe() && length > 4 => (24, 2),
             _ => (32, 4),
         };
-        // So few rows use what they read once: where that comes from memory and not from a cache, one quad an invocation was faster.
-        let streams = rows <= 4 && columns.saturating_mul(depth) > 1_500_000;
-        let quads = if columns > 32 && !streams { 2 } else { 1 };
+        let quads = if columns > 32 { 2 } else { 1 };
         let steps = if rows <= 4 { 4 } else { steps };
         // A turn takes all of a short segment: what would be left has a loop of its own.
         let steps = if length <= 4 { length.max(1) } else { steps };
         Self { rows: fill(rows, most), quads, steps: steps as u32 }
+    }
+
+    /// The same for a product of matrices, whose right-hand side is as large as it looks. So few rows use what they read once: where that comes
+    /// from memory and not from a cache, one quad an invocation was faster. (The columns of a convolution read every element for each tap.)
+    pub fn choose_product(rows: u64, columns: u64, depth: u64, profile: &DeviceProfile) -> Self {
+        let tile = Self::choose(rows, columns, depth, depth, profile);
+        let streams = rows <= 4 && columns.saturating_mul(depth) > 1_500_000;
+        if streams { Self { quads: 1, ..tile } } else { tile }
     }
 
     /// The tile that a label names, such as `24x8x4`.
@@ -140,10 +146,11 @@ impl Core {
 
     /// The prelude of `consts`, made for a whole depth, for a slice of it: it may leave a rest where the whole does not.
     pub fn over(consts: &[(&'static str, u32)], depth: u64) -> Vec<(&'static str, u32)> {
-        let steps = consts.iter().find(|(name, _)| *name == "STEPS").map(|(_, steps)| *steps);
-        let sliced = |&(name, value): &(&'static str, u32)| match (name, steps) {
-            ("REST", Some(steps)) => rest(steps, depth),
-            _ => (name, value),
+        let value = |wanted: &str| consts.iter().find(|(name, _)| *name == wanted).map_or(1, |(_, value)| *value);
+        let sliced = |&(name, value_of_all): &(&'static str, u32)| match name {
+            "REST" => rest(value("STEPS"), depth),
+            "WHOLE" => whole_slabs(value("TILE_K"), value("SPLITS"), depth),
+            _ => (name, value_of_all),
         };
         consts.iter().map(sliced).collect()
     }
@@ -196,13 +203,16 @@ mod tests {
             ([32, 12_544, 27, 3], "32x8x3", "32x8x3"), // 3x3_3_32_224_s2: a turn takes the whole segment
             ([16, 100, 150, 6], "16x8x2", "16x8x2"),   // LeNet's C3: small
             ([1, 120, 400, 400], "4x8x4", "4x8x4"),    // its C5: one row
-            ([1, 4096, 4096, 4096], "4x4x4", "4x4x4"), // weights from memory
+            ([1, 4096, 4096, 4096], "4x8x4", "4x8x4"),
             ([4, 512, 512, 512], "4x8x4", "4x8x4"),
+            ([2, 150_544, 64, 64], "4x8x4", "4x8x4"), // U-Net's last layer: two filters
         ] {
             let [rows, columns, depth, length] = product;
             let choice = |profile: &DeviceProfile| RegisterTile::choose(rows, columns, depth, length, profile).to_string();
             assert_eq!([choice(&cpu), choice(&old_llvmpipe)], [new, old], "{product:?}");
         }
+        let product = |rows, columns, depth| RegisterTile::choose_product(rows, columns, depth, &cpu).to_string();
+        assert_eq!([product(1, 4096, 4096), product(1, 120, 400), product(64, 4096, 4096)], ["4x4x4", "4x8x4", "32x8x4"]); // weights from memory
     }
 
     /// A slice of the depth may leave steps over where the whole does not.

@@ -270,8 +270,16 @@ impl Tile {
             ("STAGES", self.stages(profile)),
             ("SPLITS", self.splits),
             ("STRADDLES", u32::from(!whole)),
+            whole_slabs(self.k, self.splits, segments * length),
         ]
     }
+}
+
+/// Whether every slab of a depth is full and every split has one: its loads then need no test for the end of the depth.
+pub(super) fn whole_slabs(steps: u32, splits: u32, depth: u64) -> (&'static str, u32) {
+    let slabs = depth / u64::from(steps);
+    let last = u64::from(splits - 1) * slabs.div_ceil(u64::from(splits)); // the first slab of the last split
+    ("WHOLE", u32::from(depth.is_multiple_of(u64::from(steps)) && last < slabs))
 }
 
 /// Rows or columns of an invocation, of a tile's so many.
@@ -295,6 +303,7 @@ impl std::fmt::Display for Tile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::op::Core;
 
     const GPU: DeviceProfile = DeviceProfile::MINIMAL;
 
@@ -348,6 +357,19 @@ mod tests {
         }
         let narrow = DeviceProfile { max_binding_bytes: 512 * 52 * 4, ..GPU };
         assert_eq!(choose(512, 49, 4608, &narrow), "32x32x16", "partial sums that do not fit one binding");
+    }
+
+    /// Without tests, a load past the depth would read what is not there: a rest of steps, or a split without a slab, keeps them.
+    #[test]
+    fn loads_go_without_a_test_where_every_slab_of_every_split_is_full() {
+        let whole = |splits, depth| whole_slabs(16, splits, depth).1;
+        assert_eq!([whole(1, 16), whole(1, 160), whole(1, 161), whole(1, 8)], [1, 1, 0, 0]);
+        // Four splits of ten slabs have 3, 3, 3 and 1; of nine 3, 3, 3 and none.
+        assert_eq!([whole(4, 160), whole(4, 144), whole(4, 64), whole(4, 48)], [1, 0, 1, 0]);
+        // A slice of the depth has its own rest.
+        let core = Core::workgroup(&Tile { splits: 2, ..Tile::new(64, 64, 16) }, 512, &GPU);
+        let sliced = |depth| Core::over(&core.consts, depth).into_iter().find(|(name, _)| *name == "WHOLE").map(|(_, whole)| whole);
+        assert_eq!([sliced(512), sliced(500), sliced(16), sliced(32)], [Some(1), Some(0), Some(0), Some(1)]);
     }
 
     #[test]
