@@ -1,7 +1,7 @@
 // y = activation(a op b) with broadcasting: an operand that does not step along an axis has stride 0 there. Operands of the
 // lattice: a, b, y. In place, a is y (common/operand_in_place.wgsl).
 //
-// Prelude: alias Elem, AXES (of the lattice).
+// Prelude: alias Elem, AXES (of the lattice). Needs common/share.wgsl.
 
 // Twin of BinaryParams in src/elementwise/params.rs.
 struct BinaryParams {
@@ -54,12 +54,12 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     } else {
         let inner = params.axes[AXES - 1u];
         let row = group / params.row_blocks;
-        let first = (group - row * params.row_blocks) * 256u + local;
+        let share = share_of(local, (group - row * params.row_blocks) * 256u, 256u, inner.extent);
         if row * inner.extent < params.items { // the last workgroups of a folded dispatch have no row
             let start = lattice_offsets(row, AXES - 1u);
             for (var j = 0u; j < 4u; j++) {
-                let i = first + 64u * j;
-                if i < inner.extent {
+                let i = share.begin + TOGETHER * j;
+                if i < share.end {
                     compute(start + i32(i) * inner.strides);
                 }
             }

@@ -1,7 +1,6 @@
 // y = activation(x), element by element. Memory order does not matter, so layouts need no case.
 //
-// One workgroup owns 64 x ITEMS_EACH neighbouring items; invocation i takes items i, i + 64, ... of them, so that loads stay
-// contiguous. An item is one element or four (common/item_scalar.wgsl, common/item_vector.wgsl); the source is x, or the output itself
+// One workgroup owns 64 x ITEMS_EACH neighbouring items, which its invocations share (common/share.wgsl). An item is one element or four (common/item_scalar.wgsl, common/item_vector.wgsl); the source is x, or the output itself
 // in place (common/source_x.wgsl, common/source_in_place.wgsl). Prelude: alias Elem, ITEMS_EACH.
 
 // Twin of UnaryParams in src/elementwise/params.rs.
@@ -20,10 +19,11 @@ struct UnaryParams {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
-    let first = (group_id.y * group_count.x + group_id.x) * (64u * ITEMS_EACH) + local_id.x;
+    let first = (group_id.y * group_count.x + group_id.x) * (64u * ITEMS_EACH);
+    let share = share_of(local_id.x, first, 64u * ITEMS_EACH, params.items);
     for (var j = 0u; j < ITEMS_EACH; j++) {
-        let i = first + 64u * j;
-        if i < params.items {
+        let i = share.begin + TOGETHER * j;
+        if i < share.end {
             output[params.y_base + i] = activate_item(source_item(params.x_base + i), params.alpha, params.beta);
         }
     }

@@ -1,5 +1,6 @@
 // Batch normalisation of a trained network: y = activation(x m + o) with a multiplier and an offset per channel. Channels run as
-// [outer][channels][inner] in memory. Needs norm_batch_x.wgsl or norm_batch_in_place.wgsl. Prelude: alias Elem.
+// [outer][channels][inner] in memory. Needs norm_batch_x.wgsl or norm_batch_in_place.wgsl, and common/share.wgsl.
+// Prelude: alias Elem.
 
 // Twin of BatchNormParams in src/norm/params.rs.
 struct BatchNormParams {
@@ -37,8 +38,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         let first = (group - line * params.row_blocks) * 1024u;
         if line * params.inner < params.items { // the last workgroups of a folded dispatch have no line
             let channel = line % params.channels;
-            let end = min(first + 1024u, params.inner);
-            for (var i = first + local; i < end; i += 64u) {
+            let share = share_of(local, first, 1024u, params.inner);
+            for (var i = share.begin; i < share.end; i += TOGETHER) {
                 compute(line * params.inner + i, channel);
             }
         }

@@ -1,5 +1,5 @@
 // Strided copy. ROWS 0: one element per invocation. ROWS 1: a workgroup copies a segment of one row, which runs along the last
-// axis, so that the other coordinates are decoded once for all its lanes.
+// axis, so that the other coordinates are decoded once for all its lanes. Needs common/share.wgsl.
 
 override ROWS: u32 = 0u;
 
@@ -22,8 +22,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let axis = params.axes[RANK - 1u];
     let at = offsets(row, RANK - 1u);
     let first = (group - row * params.segments) * params.segment;
-    let end = min(first + params.segment, axis.extent);
-    for (var c = first + local; c < end; c += 64u) {
+    let share = share_of(local, first, params.segment, axis.extent);
+    for (var c = share.begin; c < share.end; c += TOGETHER) {
         output[at.y + c * axis.y_stride] = x[at.x + i32(c) * axis.x_stride];
     }
 }

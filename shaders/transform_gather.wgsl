@@ -1,5 +1,5 @@
 // Gather: y[c] = x[sum over axes of the axis's table entry for c], or a constant where an entry is NOTHING. y is dense; the last
-// axis is the one that runs fastest in memory. Needs RANK.
+// axis is the one that runs fastest in memory. Needs RANK and common/share.wgsl.
 //
 // ROWS 0: one element per invocation. ROWS 1: a workgroup writes a segment of one row of y, and looks the outer coordinates up once.
 
@@ -79,8 +79,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     }
     let at = origin(row, RANK - 1u);
     let first = (group - row * params.segments) * params.segment;
-    let end = min(first + params.segment, params.run);
-    for (var c = first + local; c < end; c += 64u) {
+    let share = share_of(local, first, params.segment, params.run);
+    for (var c = share.begin; c < share.end; c += TOGETHER) {
         put(row * params.run + c, at, table[last.first + c]);
     }
 }

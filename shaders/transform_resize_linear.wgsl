@@ -127,8 +127,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     }
     let at = row_coordinates(row);
     let first = (group - row * params.segments) * params.segment;
-    let end = min(first + params.segment, params.run);
-    for (var c = first + local; c < end; c += 64u) {
+    let share = share_of(local, first, params.segment, params.run);
+    for (var c = share.begin; c < share.end; c += TOGETHER) {
         put(row, c, at);
     }
 }

@@ -274,10 +274,10 @@ fn damaged_kernels_of_the_other_families_are_reported() {
     // Kernel, cases, damage, the proof that must say so.
     let damages: &[(&str, &str, &str, &str, &str)] = &[
         // Elementwise: a tail left unwritten, the last line's operand, a dropped operand, a wrong function.
-        ("elementwise_unary[", "activation/direct/clip_-3_3_257", "i < params.items", "i < params.items - 1u", "guarded"),
-        ("elementwise_unary_in_place[", "activation/direct/clip_-3_3_257_in_place", "i < params.items", "i < params.items - 60u", "exact"),
+        ("elementwise_unary[", "activation/direct/clip_-3_3_257", "i < share.end", "i < share.end - 1u", "guarded"),
+        ("elementwise_unary_in_place[", "activation/direct/clip_-3_3_257_in_place", "i < share.end", "i < share.end - 1u", "exact"),
         ("elementwise_unary_vector[", "activation/vector/clip_-3_3_1024", "activate(w.w, a, b)", "w.w", "exact"),
-        ("elementwise_binary[", "add/rows/", "i < inner.extent", "i < inner.extent - 1u", "guarded"),
+        ("elementwise_binary[", "add/rows/", "i < share.end", "i < share.end - 1u", "guarded"),
         (
             "elementwise_binary[",
             "add/direct/a_2x3x9x11_b_3x1x1",
@@ -286,6 +286,10 @@ fn damaged_kernels_of_the_other_families_are_reported() {
             "exact",
         ),
         ("elementwise_binary[", "sub/", "return a - b;", "return b - a;", "exact"),
+        // Shared items: parts that leave some out, parts that are one vector's alone.
+        ("transform_copy[", "concat/rows/", "(count + 63u) / 64u", "count / 64u", "guarded"),
+        ("elementwise_unary[", "activation/", "first + vector * part", "first", "guarded"),
+        ("elementwise_binary[", "add/rows/", "first + vector * part", "first", "guarded"),
         // Pooling: a pad that wins, a window one short, the wrong divisor, the wrong index.
         ("pool[", "average_pool/unrolled/", "join(sum, select(0.0, v, used))", "join(sum, v)", "bounded"),
         (

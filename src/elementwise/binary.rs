@@ -253,7 +253,7 @@ impl Op for BinaryProblem {
             }
         }
         let source = if self.in_place { &ELEMENTWISE_BINARY_IN_PLACE } else { &ELEMENTWISE_BINARY };
-        let kernel = KernelSpec { source, element: self.element, consts: vec![("AXES", lattice.axes.len() as u32)], overrides };
+        let kernel = KernelSpec { source, element: self.element, consts: vec![("AXES", lattice.axes.len() as u32), profile.together()], overrides };
         let [alpha, beta] = self.activation.parameters();
         let row_blocks = u64::from(lattice.inner().extent).div_ceil(ROW_BLOCK);
         for slice in self.slices(&lattice, profile)? {

@@ -80,7 +80,7 @@ impl Op for UnaryProblem {
         if self.activation != Activation::None {
             overrides.push(("ACTIVATION", self.activation.shader_id()));
         }
-        let kernel = KernelSpec { source, element: self.element, consts: vec![("ITEMS_EACH", ITEMS_EACH as u32)], overrides };
+        let kernel = KernelSpec { source, element: self.element, consts: vec![("ITEMS_EACH", ITEMS_EACH as u32), profile.together()], overrides };
         let [alpha, beta] = self.activation.parameters();
         // The unit that is never cut: items of 256 bytes keep slices on every device's alignment.
         let chunk = 256 / self.element.bytes();

@@ -92,6 +92,12 @@ impl DeviceProfile {
         Err(Error::Unsupported { algorithm: algorithm.into(), reason })
     }
 
+    /// The const of kernels whose invocations share neighbouring items (`shaders/common/share.wgsl`): how many of a workgroup's 64 run together.
+    /// Where a processor does not say, eight: vectors of another length are served a little worse.
+    pub(crate) fn together(&self) -> (&'static str, u32) {
+        ("TOGETHER", if self.is_cpu { self.subgroup.unwrap_or(8).min(64) } else { 64 })
+    }
+
     /// Whether it is Mesa's llvmpipe before 26, which has other favourites among the tiles of the register core than those after it.
     pub(crate) fn is_old_llvmpipe(&self) -> bool {
         self.is_cpu && self.max_loop_turns != u64::MAX

@@ -180,7 +180,13 @@ macro_rules! norm_batch {
     ($static_name:ident, $name:literal, $source:literal, $bindings:expr) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
-            parts: &[part!("common/number.wgsl"), part!("common/activation.wgsl"), part!($source), part!("norm_batch.wgsl")],
+            parts: &[
+                part!("common/number.wgsl"),
+                part!("common/activation.wgsl"),
+                part!($source),
+                part!("common/share.wgsl"),
+                part!("norm_batch.wgsl"),
+            ],
             bindings: $bindings,
             structs: &[BatchNormParams::LAYOUT],
         };
@@ -197,7 +203,14 @@ macro_rules! elementwise_unary {
     ($static_name:ident, $name:literal, $item:literal, $source:literal, $bindings:expr) => {
         pub(crate) static $static_name: KernelSource = KernelSource {
             name: $name,
-            parts: &[part!("common/number.wgsl"), part!("common/activation.wgsl"), part!($item), part!($source), part!("elementwise_unary.wgsl")],
+            parts: &[
+                part!("common/number.wgsl"),
+                part!("common/activation.wgsl"),
+                part!($item),
+                part!($source),
+                part!("common/share.wgsl"),
+                part!("elementwise_unary.wgsl"),
+            ],
             bindings: $bindings,
             structs: &[UnaryParams::LAYOUT],
         };
@@ -231,6 +244,7 @@ macro_rules! elementwise_binary {
                 part!("common/lattice_axis.wgsl"),
                 part!("common/lattice.wgsl"),
                 part!($operands),
+                part!("common/share.wgsl"),
                 part!("elementwise_binary.wgsl"),
             ],
             bindings: $bindings,
@@ -243,7 +257,7 @@ elementwise_binary!(ELEMENTWISE_BINARY, "elementwise_binary", "common/operand_a.
 elementwise_binary!(ELEMENTWISE_BINARY_IN_PLACE, "elementwise_binary_in_place", "common/operand_in_place.wgsl", &[Uniform, Read, Write]);
 pub(crate) static TRANSFORM_COPY: KernelSource = KernelSource {
     name: "transform_copy",
-    parts: &[part!("common/copy.wgsl"), part!("transform_copy.wgsl")],
+    parts: &[part!("common/copy.wgsl"), part!("common/share.wgsl"), part!("transform_copy.wgsl")],
     bindings: &[Uniform, Read, Write],
     structs: &[CopyParams::LAYOUT, CopyAxis::LAYOUT],
 };
@@ -257,14 +271,14 @@ pub(crate) static TRANSFORM_TILE: KernelSource = KernelSource {
 
 pub(crate) static TRANSFORM_GATHER: KernelSource = KernelSource {
     name: "transform_gather",
-    parts: &[part!("transform_gather.wgsl")],
+    parts: &[part!("common/share.wgsl"), part!("transform_gather.wgsl")],
     bindings: &[Uniform, Read, Read, Write],
     structs: &[GatherParams::LAYOUT, GatherAxis::LAYOUT],
 };
 
 pub(crate) static TRANSFORM_RESIZE_LINEAR: KernelSource = KernelSource {
     name: "transform_resize_linear",
-    parts: &[part!("transform_resize_linear.wgsl")],
+    parts: &[part!("common/share.wgsl"), part!("transform_resize_linear.wgsl")],
     bindings: &[Uniform, Read, Read, Write],
     structs: &[ResizeParams::LAYOUT, ResizeAxis::LAYOUT],
 };

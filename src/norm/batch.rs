@@ -157,7 +157,7 @@ impl Op for BatchNormProblem {
         let kernel = KernelSpec {
             source: if self.in_place { &NORM_BATCH_IN_PLACE } else { &NORM_BATCH },
             element: self.element,
-            consts: vec![],
+            consts: vec![profile.together()],
             overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
         };
         let x = (!self.in_place).then(|| Place::input(0, &plan.inputs));

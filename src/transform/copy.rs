@@ -176,7 +176,11 @@ fn step(copy: &StridedCopy, algorithm: &str, element: ElementType, places: Vec<P
     }
     // f32 is moved as bits: what a NaN carries and what is subnormal arrive as they were.
     let element = if element == ElementType::F32 { ElementType::U32 } else { element };
-    let kernel = KernelSpec { source, element, consts: vec![("RANK", axes.len() as u32)], overrides };
+    let mut consts = vec![("RANK", axes.len() as u32)];
+    if algorithm != "tiled" {
+        consts.push(profile.together());
+    }
+    let kernel = KernelSpec { source, element, consts, overrides };
     Step::new(kernel, &params, places, workgroups, profile)
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn plan(
     params.run = run as u32;
     let mut plan = Plan::new(op, algorithm.to_string(), vec![x_spec], vec![y_spec]);
     plan.tables.push(table);
-    let kernel = KernelSpec { source: &TRANSFORM_GATHER, element: x.element, consts: vec![("RANK", rank as u32)], overrides };
+    let kernel = KernelSpec { source: &TRANSFORM_GATHER, element: x.element, consts: vec![("RANK", rank as u32), profile.together()], overrides };
     let places = vec![Place::input(0, &plan.inputs), Place::Table(0), Place::output(0, &plan.outputs)];
     plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
     Ok(plan)

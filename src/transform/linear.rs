@@ -99,7 +99,7 @@ pub(crate) fn plan(problem: &Resize, profile: &DeviceProfile, forced: Option<&st
     };
     let mut plan = Plan::new(problem.name(), algorithm.to_string(), inputs, outputs);
     plan.tables.push(table);
-    let kernel = KernelSpec { source: &TRANSFORM_RESIZE_LINEAR, element: problem.x.element, consts: vec![], overrides };
+    let kernel = KernelSpec { source: &TRANSFORM_RESIZE_LINEAR, element: problem.x.element, consts: vec![profile.together()], overrides };
     let places = vec![Place::input(0, &plan.inputs), Place::Table(0), Place::output(0, &plan.outputs)];
     plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
     Ok(plan)
