@@ -1,6 +1,7 @@
 // y = activation(x), element by element. Memory order does not matter, so layouts need no case.
 //
-// One workgroup owns 64 x ITEMS_EACH neighbouring items, which its invocations share (common/share.wgsl). An item is one element or four (common/item_scalar.wgsl, common/item_vector.wgsl); the source is x, or the output itself
+// One workgroup owns 64 x ITEMS_EACH neighbouring items, which its invocations share (common/share.wgsl). An item is one element or four
+// (common/item_scalar.wgsl, common/item_vector.wgsl); the source is x, or the output itself
 // in place (common/source_x.wgsl, common/source_in_place.wgsl). Prelude: alias Elem, ITEMS_EACH.
 
 // Twin of UnaryParams in src/elementwise/params.rs.

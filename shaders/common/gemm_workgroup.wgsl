@@ -15,7 +15,8 @@
 // gemm_wanted (common/gemm_always.wgsl, common/gemm_fallback.wgsl). Needs common/gemm_block.wgsl.
 // Prelude: TILE_M, TILE_N, TILE_K (multiples of 4), THREAD_M and THREAD_N (4 or 8), BLOCKS = THREAD_M THREAD_N / 16,
 // WG_SIZE = TILE_M TILE_N / (THREAD_M THREAD_N), a multiple of TILE_N / 4; LHS_QUADS and RHS_QUADS, the quads that an invocation stages of
-// a slab, 1, 2 or 4; STAGES, 1 or 2; SPLITS; WHOLE, 1 where every slab is full and every split has one: loads then go without a test. Uniforms: params.items (tiles x splits), tiles_m, tiles_n.
+// a slab, 1, 2 or 4; STAGES, 1 or 2; SPLITS; WHOLE, 1 where every slab is full and every split has one: loads then
+// go without a test. Uniforms: params.items (tiles x splits), tiles_m, tiles_n.
 
 const ROW_QUADS: u32 = TILE_M / 4u;
 const COLUMN_QUADS: u32 = TILE_N / 4u;

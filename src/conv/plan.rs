@@ -241,8 +241,9 @@ fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm
     } else {
         [Algorithm::Depthwise, Algorithm::PointwiseWorkgroup, Algorithm::ImplicitGemmWorkgroup, Algorithm::ImplicitGemmRegister]
     };
-    // On a GPU a tile core pays from a few rows on, it is thought; below that most of its smallest tile, 32 x 32, would be padding. The register
-    // core has four rows, and one of them pays: 1.2 to 5 times as fast as one output an invocation, two of them up to 8.5 (BENCHMARKS.md).
+    // On a GPU (none has measured it) a tile core should pay from a few rows on: below, most of its smallest tile, 32 x 32, is padding. The register
+    // core has four rows, and even one of them pays: 1.1 to 5.7 times as fast as one output an invocation, two 2.1 to 8.7 times on three software
+    // drivers ("One and two filters" in BENCHMARKS.md).
     let wanted = |a: &Algorithm| *a == Algorithm::Depthwise || profile.is_cpu || problem.filters_per_group() >= 3;
     match order.into_iter().filter(wanted).find(|&a| supports(a, problem, profile).is_ok()) {
         Some(algorithm) => Ok(algorithm),

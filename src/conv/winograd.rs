@@ -177,7 +177,7 @@ struct Cut {
 const WORKSPACE: u64 = 256 << 20;
 /// The same where memory is a processor's: they should stay in its cache until they are read again. Every turn reads the whole filter, so it
 /// takes no less than that. Measured on two cores with 1 MiB and shares of 32 MiB of cache (BENCHMARKS.md): 4 to 8 MiB are best, 64 channels
-/// of 224 x 224 1.3 times as fast as in one turn; 2 are 5 to 15 % slower again.
+/// of 224 x 224 1.2 times as fast as in one turn; 2 take 10 to 17 % longer again.
 const WORKSPACE_CPU: u64 = 6 << 20;
 /// Columns of the product come in whole panels of either core.
 const PANEL: u64 = 64;
