@@ -274,3 +274,19 @@ pub(crate) fn overrides(problem: &ConvProblem) -> Vec<(&'static str, u32)> {
     set("HAS_RESIDUAL", u32::from(problem.has_residual));
     overrides
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conv::{ConvDescriptor, ConvInputs};
+
+    #[test]
+    fn few_filters_go_to_the_register_core_on_a_processor_alone() {
+        let gpu = DeviceProfile::MINIMAL;
+        let cpu = DeviceProfile { is_cpu: true, ..gpu };
+        for (filter, on_cpu) in [([2, 8, 1, 1], Algorithm::PointwiseRegister), ([1, 8, 3, 3], Algorithm::ImplicitGemmRegister)] {
+            let problem = ConvProblem::forward(&ConvDescriptor::<2>::default(), &ConvInputs::new(&[1, 8, 40, 40], &filter, None)).unwrap();
+            assert_eq!([preferred(&problem, &cpu), preferred(&problem, &gpu)], [Ok(on_cpu), Ok(Algorithm::Direct)], "{filter:?}");
+        }
+    }
+}
