@@ -242,8 +242,8 @@ fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm
         [Algorithm::Depthwise, Algorithm::PointwiseWorkgroup, Algorithm::ImplicitGemmWorkgroup, Algorithm::ImplicitGemmRegister]
     };
     // On a GPU (none has measured it) a tile core should pay from a few rows on: below, most of its smallest tile, 32 x 32, is padding. The register
-    // core has four rows, and even one of them pays: 1.1 to 5.7 times as fast as one output an invocation, two 2.1 to 8.7 times on three software
-    // drivers ("One and two filters" in BENCHMARKS.md).
+    // core has four rows, and even one of them pays: 1.1 to 5.7 times as fast as one output an invocation, two 2.1 to 8.7 times, on three software
+    // drivers and but for the tiniest planes on one ("One and two filters" in BENCHMARKS.md).
     let wanted = |a: &Algorithm| *a == Algorithm::Depthwise || profile.is_cpu || problem.filters_per_group() >= 3;
     match order.into_iter().filter(wanted).find(|&a| supports(a, problem, profile).is_ok()) {
         Some(algorithm) => Ok(algorithm),
