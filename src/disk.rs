@@ -10,7 +10,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What the content of a file depends on: device, driver, version of this crate and text of its shaders. Another key is another file.
+/// What the content of a file depends on: device and its profile, driver, version of this crate and text of its shaders. Another key is
+/// another file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Key {
     format: u32,
@@ -21,14 +22,18 @@ pub(crate) struct Key {
     version: String,
     /// Hash of every shader's text.
     shaders: String,
+    /// Hash of what plans depend on: the limits and features that the device was opened with, what is known of its driver and processor.
+    profile: String,
 }
 
 impl Key {
     /// The key of this device for files of a format's number.
     pub(crate) fn new(gpu: &Gpu, format: u32) -> Self {
         let report = gpu.report();
-        let mut hasher = DefaultHasher::new();
-        all_sources().into_iter().for_each(|source| source.hash(&mut hasher));
+        let mut shaders = DefaultHasher::new();
+        all_sources().into_iter().for_each(|source| source.hash(&mut shaders));
+        let mut profile = DefaultHasher::new();
+        gpu.profile().hash(&mut profile);
         Self {
             format,
             adapter: report.name.clone(),
@@ -36,7 +41,8 @@ impl Key {
             driver: report.driver.clone(),
             driver_info: report.driver_info.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
-            shaders: format!("{:016x}", hasher.finish()),
+            shaders: format!("{:016x}", shaders.finish()),
+            profile: format!("{:016x}", profile.finish()),
         }
     }
 

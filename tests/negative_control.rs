@@ -351,6 +351,11 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("matmul_thin[", "matmul/thin/", "half = LANES / 2u", "half = LANES / 4u", "exact"),
         ("matmul_register", "gemm/gemm_register/", "params.beta * f32(addend", "f32(addend", "exact"),
         ("matmul_pack[", "matmul/gemm_workgroup/", "k * params.stride_depth", "k", "exact"),
+        // Packs of two at once: a row's neighbour forgotten, a square not turned, its second row beside the first, too few steps.
+        ("matmul_pack_pairs[", "matmul/gemm_register/65x66x19", "from_pair + k * params.stride_depth", "from_pair + k", "exact"),
+        ("matmul_pack_pairs[", "matmul/gemm_register/33x36x64", "vec2<f32>(near.x, far.x)", "near", "exact"),
+        ("matmul_pack_pairs[", "matmul/gemm_register/33x36x64", "(to + params.padded)", "(to + 2u)", "exact"),
+        ("matmul_pack_pairs[", "matmul/gemm_register/33x36x64", "(line - block * blocks) * BLOCK", "(line - block * blocks) * 2u", "exact"),
         // Parts of products: where operands and y begin, how far rows of y lie apart, which share of the depth is whose.
         ("matmul_direct[", "gemm/direct/37x45x70", "return params.base + vec3<u32>(at);", "return vec3<u32>(at);", "exact"),
         ("matmul_direct[", "gemm/direct/37x45x70", "params.y_base + (number", "(number", "guarded"),

@@ -181,7 +181,7 @@ mod tests {
 
     fn place(driver: &str, adapter: &str) -> Place {
         let key = serde_json::json!({
-            "format": FORMAT, "adapter": "a", "backend": "vulkan", "driver": driver, "driver_info": "1", "version": "0.1.0", "shaders": "0"
+            "format": FORMAT, "adapter": "a", "backend": "vulkan", "driver": driver, "driver_info": "1", "version": "0.1.0", "shaders": "0", "profile": "0"
         });
         Place { path: PathBuf::from("nowhere"), key: serde_json::from_value(key).unwrap(), adapter: adapter.into() }
     }

@@ -4,7 +4,7 @@ use crate::element::ElementType;
 use crate::error::{Error, Result};
 
 /// Limits and abilities of a device, as far as plans depend on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DeviceProfile {
     /// Most bytes of one storage binding.
     pub max_binding_bytes: u64,
@@ -24,6 +24,8 @@ pub struct DeviceProfile {
     pub has_int64: bool,
     /// Whether the device is a processor pretending to be a GPU: workgroup memory and barriers cost there and save nothing.
     pub is_cpu: bool,
+    /// Whether it is a processor that multiplies at half its rate while vectors of 512 bits are about: eight 64-bit numbers are one.
+    pub wide_vectors_slow: bool,
     /// Invocations of a subgroup, where all subgroups have as many and shaders can shuffle values among them.
     pub subgroup: Option<u32>,
     /// Its matrix units, where it has some that the kernels can use.
@@ -75,6 +77,7 @@ impl DeviceProfile {
         has_f16: false,
         has_int64: false,
         is_cpu: false,
+        wide_vectors_slow: false,
         subgroup: None,
         matrix: None,
         max_loop_turns: u64::MAX,
@@ -103,12 +106,13 @@ impl DeviceProfile {
         self.is_cpu && self.max_loop_turns != u64::MAX
     }
 
-    /// The consts of a kernel that reads quads of `element`: 64-bit loads where they pay (`shaders/common/quad_wide.wgsl`).
+    /// The consts of a tile core that reads quads of `element`: by 64-bit loads where they pay (`shaders/common/quad_wide.wgsl`), and in halves
+    /// all the same where only they do not (`shaders/common/quad_halves.wgsl`). Kernels that multiply little gain by 64-bit loads on either.
     pub(crate) fn quad_consts(&self, element: ElementType) -> Vec<(&'static str, u32)> {
-        if self.loads_half_quads(element) { vec![("WIDE", 1)] } else { vec![] }
+        if self.loads_half_quads(element) { vec![("WIDE", 1 + u32::from(self.wide_vectors_slow))] } else { vec![] }
     }
 
-    /// Whether kernels read quads of `element` by 64-bit loads, half a quad each.
+    /// Whether kernels read quads of `element` in halves: two numbers at once, as a 64-bit one.
     pub(crate) fn loads_half_quads(&self, element: ElementType) -> bool {
         self.is_cpu && self.has_int64 && element == ElementType::F32
     }
@@ -126,6 +130,7 @@ impl DeviceProfile {
             has_f16: features.contains(wgpu::Features::SHADER_F16),
             has_int64: features.contains(wgpu::Features::SHADER_INT64),
             is_cpu: info.device_type == wgpu::DeviceType::Cpu,
+            wide_vectors_slow: wide_vectors_slow(&info.driver, &info.driver_info),
             subgroup: subgroup(features, &info),
             matrix: MatrixUnits::new(&adapter.cooperative_matrix_properties(), features, &info),
             max_loop_turns: max_loop_turns(&info.driver, &info.driver_info),
@@ -137,6 +142,18 @@ impl DeviceProfile {
 fn subgroup(features: wgpu::Features, info: &wgpu::AdapterInfo) -> Option<u32> {
     let size = info.subgroup_min_size;
     (features.contains(wgpu::Features::SUBGROUP) && size == info.subgroup_max_size && size.is_power_of_two()).then_some(size)
+}
+
+/// Intel's processors close one of their two ports for multiply-adds of 256 bits while vectors of 512 are at work; AMD's do not. Measured on a
+/// Xeon with llvmpipe (BENCHMARKS.md, "Two processors"): 26.2's register core is 1.1 to 1.4 times as fast without, 22.3's, which hardly makes such
+/// vectors, up to a tenth slower. A software driver runs on the processor that runs this code, so the processor can be asked; every processor of
+/// AMD's has SSE4a, none of Intel's.
+fn wide_vectors_slow(driver: &str, info: &str) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let closes_a_port = std::arch::is_x86_feature_detected!("avx512f") && !std::arch::is_x86_feature_detected!("sse4a");
+    #[cfg(not(target_arch = "x86_64"))]
+    let closes_a_port = false;
+    driver == "llvmpipe" && max_loop_turns(driver, info) == u64::MAX && closes_a_port
 }
 
 /// Measured: Mesa 22.3's llvmpipe ends the loops of an invocation after 65,535 turns in all, whatever they have computed by then; Mesa

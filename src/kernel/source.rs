@@ -323,6 +323,7 @@ pub fn all_sources() -> Vec<&'static KernelSource> {
         &MATMUL_FALLBACK,
         &MAX_MAGNITUDE,
         &MATMUL_PACK,
+        &MATMUL_PACK_PAIRS,
         &POOL,
         &POOL_INDICES,
         &POOL_PAIRS,

@@ -88,7 +88,7 @@ macro_rules! conv_gemm {
                 part!("common/axis.wgsl"),
                 part!("common/conv.wgsl"),
                 part!("common/conv_finish.wgsl"),
-                pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl"),
+                QUAD,
                 part!("common/conv_gemm.wgsl"),
                 pick!("STORE_QUADS", "common/conv_store_scalar.wgsl", "common/conv_store_vector.wgsl", "common/conv_store_partial.wgsl", "common/conv_store_filters.wgsl"),
                 part!("common/gemm_block.wgsl"),
@@ -109,6 +109,8 @@ pub(crate) const STORE_FILTERS: u32 = 3;
 pub(crate) const FOUR_CHANNELS: u32 = 1;
 pub(crate) const TWO_CHANNELS: u32 = 2;
 
+/// Four neighbouring elements: as they are, in two 64-bit halves, in two halves of two numbers each.
+const QUAD: Part = pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl", "common/quad_halves.wgsl");
 /// How an invocation of the workgroup core reads its part of a slab.
 const SLAB: Part = pick!("ALONG_CHANNELS", "common/gemm_slab_steps.wgsl", "common/gemm_slab_channels.wgsl");
 /// Which way it cuts its sums into stores.
@@ -316,7 +318,7 @@ macro_rules! matmul_gemm {
                 part!("common/activation.wgsl"),
                 part!("common/lattice_axis.wgsl"),
                 part!("common/matmul.wgsl"),
-                pick!("WIDE", "common/quad.wgsl", "common/quad_wide.wgsl"),
+                QUAD,
                 pick!("STORE_QUADS", "common/matmul_store_scalar.wgsl", "common/matmul_store_vector.wgsl", "common/matmul_store_partial.wgsl"),
                 part!("common/gemm_block.wgsl"),
                 part!($operands),
@@ -363,6 +365,13 @@ pub(crate) static MAX_MAGNITUDE: KernelSource = KernelSource {
 pub(crate) static MATMUL_PACK: KernelSource = KernelSource {
     name: "matmul_pack",
     parts: &[part!("common/lattice_axis.wgsl"), part!("matmul_pack.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[PackOperandParams::LAYOUT, LatticeAxis::LAYOUT],
+};
+
+pub(crate) static MATMUL_PACK_PAIRS: KernelSource = KernelSource {
+    name: "matmul_pack_pairs",
+    parts: &[part!("common/lattice_axis.wgsl"), part!("common/quad_wide.wgsl"), part!("matmul_pack_pairs.wgsl")],
     bindings: &[Uniform, Read, Write],
     structs: &[PackOperandParams::LAYOUT, LatticeAxis::LAYOUT],
 };

@@ -7,7 +7,7 @@ use super::steps::{Store, core_kernel, set_tiles};
 use crate::element::ElementType;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
-use crate::kernel::{KernelSpec, MATMUL_PACK, MATMUL_REGISTER, MATMUL_WORKGROUP};
+use crate::kernel::{KernelSpec, MATMUL_PACK, MATMUL_PACK_PAIRS, MATMUL_REGISTER, MATMUL_WORKGROUP};
 use crate::op::{Core, LatticeAxis, Place, Plan, Step};
 
 /// How the operands lie for a tile core with tiles of `tile_m` rows: a has its rows padded to whole tiles, so that a core needs no bounds
@@ -37,8 +37,29 @@ pub(super) struct Packs {
     done: Vec<(Place, PackOperandParams, Place)>,
 }
 
-/// Steps of the depth that one invocation packs; `BLOCK` of `shaders/matmul_pack.wgsl`.
-const PACK_BLOCK: u64 = 8;
+/// How an operand is packed: steps of the depth that one invocation packs, and neighbours along the outer index.
+struct Packing {
+    kernel: KernelSpec,
+    block: u64,
+    at_once: u64,
+}
+
+impl Packing {
+    /// In pairs where the device gains by it and they lie so: along either index, an even number, beginning at even elements.
+    fn new(operand: &Operand, outer: u64, depth: u64, base: u32, element: ElementType, profile: &DeviceProfile) -> Self {
+        let even_apart = |stride: u64| base.is_multiple_of(2) && stride.is_multiple_of(2) && operand.batch.iter().all(|s| s.is_multiple_of(2));
+        let along_outer = operand.outer == 1 && outer.is_multiple_of(2) && even_apart(operand.depth);
+        let along_depth = operand.depth == 1 && depth.is_multiple_of(2) && even_apart(operand.outer);
+        let spec = |source, consts| KernelSpec { source, element, consts, overrides: vec![] };
+        if profile.loads_half_quads(element) && (along_outer || along_depth) {
+            // Along the depth, a block is a whole line of a processor's cache: rows may lie so far apart that few of them fit its sets.
+            let block = if along_outer { 8 } else { 16 };
+            let consts = vec![("BLOCK", block as u32), ("ALONG_DEPTH", u32::from(!along_outer))];
+            return Self { kernel: spec(&MATMUL_PACK_PAIRS, consts), block, at_once: 2 };
+        }
+        Self { kernel: spec(&MATMUL_PACK, vec![]), block: 8, at_once: 1 } // BLOCK of its shader
+    }
+}
 
 impl Packs {
     /// Packs what is to be packed of both operands of a part, sets how they lie in `params`, and returns what a core binds.
@@ -89,9 +110,10 @@ impl Packs {
         let own = own_batch(problem, operand);
         let axis = |i: usize| LatticeAxis { strides: [operand.batch[i] as i32, 0, 0], extent: own[i] as u32 };
         let lines = own.iter().product::<u64>() * padded * panels;
+        let packing = Packing::new(operand, outer, problem.k, bound.base, problem.element, profile);
         let params = PackOperandParams {
             batch: [axis(0), axis(1), axis(2)],
-            items: (lines * problem.k.div_ceil(PACK_BLOCK)) as u32,
+            items: (lines / packing.at_once * problem.k.div_ceil(packing.block)) as u32,
             padded: padded as u32,
             outer: outer as u32,
             depth: problem.k as u32,
@@ -105,8 +127,7 @@ impl Packs {
         }
         let place = Place::Scratch(plan.scratch.len());
         plan.scratch.push(lines * problem.k * problem.element.bytes());
-        let kernel = KernelSpec { source: &MATMUL_PACK, element: problem.element, consts: vec![], overrides: vec![] };
-        let step = Step::new(kernel, &params, vec![bound.place, place], u64::from(params.items).div_ceil(64), profile)?;
+        let step = Step::new(packing.kernel, &params, vec![bound.place, place], u64::from(params.items).div_ceil(64), profile)?;
         if plan.inputs[index].fixed {
             plan.prepare.push(step)
         } else {

@@ -65,6 +65,7 @@ fn ops(full: bool) -> Result<Vec<Make>> {
     let mut all: Vec<Make> = Vec::new();
     add(&mut all, super::grid_conv::problems(full)?);
     add(&mut all, super::grid_conv_blocks::sliced()?);
+    add(&mut all, super::grid_conv_blocks::on_other_processor()?);
     add(&mut all, super::grid_elementwise::unary(full)?);
     add(&mut all, super::grid_elementwise::binary(full)?);
     add(&mut all, super::grid_pool::pools(full)?);
@@ -72,6 +73,7 @@ fn ops(full: bool) -> Result<Vec<Make>> {
     add(&mut all, super::grid_pool::unpools()?);
     add(&mut all, super::grid_matmul::problems(full)?);
     add(&mut all, super::grid_matmul::sliced()?);
+    add(&mut all, super::grid_matmul::on_other_processor()?);
     add(&mut all, super::grid_rows::reductions(full)?);
     add(&mut all, super::grid_rows::argmaxes()?);
     add(&mut all, super::grid_rows::softmaxes(full)?);
@@ -93,6 +95,10 @@ fn tiled(full: bool) -> Result<Vec<Make>> {
     add(&mut all, super::grid_conv::tiled(full)?);
     add(&mut all, super::grid_matmul::tiled(full)?);
     add(&mut all, super::grid_matmul::sliced_tiled()?);
+    if full {
+        add(&mut all, super::grid_conv_blocks::on_other_processor()?);
+        add(&mut all, super::grid_matmul::on_other_processor()?);
+    }
     Ok(all)
 }
 

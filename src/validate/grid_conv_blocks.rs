@@ -7,7 +7,7 @@ use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTranspo
 use crate::element::ElementType;
 use crate::error::Result;
 use crate::shape::{Layout, Padding, PaddingMode};
-use crate::validate::sliced::Sliced;
+use crate::validate::elsewhere::Elsewhere;
 
 /// Windows of 3 at stride 1: outputs about the edges of Winograd's tiles (2 and 4) either way, along both axes and one, with everything
 /// that may come with them.
@@ -149,7 +149,7 @@ pub(super) fn pools(grid: &mut Grid, full: bool) -> Result<()> {
 /// Batches that no binding holds whole, as every algorithm computes them: slices begin inside their bindings, and each has its own bias, residual,
 /// partial sums or pool. Then images whose transformed tiles fill several bindings, for Winograd: its parts begin and end inside a row of tiles,
 /// inside an image and with the last one.
-pub(super) fn sliced() -> Result<Vec<Sliced<ConvProblem>>> {
+pub(super) fn sliced() -> Result<Vec<Elsewhere<ConvProblem>>> {
     let mut grid = Grid { problems: Vec::new() };
     let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
     let clipped = ConvDescriptor { activation: Activation::Clip { min: -9.0, max: 30.0 }, ..same };
@@ -165,7 +165,7 @@ pub(super) fn sliced() -> Result<Vec<Sliced<ConvProblem>>> {
     grid.transposed::<2>(ConvTransposeDescriptor { stride: [2, 2], ..Default::default() }, &[5, 3, 6, 5], 4, [3, 2], BIAS)?;
     let residual: Vec<ConvProblem> = grid.problems.iter().map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
     grid.problems.extend(residual);
-    let mut all: Vec<Sliced<ConvProblem>> = grid.problems.drain(..).map(Sliced::new).collect();
+    let mut all: Vec<Elsewhere<ConvProblem>> = grid.problems.drain(..).map(|problem| Elsewhere::sliced(problem, 4096)).collect();
 
     grid.forward::<2>(clipped, &[2, 2, 37, 34], 3, [3, 3], BIAS)?;
     grid.forward::<2>(same, &[2, 3, 30, 40], 3, [3, 3], BIAS)?; // pairs of tiles
@@ -174,6 +174,20 @@ pub(super) fn sliced() -> Result<Vec<Sliced<ConvProblem>>> {
     grid.forward::<1>(ConvDescriptor { padding: pads([1], [1]), ..Default::default() }, &[3, 5, 700], 7, [3], PLAIN)?;
     let residual: Vec<ConvProblem> = grid.problems.iter().map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
     grid.problems.extend(residual);
-    all.extend(grid.problems.into_iter().map(|problem| Sliced::new(problem).with_binding(32 << 10)));
+    all.extend(grid.problems.into_iter().map(|problem| Elsewhere::sliced(problem, 32 << 10)));
     Ok(all)
+}
+
+/// Convolutions on the tile cores that read and store quads, whole ones and not, and single numbers: with groups, a residual and a rest of
+/// every tile's rows and steps.
+pub(super) fn on_other_processor() -> Result<Vec<Elsewhere<ConvProblem>>> {
+    let mut grid = Grid { problems: Vec::new() };
+    let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
+    grid.forward::<2>(same, &[2, 5, 9, 16], 37, [3, 3], BIAS)?;
+    grid.forward::<2>(ConvDescriptor { groups: 2, stride: [2, 1], ..same }, &[2, 14, 9, 13], 18, [3, 3], BIAS)?;
+    grid.forward::<2>(ConvDescriptor::default(), &[2, 21, 6, 10], 37, [1, 1], BIAS)?;
+    grid.forward::<2>(ConvDescriptor::default(), &[1, 8, 5, 7], 8, [1, 1], PLAIN)?;
+    let residual: Vec<ConvProblem> = grid.problems.iter().step_by(2).map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    grid.problems.extend(residual);
+    Ok(grid.problems.into_iter().map(Elsewhere::other_processor).collect())
 }

@@ -5,7 +5,7 @@ use crate::conv::Accuracy;
 use crate::element::ElementType;
 use crate::error::Result;
 use crate::matmul::{GemmDescriptor, MatMulProblem};
-use crate::validate::sliced::Sliced;
+use crate::validate::elsewhere::Elsewhere;
 
 /// Exact, and hardly ever 0 for all of a few numbers.
 const CLIP: Activation = Activation::Clip { min: -9.0, max: 30.0 };
@@ -117,14 +117,23 @@ pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
     Ok(every_accuracy(problems))
 }
 
+/// Products whose operands are packed and read in quads: whole ones and not, a depth with a rest of every tile's steps, with all that is added.
+pub(super) fn on_other_processor() -> Result<Vec<Elsewhere<MatMulProblem>>> {
+    let products = [
+        MatMulProblem::matmul(&[2, 37, 45], &[2, 45, 68], ElementType::F32)?,
+        MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[35, 40], &[67, 40], Some(&[67]), ElementType::F32)? },
+    ];
+    Ok(products.map(Elsewhere::other_processor).to_vec())
+}
+
 /// A depth that every count of steps divides, in parts that none does.
-pub(super) fn sliced_tiled() -> Result<Vec<Sliced<MatMulProblem>>> {
-    Ok(vec![Sliced::new(MatMulProblem::matmul(&[9, 72], &[72, 45], ElementType::F32)?)])
+pub(super) fn sliced_tiled() -> Result<Vec<Elsewhere<MatMulProblem>>> {
+    Ok(vec![Elsewhere::sliced(MatMulProblem::matmul(&[9, 72], &[72, 45], ElementType::F32)?, 4096)])
 }
 
 /// Parts over the batch, rows, columns and depth, alone and together, that end inside tiles and begin anywhere in a binding; every way
 /// to add.
-pub(super) fn sliced() -> Result<Vec<Sliced<MatMulProblem>>> {
+pub(super) fn sliced() -> Result<Vec<Elsewhere<MatMulProblem>>> {
     let (f32s, f16s) = (ElementType::F32, ElementType::F16);
     let gemm = |trans_a, trans_b, c: Option<&[usize]>, element| {
         let descriptor = GemmDescriptor { alpha: 2.0, beta: -1.0, trans_a, trans_b, activation: CLIP, ..Default::default() };
@@ -152,5 +161,5 @@ pub(super) fn sliced() -> Result<Vec<Sliced<MatMulProblem>>> {
         MatMulProblem::matmul(&[60, 40], &[3, 40, 5], f32s)?,
         MatMulProblem::matmul(&[2100, 3], &[3], f32s)?,
     ];
-    Ok(every_accuracy(products.to_vec()).into_iter().map(Sliced::new).collect())
+    Ok(every_accuracy(products.to_vec()).into_iter().map(|problem| Elsewhere::sliced(problem, 4096)).collect())
 }

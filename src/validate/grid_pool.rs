@@ -5,7 +5,7 @@ use crate::element::ElementType;
 use crate::error::Result;
 use crate::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
 use crate::shape::{Layout, Padding};
-use crate::validate::sliced::Sliced;
+use crate::validate::elsewhere::Elsewhere;
 
 const KINDS: [PoolKind; 8] = [
     PoolKind::MAX,
@@ -121,7 +121,7 @@ fn four_pads() -> Padding<2> {
 }
 
 /// Batches that no binding holds whole: parts begin inside their bindings.
-pub(super) fn sliced() -> Result<Vec<Sliced<PoolProblem>>> {
+pub(super) fn sliced() -> Result<Vec<Elsewhere<PoolProblem>>> {
     let mut problems = Vec::new();
     for (i, x) in [[5, 3, 9, 14], [7, 3, 9, 16], [5, 3, 9, 13]].into_iter().enumerate() {
         for layout in LAYOUTS {
@@ -131,7 +131,7 @@ pub(super) fn sliced() -> Result<Vec<Sliced<PoolProblem>>> {
             problems.push(PoolProblem::new(KINDS[3 * i], &window, &x, ElementType::F32, layout)?);
         }
     }
-    Ok(problems.into_iter().map(Sliced::new).collect())
+    Ok(problems.into_iter().map(|problem| Elsewhere::sliced(problem, 4096)).collect())
 }
 
 pub(super) fn unpools() -> Result<Vec<MaxUnpoolProblem>> {

@@ -4,6 +4,7 @@
 pub mod bound;
 pub mod compare;
 pub mod data;
+mod elsewhere;
 pub mod grid;
 mod grid_conv;
 mod grid_conv_blocks;
@@ -12,7 +13,6 @@ mod grid_matmul;
 mod grid_pool;
 mod grid_rows;
 mod grid_transform;
-mod sliced;
 
 use crate::element::{Element, ElementType};
 use crate::error::{Error, Result};
@@ -109,16 +109,23 @@ pub fn run(gpu: &Gpu, options: &Options, progress: &mut dyn FnMut(&Progress<'_>)
     let mut results = Vec::with_capacity(cases.len());
     /// The grid has thousands of kernels; on a software driver with matrix units they took 14 GB together.
     const MOST_PIPELINES: usize = 256;
-    for case in &cases {
+    /// Cases whose pipelines are made at once, on all cores: most of a run is the driver's compiler.
+    const TOGETHER: usize = 64;
+    for together in cases.chunks(TOGETHER) {
         gpu.kernels().clear_beyond(MOST_PIPELINES);
-        let outcome = match prove(gpu, case.op.as_ref(), &case.algorithm) {
-            Ok(outcome) => outcome,
-            Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
-            Err(error) => Outcome::Failed(error.to_string()),
-        };
-        results.push(CaseResult { id: case.id(), outcome });
-        if let Some(result) = results.last() {
-            progress(&Progress { done: results.len(), total: cases.len(), result });
+        let plans: Vec<_> = together.iter().filter_map(|case| case.op.plan(gpu.profile(), Some(&case.algorithm)).ok()).collect();
+        // What cannot be planned or compiled is found once more by the case that needs it, and named there.
+        let _ = gpu.compile(&plans.iter().collect::<Vec<_>>());
+        for case in together {
+            let outcome = match prove(gpu, case.op.as_ref(), &case.algorithm) {
+                Ok(outcome) => outcome,
+                Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
+                Err(error) => Outcome::Failed(error.to_string()),
+            };
+            results.push(CaseResult { id: case.id(), outcome });
+            if let Some(result) = results.last() {
+                progress(&Progress { done: results.len(), total: cases.len(), result });
+            }
         }
     }
     Ok(Report { adapter: gpu.report().clone(), version: env!("CARGO_PKG_VERSION"), results })

@@ -1,43 +1,58 @@
-//! Problems whose tensors no binding holds whole.
+//! Problems planned as for another device than the one they run on: one with small bindings, one with another processor. What their kernels
+//! need, every device has.
 
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::op::{Op, Plan, TensorSpec};
 use crate::reference::Bounded;
 
-/// Bytes that a binding holds, unless a problem wants another size.
-const BINDING: u64 = 4096;
-
-/// A problem on a device with small bindings: it is computed in parts.
+/// A problem, and what is different about the device that it is planned for.
 #[derive(Clone)]
-pub(super) struct Sliced<T> {
+pub(super) struct Elsewhere<T> {
     problem: T,
-    binding: u64,
+    difference: Difference,
 }
 
-impl<T> Sliced<T> {
-    pub(super) fn new(problem: T) -> Self {
-        Self { problem, binding: BINDING }
+#[derive(Clone, Copy)]
+enum Difference {
+    /// A binding holds so many bytes: what is larger is computed in parts.
+    Binding(u64),
+    /// Wide vectors are slow where here they are not, and the other way round: the tile cores read quads another way.
+    WideVectors,
+}
+
+impl<T> Elsewhere<T> {
+    /// On a device whose bindings hold `bytes`, less than the problem's tensors have.
+    pub(super) fn sliced(problem: T, bytes: u64) -> Self {
+        Self { problem, difference: Difference::Binding(bytes) }
     }
 
-    /// The same with bindings of so many bytes.
-    pub(super) fn with_binding(self, binding: u64) -> Self {
-        Self { binding, ..self }
+    /// On a processor of the other kind.
+    pub(super) fn other_processor(problem: T) -> Self {
+        Self { problem, difference: Difference::WideVectors }
     }
 
     fn profile(&self, profile: &DeviceProfile) -> DeviceProfile {
-        // The coarsest alignment there is: parts begin inside their bindings on every device.
-        DeviceProfile { max_binding_bytes: self.binding, storage_alignment: profile.storage_alignment.max(256), ..*profile }
+        match self.difference {
+            // The coarsest alignment there is: parts begin inside their bindings on every device.
+            Difference::Binding(bytes) => {
+                DeviceProfile { max_binding_bytes: bytes, storage_alignment: profile.storage_alignment.max(256), ..*profile }
+            }
+            Difference::WideVectors => DeviceProfile { wide_vectors_slow: !profile.wide_vectors_slow, ..*profile },
+        }
     }
 }
 
-impl<T: std::fmt::Display> std::fmt::Display for Sliced<T> {
+impl<T: std::fmt::Display> std::fmt::Display for Elsewhere<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}_binding{}", self.problem, self.binding)
+        match self.difference {
+            Difference::Binding(bytes) => write!(f, "{}_binding{bytes}", self.problem),
+            Difference::WideVectors => write!(f, "{}_other_processor", self.problem),
+        }
     }
 }
 
-impl<T: Op> Op for Sliced<T> {
+impl<T: Op> Op for Elsewhere<T> {
     fn name(&self) -> &'static str {
         self.problem.name()
     }
