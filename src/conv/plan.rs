@@ -244,10 +244,23 @@ fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm
     // On a GPU (none has measured it) a tile core should pay from a few rows on: below, most of its smallest tile, 32 x 32, is padding. The register
     // core has four rows, and even one of them pays: 1.1 to 5.7 times as fast as one output an invocation, two 2.1 to 8.7 times, on three software
     // drivers and but for the tiniest planes on one ("One and two filters" in BENCHMARKS.md).
-    let wanted = |a: &Algorithm| *a == Algorithm::Depthwise || profile.is_cpu || problem.filters_per_group() >= 3;
+    let wanted = |a: &Algorithm| match a {
+        Algorithm::Depthwise => problem.filters_per_group() <= most_depthwise_filters(profile),
+        _ => profile.is_cpu || problem.filters_per_group() >= 3,
+    };
     match order.into_iter().filter(wanted).find(|&a| supports(a, problem, profile).is_ok()) {
         Some(algorithm) => Ok(algorithm),
         None => supports(Algorithm::Direct, problem, profile).map(|()| Algorithm::Direct),
+    }
+}
+
+/// Filters of a channel up to which depthwise blocks, which read their window once for each filter, are preferred to the register core, which reads
+/// it once for all ("Several filters of a channel" in BENCHMARKS.md). Blocks read pairs where a processor has 64-bit integers, and are fast by that.
+fn most_depthwise_filters(profile: &DeviceProfile) -> u64 {
+    match (profile.is_cpu, profile.has_int64) {
+        (true, false) => 1,
+        (true, true) if profile.is_old_llvmpipe() => 8,
+        _ => u64::MAX, // no GPU has measured it
     }
 }
 
@@ -287,6 +300,22 @@ mod tests {
         for (filter, on_cpu) in [([2, 8, 1, 1], Algorithm::PointwiseRegister), ([1, 8, 3, 3], Algorithm::ImplicitGemmRegister)] {
             let problem = ConvProblem::forward(&ConvDescriptor::<2>::default(), &ConvInputs::new(&[1, 8, 40, 40], &filter, None)).unwrap();
             assert_eq!([preferred(&problem, &cpu), preferred(&problem, &gpu)], [Ok(on_cpu), Ok(Algorithm::Direct)], "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn many_filters_of_a_channel_go_to_the_register_core_where_blocks_are_slow() {
+        let gpu = DeviceProfile::MINIMAL;
+        let plain = DeviceProfile { is_cpu: true, ..gpu };
+        let pairs = DeviceProfile { has_int64: true, ..plain };
+        let old = DeviceProfile { max_loop_turns: 65_535, ..pairs };
+        for (filters, largest) in [(1, [gpu, pairs, old, plain].as_slice()), (8, &[gpu, pairs, old]), (16, &[gpu, pairs])] {
+            let filter = [filters, 1, 5, 5];
+            let problem = ConvProblem::forward(&ConvDescriptor::<2>::default(), &ConvInputs::new(&[1, 1, 40, 40], &filter, None)).unwrap();
+            for profile in [gpu, pairs, old, plain] {
+                let wanted = if largest.contains(&profile) { Algorithm::Depthwise } else { Algorithm::ImplicitGemmRegister };
+                assert_eq!(preferred(&problem, &profile), Ok(wanted), "{filters} filters on {profile:?}");
+            }
         }
     }
 }
