@@ -1,23 +1,9 @@
 // matmul_pack.wgsl for drivers that pay by the load and store: one invocation packs two neighbours along the outer index at BLOCK steps of the
-// depth, and reads and writes two elements at a time. Needs common/quad_wide.wgsl.
+// depth, and reads and writes two elements at a time. Needs common/pack_operand.wgsl and common/quad_wide.wgsl.
 //
 // Prelude: BLOCK, an even number; ALONG_DEPTH: 0 where the operand's neighbours in memory are neighbours along the outer index, of which there is
 // an even number; 1 where they are along the depth, of which there is: squares of two by two are turned then. All else begins at even elements.
 
-// Twin of PackOperandParams in src/matmul/params.rs.
-struct PackOperandParams {
-    batch: array<LatticeAxis, 3>, // strides of the operand, first of the three
-    items: u32,                   // blocks of packed elements
-    padded: u32,                  // outer indices of a panel
-    outer: u32,
-    depth: u32,
-    stride_outer: u32,
-    stride_depth: u32,
-    panels: u32,
-    base: u32,                    // where the operand begins in its binding
-}
-
-@group(0) @binding(0) var<uniform> params: PackOperandParams;
 @group(0) @binding(1) var<storage, read> operand: array<u64>;       // two elements each
 @group(0) @binding(2) var<storage, read_write> output: array<u64>;  // two elements each
 
@@ -32,18 +18,11 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let blocks = (params.depth + BLOCK - 1u) / BLOCK; // of the depth
     let block = line / blocks;
     let k0 = (line - block * blocks) * BLOCK;
-    var rest = block / params.panels;
-    let panel = block - rest * params.panels;
+    let product = block / params.panels;
+    let panel = block - product * params.panels;
     let inner = (item - line * pairs) * 2u;
     let i = panel * params.padded + inner;
-    var at = 0;
-    for (var axis = 0u; axis < 3u; axis++) {
-        let extent = params.batch[2u - axis].extent;
-        let next = rest / extent;
-        at += i32(rest - next * extent) * params.batch[2u - axis].strides.x;
-        rest = next;
-    }
-    let from_start = params.base + u32(at);
+    let from_start = product_start(product);
     let to_start = block * params.depth * params.padded + inner;
     if ALONG_DEPTH == 0u {
         let exists = i < params.outer;

@@ -364,14 +364,14 @@ pub(crate) static MAX_MAGNITUDE: KernelSource = KernelSource {
 
 pub(crate) static MATMUL_PACK: KernelSource = KernelSource {
     name: "matmul_pack",
-    parts: &[part!("common/lattice_axis.wgsl"), part!("matmul_pack.wgsl")],
+    parts: &[part!("common/lattice_axis.wgsl"), part!("common/pack_operand.wgsl"), part!("matmul_pack.wgsl")],
     bindings: &[Uniform, Read, Write],
     structs: &[PackOperandParams::LAYOUT, LatticeAxis::LAYOUT],
 };
 
 pub(crate) static MATMUL_PACK_PAIRS: KernelSource = KernelSource {
     name: "matmul_pack_pairs",
-    parts: &[part!("common/lattice_axis.wgsl"), part!("common/quad_wide.wgsl"), part!("matmul_pack_pairs.wgsl")],
+    parts: &[part!("common/lattice_axis.wgsl"), part!("common/quad_wide.wgsl"), part!("common/pack_operand.wgsl"), part!("matmul_pack_pairs.wgsl")],
     bindings: &[Uniform, Read, Write],
     structs: &[PackOperandParams::LAYOUT, LatticeAxis::LAYOUT],
 };

@@ -33,7 +33,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `PackOperandParams` in `shaders/matmul_pack.wgsl`.
+    /// Twin of `PackOperandParams` in `shaders/common/pack_operand.wgsl`.
     PackOperandParams {
         batch: [LatticeAxis; 3],
         items: u32,
