@@ -145,8 +145,8 @@ fn subgroup(features: wgpu::Features, info: &wgpu::AdapterInfo) -> Option<u32> {
 }
 
 /// Intel's processors close one of their two ports for multiply-adds of 256 bits while vectors of 512 are at work; AMD's do not. Measured on a
-/// Xeon with llvmpipe (BENCHMARKS.md, "Two processors"): 26.2's register core is 1.1 to 1.4 times as fast without, 22.3's, which hardly makes such
-/// vectors, up to a tenth slower. A software driver runs on the processor that runs this code, so the processor can be asked; every processor of
+/// Xeon with llvmpipe (BENCHMARKS.md, "Two processors"): 26.2's register core is 1.1 to 1.4 times as fast without, 22.3's up to a tenth
+/// slower, and why was not looked for. A software driver runs on the processor that runs this code, so the processor can be asked; every processor of
 /// AMD's has SSE4a, none of Intel's.
 fn wide_vectors_slow(driver: &str, info: &str) -> bool {
     #[cfg(target_arch = "x86_64")]
