@@ -3,7 +3,7 @@
 //! Every channel goes through the same filter: a depthwise convolution with one group a channel.
 
 use crate::chain::{self, Link};
-use crate::{Failure, Outcome, adapter_named, complain, keep_pipelines, open_gpu, picture};
+use crate::{Failure, Outcome, adapter_named, complain, keep_pipelines, open_gpu, output, picture};
 use ndarray::{Array2, Array3};
 use std::path::PathBuf;
 use wgconv::conv::Conv2dDescriptor;
@@ -52,6 +52,7 @@ pub fn run(args: &Args) -> Outcome {
         links.push(chain::link(name, |name| Ok(Link::Filter(next, kernel(name)?)))?);
     }
     picture::check_ending(&args.output)?;
+    output::check(&args.output)?;
     let planes = picture::read(&args.image)?;
     let gpu = if args.cpu {
         None

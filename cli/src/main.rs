@@ -8,15 +8,18 @@ mod chain;
 mod filter;
 mod info;
 mod ops;
+mod output;
 mod params;
 mod picture;
 mod suites;
+mod text;
 mod tune;
 mod validate;
 mod vectors;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+pub use text::one_line;
 
 /// A convolution engine on any GPU that Vulkan, Metal or DX12 reaches.
 #[derive(Parser)]
@@ -76,15 +79,10 @@ macro_rules! say {
     }};
 }
 
-/// Says why on standard error: `wgconv: ` and the message, on one line whatever the message holds. Never panics.
+/// Says why on standard error: `wgconv: ` and the message, on one line and without control characters, whatever the message holds. Never panics.
 pub fn complain(message: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "wgconv: {}", one_line(message));
-}
-
-/// `text` with every run of white space as one space.
-pub fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Opens the adapter that `--adapter` names, or the best one.
@@ -104,15 +102,15 @@ pub fn adapter_named(adapter: Option<&str>) -> bool {
     adapter.is_some() || std::env::var(wgconv::gpu::ADAPTER_VARIABLE).is_ok_and(|name| !name.is_empty())
 }
 
-/// Writes `value` as indented JSON to `path`.
+/// Writes `value` as indented JSON to `path`, whole or not at all.
 pub fn write_json(path: &std::path::Path, value: &impl serde::Serialize) -> Outcome {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Run(format!("{}: {e}", path.display())))?;
     write_text(path, &(text + "\n"))
 }
 
-/// Writes `text` to `path`.
+/// Writes `text` to `path`, whole or not at all.
 pub fn write_text(path: &std::path::Path, text: &str) -> Outcome {
-    std::fs::write(path, text).map_err(|e| Failure::Run(format!("{}: {e}", path.display())))
+    output::write(path, text.as_bytes())
 }
 
 /// Parses the arguments. What is wrong with them becomes one line and status 2; help and version go to standard output.

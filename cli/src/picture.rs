@@ -1,10 +1,10 @@
 //! Photographs in and out: image files to channel planes of f32 in 0 ..= 255 and back.
 
-use crate::Failure;
+use crate::{Failure, output};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use ndarray::{Array3, ArrayView3};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Cursor};
 use std::path::Path;
 
 /// Reads a PNG or JPEG as [channels, height, width]: one channel for grey images, three for colour. An alpha channel is dropped;
@@ -50,5 +50,8 @@ pub fn write(path: &Path, planes: ArrayView3<'_, f32>) -> Result<(), Failure> {
     let pixels = planes.permuted_axes([1, 2, 0]);
     let bytes: Vec<u8> = pixels.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect();
     let color = if channels == 1 { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
-    image::save_buffer(path, &bytes, width as u32, height as u32, color).map_err(|e| fail(e.to_string()))
+    let format = ImageFormat::from_path(path).map_err(|e| fail(e.to_string()))?;
+    let mut file = Cursor::new(Vec::new());
+    image::write_buffer_with_format(&mut file, &bytes, width as u32, height as u32, color, format).map_err(|e| fail(e.to_string()))?;
+    output::write(path, file.get_ref())
 }

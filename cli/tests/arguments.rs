@@ -84,6 +84,8 @@ fn files_that_cannot_be_used_end_in_1_and_are_named() {
     let nowhere = folder.join("nowhere/out.png");
     run(&["filter", "camera.png", "-o", nowhere.to_str().unwrap(), "--kernel", "box:3", "--cpu"]).fails_with(1, "nowhere/out.png: ");
     assert!(!folder.join("out.png").exists(), "a failed run leaves no picture behind");
+    run(&["filter", &torn, "-o", nowhere.to_str().unwrap(), "--kernel", "box:3", "--cpu"]).fails_with(1, "nowhere/out.png: "); // before it is read
+    run(&["bench", "--shapes", "nosuch\u{1b}[31m.json"]).fails_with(1, "nosuch\\u{1b}[31m.json: ");
     run(&["bench", "--shapes", "nosuch.json"]).fails_with(1, "nosuch.json: ");
     let shapes = write(&folder, "shapes.json", "[{\"name\": \"a\", \"op\": \"conv\"}]");
     run(&["bench", "--shapes", &shapes]).fails_with(1, "shapes.json: a: a convolution has input and filter, or inputs and attrs");

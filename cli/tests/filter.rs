@@ -144,3 +144,24 @@ fn without_an_adapter_the_cpu_engine_steps_in_with_one_line() {
     run(&["filter", "camera.png", "-o", text(&cpu), "--kernel", "sobel-y", "--cpu"]).succeeds();
     assert_eq!(std::fs::read(out).unwrap(), std::fs::read(cpu).unwrap());
 }
+
+/// A picture that is filtered onto itself is lost where the disk is full, unless the result is written beside it first. Needs the right to mount.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_the_original_and_nothing_else() {
+    let folder = scratch("full_disk");
+    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=200k", "none", text(&folder)]).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        eprintln!("left out: this user may not mount a small disk; output::tests has what needs none");
+        return;
+    }
+    let image = folder.join("in.png");
+    std::fs::copy(common::data().join("camera.png"), &image).unwrap();
+    let before = std::fs::read(&image).unwrap();
+    let results = ["in.png", "out.png"].map(|out| run(&["filter", text(&image), "-o", text(&folder.join(out)), "--kernel", "sharpen", "--cpu"]));
+    let (after, files) = (std::fs::read(&image), std::fs::read_dir(&folder).unwrap().count());
+    assert!(std::process::Command::new("umount").arg(&folder).status().unwrap().success());
+    results.iter().for_each(|result| result.fails_with(1, "No space left"));
+    assert!(after.unwrap() == before, "the original is whole");
+    assert_eq!(files, 1, "half a picture is left behind");
+}

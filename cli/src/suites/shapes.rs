@@ -3,6 +3,7 @@
 use super::{Kind, Layer, Work};
 use crate::Failure;
 use crate::ops::{self, Given, Inputs};
+use crate::text::without_mark;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ struct Entry {
 pub fn read(path: &Path, kind: Kind) -> Result<Vec<Layer>, Failure> {
     let fail = |why: String| Failure::Run(format!("{}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-    let entries: Vec<Entry> = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
+    let entries: Vec<Entry> = serde_json::from_str(without_mark(&text)).map_err(|e| fail(e.to_string()))?;
     if entries.is_empty() {
         return Err(fail("the list is empty".into()));
     }
