@@ -258,8 +258,21 @@ impl Activation {
         }
     }
 
-    /// Refuses parameters that make no function.
+    /// Refuses parameters that make no function: NaN, and infinities where they are no open side of a clip.
     pub(crate) fn check(self) -> Result<()> {
+        let parameters = match self {
+            Activation::LeakyRelu { alpha } | Activation::Elu { alpha } | Activation::Celu { alpha } => vec![("alpha", alpha)],
+            Activation::Selu { alpha, gamma } => vec![("alpha", alpha), ("gamma", gamma)],
+            Activation::HardSigmoid { alpha, beta } => vec![("alpha", alpha), ("beta", beta)],
+            Activation::Threshold { threshold, value } => vec![("threshold", threshold), ("value", value)],
+            Activation::Clip { min, max } if min.is_nan() || max.is_nan() => {
+                return Err(Error::invalid("clip", format!("min {min}, max {max}"), "a bound is a number; an infinite one leaves its side open"));
+            }
+            _ => vec![],
+        };
+        if let Some((name, value)) = parameters.into_iter().find(|(_, value)| !value.is_finite()) {
+            return Err(Error::invalid(self.name(), format!("{name} {value}"), format!("{name} must be finite")));
+        }
         match self {
             Activation::Clip { min, max } if min > max => Err(Error::invalid("clip", format!("min {min}, max {max}"), "min must not exceed max")),
             Activation::Celu { alpha: 0.0 } => Err(Error::invalid("celu", "alpha 0", "alpha divides, so it must not be 0")),
@@ -339,6 +352,36 @@ mod tests {
                 .fold(0.0, f64::max);
             assert!(steepest <= activation.lipschitz() + 1e-5, "{activation}: slope {steepest} above {}", activation.lipschitz());
         }
+    }
+
+    #[test]
+    fn parameters_that_make_no_function_are_refused() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        let of_one: [fn(f32) -> Activation; 9] = [
+            |alpha| Activation::LeakyRelu { alpha },
+            |alpha| Activation::Elu { alpha },
+            |alpha| Activation::Celu { alpha },
+            |alpha| Activation::Selu { alpha, gamma: 1.0 },
+            |gamma| Activation::Selu { alpha: 1.0, gamma },
+            |alpha| Activation::HardSigmoid { alpha, beta: 0.5 },
+            |beta| Activation::HardSigmoid { alpha: 0.2, beta },
+            |threshold| Activation::Threshold { threshold, value: 0.0 },
+            |value| Activation::Threshold { threshold: 0.0, value },
+        ];
+        for (i, make) in of_one.into_iter().enumerate() {
+            assert_eq!(make(-0.5).check(), Ok(()), "{i}");
+            for value in [nan, inf, -inf] {
+                let error = make(value).check().unwrap_err().to_string();
+                assert!(error.starts_with(make(value).name()) && error.ends_with("must be finite"), "{error}");
+            }
+        }
+        for (min, max) in [(nan, 1.0), (0.0, nan), (nan, nan), (2.0, 1.0)] {
+            assert!(Activation::Clip { min, max }.check().is_err(), "{min} {max}");
+        }
+        for (min, max) in [(-inf, inf), (-inf, 1.0), (0.0, inf), (1.0, 1.0)] {
+            assert_eq!(Activation::Clip { min, max }.check(), Ok(()));
+        }
+        assert!(Activation::ALL.into_iter().all(|a| a.check().is_ok()));
     }
 
     #[test]
