@@ -3,10 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use wgconv::ElementType;
+use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
+use wgconv::matmul::MatMulProblem;
+use wgconv::norm::NormProblem;
+use wgconv::op::Op;
+use wgconv::reduce::{ReduceKind, ReduceProblem};
+use wgconv::shape::{Layout, Padding};
+use wgconv::softmax::SoftmaxProblem;
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::{Data, Generator};
 use wgconv::validate::grid;
+use wgconv::{Activation, ElementType};
 
 #[test]
 fn the_engine_computes_what_the_reference_does() {
@@ -43,5 +50,54 @@ fn the_engine_computes_what_the_reference_does() {
     // Reductions over axes that lie apart are left to the GPU; indices are no f32.
     for name in absent {
         assert!(name.starts_with("reduce_"), "the engine lacks {name}");
+    }
+}
+
+/// Deterministic means: on every machine with the same vectors, however many cores it has.
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let mut problems: Vec<Box<dyn Op>> = vec![];
+    let f32s = ElementType::F32;
+    for (x, filter, pad) in [
+        ([1, 64, 56, 56], [64, 64, 3, 3], 1),
+        ([1, 24, 30, 31], [40, 24, 1, 1], 0),
+        ([2, 24, 33, 47], [40, 24, 3, 3], 1),
+        ([1, 16, 13, 100], [5, 16, 3, 5], 2),
+        ([3, 8, 27, 29], [6, 8, 7, 1], 0),
+    ] {
+        let descriptor = ConvDescriptor::<2> { padding: Padding::uniform(pad), ..Default::default() };
+        problems.push(Box::new(ConvProblem::forward(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap()));
+    }
+    for (x, filter, stride, dilation) in
+        [([2, 64, 3, 9], [64, 8, 3, 3], 3, 2), ([1, 32, 20, 21], [32, 16, 2, 2], 2, 1), ([1, 7, 11, 40], [7, 9, 3, 3], 1, 1)]
+    {
+        let descriptor = ConvTransposeDescriptor::<2> { stride: [stride; 2], dilation: [dilation; 2], ..Default::default() };
+        problems.push(Box::new(ConvProblem::transposed(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap()));
+    }
+    for [m, n, k] in [[512, 512, 512], [1, 1000, 2048], [333, 47, 129], [2048, 16, 300], [5, 4096, 64], [70, 1, 900]] {
+        problems.push(Box::new(MatMulProblem::matmul(&[m, k], &[k, n], f32s).unwrap()));
+        problems.push(Box::new(MatMulProblem::linear(Activation::None, &[m, k], &[n, k], None, f32s).unwrap()));
+    }
+    problems.push(Box::new(MatMulProblem::matmul(&[3, 65, 70], &[3, 70, 90], f32s).unwrap()));
+    problems.push(Box::new(ReduceProblem::new(ReduceKind::Sum, &[4, 100_000], &[1], true, f32s, Layout::ChannelsFirst).unwrap()));
+    problems.push(Box::new(NormProblem::group(&[2, 6, 50, 50], 2, None, None, 1e-5, f32s, Layout::ChannelsFirst).unwrap()));
+    problems.push(Box::new(SoftmaxProblem::new(false, &[7, 3000], 1, f32s, Layout::ChannelsFirst).unwrap()));
+    let small = grid::cases(false).unwrap().into_iter().filter(|case| case.op.inputs().iter().all(|spec| spec.element == f32s)).map(|case| case.op);
+    let mut seen = BTreeSet::new();
+    problems.extend(small.filter(|op| op.outputs()[0].element == f32s && !op.outputs()[0].updated && seen.insert(format!("{}/{op}", op.name()))));
+    let pools = [1, 2, 3, 4, 7, 16].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    for op in &problems {
+        let mut generator = Generator::from_text(&op.to_string());
+        let values = op.inputs().into_iter().map(|spec| Data::Real.fill(&spec, op.depth(), &mut generator).into_iter().map(|v| v as f32).collect());
+        let values: Vec<Vec<f32>> = values.collect();
+        let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+        let bits = pools.each_ref().map(|pool| {
+            let mut y = vec![f32::NAN; op.outputs()[0].count() as usize];
+            pool.install(|| wgconv::cpu::compute(op.as_ref(), &inputs, &mut y)).unwrap();
+            y.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+        });
+        for (pool, other) in pools.iter().zip(&bits) {
+            assert!(*other == bits[0], "{}/{op}: {} threads give other bits than one", op.name(), pool.current_num_threads());
+        }
     }
 }

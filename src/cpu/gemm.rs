@@ -11,6 +11,10 @@ use std::cell::RefCell;
 const BLOCK_BYTES: usize = 512 << 10;
 /// Fewest columns of a block: below this the multiplication spends its time on edges.
 const FEWEST_COLUMNS: usize = 64;
+/// Blocks in all that are wanted where the product is large enough: one for each of 16 cores. Blocks of another width are multiplied by other kernels of the
+/// `gemm` crate, which sum in another order, so their number follows from the problem and not from how many cores there are: any machine
+/// computes the same bits.
+const TASKS: usize = 16;
 
 thread_local! {
     /// The im2col block, kept between calls.
@@ -51,10 +55,9 @@ pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Optio
             &transposed
         }
     };
-    let tasks_wanted = 2 * rayon::current_num_threads();
     let planes = problem.batch as usize * groups;
     let most = (BLOCK_BYTES / 4 / depth).max(FEWEST_COLUMNS);
-    let fair = positions.div_ceil(tasks_wanted.div_ceil(planes));
+    let fair = positions.div_ceil(TASKS.div_ceil(planes));
     let columns = most.min(fair.max(FEWEST_COLUMNS)).next_multiple_of(16).min(positions);
     let blocks = positions.div_ceil(columns);
     let in_place = is_pointwise(problem);
