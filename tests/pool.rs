@@ -84,6 +84,14 @@ fn indices_count_both_ways_and_unpooling_puts_maxima_back() {
     let indices = gpu.upload(&array![[[4u32, 0, 4]]]).unwrap();
     let y = gpu.max_unpool(&MaxUnpoolDescriptor { pool: PoolDescriptor::window([2]), output_shape: None }, &x, &indices).unwrap();
     assert_eq!(y.download::<f32, ndarray::Ix3>().unwrap(), array![[[2.0, 0.0, 0.0, 0.0, 3.0, 0.0]]]);
+    // A dilated window skips elements: 1 to 25 in a 5 x 5 plane keep 13, 15, 23 and 25.
+    let plane = Array4::from_shape_fn((1, 1, 5, 5), |(_, _, r, s)| (5 * r + s + 1) as f32);
+    let dilated = PoolDescriptor { dilation: [2, 2], ..window };
+    let (y, rows) = gpu.max_pool_indices(&dilated, IndexOrder::RowMajor, &gpu.upload(&plane).unwrap()).unwrap();
+    assert_eq!(rows.download::<u32, ndarray::Ix4>().unwrap(), array![[[[12, 14], [22, 24]]]]);
+    let back = gpu.max_unpool(&MaxUnpoolDescriptor { pool: dilated, output_shape: None }, &y, &rows).unwrap();
+    let kept = plane.mapv(|v| if [13.0, 15.0, 23.0, 25.0].contains(&v) { v } else { 0.0 });
+    assert_eq!(back.download::<f32, ndarray::Ix4>().unwrap(), kept);
     // An index outside the plane points nowhere, and nothing else is touched.
     let indices = gpu.upload(&array![[[6u32, 1, u32::MAX]]]).unwrap();
     let y = gpu.max_unpool(&MaxUnpoolDescriptor { pool: PoolDescriptor::window([2]), output_shape: None }, &x, &indices).unwrap();

@@ -82,8 +82,9 @@ pub enum IndexOrder {
 /// Puts the maxima of a max pooling back where they stood.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MaxUnpoolDescriptor<const N: usize> {
-    /// The pooling that gave the indices; its window, stride and padding give the extents of y.
+    /// The pooling that gave the indices; its window, stride, dilation and padding give the extents of y.
     pub pool: PoolDescriptor<N>,
-    /// Spatial extents of y, where several inputs of the pooling give the same output.
+    /// Spatial extents of y, the pooling's input: needed where it is not the smallest of those that give the same output, and with `ceil_mode` or
+    /// SAME padding. The pooling must make x's extents of them.
     pub output_shape: Option<[usize; N]>,
 }

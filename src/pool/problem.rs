@@ -35,9 +35,7 @@ impl PoolProblem {
         let mut problem = Self::planes::<N>(kind, x, element, layout)?;
         for i in 0..N {
             let (name, window) = (axis_name(i, N), descriptor.window[i]);
-            if window == 0 {
-                return Err(Error::invalid(format!("window ({name})"), window, "window extents must be at least 1"));
-            }
+            check_window(name, window as u64)?;
             let stride = descriptor.stride.map_or(window, |s| s[i]);
             let (dilation, padding) = (descriptor.dilation[i] as u64, descriptor.padding.axis(i));
             let axis = resolve_axis(name, x[2 + i] as u64, window as u64, stride as u64, dilation, padding, descriptor.ceil_mode)?;
@@ -49,6 +47,14 @@ impl PoolProblem {
                         format!("a pad must be smaller than the dilated window, {}, else a window sees padding alone", axis.window_extent()),
                     ));
                 }
+            }
+            let empty = empty_windows(&axis);
+            if empty > 0 {
+                let rule = format!(
+                    "every window must reach an element of the input: taps lie further apart than its extent, {}, and {empty} of {} windows see padding alone",
+                    axis.input, axis.output
+                );
+                return Err(Error::invalid(format!("dilation ({name})"), dilation, rule));
             }
             problem.axes[3 - N + i] = axis;
         }
@@ -145,6 +151,48 @@ impl PoolProblem {
     }
 }
 
+/// Window extents are at least 1.
+pub(super) fn check_window(axis: &str, window: u64) -> Result<()> {
+    if window == 0 {
+        return Err(Error::invalid(format!("window ({axis})"), window, "window extents must be at least 1"));
+    }
+    Ok(())
+}
+
+/// Windows along an axis none of whose taps lies inside the input. Pads are shorter than a window, so that each reaches over the input's edge;
+/// what a window that begins before the input reads first of it is its beginning modulo the dilation, and that is past the input's end where taps
+/// lie further apart than the input is long.
+fn empty_windows(axis: &WindowAxis) -> u64 {
+    let (dilation, input) = (u128::from(axis.dilation), u128::from(axis.input));
+    if axis.filter == 1 || dilation <= input {
+        return 0;
+    }
+    let before = (axis.pad_begin as u64).div_ceil(axis.stride).min(axis.output); // windows that begin before the input
+    // First element of window o: (o stride - pad) mod dilation, which is below the input's extent n if floor((o stride + b) / dilation) is one more
+    // than floor((o stride + b - n) / dilation). Both are taken dilation further, to stay positive.
+    let (stride, begin) = (u128::from(axis.stride), dilation - (axis.pad_begin as u128) % dilation);
+    let reaching =
+        floor_sum(before.into(), dilation, stride, begin + dilation) - floor_sum(before.into(), dilation, stride, begin + dilation - input);
+    before - reaching as u64
+}
+
+/// Sum over i below `n` of floor((a i + b) / m), by Euclid's algorithm. n and a are at most 2^60 and so is b / m, so that the sum fits.
+fn floor_sum(mut n: u128, mut m: u128, mut a: u128, mut b: u128) -> u128 {
+    let mut sum = 0;
+    while n > 0 {
+        sum += n * (n - 1) / 2 * (a / m) + n * (b / m);
+        (a, b) = (a % m, b % m);
+        // The points under the line, counted along the other axis.
+        let top = a * n + b;
+        (n, b) = (top / m, top % m);
+        (m, a) = (a, m);
+        if m == 0 {
+            break;
+        }
+    }
+    sum
+}
+
 /// One line that says all: `n2c3h12w13_r3s2_st2x2_p1,0,1,0_d1x1`, followed by what is not the default.
 impl std::fmt::Display for PoolProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -177,5 +225,61 @@ impl std::fmt::Display for PoolProblem {
             write!(f, "_cl")?;
         }
         if self.element == ElementType::F32 { Ok(()) } else { write!(f, "_{}", self.element) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::{AxisPadding, Padding};
+
+    /// By the definition: taps of every window, one after the other.
+    #[test]
+    fn windows_of_padding_alone_are_refused_and_no_others() {
+        let (mut refused, mut accepted) = (0, 0);
+        for input in 1..=5usize {
+            for (window, dilation, stride) in (1..=3).flat_map(|w| (1..=7).flat_map(move |d| (1..=4).map(move |s| (w, d, s)))) {
+                let extent = dilation * (window - 1) + 1;
+                for (begin, end) in (0..extent).flat_map(|b| (0..extent).map(move |e| (b, e))) {
+                    for ceil_mode in [false, true] {
+                        let padding = Padding::Explicit { begin: [begin], end: [end] };
+                        let descriptor = PoolDescriptor { window: [window], stride: Some([stride]), dilation: [dilation], padding, ceil_mode };
+                        let axis = resolve_axis("width", input as u64, window as u64, stride as u64, dilation as u64, padding.axis(0), ceil_mode);
+                        let Ok(axis) = axis else { continue };
+                        let taps = |o: usize| (0..window).map(move |tap| (o * stride + tap * dilation) as i64 - begin as i64);
+                        let empty = (0..axis.output as usize).filter(|&o| !taps(o).any(|i| (0..input as i64).contains(&i))).count() as u64;
+                        assert_eq!(empty_windows(&axis), empty, "{axis:?}");
+                        let problem = PoolProblem::new(PoolKind::MAX, &descriptor, &[1, 1, input], ElementType::F32, Layout::ChannelsFirst);
+                        assert_eq!(problem.is_err(), empty > 0, "{axis:?}");
+                        if empty > 0 { refused += 1 } else { accepted += 1 }
+                    }
+                }
+            }
+        }
+        assert!(refused > 1000 && accepted > 1000, "{refused} {accepted}");
+    }
+
+    #[test]
+    fn the_rule_is_named() {
+        let descriptor = PoolDescriptor { dilation: [2], ..PoolDescriptor::window([2]).with_stride([1]).with_padding(Padding::uniform(1)) };
+        for kind in [PoolKind::MAX, PoolKind::AVERAGE, PoolKind::Average { count_include_pad: true }, PoolKind::Lp { p: 2.0 }] {
+            let error = PoolProblem::new(kind, &descriptor, &[1, 1, 1], ElementType::F32, Layout::ChannelsFirst).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "dilation (width) is 2: every window must reach an element of the input: taps lie further apart than its extent, 1, and 1 of 1 windows see padding alone"
+            );
+        }
+    }
+
+    /// Numbers near the limit: no loop over windows, no overflow.
+    #[test]
+    fn huge_windows_take_no_time() {
+        // Two taps so far apart, and as much padding: windows reach the input's five elements from either end.
+        let far = 1u64 << 58;
+        let padding = AxisPadding::Explicit { begin: far, end: far };
+        for (stride, reaching) in [(1, 10), (3, 3), (far / 2, 2), (far - 1, 1), (far, 2)] {
+            let axis = resolve_axis("width", 5, 2, stride, far, padding, false).unwrap();
+            assert_eq!(axis.output - empty_windows(&axis), reaching, "{axis:?}");
+        }
     }
 }
