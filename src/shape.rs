@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 /// Largest rank of a tensor: N C D H W.
 pub const MAX_RANK: usize = 5;
 
+/// Most elements of one tensor, and the largest stride, dilation, pad and dilated window: 2^60.
+///
+/// Constructors of problems refuse more. The bytes of so many elements fit 63 bits, and so does a sum of a few such numbers, so that the
+/// arithmetic after a constructor needs no checks; products of two of them are formed in 128 bits, or saturate.
+pub const MAX_COUNT: u64 = 1 << 60;
+
 /// Extents of a tensor of rank 0 to 5, in the logical order N C \[D\] \[H\] W whatever the memory layout.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TensorShape {
@@ -20,7 +26,7 @@ impl TensorShape {
     /// A shape of these extents.
     ///
     /// # Errors
-    /// Rank above 5, an extent of 0, or an element count that does not fit 64 bits.
+    /// Rank above 5, an extent of 0, or more than [`MAX_COUNT`] elements.
     pub fn new(extents: &[usize]) -> Result<Self> {
         Self::named("shape", extents)
     }
@@ -33,16 +39,7 @@ impl TensorShape {
         if extents.contains(&0) {
             return Err(Error::invalid(argument, format!("{extents:?}"), "every extent must be at least 1"));
         }
-        let count = extents.iter().try_fold(1u64, |n, &e| n.checked_mul(e as u64));
-        if count.is_none() {
-            return Err(Error::TooLarge {
-                argument: argument.to_string(),
-                needed: extents.iter().fold(1u128, |n, &e| n.saturating_mul(e as u128)),
-                unit: "elements",
-                limit_name: "the largest 64-bit count",
-                limit: u64::MAX,
-            });
-        }
+        check_count(argument, extents.iter().fold(1u128, |n, &e| n.saturating_mul(e as u128)))?;
         let mut all = [1; MAX_RANK];
         all[..extents.len()].copy_from_slice(extents);
         Ok(Self { extents: all, rank: extents.len() })
@@ -73,6 +70,15 @@ impl TensorShape {
         }
         strides
     }
+}
+
+/// A tensor has at most [`MAX_COUNT`] elements.
+pub(crate) fn check_count(argument: &str, needed: u128) -> Result<()> {
+    if needed <= u128::from(MAX_COUNT) {
+        return Ok(());
+    }
+    let argument = argument.to_string();
+    Err(Error::TooLarge { argument, needed, unit: "elements", limit_name: "the largest count of one tensor", limit: MAX_COUNT })
 }
 
 impl std::fmt::Debug for TensorShape {
@@ -254,12 +260,15 @@ pub(crate) fn axis_name(axis: usize, rank: usize) -> &'static str {
 }
 
 /// Extent that a dilated window covers: dilation (filter - 1) + 1, checked.
+///
+/// # Errors
+/// An extent of 0 or above [`MAX_COUNT`].
 pub fn window_extent(axis: &str, filter: u64, dilation: u64) -> Result<u64> {
-    filter.checked_sub(1).and_then(|k| k.checked_mul(dilation)).and_then(|e| e.checked_add(1)).filter(|&e| e <= i64::MAX as u64).ok_or_else(|| {
+    filter.checked_sub(1).and_then(|k| k.checked_mul(dilation)).and_then(|e| e.checked_add(1)).filter(|&e| e <= MAX_COUNT).ok_or_else(|| {
         Error::invalid(
             format!("dilation ({axis})"),
             dilation,
-            format!("the window extent = dilation {dilation} x (filter {filter} - 1) + 1 does not fit 63 bits"),
+            format!("the window extent = dilation {dilation} x (filter {filter} - 1) + 1 must be at least 1 and at most 2^60"),
         )
     })
 }
@@ -267,8 +276,9 @@ pub fn window_extent(axis: &str, filter: u64, dilation: u64) -> Result<u64> {
 /// THE formula: output = floor((input + pad_begin + pad_end - window_extent) / stride) + 1, checked.
 ///
 /// # Errors
-/// A window that does not fit into the padded input; sums that do not fit 64 bits.
+/// A window that does not fit into the padded input; a padded input above [`MAX_COUNT`]; a stride of 0.
 pub fn output_extent(axis: &str, input: u64, window: u64, stride: u64, pad_begin: u64, pad_end: u64) -> Result<u64> {
+    check_step("stride", axis, stride)?;
     Ok(room(axis, input, window, pad_begin, pad_end)? / stride + 1)
 }
 
@@ -277,16 +287,17 @@ pub fn output_extent(axis: &str, input: u64, window: u64, stride: u64, pad_begin
 /// # Errors
 /// As [`output_extent`].
 pub fn ceil_output_extent(axis: &str, input: u64, window: u64, stride: u64, pad_begin: u64, pad_end: u64) -> Result<u64> {
+    check_step("stride", axis, stride)?;
     let last = room(axis, input, window, pad_begin, pad_end)?.div_ceil(stride);
-    // Input and pad are below 2^63, so the sum fits; a start that does not fit 64 bits is past it.
+    // A start that does not fit 64 bits is past the padded input, which does.
     let starts_inside = last.checked_mul(stride).is_some_and(|start| start < input + pad_begin);
     Ok(last + u64::from(starts_inside))
 }
 
 /// Positions, less one, at which the window fits into the padded input.
 fn room(axis: &str, input: u64, window: u64, pad_begin: u64, pad_end: u64) -> Result<u64> {
-    let padded = input.checked_add(pad_begin).and_then(|e| e.checked_add(pad_end)).filter(|&e| e <= i64::MAX as u64).ok_or_else(|| {
-        Error::invalid(format!("padding ({axis})"), format!("{pad_begin}, {pad_end}"), format!("input {input} + pads does not fit 63 bits"))
+    let padded = input.checked_add(pad_begin).and_then(|e| e.checked_add(pad_end)).filter(|&e| e <= MAX_COUNT).ok_or_else(|| {
+        Error::invalid(format!("padding ({axis})"), format!("{pad_begin}, {pad_end}"), format!("input {input} + pads must be at most 2^60"))
     })?;
     padded.checked_sub(window).ok_or_else(|| {
         Error::invalid(
@@ -300,7 +311,7 @@ fn room(axis: &str, input: u64, window: u64, pad_begin: u64, pad_end: u64) -> Re
 /// Resolves one axis of a forward window (convolution, pooling).
 ///
 /// # Errors
-/// Zero stride or dilation, a window that does not fit, sums that do not fit 64 bits.
+/// Zero stride or dilation, a window that does not fit, numbers above [`MAX_COUNT`].
 pub(crate) fn resolve_axis(
     axis: &str,
     input: u64,
@@ -318,11 +329,11 @@ pub(crate) fn resolve_axis(
         AxisPadding::SameUpper | AxisPadding::SameLower => {
             // total = max(0, (ceil(n / s) - 1) s + window - n); (ceil(n / s) - 1) s is below n, so only the sum can overflow.
             let span = (input.div_ceil(stride) - 1) * stride;
-            let total = span.checked_add(window).filter(|&e| e <= i64::MAX as u64).ok_or_else(|| {
+            let total = span.checked_add(window).filter(|&e| e <= MAX_COUNT).ok_or_else(|| {
                 Error::invalid(
                     format!("dilation ({axis})"),
                     dilation,
-                    format!("the window extent {window} leaves no room for SAME padding in 63 bits"),
+                    format!("the window extent {window} leaves no room for SAME padding below 2^60"),
                 )
             })?;
             let total = total.saturating_sub(input);
@@ -331,20 +342,18 @@ pub(crate) fn resolve_axis(
     };
     let extent = if ceil_mode { ceil_output_extent } else { output_extent };
     let output = extent(axis, input, window, stride, begin, end)?;
-    // Both pads are below 2^63: output_extent checked their sum with the input.
+    // Both pads fit: the output's extent checked their sum with the input.
     Ok(WindowAxis { input, filter, output, stride, dilation, pad_begin: begin as i64, pad_end: end as i64 })
 }
 
-/// Strides and dilations are at least 1.
+/// Strides and dilations are at least 1, and at most [`MAX_COUNT`].
 pub(crate) fn check_step(argument: &str, axis: &str, value: u64) -> Result<()> {
-    if value == 0 {
-        return Err(Error::invalid(
-            format!("{argument} ({axis})"),
-            value,
-            format!("a {argument} must be at least 1{}", if argument == "dilation" { " (1 means none)" } else { "" }),
-        ));
-    }
-    Ok(())
+    let rule = match value {
+        0 => format!("a {argument} must be at least 1{}", if argument == "dilation" { " (1 means none)" } else { "" }),
+        1..=MAX_COUNT => return Ok(()),
+        _ => format!("a {argument} must be at most 2^60"),
+    };
+    Err(Error::invalid(format!("{argument} ({axis})"), value, rule))
 }
 
 #[cfg(test)]
@@ -391,7 +400,11 @@ mod tests {
     #[test]
     fn overflow_is_refused_not_wrapped() {
         assert!(TensorShape::new(&[1 << 32, 1, 1 << 32, 1]).is_err());
+        assert!(TensorShape::new(&[1 << 30, 1, 1 << 30, 1]).is_ok() && TensorShape::new(&[1 << 30, 2, 1 << 30, 1]).is_err());
         assert!(window_extent("width", 5, 1 << 62).is_err());
+        assert!(output_extent("width", 5, 1, 0, 0, 0).is_err() && ceil_output_extent("width", 5, 1, u64::MAX, 0, 0).is_err());
+        let error = resolve_axis("width", 9, 1, u64::MAX, 1, AxisPadding::SameUpper, false).unwrap_err().to_string();
+        assert_eq!(error, "stride (width) is 18446744073709551615: a stride must be at most 2^60");
         assert!(resolve_axis("width", u64::MAX, 2, 1, 1, AxisPadding::SameUpper, false).is_err());
     }
 }

@@ -21,7 +21,7 @@ fn bad_arguments_end_in_2_with_one_line() {
         (&["params", "32x32x3", "--filters", "0"], "every extent must be at least 1"),
         (&["params", "32x32x3", "--stride", "0"], "stride (height) is 0"),
         (&["params", "0x32x3"], "every extent must be at least 1"),
-        (&["params", "99999999999x99999999999x3"], "the largest 64-bit count"),
+        (&["params", "99999999999x99999999999x3"], "the largest count of one tensor"),
         (&["params", "99999999999999999999x1x1"], "99999999999999999999x1x1"),
         (&["params", "100000x100000x3", "--filter", "3x3", "--filters", "1000000"], "dense layer"),
         (&["params", "32x32x3", "--padding", "9223372036854775807"], "padding (height)"),

@@ -9,7 +9,9 @@ use super::fused::FusedPool;
 use crate::activation::Activation;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
-use crate::shape::{AxisPadding, Layout, PaddingMode, TensorShape, WindowAxis, axis_name, check_step, resolve_axis, window_extent};
+use crate::shape::{
+    AxisPadding, Layout, MAX_COUNT, PaddingMode, TensorShape, WindowAxis, axis_name, check_count, check_step, resolve_axis, window_extent,
+};
 
 /// Whether windows gather (convolution) or scatter (its transpose).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -170,7 +172,7 @@ impl ConvProblem {
         problem.check_counts()
     }
 
-    /// Refuses element counts that do not fit 64 bits, so that the methods below cannot overflow.
+    /// Refuses element counts above [`crate::shape::MAX_COUNT`], so that the methods below cannot overflow, and parameters that make no function.
     fn check_counts(self) -> Result<Self> {
         let spatial = |pick: fn(&WindowAxis) -> u64| self.axes.iter().map(move |a| u128::from(pick(a)));
         let product = |head: [u64; 2], tail: &mut dyn Iterator<Item = u128>| {
@@ -181,17 +183,9 @@ impl ConvProblem {
             ("filter", product([self.out_channels, self.in_channels / self.groups], &mut spatial(|a| a.filter))),
             ("the output", product([self.batch, self.out_channels], &mut spatial(|a| a.output))),
         ] {
-            // 2^60 elements of 4 bytes still fit 63 bits.
-            if needed > 1 << 60 {
-                return Err(Error::TooLarge {
-                    argument: argument.into(),
-                    needed,
-                    unit: "elements",
-                    limit_name: "the largest count of one tensor",
-                    limit: 1 << 60,
-                });
-            }
+            check_count(argument, needed)?;
         }
+        self.activation.check()?;
         Ok(self)
     }
 
@@ -247,21 +241,25 @@ impl ConvProblem {
 
     /// Multiply-adds of the plain algorithm, padding counted (saturating). A transposed convolution spends them per input.
     pub fn multiply_adds(&self) -> u64 {
-        let products = match self.direction {
+        u64::try_from(self.products()).unwrap_or(u64::MAX)
+    }
+
+    /// Multiply-adds: two factors of at most 2^60.
+    fn products(&self) -> u128 {
+        match self.direction {
             Direction::Forward => u128::from(self.convolution().output_count()) * u128::from(self.reduction_depth()),
             Direction::Transposed => u128::from(self.input_count()) * u128::from(self.filters_per_group() * self.taps()),
-        };
-        u64::try_from(products).unwrap_or(u64::MAX)
+        }
     }
 
     /// Floating-point operations: two per multiply-add, as the field counts.
     pub fn flops(&self) -> f64 {
-        2.0 * self.multiply_adds() as f64
+        2.0 * self.products() as f64
     }
 
-    /// Bytes that must move at least: each tensor once.
+    /// Bytes that must move at least: each tensor once (saturating).
     pub fn bytes(&self) -> u64 {
-        (self.input_count() + self.parameter_count() + self.output_count()) * self.element.bytes()
+        (self.input_count() + self.parameter_count() + self.output_count()).saturating_mul(self.element.bytes())
     }
 
     /// Extents of x, N C \[D\] \[H\] W.
@@ -355,7 +353,8 @@ impl Channels {
                 }
                 (second as u64)
                     .checked_mul(groups as u64)
-                    .ok_or_else(|| Error::invalid("groups", groups, format!("groups x filter extent {second} does not fit 64 bits")))?
+                    .filter(|&filters| filters <= MAX_COUNT)
+                    .ok_or_else(|| Error::invalid("groups", groups, format!("groups x filter extent {second} must be at most 2^60")))?
             }
         };
         if let Some(bias) = inputs.bias
@@ -403,6 +402,7 @@ fn transposed_axis(name: &str, input: u64, filter: u64, ask: TransposedAxis) -> 
         ));
     }
     let window = window_extent(name, filter, dilation)?;
+    // Every number is at most 2^60.
     let full = i128::from(stride) * i128::from(input - 1) + i128::from(output_padding) + i128::from(window);
     let full = i64::try_from(full).ok().filter(|&e| e < 1 << 60).ok_or_else(|| {
         Error::invalid(
@@ -425,13 +425,15 @@ fn transposed_axis(name: &str, input: u64, filter: u64, ask: TransposedAxis) -> 
     let (pad_begin, pad_end) = match (output, padding) {
         (Some(wanted), _) => from_wanted(wanted)?,
         (None, AxisPadding::Explicit { begin, end }) => {
-            let pad = |p: u64| i64::try_from(p).map_err(|_| Error::invalid(format!("padding ({name})"), p, "a pad must fit 63 bits"));
+            let small = |p: u64| i64::try_from(p).ok().filter(|_| p <= MAX_COUNT);
+            let pad = |p: u64| small(p).ok_or_else(|| Error::invalid(format!("padding ({name})"), p, "a pad must be at most 2^60"));
             (pad(begin)?, pad(end)?)
         }
         (None, AxisPadding::SameUpper | AxisPadding::SameLower) => from_wanted(
             input
                 .checked_mul(stride)
-                .ok_or_else(|| Error::invalid(format!("stride ({name})"), stride, format!("input {input} x stride does not fit 64 bits")))?,
+                .filter(|&wanted| wanted < MAX_COUNT)
+                .ok_or_else(|| Error::invalid(format!("stride ({name})"), stride, format!("input {input} x stride must stay below 2^60")))?,
         )?,
     };
     let extent = i128::from(full) - i128::from(pad_begin) - i128::from(pad_end);
@@ -442,7 +444,7 @@ fn transposed_axis(name: &str, input: u64, filter: u64, ask: TransposedAxis) -> 
             format!("the output extent {full} - {pad_begin} - {pad_end} = {extent} must be at least 1"),
         ));
     }
-    Ok(WindowAxis { input, filter, output: extent as u64, stride, dilation, pad_begin, pad_end }) // below 2^61
+    Ok(WindowAxis { input, filter, output: extent as u64, stride, dilation, pad_begin, pad_end }) // below 2^61, until the counts are checked
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::kernel::{
     CONV_WINOGRAD_FILTER, CONV_WINOGRAD_INPUT, CONV_WINOGRAD_INPUT_PAIRS, CONV_WINOGRAD_OUTPUT, CONV_WINOGRAD_OUTPUT_PAIRS, KernelSpec,
 };
 use crate::matmul::PackedBatch;
-use crate::op::{Core, GemmShape, Op, Place, Plan, RegisterTile, Slice, Step, Tile, check_binding, check_tensors, slices};
+use crate::op::{Core, GemmShape, Op, Place, Plan, RegisterTile, Slice, Step, Tile, check_binding, check_parts, check_tensors, slices};
 use crate::shape::{PaddingMode, WindowAxis};
 use crate::validate::bound::gamma;
 
@@ -109,12 +109,14 @@ impl Transform {
         self.roundings * axes(problem) + problem.channels_per_group() + 2 + u64::from(problem.has_residual)
     }
 
-    /// The largest error of an output over all inputs and filters of magnitude 1, relative to the same of plain f32 sums: n gamma_(n+2).
+    /// The largest error of an output over all inputs and filters of magnitude 1, relative to the same of plain f32 sums: n gamma_(n+2). 1 where
+    /// those are so long that they have no bound.
     pub fn relative_error(&self, problem: &ConvProblem) -> f64 {
         let unit = ElementType::F32.unit_roundoff();
         let (depth, channels) = (problem.reduction_depth(), problem.channels_per_group());
         let plain = depth as f64 * gamma(depth + 2 + u64::from(problem.has_residual), unit);
-        self.amplification().powi(axes(problem) as i32) * channels as f64 * gamma(self.roundings(problem), unit) / plain
+        let own = self.amplification().powi(axes(problem) as i32) * channels as f64 * gamma(self.roundings(problem), unit);
+        if plain.is_infinite() { 1.0 } else { own / plain }
     }
 }
 
@@ -287,6 +289,7 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     let images = slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)?;
     let most = images.iter().map(|slice| slice.count).max().unwrap_or(1) * cut.tiles_per_image();
     let columns = even(most, cut.columns_at_once(problem, profile));
+    check_parts("its tiles", images.iter().map(|slice| u128::from((slice.count * cut.tiles_per_image()).div_ceil(columns))).sum())?;
     let parts = images.iter().flat_map(|slice| {
         let tiles = slice.count * cut.tiles_per_image();
         let tiles = (0..tiles).step_by(columns as usize).map(move |first| Slice { first, count: columns.min(tiles - first) });

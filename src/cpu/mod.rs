@@ -32,9 +32,11 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 /// index tensors, and reductions over axes that lie apart).
 ///
 /// # Errors
-/// Slices of another number or length than the op's tensors.
+/// Slices of another number or length than the op's tensors; an index that is no whole number or lies past its range.
 pub fn compute(op: &dyn Op, inputs: &[&[f32]], y: &mut [f32]) -> Result<bool> {
-    op::check_lengths(&op.inputs(), &inputs.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
+    let specs = op.inputs();
+    op::check_lengths(&specs, &inputs.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
+    op::check_indices(&specs, inputs)?;
     op::check_lengths(&op.outputs()[..1], &[y.len()])?;
     Ok(op.compute(inputs, y).is_some())
 }

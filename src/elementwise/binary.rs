@@ -238,13 +238,13 @@ impl Op for BinaryProblem {
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let (inputs, outputs) = (self.inputs(), self.outputs());
+        check_tensors("an elementwise op", &inputs.iter().chain(&outputs).collect::<Vec<_>>(), profile)?;
         let lattice = self.lattice();
         // A line shorter than a workgroup leaves lanes idle; there the full decode costs less.
         let preferred = if lattice.inner().extent >= 64 { ROWS } else { DIRECT };
         let algorithm = pick(&self.algorithms(profile), algorithm, preferred)?;
-        let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
-        let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
-        check_tensors("an elementwise op", &tensors, profile)?;
+        let mut plan = Plan::new(self.name(), algorithm.to_string(), inputs, outputs);
         let mut overrides = vec![];
         for (name, value) in [("OPERATION", self.op.shader_id()), ("ACTIVATION", self.activation.shader_id()), ("ROWS", u32::from(algorithm == ROWS))]
         {

@@ -110,7 +110,7 @@ impl Op for MatMulProblem {
     }
 
     fn flops(&self) -> f64 {
-        2.0 * self.multiply_adds() as f64
+        2.0 * self.output_count() as f64 * self.k as f64
     }
 
     fn depth(&self) -> u64 {

@@ -129,7 +129,7 @@ impl MatMulProblem {
         let strides = |own: &[usize], matrix: usize| batch_strides(&batch, own, matrix as u64);
         let operand_a = Operand { extents: a.to_vec(), batch: strides(batch_a, m * k), outer: k as u64, depth: 1 };
         let operand_b = Operand { extents: b.to_vec(), batch: strides(batch_b, k * n), outer: 1, depth: n as u64 };
-        Self::checked(Product::MatMul, &batch, [m, n, k], operand_a, operand_b, y, element)?.merge_batch()
+        Ok(Self::checked(Product::MatMul, &batch, [m, n, k], operand_a, operand_b, y, element)?.merge_batch())
     }
 
     /// BLAS's gemm on matrices; `c` broadcasts to M x N.
@@ -139,6 +139,11 @@ impl MatMulProblem {
     pub fn gemm(descriptor: &GemmDescriptor, a: &[usize], b: &[usize], c: Option<&[usize]>, element: ElementType) -> Result<Self> {
         element.check_float("a")?;
         descriptor.activation.check()?;
+        for (name, value) in [("alpha", descriptor.alpha), ("beta", descriptor.beta)] {
+            if !value.is_finite() {
+                return Err(Error::invalid(name, value, format!("{name} must be finite")));
+            }
+        }
         for (name, extents) in [("a", a), ("b", b)] {
             TensorShape::named(name, extents)?;
             if extents.len() != 2 {
@@ -229,14 +234,16 @@ impl MatMulProblem {
     }
 
     /// A batch of row-major a against one b is one taller product.
-    fn merge_batch(self) -> Result<Self> {
-        let whole: u64 = self.batch.iter().product();
-        let contiguous = self.a.extents.iter().map(|&e| e as u64).product::<u64>() == whole * self.m * self.k;
+    fn merge_batch(self) -> Self {
+        // The batch is y's, which b alone may have: with a's matrices it may be more than any tensor holds. Rows are y's.
+        let whole = self.batches();
+        let elements: u64 = self.a.extents.iter().map(|&e| e as u64).product();
+        let contiguous = u128::from(elements) == u128::from(whole * self.m) * u128::from(self.k);
         if whole > 1 && contiguous && self.b.batch == [0; 3] {
             let a = Operand { batch: [0; 3], ..self.a };
-            return Ok(Self { batch: [1; 3], m: whole * self.m, a, ..self });
+            return Self { batch: [1; 3], m: whole * self.m, a, ..self };
         }
-        Ok(self)
+        self
     }
 
     /// Products of the batch.
@@ -249,7 +256,7 @@ impl MatMulProblem {
         self.batches() * self.m * self.n
     }
 
-    /// Multiply-adds.
+    /// Multiply-adds (saturating).
     pub fn multiply_adds(&self) -> u64 {
         self.output_count().saturating_mul(self.k)
     }

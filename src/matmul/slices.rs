@@ -9,7 +9,7 @@ use super::problem::MatMulProblem;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
-use crate::op::{INDEX_LIMIT, Range, Slice, TensorSpec};
+use crate::op::{INDEX_LIMIT, Range, Slice, TensorSpec, check_parts};
 
 /// The axes of a product: those of the batch, the slowest first, and these.
 const M: usize = 3;
@@ -177,6 +177,8 @@ pub(super) fn parts(
     profile: &DeviceProfile,
 ) -> Result<Vec<Vec<Part>>> {
     let (whole, size) = (whole(problem), largest(problem, memory, tensors, addend, profile)?);
+    let counts = whole.iter().zip(&size).map(|(&whole, &size)| u128::from(whole.div_ceil(size)));
+    check_parts("the product", counts.fold(1, u128::saturating_mul))?;
     let mut parts = vec![Part { first: [0; 6], count: whole }];
     for (axis, &size) in size[..K].iter().enumerate() {
         parts = parts.iter().flat_map(|part| part.cut(axis, size)).collect();

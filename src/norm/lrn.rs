@@ -7,7 +7,7 @@ use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, NORM_LRN};
 use crate::op::{Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, pick};
 use crate::reference::Bounded;
-use crate::shape::{Layout, TensorShape};
+use crate::shape::{Layout, MAX_COUNT, TensorShape};
 
 /// y = x / (bias + alpha / size sum of x^2)^beta over the channels c - floor((size - 1) / 2) .. c + ceil((size - 1) / 2).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +46,7 @@ impl LrnProblem {
     /// Resolves a local response normalisation.
     ///
     /// # Errors
-    /// x below rank 2, a size of 0, a bias that is not positive (the sum of squares may be 0).
+    /// x below rank 2, a size of 0 or above 2^60, a bias that is not positive (the sum of squares may be 0), numbers that are not finite.
     pub fn new(descriptor: &LrnDescriptor, x: &[usize], element: ElementType, layout: Layout) -> Result<Self> {
         TensorShape::named("x", x)?;
         element.check_float("x")?;
@@ -56,7 +56,15 @@ impl LrnProblem {
         if descriptor.size == 0 {
             return Err(Error::invalid("size", 0, "size must be at least 1"));
         }
-        if descriptor.bias.is_nan() || descriptor.bias <= 0.0 || descriptor.alpha < 0.0 {
+        if descriptor.size as u64 > MAX_COUNT {
+            return Err(Error::invalid("size", descriptor.size, "size must be at most 2^60"));
+        }
+        for (name, value) in [("alpha", descriptor.alpha), ("beta", descriptor.beta), ("bias", descriptor.bias)] {
+            if !value.is_finite() {
+                return Err(Error::invalid(name, value, format!("{name} must be finite")));
+            }
+        }
+        if descriptor.bias <= 0.0 || descriptor.alpha < 0.0 {
             let given = format!("bias {}, alpha {}", descriptor.bias, descriptor.alpha);
             return Err(Error::invalid("lrn", given, "the base of the power must be positive: bias above 0, alpha not below"));
         }
@@ -129,7 +137,7 @@ impl Op for LrnProblem {
     }
 
     fn flops(&self) -> f64 {
-        self.x.iter().map(|&e| e as f64).product::<f64>() * (2 * self.descriptor.size) as f64
+        self.x.iter().map(|&e| e as f64).product::<f64>() * 2.0 * self.descriptor.size as f64
     }
 }
 

@@ -15,10 +15,11 @@ pub(crate) fn lanes(length: u64, lines: u64, profile: &DeviceProfile) -> u32 {
         (false, 0..=1024) => 256,
         (false, _) => 64,
     };
-    let most = most.min(u64::from(profile.max_workgroup_invocations));
-    let mut lanes = 1 << (length / 8).clamp(1, most).ilog2();
+    // A power of two that a workgroup holds, whatever the device's own limit is.
+    let held = 1u64 << profile.max_workgroup_invocations.clamp(1, 256).ilog2();
+    let mut lanes = 1 << (length / 8).clamp(1, held.min(most)).ilog2();
     // A long line needs lanes enough for a driver that ends long loops.
-    while lane_turns(length, lanes) > profile.max_loop_turns && lanes < 256.min(profile.max_workgroup_invocations) {
+    while lane_turns(length, lanes) > profile.max_loop_turns && u64::from(lanes) < held {
         lanes *= 2;
     }
     lanes
@@ -40,4 +41,25 @@ pub(crate) fn lane_consts(lanes: u32) -> Vec<(&'static str, u32)> {
 /// Lines of one workgroup.
 pub(crate) fn lines_per_workgroup(lanes: u32) -> u64 {
     u64::from(lanes.max(64) / lanes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tree joins lanes by halves, and a workgroup holds no more than the device says.
+    #[test]
+    fn lanes_are_a_power_of_two_that_a_workgroup_holds() {
+        for invocations in [0, 1, 3, 64, 100, 255, 256, 300, 1024, u32::MAX] {
+            for max_loop_turns in [10, 65_535, u64::MAX] {
+                for is_cpu in [false, true] {
+                    let profile = DeviceProfile { max_workgroup_invocations: invocations, max_loop_turns, is_cpu, ..DeviceProfile::MINIMAL };
+                    for length in [1, 8, 1000, 1 << 20, 1 << 60] {
+                        let lanes = lanes(length, 100, &profile);
+                        assert!(lanes.is_power_of_two() && lanes <= invocations.clamp(1, 256), "{lanes} of {length} with {invocations}");
+                    }
+                }
+            }
+        }
+    }
 }

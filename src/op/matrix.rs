@@ -56,13 +56,15 @@ impl MatrixTile {
     /// Bytes of workgroup memory: both operands' slices in f16, rows padded by 8, and a matrix of f32 sums for each subgroup.
     fn memory(&self, units: &MatrixUnits, operands: Operands) -> u32 {
         let parts = if operands == Operands::Split { 2 } else { 1 };
-        parts * self.k * (self.m + 8 + self.n + 8) * 2 + self.subgroups() * units.extent * units.extent * 4
+        let sums = units.extent.saturating_mul(units.extent).saturating_mul(self.subgroups() * 4);
+        sums.saturating_add(parts * self.k * (self.m + 8 + self.n + 8) * 2)
     }
 
     fn fits(&self, units: &MatrixUnits, operands: Operands, profile: &DeviceProfile) -> bool {
-        let invocations = self.subgroups() * units.subgroup;
-        invocations <= profile.max_workgroup_invocations
-            && invocations.is_multiple_of(self.n / 4)
+        let invocations = u64::from(self.subgroups()) * u64::from(units.subgroup);
+        invocations > 0
+            && invocations <= u64::from(profile.max_workgroup_invocations)
+            && invocations.is_multiple_of(u64::from(self.n / 4))
             && self.memory(units, operands) <= profile.max_workgroup_memory
     }
 
@@ -181,9 +183,10 @@ impl MatrixError {
         plain * magnitude + self.absolute * (lhs + rhs) + self.tiny * both
     }
 
-    /// The largest error over operands of magnitude 1, relative to that of plain f32 sums.
+    /// The largest error over operands of magnitude 1, relative to that of plain f32 sums; 1 where those are so long that they have no bound.
     pub fn relative_to_plain(&self, depth: u64, more: u64) -> f64 {
-        self.bound(1.0, [1.0; 2], 1.0) / gamma(depth + more, ElementType::F32.unit_roundoff())
+        let plain = gamma(depth + more, ElementType::F32.unit_roundoff());
+        if plain.is_infinite() { 1.0 } else { self.bound(1.0, [1.0; 2], 1.0) / plain }
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) use lanes::{LONGEST_SERIAL_LINE, lane_consts, lane_turns, lanes, line
 pub(crate) use lattice::{Lattice, LatticeAxis, MAX_AXES, offsets};
 pub(crate) use matrix::{MatrixError, MatrixTile, MaxMagnitudeParams, Operands, check_accuracy, largest_magnitude};
 pub use plan::{Domain, Plan, Step, TensorSpec};
-pub(crate) use plan::{INDEX_LIMIT, Place, Range, Slice, check_binding, check_tensors, slices};
+pub(crate) use plan::{INDEX_LIMIT, Place, Range, Slice, check_binding, check_parts, check_tensors, slices};
 pub use prepared::Prepared;
 pub(crate) use tile::{Core, RegisterTile};
 pub(crate) use tile_workgroup::{GemmShape, Tile};
@@ -102,9 +102,9 @@ pub trait Op: std::fmt::Display + Sync {
         1
     }
 
-    /// Bytes that must move at least: each tensor once.
+    /// Bytes that must move at least: each tensor once (saturating).
     fn bytes(&self) -> u64 {
-        self.inputs().iter().chain(&self.outputs()).map(TensorSpec::bytes).sum()
+        self.inputs().iter().chain(&self.outputs()).map(TensorSpec::bytes).fold(0, u64::saturating_add)
     }
 }
 
@@ -117,6 +117,19 @@ pub(crate) fn check_lengths(specs: &[TensorSpec], lengths: &[usize]) -> Result<(
         Some((spec, length)) => Err(Error::invalid(spec.name.clone(), format!("{length} elements"), format!("the op has {}", spec.count()))),
         None => Ok(()),
     }
+}
+
+/// Values of an index tensor must be whole numbers below the end of its range. A device cannot refuse a value; the entry points of the
+/// reference and of the CPU engine do.
+pub(crate) fn check_indices<T: Copy + Into<f64>>(specs: &[TensorSpec], values: &[&[T]]) -> Result<()> {
+    for (spec, values) in specs.iter().zip(values) {
+        let Domain::Index(end) = spec.domain else { continue };
+        let is_index = |v: f64| v.fract() == 0.0 && v >= 0.0 && v < end as f64;
+        if let Some((i, value)) = values.iter().map(|&v| v.into()).enumerate().find(|(_, v)| !is_index(*v)) {
+            return Err(Error::invalid(format!("{}[{i}]", spec.name), value, format!("an index is a whole number from 0 to below {end}")));
+        }
+    }
+    Ok(())
 }
 
 /// The algorithm to plan with: the forced one if it is admitted, else `preferred`.

@@ -164,8 +164,41 @@ impl std::fmt::Display for Plan {
 /// First number past what a shader's 32-bit signed integers hold.
 pub(crate) const INDEX_LIMIT: u64 = 1 << 31;
 
+/// Most parts into which an op is cut so that each fits the device's bindings. A tensor has less than 2^31 elements, so the 128 MiB of WebGPU's
+/// default limits cut it into 64 parts, and a product with both its operands into 64 x 64.
+const MOST_PARTS: u64 = 1 << 14;
+
+/// A plan lists its parts one by one, so there may not be too many of them.
+pub(crate) fn check_parts(argument: &str, parts: u128) -> Result<()> {
+    if parts <= u128::from(MOST_PARTS) {
+        return Ok(());
+    }
+    let argument = format!("{argument}, cut to fit the device's bindings,");
+    Err(Error::TooLarge { argument, needed: parts, unit: "parts", limit_name: "the most parts of one op", limit: MOST_PARTS })
+}
+
+/// Every kernel has workgroups of 64 invocations or more, and bindings begin where the device says.
+fn check_profile(profile: &DeviceProfile) -> Result<()> {
+    let invocations = profile.max_workgroup_invocations;
+    if invocations < 64 {
+        return Err(Error::TooLarge {
+            argument: "a workgroup".into(),
+            needed: 64,
+            unit: "invocations",
+            limit_name: "max_compute_invocations_per_workgroup",
+            limit: invocations.into(),
+        });
+    }
+    let alignment = profile.storage_alignment;
+    if !(alignment.is_power_of_two() && (4..=1 << 31).contains(&alignment)) {
+        return Err(Error::invalid("min_storage_buffer_offset_alignment", alignment, "it is a power of two from 4 to 2^31"));
+    }
+    Ok(())
+}
+
 /// Checks that every tensor can be indexed by a shader and held by a buffer, and that f16 is there where it is asked for.
 pub(crate) fn check_tensors(op: &str, specs: &[&TensorSpec], profile: &DeviceProfile) -> Result<()> {
+    check_profile(profile)?;
     for spec in specs {
         TensorShape::named(&spec.name, &spec.extents)?;
         let count = spec.count();
@@ -241,7 +274,7 @@ pub(crate) fn slices(count: u64, tensors: &[(&str, u64)], profile: &DeviceProfil
     let limit = profile.max_binding_bytes;
     // A slice may start up to one alignment before its first element.
     let room = limit - profile.storage_alignment.min(limit);
-    let mut per_slice = count;
+    let (mut per_slice, mut largest) = (count, "");
     for &(name, item) in tensors {
         if item > room && item.saturating_mul(count) > limit {
             return Err(Error::TooLarge {
@@ -252,10 +285,11 @@ pub(crate) fn slices(count: u64, tensors: &[(&str, u64)], profile: &DeviceProfil
                 limit,
             });
         }
-        if item.saturating_mul(count) > limit {
-            per_slice = per_slice.min(room / item);
+        if item.saturating_mul(count) > limit && room / item < per_slice {
+            (per_slice, largest) = (room / item, name);
         }
     }
+    check_parts(largest, count.div_ceil(per_slice).into())?;
     let mut slices = Vec::new();
     let mut first = 0;
     while first < count {
@@ -286,5 +320,20 @@ mod tests {
         assert_eq!(super::slices(3, &[("x", 1000)], &profile).unwrap(), [Slice { first: 0, count: 3 }]);
         let error = super::slices(3, &[("one image of x", 5000)], &profile).unwrap_err().to_string();
         assert_eq!(error, "one image of x needs 5000 bytes, but max_storage_buffer_binding_size is 4096");
+        assert_eq!(super::slices(3 << 14, &[("x", 1000)], &profile).unwrap().len(), 1 << 14);
+        let error = super::slices((3 << 14) + 1, &[("one image of x", 1000)], &profile).unwrap_err().to_string();
+        assert_eq!(error, "one image of x, cut to fit the device's bindings, needs 16385 parts, but the most parts of one op is 16384");
+    }
+
+    #[test]
+    fn a_device_that_no_kernel_runs_on_is_refused() {
+        let x = TensorSpec::new("x", &[4], ElementType::F32, Layout::ChannelsFirst);
+        let check = |profile: DeviceProfile| check_tensors("a test", &[&x], &profile).map_err(|error| error.to_string());
+        assert_eq!(check(DeviceProfile::MINIMAL), Ok(()));
+        let error = check(DeviceProfile { max_workgroup_invocations: 0, ..DeviceProfile::MINIMAL }).unwrap_err();
+        assert_eq!(error, "a workgroup needs 64 invocations, but max_compute_invocations_per_workgroup is 0");
+        for storage_alignment in [0, 2, 96, u64::MAX] {
+            assert!(check(DeviceProfile { storage_alignment, ..DeviceProfile::MINIMAL }).unwrap_err().contains("a power of two"));
+        }
     }
 }

@@ -30,10 +30,11 @@ use crate::validate::bound::storage_rounding;
 /// ops, then the inputs.
 ///
 /// # Errors
-/// Slices of another number or length than the op's tensors.
+/// Slices of another number or length than the op's tensors; an index that is no whole number or lies past its range.
 pub fn compute(op: &dyn Op, operands: &[&[f64]]) -> Result<Vec<Bounded>> {
     let specs: Vec<TensorSpec> = op.outputs().into_iter().filter(|spec| spec.updated).chain(op.inputs()).collect();
     crate::op::check_lengths(&specs, &operands.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
+    crate::op::check_indices(&specs, operands)?;
     Ok(op.reference(operands))
 }
 

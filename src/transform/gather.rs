@@ -6,7 +6,7 @@
 
 use super::params::{GatherAxis, GatherParams};
 use super::{TensorKind, is_row, segment};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, TRANSFORM_GATHER};
 use crate::op::{Place, Plan, Step, check_binding, check_tensors, pick};
@@ -16,6 +16,20 @@ pub(crate) const NOTHING: u32 = u32::MAX;
 
 /// Both always apply.
 pub(crate) const ALGORITHMS: [&str; 2] = ["direct", "rows"];
+
+/// Most bytes of a plan's table, which the host fills and keeps: an axis of 67 million coordinates. Tensors that are so long in one axis alone are
+/// the only ones that come near it.
+const MOST_TABLE_BYTES: u64 = 256 << 20;
+
+/// A table of so many entries must fit a binding and what a plan may keep, and is not made before.
+pub(crate) fn check_table(entries: u64, profile: &DeviceProfile) -> Result<()> {
+    let (argument, bytes) = ("the table of source offsets", entries * 4);
+    if bytes > MOST_TABLE_BYTES {
+        let (needed, limit) = (bytes.into(), MOST_TABLE_BYTES);
+        return Err(Error::TooLarge { argument: argument.into(), needed, unit: "bytes", limit_name: "the largest table of a plan", limit });
+    }
+    check_binding(argument, bytes, profile)
+}
 
 /// Plans a gather from `x` to `y` of the same rank and layout. `tables` gives, per logical axis and coordinate of y, the coordinate of
 /// x or [`NOTHING`]; it is asked for after the sizes are checked.
@@ -33,6 +47,7 @@ pub(crate) fn plan(
     for spec in [&x_spec, &y_spec] {
         check_binding(&spec.name, spec.bytes(), profile)?;
     }
+    check_table(y.extents.iter().map(|&extent| extent as u64).sum(), profile)?;
     let (tables, strides) = (tables(), x.strides());
     // Every cast is in range: both tensors have less than 2^31 elements, and so have extents, strides and offsets.
     let mut params = GatherParams {
@@ -61,7 +76,6 @@ pub(crate) fn plan(
         table.push(0); // a scalar
         rank = 1;
     }
-    check_binding("the table of source offsets", table.len() as u64 * 4, profile)?;
     let run = u64::from(params.axes[rank - 1].extent);
     let algorithm = pick(&ALGORITHMS, forced, if is_row(run, profile.is_cpu) { "rows" } else { "direct" })?;
     let (overrides, workgroups) = if algorithm == "rows" {

@@ -21,20 +21,27 @@ pub(crate) struct Tap {
     pub weight: f32,
 }
 
-/// Per spatial axis and coordinate of y. A weight that rounds to 0 or 1 in f32 does so here, once for every engine.
-pub(crate) fn taps(problem: &Resize) -> Vec<Vec<Tap>> {
-    let tap = |axis: usize, o: usize| {
-        let (first, second, weight) = problem.neighbours(axis, o);
-        Tap { first, second, weight: weight as f32 }
-    };
-    problem.sizes.iter().enumerate().map(|(axis, &size)| (0..size).map(|o| tap(axis, o)).collect()).collect()
+/// Those of coordinate `o` of y along a spatial axis. A weight that rounds to 0 or 1 in f32 does so here, once for every engine.
+fn tap(problem: &Resize, axis: usize, o: usize) -> Tap {
+    let (first, second, weight) = problem.neighbours(axis, o);
+    Tap { first, second, weight: weight as f32 }
 }
+
+/// Per spatial axis and coordinate of y: for an engine that has x in memory.
+pub(crate) fn taps(problem: &Resize) -> Vec<Vec<Tap>> {
+    problem.sizes.iter().enumerate().map(|(axis, &size)| (0..size).map(|o| tap(problem, axis, o)).collect()).collect()
+}
+
+/// Longest axis of which every weight is looked at.
+const MOST_WEIGHTS: usize = 1 << 16;
 
 /// Whether no kernel rounds on small integers: every weight is a multiple of 1/16. Three of them multiply to 12 binary places, and with
 /// integers up to 4 that is 15 bits of f32's 24. f16 stores 11 bits: integers up to 3 leave it 9, hence 3 axes of multiples of 1/4, 6 places.
+/// An axis too long to look at all of it counts as one that rounds.
 pub(crate) fn is_exact(problem: &Resize) -> bool {
     let units = if problem.x.element == ElementType::F16 { 4.0 } else { 16.0 };
-    taps(problem).iter().flatten().all(|t| (t.weight * units).fract() == 0.0)
+    let is_exact = |(axis, &size): (usize, &usize)| (0..size).all(|o| (tap(problem, axis, o).weight * units).fract() == 0.0);
+    problem.sizes.iter().all(|&size| size <= MOST_WEIGHTS) && problem.sizes.iter().enumerate().all(is_exact)
 }
 
 /// Four operations per blend (1 - w, a product, a multiply-add of two), and 2^k - 1 blends per output of k axes. Nearest computes nothing.
@@ -57,15 +64,16 @@ pub(crate) fn plan(problem: &Resize, profile: &DeviceProfile, forced: Option<&st
     let strides = problem.x.strides();
     let spatial = problem.sizes.len();
     let mut table: Vec<u32> = Vec::new();
+    gather::check_table(3 * (1 + problem.sizes.iter().map(|&size| size as u64).sum::<u64>()), profile)?;
     let mut axes = [ResizeAxis { extent: 1, first: 0, unused0: 0, unused1: 0 }; 3];
     // Axes that are not there read offset 0 with weight 0.
     table.extend([0, 0, 0f32.to_bits()]);
-    for (axis, taps) in taps(problem).iter().enumerate() {
-        axes[3 - spatial + axis] = ResizeAxis { extent: taps.len() as u32, first: table.len() as u32, unused0: 0, unused1: 0 };
+    for (axis, &size) in problem.sizes.iter().enumerate() {
+        axes[3 - spatial + axis] = ResizeAxis { extent: size as u32, first: table.len() as u32, unused0: 0, unused1: 0 };
         let stride = strides[2 + axis] as u32;
-        table.extend(taps.iter().flat_map(|t| [t.first as u32 * stride, t.second as u32 * stride, t.weight.to_bits()]));
+        let taps = (0..size).map(|o| tap(problem, axis, o));
+        table.extend(taps.flat_map(|t| [t.first as u32 * stride, t.second as u32 * stride, t.weight.to_bits()]));
     }
-    check_binding("the table of source offsets", table.len() as u64 * 4, profile)?;
     let [depth, height, width] = axes;
     let count = outputs[0].count();
     let channels_last = problem.x.layout == Layout::ChannelsLast;

@@ -21,7 +21,7 @@ pub struct Slice {
 pub struct SliceRange {
     /// First element.
     pub first: usize,
-    /// Distance to the next; negative walks backwards, never 0.
+    /// Distance to the next, shorter than the axis; negative walks backwards, never 0. 1 where there is no next one.
     pub step: isize,
     /// How many.
     pub count: usize,
@@ -76,8 +76,7 @@ impl Slice {
         let mut copy = StridedCopy { input: 0, x_base: 0, y_base: 0, axes: Vec::with_capacity(self.ranges.len()) };
         for ((range, &x), &y) in self.ranges.iter().zip(&x[0]).zip(y) {
             copy.x_base += range.first as i64 * x;
-            // A step past the axis occurs with a count of 1 alone, and is not taken then.
-            copy.axes.push(StridedAxis { extent: range.count as u64, x: (range.step as i64).saturating_mul(x), y });
+            copy.axes.push(StridedAxis { extent: range.count as u64, x: range.step as i64 * x, y });
         }
         vec![copy]
     }
@@ -109,6 +108,7 @@ impl SliceRange {
                 format!("from {start} to {end} by {step} nothing is left of the extent {extent} of axis {axis}, and every extent must be at least 1"),
             ));
         }
+        let step = if count == 1 { 1 } else { step };
         Ok(Self { first: first as usize, step: step as isize, count: count as usize }) // all within the axis
     }
 }
