@@ -1,12 +1,14 @@
-//! A photograph through several ops in one submit: what `filter --then` adds to the first convolution.
+//! What `filter` does to every channel plane: a chain of ops, and how it runs on planes that fit the device as they are.
+//!
+//! [`crate::bands`] runs the same chain on planes that do not.
 
 use crate::Failure;
-use ndarray::{Array2, Array3, Array4, ArrayD, Axis, Ix4, IxDyn};
+use ndarray::{Array2, Array3, Array4, ArrayD, ArrayView3, Axis, Ix4, IxDyn};
 use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::elementwise::UnaryProblem;
 use wgconv::op::Op;
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
-use wgconv::{Activation, ElementType, Gpu, Layout, Tensor};
+use wgconv::{Activation, ElementType, Error, Gpu, Layout, Padding, PaddingMode, Tensor};
 
 /// One op on every channel plane by itself.
 pub enum Link {
@@ -16,35 +18,82 @@ pub enum Link {
     Pool(PoolKind, usize),
 }
 
-/// The link that `--then name` asks for; a name that is no activation and no pool may be a kernel's.
-pub fn link(name: &str, kernel: impl FnOnce(&str) -> Result<Link, Failure>) -> Result<Link, Failure> {
+/// What stands beyond the edge of a plane.
+#[derive(Clone, Copy)]
+pub enum Border {
+    /// Nothing: windows stay inside.
+    Valid,
+    /// Zeros, or what this mode says; the extent stays, divided by the stride.
+    Around(PaddingMode),
+}
+
+impl Border {
+    /// The value of `--padding`.
+    pub fn parse(padding: &str) -> Result<Self, Failure> {
+        Ok(match padding {
+            "valid" => Border::Valid,
+            "same" => Border::Around(PaddingMode::Zeros),
+            "reflect" => Border::Around(PaddingMode::Reflect),
+            "replicate" => Border::Around(PaddingMode::Replicate),
+            "circular" => Border::Around(PaddingMode::Circular),
+            other => return Err(Failure::Usage(format!("--padding is {other}: it is valid, same, reflect, replicate or circular"))),
+        })
+    }
+}
+
+/// The kernel's passes, one link each: padded by its own size, and with the stride along the axis where it has its taps.
+pub fn filters(passes: Vec<Array2<f32>>, stride: usize, border: Border) -> Vec<Link> {
+    let separable = passes.len() > 1;
+    let filter = |weights: Array2<f32>| {
+        let (rows, columns) = weights.dim();
+        let (padding, padding_mode) = match border {
+            Border::Valid => (Padding::Valid, PaddingMode::Zeros),
+            Border::Around(PaddingMode::Zeros) => (Padding::Same, PaddingMode::Zeros),
+            // What keeps the extent at stride 1; the odd pad goes to the end.
+            Border::Around(mode) => (Padding::Explicit { begin: [(rows - 1) / 2, (columns - 1) / 2], end: [rows / 2, columns / 2] }, mode),
+        };
+        let steps = |taps: usize| if separable && taps == 1 { 1 } else { stride };
+        let stride = [steps(rows), steps(columns)];
+        Link::Filter(Conv2dDescriptor { stride, padding, padding_mode, ..Default::default() }, weights)
+    };
+    passes.into_iter().map(filter).collect()
+}
+
+/// The links that `--then name` asks for; a name that is no activation and no pool may be a kernel's, whose passes `kernel` gives.
+pub fn then(name: &str, border: Border, kernel: impl FnOnce(&str) -> Result<Vec<Array2<f32>>, Failure>) -> Result<Vec<Link>, Failure> {
+    if name == "abs" {
+        return Ok(vec![Link::Activation(Activation::LeakyRelu { alpha: -1.0 })]);
+    }
     if let Some(activation) = Activation::ALL.into_iter().find(|a| a.name() == name && *a != Activation::None) {
-        return Ok(Link::Activation(activation));
+        return Ok(vec![Link::Activation(activation)]);
     }
     for (prefix, kind) in [("maxpool:", PoolKind::MAX), ("avgpool:", PoolKind::AVERAGE)] {
         if let Some(size) = name.strip_prefix(prefix) {
             let size = size.parse().ok().filter(|n| (1..=1024).contains(n));
-            return size.map(|n| Link::Pool(kind, n)).ok_or_else(|| Failure::Usage(format!("--then is {name}: the size of a pool is 1 to 1024")));
+            return size
+                .map(|n| vec![Link::Pool(kind, n)])
+                .ok_or_else(|| Failure::Usage(format!("--then is {name}: the size of a pool is 1 to 1024")));
         }
     }
-    kernel(name).map_err(|failure| match failure {
+    let passes = kernel(name).map_err(|failure| match failure {
         Failure::Usage(_) => {
             let activations: Vec<&str> = Activation::ALL[1..].iter().map(|a| a.name()).collect();
             Failure::Usage(format!(
-                "--then is {name}: it is maxpool:N, avgpool:N, a kernel as --kernel has them, or one of {}",
+                "--then is {name}: it is maxpool:N, avgpool:N, abs, a kernel as --kernel has them, or one of {}",
                 activations.join(", ")
             ))
         }
         other => other,
-    })
+    })?;
+    Ok(filters(passes, 1, border))
 }
 
 /// An op, and its filter where it has one.
-type OpAndFilter = (Box<dyn Op>, Option<ArrayD<f32>>);
+pub type OpAndFilter = (Box<dyn Op>, Option<ArrayD<f32>>);
 
 impl Link {
-    /// The op on an image of these extents.
-    fn op(&self, x: &[usize]) -> Result<OpAndFilter, wgconv::Error> {
+    /// The op on images of these extents, N C H W.
+    pub fn op(&self, x: &[usize]) -> Result<OpAndFilter, Error> {
         let (element, layout) = (ElementType::F32, Layout::ChannelsFirst);
         Ok(match self {
             Link::Filter(descriptor, weights) => {
@@ -60,19 +109,26 @@ impl Link {
     }
 }
 
-/// Runs planes [channels, height, width] through all links, on the GPU in one submit.
-pub fn run(gpu: Option<&Gpu>, planes: &Array3<f32>, links: &[Link]) -> Result<Array3<f32>, Failure> {
-    let image = planes.view().insert_axis(Axis(0)).into_dyn();
-    let y = match gpu {
-        Some(gpu) => on_gpu(gpu, &image.to_owned(), links)?,
-        None => on_cpu(image.to_owned(), links)?,
-    };
-    let y = y.into_dimensionality::<Ix4>().map_err(|e| Failure::Run(e.to_string()))?;
-    Ok(y.index_axis_move(Axis(0), 0))
+/// The extents of a plane [height, width] before the first link and after each.
+///
+/// # Errors
+/// [`Error::Invalid`] where a window does not fit.
+pub fn extents(plane: [usize; 2], links: &[Link]) -> Result<Vec<[usize; 2]>, Error> {
+    let mut all = vec![plane];
+    for link in links {
+        let [height, width] = all[all.len() - 1];
+        let y = link.op(&[1, 1, height, width])?.0.outputs()[0].extents.clone();
+        all.push([y[2], y[3]]);
+    }
+    Ok(all)
 }
 
-fn on_gpu(gpu: &Gpu, image: &ArrayD<f32>, links: &[Link]) -> Result<ArrayD<f32>, Failure> {
-    let mut x = gpu.upload(image)?;
+/// Runs planes [channels, height, width] through all links on the GPU, in one submit.
+///
+/// # Errors
+/// [`Error::TooLarge`] where the planes do not fit the device, and what else it refuses.
+pub fn at_once(gpu: &Gpu, planes: ArrayView3<'_, f32>, links: &[Link]) -> Result<Array3<f32>, Error> {
+    let mut x = gpu.upload(&planes.insert_axis(Axis(0)))?;
     let mut recorder = gpu.recorder();
     for link in links {
         let (op, filter) = link.op(x.shape().extents())?;
@@ -82,21 +138,33 @@ fn on_gpu(gpu: &Gpu, image: &ArrayD<f32>, links: &[Link]) -> Result<ArrayD<f32>,
         x = outputs.swap_remove(0);
     }
     recorder.submit()?;
-    Ok(x.download::<f32, IxDyn>()?)
+    Ok(x.download::<f32, Ix4>()?.index_axis_move(Axis(0), 0))
 }
 
-fn on_cpu(mut x: ArrayD<f32>, links: &[Link]) -> Result<ArrayD<f32>, Failure> {
-    for link in links {
-        let (op, filter) = link.op(x.shape())?;
-        let slice = |a: &ArrayD<f32>| a.iter().copied().collect::<Vec<f32>>();
-        let (values, filter) = (slice(&x), filter.as_ref().map(slice));
-        let inputs: Vec<&[f32]> = [values.as_slice()].into_iter().chain(filter.as_deref()).collect();
-        let mut y = ArrayD::zeros(op.outputs()[0].extents.clone());
-        let out = y.as_slice_mut().ok_or_else(|| Failure::Run("an array is not contiguous".into()))?;
-        if !wgconv::cpu::compute(op.as_ref(), &inputs, out)? {
-            return Err(Failure::Run(format!("the CPU engine does not have {}", op.name())));
-        }
-        x = y;
+/// One link on images N C H W.
+///
+/// # Errors
+/// What the device refuses.
+pub fn on_gpu(gpu: &Gpu, link: &Link, x: &ArrayD<f32>) -> Result<ArrayD<f32>, Error> {
+    let (op, filter) = link.op(x.shape())?;
+    let (x, filter) = (gpu.upload(x)?, filter.map(|f| gpu.upload(&f)).transpose()?);
+    let inputs: Vec<&Tensor> = [&x].into_iter().chain(&filter).collect();
+    gpu.op(op.as_ref(), &inputs)?.swap_remove(0).download::<f32, IxDyn>()
+}
+
+/// One link on images N C H W, by the CPU engine.
+///
+/// # Errors
+/// An op that the engine does not have.
+pub fn on_cpu(link: &Link, x: &ArrayD<f32>) -> Result<ArrayD<f32>, Error> {
+    let (op, filter) = link.op(x.shape())?;
+    let slice = |a: &'_ ArrayD<f32>| a.as_slice().map(<[f32]>::to_vec).unwrap_or_else(|| a.iter().copied().collect());
+    let filter = filter.as_ref().map(slice);
+    let contiguous = x.as_standard_layout();
+    let inputs: Vec<&[f32]> = contiguous.as_slice().into_iter().chain(filter.as_deref()).collect();
+    let mut y = vec![0.0; op.outputs()[0].extents.iter().product()];
+    if !wgconv::cpu::compute(op.as_ref(), &inputs, &mut y)? {
+        return Err(Error::Unsupported { algorithm: "cpu".into(), reason: format!("the CPU engine does not have {}", op.name()) });
     }
-    Ok(x)
+    ArrayD::from_shape_vec(op.outputs()[0].extents.clone(), y).map_err(|e| Error::Internal { label: op.name().into(), message: e.to_string() })
 }

@@ -2,22 +2,25 @@
 //!
 //! Every channel goes through the same filter: a depthwise convolution with one group a channel.
 
-use crate::chain::{self, Link};
-use crate::{Failure, Outcome, adapter_named, complain, keep_pipelines, open_gpu, output, picture};
-use ndarray::{Array2, Array3};
-use std::path::PathBuf;
-use wgconv::conv::Conv2dDescriptor;
-use wgconv::{Activation, Error, Padding, PaddingMode};
+use crate::bands::{Engine, Planes};
+use crate::chain::{self, Border, Link};
+use crate::kernels::passes;
+use crate::picture::{self, Format, Picture};
+use crate::{Failure, Outcome, adapter_named, complain, keep_pipelines, open_gpu, output};
+use indicatif::{ProgressBar, ProgressStyle};
+use ndarray::{Array2, ArrayView2};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use wgconv::{Activation, Error};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "How values become pixels: a kernel whose weights sum to 0 finds differences, and they are shown about mid-grey (128 + v / 2); \
-                        with --magnitude as |v|. Any other kernel's values are shown as they are. After --then relu and other activations values are shown as they are, those of sigmoid times 255, those of tanh as 128 + 127 v. All are clipped to 0 .. 255. Grey images stay grey; of colour images each channel is filtered by itself, and an alpha channel is dropped."
+    after_help = "How values become pixels: the darkest pixel is 0 and the brightest 255, at any depth. A kernel whose weights sum to 0 finds differences, and they are shown about mid-grey (128 + v / 2); with --magnitude as |v|. Any other kernel's values are shown as they are. After --then relu and other activations values are shown as they are, those of sigmoid times 255, those of tanh as 128 + 127 v. --scale, --bias and --normalize take the place of all that. What is below 0 or above 255 is clipped.\n\nWhat is kept: grey images stay grey; of colour images each channel is filtered by itself. An alpha channel goes through unchanged where the result is as large as the image and its format has one. 16 bits a sample stay 16 in PNG and TIFF. An ICC profile goes along, and EXIF data but for TIFF; a photograph that EXIF says is turned is turned upright. Whatever is not kept is said on standard error. Of a file that holds several pictures the first is read."
 )]
 pub struct Args {
-    /// A PNG or JPEG file
+    /// A PNG, JPEG, WebP or TIFF file; - reads standard input
     image: PathBuf,
-    /// Where the result goes; PNG or JPEG by its ending
+    /// Where the result goes; PNG, JPEG, WebP (without loss) or TIFF by its ending; - writes to standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// sobel-x, sobel-y, prewitt-x, scharr-x, laplacian, sharpen, box:N, gaussian:SIGMA, emboss, or a CSV file of weights
@@ -26,11 +29,12 @@ pub struct Args {
     /// Step between windows
     #[arg(long, default_value_t = 1)]
     stride: usize,
-    /// What happens to the result, in order: an activation such as relu or sigmoid, maxpool:N, avgpool:N, or another kernel by its name
+    /// What happens to the result, in order: an activation such as relu or sigmoid, abs, maxpool:N, avgpool:N, or another kernel by its name
     #[arg(long, value_name = "STEP")]
     then: Vec<String>,
-    /// valid; same (zeros), reflect, replicate or circular keep the extent
-    #[arg(long, default_value = "same")]
+    /// What stands beyond the edge: replicate (the edge itself), reflect, circular or same (zeros) keep the extent; valid has nothing there and
+    /// makes the image smaller
+    #[arg(long, default_value = "replicate")]
     padding: String,
     /// Computes on the CPU engine
     #[arg(long)]
@@ -38,176 +42,304 @@ pub struct Args {
     /// Shows the absolute value
     #[arg(long)]
     magnitude: bool,
+    /// Shows the smallest value as black and the largest as white
+    #[arg(long, conflicts_with_all = ["scale", "bias"])]
+    normalize: bool,
+    /// Shows SCALE v + BIAS [default: 1 where --bias is given]
+    #[arg(long, value_name = "SCALE", allow_negative_numbers = true, value_parser = finite)]
+    scale: Option<f32>,
+    /// Shows SCALE v + BIAS [default: 0 where --scale is given]
+    #[arg(long, value_name = "BIAS", allow_negative_numbers = true, value_parser = finite)]
+    bias: Option<f32>,
+    /// Format of the result, whatever its ending says; for standard output PNG unless given
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Quality of a JPEG, 1 to 100
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u8).range(1..=100))]
+    quality: u8,
+    /// The largest image that is read, in millions of pixels; each takes up to 8 bytes, and 8 more of the channel that is computed
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=4000))]
+    max_megapixels: u32,
     /// Adapter by number or part of its name
     #[arg(long, conflicts_with = "cpu")]
     adapter: Option<String>,
 }
 
+/// The value of `--scale` and `--bias`.
+fn finite(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|number: &f32| number.is_finite()).ok_or_else(|| "it is a finite number".into())
+}
+
 pub fn run(args: &Args) -> Outcome {
-    let weights = kernel(&args.kernel)?;
-    let descriptor = descriptor(&args.padding, args.stride, &weights)?;
-    let next = Conv2dDescriptor { stride: [1, 1], ..descriptor };
-    let mut links = vec![Link::Filter(descriptor, weights)];
-    for name in &args.then {
-        links.push(chain::link(name, |name| Ok(Link::Filter(next, kernel(name)?)))?);
-    }
-    picture::check_ending(&args.output)?;
-    output::check(&args.output)?;
-    let planes = picture::read(&args.image)?;
-    let gpu = if args.cpu {
-        None
-    } else {
-        match open_gpu(args.adapter.as_deref()) {
-            Ok(gpu) => {
-                gpu.set_pipeline_cache(None);
-                Some(gpu)
-            }
-            Err(error @ Error::NoAdapter { .. }) if !adapter_named(args.adapter.as_deref()) => {
-                complain(&format!("{error}. Computing on the CPU engine"));
-                None
-            }
-            Err(error) => return Err(error.into()),
-        }
-    };
-    let result = chain::run(gpu.as_ref(), &planes, &links).map_err(|failure| match failure {
-        Failure::Run(why) => Failure::Run(format!("{}: {why}", args.image.display())),
-        other => other,
-    })?;
-    gpu.iter().for_each(keep_pipelines);
-    picture::write(&args.output, visible(result, &links, args.magnitude).view())
-}
-
-/// Runs every channel plane through `weights`.
-#[cfg(test)]
-fn convolve(gpu: Option<&wgconv::Gpu>, descriptor: &Conv2dDescriptor, planes: &Array3<f32>, weights: &Array2<f32>) -> Result<Array3<f32>, Failure> {
-    chain::run(gpu, planes, &[Link::Filter(*descriptor, weights.clone())])
-}
-
-/// Values as pixels; see the command's help. The last filter and activation say what the values are.
-fn visible(values: Array3<f32>, links: &[Link], magnitude: bool) -> Array3<f32> {
-    let last = links.iter().rev().find(|link| matches!(link, Link::Filter(..) | Link::Activation(_)));
-    let differences = match last {
-        Some(Link::Filter(_, weights)) => weights.sum().abs() <= 1e-4 * weights.iter().map(|w| w.abs()).sum::<f32>(),
-        _ => false,
-    };
-    if let Some(Link::Activation(Activation::Sigmoid | Activation::HardSigmoid { .. })) = last {
-        values.mapv(|v| 255.0 * v)
-    } else if let Some(Link::Activation(Activation::Tanh | Activation::Softsign)) = last {
-        values.mapv(|v| 128.0 + 127.0 * v)
-    } else if magnitude {
-        values.mapv(f32::abs)
-    } else if differences {
-        values.mapv(|v| 128.0 + v / 2.0)
-    } else {
-        values
-    }
-}
-
-fn descriptor(padding: &str, stride: usize, weights: &Array2<f32>) -> Result<Conv2dDescriptor, Failure> {
-    let (rows, columns) = weights.dim();
-    // What keeps the extent at stride 1; the odd pad goes to the end.
-    let around = Padding::Explicit { begin: [(rows - 1) / 2, (columns - 1) / 2], end: [rows / 2, columns / 2] };
-    let (padding, padding_mode) = match padding {
-        "valid" => (Padding::Valid, PaddingMode::Zeros),
-        "same" => (Padding::Same, PaddingMode::Zeros),
-        "reflect" => (around, PaddingMode::Reflect),
-        "replicate" => (around, PaddingMode::Replicate),
-        "circular" => (around, PaddingMode::Circular),
-        other => return Err(Failure::Usage(format!("--padding is {other}: it is valid, same, reflect, replicate or circular"))),
-    };
-    if stride == 0 {
+    if args.stride == 0 {
         return Err(Failure::Usage("--stride is 0: a stride is at least 1".into()));
     }
-    Ok(Conv2dDescriptor { stride: [stride; 2], padding, padding_mode, ..Default::default() })
+    let border = Border::parse(&args.padding)?;
+    let mut links = chain::filters(passes(&args.kernel)?, args.stride, border);
+    for name in &args.then {
+        links.extend(chain::then(name, border, passes)?);
+    }
+    let format = check_output(args)?;
+    let picture = picture::read(&args.image, u64::from(args.max_megapixels) * 1_000_000)?;
+    let about_image = |why: String| Failure::Run(format!("{}: {why}", picture::name(&args.image)));
+    // Windows that do not fit and results that the format cannot hold are refused before anything is computed.
+    let extents = chain::extents([picture.height, picture.width], &links).map_err(|e| about_image(e.to_string()))?;
+    format.check(extents[extents.len() - 1]).map_err(about_image)?;
+    let gpu = if args.cpu { None } else { device(args)? };
+    let mut engine = Engine { gpu };
+    let bar = bar(&links, &extents, picture.channels);
+    let mut planes = Shown::new(picture, extents[extents.len() - 1], (!args.normalize).then(|| Shade::of(args, &links)), args.magnitude);
+    engine.run(&mut planes, &links, &|rows| bar.inc(rows as u64)).map_err(|failure| match failure {
+        Failure::Run(why) => about_image(why),
+        other => other,
+    })?;
+    bar.finish_and_clear();
+    engine.gpu.iter().for_each(keep_pipelines);
+    let output = picture::name(&args.output);
+    let (picture, clipped) = planes.finish();
+    if clipped > 0.5 {
+        let share = (clipped * 100.0).round();
+        complain(&format!("{output}: {share} % of the values are below 0 or above 255 and clipped; --normalize, --scale and --bias show them"));
+    }
+    let (bytes, lost) = picture.encode(format, args.quality).map_err(|why| Failure::Run(format!("{output}: {why}")))?;
+    write(&args.output, &bytes)?;
+    if !lost.is_empty() {
+        complain(&format!("{output}: not kept: {}", lost.join("; ")));
+    }
+    Ok(())
 }
 
-/// The weights that `--kernel` names, as they are laid on the image (cross-correlation).
-fn kernel(name: &str) -> Result<Array2<f32>, Failure> {
-    let three = |w: [[f32; 3]; 3]| Ok(Array2::from_shape_fn((3, 3), |(r, s)| w[r][s]));
-    match name {
-        "sobel-x" => return three([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]),
-        "sobel-y" => return three([[-1.0, -2.0, -1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 1.0]]),
-        "prewitt-x" => return three([[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]]),
-        "scharr-x" => return three([[-3.0, 0.0, 3.0], [-10.0, 0.0, 10.0], [-3.0, 0.0, 3.0]]),
-        "laplacian" => return three([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]),
-        "sharpen" => return three([[0.0, -1.0, 0.0], [-1.0, 5.0, -1.0], [0.0, -1.0, 0.0]]),
-        "emboss" => return three([[-2.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [0.0, 1.0, 2.0]]),
-        _ => {}
-    }
-    let bad = |why: String| Failure::Usage(format!("--kernel is {name}: {why}"));
-    if let Some(size) = name.strip_prefix("box:") {
-        let size: usize = size.parse().ok().filter(|n| (1..=255).contains(n)).ok_or_else(|| bad("the size of a box is 1 to 255".into()))?;
-        return Ok(Array2::from_elem((size, size), 1.0 / (size * size) as f32));
-    }
-    if let Some(sigma) = name.strip_prefix("gaussian:") {
-        let sigma: f64 = sigma.parse().ok().filter(|s| (0.1..=40.0).contains(s)).ok_or_else(|| bad("the sigma of a gaussian is 0.1 to 40".into()))?;
-        let radius = (3.0 * sigma).ceil() as i32;
-        let bell: Vec<f64> = (-radius..=radius).map(|i| (-0.5 * (f64::from(i) / sigma).powi(2)).exp()).collect();
-        let total: f64 = bell.iter().sum();
-        return Ok(Array2::from_shape_fn((bell.len(), bell.len()), |(r, s)| (bell[r] * bell[s] / (total * total)) as f32));
-    }
-    if name.to_lowercase().ends_with(".csv") {
-        return read_csv(name);
-    }
-    Err(bad("it is sobel-x, sobel-y, prewitt-x, scharr-x, laplacian, sharpen, box:N, gaussian:SIGMA, emboss, or a .csv file".into()))
+fn is_stream(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
-fn read_csv(path: &str) -> Result<Array2<f32>, Failure> {
-    let fail = |why: String| Failure::Run(format!("{path}: {why}"));
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_path(path).map_err(|e| fail(e.to_string()))?;
-    let (mut rows, mut values, mut columns) = (0, Vec::new(), 0);
-    for record in reader.records() {
-        let record = record.map_err(|e| fail(e.to_string()))?; // rows of different lengths end here, by line
-        columns = record.len();
-        rows += 1;
-        for field in &record {
-            let weight = field.parse::<f32>().ok().filter(|w| w.is_finite());
-            values.push(weight.ok_or_else(|| fail(format!("row {rows} holds \"{field}\", which is no finite number")))?);
+/// The format of the result. Refuses an output that could not be written, before any work is done for it.
+fn check_output(args: &Args) -> Result<Format, Failure> {
+    if is_stream(&args.output) {
+        if std::io::stdout().is_terminal() {
+            return Err(Failure::Usage("--output is -: a terminal shows no picture; it must go to a file or to a pipe".into()));
+        }
+        return Ok(args.format.unwrap_or(Format::Png));
+    }
+    let format = args.format.or_else(|| Format::by_ending(&args.output)).ok_or_else(|| {
+        let name = picture::name(&args.output);
+        Failure::Usage(format!("--output is {name}: its name must end in .png, .jpg, .jpeg, .webp, .tif or .tiff, or --format names the format"))
+    })?;
+    output::check(&args.output)?;
+    Ok(format)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Outcome {
+    if is_stream(path) { output::write_stdout(bytes) } else { output::write(path, bytes) }
+}
+
+/// The adapter; none, with a word on it, where the machine has none and none was asked for.
+fn device(args: &Args) -> Result<Option<wgconv::Gpu>, Failure> {
+    match open_gpu(args.adapter.as_deref()) {
+        Ok(gpu) => {
+            gpu.set_pipeline_cache(None);
+            Ok(Some(gpu))
+        }
+        Err(error @ Error::NoAdapter { .. }) if !adapter_named(args.adapter.as_deref()) => {
+            complain(&format!("{error}. Computing on the CPU engine"));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Counts rows of results, of every link and channel. Only where that takes a while, and standard error is a terminal.
+fn bar(links: &[Link], extents: &[[usize; 2]], channels: usize) -> ProgressBar {
+    let taps = |link: &Link| match link {
+        Link::Filter(_, weights) => weights.len(),
+        Link::Pool(_, size) => size * size,
+        Link::Activation(_) => 1,
+    };
+    let work: usize = links.iter().zip(&extents[1..]).map(|(link, [rows, columns])| (10 + taps(link)) * rows * columns * channels).sum();
+    if work < 100_000_000 {
+        return ProgressBar::hidden();
+    }
+    let rows: usize = extents[1..].iter().map(|[rows, _]| rows * channels).sum();
+    let bar = ProgressBar::new(rows as u64); // hidden by itself where standard error is no terminal
+    if let Ok(style) = ProgressStyle::with_template("{bar:32} {percent}% {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.tick();
+    bar
+}
+
+/// What of a value is shown: scale v + bias.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Shade {
+    scale: f32,
+    bias: f32,
+}
+
+impl Shade {
+    const PLAIN: Shade = Shade { scale: 1.0, bias: 0.0 };
+
+    /// As the command's help says.
+    fn of(args: &Args, links: &[Link]) -> Self {
+        match (args.scale, args.bias) {
+            (None, None) => Shade::automatic(links, args.magnitude),
+            (scale, bias) => Shade { scale: scale.unwrap_or(1.0), bias: bias.unwrap_or(0.0) },
         }
     }
-    if values.is_empty() {
-        return Err(fail("no weights in it".into()));
+
+    /// By what the values are after the last link: a kernel whose weights sum to 0 makes differences, one that smooths leaves them so.
+    fn automatic(links: &[Link], magnitude: bool) -> Self {
+        let differences = |weights: &Array2<f32>| weights.sum().abs() <= 1e-4 * weights.iter().map(|w| w.abs()).sum::<f32>();
+        let after = |shade: Shade, link: &Link| match link {
+            Link::Filter(_, weights) if differences(weights) => Shade { scale: 0.5, bias: 128.0 },
+            Link::Filter(..) | Link::Pool(..) => shade,
+            Link::Activation(Activation::Sigmoid | Activation::HardSigmoid { .. }) => Shade { scale: 255.0, bias: 0.0 },
+            Link::Activation(Activation::Tanh | Activation::Softsign) => Shade { scale: 127.0, bias: 128.0 },
+            Link::Activation(_) => Shade::PLAIN,
+        };
+        match links.iter().fold(Shade::PLAIN, after) {
+            Shade { bias: 0.0, scale } => Shade { bias: 0.0, scale },
+            Shade { scale: 0.5, .. } if magnitude => Shade::PLAIN,
+            Shade { .. } if magnitude => Shade { scale: 255.0, bias: 0.0 },
+            shade => shade,
+        }
     }
-    Array2::from_shape_vec((rows, columns), values).map_err(|e| fail(e.to_string()))
+
+    /// The smallest finite value as 0, the largest as 255; values that are all the same as they are.
+    fn full_range(planes: &[Array2<f32>]) -> Self {
+        match picture::range(planes.iter().map(|plane| plane.view())) {
+            Some([low, high]) if high > low => {
+                let scale = 255.0 / (high - low);
+                Shade { scale, bias: -low * scale }
+            }
+            _ => Shade::PLAIN,
+        }
+    }
+}
+
+/// A picture whose planes become those of its result: in place where that is as large.
+struct Shown {
+    picture: Picture,
+    result: Option<Picture>,
+    /// None: the values are kept until all are known.
+    shade: Option<Shade>,
+    magnitude: bool,
+    kept: Vec<Array2<f32>>,
+    clipped: usize,
+}
+
+impl Shown {
+    fn new(mut picture: Picture, extents: [usize; 2], shade: Option<Shade>, magnitude: bool) -> Self {
+        let result = (extents != [picture.height, picture.width]).then(|| picture.blank(extents));
+        Self { picture, result, shade, magnitude, kept: Vec::new(), clipped: 0 }
+    }
+
+    fn show(&mut self, channel: usize, values: ArrayView2<'_, f32>, Shade { scale, bias }: Shade) {
+        let magnitude = self.magnitude;
+        let value = |v: &f32| scale * if magnitude { v.abs() } else { *v } + bias;
+        self.clipped += self.result.as_mut().unwrap_or(&mut self.picture).set_plane(channel, values.iter().map(value));
+    }
+
+    /// The result, and the share of values that were clipped.
+    fn finish(mut self) -> (Picture, f64) {
+        if self.shade.is_none() {
+            let mut kept = std::mem::take(&mut self.kept);
+            if self.magnitude {
+                kept.iter_mut().for_each(|plane| plane.mapv_inplace(f32::abs));
+            }
+            let shade = Shade::full_range(&kept);
+            kept.iter().enumerate().for_each(|(channel, plane)| self.show(channel, plane.view(), shade));
+        }
+        let result = self.result.unwrap_or(self.picture);
+        let values = (result.width * result.height * result.channels) as f64;
+        (result, self.clipped as f64 / values)
+    }
+}
+
+impl Planes for Shown {
+    fn count(&self) -> usize {
+        self.picture.channels
+    }
+
+    fn extents(&self) -> [usize; 2] {
+        [self.picture.height, self.picture.width]
+    }
+
+    fn get(&self, channel: usize) -> Array2<f32> {
+        self.picture.plane(channel)
+    }
+
+    fn put(&mut self, channel: usize, values: ArrayView2<'_, f32>) {
+        match self.shade {
+            Some(shade) => self.show(channel, values, shade),
+            None => self.kept.push(values.to_owned()),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::s;
-    use std::path::Path;
+    use ndarray::{Array3, Axis, s};
     use wgconv::Gpu;
+
+    /// Planes in memory.
+    struct Held(Array3<f32>, Vec<Array2<f32>>);
+
+    impl Planes for Held {
+        fn count(&self) -> usize {
+            self.0.len_of(Axis(0))
+        }
+
+        fn extents(&self) -> [usize; 2] {
+            [self.0.len_of(Axis(1)), self.0.len_of(Axis(2))]
+        }
+
+        fn get(&self, channel: usize) -> Array2<f32> {
+            self.0.index_axis(Axis(0), channel).to_owned()
+        }
+
+        fn put(&mut self, _: usize, values: ArrayView2<'_, f32>) {
+            self.1.push(values.to_owned());
+        }
+    }
+
+    fn through(engine: &mut Engine, planes: &Array3<f32>, links: &[Link]) -> Array3<f32> {
+        let mut held = Held(planes.clone(), Vec::new());
+        assert!(engine.run(&mut held, links, &|_| ()).is_ok());
+        let views: Vec<_> = held.1.iter().map(|plane| plane.view()).collect();
+        ndarray::stack(Axis(0), &views).unwrap()
+    }
+
+    fn links(kernel: Vec<Array2<f32>>, padding: &str) -> Vec<Link> {
+        chain::filters(kernel, 1, Border::parse(padding).ok().unwrap())
+    }
+
+    fn named(name: &str) -> Vec<Array2<f32>> {
+        passes(name).ok().unwrap()
+    }
 
     fn teaching_image(left: f32, right: f32) -> Array3<f32> {
         Array3::from_shape_fn((1, 6, 6), |(_, _, x)| if x < 3 { left } else { right })
     }
 
-    /// The texts' filter looks for light on the left: sobel and prewitt here look for light on the right, hence the minus.
-    fn vertical_edge() -> Array2<f32> {
-        -kernel("prewitt-x").ok().unwrap()
-    }
-
-    fn both_engines(check: impl Fn(Option<&Gpu>)) {
-        check(None);
-        check(Some(&Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")));
-    }
-
-    fn run_valid(gpu: Option<&Gpu>, planes: &Array3<f32>, weights: &Array2<f32>) -> Array3<f32> {
-        convolve(gpu, &descriptor("valid", 1, weights).ok().unwrap(), planes, weights).ok().unwrap()
+    fn both_engines(check: impl Fn(&mut Engine)) {
+        check(&mut Engine { gpu: None });
+        check(&mut Engine { gpu: Some(Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")) });
     }
 
     #[test]
     fn the_texts_own_example_and_its_flipped_signs() {
-        let edge = vertical_edge();
-        both_engines(|gpu| {
+        // The texts' filter looks for light on the left: sobel and prewitt here look for light on the right, hence the minus.
+        let edge = -named("prewitt-x").remove(0);
+        both_engines(|engine| {
             for (left, right, sign) in [(10.0, 0.0, 1.0), (0.0, 10.0, -1.0)] {
-                let y = run_valid(gpu, &teaching_image(left, right), &edge);
+                let y = through(engine, &teaching_image(left, right), &links(vec![edge.clone()], "valid"));
                 assert_eq!(y.dim(), (1, 4, 4));
                 for row in y.rows() {
                     assert_eq!(row.to_vec(), [0.0, sign * 30.0, sign * 30.0, 0.0]);
                 }
             }
-            let y = run_valid(gpu, &teaching_image(10.0, 0.0), &-edge.clone());
+            let y = through(engine, &teaching_image(10.0, 0.0), &links(vec![-edge.clone()], "valid"));
             assert_eq!(y[[0, 0, 1]], -30.0);
         });
     }
@@ -215,34 +347,77 @@ mod tests {
     #[test]
     fn a_shifted_photograph_gives_the_shifted_result() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/camera.png");
-        let photograph = picture::read(&path).ok().unwrap();
+        let photograph = picture::read(&path, 1_000_000).ok().unwrap().plane(0).insert_axis(Axis(0));
         assert_eq!(photograph.dim(), (1, 512, 512));
-        let weights = kernel("sobel-x").ok().unwrap();
         let (down, right) = (5, 9);
         let shifted = photograph.slice(s![.., down.., right..]).to_owned();
-        both_engines(|gpu| {
-            let whole = run_valid(gpu, &photograph, &weights);
-            let part = run_valid(gpu, &shifted, &weights);
+        both_engines(|engine| {
+            let whole = through(engine, &photograph, &links(named("sobel-x"), "valid"));
+            let part = through(engine, &shifted, &links(named("sobel-x"), "valid"));
             assert_eq!(part, whole.slice(s![.., down.., right..]), "bytes and small integers: exactly equal");
             assert!(part.iter().any(|v| v.abs() > 100.0), "a photograph has edges");
         });
     }
 
     #[test]
-    fn smoothing_kernels_keep_the_mean_and_differences_vanish_on_flat_ground() {
-        for name in ["box:4", "gaussian:1.5", "sharpen", "emboss"] {
-            let total: f32 = kernel(name).ok().unwrap().sum();
-            assert!((total - 1.0).abs() < 1e-5, "{name} sums to {total}");
-        }
-        for name in ["sobel-x", "sobel-y", "prewitt-x", "scharr-x", "laplacian"] {
-            assert_eq!(kernel(name).ok().unwrap().sum(), 0.0, "{name}");
-        }
+    fn flat_ground_stays_flat_where_the_border_is_extended() {
         let flat = Array3::from_elem((3, 8, 9), 77.0);
         for padding in ["reflect", "replicate", "circular"] {
-            let weights = kernel("gaussian:1").ok().unwrap();
-            let y = convolve(None, &descriptor(padding, 1, &weights).ok().unwrap(), &flat, &weights).ok().unwrap();
+            let y = through(&mut Engine { gpu: None }, &flat, &links(named("gaussian:1"), padding));
             assert_eq!(y.dim(), (3, 8, 9));
             assert!(y.iter().all(|v| (v - 77.0).abs() < 1e-3), "{padding} must not darken the border");
         }
+    }
+
+    /// Two passes against the product of their weights in one. Each pass errs by n + 2 roundings of its sum of magnitudes at most, which is
+    /// 255; the product's weights by three more.
+    #[test]
+    fn two_passes_give_what_the_kernel_of_two_dimensions_gives() {
+        let noise = Array3::from_shape_fn((1, 37, 29), |(_, y, x)| ((y * 7919 + x * 104_729) % 256) as f32);
+        for name in ["gaussian:0.7", "gaussian:2", "box:5", "box:6"] {
+            let [row, column] = named(name).try_into().unwrap();
+            let product = column.dot(&row);
+            let bound = 255.0 * f32::EPSILON / 2.0 * (2 * row.len() + product.len() + 9) as f32;
+            for padding in ["valid", "same", "reflect", "replicate", "circular"] {
+                for stride in [1, 2] {
+                    both_engines(|engine| {
+                        let border = Border::parse(padding).ok().unwrap();
+                        let two = through(engine, &noise, &chain::filters(vec![row.clone(), column.clone()], stride, border));
+                        let one = through(engine, &noise, &chain::filters(vec![product.clone()], stride, border));
+                        assert_eq!(two.dim(), one.dim(), "{name}, {padding}, stride {stride}");
+                        let most = two.iter().zip(&one).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                        assert!(most <= bound, "{name}, {padding}, stride {stride}: {most} apart, {bound} allowed");
+                    });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_shown_as_what_they_are() {
+        let shade = |names: &[&str], magnitude: bool| {
+            let border = Border::parse("replicate").ok().unwrap();
+            let links: Vec<Link> = names.iter().flat_map(|name| chain::then(name, border, passes).ok().unwrap()).collect();
+            let Shade { scale, bias } = Shade::automatic(&links, magnitude);
+            (scale, bias)
+        };
+        assert_eq!(shade(&["gaussian:1"], false), (1.0, 0.0));
+        assert_eq!(shade(&["sobel-x"], false), (0.5, 128.0));
+        assert_eq!(shade(&["sobel-x"], true), (1.0, 0.0));
+        assert_eq!(shade(&["sobel-x", "gaussian:1"], false), (0.5, 128.0), "smoothed differences are differences");
+        assert_eq!(shade(&["sobel-x", "abs", "gaussian:1"], false), (1.0, 0.0));
+        assert_eq!(shade(&["sobel-x", "maxpool:2"], false), (0.5, 128.0));
+        assert_eq!(shade(&["sobel-x", "sigmoid"], false), (255.0, 0.0));
+        assert_eq!(shade(&["sobel-x", "tanh"], false), (127.0, 128.0));
+        assert_eq!(shade(&["sobel-x", "tanh"], true), (255.0, 0.0));
+        assert_eq!(shade(&["sobel-x", "relu"], false), (1.0, 0.0));
+    }
+
+    #[test]
+    fn the_full_range_is_black_to_white() {
+        let planes = [Array2::from_elem((1, 1), -10.0), Array2::from_elem((1, 1), 90.0)];
+        let Shade { scale, bias } = Shade::full_range(&planes);
+        assert!((scale * -10.0 + bias).abs() < 1e-4 && (scale * 90.0 + bias - 255.0).abs() < 1e-4);
+        assert_eq!(Shade::full_range(&planes[..1]), Shade::PLAIN);
     }
 }

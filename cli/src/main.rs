@@ -3,10 +3,13 @@
 //! Each command is a file of its own and uses the library's public API alone. Exit status: 0 done, 1 failed, 2 bad arguments;
 //! every failure is one line on standard error. A reader of standard output that goes away early changes no exit status.
 
+mod bands;
 mod bench;
 mod chain;
 mod filter;
 mod info;
+mod input;
+mod kernels;
 mod ops;
 mod output;
 mod params;

@@ -36,6 +36,18 @@ pub fn write(path: &Path, bytes: &[u8]) -> Outcome {
     written.map_err(|error| failure(path, &error))
 }
 
+/// Writes `bytes` to standard output. A reader that has gone away is no failure.
+///
+/// # Errors
+/// [`Failure::Run`] where standard output takes no more, such as a file on a full disk.
+pub fn write_stdout(bytes: &[u8]) -> Outcome {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Run(format!("standard output: {error}"))),
+        _ => Ok(()),
+    }
+}
+
 fn failure(path: &Path, error: &io::Error) -> Failure {
     Failure::Run(format!("{}: {error}", printable(&path.to_string_lossy())))
 }

@@ -30,11 +30,6 @@ pub fn one_line(text: &str) -> String {
     printable(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// `text` without the byte-order mark that some editors put in front.
-pub fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +38,5 @@ mod tests {
     fn nothing_that_acts_on_a_terminal_goes_through() {
         assert_eq!(printable("a\nb\u{1b}[31m\0\u{9b}\u{202e}é漢|`\\"), "a\\nb\\u{1b}[31m\\u{0}\\u{9b}\\u{202e}é漢|`\\");
         assert_eq!(one_line(" two\n\nlines \u{7}"), "two lines \\u{7}");
-        assert_eq!(without_mark("\u{feff}[]"), "[]");
     }
 }

@@ -104,7 +104,7 @@ fn what_is_no_image_or_no_table_is_named() {
     std::fs::write(&ragged, "1,2\n3\n").unwrap();
     let output = wgconv(&["filter", text(&text_file), "-o", "out.png", "--kernel", "sobel-x", "--cpu"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(message(&output).ends_with("notes.png: not a PNG or JPEG image"), "{}", message(&output));
+    assert!(message(&output).ends_with("notes.png: not a PNG, JPEG, WebP or TIFF image"), "{}", message(&output));
     let output = wgconv(&["filter", text(&photograph()), "-o", "out.png", "--kernel", text(&ragged), "--cpu"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(message(&output).contains("ragged.csv"), "{}", message(&output));

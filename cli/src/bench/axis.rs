@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn text_is_escaped_and_cut() {
-        assert_eq!(escape("<a href=\"x\">'&\u{7}\n b"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;\u{fffd} b");
+        assert_eq!(escape("<a href=\"x\">'&\u{7}\n b"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;\\u{7} b");
         assert_eq!(shorten("short", 100.0, 10.0), "short");
         let cut = shorten("a name that is too long", 60.0, 10.0);
         assert!(cut.ends_with('…') && text_width(&cut, 10.0) <= 60.0 && cut.len() > 5, "{cut}");

@@ -1,9 +1,8 @@
 //! Layers from a `--shapes` file: any op in the vocabulary of test vectors, and a short form for convolutions.
 
 use super::{Kind, Layer, Work};
-use crate::Failure;
 use crate::ops::{self, Given, Inputs};
-use crate::text::without_mark;
+use crate::{Failure, input};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -31,8 +30,8 @@ struct Entry {
 /// Reads the layers of a `--shapes` file.
 pub fn read(path: &Path, kind: Kind) -> Result<Vec<Layer>, Failure> {
     let fail = |why: String| Failure::Run(format!("{}: {why}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-    let entries: Vec<Entry> = serde_json::from_str(without_mark(&text)).map_err(|e| fail(e.to_string()))?;
+    let text = input::text(path)?;
+    let entries: Vec<Entry> = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
     if entries.is_empty() {
         return Err(fail("the list is empty".into()));
     }
