@@ -98,9 +98,11 @@ fn verdicts_are_kept_and_merged_and_what_cannot_be_trusted_is_ignored() {
         assert_eq!(gpu.tuned(&problem()), None);
         assert_eq!(gpu.plan(&problem()).unwrap().label, first.heuristic);
     }
-    // The next verdict replaces it.
+    // The next verdict takes its place, and it is kept beside.
     open().tune(&product, BUDGET, None).unwrap();
     assert!(open().tuned(&product).is_some());
+    let aside = file.with_file_name(format!("{}.broken", file.file_name().unwrap().to_str().unwrap()));
+    assert_eq!(std::fs::read(&aside).unwrap(), b"\0\x01");
 
     // A choice that does not exist is no reason to fail.
     let tuned = Tuned { choice: "winograd_f6 9x9".into(), ..first.clone() };
@@ -109,26 +111,158 @@ fn verdicts_are_kept_and_merged_and_what_cannot_be_trusted_is_ignored() {
     assert_eq!(gpu.plan(&problem()).unwrap().label, first.heuristic);
 }
 
+/// The file with `change` done to the first problem's JSON, and its checksum made right again if `signed`.
+fn tampered(text: &str, signed: bool, change: impl Fn(&mut serde_json::Value)) -> String {
+    let mut file: serde_json::Value = serde_json::from_str(text).unwrap();
+    change(file["problems"].as_object_mut().unwrap().values_mut().next().unwrap());
+    if signed {
+        // As the crate writes it: fields in the order of their structs, which serde_json's map does not keep.
+        let problems: std::collections::BTreeMap<String, Tuned> = serde_json::from_value(file["problems"].clone()).unwrap();
+        let sum = serde_json::to_vec(&problems)
+            .unwrap()
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        file["checksum"] = format!("{sum:016x}").into();
+    }
+    serde_json::to_string_pretty(&file).unwrap()
+}
+
 #[test]
-fn a_trial_that_never_ended_is_not_tried_again_and_a_budget_ends_the_rest() {
+fn what_a_file_says_is_checked_and_its_choice_computed() {
+    let folder = folder("tampered");
+    let op = MatMulProblem::matmul(&[8, 16], &[16, 8], ElementType::F32).unwrap();
+    let open = || {
+        let gpu = Gpu::new().unwrap();
+        gpu.set_tuning(Tuning::Cached, Some(&folder));
+        gpu
+    };
+    let gpu = open();
+    let tuned = gpu.tune(&op, BUDGET, None).unwrap();
+    let file = gpu.tuning_file().unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let candidate = |label: &str| tuned.candidates.iter().position(|c| c.label == label).unwrap();
+    let chosen = candidate(&tuned.choice);
+
+    // Signed as if this crate had written it: a wrong kernel is not planned, whatever the choice says.
+    let wrong = tampered(&text, true, |problem| {
+        let label = problem["candidates"][chosen]["label"].clone();
+        problem["candidates"][chosen] = serde_json::json!({ "label": label, "verdict": "wrong", "reason": "planted" });
+    });
+    std::fs::write(&file, wrong).unwrap();
+    let gpu = open();
+    assert_eq!(gpu.tuned(&op).unwrap().choice, tuned.choice, "the file says so");
+    assert_ne!(gpu.plan(&op).unwrap().label, tuned.choice);
+    // Nor is a label that does not exist, or is none of the candidates.
+    for label in ["gemm_register 999x8x1", "no such algorithm", ""] {
+        let strange = tampered(&text, true, |problem| {
+            problem["choice"] = label.into();
+            problem["candidates"] = serde_json::json!([{ "label": label, "verdict": "proven", "seconds": 1e-9 }]);
+        });
+        std::fs::write(&file, strange).unwrap();
+        let gpu = open();
+        assert!(gpu.tuned(&op).is_some());
+        assert_eq!(gpu.plan(&op).unwrap().label, tuned.heuristic, "{label}");
+        let again = gpu.tune(&op, Duration::ZERO, gpu.tuned(&op)).unwrap();
+        assert!(again.candidates.iter().all(|c| c.label != label), "{again:?}");
+    }
+    // Times that are none, and anything changed without the checksum.
+    for (signed, seconds) in [(true, -1.0), (true, 0.0), (false, 1e-9)] {
+        std::fs::write(&file, tampered(&text, signed, |problem| problem["candidates"][chosen]["seconds"] = seconds.into())).unwrap();
+        assert_eq!(open().tuned(&op), None, "{seconds}");
+    }
+    std::fs::write(&file, tampered(&text, true, |_| {})).unwrap();
+    assert_eq!(open().tuned(&op), Some(tuned), "the helper signs rightly");
+}
+
+#[test]
+fn a_trial_that_never_ended_is_tried_once_more_and_a_budget_ends_the_rest() {
     let gpu = Gpu::new().unwrap();
-    let known = Tuned {
+    let interrupted = |times| Tuned {
         choice: "direct".into(),
         heuristic: "direct".into(),
         complete: false,
-        candidates: vec![Candidate { label: "direct".into(), verdict: Verdict::Interrupted }],
+        candidates: vec![Candidate { label: "direct".into(), verdict: Verdict::Interrupted { times } }],
+    };
+    let tune = |known, budget, kept: &mut Vec<Tuned>| {
+        wgconv::tune::tune(&gpu, &problem(), budget, Some(known), &mut |tuned| {
+            kept.push(tuned.clone());
+            Ok(())
+        })
+        .unwrap()
     };
     let mut kept = Vec::new();
-    let tuned = wgconv::tune::tune(&gpu, &problem(), Duration::ZERO, Some(known), &mut |tuned| {
-        kept.push(tuned.clone());
-        Ok(())
-    })
-    .unwrap();
-    assert_eq!(verdict(&tuned, "direct"), &Verdict::Interrupted);
+    let tuned = tune(interrupted(2), Duration::ZERO, &mut kept);
+    assert_eq!(verdict(&tuned, "direct"), &Verdict::Interrupted { times: 2 }, "twice is enough");
     assert!(!tuned.complete && tuned.candidates.len() == 2, "{tuned:?}");
     assert_eq!(tuned.choice, tuned.heuristic);
     // The trial leaves its trace before it begins.
-    assert_eq!(kept[0].candidates.last().unwrap().verdict, Verdict::Interrupted);
+    assert_eq!(kept[0].candidates.last().unwrap().verdict, Verdict::Interrupted { times: 1 });
+
+    let mut kept = Vec::new();
+    let tuned = tune(interrupted(1), BUDGET, &mut kept);
+    assert!(matches!(verdict(&tuned, "direct"), Verdict::Proven { .. } | Verdict::Slow { .. }), "{tuned:?}");
+    assert!(kept.iter().any(|tuned| tuned.candidates.last().unwrap().verdict == Verdict::Interrupted { times: 2 }), "counted before it begins");
+}
+
+/// An op whose every candidate has gone down with the process, as a file may say.
+#[test]
+fn an_op_of_which_nothing_is_proven_is_planned_by_the_rules() {
+    let folder = folder("nothing");
+    let op = wgconv::elementwise::UnaryProblem::new(wgconv::Activation::Relu, &[64, 64], ElementType::F32, Default::default()).unwrap();
+    let gpu = Gpu::new().unwrap();
+    gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder));
+    let tuned = gpu.tune(&op, BUDGET, None).unwrap();
+    let file = gpu.tuning_file().unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    for times in [1, 2] {
+        let dead = tampered(&text, true, |problem| {
+            problem["complete"] = false.into();
+            for candidate in problem["candidates"].as_array_mut().unwrap() {
+                *candidate = serde_json::json!({ "label": candidate["label"], "verdict": "interrupted", "times": times });
+            }
+        });
+        std::fs::write(&file, dead).unwrap();
+        let gpu = Gpu::new().unwrap();
+        gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder));
+        let x = gpu.upload(&ndarray::Array2::<f32>::ones((64, 64))).unwrap();
+        for _ in 0..2 {
+            drop(gpu.activation(wgconv::Activation::Relu, &x).unwrap());
+        }
+        let found = gpu.tuned(&op).unwrap();
+        assert!(found.complete, "{found:?}");
+        assert_eq!(found.seconds(&tuned.heuristic).is_some(), times == 1, "{found:?}");
+    }
+}
+
+#[test]
+fn threads_that_meet_an_op_at_once_and_devices_that_share_a_folder_all_get_a_plan() {
+    let folder = folder("threads");
+    let gpus = [0, 1].map(|_| {
+        let gpu = Gpu::new().unwrap();
+        gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder));
+        gpu
+    });
+    std::thread::scope(|scope| {
+        for i in 0..6 {
+            let gpu = &gpus[i % 2];
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(i as u64 * 20));
+                let x = gpu.upload(&ndarray::Array2::<f32>::from_elem((36, 64), -1.0)).unwrap();
+                let y = gpu.activation(wgconv::Activation::Relu, &x).unwrap();
+                assert_eq!(y.download::<f32, ndarray::Ix2>().unwrap().sum(), 0.0);
+            });
+        }
+    });
+    let op = wgconv::elementwise::UnaryProblem::new(wgconv::Activation::Relu, &[36, 64], ElementType::F32, Default::default()).unwrap();
+    for gpu in &gpus {
+        let tuned = gpu.tuned(&op).unwrap();
+        assert!(tuned.complete && tuned.candidates.iter().all(|c| !matches!(c.verdict, Verdict::Interrupted { .. })), "{tuned:?}");
+    }
+    // What is in the file is whole, too.
+    let gpu = Gpu::new().unwrap();
+    gpu.set_tuning(Tuning::Cached, Some(&folder));
+    let tuned = gpu.tuned(&op).unwrap();
+    assert!(tuned.complete && tuned.candidates.iter().all(|c| !matches!(c.verdict, Verdict::Interrupted { .. })), "{tuned:?}");
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn print(tuned: &Tuned) {
             Verdict::Slow { seconds } => format!("{:10.3} ms, slow: one run", seconds * 1e3),
             Verdict::Wrong { reason } => format!("WRONG, refused: {reason}"),
             Verdict::Failed { reason } => format!("failed: {reason}"),
-            Verdict::Interrupted => "its trial never ended; not tried again".to_string(),
+            Verdict::Interrupted { times } => format!("{times} of its trials never ended"),
         };
         say!("  {:36} {verdict}{mark}", candidate.label);
     }

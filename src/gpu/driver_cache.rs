@@ -49,9 +49,7 @@ struct Header {
 
 impl Header {
     fn new(place: &Place, data: &[u8]) -> Self {
-        // FNV-1a: the same on every machine and for every version of the compiler.
-        let sum = data.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-        Self { key: place.key.clone(), adapter: place.adapter.clone(), bytes: data.len() as u64, checksum: format!("{sum:016x}") }
+        Self { key: place.key.clone(), adapter: place.adapter.clone(), bytes: data.len() as u64, checksum: disk::checksum(data) }
     }
 }
 

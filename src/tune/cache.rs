@@ -1,25 +1,34 @@
 //! Where verdicts are kept: one JSON file per device, driver, version of this crate and text of its shaders, so that whatever could
-//! change a verdict changes the file. A file that cannot be read or is about another device is ignored with a warning and replaced by
-//! the next verdict; it is written whole under another name and moved into place, so that readers never see half of one.
+//! change a verdict changes the file. It is written whole under another name and moved into place, so that readers never see half of one.
+//!
+//! A file is trusted if it is about this device, has the checksum of its verdicts, and every time in it is one. Any other is ignored with a
+//! warning, and set aside when the next verdict is written. What is planned is computed from the verdicts, never read.
 
-use super::{Tuned, Tuning, units};
+use super::{Candidate, Tuned, Tuning, Verdict, units};
 use crate::disk::{self, Key};
 use crate::gpu::{Gpu, MatrixUnits};
 use crate::op::Op;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Number of the format; another one is another file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct File {
     key: Key,
+    /// Of `problems` as JSON without white space.
+    checksum: String,
     /// By [`Op::tuning_key`].
     problems: BTreeMap<String, Tuned>,
+}
+
+fn checksum(problems: &BTreeMap<String, Tuned>) -> serde_json::Result<String> {
+    Ok(disk::checksum(&serde_json::to_vec(problems)?))
 }
 
 /// A device's tuning and what it knows.
@@ -28,6 +37,8 @@ pub(crate) struct Tuner {
     state: Mutex<State>,
     /// The matrix units, as far as they kept what the driver says of them.
     trusted_units: OnceLock<Option<MatrixUnits>>,
+    /// By [`Op::tuning_key`]: locked while the problem is tuned. A thread that panics while it tunes leaves nothing half done here.
+    under_way: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
 }
 
 #[derive(Default)]
@@ -47,6 +58,11 @@ impl Tuner {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         // Whatever panicked while it was locked left the map whole: entries are inserted complete.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What to lock while `op` is tuned.
+    pub fn turn(&self, op: &dyn Op) -> Arc<Mutex<()>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).entry(op.tuning_key()).or_default().clone()
     }
 
     pub fn tuning(&self) -> Tuning {
@@ -81,26 +97,50 @@ impl Tuner {
     }
 }
 
-/// The problems of a file, if there is one, it can be read and it is about this key.
+/// The problems of a file, if there is one and it can be trusted.
 fn read(path: &Path, key: &Key) -> Option<BTreeMap<String, Tuned>> {
-    match serde_json::from_slice::<File>(&disk::read(path)?) {
-        Ok(file) if file.key == *key => Some(file.problems),
-        Ok(_) => {
-            disk::ignored(path, "it is about another device, driver or version");
-            None
-        }
-        Err(error) => {
-            disk::ignored(path, error);
-            None
-        }
-    }
+    trusted(&disk::read(path)?, key).map_err(|why| disk::ignored(path, why)).ok()
 }
 
-/// Writes `problems` together with those that another process wrote meanwhile.
+fn trusted(bytes: &[u8], key: &Key) -> Result<BTreeMap<String, Tuned>, String> {
+    let File { key: found, checksum: sum, problems } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if found != *key {
+        return Err("it is about another device, driver or version".into());
+    }
+    if checksum(&problems).ok() != Some(sum) {
+        return Err("its checksum is not that of its verdicts".into());
+    }
+    for (problem, tuned) in &problems {
+        for Candidate { label, verdict } in &tuned.candidates {
+            if let Verdict::Proven { seconds } | Verdict::Slow { seconds } = verdict
+                && !(seconds.is_finite() && *seconds > 0.0)
+            {
+                return Err(format!("{problem}: {label} takes {seconds} seconds"));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Writes `problems` together with what another process wrote meanwhile.
 fn write(path: &Path, key: &Key, problems: &BTreeMap<String, Tuned>) -> std::io::Result<()> {
-    let mut all = read(path, key).unwrap_or_default();
-    all.extend(problems.iter().map(|(problem, tuned)| (problem.clone(), tuned.clone())));
-    let text = serde_json::to_string_pretty(&File { key: key.clone(), problems: all })?;
+    let mut all = problems.clone();
+    match disk::read(path).map(|bytes| trusted(&bytes, key)) {
+        None => {}
+        Some(Ok(others)) => {
+            for (problem, other) in others {
+                match all.entry(problem) {
+                    Entry::Vacant(place) => drop(place.insert(other)),
+                    Entry::Occupied(mut own) => own.get_mut().merge(&other),
+                }
+            }
+        }
+        Some(Err(why)) => {
+            disk::ignored(path, why);
+            disk::set_aside(path);
+        }
+    }
+    let text = serde_json::to_string_pretty(&File { key: key.clone(), checksum: checksum(&all)?, problems: all })?;
     disk::replace(path, (text + "\n").as_bytes())
 }
 

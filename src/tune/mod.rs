@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::op::{Op, Plan};
 use serde::{Deserialize, Serialize};
+use std::sync::{PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How a device chooses among the plans of an op.
@@ -55,9 +56,21 @@ pub enum Verdict {
         /// The error.
         reason: String,
     },
-    /// Its trial began and never ended: the process or the device went down with it. It is not tried again.
-    Interrupted,
+    /// Its trial began and has not ended: it is under way, or the process or the device went down with it, which may have had nothing to do
+    /// with it. It is tried once more, and left alone after that.
+    Interrupted {
+        /// Trials that began.
+        #[serde(default = "once")]
+        times: u32,
+    },
 }
+
+fn once() -> u32 {
+    1
+}
+
+/// Trials of a candidate that may end with the process or the device; whoever crashes them is not tried for ever.
+const MOST_INTERRUPTIONS: u32 = 2;
 
 /// A candidate and its verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,7 +85,7 @@ pub struct Candidate {
 /// All that was found out about one problem.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tuned {
-    /// The label that is planned from now on.
+    /// The label that is planned from now on: a proven one, or the planner's own where none is.
     pub choice: String,
     /// What the planner's rules choose.
     pub heuristic: String,
@@ -101,14 +114,35 @@ impl Tuned {
         proven.min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// Sets the choice: the fastest, or the planner's own where that is as good as equal.
-    fn choose(&mut self) {
+    /// The choice by the verdicts, whatever `choice` says: the fastest, or the planner's own where that is as good as equal. `None` where
+    /// nothing is proven.
+    pub fn proven_choice(&self) -> Option<&str> {
         /// Differences below this are noise.
         const AS_GOOD: f64 = 1.03;
-        if let Some((label, seconds)) = self.fastest() {
-            let own = self.seconds(&self.heuristic).is_some_and(|own| own <= seconds * AS_GOOD);
-            self.choice = if own { self.heuristic.clone() } else { label.to_string() };
+        let (label, seconds) = self.fastest()?;
+        let own = self.seconds(&self.heuristic).is_some_and(|own| own <= seconds * AS_GOOD);
+        Some(if own { &self.heuristic } else { label })
+    }
+
+    fn choose(&mut self) {
+        self.choice = self.proven_choice().unwrap_or(&self.heuristic).to_string();
+    }
+
+    /// Adds what another process found out about the same problem. Where both have a verdict this one's stays, and any verdict is worth more
+    /// than a trial that has not ended.
+    pub(crate) fn merge(&mut self, other: &Tuned) {
+        for candidate in &other.candidates {
+            match self.candidates.iter_mut().find(|own| own.label == candidate.label) {
+                None => self.candidates.push(candidate.clone()),
+                Some(own) => {
+                    if matches!(own.verdict, Verdict::Interrupted { .. }) && !matches!(candidate.verdict, Verdict::Interrupted { .. }) {
+                        own.verdict = candidate.verdict.clone();
+                    }
+                }
+            }
         }
+        self.complete |= other.complete;
+        self.choose();
     }
 }
 
@@ -119,7 +153,7 @@ const FINALS: f64 = 2.0;
 /// each trial, so that a trial which takes the process down leaves its trace.
 ///
 /// # Errors
-/// Loss of the device; [`Error::Unsupported`] where no candidate passes the proofs.
+/// Loss of the device; no memory for the operands; [`Error::Unsupported`] where no candidate passes the proofs.
 pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep: &mut dyn FnMut(&Tuned) -> Result<()>) -> Result<Tuned> {
     let heuristic = name(gpu, op, &units::heuristic(gpu, op)?);
     // The naive kernel comes last: on a large problem its trial takes as long as those of all others, and it is seldom the fastest.
@@ -133,25 +167,43 @@ pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep
             labels.push(label);
         }
     }
-    let mut tuned = Tuned { choice: heuristic.clone(), heuristic, complete: false, candidates: known.map_or(vec![], |k| k.candidates) };
+    // Labels that the op does not have come from elsewhere.
+    let candidates = known.map_or(vec![], |k| k.candidates).into_iter().filter(|c| labels.contains(&c.label)).collect();
+    let mut tuned = Tuned { choice: heuristic.clone(), heuristic, complete: false, candidates };
     let mut trials: Option<trial::Trials<'_>> = None;
     let start = Instant::now();
     for label in labels {
-        if tuned.candidates.iter().any(|c| c.label == label) {
-            continue;
-        }
+        let before = tuned.candidates.iter().find(|c| c.label == label).map(|c| c.verdict.clone());
+        let interruptions = match before {
+            None => 0,
+            Some(Verdict::Interrupted { times }) if times < MOST_INTERRUPTIONS => times,
+            Some(_) => continue,
+        };
         if start.elapsed() > budget && tuned.fastest().is_some() {
             tuned.choose();
             keep(&tuned)?;
             return Ok(tuned);
         }
         let best = tuned.fastest().map(|(_, seconds)| seconds);
-        let place = tuned.candidates.len();
-        tuned.candidates.push(Candidate { label: label.clone(), verdict: Verdict::Interrupted });
+        // In the order of the trials: it moves to the end.
+        let untried: Vec<Candidate> = tuned.candidates.iter().filter(|c| c.label != label).cloned().collect();
+        let place = untried.len();
+        let under_way = Candidate { label: label.clone(), verdict: Verdict::Interrupted { times: interruptions + 1 } };
+        tuned.candidates = untried.into_iter().chain([under_way]).collect();
         keep(&tuned)?;
         let trials = match &mut trials {
             Some(trials) => trials,
-            none => none.insert(trial::Trials::new(gpu, op)?),
+            none => match trial::Trials::new(gpu, op) {
+                Ok(trials) => none.insert(trials),
+                Err(error) => {
+                    // Such as memory for the operands: no fault of the candidate's.
+                    if !matches!(error, Error::DeviceLost { .. }) {
+                        tuned.candidates.pop();
+                        keep(&tuned)?;
+                    }
+                    return Err(error);
+                }
+            },
         };
         tuned.candidates[place].verdict = match trials.run(&label, best) {
             Ok(verdict) => verdict,
@@ -196,6 +248,12 @@ fn name(gpu: &Gpu, op: &dyn Op, plan: &Plan) -> String {
     }
 }
 
+/// Whether `label`, which `op` plans as `plan`, is one of those that are tuned.
+fn is_candidate(gpu: &Gpu, op: &dyn Op, label: &str, plan: &Plan) -> Result<bool> {
+    let listed = op.candidates(gpu.profile()).iter().any(|candidate| candidate == label || candidate == plan.algorithm());
+    Ok(listed || name(gpu, op, &units::heuristic(gpu, op)?) == label)
+}
+
 impl Gpu {
     /// How this device plans from now on, and the folder in which verdicts are kept; `None`: `wgconv` in the user's folder for caches.
     /// Clones share it. What is prepared already stays as it is.
@@ -204,35 +262,68 @@ impl Gpu {
     }
 
     /// The plan of `op` on this device, by its [`Tuning`]. The first plan for matrix units has them proven and timed first
-    /// ([`doubt_matrix_units`]).
+    /// ([`doubt_matrix_units`]). While another thread tunes the same op, and where tuning it proves nothing, that is the planner's own.
     ///
     /// # Errors
-    /// As [`Op::plan`] and, where it measures, [`tune`].
+    /// As [`Op::plan`]; loss of the device.
     pub fn plan(&self, op: &dyn Op) -> Result<Plan> {
         let tuned = match self.tuner().tuning() {
             Tuning::Heuristic => None,
             Tuning::Cached => self.tuner().find(op),
-            Tuning::Measure { budget } => match self.tuner().find(op) {
-                Some(tuned) if tuned.complete => Some(tuned),
-                _ if op.candidates(self.profile()).len() < 2 => None,
-                known => Some(self.tune(op, budget, known)?),
-            },
+            Tuning::Measure { budget } => self.measured(op, budget)?,
         };
-        if let Some(tuned) = tuned {
+        if let Some(choice) = tuned.as_ref().and_then(Tuned::proven_choice) {
             // A choice that does not apply, such as one of another accuracy, is no reason to fail.
-            match op.plan(self.profile(), Some(&tuned.choice)) {
-                Ok(plan) => return Ok(plan),
-                Err(error) => log::warn!("{op}: the tuned choice {} does not apply: {error}", tuned.choice),
+            match op.plan(self.profile(), Some(choice)) {
+                Ok(plan) if is_candidate(self, op, choice, &plan)? => return Ok(plan),
+                Ok(_) => log::warn!("{op}: the tuned choice {choice} is none of its candidates"),
+                Err(error) => log::warn!("{op}: the tuned choice {choice} does not apply: {error}"),
             }
         }
         units::heuristic(self, op)
     }
 
-    /// As [`tune`], with the verdicts kept in the folder of [`Gpu::set_tuning`].
+    /// What is known of `op` once it has been measured; `None` where there is nothing to measure, or another thread is at it.
+    fn measured(&self, op: &dyn Op, budget: Duration) -> Result<Option<Tuned>> {
+        let is_complete = |tuned: &Option<Tuned>| tuned.as_ref().is_some_and(|tuned| tuned.complete);
+        let known = self.tuner().find(op);
+        if is_complete(&known) || op.candidates(self.profile()).len() < 2 {
+            return Ok(known);
+        }
+        let turn = self.tuner().turn(op);
+        let guard = match turn.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
+        // Another thread may have been at it in between.
+        let known = self.tuner().find(op);
+        if is_complete(&known) {
+            return Ok(known);
+        }
+        let tuned = self.tune_alone(op, budget, known);
+        drop(guard);
+        match tuned {
+            Ok(tuned) => Ok(Some(tuned)),
+            Err(lost @ Error::DeviceLost { .. }) => Err(lost),
+            Err(error) => {
+                log::warn!("{op}: the planner's own choice, since tuning failed: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// As [`tune`], with the verdicts kept in the folder of [`Gpu::set_tuning`]. Waits for another thread that tunes the same op.
     ///
     /// # Errors
     /// As [`tune`].
     pub fn tune(&self, op: &dyn Op, budget: Duration, known: Option<Tuned>) -> Result<Tuned> {
+        let turn = self.tuner().turn(op);
+        let _guard = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tune_alone(op, budget, known)
+    }
+
+    fn tune_alone(&self, op: &dyn Op, budget: Duration, known: Option<Tuned>) -> Result<Tuned> {
         tune(self, op, budget, known, &mut |tuned| {
             self.tuner().keep(op, tuned);
             Ok(())
