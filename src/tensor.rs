@@ -7,10 +7,12 @@ use crate::gpu::Gpu;
 use crate::kernel::Binding;
 use crate::shape::{Layout, TensorShape};
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, IxDyn};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 /// A tensor on a device. Cheap to clone: clones share the buffer.
+#[must_use = "a tensor that is dropped takes its content with it"]
 #[derive(Clone)]
 pub struct Tensor {
     gpu: Gpu,
@@ -56,7 +58,7 @@ impl Gpu {
     /// As [`Gpu::upload`].
     pub fn upload_as<T: Element, S: Data<Elem = T>, D: Dimension>(&self, array: &ArrayBase<S, D>, layout: Layout) -> Result<Tensor> {
         let tensor = self.empty(array.shape(), T::TYPE, layout, 0)?;
-        in_memory_order(array, layout, |bytes| tensor.write(bytes))?;
+        in_memory_order(array, layout, |bytes| self.upload_bytes("upload", &tensor.buffer, tensor.byte_offset, bytes))?;
         Ok(tensor)
     }
 
@@ -100,6 +102,20 @@ fn check_element(gpu: &Gpu, element: ElementType, what: &str) -> Result<()> {
     Ok(())
 }
 
+/// wgpu looks at the device of a buffer before all else, also where nothing is written.
+fn check_own(gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<()> {
+    let write = gpu.scoped("buffer", || {
+        gpu.queue().write_buffer(buffer, 0, &[]);
+        Ok(())
+    });
+    match write {
+        Err(Error::OtherDevice { .. }) => Err(Error::OtherDevice { argument: "buffer".into() }),
+        // It cannot be written to, which is for its owner to know: kernels and downloads may only read it.
+        Err(Error::Internal { .. }) => Ok(()),
+        other => other,
+    }
+}
+
 fn tensor_bytes(shape: &TensorShape, element: ElementType) -> Result<u64> {
     shape.element_count().checked_mul(element.bytes()).ok_or_else(|| Error::TooLarge {
         argument: format!("a tensor of shape {shape}"),
@@ -113,11 +129,16 @@ fn tensor_bytes(shape: &TensorShape, element: ElementType) -> Result<u64> {
 impl Tensor {
     /// Adopts a range of a buffer of `gpu`'s device, from `byte_offset` on, without a copy.
     ///
-    /// The buffer needs the usage STORAGE for kernels, COPY_SRC to be downloaded. Its content must be `element`s in `layout`.
+    /// The buffer needs the usage STORAGE for kernels, COPY_SRC to be downloaded. Its content must be `element`s in `layout`. It must live as
+    /// long as the tensor: what is done with a buffer that was destroyed is refused as [`Error::Invalid`].
+    ///
+    /// wgpu cannot tell a buffer of another *instance*: it is taken for whatever has its number in the instance of `gpu`, or wgpu panics
+    /// for want of such a number. All devices of [`Gpu::new`] share one ([`crate::gpu::instance`]); a buffer of another device of the same instance
+    /// is refused.
     ///
     /// # Errors
     /// An offset that is no multiple of the device's `min_storage_buffer_offset_alignment`, a range past the buffer's end, a buffer
-    /// without STORAGE.
+    /// without STORAGE; [`Error::OtherDevice`] for a buffer of another device of the same instance; loss of the device.
     pub fn from_buffer(gpu: &Gpu, buffer: wgpu::Buffer, byte_offset: u64, extents: &[usize], element: ElementType, layout: Layout) -> Result<Tensor> {
         let shape = TensorShape::new(extents)?;
         check_element(gpu, element, "a tensor")?;
@@ -143,6 +164,7 @@ impl Tensor {
         if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
             return Err(Error::invalid("buffer", format!("{:?}", buffer.usage()), "its usage must contain STORAGE"));
         }
+        check_own(gpu, &buffer)?;
         Ok(Tensor { gpu: gpu.clone(), buffer, byte_offset, shape, element, layout, slack: 0 })
     }
 
@@ -193,20 +215,6 @@ impl Tensor {
         Binding { buffer: self.buffer.clone(), offset: self.byte_offset + first, size }
     }
 
-    /// Replaces the content; `bytes` are the elements in memory order.
-    fn write(&self, bytes: &[u8]) -> Result<()> {
-        self.gpu.scoped("upload", || {
-            let whole = bytes.len() / 4 * 4; // writes are in units of 4 bytes
-            self.gpu.queue().write_buffer(&self.buffer, self.byte_offset, &bytes[..whole]);
-            if whole < bytes.len() {
-                let mut last = [0; 4];
-                last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-                self.gpu.queue().write_buffer(&self.buffer, self.byte_offset + whole as u64, &last);
-            }
-            Ok(())
-        })
-    }
-
     /// Copies the tensor into an owned array with axes N C \[D\] \[H\] W. Waits for the work submitted before this call and for the copy,
     /// not for anything submitted later.
     ///
@@ -241,7 +249,6 @@ impl Tensor {
     }
 
     fn array_of<T: Element, D: Dimension>(&self, bytes: &[u8]) -> Result<Array<T, D>> {
-        let internal = |message: String| Error::Internal { label: "download".into(), message };
         let elements: Vec<T> = bytemuck::pod_collect_to_vec(bytes);
         let order = self.layout.memory_order(self.shape.rank());
         let extents: Vec<usize> = order.iter().map(|&axis| self.shape.extents()[axis]).collect();
@@ -289,10 +296,7 @@ impl Tensor {
         while (bytes.len() as u64) < tensor.buffer.size() {
             bytes.push(words[bytes.len() % 4]);
         }
-        gpu.scoped("guard words", || {
-            gpu.queue().write_buffer(&tensor.buffer, 0, &bytes);
-            Ok(())
-        })?;
+        gpu.upload_bytes("guard words", &tensor.buffer, 0, &bytes)?;
         Ok(tensor)
     }
 
@@ -310,82 +314,126 @@ impl Tensor {
     }
 }
 
-/// Copies `size` bytes into a staging buffer, submits, and asks for the mapping; `done` hears the result.
-fn begin_read(
-    gpu: &Gpu,
-    buffer: &wgpu::Buffer,
-    offset: u64,
-    size: u64,
-    done: impl FnOnce(Result<(), wgpu::BufferAsyncError>) + Send + 'static,
-) -> Result<(wgpu::Buffer, wgpu::SubmissionIndex)> {
-    if !buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
-        return Err(Error::invalid("buffer", format!("{:?}", buffer.usage()), "its usage must contain COPY_SRC to be downloaded"));
-    }
-    let copied = size.next_multiple_of(4);
-    let staging = gpu.create_buffer("wgconv download", copied, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
-    let index = gpu.scoped("download", || {
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgconv download") });
-        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, copied);
-        Ok(gpu.queue().submit([encoder.finish()]))
-    })?;
-    staging.map_async(wgpu::MapMode::Read, .., done);
-    Ok((staging, index))
+/// A mapping that was asked for: its result, and who waits for it.
+#[derive(Default)]
+struct Mapping {
+    state: Mutex<MappingState>,
+    arrived: Condvar,
 }
 
-fn finish_read(gpu: &Gpu, staging: &wgpu::Buffer, size: u64, mapped: Result<(), wgpu::BufferAsyncError>) -> Result<Vec<u8>> {
-    gpu.check_not_lost()?;
-    mapped.map_err(|e| Error::DeviceLost { reason: format!("a download could not be mapped: {e}") })?;
-    let view = staging.get_mapped_range(..).map_err(|e| Error::Internal { label: "download".into(), message: e.to_string() })?;
-    let bytes = view[..size as usize].to_vec();
-    drop(view);
-    staging.unmap();
-    Ok(bytes)
+#[derive(Default)]
+struct MappingState {
+    result: Option<Result<()>>,
+    waker: Option<Waker>,
+}
+
+impl Mapping {
+    fn state(&self) -> MutexGuard<'_, MappingState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first result counts.
+    fn finish(&self, result: Result<()>) {
+        let mut state = self.state();
+        state.result.get_or_insert(result);
+        self.arrived.notify_all();
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Polls until there is a result, whatever becomes of the device.
+    fn settle(&self, gpu: &Gpu, submission: wgpu::SubmissionIndex) {
+        let mut how = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        loop {
+            if let Err(error) = gpu.poll(how) {
+                return self.finish(Err(error));
+            }
+            // A poll of another thread may have taken the callback and be about to call it.
+            let state = self.state();
+            let wait = Duration::from_millis(5);
+            let (state, _) = self.arrived.wait_timeout_while(state, wait, |state| state.result.is_none()).unwrap_or_else(PoisonError::into_inner);
+            if state.result.is_some() {
+                return;
+            }
+            how = wgpu::PollType::Poll;
+        }
+    }
+}
+
+/// Bytes on their way back from the device.
+struct Read {
+    gpu: Gpu,
+    staging: wgpu::Buffer,
+    size: u64,
+    submission: wgpu::SubmissionIndex,
+    mapping: Arc<Mapping>,
+}
+
+impl Read {
+    /// Copies `size` bytes into a staging buffer, submits, and asks for the mapping.
+    fn begin(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, size: u64) -> Result<Self> {
+        if !buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
+            return Err(Error::invalid("buffer", format!("{:?}", buffer.usage()), "its usage must contain COPY_SRC to be downloaded"));
+        }
+        let copied = size.next_multiple_of(4);
+        let staging = gpu.create_buffer("wgconv download", copied, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
+        let mapping = Arc::new(Mapping::default());
+        let heard = mapping.clone();
+        let submission = gpu.scoped("download", || {
+            let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgconv download") });
+            encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, copied);
+            let submission = gpu.queue().submit([encoder.finish()]);
+            staging.map_async(wgpu::MapMode::Read, .., move |mapped| heard.finish(mapped.map_err(|e| internal(e.to_string()))));
+            Ok(submission)
+        })?;
+        Ok(Self { gpu: gpu.clone(), staging, size, submission, mapping })
+    }
+
+    fn finish(self, mapped: Result<()>) -> Result<Vec<u8>> {
+        self.gpu.check_not_lost()?;
+        mapped?;
+        self.gpu.scoped("download", || {
+            let view = self.staging.get_mapped_range(..).map_err(|e| internal(e.to_string()))?;
+            let bytes = view[..self.size as usize].to_vec();
+            drop(view);
+            self.staging.unmap();
+            Ok(bytes)
+        })
+    }
+}
+
+fn internal(message: String) -> Error {
+    Error::Internal { label: "download".into(), message }
 }
 
 /// Reads a range of a buffer, waiting for the submissions up to its own copy.
 pub(crate) fn read_buffer(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, size: u64) -> Result<Vec<u8>> {
-    let result = Arc::new(Mutex::new(None));
-    let slot = result.clone();
-    let (staging, index) = begin_read(gpu, buffer, offset, size, move |r| *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(r))?;
-    gpu.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })?;
-    let mapped = result.lock().unwrap_or_else(PoisonError::into_inner).take();
-    finish_read(gpu, &staging, size, mapped.unwrap_or(Err(wgpu::BufferAsyncError)))
-}
-
-/// Result of a mapping and the task that waits for it.
-#[derive(Default)]
-struct Mapping {
-    result: Option<Result<(), wgpu::BufferAsyncError>>,
-    waker: Option<Waker>,
+    let read = Read::begin(gpu, buffer, offset, size)?;
+    read.mapping.settle(gpu, read.submission.clone());
+    let mapped = read.mapping.state().result.take().unwrap_or(Ok(()));
+    read.finish(mapped)
 }
 
 async fn read_buffer_async(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, size: u64) -> Result<Vec<u8>> {
-    let state = Arc::new(Mutex::new(Mapping::default()));
-    let slot = state.clone();
-    let (staging, index) = begin_read(gpu, buffer, offset, size, move |r| {
-        let mut mapping = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        mapping.result = Some(r);
-        if let Some(waker) = mapping.waker.take() {
-            waker.wake();
-        }
-    })?;
+    let read = Read::begin(gpu, buffer, offset, size)?;
     // Callbacks run inside a poll; a thread that waits for this one submission makes sure that there is one.
-    let poller = gpu.clone();
-    std::thread::spawn(move || {
-        if let Err(error) = poller.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None }) {
-            log::warn!("waiting for a download: {error}");
-        }
-    });
+    let (poller, mapping, submission) = (gpu.clone(), read.mapping.clone(), read.submission.clone());
+    let started = std::thread::Builder::new().name("wgconv download".into()).spawn(move || mapping.settle(&poller, submission));
+    if let Err(error) = started {
+        log::warn!("no thread for a download ({error}): it blocks");
+        read.mapping.settle(gpu, read.submission.clone());
+    }
     let mapped = std::future::poll_fn(|context| {
-        let mut mapping = state.lock().unwrap_or_else(PoisonError::into_inner);
-        match mapping.result.take() {
+        let mut state = read.mapping.state();
+        match state.result.take() {
             Some(result) => Poll::Ready(result),
             None => {
-                mapping.waker = Some(context.waker().clone());
+                state.waker = Some(context.waker().clone());
                 Poll::Pending
             }
         }
     })
     .await;
-    finish_read(gpu, &staging, size, mapped)
+    read.finish(mapped)
 }

@@ -208,3 +208,108 @@ fn ranks_one_and_transposed_have_names_of_their_own() {
     let y: Array4<f32> = gpu.conv_transpose2d(&descriptor, &x, &f, None).unwrap().download().unwrap();
     assert_eq!(y, array![[[[1.0, 10.0, 102.0, 20.0, 200.0]]]]);
 }
+
+/// Buffers of another device are refused by name as long as wgpu can tell them, which it can within one instance.
+#[test]
+fn a_buffer_of_another_device_or_one_that_was_destroyed_is_refused_by_name() {
+    let (here, there) = (gpu(), gpu());
+    let adapters = pollster::block_on(wgconv::gpu::instance().enumerate_adapters(wgpu::Backends::all()));
+    let (device, queue) = pollster::block_on(adapters[0].request_device(&wgpu::DeviceDescriptor::default())).unwrap();
+    let adopted = Gpu::from_wgpu(&adapters[0], device, queue).unwrap();
+    let adopt = |gpu: &Gpu, buffer: &wgpu::Buffer| Tensor::from_buffer(gpu, buffer.clone(), 0, &[4], ElementType::F32, Layout::ChannelsFirst);
+    // Enough of them that another device has something under every number.
+    let all: Vec<Vec<Tensor>> =
+        [&here, &there, &adopted].map(|gpu| (0..20).map(|i| gpu.upload(&Array1::from_elem(4, i as f32)).unwrap()).collect()).into();
+    for (own, gpu) in [&here, &there, &adopted].into_iter().enumerate() {
+        for (owner, tensors) in all.iter().enumerate() {
+            for (i, tensor) in tensors.iter().enumerate() {
+                match adopt(gpu, tensor.buffer()) {
+                    Ok(adopted) if own == owner => assert_eq!(adopted.download::<f32, ndarray::Ix1>().unwrap(), Array1::from_elem(4, i as f32)),
+                    Err(error) if own != owner => assert_eq!(error, Error::OtherDevice { argument: "buffer".into() }),
+                    other => panic!("device {own}, buffer {i} of device {owner}: {other:?}"),
+                }
+            }
+        }
+    }
+    // Of any usage, if kernels can read it.
+    let bare =
+        here.device().create_buffer(&wgpu::BufferDescriptor { label: None, size: 16, usage: wgpu::BufferUsages::STORAGE, mapped_at_creation: false });
+    assert!(adopt(&here, &bare).is_ok());
+    assert_eq!(adopt(&there, &bare).unwrap_err(), Error::OtherDevice { argument: "buffer".into() });
+
+    let tensor = here.upload(&Array1::from_elem(4, 1.0f32)).unwrap();
+    tensor.buffer().destroy();
+    for error in [tensor.download::<f32, ndarray::Ix1>().unwrap_err(), here.activation(Activation::Relu, &tensor).map(|_| ()).unwrap_err()] {
+        let Error::Invalid { value, rule, .. } = &error else { panic!("{error}") };
+        assert!(value == "destroyed" && rule.starts_with("a buffer must live as long as its tensors are used"), "{error}");
+    }
+    let tensor = here.upload(&Array1::from_elem(4, 1.0f32)).unwrap();
+    assert_eq!(tensor.download::<f32, ndarray::Ix1>().unwrap().sum(), 4.0, "the device works on");
+}
+
+/// What the log has of this process's tests.
+static WARNINGS: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+
+struct Log;
+
+impl log::Log for Log {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("wgconv") && metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            WARNINGS.lock().unwrap().push(format!("{:?} {}", std::thread::current().id(), record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Warnings of this thread while `f` ran.
+fn warnings(f: impl FnOnce()) -> usize {
+    static SET: std::sync::Once = std::sync::Once::new();
+    SET.call_once(|| {
+        log::set_logger(&Log).unwrap();
+        log::set_max_level(log::LevelFilter::Warn);
+    });
+    let own = format!("{:?} a recorder was dropped without a submit", std::thread::current().id());
+    let count = || WARNINGS.lock().unwrap().iter().filter(|warning| warning.starts_with(&own)).count();
+    let before = count();
+    f();
+    count() - before
+}
+
+#[test]
+fn what_was_recorded_and_never_submitted_is_warned_of_and_runs_in_the_order_of_submits() {
+    let gpu = gpu();
+    let x = gpu.upload(&Array1::from_elem(4, 1.0f32)).unwrap();
+    let record = |recorder: &mut Recorder<'_>| recorder.add(&x, &x).unwrap();
+    let values = |tensor: &Tensor| tensor.download::<f32, ndarray::Ix1>().unwrap().sum();
+    assert_eq!(warnings(|| assert_eq!(values(&record(&mut gpu.recorder())), 0.0)), 1);
+    assert_eq!(warnings(|| drop(gpu.recorder())), 0, "nothing was recorded");
+    let failed = || {
+        let mut recorder = gpu.recorder();
+        let y = record(&mut recorder);
+        // The caller has an error, and drops the recorder for it.
+        assert!(recorder.concat(&[&y], 7).is_err());
+        assert!(recorder.op(&wgconv::matmul::MatMulProblem::matmul(&[1, 1], &[1, 1], ElementType::F32).unwrap(), &[&y]).is_err());
+    };
+    assert_eq!(warnings(failed), 0);
+    let submitted = || {
+        let mut recorder = gpu.recorder();
+        let y = record(&mut recorder);
+        // Submitted before the recording that it reads from.
+        let early = gpu.add(&y, &y).unwrap();
+        recorder.submit().unwrap();
+        assert_eq!([values(&early), values(&y), values(&gpu.add(&y, &y).unwrap())], [0.0, 8.0, 16.0]);
+    };
+    assert_eq!(warnings(submitted), 0);
+    let on_anothers = || {
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let y = record(&mut Recorder::on(&gpu, &mut encoder));
+        gpu.queue().submit([encoder.finish()]);
+        assert_eq!(values(&y), 8.0);
+    };
+    assert_eq!(warnings(on_anothers), 0, "the encoder is the caller's");
+}

@@ -10,6 +10,7 @@ use crate::tensor::Tensor;
 /// A convolution that is ready to record: its plan with pipelines, and its filter on the device.
 ///
 /// The filter is read when this is made (packed, where the algorithm wants it); what is written to it later may go unseen.
+#[must_use = "what was compiled and packed is lost with it"]
 #[derive(Debug, Clone)]
 pub struct Conv {
     gpu: Gpu,

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use serde::Serialize;
+use std::sync::OnceLock;
 
 /// The backends this crate runs on.
 pub(crate) fn backends() -> wgpu::Backends {
@@ -104,12 +105,24 @@ pub fn adapters() -> Vec<AdapterReport> {
     enumerate().iter().enumerate().map(|(i, a)| AdapterReport::new(i, a)).collect()
 }
 
+/// The wgpu instance behind [`super::Gpu::new`], one for the process.
+///
+/// wgpu numbers buffers, encoders and all else by instance, and looks a number up in the instance of the device that is given it. Within
+/// one instance it notices what belongs to another device; a buffer of another instance is taken for whatever has its number here. A
+/// program that opens devices of its own beside [`super::Gpu::new`] is safer with this instance.
+pub fn instance() -> wgpu::Instance {
+    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
+    let made = INSTANCE.get_or_init(|| {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = backends();
+        wgpu::Instance::new(descriptor)
+    });
+    made.clone()
+}
+
 fn enumerate() -> Vec<wgpu::Adapter> {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = backends();
-    let instance = wgpu::Instance::new(descriptor);
     // The no-op backend is not among `backends()`; an adapter that computes nothing would make every figure a lie.
-    pollster::block_on(instance.enumerate_adapters(backends()))
+    pollster::block_on(instance().enumerate_adapters(backends()))
 }
 
 /// The adapter that `wanted` names by index or by part of its name (any case), or the best one: discrete before integrated

@@ -1,17 +1,19 @@
 //! The device: choosing an adapter, opening it or adopting the caller's, and what is shared by everything that runs on it.
 //!
-//! [`Gpu`] is cheap to clone, Send and Sync. Validation errors of wgpu are caught in error scopes and come back as
-//! [`Error::Internal`]; a lost device and exhausted memory come back as errors of their own.
+//! [`Gpu`] is cheap to clone, Send and Sync. Errors of wgpu are caught in error scopes; a lost device and exhausted memory come back as
+//! errors of their own (`fault`), and data reach the device in pieces (`transfer`).
 
 mod adapter;
 mod driver_cache;
+mod fault;
 mod peak;
 mod profile;
 mod recorder;
 mod timing;
+mod transfer;
 
 pub use crate::kernel::Compiled;
-pub use adapter::{AdapterReport, adapters, driver_hint};
+pub use adapter::{AdapterReport, adapters, driver_hint, instance};
 pub use peak::{Peak, measure_peak};
 pub use profile::{DeviceProfile, MatrixUnits};
 pub use recorder::Recorder;
@@ -21,7 +23,9 @@ use crate::error::{Error, Result};
 use crate::kernel::PipelineCache;
 use crate::tune::cache::Tuner;
 use driver_cache::DriverCache;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use fault::Loss;
+use std::sync::Arc;
+use transfer::Staging;
 
 /// Environment variable that names the adapter of [`Gpu::new`], by number or part of its name.
 pub const ADAPTER_VARIABLE: &str = "WGCONV_ADAPTER";
@@ -63,12 +67,12 @@ struct Inner {
     queue: wgpu::Queue,
     report: AdapterReport,
     profile: DeviceProfile,
-    lost: Arc<Mutex<Option<String>>>,
+    lost: Arc<Loss>,
+    staging: Staging,
     kernels: PipelineCache,
     driver_cache: DriverCache,
     checked_shaders: bool,
     source_patch: Option<SourcePatch>,
-    placeholder: OnceLock<wgpu::Buffer>,
     tuner: Tuner,
 }
 
@@ -115,7 +119,7 @@ impl Gpu {
         .map_err(|e| Error::NoDevice { adapter: report.name.clone(), message: e.to_string() })?;
         let gpu = Self::adopt(report, &adapter, device, queue, descriptor);
         let lost = gpu.inner.lost.clone();
-        gpu.inner.device.set_device_lost_callback(move |reason, message| note_loss(&lost, format!("{reason:?}: {message}")));
+        gpu.inner.device.set_device_lost_callback(move |reason, message| lost.note(format!("{reason:?}: {message}")));
         Ok(gpu)
     }
 
@@ -124,13 +128,16 @@ impl Gpu {
     /// The device's own limits and features decide what plans may use; open it with the adapter's limits to get the most of it, and with
     /// those of these features that the adapter has: `SHADER_F16` for f16 tensors; it, `SUBGROUP` and `EXPERIMENTAL_COOPERATIVE_MATRIX` for
     /// matrix units; `SHADER_INT64` and `SUBGROUP` on software drivers, whose convolutions take up to twice as long without them.
-    /// wgpu keeps one device-lost callback per device, and it stays the caller's: hand its message to [`Gpu::note_device_lost`] to
-    /// have calls fail at once with [`Error::DeviceLost`]; without that a loss shows when the next download fails.
+    /// wgpu keeps one device-lost callback per device, and it stays the caller's. A loss is noticed without it, by the next call; hand its
+    /// message to [`Gpu::note_device_lost`] to have the driver's words in [`Error::DeviceLost`].
     ///
     /// # Errors
-    /// None today; the signature leaves room for devices that cannot be used.
+    /// [`Error::TooLarge`] for a device with limits below what every kernel needs, by the limit's name; a device that is lost already.
     pub fn from_wgpu(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
-        Ok(Self::adopt(AdapterReport::new(0, adapter), adapter, device, queue, &GpuDescriptor::default()))
+        profile::check_limits(&device.limits())?;
+        let gpu = Self::adopt(AdapterReport::new(0, adapter), adapter, device, queue, &GpuDescriptor::default());
+        gpu.check_not_lost()?;
+        Ok(gpu)
     }
 
     fn adopt(report: AdapterReport, adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue, descriptor: &GpuDescriptor) -> Self {
@@ -143,11 +150,11 @@ impl Gpu {
                 report,
                 profile,
                 lost: Arc::default(),
+                staging: Staging::default(),
                 kernels: PipelineCache::default(),
                 driver_cache,
                 checked_shaders: descriptor.checked_shaders,
                 source_patch: descriptor.source_patch.clone(),
-                placeholder: OnceLock::new(),
                 tuner: Tuner::default(),
             }),
         }
@@ -182,64 +189,24 @@ impl Gpu {
         Recorder::new(self)
     }
 
-    /// Waits until all work submitted so far is done.
-    ///
-    /// # Errors
-    /// [`Error::DeviceLost`].
-    pub fn wait(&self) -> Result<()> {
-        self.check_not_lost()?;
-        self.poll(wgpu::PollType::wait_indefinitely())
-    }
-
-    pub(crate) fn poll(&self, how: wgpu::PollType) -> Result<()> {
-        match self.inner.device.poll(how) {
-            Ok(_) => self.check_not_lost(),
-            Err(error) => {
-                self.check_not_lost()?;
-                Err(Error::Internal { label: "waiting for the device".into(), message: error.to_string() })
-            }
-        }
-    }
-
-    /// Tells this crate that the device is lost, from the caller's own device-lost callback (see [`Gpu::from_wgpu`]).
-    pub fn note_device_lost(&self, reason: &str) {
-        note_loss(&self.inner.lost, reason.to_string());
-    }
-
-    pub(crate) fn check_not_lost(&self) -> Result<()> {
-        match &*self.inner.lost.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(reason) => Err(Error::DeviceLost { reason: reason.clone() }),
-            None => Ok(()),
-        }
-    }
-
-    /// Runs `f` with wgpu's errors caught: validation and internal errors are this crate's bugs, out of memory is the caller's news.
-    pub(crate) fn scoped<T>(&self, label: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.check_not_lost()?;
-        let device = &self.inner.device;
-        let scopes = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation]
-            .map(|filter| device.push_error_scope(filter));
-        let result = f();
-        // Scopes nest, so they are popped in reverse; the futures are ready at once on native backends.
-        let caught = scopes.into_iter().rev().fold(None, |first, scope| first.or(pollster::block_on(scope.pop())));
-        self.check_not_lost()?;
-        match caught {
-            None => result,
-            Some(wgpu::Error::OutOfMemory { .. }) => Err(Error::OutOfMemory { what: label.to_string(), bytes: 0 }),
-            Some(error) => Err(Error::Internal { label: label.to_string(), message: error.to_string() }),
-        }
-    }
-
     /// A new buffer, or the reason why there is none.
     pub(crate) fn create_buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let limit = self.inner.profile.max_buffer_bytes;
         if bytes > limit {
             return Err(Error::TooLarge { argument: label.to_string(), needed: bytes.into(), unit: "bytes", limit_name: "max_buffer_size", limit });
         }
-        self.scoped(label, || {
-            Ok(self.inner.device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false }))
-        })
-        .map_err(|error| match error {
+        self.make_buffer(wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false })
+    }
+
+    /// A buffer that is mapped for writing, to be copied from.
+    fn create_mapped(&self, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
+        let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+        self.make_buffer(wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: true })
+    }
+
+    fn make_buffer(&self, descriptor: wgpu::BufferDescriptor<'_>) -> Result<wgpu::Buffer> {
+        let (label, bytes) = (descriptor.label.unwrap_or_default(), descriptor.size);
+        self.scoped(label, || Ok(self.inner.device.create_buffer(&descriptor))).map_err(|error| match error {
             Error::OutOfMemory { what, .. } => Error::OutOfMemory { what, bytes },
             other => other,
         })
@@ -254,24 +221,15 @@ impl Gpu {
     pub(crate) fn uniform(&self, label: &str, bytes: &[u8]) -> Result<wgpu::Buffer> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let buffer = self.create_buffer(label, bytes.len() as u64, usage)?;
-        self.inner.queue.write_buffer(&buffer, 0, bytes);
+        self.write_small(label, &buffer, bytes)?;
         Ok(buffer)
     }
 
     /// A storage buffer with these bytes, which kernels only read.
     pub(crate) fn table(&self, label: &str, bytes: &[u8]) -> Result<wgpu::Buffer> {
         let buffer = self.create_buffer(label, bytes.len() as u64, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST)?;
-        self.inner.queue.write_buffer(&buffer, 0, bytes);
+        self.write_small(label, &buffer, bytes)?;
         Ok(buffer)
-    }
-
-    /// A small buffer of zeros for bindings that a kernel does not read, such as a bias that is not there.
-    pub(crate) fn placeholder(&self) -> Result<wgpu::Buffer> {
-        if let Some(buffer) = self.inner.placeholder.get() {
-            return Ok(buffer.clone());
-        }
-        let buffer = self.create_buffer("wgconv placeholder", 256, wgpu::BufferUsages::STORAGE)?;
-        Ok(self.inner.placeholder.get_or_init(|| buffer).clone())
     }
 
     pub(crate) fn kernels(&self) -> &PipelineCache {
@@ -289,8 +247,4 @@ impl Gpu {
     pub(crate) fn source_patch(&self) -> Option<&SourcePatch> {
         self.inner.source_patch.as_ref()
     }
-}
-
-fn note_loss(lost: &Mutex<Option<String>>, reason: String) {
-    lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
 }

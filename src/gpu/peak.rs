@@ -25,17 +25,14 @@ pub fn measure_peak(gpu: &Gpu) -> Result<Peak> {
 
 /// Most of several runs: a peak is what the device can do, and noise only takes away.
 fn best_seconds(gpu: &Gpu, dispatch: &Dispatch) -> Result<f64> {
-    let timing = gpu.time(7, &mut |recorder| {
-        recorder.dispatch(dispatch);
-        Ok(())
-    })?;
+    let timing = gpu.time(7, &mut |recorder| recorder.dispatch("wgconv peak", std::slice::from_ref(dispatch)))?;
     let floor = if timing.clock == Clock::Wall { 1e-6 } else { 1e-9 };
     Ok(timing.seconds.iter().copied().fold(f64::INFINITY, f64::min).max(floor))
 }
 
 fn measure_fma(gpu: &Gpu) -> Result<f64> {
     let buffer = gpu.create_buffer("wgconv peak", 256, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST)?;
-    gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(&[0.5f32, 0.25]));
+    gpu.write_small("wgconv peak", &buffer, bytemuck::cast_slice(&[0.5f32, 0.25]))?;
     // Enough work to hide the launch on a large device, little enough for a software one: grown until a run takes 20 ms.
     const TURNS: u32 = 64;
     let spec = KernelSpec { source: &PEAK_FMA, element: ElementType::F32, consts: vec![("TURNS", TURNS)], overrides: vec![] };

@@ -2,51 +2,73 @@
 //! kernel, so the pass stays open until something else needs the encoder.
 
 use super::Gpu;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
 
 /// Records ops; nothing runs before the encoder is submitted.
 ///
-/// With an encoder of its own ([`Gpu::recorder`]), [`Recorder::submit`] submits it. On the caller's encoder ([`Recorder::on`]),
-/// dropping the recorder (or [`Recorder::submit`], which then only ends the pass) leaves the encoder to the caller.
+/// With an encoder of its own ([`Gpu::recorder`]), [`Recorder::submit`] submits it; dropped without that, what it recorded never runs, and
+/// the log has a warning. On the caller's encoder ([`Recorder::on`]), dropping the recorder (or [`Recorder::submit`], which then only ends the
+/// pass) leaves the encoder to the caller.
+///
+/// Work runs in the order of the submits, not of the calls: an eager op or a download of a tensor that a recorder has recorded but not
+/// submitted reads what the tensor held before, zeros in a new one.
+#[must_use = "nothing that is recorded runs before it is submitted"]
 pub struct Recorder<'e> {
     gpu: Gpu,
     // Before the encoder: fields drop in order, and the pass must end first.
     pass: Option<wgpu::ComputePass<'static>>,
     encoder: Encoder<'e>,
     timestamps: Option<(wgpu::QuerySet, u32)>,
+    /// A call that recorded has failed, so its caller knows that something is missing.
+    failed: bool,
 }
 
 enum Encoder<'e> {
     Owned(wgpu::CommandEncoder),
     Borrowed(&'e mut wgpu::CommandEncoder),
+    /// None could be made.
+    Missing(Error),
+    Submitted,
 }
 
 impl Encoder<'_> {
-    fn get(&mut self) -> &mut wgpu::CommandEncoder {
+    fn get(&mut self) -> Result<&mut wgpu::CommandEncoder> {
         match self {
-            Encoder::Owned(encoder) => encoder,
-            Encoder::Borrowed(encoder) => encoder,
+            Encoder::Owned(encoder) => Ok(encoder),
+            Encoder::Borrowed(encoder) => Ok(encoder),
+            Encoder::Missing(error) => Err(error.clone()),
+            Encoder::Submitted => Err(Error::Internal { label: "a recorder".into(), message: "it was submitted already".into() }),
         }
     }
 }
 
 impl Recorder<'static> {
     pub(crate) fn new(gpu: &Gpu) -> Self {
-        let encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgconv recorder") });
-        Self { gpu: gpu.clone(), pass: None, encoder: Encoder::Owned(encoder), timestamps: None }
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("wgconv recorder") };
+        // The first call that records says what is wrong.
+        let encoder = match gpu.scoped("a recorder", || Ok(gpu.device().create_command_encoder(&descriptor))) {
+            Ok(encoder) => Encoder::Owned(encoder),
+            Err(error) => Encoder::Missing(error),
+        };
+        Self { gpu: gpu.clone(), pass: None, encoder, timestamps: None, failed: false }
     }
 
     /// A recorder whose pass writes timestamps `2 slot` and `2 slot + 1` at its ends.
     pub(crate) fn timed(gpu: &Gpu, queries: &wgpu::QuerySet, slot: u32) -> Self {
-        Self { timestamps: Some((queries.clone(), slot)), ..Self::new(gpu) }
+        let mut recorder = Self::new(gpu);
+        recorder.timestamps = Some((queries.clone(), slot));
+        recorder
     }
 }
 
 impl<'e> Recorder<'e> {
     /// Records into the caller's encoder, between the caller's own passes.
+    ///
+    /// The encoder must be of the device of `gpu`. wgpu tells an encoder of another device of the same instance only when the caller finishes
+    /// it, as a validation error there; with one of another instance it panics, or records what has the same numbers in that instance.
     pub fn on(gpu: &Gpu, encoder: &'e mut wgpu::CommandEncoder) -> Self {
-        Self { gpu: gpu.clone(), pass: None, encoder: Encoder::Borrowed(encoder), timestamps: None }
+        Self { gpu: gpu.clone(), pass: None, encoder: Encoder::Borrowed(encoder), timestamps: None, failed: false }
     }
 
     /// The device this records for.
@@ -54,37 +76,80 @@ impl<'e> Recorder<'e> {
         &self.gpu
     }
 
-    pub(crate) fn dispatch(&mut self, dispatch: &Dispatch) {
-        let timestamps = &self.timestamps;
-        let encoder = &mut self.encoder;
-        let pass = self.pass.get_or_insert_with(|| {
-            let writes = timestamps.as_ref().map(|(query_set, slot)| wgpu::ComputePassTimestampWrites {
-                query_set,
-                beginning_of_pass_write_index: Some(2 * slot),
-                end_of_pass_write_index: Some(2 * slot + 1),
-            });
-            let descriptor = wgpu::ComputePassDescriptor { label: Some("wgconv"), timestamp_writes: writes };
-            encoder.get().begin_compute_pass(&descriptor).forget_lifetime()
+    /// Records kernel calls; `label` names them in errors.
+    pub(crate) fn dispatch(&mut self, label: &str, dispatches: &[Dispatch]) -> Result<()> {
+        let gpu = self.gpu.clone();
+        let recorded = gpu.scoped(label, || {
+            let pass = self.pass()?;
+            for dispatch in dispatches {
+                let [x, y, z] = dispatch.workgroups;
+                pass.set_pipeline(&dispatch.kernel.pipeline);
+                pass.set_bind_group(0, &dispatch.bind_group, &[]);
+                pass.dispatch_workgroups(x, y, z);
+            }
+            Ok(())
         });
-        let [x, y, z] = dispatch.workgroups;
-        pass.set_pipeline(&dispatch.kernel.pipeline);
-        pass.set_bind_group(0, &dispatch.bind_group, &[]);
-        pass.dispatch_workgroups(x, y, z);
+        self.failed |= recorded.is_err();
+        recorded
+    }
+
+    /// Marks that the caller got an error for something recorded here.
+    pub(crate) fn note_failure(&mut self) {
+        self.failed = true;
+    }
+
+    /// The open pass.
+    fn pass(&mut self) -> Result<&mut wgpu::ComputePass<'static>> {
+        let pass = match self.pass.take() {
+            Some(pass) => pass,
+            None => {
+                let writes = self.timestamps.as_ref().map(|(query_set, slot)| wgpu::ComputePassTimestampWrites {
+                    query_set,
+                    beginning_of_pass_write_index: Some(2 * slot),
+                    end_of_pass_write_index: Some(2 * slot + 1),
+                });
+                let descriptor = wgpu::ComputePassDescriptor { label: Some("wgconv"), timestamp_writes: writes };
+                self.encoder.get()?.begin_compute_pass(&descriptor).forget_lifetime()
+            }
+        };
+        Ok(self.pass.insert(pass))
     }
 
     /// Submits an encoder of our own; on the caller's encoder only ends the open pass. Does not wait.
     ///
     /// # Errors
     /// [`crate::Error::DeviceLost`]; [`crate::Error::Internal`] where wgpu rejects what was recorded.
-    pub fn submit(self) -> Result<()> {
-        self.submit_indexed().map(|_| ())
+    pub fn submit(mut self) -> Result<()> {
+        let (gpu, pass) = (self.gpu.clone(), self.pass.take());
+        let encoder = std::mem::replace(&mut self.encoder, Encoder::Submitted);
+        gpu.scoped("submit", || {
+            drop(pass);
+            match encoder {
+                Encoder::Owned(encoder) => {
+                    gpu.queue().submit([encoder.finish()]);
+                    Ok(())
+                }
+                Encoder::Missing(error) => Err(error),
+                Encoder::Borrowed(_) | Encoder::Submitted => Ok(()),
+            }
+        })
     }
+}
 
-    pub(crate) fn submit_indexed(mut self) -> Result<Option<wgpu::SubmissionIndex>> {
-        drop(self.pass.take());
-        match self.encoder {
-            Encoder::Owned(encoder) => self.gpu.scoped("submit", || Ok(Some(self.gpu.queue().submit([encoder.finish()])))),
-            Encoder::Borrowed(_) => Ok(None),
+impl Drop for Recorder<'_> {
+    fn drop(&mut self) {
+        let Some(pass) = self.pass.take() else { return };
+        // Ending a pass can fail too. On the caller's encoder, finishing it fails then.
+        let ended = self.gpu.scoped("the end of a recording", || {
+            drop(pass);
+            Ok(())
+        });
+        match (&self.encoder, ended) {
+            (Encoder::Borrowed(_), Err(error)) => log::warn!("{error}"),
+            (Encoder::Owned(_), _) if !self.failed && !std::thread::panicking() => {
+                log::warn!("a recorder was dropped without a submit: what it recorded never runs");
+            }
+            _ => {}
         }
     }
 }

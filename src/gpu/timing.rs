@@ -72,9 +72,11 @@ impl Gpu {
         }
         let bytes = u64::from(slots) * 16;
         let resolved = self.create_buffer("wgconv timestamps", bytes, wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC)?;
-        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgconv timestamps") });
-        encoder.resolve_query_set(&queries, 0..2 * slots, &resolved, 0);
-        self.scoped("timestamps", || Ok(self.queue().submit([encoder.finish()])))?;
+        self.scoped("timestamps", || {
+            let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgconv timestamps") });
+            encoder.resolve_query_set(&queries, 0..2 * slots, &resolved, 0);
+            Ok(self.queue().submit([encoder.finish()]))
+        })?;
         let bytes = crate::tensor::read_buffer(self, &resolved, 0, bytes)?;
         let ticks: &[u64] = &bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect::<Vec<_>>();
         let period = f64::from(self.queue().get_timestamp_period()) * 1e-9;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 ///
 /// Fixed inputs (filters, biases, scales) are given once and read when this is made, where the plan packs them; what is written to
 /// them later may go unseen.
+#[must_use = "what was compiled and packed is lost with it"]
 #[derive(Debug, Clone)]
 pub struct Prepared {
     gpu: Gpu,
@@ -96,8 +97,9 @@ impl Prepared {
         let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
         let mut shared = Shared { plan, calls, fixed, scratch, tables };
         let inputs: Vec<Option<&Tensor>> = shared.fixed.iter().map(Option::as_ref).collect();
-        for dispatch in shared.dispatches(&gpu, &shared.plan.prepare, &packing, &inputs, &[])? {
-            recorder.dispatch(&dispatch);
+        let packing = shared.dispatches(&gpu, &shared.plan.prepare, &packing, &inputs, &[])?;
+        if !packing.is_empty() {
+            recorder.dispatch(&shared.plan.label, &packing)?;
         }
         for (i, fixed) in shared.fixed.iter_mut().enumerate() {
             if !shared.plan.steps.iter().any(|step| step.reads(i)) {
@@ -152,10 +154,8 @@ impl Prepared {
                 ));
             }
         }
-        for dispatch in shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs)? {
-            recorder.dispatch(&dispatch);
-        }
-        Ok(())
+        let dispatches = shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs)?;
+        recorder.dispatch(&plan.label, &dispatches)
     }
 }
 
@@ -176,24 +176,29 @@ impl Shared {
         if steps.is_empty() {
             return Ok(vec![]);
         }
-        let nothing = gpu.placeholder()?;
-        let bind = |place: &Place| -> Result<Binding> {
+        let bind = |place: &Place| -> Result<Option<Binding>> {
             let missing = || Error::Internal { label: self.plan.op.into(), message: format!("the plan names {place:?}, which is not there") };
-            Ok(match *place {
+            Ok(Some(match *place {
                 Place::Input { index, first, bytes } => inputs.get(index).copied().flatten().ok_or_else(missing)?.binding(first, bytes),
                 Place::Output { index, first, bytes } => outputs.get(index).ok_or_else(missing)?.binding(first, bytes),
                 Place::Scratch(index) => Binding::whole(self.scratch.get(index).ok_or_else(missing)?),
                 Place::ScratchPart { index, first, bytes } => Binding::part(self.scratch.get(index).ok_or_else(missing)?, first, bytes),
                 Place::Table(index) => Binding::whole(self.tables.get(index).ok_or_else(missing)?),
-                Place::Nothing => Binding::whole(&nothing),
-            })
+                Place::Nothing => return Ok(None),
+            }))
         };
         gpu.scoped(&calls[0].kernel.label, || {
             steps
                 .iter()
                 .zip(calls)
                 .map(|(step, call)| {
-                    let bindings: Vec<Binding> = call.uniform.iter().cloned().map(Ok).chain(step.places.iter().map(bind)).collect::<Result<_>>()?;
+                    let bindings: Vec<Binding> = call
+                        .uniform
+                        .iter()
+                        .cloned()
+                        .map(Ok)
+                        .chain(step.places.iter().filter_map(|place| bind(place).transpose()))
+                        .collect::<Result<_>>()?;
                     Ok(Dispatch::new(gpu, &call.kernel, &bindings, step.workgroups))
                 })
                 .collect()
@@ -225,6 +230,14 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Prepared::new`] and [`Prepared::record`].
     pub fn op(&mut self, op: &dyn Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let outputs = self.record_op(op, inputs);
+        if outputs.is_err() {
+            self.note_failure();
+        }
+        outputs
+    }
+
+    fn record_op(&mut self, op: &dyn Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let plan = self.gpu().plan(op)?;
         if inputs.len() != plan.inputs.len() {
             return Err(Error::invalid("inputs", inputs.len(), format!("this {} takes {}", plan.op, plan.inputs.len())));
