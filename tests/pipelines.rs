@@ -84,9 +84,41 @@ fn several_kernels_are_compiled_at_once_and_preparing_finds_them() {
         assert!(most.lock().unwrap().1 > 1, "one after the other");
     }
     for op in ops() {
-        Prepared::new(&gpu, op.as_ref(), &[]).unwrap();
+        drop(Prepared::new(&gpu, op.as_ref(), &[]).unwrap());
     }
     assert_eq!(gpu.compiled(), before, "nothing was left to compile");
+}
+
+#[test]
+fn the_least_recently_used_pipelines_are_evicted_and_what_is_prepared_works_on() {
+    let labels = Arc::new(Mutex::new(Vec::new()));
+    let seen = labels.clone();
+    let gpu = watched(move |label| seen.lock().unwrap().push(label.to_string()));
+    gpu.set_pipeline_limit(2);
+    let ops = ops();
+    let compiled = |op: usize| {
+        let before = labels.lock().unwrap().len();
+        let prepared = Prepared::new(&gpu, ops[op].as_ref(), &[]).unwrap();
+        assert_eq!(prepared.plan().steps.len(), 1, "an op of one kernel");
+        (prepared, labels.lock().unwrap().len() - before)
+    };
+    let (first, made) = compiled(1);
+    assert_eq!(made, 1);
+    assert_eq!([compiled(2).1, compiled(1).1, compiled(3).1], [1, 0, 1], "the third takes the place of the second, for the first was used since");
+    assert_eq!([compiled(1).1, compiled(3).1, compiled(2).1], [0, 0, 1]);
+    // The first was evicted by that, and its prepared op has a pipeline of its own.
+    assert_eq!(compiled(1).1, 1);
+    let x = gpu.upload(&ndarray::Array2::<f32>::ones((2, 3))).unwrap();
+    let y = first.outputs().unwrap();
+    let mut recorder = gpu.recorder();
+    first.record(&mut recorder, &[&x], &[&y[0]]).unwrap();
+    recorder.submit().unwrap();
+    assert!((y[0].download::<f32, ndarray::Ix2>().unwrap()[[1, 2]] - 1.0 / 3.0).abs() < 1e-6);
+    // More wanted at once than are kept.
+    gpu.set_pipeline_limit(0);
+    let plans = plans(&gpu);
+    gpu.compile(&plans.iter().collect::<Vec<_>>()).unwrap();
+    assert!(Prepared::new(&gpu, ops[0].as_ref(), &[]).is_ok());
 }
 
 /// Errors are caught on the thread that compiles, and are those of the first plan that has one.

@@ -84,13 +84,10 @@ fn every_emitted_kernel_compiles_for_every_backend() {
         let words = spv::write_vec(&module, &info, &options, Some(&pipeline)).unwrap_or_else(|e| panic!("{label}: SPIR-V: {e}"));
         assert!(words.len() > 100, "{label}: SPIR-V is empty");
 
-        let resources: BTreeMap<_, _> = (0..spec.source.bindings.len() as u32)
-            .map(|binding| {
-                let target = msl::BindTarget {
-                    buffer: Some(binding as u8),
-                    mutable: spec.source.bindings[binding as usize] == BindingKind::Write,
-                    ..Default::default()
-                };
+        let resources: BTreeMap<_, _> = spec
+            .bindings()
+            .map(|(binding, kind)| {
+                let target = msl::BindTarget { buffer: Some(binding as u8), mutable: kind == BindingKind::Write, ..Default::default() };
                 (naga::ResourceBinding { group: 0, binding }, target)
             })
             .collect();
@@ -134,7 +131,7 @@ fn declared_bindings_are_those_of_the_text() {
             })
             .collect();
         found.sort_by_key(|(binding, _)| *binding);
-        let declared: Vec<_> = (0..).zip(spec.source.bindings.iter().copied()).collect();
+        let declared: Vec<_> = spec.bindings().collect();
         assert_eq!(found, declared, "{}", spec.label());
     }
 }

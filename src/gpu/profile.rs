@@ -2,6 +2,7 @@
 
 use crate::element::ElementType;
 use crate::error::{Error, Result};
+use crate::kernel::all_sources;
 
 /// Limits and abilities of a device, as far as plans depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +17,8 @@ pub struct DeviceProfile {
     pub max_workgroup_invocations: u32,
     /// Most bytes of workgroup memory.
     pub max_workgroup_memory: u32,
+    /// Most storage buffers that one kernel binds.
+    pub max_storage_buffers: u32,
     /// Storage bindings must start at multiples of this many bytes.
     pub storage_alignment: u64,
     /// Whether f16 tensors and arithmetic work.
@@ -73,6 +76,7 @@ impl DeviceProfile {
         max_workgroups_per_axis: 65_535,
         max_workgroup_invocations: 256,
         max_workgroup_memory: 16_384,
+        max_storage_buffers: 8,
         storage_alignment: 256,
         has_f16: false,
         has_int64: false,
@@ -124,8 +128,10 @@ impl DeviceProfile {
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
             max_workgroups_per_axis: limits.max_compute_workgroups_per_dimension,
-            max_workgroup_invocations: limits.max_compute_invocations_per_workgroup,
+            // Kernels lie along x.
+            max_workgroup_invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             max_workgroup_memory: limits.max_compute_workgroup_storage_size,
+            max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
             storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(4),
             has_f16: features.contains(wgpu::Features::SHADER_F16),
             has_int64: features.contains(wgpu::Features::SHADER_INT64),
@@ -135,6 +141,29 @@ impl DeviceProfile {
             matrix: MatrixUnits::new(&adapter.cooperative_matrix_properties(), features, &info),
             max_loop_turns: max_loop_turns(&info.driver, &info.driver_info),
         }
+    }
+}
+
+/// Refuses devices on which hardly a kernel would run: workgroups have 64 invocations at least, and most kernels bind four buffers.
+///
+/// # Errors
+/// [`Error::TooLarge`] with the limit's name.
+pub(super) fn check_limits(limits: &wgpu::Limits) -> Result<()> {
+    let uniform = all_sources().iter().flat_map(|source| source.structs).map(|layout| layout.size as u64).max().unwrap_or_default();
+    let needs = [
+        (64, "invocations", "max_compute_invocations_per_workgroup", u64::from(limits.max_compute_invocations_per_workgroup)),
+        (64, "invocations along x", "max_compute_workgroup_size_x", u64::from(limits.max_compute_workgroup_size_x)),
+        (8192, "bytes of workgroup memory", "max_compute_workgroup_storage_size", u64::from(limits.max_compute_workgroup_storage_size)),
+        (1, "workgroup", "max_compute_workgroups_per_dimension", u64::from(limits.max_compute_workgroups_per_dimension)),
+        (4, "storage buffers", "max_storage_buffers_per_shader_stage", u64::from(limits.max_storage_buffers_per_shader_stage)),
+        (4096, "bytes", "max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
+        (uniform, "bytes", "max_uniform_buffer_binding_size", limits.max_uniform_buffer_binding_size),
+    ];
+    match needs.into_iter().find(|(needed, .., limit)| limit < needed) {
+        Some((needed, unit, limit_name, limit)) => {
+            Err(Error::TooLarge { argument: "a device for this crate".into(), needed: needed.into(), unit, limit_name, limit })
+        }
+        None => Ok(()),
     }
 }
 

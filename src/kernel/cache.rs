@@ -17,13 +17,47 @@ pub(crate) struct Kernel {
     pub label: String,
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
+    /// Numbers of its bindings.
+    pub bindings: Vec<u32>,
 }
 
-/// Pipelines made so far.
-#[derive(Default)]
+/// The pipelines that a device keeps: those used last, up to a number.
 pub(crate) struct PipelineCache {
-    kernels: Mutex<HashMap<KernelSpec, Slot>>,
+    kept: Mutex<Kept>,
     compiled: Mutex<Compiled>,
+}
+
+struct Kept {
+    kernels: HashMap<KernelSpec, Entry>,
+    /// Kernels asked for so far: the clock of [`Entry::used`].
+    asked: u64,
+    most: usize,
+}
+
+struct Entry {
+    slot: Slot,
+    used: u64,
+}
+
+/// See [`Gpu::set_pipeline_limit`].
+const MOST: usize = 256;
+
+impl Default for PipelineCache {
+    fn default() -> Self {
+        let kept = Kept { kernels: HashMap::new(), asked: 0, most: MOST };
+        Self { kept: Mutex::new(kept), compiled: Mutex::default() }
+    }
+}
+
+impl Kept {
+    /// Evicts the least recently used beyond the limit; those under way stay.
+    fn evict(&mut self) {
+        while self.kernels.len() > self.most {
+            let idle = self.kernels.iter().filter(|(_, entry)| entry.slot.try_lock().is_ok());
+            let Some(oldest) = idle.min_by_key(|(_, entry)| entry.used).map(|(spec, _)| spec.clone()) else { return };
+            self.kernels.remove(&oldest);
+        }
+    }
 }
 
 /// The place of one kernel: locked while it is compiled, so that whoever else wants it waits for it and does not compile it too.
@@ -66,10 +100,13 @@ pub(crate) struct Dispatch {
 }
 
 impl Dispatch {
+    /// `bindings` are those that the kernel does not leave out, in order.
     pub fn new(gpu: &Gpu, kernel: &Arc<Kernel>, bindings: &[Binding], workgroups: [u32; 3]) -> Self {
-        let entries: Vec<_> = (0u32..)
+        let entries: Vec<_> = kernel
+            .bindings
+            .iter()
             .zip(bindings)
-            .map(|(binding, b)| wgpu::BindGroupEntry {
+            .map(|(&binding, b)| wgpu::BindGroupEntry {
                 binding,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer: &b.buffer,
@@ -92,30 +129,34 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl PipelineCache {
     /// The pipeline of `spec`, compiled on first use. A thread that asks for one under way waits for it.
     pub fn get(&self, gpu: &Gpu, spec: &KernelSpec) -> Result<Arc<Kernel>> {
-        let slot = locked(&self.kernels).entry(spec.clone()).or_default().clone();
+        let slot = {
+            let mut kept = locked(&self.kept);
+            kept.asked += 1;
+            let used = kept.asked;
+            let entry = kept.kernels.entry(spec.clone()).or_insert_with(|| Entry { slot: Slot::default(), used });
+            entry.used = used;
+            entry.slot.clone()
+        };
         let mut kernel = locked(&slot);
         if let Some(kernel) = &*kernel {
             return Ok(kernel.clone());
         }
         let start = Instant::now();
         let made = Arc::new(compile(gpu, spec)?);
-        let mut compiled = locked(&self.compiled);
-        compiled.pipelines += 1;
-        compiled.seconds += start.elapsed().as_secs_f64();
-        Ok(kernel.insert(made).clone())
-    }
-
-    /// Lets go of all pipelines where there are more than `most`; whoever holds one keeps it.
-    pub fn clear_beyond(&self, most: usize) {
-        let mut kernels = locked(&self.kernels);
-        if kernels.len() > most {
-            kernels.clear();
+        {
+            let mut compiled = locked(&self.compiled);
+            compiled.pipelines += 1;
+            compiled.seconds += start.elapsed().as_secs_f64();
         }
+        kernel.replace(made.clone());
+        drop(kernel);
+        locked(&self.kept).evict();
+        Ok(made)
     }
 
     /// Whether `spec` has a pipeline; one under way counts as none.
     fn has(&self, spec: &KernelSpec) -> bool {
-        let slot = locked(&self.kernels).get(spec).cloned();
+        let slot = locked(&self.kept).kernels.get(spec).map(|entry| entry.slot.clone());
         slot.is_some_and(|slot| slot.try_lock().is_ok_and(|kernel| kernel.is_some()))
     }
 }
@@ -128,6 +169,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::Internal`] where wgpu or the driver refuses a kernel; loss of the device.
     pub fn compile(&self, plans: &[&Plan]) -> Result<()> {
+        self.check_not_lost()?;
         let mut seen = HashSet::new();
         let steps = plans.iter().flat_map(|plan| plan.prepare.iter().chain(&plan.steps));
         let missing: Vec<&KernelSpec> =
@@ -138,6 +180,15 @@ impl Gpu {
         }
         // The first of several errors in the order of the plans, whichever thread was first.
         missing.par_iter().map(get).collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// Keeps at most so many pipelines (at least 1) for ops that are planned later, those that were used last; 256 unless this is called. What is
+    /// prepared keeps its own all the same; what is prepared later compiles anew what was evicted. On a software driver a pipeline takes 2 to 8 MB.
+    /// Clones share it.
+    pub fn set_pipeline_limit(&self, most: usize) {
+        let mut kept = locked(&self.kernels().kept);
+        kept.most = most.max(1);
+        kept.evict();
     }
 
     /// What this device has compiled so far.
@@ -166,8 +217,8 @@ fn compile(gpu: &Gpu, spec: &KernelSpec) -> Result<Kernel> {
             // 0.1 ms into 10 ms on a software driver.
             unsafe { device.create_shader_module_trusted(module_descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
-        let entries: Vec<_> = (0u32..)
-            .zip(spec.source.bindings)
+        let entries: Vec<_> = spec
+            .bindings()
             .map(|(binding, kind)| wgpu::BindGroupLayoutEntry {
                 binding,
                 visibility: wgpu::ShaderStages::COMPUTE,
@@ -202,7 +253,7 @@ fn compile(gpu: &Gpu, spec: &KernelSpec) -> Result<Kernel> {
             },
             cache: driver_cache.as_ref(),
         });
-        Ok(Kernel { label: label.clone(), pipeline, layout })
+        Ok(Kernel { label: label.clone(), pipeline, layout, bindings: spec.bindings().map(|(binding, _)| binding).collect() })
     })
     .inspect_err(|error| {
         if let Error::Internal { .. } = error {

@@ -20,6 +20,9 @@ pub(crate) use source_gemm::*;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 
+/// The const that says, a bit for each, which bindings of its source a kernel leaves out: those that its step has nothing for.
+pub(crate) const ABSENT: &str = "ABSENT";
+
 /// What makes one pipeline: a source and the numbers baked into it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KernelSpec {
@@ -64,7 +67,10 @@ impl KernelSpec {
             };
             text.push_str(&format!("\n// ---- shaders/{file}\n"));
             for line in part.lines().filter(|line| !self.never_runs(line)) {
-                text.push_str(line);
+                match self.declared(line) {
+                    Some(variable) => text.push_str(&variable),
+                    None => text.push_str(line),
+                }
                 text.push('\n');
             }
         }
@@ -80,6 +86,22 @@ impl KernelSpec {
             (Some((_, value)), Ok(bound)) => *value <= bound,
             _ => false,
         }
+    }
+
+    /// What it binds, by binding number: what its source lists but for what the const [`ABSENT`] leaves out.
+    pub fn bindings(&self) -> impl Iterator<Item = (u32, BindingKind)> + '_ {
+        let absent = self.constant(ABSENT);
+        (0..).zip(self.source.bindings.iter().copied()).filter(move |(binding, _)| absent >> binding & 1 == 0)
+    }
+
+    /// A line that declares a storage buffer which is left out becomes a variable of one element: the text may name it, but never reads it,
+    /// and a device whose kernels bind few buffers has room for the others.
+    fn declared(&self, line: &str) -> Option<String> {
+        let (binding, declaration) = line.strip_prefix("@group(0) @binding(")?.split_once(") var<storage, read> ")?;
+        let (name, kind) = declaration.split_once(": array<")?;
+        let (element, _) = kind.rsplit_once(">;")?;
+        let binding = binding.parse::<u32>().ok()?;
+        (self.constant(ABSENT) >> binding & 1 == 1).then(|| format!("var<private> {name}: array<{element}, 1>; // left out"))
     }
 
     /// Whether it multiplies on matrix units.
@@ -117,6 +139,15 @@ pub fn fold_workgroups(count: u64, per_axis: u32) -> Result<[u32; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_is_neither_bound_nor_declared_as_a_buffer() {
+        let spec = KernelSpec { source: &CONV_DIRECT, element: ElementType::F32, consts: vec![(ABSENT, 0b110)], overrides: vec![] };
+        assert_eq!(spec.bindings().map(|(binding, _)| binding).collect::<Vec<_>>(), [0, 3, 4, 5]);
+        let text = spec.wgsl();
+        assert!(text.contains("var<private> bias: array<Elem, 1>; // left out\n"), "{text}");
+        assert!(!text.contains("@binding(1)") && !text.contains("@binding(2)") && text.contains("@binding(3)"), "{text}");
+    }
 
     #[test]
     fn lines_that_never_run_are_left_out_and_others_stay() {

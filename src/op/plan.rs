@@ -3,7 +3,7 @@
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
-use crate::kernel::{KernelSpec, fold_workgroups};
+use crate::kernel::{ABSENT, KernelSpec, fold_workgroups};
 use crate::shape::{Layout, TensorShape};
 use std::borrow::Cow;
 
@@ -79,7 +79,7 @@ pub(crate) enum Place {
     ScratchPart { index: usize, first: u64, bytes: u64 },
     /// A constant table of the prepared op.
     Table(usize),
-    /// A binding that the kernel does not read, such as a bias that is not there.
+    /// A binding that the kernel leaves out, such as a bias that is not there.
     Nothing,
 }
 
@@ -114,8 +114,31 @@ impl Step {
         self.places.iter().any(|place| matches!(place, Place::Input { index: own, .. } if *own == index))
     }
 
-    /// A call of `workgroups` workgroups, folded over the axes of a dispatch.
-    pub(crate) fn new(kernel: KernelSpec, params: &impl bytemuck::Pod, places: Vec<Place>, workgroups: u64, profile: &DeviceProfile) -> Result<Self> {
+    /// A call of `workgroups` workgroups, folded over the axes of a dispatch. The kernel leaves out what `places` has nothing for.
+    ///
+    /// # Errors
+    /// More workgroups than two axes hold; more storage buffers than one kernel may bind.
+    pub(crate) fn new(
+        mut kernel: KernelSpec,
+        params: &impl bytemuck::Pod,
+        places: Vec<Place>,
+        workgroups: u64,
+        profile: &DeviceProfile,
+    ) -> Result<Self> {
+        let absent = (1..).zip(&places).filter(|(_, place)| **place == Place::Nothing).fold(0, |bits, (binding, _)| bits | 1u32 << binding);
+        if absent != 0 {
+            kernel.consts.push((ABSENT, absent));
+        }
+        let buffers = places.iter().filter(|place| **place != Place::Nothing).count();
+        if buffers > profile.max_storage_buffers as usize {
+            return Err(Error::TooLarge {
+                argument: format!("the kernel {}", kernel.source.name),
+                needed: buffers as u128,
+                unit: "storage buffers",
+                limit_name: "max_storage_buffers_per_shader_stage",
+                limit: profile.max_storage_buffers.into(),
+            });
+        }
         let workgroups = fold_workgroups(workgroups, profile.max_workgroups_per_axis)?;
         Ok(Self { kernel, params: bytemuck::bytes_of(params).to_vec(), places, workgroups })
     }

@@ -99,7 +99,8 @@ impl Case {
     }
 }
 
-/// Runs the grid on `gpu`. Its pipelines are let go of now and then: what is prepared keeps its own, what is prepared later compiles anew.
+/// Runs the grid on `gpu`. Its thousands of pipelines would take many gigabytes on a software driver; those used last are kept
+/// ([`Gpu::set_pipeline_limit`]).
 ///
 /// # Errors
 /// Loss of the device. Whatever else goes wrong in a case is that case's failure.
@@ -107,12 +108,9 @@ pub fn run(gpu: &Gpu, options: &Options, progress: &mut dyn FnMut(&Progress<'_>)
     let wanted = |case: &Case| options.only.as_deref().is_none_or(|only| case.id().contains(only));
     let cases: Vec<Case> = grid::cases(options.full)?.into_iter().filter(wanted).collect();
     let mut results = Vec::with_capacity(cases.len());
-    /// The grid has thousands of kernels; on a software driver with matrix units they took 14 GB together.
-    const MOST_PIPELINES: usize = 256;
     /// Cases whose pipelines are made at once, on all cores: most of a run is the driver's compiler.
     const TOGETHER: usize = 64;
     for together in cases.chunks(TOGETHER) {
-        gpu.kernels().clear_beyond(MOST_PIPELINES);
         let plans: Vec<_> = together.iter().filter_map(|case| case.op.plan(gpu.profile(), Some(&case.algorithm)).ok()).collect();
         // What cannot be planned or compiled is found once more by the case that needs it, and named there.
         let _ = gpu.compile(&plans.iter().collect::<Vec<_>>());

@@ -1,0 +1,122 @@
+//! Devices with few limits: what a kernel does not use is not bound, what the device cannot do is refused by the limit's name, and what it
+//! computes is proven.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
+
+use ndarray::{Array1, Array4};
+use std::collections::BTreeMap;
+use wgconv::conv::{Algorithm, Conv2dDescriptor};
+use wgconv::gpu::DeviceProfile;
+use wgconv::norm::NormProblem;
+use wgconv::op::Op;
+use wgconv::validate::{Case, Outcome, grid, prove};
+use wgconv::{Activation, ElementType, Error, Gpu, Layout, wgpu};
+
+fn open(required_limits: wgpu::Limits) -> wgconv::Result<Gpu> {
+    let adapters = pollster::block_on(wgconv::gpu::instance().enumerate_adapters(wgpu::Backends::all()));
+    let adapter = adapters.first().expect("the tests need an adapter; scripts/test.sh installs a software one");
+    let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor { required_limits, ..Default::default() })).unwrap();
+    Gpu::from_wgpu(adapter, device, queue)
+}
+
+/// The smallest case of the grid for every op and algorithm that a device without features has.
+fn cases(profile: &DeviceProfile) -> Vec<Case> {
+    let mut smallest: BTreeMap<(String, String), Case> = BTreeMap::new();
+    for case in grid::cases(false).unwrap() {
+        let algorithm = case.algorithm.split(' ').next().unwrap().to_string();
+        let specs = || case.op.inputs().into_iter().chain(case.op.outputs());
+        if specs().any(|spec| spec.element == ElementType::F16) || !case.op.algorithms(profile).contains(&algorithm.as_str()) {
+            continue;
+        }
+        let place = smallest.entry((case.op.name().to_string(), algorithm));
+        match place {
+            std::collections::btree_map::Entry::Vacant(place) => drop(place.insert(case)),
+            std::collections::btree_map::Entry::Occupied(mut place) if case.op.flops() < place.get().op.flops() => drop(place.insert(case)),
+            _ => {}
+        }
+    }
+    smallest.into_values().collect()
+}
+
+/// Proves what the device plans, and gives what it refuses for want of storage buffers.
+fn prove_all(gpu: &Gpu) -> Vec<String> {
+    let (mut refused, mut passed) = (vec![], 0);
+    for case in cases(gpu.profile()) {
+        match prove(gpu, case.op.as_ref(), &case.algorithm) {
+            Ok(Outcome::Passed) => passed += 1,
+            Err(Error::TooLarge { limit_name: "max_storage_buffers_per_shader_stage", needed, limit, .. }) => {
+                assert!(needed > u128::from(limit), "{}", case.id());
+                refused.push(case.op.name().to_string());
+            }
+            other => panic!("{}: {other:?}", case.id()),
+        }
+    }
+    assert!(passed > 50, "only {passed} cases");
+    refused
+}
+
+#[test]
+fn every_op_holds_on_webgpus_default_limits() {
+    let gpu = open(wgpu::Limits::default()).unwrap();
+    assert_eq!(gpu.profile().max_storage_buffers, 8);
+    assert_eq!(prove_all(&gpu), Vec::<String>::new());
+}
+
+#[test]
+fn every_op_holds_on_four_storage_buffers_or_is_refused_by_name() {
+    let gpu = open(wgpu::Limits::downlevel_defaults()).unwrap();
+    assert_eq!(gpu.profile().max_storage_buffers, 4);
+    let refused = prove_all(&gpu);
+    // Those take five tensors and more.
+    assert!(refused.iter().all(|op| ["batch_norm", "layer_norm", "group_norm", "instance_norm"].contains(&op.as_str())), "{refused:?}");
+
+    // A convolution with all but one of bias and residual, by every algorithm.
+    let (image, filter) =
+        (Array4::from_shape_fn((1, 8, 6, 6), |(_, c, h, w)| ((c + 2 * h + 3 * w) % 5) as f32 - 2.0), Array4::<f32>::ones((4, 8, 1, 1)));
+    let bias = Array1::from_iter([1.0f32, 2.0, 3.0, 4.0]);
+    let (x, f, b) = (gpu.upload(&image).unwrap(), gpu.upload(&filter).unwrap(), gpu.upload(&bias).unwrap());
+    let residual = gpu.upload(&Array4::<f32>::from_elem((1, 4, 6, 6), 10.0)).unwrap();
+    for algorithm in [Algorithm::Direct, Algorithm::PointwiseWorkgroup, Algorithm::PointwiseRegister, Algorithm::ImplicitGemmWorkgroup] {
+        let descriptor = Conv2dDescriptor { algorithm: Some(algorithm), activation: Activation::Relu, ..Default::default() };
+        for (given, residual) in [(Some(&b), None), (None, Some(&residual)), (None, None)] {
+            let y = match residual {
+                Some(residual) => gpu.conv_residual(&descriptor, &x, &f, given, residual),
+                None => gpu.conv2d(&descriptor, &x, &f, given),
+            };
+            let y: Array4<f32> = y.unwrap().download().unwrap();
+            for ((_, k, h, w), y) in y.indexed_iter() {
+                let sum: f32 = (0..8).map(|c| image[[0, c, h, w]]).sum();
+                let want = sum + if given.is_some() { bias[k] } else { 0.0 } + if residual.is_some() { 10.0 } else { 0.0 };
+                assert_eq!(*y, want.max(0.0), "{algorithm} at {k}, {h}, {w}");
+            }
+        }
+    }
+    // With both, five: refused before the device is asked.
+    let descriptor = Conv2dDescriptor { algorithm: Some(Algorithm::Direct), ..Default::default() };
+    let error = gpu.conv_residual(&descriptor, &x, &f, Some(&b), &residual).unwrap_err().to_string();
+    assert_eq!(error, "the kernel conv_direct needs 5 storage buffers, but max_storage_buffers_per_shader_stage is 4");
+}
+
+#[test]
+fn a_device_without_compute_is_refused_by_name() {
+    let Err(error) = open(wgpu::Limits::downlevel_webgl2_defaults()) else { panic!("it was adopted") };
+    assert_eq!(error.to_string(), "a device for this crate needs 64 invocations, but max_compute_invocations_per_workgroup is 0");
+    let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 3, ..wgpu::Limits::downlevel_defaults() };
+    let Err(error) = open(few) else { panic!("it was adopted") };
+    assert_eq!(error.to_string(), "a device for this crate needs 4 storage buffers, but max_storage_buffers_per_shader_stage is 3");
+}
+
+/// Whatever profile a caller makes up, planning ends in a plan or an error.
+#[test]
+fn planning_takes_any_number_of_invocations() {
+    let problem = NormProblem::instance(&[2, 3, 40, 40], None, None, 1e-5, ElementType::F32, Layout::ChannelsFirst).unwrap();
+    for max_workgroup_invocations in [0, 1, 3, 64, 100, 200, 257, u32::MAX] {
+        for max_loop_turns in [1, 65_535, u64::MAX] {
+            let profile = DeviceProfile { max_workgroup_invocations, max_loop_turns, ..DeviceProfile::MINIMAL };
+            if let Ok(plan) = problem.plan(&profile, None) {
+                let lanes = plan.steps[0].kernel.constant("LANES");
+                assert!(lanes.is_power_of_two() && lanes <= max_workgroup_invocations.max(1), "{lanes} lanes of {max_workgroup_invocations}");
+            }
+        }
+    }
+}
