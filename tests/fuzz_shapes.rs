@@ -184,6 +184,7 @@ impl Random {
             max_workgroups_per_axis: narrow(limit(self, 65_535)),
             max_workgroup_invocations: narrow(limit(self, 256)),
             max_workgroup_memory: narrow(limit(self, 16_384)),
+            max_storage_buffers: self.pick(&[0, 4, 8, 16]),
             storage_alignment: if self.chance(8) { self.extreme() } else { self.pick(&[4, 32, 256]) },
             has_f16: self.chance(2),
             has_int64: self.chance(2),
