@@ -317,6 +317,10 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("conv_winograd_output_pairs", "conv/winograd_f2/n2c3h5w8", "output[first + j] =", "output[first + j + 1u] =", "guarded"),
         ("conv_depthwise_block_pairs", "conv/depthwise/n2c3h7w8_k6r3s3", "halves[ODD + j]", "halves[j]", "exact"),
         ("conv_depthwise_block_pairs", "conv/depthwise/n2c3h7w8_k6r3s3", "(*reach).inside[j] & exists", "exists", "exact"),
+        // Windows in parts: columns and rows past the last tap, every part the first one's rows.
+        ("conv_depthwise_block", "conv/depthwise/n1c3h13w14_k6r11s11", "s0 + s < taps_s", "s0 + s < taps_s + 1u", "exact"),
+        ("conv_depthwise_block", "conv/depthwise/n1c3h13w14_k6r11s11", "r0 + r < taps_r", "r0 + r < taps_r + 1u", "exact"),
+        ("conv_depthwise_block", "conv/depthwise/n1c2h10w20_k2r8s16", "i32(r0 + i)", "i32(i)", "exact"),
         // Parts of the tiles: every part makes the first one's, the last goes past the last tile.
         ("conv_winograd_input", "conv/winograd_f2/n2c2h37w34", "params.first_tile + column", "column", "exact"),
         ("conv_winograd_output", "conv/winograd_f2/n2c2h37w34", "params.first_tile + column", "column", "guarded"),

@@ -56,7 +56,7 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
                 .turns(taps, problem.channels_per_group())
         }
         Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup => Tile::turns(depth),
-        Algorithm::Depthwise => 3 * taps,
+        Algorithm::Depthwise => depthwise::turns(problem),
         Algorithm::WinogradF2 | Algorithm::WinogradF4 | Algorithm::Dense => 0, // they count their own
         Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit | Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit => Tile::turns(depth),
     };
@@ -245,22 +245,12 @@ fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm
     // core has four rows, and even one of them pays: 1.1 to 5.7 times as fast as one output an invocation, two 2.1 to 8.7 times, on three software
     // drivers and but for the tiniest planes on one ("One and two filters" in BENCHMARKS.md).
     let wanted = |a: &Algorithm| match a {
-        Algorithm::Depthwise => problem.filters_per_group() <= most_depthwise_filters(profile),
+        Algorithm::Depthwise => depthwise::pays(problem, profile),
         _ => profile.is_cpu || problem.filters_per_group() >= 3,
     };
     match order.into_iter().filter(wanted).find(|&a| supports(a, problem, profile).is_ok()) {
         Some(algorithm) => Ok(algorithm),
         None => supports(Algorithm::Direct, problem, profile).map(|()| Algorithm::Direct),
-    }
-}
-
-/// Filters of a channel up to which depthwise blocks, which read their window once for each filter, are preferred to the register core, which reads
-/// it once for all ("Several filters of a channel" in BENCHMARKS.md). Blocks read pairs where a processor has 64-bit integers, and are fast by that.
-fn most_depthwise_filters(profile: &DeviceProfile) -> u64 {
-    match (profile.is_cpu, profile.has_int64) {
-        (true, false) => 1,
-        (true, true) if profile.is_old_llvmpipe() => 8,
-        _ => u64::MAX, // no GPU has measured it
     }
 }
 

@@ -9,12 +9,15 @@ use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, POOL, POOL_INDICES, POOL_PAIRS};
 use crate::op::{Axis, INDEX_LIMIT, Op, Place, Plan, Step, TensorSpec, check_tensors, pick, plane_strides, slices};
+use crate::reduce::{ReduceKind, ReduceProblem};
 use crate::reference::Bounded;
-use crate::shape::Layout;
+use crate::shape::{Layout, WindowAxis};
 
-/// One output per invocation, its loops bounded by numbers of the uniform; or the same with the window baked into the pipeline.
+/// One output per invocation, its loops bounded by numbers of the uniform; the same with the window baked into the pipeline; or, where one window is the
+/// whole plane, the reduction that it is, whose lines many invocations share.
 const DIRECT: &str = "direct";
 const UNROLLED: &str = "unrolled";
+const TREE: &str = "tree";
 /// Neighbouring outputs of a row that an invocation computes where working out its place costs as much as a window; even, for the kernel that
 /// takes columns in pairs.
 pub(super) const STRIP_CPU: u64 = 4;
@@ -47,16 +50,32 @@ impl Op for PoolProblem {
     }
 
     fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
-        if self.turns() > profile.max_loop_turns {
-            return vec![];
+        let mut admitted = vec![];
+        if self.turns() <= profile.max_loop_turns {
+            admitted.push(DIRECT);
+            if !self.adaptive && self.taps() <= MOST_UNROLLED {
+                admitted.push(UNROLLED);
+            }
         }
-        if self.adaptive || self.taps() > MOST_UNROLLED { vec![DIRECT] } else { vec![DIRECT, UNROLLED] }
+        // A reduction binds all of x, where the others take it image by image.
+        let bytes = (self.batch * self.channels * self.input_positions()).saturating_mul(self.element.bytes());
+        if self.as_reduction().is_some() && bytes <= profile.max_binding_bytes.min(profile.max_buffer_bytes) {
+            admitted.push(TREE);
+        }
+        admitted
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let admitted = self.algorithms(profile);
-        profile.check_turns(DIRECT, self.turns())?;
+        if admitted.is_empty() {
+            profile.check_turns(DIRECT, self.turns())?;
+        }
         let algorithm = pick(&admitted, algorithm, admitted.last().copied().unwrap_or(DIRECT))?;
+        if let (TREE, Some(reduction)) = (algorithm, self.as_reduction()) {
+            // Inputs and outputs of both have the same bytes.
+            let plan = reduction.plan(profile, Some(TREE))?;
+            return Ok(Plan { op: self.name(), inputs: self.inputs(), outputs: self.outputs(), ..plan });
+        }
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check_tensors("a pool", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
         for (axis, name) in self.axes.iter().zip(["depth", "height", "width"]) {
@@ -146,6 +165,22 @@ impl Op for PoolProblem {
 }
 
 impl PoolProblem {
+    /// The same as a reduction over the spatial axes, where the one window of a plane is all of it, too large to be unrolled, and its values' sum or
+    /// maximum is wanted.
+    fn as_reduction(&self) -> Option<ReduceProblem> {
+        let kind = match self.kind {
+            PoolKind::Average { .. } => ReduceKind::Mean,
+            PoolKind::Max { indices: None } => ReduceKind::Max,
+            _ => return None,
+        };
+        let is_whole = |a: &WindowAxis| a.output == 1 && a.filter == a.input && a.dilation == 1 && (a.pad_begin, a.pad_end) == (0, 0);
+        let spatial: Vec<isize> = (2..2 + self.rank as isize).collect();
+        if !self.axes.iter().all(is_whole) || (!self.adaptive && self.taps() <= MOST_UNROLLED) {
+            return None;
+        }
+        ReduceProblem::new(kind, &self.input_extents(), &spatial, true, self.element, self.layout).ok()
+    }
+
     /// Turns of one invocation's loops over the axes of a window.
     fn turns(&self) -> u64 {
         let [t, r, s] = self.axes.each_ref().map(|axis| axis.filter);
@@ -216,5 +251,39 @@ impl PoolProblem {
             ("STRIP", if strip == 1 { 0 } else { strip as u32 }),
         ];
         all.into_iter().filter(|(_, value)| *value != 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::PoolDescriptor;
+
+    /// One invocation that walks a whole plane is slow, and past 65,535 elements refused on one driver.
+    #[test]
+    fn a_window_over_the_whole_plane_is_a_reduction() {
+        let old_llvmpipe = DeviceProfile { is_cpu: true, max_loop_turns: 65_535, ..DeviceProfile::MINIMAL };
+        let adaptive =
+            |kind, output: [usize; 2]| PoolProblem::adaptive(kind, output, &[2, 3, 300, 400], ElementType::F32, Layout::ChannelsFirst).unwrap();
+        for kind in [PoolKind::AVERAGE, PoolKind::MAX] {
+            let whole = adaptive(kind, [1, 1]);
+            assert_eq!(whole.algorithms(&DeviceProfile::MINIMAL), [DIRECT, TREE]);
+            let plan = whole.plan(&old_llvmpipe, None).unwrap();
+            assert_eq!((plan.label.as_str(), plan.op), (TREE, whole.name()));
+            assert_eq!((plan.inputs, plan.outputs), (whole.inputs(), whole.outputs()));
+            assert!(whole.plan(&DeviceProfile::MINIMAL, Some(DIRECT)).is_ok() && whole.plan(&old_llvmpipe, Some(DIRECT)).is_err());
+            assert_eq!(adaptive(kind, [1, 2]).algorithms(&DeviceProfile::MINIMAL), [DIRECT]);
+            // What no binding holds is pooled image by image.
+            let narrow = DeviceProfile { max_binding_bytes: 1_500_000, ..DeviceProfile::MINIMAL };
+            assert_eq!(whole.plan(&narrow, None).unwrap().label, DIRECT);
+            let window = |side: usize, x: usize| {
+                PoolProblem::new(kind, &PoolDescriptor::window([side, side]), &[1, 2, x, x], ElementType::F32, Layout::ChannelsLast).unwrap()
+            };
+            let labels = [(7, 7), (5, 5), (7, 8)].map(|(side, x)| window(side, x).plan(&DeviceProfile::MINIMAL, None).unwrap().label);
+            assert_eq!(labels, [TREE, UNROLLED, DIRECT]);
+        }
+        for kind in [PoolKind::Lp { p: 2.0 }, PoolKind::Max { indices: Some(IndexOrder::RowMajor) }] {
+            assert_eq!(adaptive(kind, [1, 1]).algorithms(&DeviceProfile::MINIMAL), [DIRECT]);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The convolutions that every algorithm is forced over. Shapes walk the edges on purpose: tails of every tile size, odd and
 //! prime extents, height and width never alike, four different pads, every mode, layout, activation and rank.
 
-use super::grid_conv_blocks::{pools, whole_windows, winograd, winograd_pairs};
+use super::grid_conv_blocks::{long_windows, pools, whole_windows, winograd, winograd_pairs};
 use crate::activation::Activation;
 use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use crate::element::ElementType;
@@ -95,6 +95,7 @@ pub(super) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
     halves(&mut grid)?;
     winograd(&mut grid, full)?;
     winograd_pairs(&mut grid, full)?;
+    long_windows(&mut grid)?;
     pools(&mut grid, full)?;
     whole_windows(&mut grid, full)?;
     residuals(&mut grid);

@@ -72,6 +72,36 @@ pub(super) fn winograd_pairs(grid: &mut Grid, full: bool) -> Result<()> {
     Ok(())
 }
 
+/// Depthwise windows that blocks take at once however long they are, and in parts, with and without a rest of rows and columns; the strides, layouts
+/// and borders that blocks know, pairs of elements where rows allow them, a pool and several filters of a channel.
+pub(super) fn long_windows(grid: &mut Grid) -> Result<()> {
+    use PaddingMode::{Circular, Reflect, Replicate, Zeros};
+    let last = Extra { x_layout: Layout::ChannelsLast, y_layout: Layout::ChannelsLast, ..BIAS };
+    for (i, (x, window, stride, padding_mode)) in [
+        ([2, 3, 9, 12], [7, 7], [1, 1], Zeros),
+        ([1, 2, 11, 5], [9, 1], [1, 1], Replicate),
+        ([2, 2, 3, 16], [1, 9], [2, 1], Zeros),
+        ([1, 3, 13, 14], [11, 11], [1, 1], Zeros),
+        ([1, 2, 10, 20], [8, 16], [1, 1], Reflect),
+        ([2, 1, 17, 24], [6, 9], [2, 2], Circular),
+        ([1, 2, 14, 23], [5, 4], [3, 4], Zeros),
+        ([1, 2, 21, 13], [16, 3], [4, 3], Zeros),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let [r, s] = window.map(|taps: usize| taps / 2);
+        let descriptor = ConvDescriptor { padding: pads([r, s], [r, s]), padding_mode, stride, groups: x[1], ..Default::default() };
+        let extra = [PLAIN, last, BIAS, Extra { element: ElementType::F16, ..BIAS }][i % 4];
+        grid.forward::<2>(descriptor, &x, x[1] * (1 + i % 2), window, extra)?;
+    }
+    let line = ConvDescriptor { groups: 2, padding: pads([18], [19]), ..Default::default() };
+    grid.forward::<1>(line, &[1, 2, 42], 2, [37], PLAIN)?;
+    grid.forward::<1>(ConvDescriptor { groups: 2, stride: [2], ..Default::default() }, &[2, 2, 40], 4, [16], BIAS)?;
+    let pool = Some(FusedPool::Max);
+    grid.forward::<2>(ConvDescriptor { groups: 2, pool, ..Default::default() }, &[1, 2, 17, 18], 2, [12, 9], BIAS)
+}
+
 /// Windows as large as the input, which are dense layers over a few images: of every rank, with everything that may come with them; depths and
 /// filters that fill a turn and a column of the cores and that do not; a single one of either.
 pub(super) fn whole_windows(grid: &mut Grid, full: bool) -> Result<()> {

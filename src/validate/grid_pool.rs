@@ -90,6 +90,8 @@ pub(super) fn pools(full: bool) -> Result<Vec<PoolProblem>> {
             LAYOUTS[1],
         )?);
         problems.push(PoolProblem::global(kind, &[2, 3, 5, 7], ElementType::F32, LAYOUTS[0])?);
+        problems.push(PoolProblem::global(kind, &[1, 2, 130, 141], ElementType::F32, LAYOUTS[1])?); // several passes
+        problems.push(PoolProblem::new(kind, &plain([6, 7]), &[2, 3, 6, 7], ElementType::F32, LAYOUTS[1])?);
         problems.push(PoolProblem::adaptive(kind, [2, 3, 1], &[1, 4, 3, 7, 5], ElementType::F16, LAYOUTS[1])?);
         problems.push(PoolProblem::adaptive(kind, [9], &[1, 4, 6], ElementType::F32, LAYOUTS[0])?);
     }
