@@ -1,6 +1,5 @@
 //! Files that commands read. They may hold anything, and no more than a stated number of bytes of them is taken into memory.
 
-use crate::Failure;
 use crate::text::printable;
 use std::fs::File;
 use std::io::Read;
@@ -12,9 +11,9 @@ pub const LARGEST_TEXT: u64 = 64 << 20;
 /// The content of a text file without its byte-order mark.
 ///
 /// # Errors
-/// [`Failure::Run`] with the path and the reason: it cannot be read, is longer than [`LARGEST_TEXT`], is not UTF-8.
-pub fn text(path: &Path) -> Result<String, Failure> {
-    let fail = |why: String| Failure::Run(format!("{}: {why}", printable(&path.to_string_lossy())));
+/// The path and the reason: it cannot be read, is longer than [`LARGEST_TEXT`], is not UTF-8.
+pub fn text(path: &Path) -> Result<String, String> {
+    let fail = |why: String| format!("{}: {why}", printable(&path.to_string_lossy()));
     let file = File::open(path).map_err(|e| fail(e.to_string()))?;
     let bytes = bounded(file, LARGEST_TEXT).map_err(fail)?;
     let text = String::from_utf8(bytes).map_err(|e| fail(format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
@@ -52,7 +51,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("wgconv-input-{}", std::process::id()));
         let read = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
-            text(&path).map_err(|failure| if let Failure::Run(why) = failure { why } else { String::new() })
+            text(&path)
         };
         assert_eq!(read(b"\xef\xbb\xbf[]"), Ok("[]".to_string()));
         assert!(read(b"[\xff]").unwrap_err().ends_with(": byte 1 is not UTF-8"));

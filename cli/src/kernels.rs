@@ -55,7 +55,7 @@ fn both_ways(weights: Vec<f32>) -> Vec<Array2<f32>> {
 }
 
 fn read_csv(path: &str) -> Result<Array2<f32>, Failure> {
-    let text = input::text(Path::new(path))?;
+    let text = input::text(Path::new(path)).map_err(Failure::Run)?;
     parse_csv(&text).map_err(|why| Failure::Run(format!("{path}: {why}")))
 }
 

@@ -7,8 +7,11 @@ mod bands;
 mod bench;
 mod chain;
 mod filter;
+#[cfg(test)]
+mod fuzz;
 mod info;
 mod input;
+mod json;
 mod kernels;
 mod ops;
 mod output;
@@ -19,6 +22,7 @@ mod text;
 mod tune;
 mod validate;
 mod vectors;
+mod vocabulary;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -46,6 +50,8 @@ enum Command {
     Filter(filter::Args),
     /// Counts outputs, parameters, multiply-adds and bytes of a convolution beside a dense layer of the same sizes
     Params(params::Args),
+    /// Lists the ops that bench --shapes takes, with inputs, attributes, defaults and an example of each
+    Ops(vocabulary::Args),
 }
 
 /// Why a command ends without success.
@@ -125,7 +131,7 @@ fn parse() -> Result<Cli, ExitCode> {
             _ => ExitCode::SUCCESS,
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            complain("a command is missing: info, validate, bench, tune, filter or params; wgconv --help explains them");
+            complain("a command is missing: info, validate, bench, tune, filter, params or ops; wgconv --help explains them");
             ExitCode::from(2)
         }
         _ => {
@@ -151,6 +157,7 @@ fn main() -> ExitCode {
         Command::Tune(args) => tune::run(&args),
         Command::Filter(args) => filter::run(&args),
         Command::Params(args) => params::run(&args),
+        Command::Ops(args) => vocabulary::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

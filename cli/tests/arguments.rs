@@ -40,6 +40,7 @@ fn bad_arguments_end_in_2_with_one_line() {
         (&["bench", "--element", "f64"], "it is f32 or f16"),
         (&["tune", "--layout", "nhwc"], "it is channels_first or channels_last"),
         (&["bench", "--suite", "lenet5", "--network", "--element", "f16"], "networks are timed in f32, channels first"),
+        (&["ops", "max_poll"], "op max_poll is not known (did you mean max_pool?)"),
         (&["validate", "--adapter", "0", "--all-adapters"], "--all-adapters"),
     ] {
         let result = run(arguments);
@@ -92,7 +93,7 @@ fn files_that_cannot_be_used_end_in_1_and_are_named() {
     run(&["bench", "--shapes", "nosuch\u{1b}[31m.json"]).fails_with(1, "nosuch\\u{1b}[31m.json: ");
     run(&["bench", "--shapes", "nosuch.json"]).fails_with(1, "nosuch.json: ");
     let shapes = write(&folder, "shapes.json", "[{\"name\": \"a\", \"op\": \"conv\"}]");
-    run(&["bench", "--shapes", &shapes]).fails_with(1, "shapes.json: a: a convolution has input and filter, or inputs and attrs");
+    run(&["bench", "--shapes", &shapes]).fails_with(1, "shapes.json: a: there is no input x");
 }
 
 #[test]

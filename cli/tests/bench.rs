@@ -115,14 +115,17 @@ fn a_layer_that_no_machine_holds_is_named_and_the_others_run() {
 fn entries_that_are_no_layers_are_named() {
     let folder = scratch("entries");
     for (entry, says) in [
-        (r#"{"name": "a", "op": "fold", "input": [1, 1, 4], "filter": [1, 1, 3]}"#, "a: op is fold"),
+        (r#"{"name": "a", "op": "fold", "input": [1, 1, 4], "filter": [1, 1, 3]}"#, "a: op fold is not known"),
         (r#"{"name": "f", "op": "fold", "inputs": {"x": [1, 1, 4]}}"#, "f: op fold is not known"),
         (r#"{"name": "g", "op": "softmax", "attrs": {"axis": 2}, "inputs": {"x": [3, 4]}}"#, "g: axis is 2: it must lie within the rank"),
-        (r#"{"name": "h", "op": "max_pool", "attrs": {}, "inputs": {"x": [3, 4]}}"#, "h: attributes: missing field `kernel_shape`"),
+        (r#"{"name": "h", "op": "max_pool", "attrs": {}, "inputs": {"x": [3, 4]}}"#, "h: the attribute kernel_shape is missing"),
         (r#"{"name": "b", "op": "conv", "input": [1, 1, 4], "filter": [1, 1]}"#, "b: filter is [1, 1]"),
         (r#"{"name": "c", "op": "conv", "input": [1, 2, 4, 4], "filter": [1, 3, 3, 3]}"#, "c: filter is [1, 3, 3, 3]"),
         (r#"{"name": "d", "op": "conv", "input": [1, 1, 4, 4], "filter": [1, 1, 3, 3], "pads": [1]}"#, "d: pads is [1]"),
-        (r#"{"name": "e", "op": "conv", "input": [1, 1, 4, 4], "filter": [1, 1, 3, 3], "stride": [1, 1]}"#, "unknown field `stride`"),
+        (
+            r#"{"name": "e", "op": "conv", "input": [1, 1, 4, 4], "filter": [1, 1, 3, 3], "stride": [1, 1]}"#,
+            "e: conv has no attribute stride (did you mean strides?)",
+        ),
     ] {
         let shapes = write(&folder, "shapes.json", format!("[{entry}]"));
         run(&["bench", "--shapes", &shapes]).fails_with(1, says);

@@ -5,8 +5,8 @@
 
 mod axis;
 mod bars;
-mod compare;
-mod document;
+pub mod compare;
+pub mod document;
 mod layer;
 mod markdown;
 mod network;

@@ -1,7 +1,7 @@
 //! Attributes as test vectors and `--shapes` files write them: ONNX's names, see the format's vocabulary.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use wgconv::{Activation, Padding, PaddingMode};
 
@@ -23,6 +23,8 @@ pub fn flag(name: &str, value: u8) -> Result<bool, String> {
 /// What convolutions and pools have in common.
 #[derive(Deserialize)]
 pub struct Window {
+    /// Convolutions take it from their filter where it is not given.
+    #[serde(default)]
     pub kernel_shape: Vec<usize>,
     pub strides: Option<Vec<usize>>,
     pub dilations: Option<Vec<usize>>,
@@ -81,8 +83,16 @@ pub struct Conv {
     pub padding_mode: Option<PaddingMode>,
     pub output_padding: Option<Vec<usize>>,
     pub output_shape: Option<Vec<usize>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "activation")]
     pub activation: ActivationAttribute,
+}
+
+/// An activation by its name alone, or with its attributes.
+pub fn activation<'de, D: Deserializer<'de>>(from: D) -> Result<ActivationAttribute, D::Error> {
+    match Value::deserialize(from)? {
+        Value::String(name) => Ok(ActivationAttribute { r#type: Some(name), ..Default::default() }),
+        attributes => serde_json::from_value(attributes).map_err(D::Error::custom),
+    }
 }
 
 /// Attributes of the sliding pools beyond the window.
@@ -123,12 +133,14 @@ impl ActivationAttribute {
     /// The one called `name` with these parameters; `None` where there is none.
     pub fn named(&self, name: &str) -> Option<Result<Activation, String>> {
         let need = |value: Option<f32>, parameter: &str| value.ok_or_else(|| format!("activation {name} lacks {parameter}"));
+        // What is not given is what ONNX has for it.
+        let [alpha, beta, gamma] = [self.alpha, self.beta, self.gamma];
         let make = || -> Result<Option<Activation>, String> {
             Ok(Some(match name {
                 "none" => Activation::None,
                 "relu" => Activation::Relu,
                 "relu6" => Activation::Relu6,
-                "leaky_relu" => Activation::LeakyRelu { alpha: need(self.alpha, "alpha")? },
+                "leaky_relu" => Activation::LeakyRelu { alpha: alpha.unwrap_or(0.01) },
                 "clip" => Activation::Clip { min: self.min.unwrap_or(f32::NEG_INFINITY), max: self.max.unwrap_or(f32::INFINITY) },
                 "sigmoid" => Activation::Sigmoid,
                 "tanh" => Activation::Tanh,
@@ -139,10 +151,10 @@ impl ActivationAttribute {
                     Some(other) => return Err(format!("gelu approximate is {other}: it is none or tanh")),
                 },
                 "hard_swish" => Activation::HardSwish,
-                "hard_sigmoid" => Activation::HardSigmoid { alpha: need(self.alpha, "alpha")?, beta: need(self.beta, "beta")? },
-                "elu" => Activation::Elu { alpha: need(self.alpha, "alpha")? },
-                "selu" => Activation::Selu { alpha: need(self.alpha, "alpha")?, gamma: need(self.gamma, "gamma")? },
-                "celu" => Activation::Celu { alpha: need(self.alpha, "alpha")? },
+                "hard_sigmoid" => Activation::HardSigmoid { alpha: alpha.unwrap_or(0.2), beta: beta.unwrap_or(0.5) },
+                "elu" => Activation::Elu { alpha: alpha.unwrap_or(1.0) },
+                "selu" => Activation::Selu { alpha: alpha.unwrap_or(1.673_263_2), gamma: gamma.unwrap_or(1.050_701) },
+                "celu" => Activation::Celu { alpha: alpha.unwrap_or(1.0) },
                 "softplus" => Activation::Softplus,
                 "softsign" => Activation::Softsign,
                 "mish" => Activation::Mish,

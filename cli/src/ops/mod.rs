@@ -7,7 +7,8 @@ mod shapes;
 mod signature;
 mod windows;
 
-pub use signature::{belongs_to_training, signature};
+pub use signature::{SIGNATURES, Signature, belongs_to_training, known, signature};
+pub use windows::problem as conv_problem;
 
 use attributes::{ActivationAttribute, read};
 use serde::Deserialize;
@@ -127,7 +128,7 @@ fn one() -> f32 {
 
 #[derive(Deserialize)]
 struct Fused {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "attributes::activation")]
     activation: ActivationAttribute,
 }
 
@@ -136,14 +137,19 @@ struct Residual {
     of: String,
 }
 
-/// Builds the call `op` with `attrs` on `inputs`.
+/// Builds the call `op` with `attrs` on `inputs`. Whatever the op does not have is refused by name.
 pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+    let signature = known(op)?;
+    signature.check(attrs, inputs.given.keys().map(String::as_str))?;
     let text = |e: wgconv::Error| e.to_string();
     match op {
         "conv" | "conv_transpose" => windows::conv(op, attrs, inputs, false),
         "add_residual" => match read::<Residual>(attrs)?.of.as_str() {
             "conv" => windows::conv("conv", attrs, inputs, true),
-            "linear" => linear(attrs, inputs, true),
+            "linear" => match signature.unwritten(attrs) {
+                Some(name) => Err(format!("{op} of linear has no attribute {name}: it is one of conv's")),
+                None => linear(attrs, inputs, true),
+            },
             other => Err(format!("of is {other}: a residual is added to conv or linear")),
         },
         "max_pool"
@@ -154,6 +160,7 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Strin
         | "global_lp_pool"
         | "adaptive_max_pool"
         | "adaptive_average_pool"
+        | "adaptive_lp_pool"
         | "max_unpool" => windows::pool(op, attrs, inputs),
         "matmul" => {
             let problem = MatMulProblem::matmul(inputs.need("a")?, inputs.need("b")?, inputs.element(&["a", "b"])?).map_err(text)?;
@@ -182,7 +189,7 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Strin
         "lrn" => rows::lrn(attrs, inputs),
         "reshape" | "flatten" => shapes::view(op, attrs, inputs),
         "concat" => shapes::concat(attrs, inputs),
-        "slice" | "pad" | "transpose" | "depth_to_space" | "resize" => shapes::one(op, attrs, inputs),
+        "slice" | "pad" | "transpose" | "depth_to_space" | "space_to_depth" | "resize" => shapes::one(op, attrs, inputs),
         _ => {
             let Some(activation) = read::<ActivationAttribute>(attrs)?.named(op) else {
                 return Err(format!("op {op} is not known"));

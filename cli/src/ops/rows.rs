@@ -28,7 +28,16 @@ struct Argmax {
 
 #[derive(Deserialize)]
 struct Axis {
+    #[serde(default = "last")]
     axis: isize,
+}
+
+fn last() -> isize {
+    -1
+}
+
+fn epsilon() -> f32 {
+    1e-5
 }
 
 fn text(error: Error) -> String {
@@ -59,8 +68,10 @@ pub fn softmax(logarithm: bool, attrs: &Value, inputs: &Inputs<'_>) -> Result<Ca
 
 #[derive(Deserialize)]
 struct Norm {
+    #[serde(default = "epsilon")]
     epsilon: f32,
-    axis: Option<isize>,
+    #[serde(default = "last")]
+    axis: isize,
     num_groups: Option<usize>,
 }
 
@@ -71,8 +82,9 @@ pub fn norm(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
     let element = inputs.element(&["x", "scale", "bias"])?;
     let (epsilon, layout) = (a.epsilon, inputs.layout);
     let problem = match op {
-        "layer_norm" => NormProblem::layer(x, a.axis.ok_or("the attribute axis is missing")?, scale, bias, epsilon, element, layout)
-            .map(|problem| NormProblem { statistics: inputs.extras, ..problem }),
+        "layer_norm" => {
+            NormProblem::layer(x, a.axis, scale, bias, epsilon, element, layout).map(|problem| NormProblem { statistics: inputs.extras, ..problem })
+        }
         "group_norm" => NormProblem::group(x, a.num_groups.ok_or("the attribute num_groups is missing")?, scale, bias, epsilon, element, layout),
         _ => NormProblem::instance(x, scale, bias, epsilon, element, layout),
     }
@@ -83,13 +95,19 @@ pub fn norm(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
 }
 
 #[derive(Deserialize)]
-struct Epsilon {
+struct BatchNorm {
+    #[serde(default = "epsilon")]
     epsilon: f32,
+    #[serde(default)]
+    training_mode: u8,
 }
 
 /// batch_norm of a trained network.
 pub fn batch_norm(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
-    let Epsilon { epsilon } = read(attrs)?;
+    let BatchNorm { epsilon, training_mode } = read(attrs)?;
+    if training_mode != 0 {
+        return Err(format!("training_mode is {training_mode}: batch_norm is that of a trained network, training_mode 0"));
+    }
     let element = inputs.element(&["x", "scale", "bias", "mean", "var"])?;
     let (scale, bias) = (inputs.get("scale"), inputs.get("bias"));
     let vectors = BatchNormVectors { scale, bias, mean: inputs.need("mean")?, variance: inputs.need("var")? };
@@ -102,14 +120,14 @@ pub fn batch_norm(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
 #[derive(Deserialize)]
 struct Lrn {
     size: usize,
-    alpha: f32,
-    beta: f32,
-    bias: f32,
+    alpha: Option<f32>,
+    beta: Option<f32>,
+    bias: Option<f32>,
 }
 
 pub fn lrn(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
     let Lrn { size, alpha, beta, bias } = read(attrs)?;
-    let descriptor = LrnDescriptor { size, alpha, beta, bias };
+    let descriptor = LrnDescriptor { size, alpha: alpha.unwrap_or(1e-4), beta: beta.unwrap_or(0.75), bias: bias.unwrap_or(1.0) };
     let problem = LrnProblem::new(&descriptor, inputs.need("x")?, inputs.element(&["x"])?, inputs.layout).map_err(text)?;
     Ok(Call::one(problem, &["x"], &["y"]))
 }

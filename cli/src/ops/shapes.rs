@@ -17,39 +17,40 @@ struct Reshape {
 
 #[derive(Deserialize)]
 struct Axis {
-    axis: isize,
+    axis: Option<isize>,
 }
 
 #[derive(Deserialize)]
 struct Slices {
     starts: Vec<isize>,
     ends: Vec<isize>,
-    axes: Vec<isize>,
-    steps: Vec<isize>,
+    axes: Option<Vec<isize>>,
+    steps: Option<Vec<isize>>,
 }
 
 #[derive(Deserialize)]
 struct Pads {
-    mode: String,
+    mode: Option<String>,
     pads: Vec<usize>,
+    #[serde(default)]
     value: f32,
 }
 
 #[derive(Deserialize)]
 struct Permutation {
-    perm: Vec<usize>,
+    perm: Option<Vec<usize>>,
 }
 
 #[derive(Deserialize)]
 struct Blocks {
     blocksize: usize,
-    mode: String,
+    mode: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Sizes {
-    mode: String,
-    coordinate_mode: String,
+    mode: Option<String>,
+    coordinate_mode: Option<String>,
     nearest_mode: Option<String>,
     sizes: Vec<usize>,
     scales: Option<Vec<f64>>,
@@ -67,7 +68,7 @@ pub fn view(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
     }
     let extents = match op {
         "reshape" => reshape_extents(x, &read::<Reshape>(attrs)?.shape),
-        _ => flatten_extents(x, read::<Axis>(attrs)?.axis),
+        _ => flatten_extents(x, read::<Axis>(attrs)?.axis.unwrap_or(1)),
     }
     .map_err(text)?;
     let view = View { name: "y".into(), of: "x".into(), element: inputs.element(&["x"])?, extents };
@@ -77,7 +78,7 @@ pub fn view(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
 pub fn concat(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
     let roles: Vec<String> = (0..inputs.given.len()).map(|i| format!("x{i}")).collect();
     let kinds = roles.iter().map(|role| kind(role, inputs)).collect::<Result<_, _>>()?;
-    let concat = Concat::new(kinds, read::<Axis>(attrs)?.axis).map_err(text)?;
+    let concat = Concat::new(kinds, read::<Axis>(attrs)?.axis.ok_or("the attribute axis is missing")?).map_err(text)?;
     Ok(Call::one(concat, &roles.iter().map(String::as_str).collect::<Vec<_>>(), &["y"]))
 }
 
@@ -85,17 +86,19 @@ fn kind(role: &str, inputs: &Inputs<'_>) -> Result<TensorKind, String> {
     TensorKind::new(role, inputs.need(role)?, inputs.element(&[role])?, inputs.layout).map_err(text)
 }
 
-/// slice, pad, transpose, depth_to_space, resize.
+/// slice, pad, transpose, depth_to_space, space_to_depth, resize.
 pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
     let x = kind("x", inputs)?;
     Ok(match op {
         "slice" => {
             let a: Slices = read(attrs)?;
-            Call::one(Slice::new(x, &a.starts, &a.ends, &a.axes, &a.steps).map_err(text)?, &["x"], &["y"])
+            let axes = a.axes.unwrap_or_else(|| (0..a.starts.len() as isize).collect());
+            let steps = a.steps.unwrap_or_else(|| vec![1; a.starts.len()]);
+            Call::one(Slice::new(x, &a.starts, &a.ends, &axes, &steps).map_err(text)?, &["x"], &["y"])
         }
         "pad" => {
             let a: Pads = read(attrs)?;
-            let mode = match a.mode.as_str() {
+            let mode = match a.mode.as_deref().unwrap_or("constant") {
                 "constant" => PadMode::Constant(a.value),
                 "reflect" => PadMode::Reflect,
                 "replicate" => PadMode::Replicate,
@@ -104,21 +107,29 @@ pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String>
             };
             Call::one(Pad::new(x, &a.pads, mode).map_err(text)?, &["x"], &["y"])
         }
-        "transpose" => Call::one(Transpose::new(x, &read::<Permutation>(attrs)?.perm).map_err(text)?, &["x"], &["y"]),
-        "depth_to_space" => {
+        "transpose" => {
+            let perm = read::<Permutation>(attrs)?.perm.unwrap_or_else(|| (0..x.extents.len()).rev().collect());
+            Call::one(Transpose::new(x, &perm).map_err(text)?, &["x"], &["y"])
+        }
+        "depth_to_space" | "space_to_depth" => {
             let a: Blocks = read(attrs)?;
-            let mode = a.mode.parse::<DepthToSpaceMode>().map_err(text)?;
-            Call::one(DepthToSpace::new(x, a.blocksize, mode).map_err(text)?, &["x"], &["y"])
+            let mode = a.mode.map_or(Ok(DepthToSpaceMode::default()), |mode| mode.parse()).map_err(text)?;
+            let problem = if op == "depth_to_space" { DepthToSpace::new } else { DepthToSpace::inverse };
+            Call::one(problem(x, a.blocksize, mode).map_err(text)?, &["x"], &["y"])
         }
         _ => {
             let a: Sizes = read(attrs)?;
-            let mode = match (a.mode.as_str(), &a.nearest_mode) {
+            let mode = match (a.mode.as_deref().unwrap_or("nearest"), &a.nearest_mode) {
                 ("linear", _) => ResizeMode::Linear,
                 ("nearest", Some(nearest)) => ResizeMode::Nearest(nearest.parse().map_err(text)?),
                 ("nearest", None) => ResizeMode::Nearest(Default::default()),
                 (other, _) => return Err(format!("mode is {other}: it is nearest or linear")),
             };
-            let descriptor = ResizeDescriptor { mode, coordinates: a.coordinate_mode.parse().map_err(text)?, scales: a.scales };
+            let descriptor = ResizeDescriptor {
+                mode,
+                coordinates: a.coordinate_mode.map_or(Ok(Default::default()), |mode| mode.parse()).map_err(text)?,
+                scales: a.scales,
+            };
             Call::one(Resize::new(&descriptor, x, &a.sizes).map_err(text)?, &["x"], &["y"])
         }
     })

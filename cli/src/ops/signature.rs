@@ -1,97 +1,419 @@
-//! What the format of test vectors wants of each op: the inputs that must be there and the attributes that must be written out. An entry
-//! that lacks one is broken, and its refusal would prove nothing.
+//! The vocabulary: every op that this program builds, its inputs, its attributes with their defaults, and an example. It is what `wgconv ops`
+//! prints, what a name is checked against, and what the format of test vectors wants written out: an entry that lacks one of those
+//! attributes is broken, and its refusal would prove nothing.
 
-/// An op of the format.
+use crate::text::nearest;
+use serde_json::{Map, Value};
+
+/// An op.
 pub struct Signature {
     pub op: &'static str,
     /// Inputs that no call can lack.
     pub inputs: &'static [&'static str],
-    /// Whether it has a window.
-    window: bool,
-    /// Attributes beyond the window's.
-    attributes: &'static [&'static str],
+    pub optional: &'static [&'static str],
+    /// Lists of its attributes.
+    attributes: &'static [&'static [Attribute]],
+    /// What follows name and op in the short form of an entry.
+    example: &'static str,
 }
 
-const WINDOW: [&str; 5] = ["kernel_shape", "strides", "dilations", "auto_pad", "pads"];
+/// An attribute of an op.
+#[derive(Clone, Copy)]
+pub struct Attribute {
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: &'static str,
+    /// What it is where it is not given; empty where it must be given.
+    pub default: &'static str,
+    /// Whether test vectors write it out.
+    written: bool,
+}
 
 impl Signature {
-    /// The first attribute that `attrs` lacks.
-    pub fn missing(&self, attrs: &serde_json::Value) -> Option<&'static str> {
-        WINDOW.iter().filter(|_| self.window).chain(self.attributes).find(|name| attrs.get(name).is_none()).copied()
+    pub fn attributes(&self) -> impl Iterator<Item = &'static Attribute> {
+        self.attributes.iter().copied().flatten()
+    }
+
+    /// The first attribute that `attrs` lacks of those that test vectors write out.
+    pub fn missing(&self, attrs: &Value) -> Option<&'static str> {
+        self.attributes().find(|attribute| attribute.written && attrs.get(attribute.name).is_none()).map(|attribute| attribute.name)
+    }
+
+    /// Whether it takes as many tensors as there are, x0, x1 and so on.
+    pub fn takes_many(&self) -> bool {
+        self.optional.contains(&"x1")
+    }
+
+    pub fn has_input(&self, role: &str) -> bool {
+        let numbered = self.takes_many() && role.strip_prefix('x').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+        numbered || self.inputs.contains(&role) || self.optional.contains(&role)
+    }
+
+    fn has_attribute(&self, name: &str) -> bool {
+        self.attributes().any(|attribute| attribute.name == name)
+    }
+
+    /// The example as an entry of a `--shapes` file.
+    pub fn example(&self) -> String {
+        format!(r#"{{"name": "{op}", "op": "{op}", {rest}}}"#, op = self.op, rest = self.example)
+    }
+
+    /// Whether an entry of it is one kernel call, which can be timed.
+    pub fn is_timed(&self) -> bool {
+        !["reshape", "flatten"].contains(&self.op)
+    }
+
+    /// Refuses inputs and attributes that the op does not have, by name, with the name that was probably meant, and the lack of one that it
+    /// needs.
+    pub fn check<'a>(&self, attrs: &Value, roles: impl Iterator<Item = &'a str>) -> Result<(), String> {
+        let none = Map::new();
+        let attrs = match attrs {
+            Value::Null => &none,
+            Value::Object(attrs) => attrs,
+            other => return Err(format!("attrs is {other}: it is an object of attributes by name")),
+        };
+        for role in roles {
+            if !self.has_input(role) {
+                return Err(self.unknown("input", role));
+            }
+        }
+        for (name, value) in attrs {
+            if !self.has_attribute(name) {
+                return Err(self.unknown("attribute", name));
+            }
+            if name == "activation" {
+                check_activation(value)?;
+            }
+        }
+        if let Some(lacking) = self.attributes().find(|attribute| attribute.default.is_empty() && !attrs.contains_key(attribute.name)) {
+            return Err(format!("the attribute {} is missing: {}", lacking.name, lacking.takes));
+        }
+        Ok(())
+    }
+
+    /// Those of its attributes that test vectors leave out.
+    pub fn unwritten<'a>(&self, attrs: &'a Value) -> Option<&'a String> {
+        let unwritten = |name: &&String| self.attributes().any(|attribute| !attribute.written && attribute.name == **name);
+        attrs.as_object().and_then(|attrs| attrs.keys().find(unwritten))
+    }
+
+    /// That the op has nothing called `name`.
+    pub fn unknown(&self, what: &str, name: &str) -> String {
+        let inputs: Vec<&str> = self.inputs.iter().chain(self.optional).copied().collect();
+        let attributes: Vec<&str> = self.attributes().map(|attribute| attribute.name).collect();
+        let known = || inputs.iter().chain(&attributes).copied();
+        let meant = alias(name).into_iter().find(|alias| known().any(|name| name == *alias)).or_else(|| nearest(name, known()));
+        let meant = meant.map_or(String::new(), |meant| format!(" (did you mean {meant}?)"));
+        let attributes = if attributes.is_empty() { "none".to_string() } else { attributes.join(", ") };
+        let many = if self.takes_many() { ", and so on" } else { "" };
+        format!("{} has no {what} {name}{meant}: its inputs are {}{many}, its attributes {attributes}", self.op, inputs.join(", "))
     }
 }
 
-const fn plain(op: &'static str, inputs: &'static [&'static str], attributes: &'static [&'static str]) -> Signature {
-    Signature { op, inputs, window: false, attributes }
+/// An activation within another op takes the attributes of the op of its name.
+fn check_activation(value: &Value) -> Result<(), String> {
+    let Value::Object(fields) = value else { return Ok(()) };
+    let Some(name) = fields.get("type").and_then(Value::as_str) else { return Ok(()) };
+    let signature = signature(name);
+    for field in fields.keys().filter(|field| *field != "type") {
+        match signature {
+            Some(signature) if !signature.has_attribute(field) => return Err(format!("activation: {}", signature.unknown("attribute", field))),
+            None if name == "none" => return Err(format!("activation none has no attribute {field}")),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
-const fn window(op: &'static str, inputs: &'static [&'static str], attributes: &'static [&'static str]) -> Signature {
-    Signature { op, inputs, window: true, attributes }
+/// Names that other frameworks have for the same.
+fn alias(name: &str) -> Vec<&'static str> {
+    match name {
+        "padding" => vec!["pads", "auto_pad"],
+        "stride" => vec!["strides"],
+        "groups" => vec!["group"],
+        "kernel" | "kernel_size" | "window" => vec!["kernel_shape", "w"],
+        "input" | "data" | "X" => vec!["x", "a", "x0"],
+        "filter" | "weight" | "weights" | "W" => vec!["w", "slope", "b", "scale"],
+        "bias" | "B" => vec!["b", "bias", "c"],
+        "eps" => vec!["epsilon"],
+        "dim" => vec!["axis", "axes"],
+        "axis" | "dims" => vec!["axes", "axis", "perm"],
+        "keepdim" => vec!["keepdims"],
+        "gamma" => vec!["scale"],
+        "beta" => vec!["bias"],
+        "variance" | "running_var" => vec!["var"],
+        "running_mean" => vec!["mean"],
+        "negative_slope" => vec!["alpha"],
+        "size" | "output_size" => vec!["sizes"],
+        "groups_count" | "group" => vec!["num_groups"],
+        _ => vec![],
+    }
 }
 
+/// An attribute that test vectors write out.
+const fn attribute(name: &'static str, takes: &'static str, default: &'static str) -> Attribute {
+    Attribute { name, takes, default, written: true }
+}
+
+/// One that they leave out.
+const fn unwritten(name: &'static str, takes: &'static str, default: &'static str) -> Attribute {
+    Attribute { name, takes, default, written: false }
+}
+
+const fn op(
+    op: &'static str,
+    inputs: &'static [&'static str],
+    optional: &'static [&'static str],
+    attributes: &'static [&'static [Attribute]],
+    example: &'static str,
+) -> Signature {
+    Signature { op, inputs, optional, attributes, example }
+}
+
+const LIST: &str = "a number for each spatial axis";
+const FLAG: &str = "0 or 1";
+const NUMBER: &str = "a number";
+const ACTIVATION: Attribute = attribute("activation", "the name of an activation, or {\"type\": name} with its attributes", "\"none\"");
+const STEPS: &[Attribute] = &[
+    attribute("strides", LIST, "ones"),
+    attribute("dilations", LIST, "ones"),
+    attribute("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER", "\"NOTSET\""),
+    attribute("pads", "all begins, then all ends", "zeros"),
+];
+const FILTER: &[Attribute] = &[attribute("kernel_shape", LIST, "w's")];
+const WINDOW: &[Attribute] = &[attribute("kernel_shape", LIST, "")];
+const CONV: &[Attribute] =
+    &[attribute("group", NUMBER, "1"), attribute("padding_mode", "zeros, reflect, replicate or circular", "\"zeros\""), ACTIVATION];
+const POOL: &[Attribute] = &[
+    attribute("strides", LIST, "kernel_shape"),
+    attribute("dilations", LIST, "ones"),
+    attribute("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER", "\"NOTSET\""),
+    attribute("pads", "all begins, then all ends", "zeros"),
+    attribute("ceil_mode", FLAG, "0"),
+];
+const TRANSPOSED: &[Attribute] =
+    &[attribute("group", NUMBER, "1"), attribute("output_padding", LIST, "zeros"), attribute("output_shape", LIST, "null"), ACTIVATION];
+const RESIDUAL: &[Attribute] = &[
+    attribute("of", "conv or linear; what follows activation is conv's alone", ""),
+    ACTIVATION,
+    unwritten("kernel_shape", LIST, "w's"),
+    unwritten("strides", LIST, "ones"),
+    unwritten("dilations", LIST, "ones"),
+    unwritten("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER", "\"NOTSET\""),
+    unwritten("pads", "all begins, then all ends", "zeros"),
+    unwritten("group", NUMBER, "1"),
+    unwritten("padding_mode", "zeros, reflect, replicate or circular", "\"zeros\""),
+];
+const UNPOOL: &[Attribute] = &[
+    attribute("kernel_shape", LIST, ""),
+    attribute("strides", LIST, ""),
+    attribute("pads", "all begins, then all ends", "zeros"),
+    attribute("output_shape", "the spatial extents, or null", "null"),
+];
+const GEMM: &[Attribute] =
+    &[attribute("alpha", NUMBER, "1.0"), attribute("beta", NUMBER, "1.0"), attribute("transA", FLAG, "0"), attribute("transB", FLAG, "0")];
+const REDUCE: &[Attribute] = &[attribute("axes", "a list of axes, negative ones from the end; none for all", "[]"), attribute("keepdims", FLAG, "0")];
+const AXIS: &[Attribute] = &[attribute("axis", "an axis, negative ones from the end", "-1")];
+const P: &[Attribute] = &[attribute("p", "the norm's power", "2.0")];
+const OUTPUT_SIZE: &[Attribute] = &[attribute("output_size", LIST, "")];
+const EPSILON: &[Attribute] = &[attribute("epsilon", NUMBER, "1e-5")];
+const ALPHA: &[Attribute] = &[attribute("alpha", NUMBER, "1.0")];
+const BLOCKS: &[Attribute] = &[attribute("blocksize", NUMBER, ""), attribute("mode", "DCR or CRD", "\"DCR\"")];
+const ONE_IMAGE: &str = r#""input": [1, 16, 28, 28]"#;
+const TWO: &str = r#""a": [2, 16, 28, 28], "b": [16, 1, 1]"#;
 const X: &[&str] = &["x"];
 const AB: &[&str] = &["a", "b"];
+const SCALED: &[&str] = &["scale", "bias"];
 
 /// Every op that this program builds.
 pub const SIGNATURES: &[Signature] = &[
-    window("conv", &["x", "w"], &["group", "padding_mode", "activation"]),
-    window("conv_transpose", &["x", "w"], &["group", "output_padding", "output_shape", "activation"]),
-    plain("add_residual", &["x", "w", "residual"], &["of", "activation"]),
-    window("max_pool", X, &["ceil_mode", "storage_order"]),
-    window("average_pool", X, &["ceil_mode", "count_include_pad"]),
-    window("lp_pool", X, &["ceil_mode", "p"]),
-    plain("global_max_pool", X, &[]),
-    plain("global_average_pool", X, &[]),
-    plain("global_lp_pool", X, &["p"]),
-    plain("adaptive_max_pool", X, &["output_size"]),
-    plain("adaptive_average_pool", X, &["output_size"]),
-    plain("max_unpool", &["x", "indices"], &["kernel_shape", "strides", "pads", "output_shape"]),
-    plain("matmul", AB, &[]),
-    plain("gemm", AB, &["alpha", "beta", "transA", "transB"]),
-    plain("linear", &["x", "w"], &["activation"]),
-    plain("add", AB, &[]),
-    plain("sub", AB, &[]),
-    plain("mul", AB, &[]),
-    plain("div", AB, &[]),
-    plain("min", &["x0"], &[]),
-    plain("max", &["x0"], &[]),
-    plain("prelu", &["x", "slope"], &[]),
-    plain("softmax", X, &["axis"]),
-    plain("log_softmax", X, &["axis"]),
-    plain("reduce_sum", X, &["axes", "keepdims"]),
-    plain("reduce_mean", X, &["axes", "keepdims"]),
-    plain("reduce_max", X, &["axes", "keepdims"]),
-    plain("argmax", X, &["axis", "keepdims", "select_last_index"]),
-    plain("batch_norm", X, &["epsilon", "training_mode"]),
-    plain("layer_norm", X, &["axis", "epsilon"]),
-    plain("group_norm", X, &["num_groups", "epsilon"]),
-    plain("instance_norm", X, &["epsilon"]),
-    plain("lrn", X, &["size", "alpha", "beta", "bias"]),
-    plain("reshape", X, &["shape"]),
-    plain("flatten", X, &["axis"]),
-    plain("concat", &[], &["axis"]),
-    plain("slice", X, &["starts", "ends", "axes", "steps"]),
-    plain("pad", X, &["mode", "pads", "value"]),
-    plain("transpose", X, &["perm"]),
-    plain("depth_to_space", X, &["blocksize", "mode"]),
-    plain("resize", X, &["mode", "coordinate_mode", "nearest_mode", "sizes", "scales"]),
-    plain("relu", X, &[]),
-    plain("relu6", X, &[]),
-    plain("leaky_relu", X, &["alpha"]),
-    plain("clip", X, &["min", "max"]),
-    plain("sigmoid", X, &[]),
-    plain("tanh", X, &[]),
-    plain("silu", X, &[]),
-    plain("gelu", X, &["approximate"]),
-    plain("hard_swish", X, &[]),
-    plain("hard_sigmoid", X, &["alpha", "beta"]),
-    plain("elu", X, &["alpha"]),
-    plain("selu", X, &["alpha", "gamma"]),
-    plain("celu", X, &["alpha"]),
-    plain("softplus", X, &[]),
-    plain("softsign", X, &[]),
-    plain("mish", X, &[]),
-    plain("threshold", X, &["threshold", "value"]),
+    op(
+        "conv",
+        &["x", "w"],
+        &["b"],
+        &[FILTER, STEPS, CONV],
+        r#""input": [1, 3, 32, 32], "filter": [8, 3, 3, 3], "pads": [1, 1, 1, 1], "activation": "relu""#,
+    ),
+    op(
+        "conv_transpose",
+        &["x", "w"],
+        &["b"],
+        &[FILTER, STEPS, TRANSPOSED],
+        r#""input": [1, 16, 14, 14], "filter": [16, 8, 2, 2], "strides": [2, 2]"#,
+    ),
+    op(
+        "add_residual",
+        &["x", "w", "residual"],
+        &["b"],
+        &[RESIDUAL],
+        r#""of": "conv", "input": [1, 8, 14, 14], "filter": [8, 8, 1, 1], "residual": [1, 8, 14, 14], "activation": "relu""#,
+    ),
+    op(
+        "max_pool",
+        X,
+        &[],
+        &[WINDOW, POOL, &[attribute("storage_order", FLAG, "0")]],
+        r#""input": [1, 16, 28, 28], "kernel_shape": [2, 2], "strides": [2, 2]"#,
+    ),
+    op(
+        "average_pool",
+        X,
+        &[],
+        &[WINDOW, POOL, &[attribute("count_include_pad", FLAG, "0")]],
+        r#""input": [1, 16, 28, 28], "kernel_shape": [3, 3], "pads": [1, 1, 1, 1]"#,
+    ),
+    op("lp_pool", X, &[], &[WINDOW, POOL, P], r#""input": [1, 16, 28, 28], "kernel_shape": [2, 2], "p": 3"#),
+    op("global_max_pool", X, &[], &[], ONE_IMAGE),
+    op("global_average_pool", X, &[], &[], ONE_IMAGE),
+    op("global_lp_pool", X, &[], &[P], ONE_IMAGE),
+    op("adaptive_max_pool", X, &[], &[OUTPUT_SIZE], r#""input": [1, 16, 28, 28], "output_size": [7, 7]"#),
+    op("adaptive_average_pool", X, &[], &[OUTPUT_SIZE], r#""input": [1, 16, 28, 28], "output_size": [7, 7]"#),
+    op("adaptive_lp_pool", X, &[], &[OUTPUT_SIZE, P], r#""input": [1, 16, 28, 28], "output_size": [7, 7]"#),
+    op(
+        "max_unpool",
+        &["x", "indices"],
+        &[],
+        &[UNPOOL],
+        r#""input": [1, 16, 14, 14], "indices": [1, 16, 14, 14], "kernel_shape": [2, 2], "strides": [2, 2]"#,
+    ),
+    op("matmul", AB, &[], &[], r#""a": [2, 64, 48], "b": [48, 32]"#),
+    op("gemm", AB, &["c"], &[GEMM], r#""a": [64, 48], "b": [48, 48], "c": [48], "transB": 1"#),
+    op("linear", &["x", "w"], &["b"], &[&[ACTIVATION]], r#""input": [4, 128], "filter": [10, 128], "b": [10], "activation": "relu""#),
+    op("add", AB, &[], &[], TWO),
+    op("sub", AB, &[], &[], TWO),
+    op("mul", AB, &[], &[], TWO),
+    op("div", AB, &[], &[], TWO),
+    op("min", &["x0"], &["x1"], &[], r#""x0": [4, 100], "x1": [100]"#),
+    op("max", &["x0"], &["x1"], &[], r#""x0": [4, 100], "x1": [100]"#),
+    op("prelu", &["x", "slope"], &[], &[], r#""input": [1, 16, 28, 28], "slope": [16, 1, 1]"#),
+    op("softmax", X, &[], &[AXIS], r#""input": [8, 1000]"#),
+    op("log_softmax", X, &[], &[AXIS], r#""input": [8, 1000]"#),
+    op("reduce_sum", X, &[], &[REDUCE], r#""input": [8, 1000], "axes": [1]"#),
+    op("reduce_mean", X, &[], &[REDUCE], r#""input": [1, 16, 28, 28], "axes": [2, 3], "keepdims": 1"#),
+    op("reduce_max", X, &[], &[REDUCE], r#""input": [8, 1000], "axes": [-1]"#),
+    op(
+        "argmax",
+        X,
+        &[],
+        &[&[
+            attribute("axis", "an axis, negative ones from the end; null for the flat tensor", "null"),
+            attribute("keepdims", FLAG, "0"),
+            attribute("select_last_index", FLAG, "0"),
+        ]],
+        r#""input": [8, 1000], "axis": 1"#,
+    ),
+    op(
+        "batch_norm",
+        &["x", "mean", "var"],
+        SCALED,
+        &[
+            EPSILON,
+            &[
+                attribute("training_mode", "0: as a trained network", "0"),
+                unwritten("momentum", "of training, without effect here", "0.9"),
+                unwritten("running_var", "of training, without effect here", "\"biased\""),
+            ],
+        ],
+        r#""input": [1, 16, 28, 28], "scale": [16], "bias": [16], "mean": [16], "var": [16]"#,
+    ),
+    op("layer_norm", X, SCALED, &[AXIS, EPSILON], r#""input": [4, 196, 128], "scale": [128], "bias": [128]"#),
+    op("group_norm", X, SCALED, &[&[attribute("num_groups", NUMBER, "")], EPSILON], r#""input": [1, 16, 28, 28], "num_groups": 4"#),
+    op("instance_norm", X, SCALED, &[EPSILON], ONE_IMAGE),
+    op(
+        "lrn",
+        X,
+        &[],
+        &[&[
+            attribute("size", "channels of a window", ""),
+            attribute("alpha", NUMBER, "1e-4"),
+            attribute("beta", NUMBER, "0.75"),
+            attribute("bias", NUMBER, "1.0"),
+        ]],
+        r#""input": [1, 16, 28, 28], "size": 5"#,
+    ),
+    op("reshape", X, &[], &[&[attribute("shape", "extents; 0 keeps one, -1 takes the rest", "")]], r#""input": [4, 6], "shape": [3, -1]"#),
+    op("flatten", X, &[], &[&[attribute("axis", "the first axis of the second half", "1")]], r#""input": [4, 6, 5]"#),
+    op(
+        "concat",
+        &["x0"],
+        &["x1"],
+        &[&[attribute("axis", "an axis, negative ones from the end", "")]],
+        r#""x0": [1, 8, 14, 14], "x1": [1, 4, 14, 14], "axis": 1"#,
+    ),
+    op(
+        "slice",
+        X,
+        &[],
+        &[&[
+            attribute("starts", "a list, negative ones from the end", ""),
+            attribute("ends", "a list, negative ones from the end", ""),
+            attribute("axes", "a list of axes", "the first ones"),
+            attribute("steps", "a list; negative ones go backwards", "ones"),
+        ]],
+        r#""input": [4, 16, 28], "starts": [1, 2], "ends": [3, 14], "axes": [1, 2]"#,
+    ),
+    op(
+        "pad",
+        X,
+        &[],
+        &[&[
+            attribute("mode", "constant, reflect, replicate or circular", "\"constant\""),
+            attribute("pads", "begins of all axes, then ends of all axes", ""),
+            attribute("value", NUMBER, "0.0"),
+        ]],
+        r#""input": [1, 16, 28, 28], "pads": [0, 0, 1, 1, 0, 0, 1, 1], "mode": "reflect""#,
+    ),
+    op(
+        "transpose",
+        X,
+        &[],
+        &[&[attribute("perm", "for each axis of y, the axis of x", "the axes reversed")]],
+        r#""input": [4, 16, 28], "perm": [0, 2, 1]"#,
+    ),
+    op("depth_to_space", X, &[], &[BLOCKS], r#""input": [1, 16, 14, 14], "blocksize": 2"#),
+    op("space_to_depth", X, &[], &[BLOCKS], r#""input": [1, 16, 14, 14], "blocksize": 2"#),
+    op(
+        "resize",
+        X,
+        &[],
+        &[&[
+            attribute("mode", "nearest or linear", "\"nearest\""),
+            attribute("coordinate_mode", "half_pixel, asymmetric or align_corners", "\"half_pixel\""),
+            attribute("nearest_mode", "the rounding of nearest, or null", "null"),
+            attribute("sizes", "the spatial extents of the result", ""),
+            attribute("scales", "a number for each spatial axis, or null for sizes over extents", "null"),
+        ]],
+        r#""input": [1, 16, 14, 14], "sizes": [28, 28], "mode": "linear""#,
+    ),
+    op("relu", X, &[], &[], ONE_IMAGE),
+    op("relu6", X, &[], &[], ONE_IMAGE),
+    op("leaky_relu", X, &[], &[&[attribute("alpha", NUMBER, "0.01")]], ONE_IMAGE),
+    op(
+        "clip",
+        X,
+        &[],
+        &[&[attribute("min", "a number, or null for none", "null"), attribute("max", "a number, or null for none", "null")]],
+        r#""input": [1, 16, 28, 28], "min": 0, "max": 6"#,
+    ),
+    op("sigmoid", X, &[], &[], ONE_IMAGE),
+    op("tanh", X, &[], &[], ONE_IMAGE),
+    op("silu", X, &[], &[], ONE_IMAGE),
+    op("gelu", X, &[], &[&[attribute("approximate", "none or tanh", "\"none\"")]], ONE_IMAGE),
+    op("hard_swish", X, &[], &[], ONE_IMAGE),
+    op("hard_sigmoid", X, &[], &[&[attribute("alpha", NUMBER, "0.2"), attribute("beta", NUMBER, "0.5")]], ONE_IMAGE),
+    op("elu", X, &[], &[ALPHA], ONE_IMAGE),
+    op("selu", X, &[], &[&[attribute("alpha", NUMBER, "1.6732632"), attribute("gamma", NUMBER, "1.050701")]], ONE_IMAGE),
+    op("celu", X, &[], &[ALPHA], ONE_IMAGE),
+    op("softplus", X, &[], &[], ONE_IMAGE),
+    op("softsign", X, &[], &[], ONE_IMAGE),
+    op("mish", X, &[], &[], ONE_IMAGE),
+    op(
+        "threshold",
+        X,
+        &[],
+        &[&[attribute("threshold", NUMBER, ""), attribute("value", NUMBER, "")]],
+        r#""input": [1, 16, 28, 28], "threshold": 0.5, "value": 0"#,
+    ),
 ];
 
 /// The op called `name`, if this program builds it.
@@ -99,8 +421,16 @@ pub fn signature(name: &str) -> Option<&'static Signature> {
     SIGNATURES.iter().find(|s| s.op == name)
 }
 
+/// The op called `name`, or what to say of a name that none has.
+pub fn known(name: &str) -> Result<&'static Signature, String> {
+    signature(name).ok_or_else(|| {
+        let meant = nearest(name, SIGNATURES.iter().map(|s| s.op)).map_or(String::new(), |meant| format!(" (did you mean {meant}?)"));
+        format!("op {name} is not known{meant}: wgconv ops lists them")
+    })
+}
+
 /// Ops of the format that belong to training, which this version does not do.
-pub fn belongs_to_training(op: &str, attrs: &serde_json::Value) -> bool {
+pub fn belongs_to_training(op: &str, attrs: &Value) -> bool {
     const TRAINING: [&str; 12] = [
         "cross_entropy",
         "bce_with_logits",

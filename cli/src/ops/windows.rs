@@ -4,14 +4,32 @@ use super::attributes::{self, Conv, Pool, explicit, flag, list, read};
 use super::{Call, Inputs, same_shape};
 use serde::Deserialize;
 use serde_json::Value;
-use wgconv::Error;
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem, global};
+use wgconv::{Error, Padding};
 
 /// conv, conv_transpose, and conv with a residual.
 pub fn conv(op: &str, attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, String> {
-    let attributes: Conv = read(attrs)?;
+    let problem = problem(op, attrs, inputs)?;
+    let mut roles = vec!["x", "w"];
+    roles.extend(inputs.get("b").map(|_| "b"));
+    if residual {
+        same_shape("residual", inputs.need("residual")?, &problem.output_extents())?;
+        roles.push("residual");
+    }
+    Ok(Call::one(ConvProblem { has_residual: residual, ..problem }, &roles, &["y"]))
+}
+
+/// The problem of conv or conv_transpose.
+pub fn problem(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<ConvProblem, String> {
+    let mut attributes: Conv = read(attrs)?;
     let (x, w) = (inputs.need("x")?, inputs.need("w")?);
+    if attributes.window.kernel_shape.is_empty() {
+        if !(3..=5).contains(&w.len()) {
+            return Err(format!("filter is {w:?}: its rank is 3 to 5, not {}", w.len()));
+        }
+        attributes.window.kernel_shape = w[2..].to_vec();
+    }
     let shapes = ConvInputs {
         element: inputs.element(&["x", "w", "b", "residual"])?,
         x_layout: inputs.layout,
@@ -24,13 +42,7 @@ pub fn conv(op: &str, attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Res
         3 => conv_of::<3>(op, &attributes, &shapes),
         rank => Err(format!("kernel_shape is {:?}: convolutions have 1 to 3 spatial axes, not {rank}", attributes.window.kernel_shape)),
     }?;
-    let mut roles = vec!["x", "w"];
-    roles.extend(shapes.bias.map(|_| "b"));
-    if residual {
-        same_shape("residual", inputs.need("residual")?, &problem.output_extents())?;
-        roles.push("residual");
-    }
-    Ok(Call::one(ConvProblem { has_residual: residual, accuracy: inputs.accuracy, ..problem }, &roles, &["y"]))
+    Ok(ConvProblem { accuracy: inputs.accuracy, ..problem })
 }
 
 fn conv_of<const N: usize>(op: &str, a: &Conv, shapes: &ConvInputs<'_>) -> Result<ConvProblem, String> {
@@ -65,16 +77,22 @@ struct Adaptive {
     output_size: Vec<usize>,
 }
 
+/// The power of a norm.
 #[derive(Deserialize)]
-struct GlobalLp {
+struct Power {
+    #[serde(default = "two")]
     p: f32,
+}
+
+fn two() -> f32 {
+    2.0
 }
 
 #[derive(Deserialize)]
 struct Unpool {
     kernel_shape: Vec<usize>,
     strides: Vec<usize>,
-    pads: Vec<usize>,
+    pads: Option<Vec<usize>>,
     output_shape: Option<Vec<usize>>,
 }
 
@@ -89,12 +107,16 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
             let kind = match op {
                 "global_max_pool" => PoolKind::MAX,
                 "global_average_pool" => PoolKind::AVERAGE,
-                _ => PoolKind::Lp { p: read::<GlobalLp>(attrs)?.p },
+                _ => PoolKind::Lp { p: read::<Power>(attrs)?.p },
             };
             return Ok(Call::boxed(global(kind, x, element, inputs.layout).map_err(text)?, &["x"], &["y"]));
         }
-        "adaptive_max_pool" | "adaptive_average_pool" => {
-            let kind = if op == "adaptive_max_pool" { with_indices } else { PoolKind::AVERAGE };
+        "adaptive_max_pool" | "adaptive_average_pool" | "adaptive_lp_pool" => {
+            let kind = match op {
+                "adaptive_max_pool" => with_indices,
+                "adaptive_average_pool" => PoolKind::AVERAGE,
+                _ => PoolKind::Lp { p: read::<Power>(attrs)?.p },
+            };
             let size = read::<Adaptive>(attrs)?.output_size;
             let spatial = x.len().saturating_sub(2);
             match spatial {
@@ -115,7 +137,7 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
                 }
                 "max_pool" => with_indices,
                 "average_pool" => PoolKind::Average { count_include_pad: flag("count_include_pad", attributes.count_include_pad)? },
-                _ => PoolKind::Lp { p: attributes.p.ok_or("the attribute p is missing")? },
+                _ => PoolKind::Lp { p: attributes.p.unwrap_or(two()) },
             };
             let window = &attributes.window;
             match window.kernel_shape.len() {
@@ -149,7 +171,8 @@ fn unpool(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
 }
 
 fn unpool_of<const N: usize>(a: &Unpool, inputs: &Inputs<'_>) -> Result<MaxUnpoolProblem, String> {
-    let pool = PoolDescriptor::<N> { padding: explicit(&a.pads)?, ..PoolDescriptor::window(list("kernel_shape", &a.kernel_shape)?) };
+    let padding = a.pads.as_deref().map_or(Ok(Padding::Valid), explicit)?;
+    let pool = PoolDescriptor::<N> { padding, ..PoolDescriptor::window(list("kernel_shape", &a.kernel_shape)?) };
     let descriptor = MaxUnpoolDescriptor {
         pool: pool.with_stride(list("strides", &a.strides)?),
         output_shape: a.output_shape.as_deref().map(|s| list("output_shape", s)).transpose()?,

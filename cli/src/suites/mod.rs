@@ -2,7 +2,7 @@
 
 mod network;
 mod networks;
-mod shapes;
+pub mod shapes;
 
 pub use network::{Network, Node, ValueId};
 
@@ -37,8 +37,8 @@ pub struct Selection {
     /// The layers
     #[arg(long, value_enum, default_value = "quick", conflicts_with = "shapes")]
     pub suite: Suite,
-    /// Layers from a JSON list of {"name", "op", "attrs", "inputs": {"x": [..], ..}} in the vocabulary of test vectors; a convolution also as
-    /// {"name", "op": "conv", "input", "filter", "strides", "pads", "dilations", "group"}
+    /// Layers from a JSON list, such as [{"name": "first", "op": "conv", "input": [1, 3, 224, 224], "filter": [64, 3, 7, 7], "strides": [2, 2]}];
+    /// wgconv ops lists the ops with their attributes
     #[arg(long, value_name = "FILE.json")]
     pub shapes: Option<PathBuf>,
     #[command(flatten)]

@@ -25,6 +25,30 @@ pub fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Option<Outcom
 }
 
 fn check_forward(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<(), String> {
+    let Resolved { arrays, wanted, calls } = resolve(case, tensors)?;
+    for (layout, call) in &calls {
+        check_call(gpu, call, &arrays, &wanted).map_err(|why| match layout {
+            Layout::ChannelsFirst => why,
+            Layout::ChannelsLast => format!("channels-last: {why}"),
+        })?;
+    }
+    Ok(())
+}
+
+/// What a case says, resolved: everything that needs no device.
+pub struct Resolved<'a> {
+    arrays: BTreeMap<String, Array>,
+    /// Output roles with what is expected of them.
+    wanted: Vec<(&'a str, Array, Tolerance)>,
+    /// The call in each layout that the op sees.
+    calls: Vec<(Layout, Call)>,
+}
+
+/// Reads a case's tensors and builds its calls.
+///
+/// # Errors
+/// What is wrong with the case, by name.
+pub fn resolve<'a>(case: &'a Case, tensors: &SafeTensors<'_>) -> Result<Resolved<'a>, String> {
     let signature = signature(&case.op).ok_or_else(|| format!("op {} is not known yet", case.op))?;
     if let Some(attribute) = signature.missing(&case.attrs) {
         return Err(format!("the case has no attribute {attribute}"));
@@ -60,6 +84,7 @@ fn check_forward(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<()
     }
     // Numbers past f32's range or NaN would not survive a transformed operand.
     let accuracy = if case.special { Accuracy::Exact } else { Accuracy::default() };
+    let mut calls = Vec::new();
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
         let inputs = Inputs { given: &given, layout, accuracy, extras: true };
         let call = match ops::build(&case.op, &case.attrs, &inputs) {
@@ -67,26 +92,35 @@ fn check_forward(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<()
             Err(why) if layout == Layout::ChannelsLast && why.contains("channels_last") => continue,
             call => call?,
         };
+        check_roles(case, &call, &arrays, &wanted)?;
         let sees_layout = call.steps.iter().flat_map(|s| s.op.inputs()).any(|spec| spec.layout == Layout::ChannelsLast && spec.extents.len() >= 3);
         if layout == Layout::ChannelsFirst || sees_layout {
-            check_call(gpu, case, &call, &arrays, &wanted).map_err(|why| match layout {
-                Layout::ChannelsFirst => why,
-                Layout::ChannelsLast => format!("channels-last: {why}"),
-            })?;
+            calls.push((layout, call));
+        }
+    }
+    Ok(Resolved { arrays, wanted, calls })
+}
+
+/// Refuses a role that nothing reads or gives, for it would go unchecked, and an output of another shape than expected, before it is made:
+/// attributes alone can make it as large as they please.
+fn check_roles(case: &Case, call: &Call, arrays: &BTreeMap<String, Array>, wanted: &[(&str, Array, Tolerance)]) -> Result<(), String> {
+    if let Some(role) = arrays.keys().find(|role| !call.reads(role)) {
+        return Err(format!("input {role} is not one of {}", case.op));
+    }
+    for (role, want, _) in wanted {
+        let Some((_, name)) = call.outputs.iter().find(|(name, _)| name == role) else {
+            return Err(format!("output {role} is not one of {}", case.op));
+        };
+        let of_step = |step: &Step| step.results.iter().position(|result| result == name).map(|i| step.op.outputs()[i].extents.clone());
+        let extents = call.steps.iter().find_map(of_step).or_else(|| call.views.iter().find(|v| v.name == *name).map(|v| v.extents.clone()));
+        if let Some(extents) = extents.filter(|extents| *extents != want.shape) {
+            return Err(format!("{role} has shape {extents:?}, expected {:?}", want.shape));
         }
     }
     Ok(())
 }
 
-fn check_call(gpu: &Gpu, case: &Case, call: &Call, arrays: &BTreeMap<String, Array>, wanted: &[(&str, Array, Tolerance)]) -> Result<(), String> {
-    // A role that nothing reads would go unchecked.
-    let read = |role: &str| call.reads(role);
-    if let Some(role) = arrays.keys().find(|role| !read(role)) {
-        return Err(format!("input {role} is not one of {}", case.op));
-    }
-    if let Some((role, ..)) = wanted.iter().find(|(role, ..)| !call.outputs.iter().any(|(name, _)| name == role)) {
-        return Err(format!("output {role} is not one of {}", case.op));
-    }
+fn check_call(gpu: &Gpu, call: &Call, arrays: &BTreeMap<String, Array>, wanted: &[(&str, Array, Tolerance)]) -> Result<(), String> {
     let algorithms = match call.steps.as_slice() {
         [one] => one.op.algorithms(gpu.profile()).into_iter().map(Some).collect(),
         _ => vec![None],

@@ -5,8 +5,11 @@
 
 mod check;
 
+#[cfg(test)]
+pub use check::resolve;
 pub use check::{check, refuse};
 
+use crate::{input, json};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -123,11 +126,11 @@ fn read_family(path: &Path) -> Folder {
 /// The entries of a list file, each read by itself.
 fn entries<T: serde::de::DeserializeOwned>(file: &Path) -> Result<Vec<Entry<T>>, String> {
     let fail = |why: String| format!("{}: {why}", file.display());
-    let text = std::fs::read_to_string(file).map_err(|e| fail(e.to_string()))?;
-    let list: Vec<serde_json::Value> = serde_json::from_str(&text).map_err(|e| fail(e.to_string()))?;
-    if list.is_empty() {
-        return Err(fail("the list is empty".into()));
-    }
+    let list = match json::parse(&input::text(file)?).map_err(fail)? {
+        serde_json::Value::Array(list) if list.is_empty() => return Err(fail("the list is empty".into())),
+        serde_json::Value::Array(list) => list,
+        _ => return Err(fail("it must be a list".into())),
+    };
     let entry = |(number, value): (usize, serde_json::Value)| {
         let name = value.get("name").and_then(|n| n.as_str()).map_or_else(|| format!("#{number}"), str::to_string);
         serde_json::from_value(value).map_err(|e| BrokenEntry { name, why: format!("{}: {e}", file.display()) })
