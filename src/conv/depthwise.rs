@@ -54,7 +54,7 @@ pub(crate) fn block_extents(problem: &ConvProblem) -> Option<[u64; 2]> {
     // At stride 2 a block needs twice the rows, of which only a third serves two outputs if the window is short: fewer rows, fewer registers.
     let [rows, _] = part(height.filter, width.filter);
     let block_p = if height.stride == 1 || rows >= 3 * height.stride { 4 } else { 2 };
-    is_block.then(|| [if height.output == 1 { 1 } else { block_p }, 4])
+    is_block.then_some([if height.output == 1 { 1 } else { block_p }, 4])
 }
 
 /// Rows and columns of the parts in which a block takes a window: all of it where its taps are registers, else parts as even as can be.
