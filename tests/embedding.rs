@@ -118,6 +118,54 @@ fn prepared_convolution_runs_again_on_other_data() {
 }
 
 #[test]
+fn a_bound_op_runs_again_over_the_same_tensors() {
+    let (gpu, other) = (self::gpu(), self::gpu());
+    let first = gpu.upload(&ramp((1, 3, 8, 9), 5)).unwrap();
+    let filters = [ramp((5, 3, 3, 3), 7), ramp((3, 5, 1, 1), 4)].map(|f| gpu.upload(&f).unwrap());
+    let conv = |x: &Tensor, f: &Tensor| Conv::prepare(&gpu, &Conv2dDescriptor { padding: Padding::Same, ..Default::default() }, x, f, None).unwrap();
+    let there = conv(&first, &filters[0]);
+    let middle = there.output().unwrap();
+    let back = conv(&middle, &filters[1]);
+    // x -> middle -> x: each turn begins with what the last one left.
+    let x = back.output().unwrap();
+    let bound = [there.prepared().bind(&[&x], &[&middle]).unwrap(), back.prepared().bind(&[&middle], &[&x]).unwrap()];
+    let start = || {
+        let mut recorder = gpu.recorder();
+        let zero = gpu.zeros(&[1, 3, 8, 9], ElementType::F32, Layout::ChannelsFirst).unwrap();
+        let sum = recorder.add(&first, &zero).unwrap();
+        recorder.submit().unwrap();
+        sum
+    };
+    let mut recorder = gpu.recorder();
+    for _ in 0..2 {
+        bound.iter().for_each(|op| op.record(&mut recorder).unwrap());
+    }
+    recorder.submit().unwrap();
+    assert_eq!(x.download::<f32, ndarray::Ix4>().unwrap().sum(), 0.0, "it began with zeros");
+    // The same ops over another tensor, recorded each time.
+    let own = start();
+    let mut recorder = gpu.recorder();
+    for _ in 0..2 {
+        there.record(&mut recorder, &own, &middle).unwrap();
+        back.record(&mut recorder, &middle, &own).unwrap();
+    }
+    recorder.submit().unwrap();
+    let bound_own = start();
+    let bound = [there.prepared().bind(&[&bound_own], &[&middle]).unwrap(), back.prepared().bind(&[&middle], &[&bound_own]).unwrap()];
+    for _ in 0..2 {
+        let mut recorder = gpu.recorder();
+        bound.iter().for_each(|op| op.record(&mut recorder).unwrap());
+        recorder.submit().unwrap();
+    }
+    let (own, bound_own): (Array4<f32>, Array4<f32>) = (own.download().unwrap(), bound_own.download().unwrap());
+    assert_eq!(own, bound_own);
+    assert!(own.iter().any(|v| *v != 0.0), "the test would prove nothing on zeros");
+    // What bind refuses, and where it cannot be recorded.
+    assert!(there.prepared().bind(&[&middle], &[&middle]).is_err());
+    assert_eq!(bound[0].record(&mut other.recorder()), Err(Error::OtherDevice { argument: "the recorder".into() }));
+}
+
+#[test]
 fn the_callers_device_buffers_and_encoder_are_used() {
     // What an embedder has: instance, adapter, device and queue of its own, opened with the plainest of limits.
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();

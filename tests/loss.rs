@@ -80,6 +80,7 @@ const CALLS: &[Call] = &[
     ("outputs", |w| w.known.outputs().map(|_| ())),
     ("compile", |w| w.gpu.compile(&[&w.plan])),
     ("record", |w| w.record(&mut w.gpu.recorder())),
+    ("bind", |w| w.known.bind(&[&w.x], &[&w.y]).map(|_| ())),
     ("recording an op", |w| w.gpu.recorder().activation(Activation::Relu, &w.x).map(|_| ())),
     ("submitting nothing", |w| w.gpu.recorder().submit()),
     ("recording on an encoder", |w| {
@@ -153,12 +154,17 @@ fn every_call_says_that_a_device_was_lost_and_polled_since() {
 /// The device goes between two steps of one piece of work.
 #[test]
 fn a_loss_in_the_middle_of_recording_submitting_or_reading_is_an_error() {
-    let moments: [Call; 5] = [
+    let moments: [Call; 6] = [
         ("between two records", |w| {
             let mut recorder = w.gpu.recorder();
             w.record(&mut recorder)?;
             w.gpu.device().destroy();
             w.record(&mut recorder)
+        }),
+        ("between bind and record", |w| {
+            let bound = w.known.bind(&[&w.x], &[&w.y])?;
+            w.gpu.device().destroy();
+            bound.record(&mut w.gpu.recorder())
         }),
         ("between record and submit", |w| {
             let mut recorder = w.gpu.recorder();

@@ -66,6 +66,11 @@ impl Conv {
         self.prepared.plan()
     }
 
+    /// The same as an op of any kind: its inputs are x and, where the problem has one, the residual. [`Prepared::bind`] is for tensors that stay.
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
     /// The algorithm that was planned.
     pub fn algorithm(&self) -> Algorithm {
         let name = self.plan().algorithm();

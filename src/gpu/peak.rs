@@ -25,7 +25,7 @@ pub fn measure_peak(gpu: &Gpu) -> Result<Peak> {
 
 /// Most of several runs: a peak is what the device can do, and noise only takes away.
 fn best_seconds(gpu: &Gpu, dispatch: &Dispatch) -> Result<f64> {
-    let timing = gpu.time(7, &mut |recorder| recorder.dispatch("wgconv peak", std::slice::from_ref(dispatch)))?;
+    let timing = gpu.time(7, &mut |recorder| recorder.scoped("wgconv peak", |recorder| recorder.push(std::slice::from_ref(dispatch))))?;
     let floor = if timing.clock == Clock::Wall { 1e-6 } else { 1e-9 };
     Ok(timing.seconds.iter().copied().fold(f64::INFINITY, f64::min).max(floor))
 }

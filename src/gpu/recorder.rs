@@ -76,21 +76,24 @@ impl<'e> Recorder<'e> {
         &self.gpu
     }
 
-    /// Records kernel calls; `label` names them in errors.
-    pub(crate) fn dispatch(&mut self, label: &str, dispatches: &[Dispatch]) -> Result<()> {
+    /// Runs what makes and records kernel calls with wgpu's errors caught; `label` names them.
+    pub(crate) fn scoped(&mut self, label: &str, record: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let gpu = self.gpu.clone();
-        let recorded = gpu.scoped(label, || {
-            let pass = self.pass()?;
-            for dispatch in dispatches {
-                let [x, y, z] = dispatch.workgroups;
-                pass.set_pipeline(&dispatch.kernel.pipeline);
-                pass.set_bind_group(0, &dispatch.bind_group, &[]);
-                pass.dispatch_workgroups(x, y, z);
-            }
-            Ok(())
-        });
+        let recorded = gpu.scoped(label, || record(self));
         self.failed |= recorded.is_err();
         recorded
+    }
+
+    /// Records kernel calls, within [`Recorder::scoped`].
+    pub(crate) fn push(&mut self, dispatches: &[Dispatch]) -> Result<()> {
+        let pass = self.pass()?;
+        for dispatch in dispatches {
+            let [x, y, z] = dispatch.workgroups;
+            pass.set_pipeline(&dispatch.kernel.pipeline);
+            pass.set_bind_group(0, &dispatch.bind_group, &[]);
+            pass.dispatch_workgroups(x, y, z);
+        }
+        Ok(())
     }
 
     /// Marks that the caller got an error for something recorded here.

@@ -16,7 +16,7 @@ pub(crate) use lattice::{Lattice, LatticeAxis, MAX_AXES, offsets};
 pub(crate) use matrix::{MatrixError, MatrixTile, MaxMagnitudeParams, Operands, check_accuracy, largest_magnitude};
 pub use plan::{Domain, Plan, Step, TensorSpec};
 pub(crate) use plan::{INDEX_LIMIT, Place, Range, Slice, check_binding, check_parts, check_tensors, slices};
-pub use prepared::Prepared;
+pub use prepared::{Bound, Prepared};
 pub(crate) use tile::{Core, RegisterTile};
 pub(crate) use tile_workgroup::{GemmShape, Tile};
 pub(crate) use window::{Axis, plane_strides};

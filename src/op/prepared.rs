@@ -97,9 +97,9 @@ impl Prepared {
         let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
         let mut shared = Shared { plan, calls, fixed, scratch, tables };
         let inputs: Vec<Option<&Tensor>> = shared.fixed.iter().map(Option::as_ref).collect();
-        let packing = shared.dispatches(&gpu, &shared.plan.prepare, &packing, &inputs, &[])?;
         if !packing.is_empty() {
-            recorder.dispatch(&shared.plan.label, &packing)?;
+            recorder
+                .scoped(&shared.plan.label, |recorder| recorder.push(&shared.dispatches(&gpu, &shared.plan.prepare, &packing, &inputs, &[])?))?;
         }
         for (i, fixed) in shared.fixed.iter_mut().enumerate() {
             if !shared.plan.steps.iter().any(|step| step.reads(i)) {
@@ -127,10 +127,27 @@ impl Prepared {
     /// # Errors
     /// Tensors of another number, device, shape, element type or layout than prepared for; an output in the buffer of an input.
     pub fn record(&self, recorder: &mut Recorder<'_>, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<()> {
+        check_recorder(recorder, &self.gpu)?;
+        let inputs = self.checked(inputs, outputs)?;
         let (plan, shared) = (self.plan(), &self.shared);
-        if *recorder.gpu() != self.gpu {
-            return Err(Error::OtherDevice { argument: "the recorder".into() });
-        }
+        recorder.scoped(&plan.label, |recorder| recorder.push(&shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs)?))
+    }
+
+    /// Checks and binds tensors once, to be recorded again and again: a frame's or a batch's, whose contents change and whose tensors stay. Takes
+    /// what [`Prepared::record`] takes.
+    ///
+    /// # Errors
+    /// As [`Prepared::record`].
+    pub fn bind(&self, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<Bound> {
+        let inputs = self.checked(inputs, outputs)?;
+        let (plan, shared) = (self.plan(), &self.shared);
+        let dispatches = self.gpu.scoped(&plan.label, || shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs))?;
+        Ok(Bound { prepared: self.clone(), dispatches })
+    }
+
+    /// All inputs in order, fixed ones too, once they and the outputs are what the plan says.
+    fn checked<'a>(&'a self, inputs: &[&'a Tensor], outputs: &[&Tensor]) -> Result<Vec<Option<&'a Tensor>>> {
+        let (plan, shared) = (self.plan(), &self.shared);
         let wanted: Vec<&TensorSpec> = plan.inputs.iter().filter(|i| !i.fixed).collect();
         for (what, given, wanted) in [("inputs", inputs.len(), wanted.len()), ("outputs", outputs.len(), plan.outputs.len())] {
             if given != wanted {
@@ -154,9 +171,34 @@ impl Prepared {
                 ));
             }
         }
-        let dispatches = shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs)?;
-        recorder.dispatch(&plan.label, &dispatches)
+        Ok(inputs)
     }
+}
+
+/// A prepared op with its tensors, by [`Prepared::bind`]: recording it checks and binds nothing anew. It keeps the tensors' buffers alive.
+#[must_use = "nothing runs before it is recorded and submitted"]
+#[derive(Debug, Clone)]
+pub struct Bound {
+    prepared: Prepared,
+    dispatches: Vec<Dispatch>,
+}
+
+impl Bound {
+    /// Records the op over the tensors that it was bound to.
+    ///
+    /// # Errors
+    /// A recorder of another device; loss of the device.
+    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
+        check_recorder(recorder, &self.prepared.gpu)?;
+        recorder.scoped(&self.prepared.plan().label, |recorder| recorder.push(&self.dispatches))
+    }
+}
+
+fn check_recorder(recorder: &Recorder<'_>, gpu: &Gpu) -> Result<()> {
+    if recorder.gpu() != gpu {
+        return Err(Error::OtherDevice { argument: "the recorder".into() });
+    }
+    Ok(())
 }
 
 impl Call {
@@ -171,11 +213,8 @@ impl Call {
 }
 
 impl Shared {
-    /// Binds what the steps name; inputs that they do not name may be absent.
+    /// Binds what the steps name, within an error scope; inputs that they do not name may be absent.
     fn dispatches(&self, gpu: &Gpu, steps: &[Step], calls: &[Call], inputs: &[Option<&Tensor>], outputs: &[&Tensor]) -> Result<Vec<Dispatch>> {
-        if steps.is_empty() {
-            return Ok(vec![]);
-        }
         let bind = |place: &Place| -> Result<Option<Binding>> {
             let missing = || Error::Internal { label: self.plan.op.into(), message: format!("the plan names {place:?}, which is not there") };
             Ok(Some(match *place {
@@ -187,22 +226,20 @@ impl Shared {
                 Place::Nothing => return Ok(None),
             }))
         };
-        gpu.scoped(&calls[0].kernel.label, || {
-            steps
-                .iter()
-                .zip(calls)
-                .map(|(step, call)| {
-                    let bindings: Vec<Binding> = call
-                        .uniform
-                        .iter()
-                        .cloned()
-                        .map(Ok)
-                        .chain(step.places.iter().filter_map(|place| bind(place).transpose()))
-                        .collect::<Result<_>>()?;
-                    Ok(Dispatch::new(gpu, &call.kernel, &bindings, step.workgroups))
-                })
-                .collect()
-        })
+        steps
+            .iter()
+            .zip(calls)
+            .map(|(step, call)| {
+                let bindings: Vec<Binding> = call
+                    .uniform
+                    .iter()
+                    .cloned()
+                    .map(Ok)
+                    .chain(step.places.iter().filter_map(|place| bind(place).transpose()))
+                    .collect::<Result<_>>()?;
+                Ok(Dispatch::new(gpu, &call.kernel, &bindings, step.workgroups))
+            })
+            .collect()
     }
 }
 
