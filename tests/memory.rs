@@ -10,12 +10,12 @@ use wgconv::{Activation, ElementType, Error, Gpu, Layout};
 /// Names the part of this file that a child process plays.
 const ROLE: &str = "WGCONV_MEMORY_ROLE";
 
-/// Runs a role in a process of its own, with so many KiB of address space.
+/// Runs a role in a process of its own, with so many KiB of address space; wgpu has been seen to hang where it has no memory.
 fn child(role: &str, kib: Option<u64>) -> std::process::Output {
     let limit = kib.map_or(String::new(), |kib| format!("ulimit -v {kib} && "));
     let test = std::env::current_exe().unwrap();
     let mut command = std::process::Command::new("sh");
-    command.arg("-c").arg(format!("{limit}exec \"$0\" --exact {role} --nocapture --test-threads=1")).arg(test).env(ROLE, role);
+    command.arg("-c").arg(format!("{limit}exec timeout 200 \"$0\" --exact {role} --nocapture --test-threads=1")).arg(test).env(ROLE, role);
     // Each of the driver's threads would reserve address space of its own.
     command.env("LP_NUM_THREADS", "1").env("RAYON_NUM_THREADS", "1").env("MALLOC_ARENA_MAX", "1").output().unwrap()
 }
@@ -83,7 +83,7 @@ fn an_upload_without_memory_is_an_error_and_the_device_works_on() {
     }
     // Address space of a process that has a device and an array of 66 MiB, measured here: the rest of the limit is what uploads may fill.
     let own = status("VmSize").max(1 << 20);
-    for room in [400, 433, 466, 500, 700] {
+    for room in [350, 400, 466, 600] {
         let output = child("role_fill", Some(own + room * 1024));
         assert!(output.status.success() && text(&output).contains("works on"), "{room} MiB: {}", text(&output));
     }
@@ -100,6 +100,8 @@ fn role_many() {
     let array = Array2::<f32>::ones((16, MIB / 4));
     let before = status("VmRSS") / 1024;
     let tensors: Vec<_> = (0..32).map(|_| gpu.upload(&array).unwrap()).collect();
+    // The first submit after them is what has wgpu copy anything that it kept until then.
+    assert_works(&gpu);
     let [peak, held] = ["VmHWM", "VmRSS"].map(|name| status(name) / 1024 - before);
     println!("{peak} MiB at most, {held} MiB after {} uploads", tensors.len());
     // The tensors' 512 MiB, staging buffers under way and the blocks that the allocator keeps of them.

@@ -103,14 +103,15 @@ fn read(path: &Path, key: &Key) -> Option<BTreeMap<String, Tuned>> {
 }
 
 fn trusted(bytes: &[u8], key: &Key) -> Result<BTreeMap<String, Tuned>, String> {
-    let File { key: found, checksum: sum, problems } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let File { key: found, checksum: sum, mut problems } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if found != *key {
         return Err("it is about another device, driver or version".into());
     }
     if checksum(&problems).ok() != Some(sum) {
         return Err("its checksum is not that of its verdicts".into());
     }
-    for (problem, tuned) in &problems {
+    for (problem, tuned) in &mut problems {
+        tuned.choose();
         for Candidate { label, verdict } in &tuned.candidates {
             if let Verdict::Proven { seconds } | Verdict::Slow { seconds } = verdict
                 && !(seconds.is_finite() && *seconds > 0.0)

@@ -124,7 +124,7 @@ impl Tuned {
         Some(if own { &self.heuristic } else { label })
     }
 
-    fn choose(&mut self) {
+    pub(crate) fn choose(&mut self) {
         self.choice = self.proven_choice().unwrap_or(&self.heuristic).to_string();
     }
 
