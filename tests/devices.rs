@@ -3,14 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
-use ndarray::{Array1, Array4};
+use ndarray::{Array1, Array4, s};
 use std::collections::BTreeMap;
-use wgconv::conv::{Algorithm, Conv2dDescriptor};
+use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor};
 use wgconv::gpu::DeviceProfile;
 use wgconv::norm::NormProblem;
 use wgconv::op::Op;
 use wgconv::validate::{Case, Outcome, grid, prove};
-use wgconv::{Activation, ElementType, Error, Gpu, Layout, wgpu};
+use wgconv::{Activation, ElementType, Error, Gpu, Layout, Padding, wgpu};
 
 fn open(required_limits: wgpu::Limits) -> wgconv::Result<Gpu> {
     let adapters = pollster::block_on(wgconv::gpu::instance().enumerate_adapters(wgpu::Backends::all()));
@@ -91,7 +91,18 @@ fn every_op_holds_on_four_storage_buffers_or_is_refused_by_name() {
             }
         }
     }
-    // With both, five: refused before the device is asked.
+    // With both, five, unless the sums are stored before the rest is read: by Winograd, which is chosen then.
+    let (padding, accuracy) = (Padding::uniform(1), Accuracy::Reduced);
+    let wide = gpu.upload(&Array4::<f32>::ones((4, 8, 3, 3))).unwrap();
+    let y = |descriptor| gpu.conv_residual(&descriptor, &x, &wide, Some(&b), &residual);
+    let chosen: Array4<f32> = y(Conv2dDescriptor { padding, accuracy, ..Default::default() }).unwrap().download().unwrap();
+    let window = |h: usize, w: usize| image.slice(s![0, .., h.saturating_sub(1)..(h + 2).min(6), w.saturating_sub(1)..(w + 2).min(6)]).sum();
+    for ((_, k, h, w), y) in chosen.indexed_iter() {
+        assert_eq!(*y, window(h, w) + bias[k] + 10.0, "at {k}, {h}, {w}");
+    }
+    let error = y(Conv2dDescriptor { padding, accuracy: Accuracy::Exact, ..Default::default() }).unwrap_err().to_string();
+    assert!(error.ends_with("needs 5 storage buffers, but max_storage_buffers_per_shader_stage is 4"), "{error}");
+    // A forced one is refused before the device is asked.
     let descriptor = Conv2dDescriptor { algorithm: Some(Algorithm::Direct), ..Default::default() };
     let error = gpu.conv_residual(&descriptor, &x, &f, Some(&b), &residual).unwrap_err().to_string();
     assert_eq!(error, "the kernel conv_direct needs 5 storage buffers, but max_storage_buffers_per_shader_stage is 4");

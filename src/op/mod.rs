@@ -15,7 +15,7 @@ pub(crate) use lanes::{LONGEST_SERIAL_LINE, lane_consts, lane_turns, lanes, line
 pub(crate) use lattice::{Lattice, LatticeAxis, MAX_AXES, offsets};
 pub(crate) use matrix::{MatrixError, MatrixTile, MaxMagnitudeParams, Operands, check_accuracy, largest_magnitude};
 pub use plan::{Domain, Plan, Step, TensorSpec};
-pub(crate) use plan::{INDEX_LIMIT, Place, Range, Slice, check_binding, check_parts, check_tensors, slices};
+pub(crate) use plan::{INDEX_LIMIT, Place, Range, STORAGE_BUFFERS, Slice, check_binding, check_parts, check_tensors, slices};
 pub use prepared::{Bound, Prepared};
 pub(crate) use tile::{Core, RegisterTile};
 pub(crate) use tile_workgroup::{GemmShape, Tile};

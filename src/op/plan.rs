@@ -95,6 +95,9 @@ impl Place {
     }
 }
 
+/// Name of the limit that [`Step::new`] holds kernels to.
+pub(crate) const STORAGE_BUFFERS: &str = "max_storage_buffers_per_shader_stage";
+
 /// One kernel call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
@@ -135,7 +138,7 @@ impl Step {
                 argument: format!("the kernel {}", kernel.source.name),
                 needed: buffers as u128,
                 unit: "storage buffers",
-                limit_name: "max_storage_buffers_per_shader_stage",
+                limit_name: STORAGE_BUFFERS,
                 limit: profile.max_storage_buffers.into(),
             });
         }

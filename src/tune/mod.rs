@@ -162,7 +162,12 @@ pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep
     candidates.sort_by_key(|label| label == naive);
     let mut labels = vec![heuristic.clone()];
     for candidate in candidates {
-        let label = name(gpu, op, &op.plan(gpu.profile(), Some(&candidate))?);
+        let plan = match op.plan(gpu.profile(), Some(&candidate)) {
+            // One that binds more than the device allows is none.
+            Err(Error::TooLarge { .. }) => continue,
+            plan => plan?,
+        };
+        let label = name(gpu, op, &plan);
         if !labels.contains(&label) {
             labels.push(label);
         }

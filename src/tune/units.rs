@@ -7,7 +7,7 @@ use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceProfile, Gpu, MatrixUnits};
 use crate::matmul::MatMulProblem;
-use crate::op::{Op, Plan, Prepared};
+use crate::op::{Op, Plan, Prepared, STORAGE_BUFFERS};
 use crate::tensor::Tensor;
 use crate::validate::{Outcome, prove};
 
@@ -77,9 +77,16 @@ pub(super) fn trusted(gpu: &Gpu) -> Option<MatrixUnits> {
     Some(MatrixUnits { splits: units.splits && doubts.split.is_none(), ..units })
 }
 
-/// The planner's own choice for `op`, with no more of the matrix units than is trusted.
+/// The planner's own choice for `op`, with no more of the matrix units than is trusted. Where its kernels bind more storage buffers than the
+/// device allows, the first candidate whose kernels do not: Winograd and split depths store what they sum before they read the rest.
 pub(super) fn heuristic(gpu: &Gpu, op: &dyn Op) -> Result<Plan> {
-    let plan = op.plan(gpu.profile(), None)?;
+    let plan = match op.plan(gpu.profile(), None) {
+        Err(refused @ Error::TooLarge { limit_name: STORAGE_BUFFERS, .. }) => {
+            let others = op.candidates(gpu.profile());
+            others.iter().find_map(|label| op.plan(gpu.profile(), Some(label)).ok()).ok_or(refused)?
+        }
+        other => other?,
+    };
     let uses_units = plan.steps.iter().any(|step| step.kernel.uses_matrix_units());
     if !uses_units {
         return Ok(plan);
