@@ -119,7 +119,7 @@ fn prepared_convolution_runs_again_on_other_data() {
 
 #[test]
 fn a_bound_op_runs_again_over_the_same_tensors() {
-    let (gpu, other) = (self::gpu(), self::gpu());
+    let (gpu, other) = (gpu(), gpu());
     let first = gpu.upload(&ramp((1, 3, 8, 9), 5)).unwrap();
     let filters = [ramp((5, 3, 3, 3), 7), ramp((3, 5, 1, 1), 4)].map(|f| gpu.upload(&f).unwrap());
     let conv = |x: &Tensor, f: &Tensor| Conv::prepare(&gpu, &Conv2dDescriptor { padding: Padding::Same, ..Default::default() }, x, f, None).unwrap();
