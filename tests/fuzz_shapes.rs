@@ -30,7 +30,7 @@ use wgconv::shape::{Layout, Padding, PaddingMode};
 use wgconv::softmax::SoftmaxProblem;
 use wgconv::transform::{
     Concat, CoordinateMode, DepthToSpace, DepthToSpaceMode, NearestMode, Pad, PadMode, Resize, ResizeDescriptor, ResizeMode, Slice, TensorKind,
-    ToLayout, Transpose,
+    ToLayout, Transpose, flatten_extents, reshape_extents,
 };
 use wgconv::{Activation, ElementType, Result};
 
@@ -418,7 +418,44 @@ fn transform(random: &mut Random) -> Result<Box<dyn Op>> {
     })
 }
 
+/// What a caller or a file of verdicts may force on any op, whether it has such a kernel or not.
+const FOREIGN_LABELS: [&str; 20] = [
+    "",
+    " ",
+    "direct ",
+    "direct 4",
+    "rows",
+    "tree",
+    "tiled",
+    "unrolled",
+    "depthwise block 4x4",
+    "dense gemm_register 32x8x4",
+    "dense thin 1x64",
+    "gemm_register 32x8x4",
+    "gemm_workgroup 64x64x16/64",
+    "gemm_workgroup 128x128x32",
+    "gemm_split 32x32x32",
+    "implicit_gemm_register 4x4x1",
+    "implicit_gemm_workgroup 32x32x16/64",
+    "implicit_gemm_matrix 128x128x32",
+    "winograd_f2 64x64x16/2",
+    "winograd_f4 32x8x4",
+];
+
+/// Extents that a reshape asks for: no op of its own, but the same arithmetic.
+fn reshape(random: &mut Random) {
+    let x = random.extents(4);
+    let asked: Vec<isize> = (0..random.below(6)).map(|_| if random.chance(3) { random.axis() } else { random.extent() as isize }).collect();
+    let count = |extents: &[usize]| extents.iter().map(|&extent| extent as u128).product::<u128>();
+    for extents in [reshape_extents(&x, &asked), flatten_extents(&x, random.axis())].into_iter().flatten() {
+        assert_eq!(count(&extents), count(&x), "{x:?} as {extents:?}");
+    }
+}
+
 fn problem(random: &mut Random) -> Result<Box<dyn Op>> {
+    if random.chance(16) {
+        reshape(random);
+    }
     match random.below(12) {
         0 => convolution::<1>(random),
         1..=2 => convolution::<2>(random),
@@ -457,6 +494,7 @@ fn ask(op: &dyn Op, random: &mut Random) -> bool {
         labels.push(Some(candidates[random.below(candidates.len() as u64) as usize].as_str()));
         labels.push(Some(algorithms[random.below(algorithms.len() as u64) as usize]));
     }
+    labels.push(Some(random.pick(&FOREIGN_LABELS)));
     let mut planned = false;
     for label in labels {
         match op.plan(&profile, label) {
