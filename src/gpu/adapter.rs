@@ -24,6 +24,12 @@ pub struct AdapterReport {
     pub driver: String,
     /// The driver's version and more.
     pub driver_info: String,
+    /// The vendor's number, as the backend tells it: of PCI for most; 0 where it tells none.
+    pub vendor_id: u32,
+    /// The device's number of that vendor.
+    pub device_id: u32,
+    /// Where the device is on its bus, such as `0000:01:00.0`; empty where the backend tells nothing.
+    pub pci_bus_id: String,
     /// Most bytes of one buffer.
     pub max_buffer_size: u64,
     /// Most bytes of one storage binding.
@@ -64,6 +70,9 @@ impl AdapterReport {
             device_type: device_type_name(info.device_type),
             driver: info.driver,
             driver_info: info.driver_info,
+            vendor_id: info.vendor,
+            device_id: info.device,
+            pci_bus_id: info.device_pci_bus_id,
             max_buffer_size: limits.max_buffer_size,
             max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
             max_storage_buffers_per_shader_stage: limits.max_storage_buffers_per_shader_stage,
@@ -83,8 +92,10 @@ impl AdapterReport {
 impl std::fmt::Display for AdapterReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({}, {}", self.name, self.backend, self.device_type)?;
-        if !self.driver.is_empty() {
-            write!(f, ", {} {}", self.driver, self.driver_info)?;
+        // Some drivers leave a blank at the end, or tell no version.
+        let driver = format!("{} {}", self.driver.trim(), self.driver_info.trim());
+        if !driver.trim().is_empty() {
+            write!(f, ", {}", driver.trim())?;
         }
         f.write_str(")")
     }

@@ -5,6 +5,7 @@ pub mod bound;
 pub mod compare;
 pub mod data;
 mod elsewhere;
+mod evidence;
 pub mod grid;
 mod grid_conv;
 mod grid_conv_blocks;
@@ -14,14 +15,19 @@ mod grid_pool;
 mod grid_rows;
 mod grid_transform;
 
+pub use evidence::{Call, Evidence, Operand, Written, evidence};
+
 use crate::element::{Element, ElementType};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterReport, Gpu};
 use crate::op::{Op, Prepared, TensorSpec};
+use crate::reference::Bounded;
 use crate::tensor::Tensor;
 use data::{Data, Generator};
 use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
+use std::ops::ControlFlow;
+use std::time::Instant;
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +69,9 @@ pub struct Progress<'a> {
     pub total: usize,
     /// The case just done.
     pub result: &'a CaseResult,
+    /// What it took: both kinds of data, the reference, every run. The pipelines of neighbouring cases are made beforehand, several at once;
+    /// that time is in none of them.
+    pub seconds: f64,
 }
 
 /// A whole run, to be sent on.
@@ -99,34 +108,51 @@ impl Case {
     }
 }
 
-/// Runs the grid on `gpu`. Its thousands of pipelines would take many gigabytes on a software driver; those used last are kept
-/// ([`Gpu::set_pipeline_limit`]).
+/// Runs the grid on `gpu`: [`run_cases`] over those of its cases that `options` admit.
 ///
 /// # Errors
-/// Loss of the device. Whatever else goes wrong in a case is that case's failure.
+/// As [`run_cases`].
 pub fn run(gpu: &Gpu, options: &Options, progress: &mut dyn FnMut(&Progress<'_>)) -> Result<Report> {
     let wanted = |case: &Case| options.only.as_deref().is_none_or(|only| case.id().contains(only));
     let cases: Vec<Case> = grid::cases(options.full)?.into_iter().filter(wanted).collect();
+    let results = run_cases(gpu, &cases, &mut |done| {
+        progress(done);
+        ControlFlow::Continue(())
+    })?;
+    Ok(Report { adapter: gpu.report().clone(), version: env!("CARGO_PKG_VERSION"), results })
+}
+
+/// Runs `cases` in turn and tells `progress` of each when it is done; `Break` ends the run there. Thousands of pipelines would take many
+/// gigabytes on a software driver; those used last are kept ([`Gpu::set_pipeline_limit`]).
+///
+/// # Errors
+/// Loss of the device. Whatever else goes wrong in a case is that case's failure.
+pub fn run_cases(gpu: &Gpu, cases: &[Case], progress: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>) -> Result<Vec<CaseResult>> {
     let mut results = Vec::with_capacity(cases.len());
-    /// Cases whose pipelines are made at once, on all cores: most of a run is the driver's compiler.
-    const TOGETHER: usize = 64;
-    for together in cases.chunks(TOGETHER) {
+    // Cases whose pipelines are made at once, on all cores: most of a run is the driver's compiler. Few for each core, so that a run which is
+    // to end need not wait for long.
+    let together = 4 * rayon::current_num_threads();
+    for together in cases.chunks(together) {
         let plans: Vec<_> = together.iter().filter_map(|case| case.op.plan(gpu.profile(), Some(&case.algorithm)).ok()).collect();
         // What cannot be planned or compiled is found once more by the case that needs it, and named there.
         let _ = gpu.compile(&plans.iter().collect::<Vec<_>>());
         for case in together {
+            let start = Instant::now();
             let outcome = match prove(gpu, case.op.as_ref(), &case.algorithm) {
                 Ok(outcome) => outcome,
                 Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
                 Err(error) => Outcome::Failed(error.to_string()),
             };
-            results.push(CaseResult { id: case.id(), outcome });
-            if let Some(result) = results.last() {
-                progress(&Progress { done: results.len(), total: cases.len(), result });
+            let seconds = start.elapsed().as_secs_f64();
+            let result = CaseResult { id: case.id(), outcome };
+            let next = progress(&Progress { done: results.len() + 1, total: cases.len(), result: &result, seconds });
+            results.push(result);
+            if next.is_break() {
+                return Ok(results);
             }
         }
     }
-    Ok(Report { adapter: gpu.report().clone(), version: env!("CARGO_PKG_VERSION"), results })
+    Ok(results)
 }
 
 /// Holds one algorithm on one problem to the four proofs.
@@ -156,18 +182,34 @@ pub fn prove(gpu: &Gpu, op: &dyn Op, algorithm: &str) -> Result<Outcome> {
 
 /// Runs twice on one kind of data; `Some` says which proof failed.
 fn prove_data(gpu: &Gpu, op: &dyn Op, algorithm: &str, data: Data) -> Result<Option<String>> {
+    let observed = observe(gpu, op, algorithm, data, false)?;
+    Ok(observed.failure(op, algorithm, data))
+}
+
+/// What went into the runs on one kind of data and what came out of them.
+struct Observed {
+    /// What updated outputs hold beforehand, then the inputs.
+    operands: Vec<Vec<f64>>,
+    expected: Vec<Bounded>,
+    /// By output, after the first run: whether its guard words are untouched, and how many of its elements were never written.
+    guards: Vec<(bool, usize)>,
+    got: Vec<Vec<f64>>,
+    /// Of the second run; none where the first had already failed, unless it was asked for.
+    again: Option<Vec<Vec<f64>>>,
+}
+
+/// Runs `algorithm` on one kind of data, and once more if all was right or `twice` asks for it.
+fn observe(gpu: &Gpu, op: &dyn Op, algorithm: &str, data: Data, twice: bool) -> Result<Observed> {
     let mut generator = Generator::from_text(&op.to_string());
     let (inputs, outputs) = (op.inputs(), op.outputs());
-    // Operands: what updated outputs hold beforehand, then the inputs.
-    let operands = outputs.iter().filter(|spec| spec.updated).chain(&inputs);
-    let values: Vec<Vec<f64>> = operands.map(|spec| data.fill(spec, op.depth(), &mut generator)).collect();
-    let (held, given) = values.split_at(values.len() - inputs.len());
-    let expected = op.reference_for(algorithm, &values.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    // As benchdnn's trust check: a case whose results are all zero tests nothing.
-    if outputs.iter().zip(&expected).all(|(spec, e)| spec.element != ElementType::U32 && e.value.iter().all(|v| *v == 0.0)) {
-        return Ok(Some("every expected value is zero, so the case proves nothing".into()));
+    let specs = outputs.iter().filter(|spec| spec.updated).chain(&inputs);
+    let operands: Vec<Vec<f64>> = specs.map(|spec| data.fill(spec, op.depth(), &mut generator)).collect();
+    let expected = op.reference_for(algorithm, &operands.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let mut observed = Observed { operands, expected, guards: vec![], got: vec![], again: None };
+    if observed.proves_nothing(&outputs) && !twice {
+        return Ok(observed);
     }
-
+    let (held, given) = observed.operands.split_at(observed.operands.len() - inputs.len());
     let tensors: Vec<Tensor> = inputs.iter().zip(given).map(|(spec, values)| upload(gpu, spec, values)).collect::<Result<_>>()?;
     let part = |fixed: bool| -> Vec<&Tensor> { inputs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
     let prepared = Prepared::with_algorithm(gpu, op, algorithm, &part(true))?;
@@ -181,31 +223,53 @@ fn prove_data(gpu: &Gpu, op: &dyn Op, algorithm: &str, data: Data) -> Result<Opt
         let values = guarded.iter().map(download).collect::<Result<_>>()?;
         Ok((guarded, values))
     };
-
     let (guarded, got) = run()?;
-    for (spec, tensor) in outputs.iter().zip(&guarded) {
+    for tensor in &guarded {
         let read = tensor.read_guarded()?;
-        if !read.untouched_guards {
-            return Ok(Some(format!("guarded: a guard word beside {} was overwritten", spec.name)));
+        observed.guards.push((read.untouched_guards, read.unwritten));
+    }
+    drop(guarded);
+    observed.got = got;
+    if twice || observed.failure(op, algorithm, data).is_none() {
+        observed.again = Some(run()?.1);
+    }
+    Ok(observed)
+}
+
+impl Observed {
+    /// As benchdnn's trust check: a case whose results are all zero tests nothing.
+    fn proves_nothing(&self, outputs: &[TensorSpec]) -> bool {
+        outputs.iter().zip(&self.expected).all(|(spec, e)| spec.element != ElementType::U32 && e.value.iter().all(|v| *v == 0.0))
+    }
+
+    /// Which proof failed, and where.
+    fn failure(&self, op: &dyn Op, algorithm: &str, data: Data) -> Option<String> {
+        let outputs = op.outputs();
+        if self.proves_nothing(&outputs) {
+            return Some("every expected value is zero, so the case proves nothing".into());
         }
-        if read.unwritten > 0 {
-            return Ok(Some(format!("guarded: {} of {} elements of {} were never written", read.unwritten, spec.count(), spec.name)));
+        for (spec, (untouched, unwritten)) in outputs.iter().zip(&self.guards) {
+            if !untouched {
+                return Some(format!("guarded: a guard word beside {} was overwritten", spec.name));
+            }
+            if *unwritten > 0 {
+                return Some(format!("guarded: {unwritten} of {} elements of {} were never written", spec.count(), spec.name));
+            }
+        }
+        let exact = data == Data::Exact && op.is_exact_for(algorithm);
+        for ((spec, got), want) in outputs.iter().zip(&self.got).zip(&self.expected) {
+            let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, spec.element) };
+            if let Some(mismatch) = compare::compare(got, &want.value, allowed) {
+                let proof = if exact { "exact" } else { "bounded" };
+                return Some(format!("{proof}: {}: {}", spec.name, mismatch.describe(&spec.extents)));
+            }
+        }
+        let bits = |all: &[Vec<f64>]| -> Vec<u64> { all.iter().flatten().map(|v| v.to_bits()).collect() };
+        match &self.again {
+            Some(again) if bits(&self.got) != bits(again) => Some("repeatable: a second run gave other bits".into()),
+            _ => None,
         }
     }
-    let exact = data == Data::Exact && op.is_exact_for(algorithm);
-    for ((spec, got), want) in outputs.iter().zip(&got).zip(&expected) {
-        let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, spec.element) };
-        if let Some(mismatch) = compare::compare(got, &want.value, allowed) {
-            let proof = if exact { "exact" } else { "bounded" };
-            return Ok(Some(format!("{proof}: {}: {}", spec.name, mismatch.describe(&spec.extents))));
-        }
-    }
-    let (_, again) = run()?;
-    let bits = |all: &[Vec<f64>]| -> Vec<u64> { all.iter().flatten().map(|v| v.to_bits()).collect() };
-    if bits(&got) != bits(&again) {
-        return Ok(Some("repeatable: a second run gave other bits".into()));
-    }
-    Ok(None)
 }
 
 /// A guarded tensor of an output, holding `values` where it is updated.
