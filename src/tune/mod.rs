@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::op::{Op, Plan};
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 use std::sync::{PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ pub enum Tuning {
     Cached,
     /// As the cache has it; else the candidates are proven and timed, for about so long per problem, and the verdicts kept.
     Measure {
-        /// Time for one problem. The planner's own choice is always tried.
+        /// Time for one problem: a trial that does not fit into what is left is not begun. Where not even one fits, the planner's own choice stays.
         budget: Duration,
     },
 }
@@ -149,18 +150,16 @@ impl Tuned {
 /// A candidate up to so many times as slow as the fastest comes into the finals: more than the moments of a shared machine differ by.
 const FINALS: f64 = 2.0;
 
-/// Proves and times the candidates of `op` on `gpu`. `known` are verdicts from before, which are kept; `keep` is called before and after
-/// each trial, so that a trial which takes the process down leaves its trace.
+/// The labels of everything that may be planned for `op`, in the order of their trials: the planner's own choice first.
 ///
 /// # Errors
-/// Loss of the device; no memory for the operands; [`Error::Unsupported`] where no candidate passes the proofs.
-pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep: &mut dyn FnMut(&Tuned) -> Result<()>) -> Result<Tuned> {
-    let heuristic = name(gpu, op, &units::heuristic(gpu, op)?);
+/// As [`Op::plan`].
+pub fn candidates(gpu: &Gpu, op: &dyn Op) -> Result<Vec<String>> {
     // The naive kernel comes last: on a large problem its trial takes as long as those of all others, and it is seldom the fastest.
     let mut candidates = op.candidates(gpu.profile());
     let naive = op.algorithms(gpu.profile()).first().copied().unwrap_or_default();
     candidates.sort_by_key(|label| label == naive);
-    let mut labels = vec![heuristic.clone()];
+    let mut labels = vec![name(gpu, op, &units::heuristic(gpu, op)?)];
     for candidate in candidates {
         let plan = match op.plan(gpu.profile(), Some(&candidate)) {
             // One that binds more than the device allows is none.
@@ -172,11 +171,33 @@ pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep
             labels.push(label);
         }
     }
+    Ok(labels)
+}
+
+/// Proves and times the candidates of `op` on `gpu`. `known` are verdicts from before, which are kept. `keep` is called before each trial, so
+/// that one which takes the process down leaves its trace, and at the end; `Break` ends the tuning without the trial, as the budget does.
+///
+/// A trial that would not fit into what is left of `budget` is not begun: one is expected to take as long as the longest so far, and no less
+/// than its runs on the problem itself, by its time on the small one.
+///
+/// # Errors
+/// Loss of the device; no memory for the operands; [`Error::Unsupported`] where no candidate passes the proofs.
+pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep: &mut dyn FnMut(&Tuned) -> ControlFlow<()>) -> Result<Tuned> {
+    let time = trial::Time::new(budget);
+    let labels = candidates(gpu, op)?;
+    let heuristic = labels.first().cloned().unwrap_or_default();
     // Labels that the op does not have come from elsewhere.
     let candidates = known.map_or(vec![], |k| k.candidates).into_iter().filter(|c| labels.contains(&c.label)).collect();
     let mut tuned = Tuned { choice: heuristic.clone(), heuristic, complete: false, candidates };
     let mut trials: Option<trial::Trials<'_>> = None;
-    let start = Instant::now();
+    let mut longest = Duration::ZERO;
+    // What stands there of a trial that is not made says nothing about the candidate.
+    let end = |mut tuned: Tuned, known: Vec<Candidate>, keep: &mut dyn FnMut(&Tuned) -> ControlFlow<()>| {
+        tuned.candidates = known;
+        tuned.choose();
+        let _ = keep(&tuned); // it ends in any case
+        Ok(tuned)
+    };
     for label in labels {
         let before = tuned.candidates.iter().find(|c| c.label == label).map(|c| c.verdict.clone());
         let interruptions = match before {
@@ -184,10 +205,9 @@ pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep
             Some(Verdict::Interrupted { times }) if times < MOST_INTERRUPTIONS => times,
             Some(_) => continue,
         };
-        if start.elapsed() > budget && tuned.fastest().is_some() {
-            tuned.choose();
-            keep(&tuned)?;
-            return Ok(tuned);
+        let known = tuned.candidates.clone();
+        if !time.has(longest) {
+            return end(tuned, known, keep);
         }
         let best = tuned.fastest().map(|(_, seconds)| seconds);
         // In the order of the trials: it moves to the end.
@@ -195,32 +215,36 @@ pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep
         let place = untried.len();
         let under_way = Candidate { label: label.clone(), verdict: Verdict::Interrupted { times: interruptions + 1 } };
         tuned.candidates = untried.into_iter().chain([under_way]).collect();
-        keep(&tuned)?;
+        if keep(&tuned).is_break() {
+            return end(tuned, known, keep);
+        }
         let trials = match &mut trials {
             Some(trials) => trials,
-            none => match trial::Trials::new(gpu, op) {
+            none => match trial::Trials::new(gpu, op, time) {
                 Ok(trials) => none.insert(trials),
+                Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
                 Err(error) => {
                     // Such as memory for the operands: no fault of the candidate's.
-                    if !matches!(error, Error::DeviceLost { .. }) {
-                        tuned.candidates.pop();
-                        keep(&tuned)?;
-                    }
+                    let _ = end(tuned, known, keep)?;
                     return Err(error);
                 }
             },
         };
-        tuned.candidates[place].verdict = match trials.run(&label, best) {
-            Ok(verdict) => verdict,
+        let begun = Instant::now();
+        match trials.run(&label, best) {
+            Ok(Some(verdict)) => tuned.candidates[place].verdict = verdict,
+            Ok(None) => return end(tuned, known, keep),
             Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
-            Err(error) => Verdict::Failed { reason: error.to_string() },
-        };
+            Err(error) => tuned.candidates[place].verdict = Verdict::Failed { reason: error.to_string() },
+        }
+        longest = longest.max(begun.elapsed());
     }
     // Trials lie minutes apart on a machine that others use too: the planner's choice and those that may be the fastest run once more, in turns.
     if let (Some(trials), Some((_, best))) = (&trials, tuned.fastest()) {
         let near = |label: &str| tuned.seconds(label).is_some_and(|s| s <= best * FINALS || label == tuned.heuristic);
         let finalists: Vec<String> = tuned.candidates.iter().map(|c| c.label.clone()).filter(|label| near(label)).collect();
-        if finalists.len() > 1 {
+        let turn: f64 = finalists.iter().filter_map(|label| tuned.seconds(label)).sum();
+        if finalists.len() > 1 && time.has(trial::least_finals(turn)) {
             match trials.finals(&finalists) {
                 Ok(times) => {
                     for (label, seconds) in finalists.iter().zip(times) {
@@ -237,7 +261,7 @@ pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep
     }
     tuned.complete = true;
     tuned.choose();
-    keep(&tuned)?;
+    let _ = keep(&tuned); // nothing is left to end
     if tuned.fastest().is_none() {
         let reasons: Vec<String> = tuned.candidates.iter().map(|c| format!("{}: {:?}", c.label, c.verdict)).collect();
         return Err(Error::Unsupported { algorithm: format!("every candidate of {op}"), reason: format!("none is proven: {}", reasons.join("; ")) });
@@ -306,7 +330,7 @@ impl Gpu {
         if is_complete(&known) {
             return Ok(known);
         }
-        let tuned = self.tune_alone(op, budget, known);
+        let tuned = self.tune_alone(op, budget, known, &mut |_| ControlFlow::Continue(()));
         drop(guard);
         match tuned {
             Ok(tuned) => Ok(Some(tuned)),
@@ -323,15 +347,23 @@ impl Gpu {
     /// # Errors
     /// As [`tune`].
     pub fn tune(&self, op: &dyn Op, budget: Duration, known: Option<Tuned>) -> Result<Tuned> {
-        let turn = self.tuner().turn(op);
-        let _guard = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.tune_alone(op, budget, known)
+        self.tune_while(op, budget, known, &mut |_| ControlFlow::Continue(()))
     }
 
-    fn tune_alone(&self, op: &dyn Op, budget: Duration, known: Option<Tuned>) -> Result<Tuned> {
+    /// As [`Gpu::tune`]; `go_on` is asked before each trial, and `Break` ends the tuning with what is found.
+    ///
+    /// # Errors
+    /// As [`tune`].
+    pub fn tune_while(&self, op: &dyn Op, budget: Duration, known: Option<Tuned>, go_on: &mut dyn FnMut(&Tuned) -> ControlFlow<()>) -> Result<Tuned> {
+        let turn = self.tuner().turn(op);
+        let _guard = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tune_alone(op, budget, known, go_on)
+    }
+
+    fn tune_alone(&self, op: &dyn Op, budget: Duration, known: Option<Tuned>, go_on: &mut dyn FnMut(&Tuned) -> ControlFlow<()>) -> Result<Tuned> {
         tune(self, op, budget, known, &mut |tuned| {
             self.tuner().keep(op, tuned);
-            Ok(())
+            go_on(tuned)
         })
     }
 

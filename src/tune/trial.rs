@@ -26,10 +26,41 @@ const LONG: f64 = 0.02;
 /// A first run this many times as long as the best ends the trial.
 const HOPELESS: f64 = 4.0;
 
+/// What a budget leaves.
+#[derive(Clone, Copy)]
+pub(super) struct Time {
+    start: Instant,
+    budget: Duration,
+}
+
+impl Time {
+    /// The budget begins now.
+    pub fn new(budget: Duration) -> Self {
+        Self { start: Instant::now(), budget }
+    }
+
+    /// Whether something that takes so long still fits.
+    pub fn has(&self, needed: Duration) -> bool {
+        let left = self.budget.saturating_sub(self.start.elapsed());
+        !left.is_zero() && needed <= left
+    }
+}
+
+/// Seconds as a duration; what no duration holds is the longest.
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
+}
+
+/// The least that finals take whose finalists take `turn` seconds together: every turn, and a run of each beforehand.
+pub(super) fn least_finals(turn: f64) -> Duration {
+    duration(turn * (TURNS.start + 2) as f64)
+}
+
 /// The operands of a problem and the results that candidates must agree with.
 pub(super) struct Trials<'a> {
     gpu: &'a Gpu,
     op: &'a dyn Op,
+    time: Time,
     /// A small problem of the same class, if the op has one.
     proxy: Option<Box<dyn Op>>,
     small: bool,
@@ -45,17 +76,18 @@ struct Set {
 }
 
 impl<'a> Trials<'a> {
-    pub fn new(gpu: &'a Gpu, op: &'a dyn Op) -> Result<Self> {
+    pub fn new(gpu: &'a Gpu, op: &'a dyn Op, time: Time) -> Result<Self> {
         let mut generator = Generator::from_text(&op.to_string());
         let mut set = |data: Data| -> Result<Set> {
             let tensors = op.inputs().iter().map(|spec| upload(gpu, spec, &data.fill(spec, op.depth(), &mut generator))).collect::<Result<_>>()?;
             Ok(Set { data, tensors, expected: None })
         };
         let sets = vec![set(Data::Exact)?, set(Data::Real)?];
-        let mut trials = Self { gpu, op, proxy: op.proxy(), small: op.flops() <= 2.0 * SMALL, sets };
-        // The naive kernel is what the others are held to, once it is proven itself.
+        let mut trials = Self { gpu, op, time, proxy: op.proxy(), small: op.flops() <= 2.0 * SMALL, sets };
+        // The naive kernel is what the others are held to, once it is proven itself; where there is no time for it, the first that is proven.
         if let Some(naive) = op.algorithms(gpu.profile()).first()
             && trials.proof(naive)?.is_none()
+            && trials.fits(naive, trials.sets.len())?
         {
             for i in 0..trials.sets.len() {
                 let (results, broken) = trials.results(naive, &trials.sets[i])?;
@@ -65,21 +97,55 @@ impl<'a> Trials<'a> {
         Ok(trials)
     }
 
-    /// The verdict over one candidate; `best` is the fastest so far.
-    pub fn run(&mut self, label: &str, best: Option<f64>) -> Result<Verdict> {
+    /// The verdict over one candidate; `best` is the fastest so far. `None`: its runs on the problem itself would not fit into the budget.
+    pub fn run(&mut self, label: &str, best: Option<f64>) -> Result<Option<Verdict>> {
+        if !self.time.has(Duration::ZERO) {
+            return Ok(None); // what came before the first trial took it all
+        }
         if let Some(reason) = self.proof(label)? {
-            return Ok(Verdict::Wrong { reason });
+            return Ok(Some(Verdict::Wrong { reason }));
+        }
+        // One run of each set, one to warm up, one that is timed.
+        if !self.fits(label, self.sets.len() + 2)? {
+            return Ok(None);
         }
         if let Some(reason) = self.disagreement(label)? {
-            return Ok(Verdict::Wrong { reason });
+            return Ok(Some(Verdict::Wrong { reason }));
         }
         let prepared = self.prepare(label, &self.sets[1])?;
         let once = self.time(&prepared, 1, 1)?;
         if best.is_some_and(|best| once > HOPELESS * best) {
-            return Ok(Verdict::Slow { seconds: once });
+            return Ok(Some(Verdict::Slow { seconds: once }));
         }
         let seconds = if once > LONG { once } else { self.time(&prepared, batch(once), BATCHES)? };
-        Ok(Verdict::Proven { seconds })
+        Ok(Some(Verdict::Proven { seconds }))
+    }
+
+    /// Whether so many runs of a candidate on the problem itself fit into the budget, by the time of one on the small problem. What is small
+    /// itself, or has no small problem, is not foreseen: it fits while there is any time.
+    fn fits(&self, label: &str, runs: usize) -> Result<bool> {
+        let foreseen = match &self.proxy {
+            Some(proxy) if !self.small => self.foreseen(proxy.as_ref(), label)?,
+            _ => 0.0,
+        };
+        Ok(self.time.has(duration(foreseen * runs as f64)))
+    }
+
+    /// Seconds of a run on the problem itself, by its operations and the rate at which `proxy` runs; 0 for a tile that `proxy` does not have.
+    fn foreseen(&self, proxy: &dyn Op, label: &str) -> Result<f64> {
+        if proxy.plan(self.gpu.profile(), Some(label)).is_err() {
+            return Ok(0.0);
+        }
+        let mut generator = Generator::from_text(&proxy.to_string());
+        let specs = proxy.inputs();
+        let tensors: Vec<Tensor> =
+            specs.iter().map(|spec| upload(self.gpu, spec, &Data::Real.fill(spec, proxy.depth(), &mut generator))).collect::<Result<_>>()?;
+        let part = |fixed: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
+        let prepared = Prepared::with_algorithm(self.gpu, proxy, label, &part(true))?;
+        let outputs = prepared.outputs()?;
+        let (given, written) = (part(false), outputs.iter().collect::<Vec<_>>());
+        let seconds = self.gpu.time(1, &mut |recorder| prepared.record(recorder, &given, &written))?.median();
+        Ok(seconds * self.op.flops() / proxy.flops().max(1.0))
     }
 
     /// Times proven candidates in turns, and gives the lowest of each: where others use the machine too, a time can only be too long, and a
