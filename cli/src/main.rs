@@ -1,8 +1,9 @@
 //! The wgconv program: adapters, proofs, benchmarks, image filters and the arithmetic of layers.
 //!
-//! Each command is a file of its own and uses the library's public API alone. Exit status: 0 done, 1 failed, 2 bad arguments;
+//! Each command is a file of its own and uses the library's public API alone. Exit status: 0 done, 1 failed, 2 bad arguments, 130 ended by Ctrl-C;
 //! every failure is one line on standard error. A reader of standard output that goes away early changes no exit status.
 
+mod arguments;
 mod bands;
 mod bench;
 mod chain;
@@ -11,8 +12,10 @@ mod filter;
 mod fuzz;
 mod info;
 mod input;
+mod interrupt;
 mod json;
 mod kernels;
+mod machine;
 mod ops;
 mod output;
 mod params;
@@ -62,6 +65,8 @@ pub enum Failure {
     Run(String),
     /// The work failed and has already said why.
     Reported,
+    /// Ctrl-C ended it; what was done is written. Exit status [`interrupt::STATUS`].
+    Interrupted,
 }
 
 impl From<wgconv::Error> for Failure {
@@ -137,6 +142,8 @@ fn parse() -> Result<Cli, ExitCode> {
         _ => {
             // The usage summary below the first paragraph is what --help is for.
             let text = error.to_string();
+            // Nor is the advice to write a negative value behind `--` of any use: no value here is a negative number.
+            let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with("  tip: to pass '-")).collect();
             let first = text.split("\n\nUsage:").next().unwrap_or(&text).trim_end_matches("For more information, try '--help'.\n");
             complain(&first.strip_prefix("error: ").unwrap_or(first).trim_end().replace("\n\n", "; "));
             ExitCode::from(2)
@@ -170,5 +177,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(Failure::Reported) => ExitCode::FAILURE,
+        Err(Failure::Interrupted) => ExitCode::from(interrupt::STATUS),
     }
 }

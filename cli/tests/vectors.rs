@@ -101,7 +101,7 @@ fn what_is_right_passes_and_gradients_are_not_counted() {
     assert!(ends_with(&run, "6 passed, 0 failed, 0 skipped", 0).is_empty());
     assert!(run.stdout.contains("grads: not checked (1 case"), "{}", run.stdout);
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
-    assert_eq!(report[0]["results"].as_array().unwrap().len(), 6);
+    assert_eq!(report["runs"][0]["results"].as_array().unwrap().len(), 6);
     // One family by itself, and one case of it by its address.
     ends_with(&validate(&folder.join("conv2d"), &[]), "3 passed, 0 failed, 0 skipped", 0);
     ends_with(&validate(&folder, &["--only", "conv2d/edge_nan"]), "1 passed, 0 failed, 0 skipped", 0);

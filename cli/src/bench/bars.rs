@@ -16,21 +16,25 @@ const FOOT: f64 = 24.0;
 /// Below this width names stand above their bars, not beside them.
 const NARROW: f64 = 600.0;
 
+/// What the axis and the bars are.
+const AXIS: &str = "ms on a logarithmic axis, shorter is faster; thin: 10th to 90th percentile";
+
 /// An engine's look and its figures.
 struct Series {
     name: &'static str,
     class: &'static str,
     time: fn(&Record) -> (Option<f64>, Option<f64>),
+    stretch: fn(&Record) -> Option<[f64; 2]>,
 }
 
 /// The chart, `width` wide. `id` keeps the names of its parts apart from another chart's on the same page.
 pub fn bars(document: &Document, width: f64, id: &str) -> String {
     let mut series: Vec<Series> = Vec::new();
     if document.has_gpu() {
-        series.push(Series { name: "GPU", class: "gpu", time: |record| (record.gpu_ms, record.gpu_spread) });
+        series.push(Series { name: "GPU", class: "gpu", time: |record| (record.gpu_ms, record.gpu_spread), stretch: Record::gpu_stretch });
     }
     if document.has_cpu() {
-        series.push(Series { name: "CPU", class: "cpu", time: |record| (record.cpu_ms, record.cpu_spread) });
+        series.push(Series { name: "CPU", class: "cpu", time: |record| (record.cpu_ms, record.cpu_spread), stretch: Record::cpu_stretch });
     }
     let picks: Vec<&Record> = document.picks().collect();
     let values = || picks.iter().flat_map(|record| series.iter().filter_map(|one| (one.time)(record).0));
@@ -40,7 +44,9 @@ pub fn bars(document: &Document, width: f64, id: &str) -> String {
     let widest = names.iter().map(|name| text_width(name, SIZE)).fold(0.0, f64::max);
     let left = if above > 0.0 { 4.0 } else { widest.min(0.3 * width) + 10.0 };
     let label = values().map(|ms| text_width(&format!("{} ms", milliseconds(ms)), SIZE)).fold(0.0, f64::max);
-    let axis = LogAxis::over(values(), left, width - label - 8.0);
+    // The axis has room for every spread.
+    let ends = picks.iter().flat_map(|record| series.iter().filter_map(|one| (one.stretch)(record))).flatten();
+    let axis = LogAxis::over(values().chain(ends), left, width - label - 8.0);
     let group = above + PITCH * series.len() as f64 + GAP;
     let bottom = HEAD + group * picks.len() as f64;
 
@@ -57,14 +63,16 @@ pub fn bars(document: &Document, width: f64, id: &str) -> String {
         svg += &format!("<text x=\"{:.1}\" y=\"14\">{}</text>\n", x + 17.0, one.name);
         x += 60.0;
     }
-    svg += &format!("<text class=\"quiet\" x=\"{x:.1}\" y=\"14\">milliseconds, shorter is faster</text>\n");
+    svg += &format!("<text class=\"quiet\" x=\"{x:.1}\" y=\"14\">{}</text>\n", if above > 0.0 { "ms, logarithmic; thin: spread" } else { AXIS });
     for (value, label) in axis.ticks(44.0) {
         let x = axis.at(value);
         let class = if label.is_some() { "grid" } else { "grid minor" };
         svg += &format!("<line class=\"{class}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{}\" y2=\"{:.1}\"/>\n", HEAD - 6.0, bottom);
         if let Some(label) = label {
             for y in [HEAD - 11.0, bottom + 15.0] {
-                svg += &format!("<text class=\"quiet\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{y:.1}\">{label}</text>\n", x.max(left + 3.0));
+                // Half of the text of the first one would be outside the drawing.
+                let x = x.max(text_width(&label, SIZE) / 2.0 + 1.0);
+                svg += &format!("<text class=\"quiet\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\">{label}</text>\n");
             }
         }
     }
@@ -92,11 +100,21 @@ pub fn bars(document: &Document, width: f64, id: &str) -> String {
             };
             let end = axis.at(ms);
             svg += &format!("<rect class=\"{}\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{BAR}\"/>", one.class, end - left);
-            svg += &format!("<text class=\"value\" x=\"{:.1}\" y=\"{:.1}\">{} ms</text>\n", end + 5.0, y + BAR - 1.5, milliseconds(ms));
+            let reach = whisker(&mut svg, &axis, (one.stretch)(record), y).max(end);
+            svg += &format!("<text class=\"value\" x=\"{:.1}\" y=\"{:.1}\">{} ms</text>\n", reach + 5.0, y + BAR - 1.5, milliseconds(ms));
         }
         svg += "</g>\n";
     }
     svg + "</svg>\n"
+}
+
+/// Draws the stretch of a time as a thin line with ends through its bar, and gives its right end. One without length has none.
+fn whisker(svg: &mut String, axis: &LogAxis, stretch: Option<[f64; 2]>, y: f64) -> f64 {
+    let Some([low, high]) = stretch.filter(|[low, high]| low < high) else { return 0.0 };
+    let (low, high) = (axis.at(low), axis.at(high));
+    let (middle, top, bottom) = (y + BAR / 2.0, y + 2.0, y + BAR - 2.0);
+    *svg += &format!("<path class=\"spread\" d=\"M{low:.1} {middle:.1}H{high:.1}M{low:.1} {top:.1}V{bottom:.1}M{high:.1} {top:.1}V{bottom:.1}\"/>");
+    high
 }
 
 #[cfg(test)]
@@ -147,6 +165,28 @@ mod tests {
                             .map_or(1.0, |(_, share)| *share);
                 assert!(end <= width + 1.0, "{:?} ends at {end} of {width}", text.text());
             }
+        }
+    }
+
+    #[test]
+    fn spreads_are_drawn_within_the_chart() {
+        let mut wide = both();
+        (wide.layers[0].gpu_spread, wide.layers[1].gpu_spread, wide.layers[2].gpu_spread) = (Some(40.0), Some(0.5), None);
+        for width in [1000.0, 360.0] {
+            let svg = bars(&wide, width, "x");
+            let xml = Xml::parse(&svg).unwrap();
+            assert!(svg.contains("logarithmic") && !svg.contains("NaN"), "{svg}");
+            let lines: Vec<[f64; 2]> = xml
+                .descendants()
+                .filter(|node| node.attribute("class") == Some("spread"))
+                .map(|node| {
+                    let path = node.attribute("d").unwrap();
+                    let part = |from: char, to: char| path.split_once(from).unwrap().1.split_once(to).unwrap().0.parse::<f64>().unwrap();
+                    [part('M', ' '), part('H', 'M')]
+                })
+                .collect();
+            assert_eq!(lines.len(), 2, "the CPU's and one of the GPU's are not known");
+            assert!(lines.iter().all(|[low, high]| *low >= 0.0 && low < high && *high <= width), "{lines:?}");
         }
     }
 

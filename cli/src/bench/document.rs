@@ -3,11 +3,11 @@
 //! Everything else in this folder either makes a document or shows one: as a table, as Markdown, as a page, beside an older one.
 //! Fields that newer versions added are optional, so that older files stay readable; so are rates, for JSON has no infinity.
 
+use super::table::figure;
 use crate::Failure;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 use wgconv::gpu::{AdapterReport, Clock, Peak};
 
 /// The JSON file.
@@ -43,6 +43,12 @@ pub struct Document {
     /// Layers that could not be run or were wrong, each with its reason.
     #[serde(default)]
     pub failed: Vec<String>,
+    /// Processes that wanted a processor before the first layer and after the last, on average over a minute, where the system tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<[f64; 2]>,
+    /// Why the run ended before its last layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_early: Option<String>,
 }
 
 /// The adapter: what a reader is told of it, and the rest of its report as it came.
@@ -69,8 +75,13 @@ pub struct Record {
     /// Whether the planner chose this algorithm, or the user asked to see it.
     pub picked: bool,
     pub gpu_ms: Option<f64>,
+    /// The shortest of its runs; none in older files.
+    #[serde(default)]
+    pub gpu_min_ms: Option<f64>,
     pub gpu_spread: Option<f64>,
     pub cpu_ms: Option<f64>,
+    #[serde(default)]
+    pub cpu_min_ms: Option<f64>,
     pub cpu_spread: Option<f64>,
     pub cpu_over_gpu: Option<f64>,
     pub gflops: Option<f64>,
@@ -148,6 +159,10 @@ impl Samples {
         self.quantile(0.5)
     }
 
+    pub fn min(&self) -> f64 {
+        self.quantile(0.0)
+    }
+
     /// Half the distance between the 10th and the 90th percentile, as a share of the median.
     pub fn spread(&self) -> f64 {
         if self.seconds.len() < 2 {
@@ -155,6 +170,28 @@ impl Samples {
         }
         (self.quantile(0.9) - self.quantile(0.1)) / 2.0 / self.median()
     }
+}
+
+impl Record {
+    /// Milliseconds of the 10th and the 90th percentile on the GPU.
+    pub fn gpu_stretch(&self) -> Option<[f64; 2]> {
+        stretch(self.gpu_ms, self.gpu_spread, self.gpu_samples.as_ref())
+    }
+
+    /// Likewise on the CPU engine.
+    pub fn cpu_stretch(&self) -> Option<[f64; 2]> {
+        stretch(self.cpu_ms, self.cpu_spread, self.cpu_samples.as_ref())
+    }
+}
+
+/// By the samples, or about the median where there are none; a spread that is not known is none.
+fn stretch(ms: Option<f64>, spread: Option<f64>, samples: Option<&Samples>) -> Option<[f64; 2]> {
+    let ms = ms?;
+    if let Some(samples) = samples.filter(|samples| samples.seconds.len() > 1) {
+        return Some([samples.quantile(0.1) * 1e3, samples.quantile(0.9) * 1e3]);
+    }
+    let half = spread.filter(|spread| spread.is_finite()).unwrap_or(0.0);
+    Some([(ms * (1.0 - half)).max(0.0), ms * (1.0 + half)])
 }
 
 /// The library writes its peaks and clocks but does not read them.
@@ -187,7 +224,7 @@ impl Adapter {
 
     /// The driver with its version; empty where the backend tells neither.
     pub fn driver(&self) -> String {
-        format!("{} {}", self.driver, self.driver_info).trim().to_string()
+        format!("{} {}", self.driver.trim(), self.driver_info.trim()).trim().to_string()
     }
 }
 
@@ -195,8 +232,8 @@ impl Adapter {
 impl std::fmt::Display for Adapter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({}, {}", self.name, self.backend, self.device_type)?;
-        if !self.driver.is_empty() {
-            write!(f, ", {} {}", self.driver, self.driver_info)?;
+        if !self.driver().is_empty() {
+            write!(f, ", {}", self.driver())?;
         }
         f.write_str(")")
     }
@@ -255,6 +292,24 @@ impl Document {
         self.layers.iter().any(|record| !record.picked)
     }
 
+    /// That many layers vary so much from run to run that their times say little, or nothing.
+    pub fn noise(&self) -> Option<String> {
+        /// A spread that a machine of one's own does not reach.
+        const WIDE: f64 = 0.25;
+        let is_wide = |record: &&Record| [record.gpu_spread, record.cpu_spread].into_iter().flatten().any(|spread| spread > WIDE);
+        let (wide, all) = (self.timed().filter(is_wide).count(), self.timed().count());
+        if wide == 0 {
+            return None;
+        }
+        let load = self
+            .load
+            .map_or(String::new(), |[before, after]| format!(" (load {before:.1} before, {after:.1} after, on {} threads)", self.cpu_threads));
+        Some(format!(
+            "{wide} of {all} timings spread over {:.0} %: the machine is busy{load} or changes its clock. The minimum is what it can do; run again before you compare.",
+            WIDE * 100.0
+        ))
+    }
+
     /// The command as it would be typed again, without the folder that the program lies in.
     pub fn command_line(&self) -> String {
         let quoted = |word: &String| match word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:,+@\\".contains(c)) {
@@ -306,7 +361,7 @@ impl std::fmt::Display for Opened {
 
 /// Both peaks in words.
 pub fn peaks(peak: &Peak) -> String {
-    format!("{:.1} GFLOP/s of f32 multiply-adds, {:.1} GB/s of copies", peak.gflops, peak.gbytes_per_s)
+    format!("{} GFLOP/s of f32 multiply-adds, {} GB/s of copies", figure(peak.gflops), figure(peak.gbytes_per_s))
 }
 
 /// What GPU times were taken with, in words.
@@ -315,32 +370,6 @@ pub fn clock_name(clock: Clock) -> &'static str {
         Clock::Timestamps => "the device's timestamps",
         Clock::Wall => "wall clock around submit and wait, for the device has no timestamps",
     }
-}
-
-/// The processor's name, where the system tells it by a file.
-pub fn processor() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let (_, rest) = text.split_once("model name")?;
-    let (_, name) = rest.lines().next()?.split_once(':')?;
-    Some(crate::one_line(name)).filter(|name| !name.is_empty())
-}
-
-/// The present, UTC, such as `2026-11-21 07:40 UTC`.
-pub fn now() -> String {
-    date(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-}
-
-/// Seconds since 1970 as a date: years begin in March, so that the day of leap years comes last.
-fn date(seconds: u64) -> String {
-    let days = seconds / 86_400 + 719_468; // since 0000-03-01
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let march = (5 * day + 2) / 153;
-    let month = if march < 10 { march + 3 } else { march - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    let minutes = seconds / 60;
-    format!("{year:04}-{month:02}-{:02} {:02}:{:02} UTC", day - (153 * march + 2) / 5 + 1, minutes / 60 % 24, minutes % 60)
 }
 
 #[cfg(test)]
@@ -358,8 +387,10 @@ pub mod tests {
             algorithm: Some(algorithm.into()),
             picked: true,
             gpu_ms: Some(gpu_ms),
+            gpu_min_ms: Some(0.9 * gpu_ms),
             gpu_spread: Some(spread),
             cpu_ms: None,
+            cpu_min_ms: None,
             cpu_spread: None,
             cpu_over_gpu: None,
             gflops: Some(1e3 / gpu_ms),
@@ -419,21 +450,30 @@ pub mod tests {
             networks: Vec::new(),
             starts: Vec::new(),
             failed: Vec::new(),
+            load: None,
+            ended_early: None,
         }
     }
 
     #[test]
-    fn dates_follow_the_calendar() {
-        for (seconds, text) in [
-            (0, "1970-01-01 00:00 UTC"),
-            (951_827_696, "2000-02-29 12:34 UTC"),
-            (1_709_251_199, "2024-02-29 23:59 UTC"),
-            (1_709_251_200, "2024-03-01 00:00 UTC"),
-            (4_102_444_799, "2099-12-31 23:59 UTC"),
-            (4_107_542_400, "2100-03-01 00:00 UTC"),
-        ] {
-            assert_eq!(date(seconds), text);
-        }
+    fn a_stretch_is_that_of_the_samples() {
+        let mut one = record("a", "direct", 2.0, 14.69);
+        assert_eq!(one.gpu_stretch(), Some([0.0, 2.0 * 15.69]), "no time is negative");
+        one.gpu_samples = Some(Samples { seconds: vec![0.002, 0.001, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.002, 0.0625, 0.5] });
+        assert_eq!((one.gpu_stretch(), one.cpu_stretch()), (Some([2.0, 62.5]), None));
+        one.gpu_samples = Some(Samples { seconds: vec![0.002] });
+        one.gpu_spread = Some(f64::NAN);
+        assert_eq!(one.gpu_stretch(), Some([2.0, 2.0]));
+    }
+
+    #[test]
+    fn a_busy_machine_is_told() {
+        let mut one = document(vec![record("a", "direct", 1.0, 0.2), record("b", "direct", 1.0, 0.3), record("c", "direct", 1.0, f64::NAN)]);
+        one.layers[2].cpu_spread = Some(9.26);
+        one.load = Some([0.5, 15.25]);
+        let says = one.noise().unwrap();
+        assert!(says.starts_with("2 of 3 timings spread over 25 %: the machine is busy (load 0.5 before, 15.2 after, on 2 threads)"), "{says}");
+        assert_eq!(document(vec![record("a", "direct", 1.0, 0.25)]).noise(), None);
     }
 
     #[test]
@@ -458,7 +498,7 @@ pub mod tests {
         let mut odd = record("a", "direct", 1.0, f64::NAN);
         odd.gflops = Some(f64::INFINITY);
         let mut value = serde_json::to_value(document(vec![odd])).unwrap();
-        for key in ["wgpu", "date", "failed", "cpu"] {
+        for key in ["wgpu", "date", "failed", "cpu", "load", "ended_early"] {
             value.as_object_mut().unwrap().remove(key);
         }
         let read: Document = serde_json::from_value(value).unwrap();

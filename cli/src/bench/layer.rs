@@ -1,11 +1,11 @@
 //! One layer of a bench: its data, its verification, its times.
 
 use super::document::{Record, Samples};
-use crate::Failure;
 use crate::suites::{Layer, Work};
+use crate::{Failure, interrupt};
 use std::time::{Duration, Instant};
 use wgconv::conv::ConvProblem;
-use wgconv::gpu::{Clock, Peak};
+use wgconv::gpu::{Clock, Peak, Timing};
 use wgconv::op::{Op, Prepared};
 use wgconv::reference::Bounded;
 use wgconv::validate::bound;
@@ -19,7 +19,70 @@ const BUDGET: Duration = Duration::from_millis(1500);
 const FEWEST: usize = 5;
 const MOST: usize = 50;
 
-fn repeats(once: f64) -> usize {
+/// How often something is run, as the command line has it.
+#[derive(Clone, Copy, Default, clap::Args)]
+pub struct Repeats {
+    /// So many timed runs of each layer on each engine [default: 1.5 seconds of them, 5 to 50]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with = "min_time")]
+    runs: Option<u32>,
+    /// Timed runs of each layer on each engine for so many seconds at least, and 5 at least
+    #[arg(long, value_name = "SECONDS", value_parser = crate::arguments::seconds, allow_negative_numbers = true)]
+    min_time: Option<Duration>,
+    /// So many runs before the first that is timed [default: 1]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    warmup: Option<u32>,
+}
+
+impl Repeats {
+    /// Timed runs of something that takes so many seconds; `usual` where nothing was asked for.
+    pub fn count(&self, once: f64, usual: usize) -> usize {
+        match (self.runs, self.min_time) {
+            (Some(runs), _) => runs as usize,
+            (None, Some(time)) => (time.as_secs_f64() / once.max(1e-6)).ceil().clamp(FEWEST as f64, 1e6) as usize,
+            (None, None) => usual,
+        }
+    }
+
+    /// Runs beyond the one that whoever times something makes anyway.
+    pub fn extra_warmup(&self) -> usize {
+        self.warmup.map_or(0, |runs| runs as usize - 1)
+    }
+
+    /// Times on the GPU; Ctrl-C leaves it with fewer runs.
+    pub fn time(&self, gpu: &Gpu, count: usize, run: &mut dyn FnMut(&mut wgconv::Recorder<'_>) -> wgconv::Result<()>) -> wgconv::Result<Timing> {
+        /// What the library times at once.
+        const AT_ONCE: usize = 1000;
+        if self.extra_warmup() > 0 {
+            for _ in 0..self.extra_warmup() {
+                let mut recorder = gpu.recorder();
+                run(&mut recorder)?;
+                recorder.submit()?;
+            }
+            gpu.wait()?;
+        }
+        let mut timing = gpu.time(count.min(AT_ONCE), run)?;
+        while timing.seconds.len() < count && !interrupt::pressed() {
+            timing.seconds.extend(gpu.time((count - timing.seconds.len()).min(AT_ONCE), run)?.seconds);
+        }
+        Ok(timing)
+    }
+
+    /// Times on the CPU, which has run it once before; Ctrl-C leaves it with fewer runs.
+    pub fn time_cpu(&self, count: usize, mut run: impl FnMut() -> Result<(), Failure>) -> Result<Samples, Failure> {
+        for _ in 0..self.extra_warmup() {
+            run()?;
+        }
+        let mut seconds = Vec::new();
+        while seconds.len() < count && !(seconds.len() >= FEWEST && interrupt::pressed()) {
+            let start = Instant::now();
+            run()?;
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        Ok(Samples { seconds })
+    }
+}
+
+fn usual(once: f64) -> usize {
     ((BUDGET.as_secs_f64() / once.max(1e-6)) as usize).clamp(FEWEST, MOST)
 }
 
@@ -30,6 +93,7 @@ pub struct Engines<'a> {
     pub cpu: bool,
     /// Times every algorithm that admits a layer, not the planner's choice alone.
     pub every_algorithm: bool,
+    pub repeats: Repeats,
 }
 
 /// Times a layer: a record for each algorithm, or one for the CPU engine alone.
@@ -50,16 +114,18 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
     let once = start.elapsed().as_secs_f64();
     let expected = Expected::new(layer, &data, engine.then_some(&y))?;
 
-    let cpu_samples = (engines.cpu && engine).then(|| {
-        let mut seconds = Vec::new();
-        let mut scratch = vec![0.0; y.len()];
-        for _ in 0..repeats(once) {
-            let start = Instant::now();
-            op.compute(&operands, &mut scratch);
-            seconds.push(start.elapsed().as_secs_f64());
+    let repeats = engines.repeats;
+    let cpu_samples = match engines.cpu && engine {
+        true => {
+            let mut scratch = vec![0.0; y.len()];
+            let run = || {
+                op.compute(&operands, &mut scratch);
+                Ok(())
+            };
+            Some(repeats.time_cpu(repeats.count(once, usual(once)), run)?)
         }
-        Samples { seconds }
-    });
+        false => None,
+    };
     let record = |algorithm: Option<(String, bool)>, gpu_samples: Option<Samples>| {
         let what = What { name: &layer.name, op: op.name(), shape: op.to_string(), flops: op.flops(), bytes: op.bytes() };
         what.record(engines.peak, algorithm, gpu_samples, cpu_samples.clone())
@@ -86,7 +152,8 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
         let mut run = |recorder: &mut wgconv::Recorder<'_>| prepared.record(recorder, &given, &written);
         let once = gpu.time(1, &mut run)?;
         expected.check(layer, &data, &prepared.plan().label, &download(&outputs[0])?)?;
-        let timing = gpu.time(repeats(once.median()), &mut run)?;
+        let once = once.median();
+        let timing = repeats.time(gpu, repeats.count(once, usual(once)), &mut run)?;
         *clock = Some(timing.clock);
         let label = prepared.plan().label.clone();
         let chosen = label == picked;
@@ -126,8 +193,10 @@ impl What<'_> {
             picked: algorithm.as_ref().is_none_or(|(_, picked)| *picked),
             algorithm: algorithm.map(|(label, _)| label),
             gpu_ms: gpu_samples.as_ref().map(milliseconds),
+            gpu_min_ms: gpu_samples.as_ref().map(|s| s.min() * 1e3),
             gpu_spread: gpu_samples.as_ref().map(Samples::spread),
             cpu_ms: cpu_samples.as_ref().map(milliseconds),
+            cpu_min_ms: cpu_samples.as_ref().map(|s| s.min() * 1e3),
             cpu_spread: cpu_samples.as_ref().map(Samples::spread),
             cpu_over_gpu: cpu_samples.as_ref().zip(gpu_samples.as_ref()).map(|(c, g)| c.median() / g.median()),
             gflops,

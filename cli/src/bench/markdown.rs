@@ -1,21 +1,24 @@
 //! A document as GitHub Markdown: the facts of the machine and the run, a row for each layer, then a row for each algorithm timed.
 
+use super::compare::Comparison;
 use super::document::{Document, Record};
-use super::table::{HEADER, NETWORK_HEADER, START_HEADER, START_NOTE, VERIFIED, WORDS, cells, network_cells, network_notes, start_cells};
+use super::table::{Column, NETWORK_HEADER, START_HEADER, START_NOTE, VERIFIED, network_cells, network_notes, start_cells};
 
-/// The whole file.
-pub fn markdown(document: &Document) -> String {
+/// The whole file; `asked` are the columns that are wanted, or all that say something.
+pub fn markdown(document: &Document, asked: &[Column], comparison: Option<&Comparison<'_>>) -> String {
+    let columns = Column::of(document, asked);
     let mut text = String::from("# wgconv bench\n\n");
     for (name, value) in document.facts() {
         text += &format!("- {name}: {}\n", if name == "Command" { code(&value) } else { plain(&value) });
     }
-    text += &table(document.picks());
+    text.extend(document.noise().map(|noise| format!("\n**{}**\n", plain(&noise))));
+    text += &table(&columns, document.picks());
     if document.has_gpu() {
         text += &format!("\nMedians; ± is half the distance between the 10th and the 90th percentile. {VERIFIED}\n");
     }
     if document.has_candidates() {
         text += "\n## Every algorithm\n\nThe planner's choice in bold.\n";
-        text += &table(document.layers.iter());
+        text += &table(&columns, document.layers.iter());
     }
     if !document.networks.is_empty() {
         text += "\n## Whole networks\n\nAll ops in one submit.\n";
@@ -27,6 +30,15 @@ pub fn markdown(document: &Document) -> String {
         text += &figures(&START_HEADER, 2, document.starts.iter().map(|start| start_cells(start).to_vec()));
         text += &format!("\n{}\n", plain(START_NOTE));
     }
+    if let Some(comparison) = comparison {
+        text += &format!("\n## {}\n", plain(&comparison.title()));
+        text.extend(comparison.warnings().iter().map(|warning| format!("\n{}\n", plain(warning))));
+        text += &figures(&comparison.header().each_ref().map(String::as_str), 3, comparison.rows().into_iter().map(|row| row.to_vec()));
+        text.extend(comparison.notes().iter().map(|note| format!("\n{}\n", plain(note))));
+    }
+    if let Some(why) = &document.ended_early {
+        text += &format!("\nThe run ended before its last layer: {}.\n", plain(why));
+    }
     if !document.failed.is_empty() {
         text += "\n## Not timed\n\n";
         text.extend(document.failed.iter().map(|why| format!("- {}\n", plain(why))));
@@ -35,23 +47,20 @@ pub fn markdown(document: &Document) -> String {
 }
 
 /// A table of these records, or nothing of none. Where records of several algorithms are among them, the choices are in bold.
-fn table<'a>(records: impl Iterator<Item = &'a Record>) -> String {
+fn table<'a>(columns: &[Column], records: impl Iterator<Item = &'a Record>) -> String {
     let records: Vec<&Record> = records.collect();
     if records.is_empty() {
         return String::new();
     }
     let several = records.iter().any(|record| !record.picked);
-    let rule = (0..HEADER.len()).map(|i| if i < WORDS { "---" } else { "---:" }.to_string());
-    let mut text = format!("\n{}{}", row(HEADER.map(String::from)), row(rule));
+    let rule = columns.iter().map(|column| if column.is_word() { "---" } else { "---:" }.to_string());
+    let mut text = format!("\n{}{}", row(columns.iter().map(|column| column.header().to_string())), row(rule));
     for record in records {
-        let mut cells = cells(record);
-        for (i, cell) in cells.iter_mut().enumerate() {
-            *cell = if i < WORDS { code(cell) } else { plain(cell) };
-        }
-        if several && record.picked {
-            cells[2] = format!("**{}**", cells[2]);
-        }
-        text += &row(cells);
+        text += &row(columns.iter().map(|column| match (column.is_word(), column.cell(record)) {
+            (true, cell) if several && record.picked && *column == Column::Algorithm => format!("**{}**", code(&cell)),
+            (true, cell) => code(&cell),
+            (false, cell) => plain(&cell),
+        }));
     }
     text
 }
@@ -85,6 +94,9 @@ fn plain(text: &str) -> String {
 /// A code span: its fence is longer than any run of backticks within. A pipe is escaped even there, for tables are cut up first.
 fn code(text: &str) -> String {
     let text = crate::one_line(text).replace('|', "\\|");
+    if text.is_empty() {
+        return "` `".into(); // two backticks alone would open a span
+    }
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let space = if longest > 0 { " " } else { "" };
@@ -96,6 +108,20 @@ mod tests {
     use super::super::document::tests::{document, network, record, start};
     use super::*;
 
+    fn markdown_of(document: &Document) -> String {
+        markdown(document, &Column::ALL, None)
+    }
+
+    #[test]
+    fn names_can_neither_open_a_span_nor_act_on_a_terminal() {
+        let old = document(vec![record("a|b", "direct", 1.0, 0.0)]);
+        let new = document(vec![record("a|b", "direct", 3.0, 0.0), record("", "x", 1.0, 0.9), record("\u{1b}[31m\0", "x", 1.0, 0.0)]);
+        let text = markdown(&new, &[], Some(&Comparison::new(&old, &new, "o_l_d.json", 1.1).unwrap()));
+        assert!(text.lines().any(|line| line.starts_with("| ` ` | ")) && !text.contains(['\u{1b}', '\0']), "{text}");
+        assert!(text.contains("**1 of 3 timings spread over 25 %"), "{text}");
+        assert!(text.contains("## Compared with o\\_l\\_d.json") && text.contains("| SLOWER |") && text.contains("Only in this run: "), "{text}");
+    }
+
     /// The cells of a line of a table, cut at the pipes that are not escaped.
     fn cut(line: &str) -> Vec<String> {
         let inside = line.strip_prefix("| ").and_then(|l| l.strip_suffix(" |")).unwrap_or_else(|| panic!("no row: {line}"));
@@ -106,13 +132,13 @@ mod tests {
     fn the_tables_have_a_rule_and_rows_of_equal_length() {
         let mut slow = record("a|b", "direct", 30.0, 0.1);
         slow.picked = false;
-        let text = markdown(&document(vec![record("a|b", "tiled `x`", 20.0, 0.02), slow, record("c", "direct", 1.0, 0.0)]));
+        let text = markdown_of(&document(vec![record("a|b", "tiled `x`", 20.0, 0.02), slow, record("c", "direct", 1.0, 0.0)]));
         let lines: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
         assert_eq!(lines.len(), 2 + 2 + 2 + 3, "{text}");
-        assert!(lines.iter().all(|line| cut(line).len() == HEADER.len()), "{text}");
+        assert!(lines.iter().all(|line| cut(line).len() == Column::ALL.len()), "{text}");
         for header in [0, 4] {
-            assert_eq!(cut(lines[header]), HEADER);
-            assert!(cut(lines[header + 1]).iter().enumerate().all(|(i, cell)| cell == if i < WORDS { "---" } else { "---:" }), "{text}");
+            assert_eq!(cut(lines[header]), Column::ALL.map(Column::header));
+            assert!(cut(lines[header + 1]).iter().enumerate().all(|(i, cell)| cell == if i < 3 { "---" } else { "---:" }), "{text}");
         }
         assert_eq!(cut(lines[2])[..4], ["`a|b`", "`conv n1c3h9w9`", "`` tiled `x` ``", "20.000 ±2%"], "one row a layer comes first");
         assert_eq!(cut(lines[3])[0], "`c`");
@@ -122,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_run_of_choices_has_one_table() {
-        let text = markdown(&document(vec![record("a", "direct", 1.0, 0.1)]));
+        let text = markdown_of(&document(vec![record("a", "direct", 1.0, 0.1)]));
         assert!(!text.contains("Every algorithm") && !text.contains("Not timed") && !text.contains("**"), "{text}");
     }
 
@@ -131,14 +157,14 @@ mod tests {
         let mut one = document(vec![]);
         one.networks = vec![network("a|b", 1, 50.0), network("a|b", 16, 400.0)];
         one.starts = vec![start("a|b", "cold", Some(40.0)), start("a|b", "warm", None)];
-        let text = markdown(&one);
+        let text = markdown_of(&one);
         let lines: Vec<Vec<String>> = text.lines().filter(|line| line.starts_with('|')).map(cut).collect();
         assert_eq!(lines.len(), 2 + 2 + 2 + 2, "{text}");
         assert!(
             lines[..4].iter().all(|cells| cells.len() == NETWORK_HEADER.len()) && lines[4..].iter().all(|cells| cells.len() == START_HEADER.len())
         );
-        assert_eq!(lines[2][..6], ["a|b", "1", "50.000 ±10%", "-", "-", "20.00"]);
-        assert_eq!(lines[3][8..], ["57", "69", "102.12"]);
+        assert_eq!(lines[2][..6], ["a|b", "1", "50.000 ±10%", "-", "-", "20.0"]);
+        assert_eq!(lines[3][8..], ["57", "69", "102"]);
         assert_eq!(lines[6], ["a|b x 1", "cold", "40.0", "26", "10.0", "20.0", "30.0", "100.0"]);
         assert_eq!(lines[7][1..3], ["again, same device", "-"]);
         assert!(
@@ -152,12 +178,12 @@ mod tests {
         let mut one = document(vec![record("a", "direct", 1.0, 0.1)]);
         one.command.push("--shapes=*<x>.json".into());
         one.failed.push("huge: this machine has no 7 MiB of memory for it".into());
-        let text = markdown(&one);
+        let text = markdown_of(&one);
         for line in [
             "- Adapter: Test GPU (discrete)",
             "- Driver: testdrv 1.2",
             "- Backend: vulkan",
-            "- Measured peaks: 100.0 GFLOP/s of f32 multiply-adds, 100.0 GB/s of copies",
+            "- Measured peaks: 100 GFLOP/s of f32 multiply-adds, 100 GB/s of copies",
             "- GPU clock: the device's timestamps",
             "- CPU engine: not timed",
             "- Versions: wgconv 0.1.0, wgpu 30.0.1",

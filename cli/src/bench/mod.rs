@@ -3,7 +3,7 @@
 //! GPU time is the device's own (timestamps) where it has a clock, else the wall clock around submit and wait; the table says which.
 //! Medians and the spread between the 10th and 90th percentile; inputs are pseudo-random reals, never zeros.
 
-mod axis;
+pub mod axis;
 mod bars;
 pub mod compare;
 pub mod document;
@@ -12,15 +12,20 @@ mod markdown;
 mod network;
 mod page;
 mod roofline;
+mod rows;
 mod table;
 
+use crate::arguments::{all, try_outputs};
 use crate::suites::{self, Kind, Selection};
-use crate::{Failure, Outcome, adapter_named, complain, keep_pipelines, one_line, open_gpu, say, write_json, write_text};
-use document::{Adapter, Document, Opened};
+use crate::{Failure, Outcome, adapter_named, complain, interrupt, keep_pipelines, machine, one_line, open_gpu, say, write_json, write_text};
+use compare::Comparison;
+use document::{Adapter, Document, Opened, Record};
 use indicatif::{ProgressBar, ProgressStyle};
-use layer::{Engines, time_layer};
+use layer::{Engines, Repeats, time_layer};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use table::{Column, Rows};
 use wgconv::gpu::{Peak, driver_hint, measure_peak};
 use wgconv::{Error, Gpu};
 
@@ -29,7 +34,7 @@ pub struct Args {
     #[command(flatten)]
     selection: Selection,
     /// Times the whole network of the suite, all its ops in one submit, and the way to its first output, instead of its layers
-    #[arg(long, conflicts_with = "shapes")]
+    #[arg(long, conflicts_with_all = ["shapes", "layer"])]
     network: bool,
     /// With --network: times the layers too
     #[arg(long, requires = "network")]
@@ -46,23 +51,32 @@ pub struct Args {
     /// Does not time the CPU engine
     #[arg(long)]
     no_cpu: bool,
+    #[command(flatten)]
+    repeats: Repeats,
+    /// The columns of every table, in this order [default: all that say something, as many as the terminal has room for; a pipe gets all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    columns: Vec<Column>,
     /// Writes one record per layer, with the raw samples
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes a line of comma-separated values for each layer and algorithm
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
     /// Writes a Markdown table; - prints it instead of the plain one
     #[arg(long, value_name = "FILE")]
     md: Option<PathBuf>,
     /// Writes a page with charts that needs no other file and no network
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Prints how each layer's time compares with a file that --json wrote; status 1 where one is slower than --max-regression allows
+    /// Tells how each layer's time compares with a file that --json wrote; status 1 where one is slower than --max-regression allows and by more
+    /// than both runs vary
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
     /// Largest ratio of new time to old that --compare lets pass
     #[arg(long, value_name = "RATIO", default_value = "1.10", requires = "compare", value_parser = regression)]
     max_regression: f64,
     /// Takes the times from a file that --json wrote instead of running
-    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "adapter", "network", "cache", "every_algorithm", "no_cpu", "accuracy", "element", "layout", "json"])]
+    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "layer", "adapter", "network", "cache", "every_algorithm", "no_cpu", "accuracy", "element", "layout", "json", "runs", "min_time", "warmup"])]
     against: Option<PathBuf>,
 }
 
@@ -73,65 +87,79 @@ fn regression(text: &str) -> Result<f64, String> {
 
 pub fn run(args: &Args) -> Outcome {
     // What can be wrong with the files is found before the minutes of timing.
-    for (argument, path) in [("--json", &args.json), ("--md", &args.md), ("--html", &args.html)] {
-        path.iter().try_for_each(|path| check_folder(argument, path))?;
-    }
+    let files = [("--json", &args.json), ("--csv", &args.csv), ("--md", &args.md), ("--html", &args.html)];
+    try_outputs(files.map(|(argument, path)| (argument, path.as_deref())))?;
     let old = args.compare.as_ref().map(|path| Document::read("--compare", path)).transpose()?;
     let as_markdown = args.md.as_ref().is_some_and(|path| path == Path::new("-"));
-    let document = match &args.against {
-        Some(path) => Document::read("--against", path)?,
-        None => measure(args, as_markdown)?,
+    let (document, outcome) = match &args.against {
+        Some(path) => (Document::read("--against", path)?, Ok(())),
+        None => measure(args, as_markdown, old.as_ref())?,
     };
+    let comparison = match (&old, &args.compare) {
+        (Some(old), Some(path)) => Some(
+            Comparison::new(old, &document, &path.display().to_string(), args.max_regression)
+                .map_err(|why| Failure::Run(format!("--compare is {}: {why}", path.display()))),
+        ),
+        _ => None,
+    };
+    // That nothing can be compared is told at the end; what was timed is written all the same.
+    let compared = comparison.as_ref().and_then(|outcome| outcome.as_ref().ok());
+    let markdown = || markdown::markdown(&document, &args.columns, compared);
     if as_markdown {
-        say!("{}", markdown::markdown(&document).trim_end());
+        say!("{}", markdown().trim_end());
     } else {
         if args.against.is_some() {
             document.facts().iter().for_each(|(name, value)| say!("{name}: {}", one_line(value)));
+            let words: Vec<[String; 3]> = document.layers.iter().map(words).collect();
+            let mut rows = Rows::new(&Column::of(&document, &args.columns), &words, document.has_candidates(), room(args));
+            rows.lines(&document.layers).iter().for_each(|line| say!("{line}"));
+            rows.note().iter().for_each(|note| say!("{note}"));
         }
-        table::print(&document);
+        table::print_rest(&document);
+        if let Some(compared) = compared {
+            say!("\n{}", compared.lines().join("\n"));
+        }
     }
-    if let Some(path) = &args.json {
-        write_json(path, &document)?;
-    }
-    if let Some(path) = args.md.as_ref().filter(|_| !as_markdown) {
-        write_text(path, &markdown::markdown(&document))?;
-    }
-    if let Some(path) = &args.html {
-        write_text(path, &page::page(&document))?;
-    }
+    let written = all([
+        args.json.as_ref().map_or(Ok(()), |path| write_json(path, &document)),
+        args.csv.as_ref().map_or(Ok(()), |path| rows::write(path, &document)),
+        args.md.as_ref().filter(|_| !as_markdown).map_or(Ok(()), |path| write_text(path, &markdown())),
+        args.html.as_ref().map_or(Ok(()), |path| write_text(path, &page::page(&document, &args.columns, compared))),
+    ]);
     let mut wrong = Vec::new();
     if !document.failed.is_empty() {
         let count = document.failed.len();
         let what = if args.network { "measurements" } else { "layers" };
         wrong.push(format!("{count} of {} {what} failed", count + document.timed().count()));
     }
-    if let (Some(old), Some(path)) = (&old, &args.compare) {
-        let comparison = compare::Comparison::new(old, &document).map_err(|why| Failure::Run(format!("--compare is {}: {why}", path.display())))?;
-        let lines = comparison.lines(&path.display().to_string(), args.max_regression);
-        // Plain text within Markdown keeps its columns in a fence.
-        if as_markdown {
-            say!("\n```text\n{}\n```", lines.join("\n"));
-        } else {
-            say!("\n{}", lines.join("\n"));
-        }
-        wrong.extend(comparison.verdict(args.max_regression));
+    wrong.extend(compared.and_then(Comparison::verdict));
+    let told = if wrong.is_empty() { Ok(()) } else { Err(Failure::Run(wrong.join("; "))) };
+    // A run that was cut short need not have a layer to compare.
+    let nothing_common = comparison.and_then(Result::err).filter(|_| document.ended_early.is_none());
+    all([outcome, written, told, nothing_common.map_or(Ok(()), Err)])?;
+    if interrupt::pressed() {
+        say!("cancelled: what was timed until then is above and in the files");
+        return Err(Failure::Interrupted);
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Failure::Run(wrong.join("; "))) }
+    Ok(())
 }
 
-/// Refuses a path whose folder does not exist.
-fn check_folder(argument: &str, path: &Path) -> Outcome {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            Err(Failure::Run(format!("{argument} is {}: its folder must exist", path.display())))
-        }
-        _ => Ok(()),
+/// The width of the terminal that the table goes to; none where it goes elsewhere, or its columns were chosen.
+fn room(args: &Args) -> Option<usize> {
+    if !args.columns.is_empty() || !std::io::stdout().is_terminal() {
+        return None;
     }
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
 }
 
-/// Times the layers. `quiet` leaves standard output to others.
-fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
-    let date = document::now();
+/// The words of a record's row.
+fn words(record: &Record) -> [String; 3] {
+    [Column::Layer, Column::Shape, Column::Algorithm].map(|column| column.cell(record))
+}
+
+/// Times the layers. `quiet` leaves standard output to others. What was timed before an error comes with it.
+fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document, Outcome), Failure> {
+    let date = machine::now();
     let layers = if args.network && !args.layers { Vec::new() } else { args.selection.layers()? };
     if args.network && (args.selection.kind.element, args.selection.kind.layout) != (Kind::PLAIN.element, Kind::PLAIN.layout) {
         let (element, layout) = (args.selection.kind.element, args.selection.kind.layout.name());
@@ -141,6 +169,9 @@ fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
     }
     if args.network {
         suites::network(args.selection.suite, args.selection.kind, 1)?; // refused before anything is timed
+    }
+    if let (Some(old), Some(path)) = (old, &args.compare) {
+        compare::check_common(old, &planned(args, &layers)).map_err(|why| Failure::Run(format!("--compare is {}: {why}", path.display())))?;
     }
     let adapter = args.selection.adapter.as_deref();
     let start = Instant::now();
@@ -158,6 +189,7 @@ fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
         Err(error) => return Err(error.into()),
     };
     let adapter_ms = start.elapsed().as_secs_f64() * 1e3;
+    let load = machine::load();
     let mut document = Document {
         version: env!("CARGO_PKG_VERSION").into(),
         wgpu: option_env!("WGCONV_WGPU_VERSION").map(str::to_string),
@@ -166,18 +198,22 @@ fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
         adapter: gpu.as_ref().map(|gpu| Adapter::new(gpu.report())).transpose()?,
         peak: None,
         clock: None,
-        cpu: document::processor(),
-        cpu_threads: std::thread::available_parallelism().map_or(1, usize::from),
+        cpu: machine::processor(),
+        cpu_threads: machine::threads(),
         opened: None,
         layers: Vec::new(),
         networks: Vec::new(),
         starts: Vec::new(),
         failed: Vec::new(),
+        load: None,
+        ended_early: None,
     };
-    let bar = ProgressBar::new(layers.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}") {
+    let bar = ProgressBar::new(layers.len() as u64); // hidden by itself when stderr is no terminal
+    if let Ok(style) = ProgressStyle::with_template("{bar:16} {pos}/{len} {elapsed}, {eta} left {wide_msg}") {
         bar.set_style(style);
     }
+    bar.enable_steady_tick(Duration::from_secs(1));
+    interrupt::listen();
     let mut starts = None;
     if args.network
         && let Some(opened) = gpu.take()
@@ -193,21 +229,42 @@ fn measure(args: &Args, quiet: bool) -> Result<Document, Failure> {
     if !quiet {
         bar.suspend(|| announce(&document, args.no_cpu));
     }
-    match starts.transpose() {
-        Ok(starts) => document.starts = starts.unwrap_or_default(),
-        Err(failure) => fail(&mut document, &format!("{}, first output", args.selection.suite.name()), failure, gpu.as_ref(), &bar)?,
-    }
-    time_layers(&mut document, &layers, gpu.as_ref(), args, &bar)?;
-    if args.network {
-        time_networks(&mut document, gpu.as_ref(), args, &bar)?;
-    }
+    let time = || -> Outcome {
+        match starts.transpose() {
+            Ok(starts) => document.starts = starts.unwrap_or_default(),
+            Err(failure) => fail(&mut document, &format!("{}, first output", args.selection.suite.name()), failure, gpu.as_ref(), &bar)?,
+        }
+        time_layers(&mut document, &layers, gpu.as_ref(), args, quiet, &bar)?;
+        if args.network {
+            time_networks(&mut document, gpu.as_ref(), args, &bar)?;
+        }
+        Ok(())
+    };
+    let outcome = time();
     bar.finish_and_clear();
+    document.load = load.zip(machine::load()).map(|(before, after)| [before, after]);
+    if let Err(Failure::Run(why)) = &outcome {
+        document.ended_early = Some(why.clone());
+    } else if interrupt::pressed() {
+        document.ended_early = Some("cancelled".into());
+    }
     document.opened = gpu.as_ref().map(|gpu| {
         keep_pipelines(gpu);
         let compiled = gpu.compiled();
         Opened { adapter_ms, pipelines: compiled.pipelines, compile_ms: compiled.seconds * 1e3, cached_bytes }
     });
-    Ok(document)
+    Ok((document, outcome))
+}
+
+/// Name, op and shape of all that will be timed.
+fn planned(args: &Args, layers: &[suites::Layer]) -> Vec<(String, String, String)> {
+    let mut planned: Vec<_> = layers.iter().map(|layer| (layer.name.clone(), layer.op().name().to_string(), layer.op().to_string())).collect();
+    if args.network {
+        let batches: Vec<usize> = args.batch.iter().map(|batch| usize::from(*batch)).collect();
+        let batches = if batches.is_empty() { network::BATCHES.to_vec() } else { batches };
+        planned.extend(batches.iter().map(|batch| (args.selection.suite.name(), "network".into(), format!("batch {batch}"))));
+    }
+    planned
 }
 
 /// Says what is about to be timed.
@@ -231,23 +288,53 @@ fn fail(document: &mut Document, what: &str, failure: Failure, gpu: Option<&Gpu>
     Ok(gpu.map_or(Ok(()), Gpu::wait)?)
 }
 
-/// Adds the records of every layer.
-fn time_layers(document: &mut Document, layers: &[suites::Layer], gpu: Option<&Gpu>, args: &Args, bar: &ProgressBar) -> Outcome {
+/// Adds the records of every layer, and prints them as they come unless told to be `quiet`.
+fn time_layers(document: &mut Document, layers: &[suites::Layer], gpu: Option<&Gpu>, args: &Args, quiet: bool, bar: &ProgressBar) -> Outcome {
     let peak = document.peak;
-    let engines = Engines { gpu, peak: peak.as_ref(), cpu: !args.no_cpu, every_algorithm: args.every_algorithm };
+    let engines = Engines { gpu, peak: peak.as_ref(), cpu: !args.no_cpu, every_algorithm: args.every_algorithm, repeats: args.repeats };
+    let mut rows = Rows::new(&Column::on(gpu.is_some(), engines.cpu, &args.columns), &expected(layers, &engines), args.every_algorithm, room(args));
     for layer in layers {
-        bar.set_message(layer.name.clone());
+        if interrupt::pressed() {
+            break;
+        }
+        bar.set_message(one_line(&layer.name));
         match time_layer(layer, &engines, &mut document.clock) {
-            Ok(timed) => document.layers.extend(timed),
+            Ok(timed) => {
+                if !quiet {
+                    bar.suspend(|| rows.lines(&timed).iter().for_each(|line| say!("{line}")));
+                }
+                document.layers.extend(timed);
+            }
             Err(failure) => fail(document, &layer.name, failure, gpu, bar)?,
         }
         bar.inc(1);
     }
+    if !quiet {
+        bar.suspend(|| rows.note().iter().for_each(|note| say!("{note}")));
+    }
     Ok(())
 }
 
+/// The words of the rows that will come, by which their columns get their widths; a layer that cannot be planned has none.
+fn expected(layers: &[suites::Layer], engines: &Engines<'_>) -> Vec<[String; 3]> {
+    let mut rows = Vec::new();
+    for layer in layers {
+        let op = layer.op();
+        let row = |algorithm: String| [layer.name.clone(), format!("{} {op}", op.name()), algorithm];
+        let Some(gpu) = engines.gpu else {
+            rows.push(row("cpu".into()));
+            continue;
+        };
+        rows.extend(op.plan(gpu.profile(), None).map(|plan| row(plan.label)));
+        if engines.every_algorithm {
+            rows.extend(op.candidates(gpu.profile()).into_iter().map(row));
+        }
+    }
+    rows
+}
+
 fn bench<'a>(args: &Args, gpu: Option<&'a Gpu>, peak: Option<&'a Peak>) -> network::Bench<'a> {
-    network::Bench { suite: args.selection.suite, kind: args.selection.kind, gpu, peak, cpu: !args.no_cpu }
+    network::Bench { suite: args.selection.suite, kind: args.selection.kind, gpu, peak, cpu: !args.no_cpu, repeats: args.repeats }
 }
 
 /// Adds the records of the whole network, one for each batch.
@@ -263,6 +350,9 @@ fn time_networks(document: &mut Document, gpu: Option<&Gpu>, args: &Args, bar: &
         {
             bar.suspend(|| complain(&format!("{name} is left out, for it would take more than a minute here; --batch {batch} asks for it")));
             continue;
+        }
+        if interrupt::pressed() {
+            break;
         }
         bar.set_message(name.clone());
         match bench.time(*batch, &mut document.clock) {

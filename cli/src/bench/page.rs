@@ -4,10 +4,11 @@
 
 use super::axis::escape;
 use super::bars::bars;
+use super::compare::Comparison;
 use super::document::{Document, Record};
 use super::roofline::roofline;
 use super::table::{
-    HEADER, NETWORK_HEADER, START_HEADER, START_NOTE, VERIFIED, WORDS, cells, network_cells, network_notes, number, share, start_cells, time,
+    Column, NETWORK_HEADER, START_HEADER, START_NOTE, VERIFIED, figure, network_cells, network_notes, number, share, start_cells, time,
 };
 
 /// What the page may fetch: nothing.
@@ -16,8 +17,8 @@ const STYLE: &str = include_str!("page.css");
 /// Widths and heights of a roofline; bar charts are as high as they need be.
 const SIZES: [(&str, f64, f64); 2] = [("wide", 1000.0, 520.0), ("narrow", 360.0, 380.0)];
 
-/// The whole file.
-pub fn page(document: &Document) -> String {
+/// The whole file; `asked` are the columns that are wanted, or all that say something.
+pub fn page(document: &Document, asked: &[Column], comparison: Option<&Comparison<'_>>) -> String {
     let machine = document.adapter.as_ref().map_or("the CPU engine alone", |adapter| adapter.name.as_str());
     let mut html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
@@ -33,6 +34,9 @@ pub fn page(document: &Document) -> String {
         html += &format!("<dt>{name}</dt><dd>{value}</dd>\n");
     }
     html += "</dl>\n<main>\n";
+    html.extend(document.noise().map(|noise| format!("<p class=\"noise\">{}</p>\n", escape(&noise))));
+    html.extend(document.ended_early.as_ref().map(|why| format!("<p class=\"noise\">The run ended before its last layer: {}.</p>\n", escape(why))));
+    html += &comparison.map_or(String::new(), comparison_section);
     html += &network_section(document);
     if !document.layers.is_empty() {
         html += "<section>\n<h2>Time of each layer</h2>\n<figure>\n";
@@ -41,7 +45,7 @@ pub fn page(document: &Document) -> String {
         }
         html += "</figure>\n</section>\n";
         html += &roof_section(document);
-        html += &layer_section(document);
+        html += &layer_section(document, &Column::of(document, asked));
         html += &algorithm_section(document);
     }
     if !document.failed.is_empty() {
@@ -70,7 +74,7 @@ fn summary(document: &Document) -> String {
     format!(
         "The GPU is faster than the CPU engine in {faster} of {} layers; CPU time over GPU time is {} in the geometric mean.",
         ratios.len(),
-        if mean < 10.0 { format!("{mean:.2}") } else { format!("{mean:.0}") }
+        figure(mean)
     )
 }
 
@@ -102,53 +106,100 @@ fn roof_section(document: &Document) -> String {
     html + "</section>\n"
 }
 
-/// A row of a table; `head` cells are headings. The second of the words is the shape.
-fn row(class: &str, head: bool, cells: &[String], words: std::ops::Range<usize>) -> String {
+/// What a column of a table holds.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// The first of them heads its row.
+    Word,
+    /// A word that may be broken anywhere.
+    Shape,
+    Figure,
+}
+
+/// `words` words and figures behind them.
+fn kinds(words: usize, all: usize) -> Vec<Kind> {
+    (0..all).map(|i| if i < words { Kind::Word } else { Kind::Figure }).collect()
+}
+
+/// A row of a table; `head` cells are headings.
+fn row(class: &str, head: bool, cells: &[String], kinds: &[Kind]) -> String {
     let mut html = if class.is_empty() { String::from("<tr>") } else { format!("<tr class=\"{class}\">") };
-    for (i, cell) in cells.iter().enumerate() {
-        let class = match words.contains(&i) {
-            true if i == words.start + 1 && words.len() == WORDS => " class=\"word shape\"",
-            true => " class=\"word\"",
-            false => "",
-        };
-        // The layer's name heads its row.
+    let heads_row = kinds.iter().position(|kind| *kind == Kind::Word);
+    for (i, (cell, kind)) in cells.iter().zip(kinds).enumerate() {
         let (tag, scope) = if head {
             ("th", " scope=\"col\"")
-        } else if i == words.start {
+        } else if Some(i) == heads_row {
             ("th", " scope=\"row\"")
         } else {
             ("td", "")
         };
-        let text = if !head && class.ends_with("shape\"") { format!("<code>{}</code>", escape(cell)) } else { escape(cell) };
+        let class = match kind {
+            Kind::Shape => " class=\"word shape\"",
+            Kind::Word if Some(i) == heads_row => " class=\"word name\"",
+            Kind::Word => " class=\"word\"",
+            Kind::Figure => "",
+        };
+        let text = if !head && *kind == Kind::Shape { format!("<code>{}</code>", escape(cell)) } else { escape(cell) };
         html += &format!("<{tag}{class}{scope}>{text}</{tag}>");
     }
     html + "</tr>\n"
 }
 
-/// A table that scrolls within itself on narrow screens.
-fn table(label: &str, header: &[String], words: std::ops::Range<usize>, rows: &str) -> String {
+/// A table that scrolls within itself where the page is narrower, and shows it by shadows and a line of text.
+fn table(label: &str, header: &[String], kinds: &[Kind], rows: &str) -> String {
     format!(
-        "<div class=\"scroll\" role=\"region\" aria-label=\"{label}\" tabindex=\"0\">\n<table>\n<thead>{}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n",
-        row("", true, header, words)
+        "<p class=\"hint\">The table scrolls sideways.</p>\n<div class=\"scroll\" role=\"region\" aria-label=\"{label}\" tabindex=\"0\">\n<table>\n<thead>{}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n",
+        row("", true, header, kinds)
     )
 }
 
-fn layer_section(document: &Document) -> String {
-    let words = 1..1 + WORDS;
-    let header: Vec<String> = std::iter::once("#").chain(HEADER).map(String::from).collect();
+fn layer_section(document: &Document, columns: &[Column]) -> String {
+    let kind = |column: &Column| match column {
+        Column::Shape => Kind::Shape,
+        column if column.is_word() => Kind::Word,
+        _ => Kind::Figure,
+    };
+    let kinds: Vec<Kind> = std::iter::once(Kind::Figure).chain(columns.iter().map(kind)).collect();
+    let header: Vec<String> = std::iter::once("#").chain(columns.iter().map(|column| column.header())).map(String::from).collect();
     let rows: String = document
         .picks()
         .enumerate()
         .map(|(i, record)| {
-            let cells: Vec<String> = std::iter::once((i + 1).to_string()).chain(cells(record)).collect();
-            row("", false, &cells, words.clone())
+            let cells: Vec<String> = std::iter::once((i + 1).to_string()).chain(columns.iter().map(|column| column.cell(record))).collect();
+            row("", false, &cells, &kinds)
         })
         .collect();
     format!(
         "<section>\n<h2>Layers</h2>\n<p class=\"note\">Medians; ± is half the distance between the 10th and the 90th percentile. {} \
          “Of peak” and “of copy” are shares of the measured multiply-adds and copies.</p>\n{}</section>\n",
         if document.has_gpu() { VERIFIED } else { "" },
-        table("Layers", &header, words, &rows)
+        table("Layers", &header, &kinds, &rows)
+    )
+}
+
+/// How the layers compare with an earlier run.
+fn comparison_section(comparison: &Comparison<'_>) -> String {
+    let mut kinds = kinds(3, 7);
+    kinds[1] = Kind::Shape;
+    let rows: String = comparison
+        .rows()
+        .iter()
+        .map(|cells| {
+            let class = match cells[6].as_str() {
+                "SLOWER" => "slower",
+                "faster" => "faster",
+                _ => "",
+            };
+            row(class, false, cells, &kinds)
+        })
+        .collect();
+    let notes = |lines: Vec<String>| -> String { lines.iter().map(|line| format!("<p class=\"note\">{}</p>\n", escape(line))).collect() };
+    format!(
+        "<section>\n<h2>{}</h2>\n{}{}{}</section>\n",
+        escape(&comparison.title()),
+        notes(comparison.warnings()),
+        table("Comparison", &comparison.header(), &kinds, &rows),
+        notes(comparison.notes())
     )
 }
 
@@ -156,15 +207,21 @@ fn layer_section(document: &Document) -> String {
 fn network_section(document: &Document) -> String {
     let mut html = String::new();
     if !document.networks.is_empty() {
-        let rows: String = document.networks.iter().map(|network| row("", false, &network_cells(network), 0..1)).collect();
+        let rows: String = document.networks.iter().map(|network| row("", false, &network_cells(network), &kinds(1, NETWORK_HEADER.len()))).collect();
         let header = NETWORK_HEADER.map(String::from);
         let note = "All ops in one submit. Medians; ± is half the distance between the 10th and the 90th percentile.";
-        html += &format!("<h2>Whole networks</h2>\n<p class=\"note\">{note}</p>\n{}", table("Whole networks", &header, 0..1, &rows));
+        html += &format!(
+            "<h2>Whole networks</h2>\n<p class=\"note\">{note}</p>\n{}",
+            table("Whole networks", &header, &kinds(1, NETWORK_HEADER.len()), &rows)
+        );
         html.extend(network_notes(document).iter().map(|note| format!("<p class=\"note\">{}</p>\n", escape(note))));
     }
     if !document.starts.is_empty() {
-        let rows: String = document.starts.iter().map(|start| row("", false, &start_cells(start), 0..2)).collect();
-        html += &format!("<h2>Time to the first output</h2>\n{}", table("Time to the first output", &START_HEADER.map(String::from), 0..2, &rows));
+        let rows: String = document.starts.iter().map(|start| row("", false, &start_cells(start), &kinds(2, START_HEADER.len()))).collect();
+        html += &format!(
+            "<h2>Time to the first output</h2>\n{}",
+            table("Time to the first output", &START_HEADER.map(String::from), &kinds(2, START_HEADER.len()), &rows)
+        );
         html += &format!("<p class=\"note\">{}</p>\n", escape(START_NOTE));
     }
     if html.is_empty() { html } else { format!("<section>\n{html}</section>\n") }
@@ -191,18 +248,21 @@ fn algorithm_section(document: &Document) -> String {
             record.algorithm.clone().unwrap_or("cpu".into()),
             if record.picked { "✓ chosen".into() } else { String::new() },
             time(record.gpu_ms, record.gpu_spread),
-            number(relative, 2),
-            number(record.gflops, 1),
+            number(relative),
+            number(record.gflops),
             share(record.share_of_peak),
-            number(record.gbytes_per_s, 1),
+            number(record.gbytes_per_s),
             share(record.share_of_copy),
         ];
         let class = [if first { "first" } else { "" }, if record.picked { "picked" } else { "" }].join(" ");
-        rows += &row(class.trim(), false, &cells, 0..3);
+        rows += &row(class.trim(), false, &cells, &kinds(3, header.len()));
         before = Some(record);
     }
     let note = "Every algorithm that admits a layer; “of chosen” is its time over that of the planner's choice, so that below 1 the choice was not the best.";
-    format!("<section>\n<h2>Every algorithm</h2>\n<p class=\"note\">{note}</p>\n{}</section>\n", table("Every algorithm", &header, 0..3, &rows))
+    format!(
+        "<section>\n<h2>Every algorithm</h2>\n<p class=\"note\">{note}</p>\n{}</section>\n",
+        table("Every algorithm", &header, &kinds(3, header.len()), &rows)
+    )
 }
 
 #[cfg(test)]
@@ -219,6 +279,10 @@ mod tests {
 
     fn text(node: Node<'_, '_>) -> String {
         node.descendants().filter(Node::is_text).filter_map(|node| node.text()).collect()
+    }
+
+    fn page_of(document: &Document) -> String {
+        page(document, &[], None)
     }
 
     /// A run with everything: two engines, two algorithms, a layer without operations, a failure, names that are markup.
@@ -243,7 +307,7 @@ mod tests {
 
     #[test]
     fn every_part_is_there_and_every_layer_in_each() {
-        let html = page(&full());
+        let html = page_of(&full());
         let xml = parse(&html);
         let titles: Vec<String> = xml.descendants().filter(|node| node.has_tag_name("h2")).map(text).collect();
         assert_eq!(
@@ -266,7 +330,7 @@ mod tests {
 
     #[test]
     fn the_chosen_algorithm_is_marked_and_the_others_are_measured_by_it() {
-        let html = page(&full());
+        let html = page_of(&full());
         let xml = parse(&html);
         let table = xml.descendants().rfind(|node| node.has_tag_name("table")).unwrap();
         let rows: Vec<Vec<String>> = table
@@ -280,7 +344,7 @@ mod tests {
             [
                 ["algorithm", "chosen", "of chosen"],
                 ["direct", "✓ chosen", "1.00"],
-                [HOSTILE, "", "0.50"],
+                [HOSTILE, "", "0.500"],
                 ["rows", "✓ chosen", "1.00"],
                 ["tiled", "✓ chosen", "1.00"]
             ]
@@ -289,7 +353,7 @@ mod tests {
 
     #[test]
     fn nothing_is_fetched_or_run_whatever_the_names_are() {
-        let html = page(&full());
+        let html = page_of(&full());
         for part in ["://", "url(", "@import", " src=", " href=", "<script", "<link", "<img", "<iframe", "<object"] {
             assert!(!html.contains(part), "{part}");
         }
@@ -300,8 +364,8 @@ mod tests {
         let known = [
             &known[..],
             &[
-                "svg", "desc", "rect", "text", "line", "g", "circle", "polygon", "polyline", "table", "thead", "tbody", "tr", "th", "td", "ul", "li",
-                "footer",
+                "svg", "desc", "rect", "text", "line", "g", "circle", "polygon", "polyline", "path", "table", "thead", "tbody", "tr", "th", "td",
+                "ul", "li", "footer",
             ],
         ]
         .concat();
@@ -316,16 +380,16 @@ mod tests {
 
     #[test]
     fn runs_with_less_still_give_a_page() {
-        let empty = page(&document(vec![]));
+        let empty = page_of(&document(vec![]));
         assert!(!empty.contains("<svg") && text(parse(&empty).root()).contains("Test GPU"));
         let mut whole = document(vec![]);
         whole.networks.push(network("lenet5", 1, 5.0));
-        let html = page(&whole);
+        let html = page_of(&whole);
         assert!(!html.contains("<svg") && html.contains("1 runs of a whole network on the GPU.") && html.contains("Whole networks"), "{html}");
         let mut cpu = document(vec![record("a", "direct", 1.0, 0.1)]);
         (cpu.adapter, cpu.peak, cpu.clock) = (None, None, None);
         (cpu.layers[0].gpu_ms, cpu.layers[0].cpu_ms, cpu.layers[0].algorithm) = (None, Some(3.0), None);
-        let html = page(&cpu);
+        let html = page_of(&cpu);
         assert!(
             !text(parse(&html).root()).contains("Roofline")
                 && html.contains("1 layers on the CPU engine")
@@ -333,6 +397,6 @@ mod tests {
         );
         let mut instant = document(vec![record("a", "direct", 0.0, f64::NAN)]);
         (instant.layers[0].gflops, instant.layers[0].share_of_peak) = (Some(f64::INFINITY), Some(f64::INFINITY));
-        parse(&page(&instant));
+        parse(&page_of(&instant));
     }
 }

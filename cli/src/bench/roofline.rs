@@ -1,8 +1,8 @@
 //! The roofline of a page: each layer's rate over its arithmetic intensity, under what the device can do at most.
 
-use super::axis::{LogAxis, escape};
+use super::axis::{LogAxis, escape, text_width};
 use super::document::{Document, Record};
-use super::table::{milliseconds, share};
+use super::table::{figure, milliseconds, share};
 use wgconv::gpu::Peak;
 
 const LEFT: f64 = 52.0;
@@ -83,23 +83,28 @@ pub fn roofline(document: &Document, width: f64, height: f64, id: &str) -> Optio
     for dot in &mut dots {
         (dot.x, dot.y) = (across.at(dot.intensity), up.at(dot.rate));
     }
-    let places = place(&dots, Area { left: LEFT, top: 0.0, right: width, bottom: height - BOTTOM });
+    let slope = Slope::new(&peak, &across, &up, &dots);
+    let places = place(&dots, &slope.areas, Area { left: LEFT, top: 0.0, right: width, bottom: height - BOTTOM });
 
     let mut svg = format!(
         "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\n\
          <title id=\"{id}-title\">Roofline: the rate of each layer on the GPU under the measured peaks</title>\n\
-         <desc id=\"{id}-desc\">Both axes are logarithmic. The roof rises with {:.1} GB/s of copies up to {:.1} GFLOP/s at {ridge:.1} FLOP a byte. \
+         <desc id=\"{id}-desc\">Both axes are logarithmic. The roof rises with {} GB/s of copies up to {} GFLOP/s at {} FLOP a byte. \
          Each numbered dot is a layer of the table below.</desc>\n",
-        peak.gbytes_per_s, peak.gflops
+        figure(peak.gbytes_per_s),
+        figure(peak.gflops),
+        figure(ridge)
     );
     svg += &grid(&across, &up, width, height);
-    svg += &roof(&peak, &across, &up, width);
+    svg += &roof(&peak, &up, width, &slope);
     for (dot, place) in dots.iter().zip(&places) {
         let Dot { number, record, intensity, rate, x, y } = dot;
         svg += &format!(
-            "<g><title>{number} {}: {rate:.1} GFLOP/s ({} of peak) at {intensity:.2} FLOP a byte, {} ms by {}</title>",
+            "<g><title>{number} {}: {} GFLOP/s ({} of peak) at {} FLOP a byte, {} ms by {}</title>",
             escape(&record.layer),
+            figure(*rate),
             share(Some(rate / peak.gflops)),
+            figure(*intensity),
             milliseconds(record.gpu_ms.unwrap_or(0.0)),
             escape(record.algorithm.as_deref().unwrap_or("-"))
         );
@@ -136,39 +141,79 @@ fn grid(across: &LogAxis, up: &LogAxis, width: f64, height: f64) -> String {
         }
     }
     let (middle, low) = ((LEFT + right) / 2.0, height - 8.0);
-    svg += &format!("<text class=\"quiet\" text-anchor=\"middle\" x=\"{middle:.1}\" y=\"{low:.1}\">arithmetic intensity, FLOP a byte</text>\n");
+    svg += &format!(
+        "<text class=\"quiet\" text-anchor=\"middle\" x=\"{middle:.1}\" y=\"{low:.1}\">arithmetic intensity, FLOP a byte; both axes are logarithmic</text>\n"
+    );
     svg += &format!("<text class=\"quiet\" x=\"4\" y=\"{:.1}\">GFLOP/s</text>\n", TOP - 10.0);
     svg
 }
 
 /// The roof: what the memory can feed, up to what the arithmetic can do.
-fn roof(peak: &Peak, across: &LogAxis, up: &LogAxis, width: f64) -> String {
-    let ((low_x, _), (low_y, _)) = (across.range(), up.range());
-    let (start, ridge) = (low_x.max(low_y / peak.gbytes_per_s), peak.gflops / peak.gbytes_per_s);
-    let (x0, y0) = (across.at(start), up.at(start * peak.gbytes_per_s));
-    let (x1, y1) = (across.at(ridge), up.at(peak.gflops));
+fn roof(peak: &Peak, up: &LogAxis, width: f64, slope: &Slope) -> String {
+    let (low_y, _) = up.range();
+    let Slope { from: (x0, y0), to: (x1, y1), .. } = *slope;
     let (right, floor) = (width - RIGHT, up.at(low_y));
     let mut svg = format!(
         "<polygon class=\"reach\" points=\"{x0:.1},{floor:.1} {x0:.1},{y0:.1} {x1:.1},{y1:.1} {right:.1},{y1:.1} {right:.1},{floor:.1}\"/>\n"
     );
     svg += &format!("<polyline class=\"roof\" points=\"{x0:.1},{y0:.1} {x1:.1},{y1:.1} {right:.1},{y1:.1}\"/>\n");
     svg += &format!(
-        "<text class=\"halo\" text-anchor=\"end\" x=\"{right:.1}\" y=\"{:.1}\">{:.1} GFLOP/s of multiply-adds</text>\n",
+        "<text class=\"halo\" text-anchor=\"end\" x=\"{right:.1}\" y=\"{:.1}\">{} GFLOP/s of multiply-adds</text>\n",
         y1 - 7.0,
-        peak.gflops
+        figure(peak.gflops)
     );
-    let (x, y) = ((x0 + x1) / 2.0, (y0 + y1) / 2.0);
+    let (x, y) = slope.middle;
     let angle = (y1 - y0).atan2(x1 - x0).to_degrees();
     svg += &format!(
-        "<text class=\"halo\" text-anchor=\"middle\" transform=\"translate({x:.1} {y:.1}) rotate({angle:.1}) translate(0 -7)\">{:.1} GB/s of copies</text>\n",
-        peak.gbytes_per_s
+        "<text class=\"halo\" text-anchor=\"middle\" transform=\"translate({x:.1} {y:.1}) rotate({angle:.1}) translate(0 -7)\">{}</text>\n",
+        slope.label
     );
     svg
 }
 
+/// The rising part of the roof, and its label where no dot covers it.
+struct Slope {
+    from: (f64, f64),
+    to: (f64, f64),
+    label: String,
+    /// The middle of the label, on the slope below it.
+    middle: (f64, f64),
+    /// What the label covers, in small boxes along it.
+    areas: Vec<Area>,
+}
+
+impl Slope {
+    fn new(peak: &Peak, across: &LogAxis, up: &LogAxis, dots: &[Dot<'_>]) -> Self {
+        let ((low_x, _), (low_y, _)) = (across.range(), up.range());
+        let (start, ridge) = (low_x.max(low_y / peak.gbytes_per_s), peak.gflops / peak.gbytes_per_s);
+        let from = (across.at(start), up.at(start * peak.gbytes_per_s));
+        let to = (across.at(ridge), up.at(peak.gflops));
+        let label = format!("{} GB/s of copies", figure(peak.gbytes_per_s));
+        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+        let length = dx.hypot(dy).max(1.0);
+        let half = text_width(&label, NUMBER) / 2.0;
+        let areas = |(x, y): (f64, f64)| -> Vec<Area> {
+            let along = (0..=20).map(|i| half * (f64::from(i) / 10.0 - 1.0) / length);
+            // The text stands 7 above the line and is about 10 high.
+            along.map(|t| Area::around(x + t * dx + 12.0 * dy / length, y + t * dy - 12.0 * dx / length, 12.0, 12.0)).collect()
+        };
+        let covered = |areas: &[Area]| {
+            let dots = dots.iter().map(|dot| Area::around(dot.x, dot.y, 2.0 * DOT, 2.0 * DOT));
+            dots.filter(|dot| areas.iter().any(|area| area.meets(dot))).count()
+        };
+        // From the middle outwards as far as the label stays on the slope; the first place of those that cover the fewest dots.
+        let room = (0.5 - half / length).max(0.0);
+        let places = (0..=20).map(|i| 0.5 + room * f64::from((i + 1) / 2 * if i % 2 == 0 { 1 } else { -1 }) / 10.0);
+        let places: Vec<(f64, f64)> = places.map(|t| (from.0 + t * dx, from.1 + t * dy)).collect();
+        let middle = places.iter().copied().min_by_key(|place| covered(&areas(*place))).unwrap_or(from);
+        Self { from, to, label, middle, areas: areas(middle) }
+    }
+}
+
 /// Where each dot's number stands: as near as it can without touching a dot or another number, or nowhere in a full drawing.
-fn place(dots: &[Dot<'_>], room: Area) -> Vec<Option<(f64, f64)>> {
-    let mut taken: Vec<Area> = dots.iter().map(|dot| Area::around(dot.x, dot.y, 2.0 * DOT, 2.0 * DOT)).collect();
+fn place(dots: &[Dot<'_>], label: &[Area], room: Area) -> Vec<Option<(f64, f64)>> {
+    let mut taken: Vec<Area> = label.to_vec();
+    taken.extend(dots.iter().map(|dot| Area::around(dot.x, dot.y, 2.0 * DOT, 2.0 * DOT)));
     let farthest = (room.right - room.left).hypot(room.bottom - room.top);
     let mut places = Vec::new();
     for dot in dots {

@@ -1,18 +1,149 @@
 //! The table of a document: its columns, its cells, and how lines of cells are aligned on a terminal.
 
 use super::document::{Document, NetworkRecord, Record, Start, clock_name};
-use crate::say;
+use crate::{one_line, say};
+use clap::ValueEnum;
 
-/// The columns; the first three are words, the others figures.
-pub const HEADER: [&str; 10] = ["layer", "shape", "algorithm", "GPU ms", "CPU ms", "CPU/GPU", "GFLOP/s", "of peak", "GB/s", "of copy"];
+/// What a row tells of a layer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Column {
+    Layer,
+    Shape,
+    Algorithm,
+    Gpu,
+    GpuMin,
+    Cpu,
+    CpuMin,
+    Ratio,
+    Gflops,
+    Peak,
+    Gbytes,
+    Copy,
+}
+
+impl Column {
+    /// All, in the order of a row.
+    pub const ALL: [Column; 12] = [
+        Column::Layer,
+        Column::Shape,
+        Column::Algorithm,
+        Column::Gpu,
+        Column::GpuMin,
+        Column::Cpu,
+        Column::CpuMin,
+        Column::Ratio,
+        Column::Gflops,
+        Column::Peak,
+        Column::Gbytes,
+        Column::Copy,
+    ];
+    /// What a narrow terminal does without, the least missed first.
+    const DISPENSABLE: [Column; 10] = [
+        Column::Shape,
+        Column::Copy,
+        Column::Peak,
+        Column::Gbytes,
+        Column::CpuMin,
+        Column::GpuMin,
+        Column::Gflops,
+        Column::Algorithm,
+        Column::Ratio,
+        Column::Cpu,
+    ];
+
+    pub fn header(self) -> &'static str {
+        match self {
+            Column::Layer => "layer",
+            Column::Shape => "shape",
+            Column::Algorithm => "algorithm",
+            Column::Gpu => "GPU ms",
+            Column::GpuMin => "GPU min",
+            Column::Cpu => "CPU ms",
+            Column::CpuMin => "CPU min",
+            Column::Ratio => "CPU/GPU",
+            Column::Gflops => "GFLOP/s",
+            Column::Peak => "of peak",
+            Column::Gbytes => "GB/s",
+            Column::Copy => "of copy",
+        }
+    }
+
+    /// Words are flush left, figures flush right.
+    pub fn is_word(self) -> bool {
+        matches!(self, Column::Layer | Column::Shape | Column::Algorithm)
+    }
+
+    pub fn cell(self, record: &Record) -> String {
+        match self {
+            Column::Layer => one_line(&record.layer),
+            Column::Shape => one_line(&format!("{} {}", record.op, record.shape)),
+            Column::Algorithm => record.algorithm.as_deref().map_or("cpu".into(), one_line),
+            Column::Gpu => time(record.gpu_ms, record.gpu_spread),
+            Column::GpuMin => time(record.gpu_min_ms, None),
+            Column::Cpu => time(record.cpu_ms, record.cpu_spread),
+            Column::CpuMin => time(record.cpu_min_ms, None),
+            Column::Ratio => number(record.cpu_over_gpu),
+            Column::Gflops => number(record.gflops),
+            Column::Peak => share(record.share_of_peak),
+            Column::Gbytes => number(record.gbytes_per_s),
+            Column::Copy => share(record.share_of_copy),
+        }
+    }
+
+    /// As wide as its figures seldom exceed; rows are printed before the next ones are known.
+    fn usual_width(self) -> usize {
+        match self {
+            Column::Gpu | Column::Cpu => 14,
+            Column::GpuMin | Column::CpuMin => 9,
+            Column::Gbytes => 6,
+            _ => 7,
+        }
+    }
+
+    /// Those that are asked for, or all that say something of any record.
+    pub fn of(document: &Document, asked: &[Column]) -> Vec<Column> {
+        if !asked.is_empty() {
+            return asked.to_vec();
+        }
+        let says = |column: &Column| match column {
+            Column::Layer | Column::Shape => true,
+            Column::Algorithm => document.layers.iter().any(|record| record.algorithm.is_some()),
+            _ => document.layers.iter().any(|record| column.cell(record) != "-"),
+        };
+        Self::ALL.into_iter().filter(says).collect()
+    }
+
+    /// Those that will say something of a run on these engines.
+    pub fn on(gpu: bool, cpu: bool, asked: &[Column]) -> Vec<Column> {
+        if !asked.is_empty() {
+            return asked.to_vec();
+        }
+        let says = |column: &Column| match column {
+            Column::Gpu | Column::GpuMin | Column::Peak | Column::Copy | Column::Algorithm => gpu,
+            Column::Cpu | Column::CpuMin => cpu,
+            Column::Ratio => gpu && cpu,
+            _ => true,
+        };
+        Self::ALL.into_iter().filter(says).collect()
+    }
+}
+
 /// What the times may be trusted for.
 pub const VERIFIED: &str = "Each output was verified before it was timed.";
-/// How many columns are words.
-pub const WORDS: usize = 3;
 
-/// Milliseconds; times below a hundredth with the digits that are left of them.
+/// A number with three significant digits, without an exponent where that is short enough: figures of slow devices do not vanish.
+pub fn figure(value: f64) -> String {
+    let magnitude = value.abs();
+    if value == 0.0 || !(1e-6..1e9).contains(&magnitude) {
+        return if value == 0.0 { "0".into() } else { format!("{value:.2e}") };
+    }
+    let digits = (2 - magnitude.log10().floor() as i32).max(0) as usize;
+    format!("{value:.digits$}")
+}
+
+/// Milliseconds: three decimals, and three significant digits of what is below a hundredth.
 pub fn milliseconds(ms: f64) -> String {
-    if ms > 0.0 && ms < 0.01 { format!("{ms:.5}") } else { format!("{ms:.3}") }
+    if ms > 0.0 && ms < 0.01 { figure(ms) } else { format!("{ms:.3}") }
 }
 
 /// A median with its spread, or a dash.
@@ -24,30 +155,18 @@ pub fn time(ms: Option<f64>, spread: Option<f64>) -> String {
     }
 }
 
-/// A share in percent, or a dash.
+/// A share in percent, or a dash; below one percent with one significant digit.
 pub fn share(value: Option<f64>) -> String {
-    value.filter(|v| v.is_finite()).map_or("-".into(), |v| format!("{:.0}%", v * 100.0))
+    value.filter(|v| v.is_finite()).map_or("-".into(), |v| match v * 100.0 {
+        percent if percent <= 0.0 || percent >= 0.95 => format!("{percent:.0}%"),
+        percent if percent < 1e-6 => format!("{percent:.0e}%"),
+        percent => format!("{percent:.*}%", (-percent.log10().floor()) as usize),
+    })
 }
 
-/// A number with `digits` decimals, or a dash.
-pub fn number(value: Option<f64>, digits: usize) -> String {
-    value.filter(|v| v.is_finite()).map_or("-".into(), |v| format!("{v:.digits$}"))
-}
-
-/// The cells of a record, below [`HEADER`].
-pub fn cells(record: &Record) -> [String; 10] {
-    [
-        record.layer.clone(),
-        format!("{} {}", record.op, record.shape),
-        record.algorithm.clone().unwrap_or("cpu".into()),
-        time(record.gpu_ms, record.gpu_spread),
-        time(record.cpu_ms, record.cpu_spread),
-        number(record.cpu_over_gpu, 2),
-        number(record.gflops, 1),
-        share(record.share_of_peak),
-        number(record.gbytes_per_s, 1),
-        share(record.share_of_copy),
-    ]
+/// A [`figure`], or a dash.
+pub fn number(value: Option<f64>) -> String {
+    value.filter(|v| v.is_finite()).map_or("-".into(), figure)
 }
 
 /// The columns of whole networks; the first is a word.
@@ -60,17 +179,17 @@ pub const START_HEADER: [&str; 8] = ["network", "first output", "adapter ms", "p
 pub fn network_cells(network: &NetworkRecord) -> [String; 11] {
     let record = &network.record;
     [
-        record.layer.clone(),
+        one_line(&record.layer),
         network.batch.to_string(),
         time(record.gpu_ms, record.gpu_spread),
         time(record.cpu_ms, record.cpu_spread),
-        number(record.cpu_over_gpu, 2),
-        number(network.images_per_s, 2),
-        number(record.gflops, 1),
+        number(record.cpu_over_gpu),
+        number(network.images_per_s),
+        number(record.gflops),
         share(record.share_of_peak),
         network.ops.to_string(),
         network.dispatches.map_or("-".into(), |count| count.to_string()),
-        format!("{:.2}", network.weight_bytes as f64 * 1e-6),
+        figure(network.weight_bytes as f64 * 1e-6),
     ]
 }
 
@@ -84,8 +203,8 @@ pub fn start_cells(start: &Start) -> [String; 8] {
         other => other,
     };
     [
-        format!("{} x {}", start.network, start.batch),
-        kind.into(),
+        format!("{} x {}", one_line(&start.network), start.batch),
+        one_line(kind),
         start.adapter_ms.map_or("-".into(), whole),
         start.pipelines.to_string(),
         whole(start.compile_ms),
@@ -99,7 +218,7 @@ pub fn start_cells(start: &Start) -> [String; 8] {
 pub fn network_notes(document: &Document) -> Vec<String> {
     let mut notes = Vec::new();
     for network in &document.networks {
-        let mut note = format!("{}, batch {}: ", network.record.layer, network.batch);
+        let mut note = format!("{}, batch {}: ", one_line(&network.record.layer), network.batch);
         if let Some(checked) = network.checked {
             note += &format!(
                 "the same bits in one submit as op by op, {checked} of {} ops held to the reference (large convolutions in two filters); ",
@@ -109,7 +228,7 @@ pub fn network_notes(document: &Document) -> Vec<String> {
         if let Some(difference) = network.difference {
             note += &format!("largest difference to the CPU engine {difference:.1e} of the largest output; ");
         }
-        notes.push(note + &format!("{:.1} MB between ops.", network.activation_bytes as f64 * 1e-6));
+        notes.push(note + &format!("{} MB between ops.", figure(network.activation_bytes as f64 * 1e-6)));
     }
     notes
 }
@@ -135,37 +254,105 @@ fn print_networks(document: &Document) {
     }
 }
 
-/// Prints the table, where there is any line, and what the times were taken with. Where a layer has several lines, an arrow marks the
-/// planner's choice.
-pub fn print(document: &Document) {
+/// Prints what is not printed yet: networks, and what the times were taken with.
+pub fn print_rest(document: &Document) {
     if document.layers.is_empty() && document.networks.is_empty() && document.starts.is_empty() {
         return;
-    }
-    if !document.layers.is_empty() {
-        print_layers(document);
     }
     print_networks(document);
     if let Some(clock) = document.clock {
         say!("GPU times: {}. {VERIFIED}", clock_name(clock));
     }
+    document.noise().iter().for_each(|noise| say!("{noise}"));
     if let Some(opened) = &document.opened {
         say!("Start: {opened}.");
     }
 }
 
-fn print_layers(document: &Document) {
-    let several = document.has_candidates();
-    let mut rows = vec![HEADER.map(String::from).to_vec()];
-    for record in &document.layers {
-        let mut row = cells(record).to_vec();
-        if record.picked && several {
-            row[2] += " <--";
+/// The table of layers, a row at a time: its columns are as wide as what is known beforehand, and as figures usually are.
+pub struct Rows {
+    columns: Vec<Column>,
+    widths: Vec<usize>,
+    /// Whether a layer has several rows, of which an arrow marks the planner's choice.
+    several: bool,
+    headed: bool,
+    /// What the terminal has no room for.
+    left_out: Vec<Column>,
+}
+
+impl Rows {
+    /// `words` are the words of each row that will come; `room` is the width of the terminal, if it is one.
+    pub fn new(columns: &[Column], words: &[[String; 3]], several: bool, room: Option<usize>) -> Self {
+        let width = |column: Column| {
+            let widest = |i: usize| words.iter().map(|row| one_line(&row[i]).chars().count()).max().unwrap_or(0);
+            let usual = match column {
+                Column::Layer => widest(0),
+                Column::Shape => widest(1),
+                Column::Algorithm => widest(2) + if several { " <--".len() } else { 0 },
+                figure => figure.usual_width(),
+            };
+            usual.max(column.header().len())
+        };
+        let (columns, left_out) = match room {
+            Some(room) => fitting(columns, width, room),
+            None => (columns.to_vec(), Vec::new()),
+        };
+        let widths = columns.iter().map(|column| width(*column)).collect();
+        Self { columns, widths, several, headed: false, left_out }
+    }
+
+    /// The lines of these records; the first have the header in front.
+    pub fn lines(&mut self, records: &[Record]) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !records.is_empty() && !std::mem::replace(&mut self.headed, true) {
+            lines.push(self.line(|column| column.header().to_string()));
         }
-        rows.push(row);
+        lines.extend(records.iter().map(|record| {
+            self.line(|column| match column {
+                Column::Algorithm if record.picked && self.several => column.cell(record) + " <--",
+                column => column.cell(record),
+            })
+        }));
+        lines
     }
-    for line in aligned(&rows, WORDS) {
-        say!("{line}");
+
+    fn line(&self, cell: impl Fn(Column) -> String) -> String {
+        let cells = self.columns.iter().zip(&self.widths).map(|(column, width)| {
+            let cell = cell(*column);
+            if column.is_word() { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
     }
+
+    /// What is not shown, and how to see it.
+    pub fn note(&self) -> Option<String> {
+        let names: Vec<&str> = self.left_out.iter().map(|column| column.header()).collect();
+        let what = names.join(", ");
+        (self.headed && !names.is_empty()).then(|| format!("Without {what}, for which this terminal has no room; --columns chooses, files have all."))
+    }
+}
+
+/// Those columns that fit into `room`, and the others.
+fn fitting(columns: &[Column], width: impl Fn(Column) -> usize, room: usize) -> (Vec<Column>, Vec<Column>) {
+    let total = |columns: &[Column]| columns.iter().map(|column| width(*column) + 2).sum::<usize>().saturating_sub(2);
+    let mut kept = columns.to_vec();
+    let mut gone = Vec::new();
+    for column in Column::DISPENSABLE {
+        if total(&kept) <= room {
+            break;
+        }
+        if let Some(place) = kept.iter().position(|kept| *kept == column) {
+            gone.push(kept.remove(place));
+        }
+    }
+    // What went early may still fit beside what is left: the most missed first.
+    let mut out = Vec::new();
+    for column in gone.into_iter().rev() {
+        let with: Vec<Column> = columns.iter().copied().filter(|c| kept.contains(c) || *c == column).collect();
+        if total(&with) <= room { kept = with } else { out.push(column) }
+    }
+    let left_out = columns.iter().copied().filter(|column| out.contains(column)).collect();
+    (kept, left_out)
 }
 
 /// Lines of rows of equal length, the first `words` columns flush left and the others flush right.
@@ -183,20 +370,63 @@ pub fn aligned(rows: &[Vec<String>], words: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::document::tests::{document, record};
     use super::*;
 
     #[test]
-    fn short_times_keep_their_digits() {
+    fn digits_do_not_vanish() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.004_321, "0.00432"),
+            (0.0432, "0.0432"),
+            (1.0, "1.00"),
+            (11.26, "11.3"),
+            (90.9, "90.9"),
+            (1234.4, "1234"),
+            (3e-9, "3.00e-9"),
+        ] {
+            assert_eq!(figure(value), text);
+        }
         assert_eq!([118.2, 0.0138, 0.004_321, 0.0].map(milliseconds), ["118.200", "0.014", "0.00432", "0.000"]);
+        assert_eq!([0.62, 0.0094, 0.0005, 0.0, 0.0095].map(|v| share(Some(v))), ["62%", "0.9%", "0.05%", "0%", "1%"]);
         assert_eq!(time(Some(1.5), Some(0.034)), "1.500 ±3%");
         assert_eq!(time(Some(0.0), Some(f64::NAN)), "0.000");
-        assert_eq!([number(Some(f64::INFINITY), 1), share(Some(f64::NAN))], ["-", "-"]);
-        assert_eq!((time(None, None), share(None), number(None, 1)), ("-".into(), "-".into(), "-".into()));
+        assert_eq!([number(Some(f64::INFINITY)), share(Some(f64::NAN))], ["-", "-"]);
+        assert_eq!((time(None, None), share(None), number(None)), ("-".into(), "-".into(), "-".into()));
     }
 
     #[test]
     fn words_are_flush_left_and_figures_flush_right() {
         let rows = [["a", "1.0"], ["long ±", "20.0"], ["b", ""]].map(|row| row.map(String::from).to_vec());
         assert_eq!(aligned(&rows, 1), ["a        1.0", "long ±  20.0", "b"]);
+    }
+
+    #[test]
+    fn columns_that_say_nothing_are_left_out() {
+        let mut cpu = document(vec![record("a", "x", 1.0, 0.1)]);
+        let one = &mut cpu.layers[0];
+        (one.gpu_ms, one.gpu_min_ms, one.share_of_peak, one.share_of_copy, one.algorithm) = (None, None, None, None, None);
+        (one.cpu_ms, one.cpu_min_ms) = (Some(1.0), Some(0.5));
+        let wanted = [Column::Layer, Column::Shape, Column::Cpu, Column::CpuMin, Column::Gflops, Column::Gbytes];
+        assert_eq!((Column::of(&cpu, &[]), Column::on(false, true, &[])), (wanted.to_vec(), wanted.to_vec()));
+        assert_eq!(Column::of(&cpu, &[Column::Ratio]), [Column::Ratio], "what is asked for is shown");
+    }
+
+    #[test]
+    fn a_row_fits_its_terminal_and_a_name_cannot_break_it() {
+        let mut document = document(vec![record("dw3x3_144_144_56_s2\n\u{1b}[31m", "implicit_gemm_register 24x8x3", 1234.5, 0.95)]);
+        document.layers[0].cpu_ms = Some(1.0);
+        let words = [Column::Layer, Column::Shape, Column::Algorithm].map(|column| column.cell(&document.layers[0]));
+        for room in [34, 60, 80, 120, 300] {
+            let mut rows = Rows::new(&Column::ALL, &[words.clone()], false, Some(room));
+            let lines = rows.lines(&document.layers);
+            assert_eq!(lines.len(), 2);
+            assert!(lines.iter().all(|line| line.chars().count() <= room.max(47) && !line.contains(['\u{1b}', '\n'])), "{room}: {lines:#?}");
+            assert_eq!(lines[0].chars().count(), lines[1].chars().count(), "{lines:#?}");
+            assert!(lines[0].starts_with("layer") && lines[0].contains("GPU ms"));
+            assert_eq!(rows.note().is_none(), room == 300);
+        }
+        let mut full = Rows::new(&Column::ALL, &[words], true, None);
+        assert!(full.lines(&document.layers)[1].contains("24x8x3 <--") && full.lines(&document.layers).len() == 1, "one header");
     }
 }

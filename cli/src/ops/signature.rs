@@ -49,7 +49,12 @@ impl Signature {
         numbered || self.inputs.contains(&role) || self.optional.contains(&role)
     }
 
-    fn has_attribute(&self, name: &str) -> bool {
+    /// Whether it has a window, whose attributes have a value for each spatial axis.
+    pub fn has_window(&self) -> bool {
+        self.has_attribute("kernel_shape")
+    }
+
+    pub fn has_attribute(&self, name: &str) -> bool {
         self.attributes().any(|attribute| attribute.name == name)
     }
 

@@ -3,6 +3,7 @@
 mod network;
 mod networks;
 pub mod shapes;
+mod words;
 
 pub use network::{Network, Node, ValueId};
 
@@ -16,7 +17,7 @@ use wgconv::{ElementType, Layout};
 /// A named list of layers, batch 1.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Suite {
-    /// Ten layers of every kind; half a minute on a software driver
+    /// Twenty layers: convolutions of every kind, pools, products, elementwise ops, norms
     Quick,
     /// ResNet-50 on 224 x 224: He and others, 2015, with the stride in the 3 x 3 layers, as frameworks ship it
     Resnet50,
@@ -35,12 +36,15 @@ pub enum Suite {
 #[derive(clap::Args)]
 pub struct Selection {
     /// The layers
-    #[arg(long, value_enum, default_value = "quick", conflicts_with = "shapes")]
+    #[arg(long, value_enum, default_value = "quick", conflicts_with_all = ["shapes", "layer"])]
     pub suite: Suite,
     /// Layers from a JSON list, such as [{"name": "first", "op": "conv", "input": [1, 3, 224, 224], "filter": [64, 3, 7, 7], "strides": [2, 2]}];
     /// wgconv ops lists the ops with their attributes
     #[arg(long, value_name = "FILE.json")]
     pub shapes: Option<PathBuf>,
+    /// One layer, in the words of such a list: 'conv x=1x64x56x56 w=64x64x3x3 pads=1'; or an entry of it as JSON. Given several times, several
+    #[arg(long, value_name = "LAYER", conflicts_with = "shapes")]
+    pub layer: Vec<String>,
     #[command(flatten)]
     pub kind: Kind,
     /// Adapter by number or part of its name
@@ -49,10 +53,15 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The layers of the file, or of the suite.
+    /// The layers of the command line, of the file, or of the suite.
     pub fn layers(&self) -> Result<Vec<Layer>, Failure> {
         match &self.shapes {
             Some(path) => shapes::read(path, self.kind),
+            None if !self.layer.is_empty() => {
+                let layer = |text: &String| -> Result<Vec<Layer>, String> { shapes::parse(&words::list(text)?, self.kind) };
+                let named = |text: &String| layer(text).map_err(|why| Failure::Usage(format!("--layer is {text}: {why}")));
+                Ok(self.layer.iter().map(named).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+            }
             None => layers(self.suite, self.kind),
         }
     }

@@ -87,8 +87,8 @@ pub struct Folder {
     pub family: Family,
 }
 
-/// Every family inside `dir`, or `dir` itself where it is one, sorted by name.
-pub fn read(dir: &Path) -> Result<Vec<Folder>, String> {
+/// The folder of every family inside `dir`, or `dir` itself where it is one, sorted by name.
+pub fn folders(dir: &Path) -> Result<Vec<PathBuf>, String> {
     let is_family = |path: &Path| path.join("cases.json").exists() || path.join("bad.json").exists() || path.join("tensors.safetensors").exists();
     let folders: Vec<PathBuf> = if is_family(dir) {
         vec![dir.to_path_buf()]
@@ -102,10 +102,18 @@ pub fn read(dir: &Path) -> Result<Vec<Folder>, String> {
     if folders.is_empty() {
         return Err(format!("{}: no vector family (a folder with cases.json or bad.json) in it", dir.display()));
     }
-    Ok(folders.iter().map(|path| read_family(path)).collect())
+    Ok(folders)
 }
 
-fn read_family(path: &Path) -> Folder {
+/// How many entries a family's list has; 1 for what cannot be read, which is one failure.
+pub fn entry_count(path: &Path) -> usize {
+    let list = ["bad.json", "cases.json"].into_iter().map(|file| path.join(file)).find(|file| file.exists());
+    let text = list.and_then(|file| std::fs::read_to_string(file).ok());
+    text.and_then(|text| serde_json::from_str::<Vec<serde::de::IgnoredAny>>(&text).ok()).map_or(1, |list| list.len().max(1))
+}
+
+/// Reads a family.
+pub fn read_family(path: &Path) -> Folder {
     let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     let load = || -> Result<Family, String> {
         if path.join("bad.json").exists() {

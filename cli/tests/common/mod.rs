@@ -61,6 +61,23 @@ pub fn finish(command: &mut Command) -> Run {
     Run { status: status.code(), stdout: String::from_utf8(stdout).unwrap(), stderr: String::from_utf8(stderr).unwrap() }
 }
 
+/// Runs the program, sends it an interrupt so long after it has printed a line with `part`, and gives what became of it.
+#[cfg(unix)]
+pub fn interrupted(arguments: &[&str], part: &str, wait: std::time::Duration) -> Run {
+    use std::io::{BufRead, BufReader, Read};
+    let mut child = command(arguments).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = String::new();
+    while !stdout.lines().any(|line| line.contains(part)) {
+        assert!(out.read_line(&mut stdout).unwrap() > 0, "no line with \"{part}\" in\n{stdout}");
+    }
+    std::thread::sleep(wait);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    out.read_to_string(&mut stdout).unwrap();
+    let output = child.wait_with_output().unwrap();
+    Run { status: output.status.code(), stdout, stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
+}
+
 /// Runs the program on a system where no Vulkan driver is installed.
 pub fn run_without_adapter(arguments: &[&str]) -> Run {
     let nowhere = "/nonexistent/driver.json";

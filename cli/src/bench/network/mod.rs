@@ -6,7 +6,7 @@ mod arena;
 mod engines;
 
 use super::document::{NetworkRecord, Samples, Start};
-use super::layer::What;
+use super::layer::{Repeats, What};
 use crate::suites::{self, Kind, Network, Suite};
 use crate::{Failure, open_gpu};
 use arena::Arena;
@@ -25,7 +25,7 @@ const MOST: usize = 30;
 pub const BATCHES: [usize; 2] = [1, 16];
 const PATIENCE: f64 = 60.0;
 
-fn repeats(once: f64) -> usize {
+fn usual(once: f64) -> usize {
     let budget = BUDGET.as_secs_f64();
     ((budget / once.max(1e-6)) as usize).clamp(if once > budget { 1 } else { FEWEST }, MOST)
 }
@@ -37,6 +37,7 @@ pub struct Bench<'a> {
     pub gpu: Option<&'a Gpu>,
     pub peak: Option<&'a Peak>,
     pub cpu: bool,
+    pub repeats: Repeats,
 }
 
 impl Bench<'_> {
@@ -56,7 +57,8 @@ impl Bench<'_> {
             let whole = on_gpu.run(gpu, &network)?;
             let once = start.elapsed().as_secs_f64();
             compare(&whole, &by_op)?;
-            let timing = gpu.time(repeats(once), &mut |recorder| on_gpu.record(&network, recorder))?;
+            let runs = self.repeats.count(once, usual(once));
+            let timing = self.repeats.time(gpu, runs, &mut |recorder| on_gpu.record(&network, recorder))?;
             *clock = Some(timing.clock);
             gpu_samples = Some(Samples { seconds: timing.seconds });
             (dispatches, checked, output) = (Some(on_gpu.dispatches()), Some(count), Some(whole));
@@ -68,13 +70,9 @@ impl Bench<'_> {
             if let Some(first) = on_cpu.run(&network, &arena, &weights)? {
                 alive("the CPU engine", &first)?;
                 difference = output.as_ref().map(|output| relative_difference(output, &first));
-                let mut seconds = Vec::new();
-                for _ in 0..repeats(start.elapsed().as_secs_f64()) {
-                    let start = Instant::now();
-                    on_cpu.run(&network, &arena, &weights)?;
-                    seconds.push(start.elapsed().as_secs_f64());
-                }
-                cpu_samples = Some(Samples { seconds });
+                let once = start.elapsed().as_secs_f64();
+                let count = self.repeats.count(once, usual(once));
+                cpu_samples = Some(self.repeats.time_cpu(count, || on_cpu.run(&network, &arena, &weights).map(|_| ()))?);
             }
         }
         let name = self.suite.name();
@@ -227,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_nobody_asked_for_must_be_quick() {
-        let bench = Bench { suite: Suite::Lenet5, kind: Kind::PLAIN, gpu: None, peak: None, cpu: true };
+        let bench = Bench { suite: Suite::Lenet5, kind: Kind::PLAIN, gpu: None, peak: None, cpu: true, repeats: Repeats::default() };
         // Six runs of 16 images.
         assert!(bench.is_quick(16, &network("a", 1, PATIENCE * 1e3 / 97.0)));
         assert!(!bench.is_quick(16, &network("a", 1, PATIENCE * 1e3 / 95.0)));

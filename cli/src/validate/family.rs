@@ -1,0 +1,156 @@
+//! A validation by test vectors: families of cases and of calls that must be refused, one folder after the other.
+
+use super::lists::Lists;
+use super::sink::Sink;
+use super::{Args, quoted};
+use crate::vectors::{self, Entry, Family};
+use crate::{Failure, say};
+use safetensors::SafeTensors;
+use std::path::PathBuf;
+use std::time::Instant;
+use wgconv::Gpu;
+use wgconv::validate::{CaseResult, Outcome};
+
+/// The addresses of what is asked for.
+pub fn ids(args: &Args) -> Result<Vec<String>, Failure> {
+    let mut ids = Vec::new();
+    for folder in folders(args)? {
+        let folder = vectors::read_family(&folder.1);
+        match &folder.family {
+            Family::Broken(_) => ids.push(folder.name.clone()),
+            Family::Bad(calls) => ids.extend(calls.iter().map(|call| address(&folder.name, call, |call| &call.name))),
+            Family::Cases { cases, .. } => ids.extend(cases.iter().map(|case| address(&folder.name, case, |case| &case.name))),
+        }
+    }
+    ids.retain(|id| args.wants(id));
+    Ok(ids)
+}
+
+/// Every family folder, with the argument that it comes from.
+fn folders(args: &Args) -> Result<Vec<(&PathBuf, PathBuf)>, Failure> {
+    let mut all = Vec::new();
+    for dir in &args.vectors {
+        all.extend(vectors::folders(dir).map_err(Failure::Run)?.into_iter().map(|folder| (dir, folder)));
+    }
+    Ok(all)
+}
+
+/// Runs them; see [`super::grid::run`]. One family is in memory at a time.
+pub fn run<'a>(gpu: &Gpu, args: &Args, lists: &'a Lists, deadline: Option<Instant>, again: &str) -> (Sink<'a>, Result<(), Failure>) {
+    let folders = match folders(args) {
+        Ok(folders) => folders,
+        Err(failure) => return (Sink::new(lists, 0, deadline), Err(failure)),
+    };
+    let total = folders.iter().map(|(_, folder)| vectors::entry_count(folder)).sum();
+    let mut sink = Sink::new(lists, total, deadline);
+    let mut unchecked = Unchecked::default();
+    let mut outcome = Ok(());
+    for (dir, folder) in &folders {
+        let again = format!("{again}--vectors {} ", quoted(&dir.display().to_string()));
+        outcome = run_folder(gpu, args, lists, &vectors::read_family(folder), &again, &mut sink, &mut unchecked);
+        if outcome.is_err() || sink.ended_early.is_some() {
+            break;
+        }
+    }
+    sink.finish();
+    let Unchecked { gradients, training } = unchecked;
+    if gradients > 0 {
+        say!("grads: not checked ({gradients} cases have them; counted neither as passed nor as failed)");
+    }
+    if training > 0 {
+        say!("training: not checked ({training} cases of losses, optimizers and training-mode batch norm; counted neither way)");
+    }
+    (sink, outcome)
+}
+
+/// What vectors hold that is counted neither way.
+#[derive(Default)]
+struct Unchecked {
+    gradients: usize,
+    training: usize,
+}
+
+fn run_folder(
+    gpu: &Gpu,
+    args: &Args,
+    lists: &Lists,
+    folder: &vectors::Folder,
+    again: &str,
+    sink: &mut Sink<'_>,
+    unchecked: &mut Unchecked,
+) -> Result<(), Failure> {
+    // Whether a case is to run; `Break` ends the run.
+    let begins = |sink: &mut Sink<'_>, id: &str| -> Option<bool> {
+        if sink.next().is_break() {
+            return None;
+        }
+        if !args.wants(id) {
+            sink.pass_over();
+            return Some(false);
+        }
+        if lists.skips(id) {
+            sink.skip(id.to_string());
+            return Some(false);
+        }
+        sink.begin(id);
+        Some(true)
+    };
+    match &folder.family {
+        // A broken folder is reported whatever --only says: which cases it would have held, nobody knows.
+        Family::Broken(why) => sink.add(CaseResult { id: folder.name.clone(), outcome: Outcome::Failed(why.clone()) }, 0.0, again),
+        Family::Bad(calls) => {
+            for call in calls {
+                let id = address(&folder.name, call, |call| &call.name);
+                match begins(sink, &id) {
+                    None => return Ok(()),
+                    Some(false) => continue,
+                    Some(true) => {}
+                }
+                let start = Instant::now();
+                let outcome = match call {
+                    Ok(call) => vectors::refuse(gpu, call),
+                    Err(broken) => Some(Outcome::Failed(broken.why.clone())),
+                };
+                keep(sink, id, outcome, start, again, unchecked);
+            }
+        }
+        Family::Cases { cases, tensors } => {
+            let tensors = SafeTensors::deserialize(tensors).map_err(|e| Failure::Run(format!("{}: {e}", folder.name)))?;
+            for case in cases {
+                let id = address(&folder.name, case, |case| &case.name);
+                match begins(sink, &id) {
+                    None => return Ok(()),
+                    Some(false) => continue,
+                    Some(true) => {}
+                }
+                let start = Instant::now();
+                let outcome = match case {
+                    Ok(case) => vectors::check(gpu, case, &tensors).inspect(|_| unchecked.gradients += usize::from(!case.grads.is_empty())),
+                    Err(broken) => Some(Outcome::Failed(broken.why.clone())),
+                };
+                keep(sink, id, outcome, start, again, unchecked);
+                gpu.wait()?; // a lost device ends the run here, not as a failure of every case after it
+            }
+        }
+    }
+    Ok(())
+}
+
+fn keep(sink: &mut Sink<'_>, id: String, outcome: Option<Outcome>, start: Instant, again: &str, unchecked: &mut Unchecked) {
+    match outcome {
+        Some(outcome) => sink.add(CaseResult { id, outcome }, start.elapsed().as_secs_f64(), again),
+        None => {
+            unchecked.training += 1;
+            sink.pass_over();
+        }
+    }
+}
+
+/// `<family>/<name>` of an entry, broken or not.
+fn address<T>(family: &str, entry: &Entry<T>, name: impl Fn(&T) -> &String) -> String {
+    let name = match entry {
+        Ok(whole) => name(whole),
+        Err(broken) => &broken.name,
+    };
+    format!("{family}/{name}")
+}

@@ -1,0 +1,196 @@
+//! `wgconv validate`: the library's proofs on one adapter or all, or test vectors from a folder.
+//!
+//! `grid` and `family` run the cases, `sink` takes what they find, `report` writes it, `failure` keeps what a failing case read and wrote.
+
+mod failure;
+mod family;
+mod grid;
+mod lists;
+mod report;
+mod sink;
+
+use crate::arguments::{all, seconds, try_outputs};
+use crate::{Failure, Outcome, interrupt, machine, one_line, open_gpu, say, write_json, write_text};
+use lists::{Lists, Status};
+use report::{Counts, Document, Options, Record, Run};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use wgconv::Gpu;
+use wgconv::validate::{CaseResult, Outcome as CaseOutcome};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Adapter by number or part of its name
+    #[arg(long, conflicts_with = "all_adapters")]
+    adapter: Option<String>,
+    /// Every adapter of this machine in turn
+    #[arg(long)]
+    all_adapters: bool,
+    /// Only cases whose id contains this, or the one case whose id it is; given several times, any of them
+    #[arg(long, value_name = "SUBSTRING")]
+    only: Vec<String>,
+    /// The full grid
+    #[arg(long)]
+    full: bool,
+    /// Test vectors instead of the grid: a family folder, or a folder of such
+    #[arg(long, value_name = "DIR")]
+    vectors: Vec<PathBuf>,
+    /// Prints the ids of the cases and runs none
+    #[arg(long, conflicts_with_all = ["json", "results", "junit", "failures", "adapter", "all_adapters"])]
+    list: bool,
+    /// Ends after so many seconds on each adapter, after the case under way; cases of the grid come in a fixed order that mixes all ops then
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    budget: Option<Duration>,
+    #[command(flatten)]
+    lists: lists::ListFiles,
+    /// Writes the report as JSON: machine, driver, command, counts, every case with its time
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes name, status and seconds of each case, as deqp-runner's results.csv
+    #[arg(long, value_name = "FILE.csv")]
+    results: Option<PathBuf>,
+    /// Writes the report as JUnit's XML
+    #[arg(long, value_name = "FILE.xml")]
+    junit: Option<PathBuf>,
+    /// Keeps, of each op and algorithm, the smallest failing case in a folder within this one: inputs, what was expected, what came out, WGSL and SPIR-V
+    #[arg(long, value_name = "DIR", conflicts_with = "vectors")]
+    failures: Option<PathBuf>,
+}
+
+impl Args {
+    /// Whether a case of this id is asked for.
+    fn wants(&self, id: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| id.contains(only))
+    }
+}
+
+pub fn run(args: &Args) -> Outcome {
+    if args.list {
+        return list(args);
+    }
+    let files = [("--json", &args.json), ("--results", &args.results), ("--junit", &args.junit)];
+    try_outputs(files.map(|(argument, path)| (argument, path.as_deref())))?;
+    if let Some(folder) = &args.failures {
+        std::fs::create_dir_all(folder).map_err(|e| Failure::Run(format!("--failures is {}: {e}", folder.display())))?;
+        try_outputs([("--failures", Some(folder.join("README.md").as_path()))])?;
+    }
+    let lists = args.lists.read()?;
+    let start = Instant::now();
+    let mut document = Document::new(Options {
+        full: args.full,
+        only: args.only.clone(),
+        vectors: args.vectors.iter().map(|dir| dir.display().to_string()).collect(),
+        budget_seconds: args.budget.map(|budget| budget.as_secs_f64()),
+        lists: args.lists.any(),
+    });
+    let outcome = run_all(args, &lists, &mut document);
+    document.seconds = start.elapsed().as_secs_f64();
+    for run in &document.runs {
+        document.counts.add(&run.counts);
+    }
+    let counts = document.counts;
+    if document.runs.is_empty() {
+        return outcome; // nothing ran: there is nothing to write
+    }
+    // Whatever ended the run, what was found is kept, in every file that can be written.
+    let written = all([
+        args.json.as_ref().map_or(Ok(()), |path| write_json(path, &document)),
+        args.results.as_ref().map_or(Ok(()), |path| document.write_results(path)),
+        args.junit.as_ref().map_or(Ok(()), |path| write_text(path, &document.junit())),
+    ]);
+    if let Some(why) = &document.ended_early {
+        say!("{why}: {} cases not run", counts.not_run);
+    }
+    say!("time: {}", machine::stretch(document.seconds));
+    say!("{counts}");
+    all([outcome, written])?;
+    if counts.wrong() > 0 {
+        return Err(Failure::Reported);
+    }
+    if interrupt::pressed() {
+        return Err(Failure::Interrupted);
+    }
+    if counts.ran() == 0 && document.ended_early.is_none() {
+        let only: Vec<String> = args.only.iter().map(|only| format!("\"{only}\"")).collect();
+        let what =
+            if only.is_empty() { "there was nothing to run".into() } else { format!("no case that can run here contains {}", only.join(" or ")) };
+        return Err(Failure::Run(format!("nothing was proven: {what}")));
+    }
+    Ok(())
+}
+
+/// Prints the ids of the cases.
+fn list(args: &Args) -> Outcome {
+    let lists = args.lists.read()?;
+    let ids: Vec<String> = if args.vectors.is_empty() { grid::cases(args)?.iter().map(|case| case.id()).collect() } else { family::ids(args)? };
+    ids.iter().filter(|id| !lists.skips(id)).for_each(|id| say!("{}", one_line(id)));
+    Ok(())
+}
+
+/// Runs on every adapter that is asked for, each of which leaves its results in the document.
+fn run_all(args: &Args, lists: &Lists, document: &mut Document) -> Outcome {
+    if !args.all_adapters {
+        let gpu = open_gpu(args.adapter.as_deref())?;
+        interrupt::listen();
+        return run_on(&gpu, args, lists, args.adapter.as_deref(), document);
+    }
+    let every = wgconv::gpu::adapters();
+    if every.is_empty() {
+        open_gpu(None)?; // fails with the reason and the remedy
+    }
+    interrupt::listen();
+    let mut outcomes = Vec::new();
+    for adapter in every {
+        if interrupt::pressed() {
+            break;
+        }
+        let index = adapter.index.to_string();
+        match open_gpu(Some(&index)) {
+            Ok(gpu) => outcomes.push(run_on(&gpu, args, lists, Some(&index), document)),
+            // An adapter that does not open is a failure of its own; the others still have their turn.
+            Err(error) => {
+                let result = CaseResult { id: format!("adapter/{index}"), outcome: CaseOutcome::Failed(error.to_string()) };
+                say!("FAILED {}: {} [wgconv info]", result.id, one_line(&error.to_string()));
+                let results = vec![Record { result, status: Status::Fail, seconds: 0.0 }];
+                document.runs.push(Run { adapter, seconds: 0.0, counts: Counts::of(&results, 0), error: None, results });
+            }
+        }
+    }
+    all(outcomes)
+}
+
+/// One adapter's run; `adapter` is how the user, or the list, names it.
+fn run_on(gpu: &Gpu, args: &Args, lists: &Lists, adapter: Option<&str>, document: &mut Document) -> Outcome {
+    say!("{}", gpu.report());
+    let start = Instant::now();
+    // A budget that no clock reaches is none.
+    let deadline = args.budget.and_then(|budget| start.checked_add(budget));
+    let again = adapter.map_or_else(String::new, |a| format!("--adapter {} ", quoted(a)));
+    let (mut sink, outcome) =
+        if args.vectors.is_empty() { grid::run(gpu, args, lists, deadline, &again) } else { family::run(gpu, args, lists, deadline, &again) };
+    let left = sink.left();
+    let error = match &outcome {
+        Err(Failure::Run(why) | Failure::Usage(why)) => Some(why.clone()),
+        _ => None,
+    };
+    // What cannot even begin has no report.
+    if sink.records.is_empty() && error.is_some() {
+        return outcome;
+    }
+    if let Some(why) = sink.ended_early.take().or_else(|| error.clone()) {
+        document.ended_early = Some(why);
+    }
+    let results = std::mem::take(&mut sink.records);
+    let counts = Counts::of(&results, left);
+    document.runs.push(Run { adapter: gpu.report().clone(), seconds: start.elapsed().as_secs_f64(), counts, error, results });
+    outcome
+}
+
+/// As a shell takes it back: in single quotes where it is more than letters, digits and the signs of a path.
+fn quoted(text: &str) -> String {
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-,:=+@%".contains(c)) {
+        text.to_string()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
