@@ -11,6 +11,9 @@ use std::time::Instant;
 use wgconv::Gpu;
 use wgconv::validate::{CaseResult, Outcome};
 
+/// Pipelines that are kept: those of a few cases.
+const MOST_PIPELINES: usize = 64;
+
 /// The addresses of what is asked for.
 pub fn ids(args: &Args) -> Result<Vec<String>, Failure> {
     let mut ids = Vec::new();
@@ -41,6 +44,8 @@ pub fn run<'a>(gpu: &Gpu, args: &Args, lists: &'a Lists, deadline: Option<Instan
         Ok(folders) => folders,
         Err(failure) => return (Sink::new(lists, 0, deadline), Err(failure)),
     };
+    // A case forces every algorithm, so few kernels come again: on a software driver each takes megabytes for nothing.
+    gpu.set_pipeline_limit(MOST_PIPELINES);
     let total = folders.iter().map(|(_, folder)| vectors::entry_count(folder)).sum();
     let mut sink = Sink::new(lists, total, deadline);
     let mut unchecked = Unchecked::default();
