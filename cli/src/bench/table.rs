@@ -418,7 +418,7 @@ mod tests {
         document.layers[0].cpu_ms = Some(1.0);
         let words = [Column::Layer, Column::Shape, Column::Algorithm].map(|column| column.cell(&document.layers[0]));
         for room in [34, 60, 80, 120, 300] {
-            let mut rows = Rows::new(&Column::ALL, &[words.clone()], false, Some(room));
+            let mut rows = Rows::new(&Column::ALL, std::slice::from_ref(&words), false, Some(room));
             let lines = rows.lines(&document.layers);
             assert_eq!(lines.len(), 2);
             assert!(lines.iter().all(|line| line.chars().count() <= room.max(47) && !line.contains(['\u{1b}', '\n'])), "{room}: {lines:#?}");
