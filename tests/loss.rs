@@ -91,7 +91,10 @@ const CALLS: &[Call] = &[
     ("time", |w| w.gpu.time(2, &mut |recorder| w.record(recorder)).map(|_| ())),
     ("measure_peak", |w| wgconv::gpu::measure_peak(&w.gpu).map(|_| ())),
     ("prove", |w| validate::prove(&w.gpu, &problem(Activation::Relu), "direct").map(|_| ())),
-    ("tune", |w| wgconv::tune::tune(&w.gpu, &problem(Activation::Relu), Duration::ZERO, None, &mut |_| Ok(())).map(|_| ())),
+    ("tune", |w| {
+        wgconv::tune::tune(&w.gpu, &problem(Activation::Relu), Duration::from_secs(60), None, &mut |_| std::ops::ControlFlow::Continue(()))
+            .map(|_| ())
+    }),
 ];
 
 fn assert_lost(what: &str, result: Result<()>) {

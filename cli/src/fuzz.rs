@@ -235,7 +235,7 @@ impl Target<'_> {
 fn reason(failure: Failure) -> String {
     match failure {
         Failure::Usage(why) | Failure::Run(why) => crate::one_line(&why),
-        Failure::Reported => String::new(),
+        Failure::Reported | Failure::Interrupted => String::new(),
     }
 }
 
@@ -314,8 +314,9 @@ fn family() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
 /// Reads the folder of a file and everything in it that needs no device.
 fn read_family(path: &Path) -> Result<(), String> {
     let fail = |why: &str| Err(crate::one_line(&format!("{}: {why}", path.display())));
-    for folder in vectors::read(path.parent().unwrap())? {
-        match &folder.family {
+    for folder in vectors::folders(path.parent().unwrap())? {
+        let _ = vectors::entry_count(&folder);
+        match &vectors::read_family(&folder).family {
             Family::Broken(why) => return Err(crate::one_line(why)),
             Family::Bad(calls) => {
                 if let Some(Err(broken)) = calls.iter().find(|call| call.is_err()) {
@@ -367,8 +368,8 @@ fn fuzz_documents() {
     let whole: Document = serde_json::from_value(document.clone()).unwrap();
     let read = |path: &Path| {
         let old = Document::read("--compare", path).map_err(reason)?;
-        if let Ok(comparison) = Comparison::new(&old, &whole) {
-            let _ = (comparison.lines("old.json", 1.1), comparison.verdict(1.1));
+        if let Ok(comparison) = Comparison::new(&old, &whole, "old.json", 1.1) {
+            let _ = (comparison.lines(), comparison.verdict());
         }
         Ok(())
     };

@@ -1,15 +1,18 @@
 //! A layer on the command line: `OP key=value ...`, where a key is an input with its extents (`x=1x64x56x56`) or an attribute of the op
 //! (`pads=1`, `axis=-1`, `activation=relu`), made into an entry of a `--shapes` list.
 
+use crate::json;
 use crate::ops::signature;
 use serde_json::{Map, Value, json};
 
 /// A `--shapes` list of one entry. What is JSON already stays as it is, but for a name where there is none.
 pub fn list(text: &str) -> Result<String, String> {
     let entry = if text.trim_start().starts_with('{') {
-        let mut entry: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        entry.entry("name").or_insert_with(|| "layer".into());
-        Value::Object(entry)
+        let mut entry = json::parse(text)?;
+        if let Value::Object(fields) = &mut entry {
+            fields.entry("name").or_insert_with(|| "layer".into());
+        }
+        entry
     } else {
         entry(text)?
     };

@@ -92,11 +92,7 @@ fn fault(argument: &str, path: &Path, number: usize, why: &str) -> Failure {
 
 /// The lines of a file that say something, with their numbers.
 fn lines(argument: &str, path: &Path) -> Result<Vec<(usize, String)>, Failure> {
-    let named = |failure| match failure {
-        Failure::Run(why) => Failure::Run(format!("{argument} is {why}")),
-        other => other,
-    };
-    let text = input::text(path).map_err(named)?;
+    let text = input::text(path).map_err(|why| Failure::Run(format!("{argument} is {}: {why}", path.display())))?;
     let lines = text.lines().map(str::trim).enumerate();
     Ok(lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(|(i, line)| (i + 1, line.to_string())).collect())
 }

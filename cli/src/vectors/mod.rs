@@ -108,7 +108,7 @@ pub fn folders(dir: &Path) -> Result<Vec<PathBuf>, String> {
 /// How many entries a family's list has; 1 for what cannot be read, which is one failure.
 pub fn entry_count(path: &Path) -> usize {
     let list = ["bad.json", "cases.json"].into_iter().map(|file| path.join(file)).find(|file| file.exists());
-    let text = list.and_then(|file| std::fs::read_to_string(file).ok());
+    let text = list.and_then(|file| input::text(&file).ok());
     text.and_then(|text| serde_json::from_str::<Vec<serde::de::IgnoredAny>>(&text).ok()).map_or(1, |list| list.len().max(1))
 }
 
