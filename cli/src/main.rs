@@ -26,6 +26,7 @@ mod tune;
 mod validate;
 mod vectors;
 mod vocabulary;
+mod whole;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
