@@ -200,7 +200,11 @@ fn bench_times_a_shape_file_and_writes_every_column() {
     std::fs::write(&shapes, r#"[{"name": "odd", "op": "matmul", "input": [4, 4], "filter": [4, 4]}]"#).unwrap();
     let output = wgconv(&["bench", "--shapes", text(&shapes)]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(message(&output).contains("odd: matmul has no attribute filter: its inputs are a, b, its attributes none"), "{}", message(&output));
+    assert!(
+        message(&output).contains("odd: matmul has no attribute filter (did you mean b?): its inputs are a, b, its attributes none"),
+        "{}",
+        message(&output)
+    );
 }
 
 #[test]

@@ -204,7 +204,8 @@ pub fn refuse(gpu: &Gpu, call: &BadCall) -> Option<Outcome> {
     if let Some(attribute) = signature.missing(&call.attrs) {
         return failed(format!("the call has no attribute {attribute}, so its refusal would prove nothing"));
     }
-    if let Some(role) = signature.inputs.iter().find(|role| !call.inputs.contains_key(**role)) {
+    // For an op of any number of tensors it is a mistake of its own to have none.
+    if let Some(role) = signature.inputs.iter().find(|role| !signature.takes_many() && !call.inputs.contains_key(**role)) {
         return failed(format!("the call has no {role}, so its refusal would prove nothing"));
     }
     let is_shape = |shape: &serde_json::Value| shape.as_array().is_some_and(|list| list.iter().all(serde_json::Value::is_number));
