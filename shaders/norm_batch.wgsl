@@ -1,4 +1,4 @@
-// Batch normalisation of a trained network: y = activation(x m + o) with a multiplier and an offset per channel. Channels run as
+// Batch normalisation of a trained network: y = activation((x - mean) m + bias), three numbers per channel. Channels run as
 // [outer][channels][inner] in memory. Needs norm_batch_x.wgsl or norm_batch_in_place.wgsl, and common/share.wgsl.
 // Prelude: alias Elem.
 
@@ -21,7 +21,7 @@ override ROWS: u32 = 0u;
 
 fn compute(i: u32, channel: u32) {
     let f = folded[channel];
-    output[i] = Elem(activate(fma(source(i), f.x, f.y), params.alpha, params.beta));
+    output[i] = Elem(activate(fma(source(i) - f.x, f.y, f.z), params.alpha, params.beta));
 }
 
 @compute @workgroup_size(64)

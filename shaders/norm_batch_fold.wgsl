@@ -1,5 +1,6 @@
-// Folds batch normalisation's four vectors into a multiplier and an offset per channel, once per prepared op:
-// y = x m + o with m = scale / sqrt(variance + epsilon), o = bias - mean m. Prelude: alias Elem.
+// Folds batch normalisation's four vectors into three numbers per channel, once per prepared op: y = (x - mean) m + bias with
+// m = scale / sqrt(variance + epsilon). The mean stays apart: in an offset bias - mean m it would cost the digits that |mean m| has more than y.
+// Prelude: alias Elem.
 
 // Twin of BatchFoldParams in src/norm/params.rs.
 struct BatchFoldParams {
@@ -14,7 +15,7 @@ struct BatchFoldParams {
 @group(0) @binding(2) var<storage, read> bias: array<Elem>;
 @group(0) @binding(3) var<storage, read> mean: array<Elem>;
 @group(0) @binding(4) var<storage, read> variance: array<Elem>;
-@group(0) @binding(5) var<storage, read_write> output: array<vec2<f32>>; // multiplier, offset
+@group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>; // mean, multiplier, bias
 
 override HAS_SCALE: u32 = 0u;
 override HAS_BIAS: u32 = 0u;
@@ -29,9 +30,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if HAS_SCALE != 0u {
         m *= f32(scale[c]);
     }
-    var o = -f32(mean[c]) * m;
+    var b = 0.0;
     if HAS_BIAS != 0u {
-        o += f32(bias[c]);
+        b = f32(bias[c]);
     }
-    output[c] = vec2<f32>(m, o);
+    output[c] = vec4<f32>(f32(mean[c]), m, b, 0.0);
 }

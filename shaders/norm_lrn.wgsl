@@ -1,5 +1,5 @@
 // Local response normalisation: y = x / (bias + alpha / size sum of x^2)^beta over the channels c - before .. c + after that exist. One output
-// per invocation, 64 neighbours in memory. Prelude: alias Elem.
+// per invocation, 64 neighbours in memory. Needs common/number.wgsl. Prelude: alias Elem.
 
 // Twin of LrnParams in src/norm/params.rs. x as [outer][channels][inner].
 struct LrnParams {
@@ -17,6 +17,8 @@ struct LrnParams {
 @group(0) @binding(1) var<storage, read> x: array<Elem>;
 @group(0) @binding(2) var<storage, read_write> output: array<Elem>;
 
+const DOWN: f32 = 5.42101086e-20; // 2^-64
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
     let i = (group_id.y * group_count.x + group_id.x) * 64u + local_id.x;
@@ -26,10 +28,24 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let c = i / params.inner % params.channels;
     let first = c - min(c, params.before);
     let last = min(c + params.after, params.channels - 1u);
-    var sum = 0.0;
+    // The squares of numbers about 2^64 times smaller are summed too, for windows whose squares leave f32: then
+    // base^beta = 2^(128 beta) (2^-128 bias + factor sum)^beta.
+    var sums = vec2<f32>(0.0);
+    var largest = 0.0;
     for (var k = first; k <= last; k++) {
         let v = f32(x[i - (c - first) * params.inner + (k - first) * params.inner]);
-        sum = fma(v, v, sum);
+        let low = v * DOWN;
+        sums = fma(vec2<f32>(v, low), vec2<f32>(v, low), sums);
+        largest = max(largest, abs(v));
     }
-    output[i] = Elem(f32(x[i]) / pow(fma(params.factor, sum, params.bias), params.beta));
+    let v = f32(x[i]);
+    let whole = select(sums.x, LARGEST, (sums.x > LARGEST) & is_finite(largest)); // with a factor of 0 it counts for nothing
+    let base = fma(params.factor, whole, params.bias);
+    var y = v / power(base, params.beta);
+    if (params.factor > 0.0) & ((sums.x > LARGEST) | (base > LARGEST)) {
+        let exponent = -64.0 * params.beta;
+        let half = exp2(exponent - floor(exponent)) * power_of_two(clamp(i32(floor(exponent)), -126, 126));
+        y = v * half / power(fma(params.factor, sums.y, params.bias * DOWN * DOWN), params.beta) * half;
+    }
+    output[i] = Elem(y);
 }

@@ -1,6 +1,10 @@
 // Layer, group and instance normalisation: y = (x - mean) / sqrt(variance + epsilon) scale + bias over each row. A row is a lattice of A x B
-// elements; a line of LANES invocations walks it three times: the mean, the centred variance, the results. Needs `store_statistics`
-// (norm_plain.wgsl or norm_statistics.wgsl). Prelude: alias Elem, WG_SIZE, LANES.
+// elements; a line of LANES invocations walks it three times: a first mean, the centred mean and variance, the results. Needs
+// `store_statistics` (norm_plain.wgsl or norm_statistics.wgsl). Prelude: alias Elem, WG_SIZE, LANES.
+//
+// Differences are taken from the row's first element, so that a constant row has no rounding at all; what the first mean errs by is the mean of
+// the differences from it, and is subtracted (the corrected two-pass algorithm: Chan, Golub and LeVeque, Algorithms for computing the sample
+// variance, 1983). Powers of two keep sums and squares inside f32, however large or small a row's numbers are.
 
 // Twin of NormParams in src/norm/params.rs. Strides count elements.
 struct NormParams {
@@ -29,6 +33,29 @@ override HAS_BIAS: u32 = 0u;
 // 1: element i of a row lies i b_stride after its first, so that the walk needs no division.
 override STRAIGHT: u32 = 0u;
 
+const DOWN: f32 = 1.16415322e-10; // 2^-33
+
+var<workgroup> joined_sums: array<vec2<f32>, WG_SIZE>;
+
+// Two sums at once, as `join_sum` of common/lanes.wgsl.
+fn join_sums(at: Lane, v: vec2<f32>) -> vec2<f32> {
+    if LANES == 1u {
+        return v;
+    }
+    let first = at.line * LANES;
+    joined_sums[first + at.lane] = v;
+    workgroupBarrier();
+    for (var half = LANES / 2u; half > 0u; half /= 2u) {
+        if at.lane < half {
+            joined_sums[first + at.lane] += joined_sums[first + at.lane + half];
+        }
+        workgroupBarrier();
+    }
+    let sums = joined_sums[first];
+    workgroupBarrier(); // before the next join writes
+    return sums;
+}
+
 // Offset of element i of a row from its first, and of its scale from the row's first.
 fn element(i: u32) -> vec2<u32> {
     let a = i / params.b_extent;
@@ -55,23 +82,47 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let inner = row - outer * params.row_inner;
     let start = outer * params.outer_stride + inner * params.inner_stride;
 
-    var sum = 0.0;
+    // 1. The mean about the first element, in quarters, and once more in 2^-33 quarters, which no sum of 2^31 numbers overflows; and the
+    // largest difference.
+    let first = f32(x[start]);
+    let zero = params.items >> 31u;
+    let origin = opaque(0.25 * select(0.0, first, is_finite(first)), zero);
+    var sums = vec2<f32>(0.0);
+    var largest = 0.0;
     for (var i = at.lane; i < params.length; i += LANES) {
-        sum += f32(x[start + element_offset(i)]);
+        let d = fma(f32(x[start + element_offset(i)]), 0.25, -origin);
+        sums += vec2<f32>(d, d * DOWN);
+        largest = max(largest, abs(d));
     }
-    let mean = join_sum(at, sum) / f32(params.length);
-    var squares = 0.0;
+    let count = f32(params.length);
+    let about = join_sums(at, sums);
+    let near = 4.0 * (origin + select(about.x / count, about.y / count / DOWN, abs(about.x) > LARGEST));
+    // Differences are taken in units of a power of two above the largest of them: or above epsilon's root, or so far below the numbers themselves
+    // that none of them leaves f32, where those are larger.
+    let above = max(exponent_of(join_max(at, largest)) + 3, max(exponent_of(params.epsilon) >> 1u, exponent_of(first) - 30));
+    let unit = clamp(above, -126, 126);
+    let shrink = power_of_two(-unit);
+
+    // 2. What the first mean errs by, and the variance.
+    let base = opaque(near * shrink, zero);
+    sums = vec2<f32>(0.0);
     for (var i = at.lane; i < params.length; i += LANES) {
-        let d = f32(x[start + element_offset(i)]) - mean;
-        squares = fma(d, d, squares);
+        let d = fma(f32(x[start + element_offset(i)]), shrink, -base);
+        sums += vec2<f32>(d, d * d);
     }
-    let variance = join_sum(at, squares) / f32(params.length);
-    let inverse = inverseSqrt(variance + params.epsilon);
+    let moments = join_sums(at, sums) / count;
+    let difference = moments.y - moments.x * moments.x;
+    let variance = select(difference, 0.0, difference < 0.0);
+    // Epsilon vanishes beside the variance of a row that is not constant; beside a variance of 0 it may not.
+    let epsilon = max(params.epsilon * shrink * shrink, select(0.0, 1.2e-38, params.epsilon > 0.0));
+    let inverse = inverseSqrt(variance + epsilon);
+
+    // 3. The results.
     if exists {
         for (var i = at.lane; i < params.length; i += LANES) {
             let place = element(i);
             let from_scale = inner * params.scale_row + place.y;
-            var y = (f32(x[start + place.x]) - mean) * inverse;
+            var y = (opaque(fma(f32(x[start + place.x]), shrink, -base), zero) - moments.x) * inverse;
             if HAS_SCALE != 0u {
                 y *= f32(scale[from_scale]);
             }
@@ -81,7 +132,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
             output[start + place.x] = Elem(y);
         }
         if at.lane == 0u {
-            store_statistics(row, mean, inverse);
+let mean = select(near, fma(moments.x, power_of_two(unit), near), is_finite(near));
+            store_statistics(row, mean, inverse * shrink);
         }
     }
 }

@@ -83,12 +83,19 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     }
 }
 
-// The window that these taps make, in row-major order: of equal maxima the first is kept, and a NaN wins over everything.
-fn pool_window(depth: Taps, height: Taps, width: Taps, x_start: u32, at: u32) {
-    var sum = 0.0;
-    var best = 0.0;
-    var best_at = vec3<i32>(0);
-    var found = false;
+// What a walk over a window finds.
+struct Found {
+    sum: f32,
+    best: f32,
+    best_at: vec3<i32>,
+    any: bool,
+    largest: f32, // magnitude, of an Lp norm alone
+}
+
+// The window that these taps make, in row-major order: of equal maxima the first is kept, and a NaN wins over everything. Elements count
+// `scale` times.
+fn walk(depth: Taps, height: Taps, width: Taps, x_start: u32, scale: f32) -> Found {
+    var found = Found(0.0, 0.0, vec3<i32>(0), false, 0.0);
     for (var t = 0; t < turns(depth, TAPS_T); t++) {
         let iz = coordinate(depth, params.depth, t);
         for (var r = 0; r < turns(height, TAPS_R); r++) {
@@ -100,24 +107,48 @@ fn pool_window(depth: Taps, height: Taps, width: Taps, x_start: u32, at: u32) {
                 let v = f32(x[x_start + u32(line + ix) * params.x_stride_p]);
                 switch KIND {
                     case 0u: {
-                        let wins = used & (!found | (v > best) | (is_nan(v) & !is_nan(best)));
-                        best = select(best, v, wins);
-                        best_at = select(best_at, vec3<i32>(iz, iy, ix), wins);
-                        found = found | used;
+                        let wins = used & (!found.any | (v > found.best) | (is_nan(v) & !is_nan(found.best)));
+                        found.best = select(found.best, v, wins);
+                        found.best_at = select(found.best_at, vec3<i32>(iz, iy, ix), wins);
+                        found.any = found.any | used;
                     }
-                    default: { sum = join(sum, select(0.0, v, used)); }
+                    case 1u, 2u: { found.sum = join(found.sum, select(0.0, v, used)); }
+                    default: {
+                        let counted = select(0.0, v, used);
+                        found.sum = join(found.sum, counted * scale);
+                        found.largest = max(found.largest, abs(counted));
+                    }
                 }
             }
         }
     }
+    return found;
+}
 
-    var value = pooled(sum, depth.divisor * height.divisor * width.divisor);
-    if KIND == 0u {
-        value = select(bitcast<f32>(LOWEST), best, found);
+fn pool_window(depth: Taps, height: Taps, width: Taps, x_start: u32, at: u32) {
+    // An Lp norm whose powers leave f32, or nearly vanish in it, is computed once more, of elements near 1.
+    var found: Found;
+    var scale = 0; // exponent
+    for (var attempt = 0; attempt < select(1, 2, KIND >= 3u); attempt++) {
+        found = walk(depth, height, width, x_start, power_of_two(-scale));
+        let fits = (found.sum >= 1.0e-18) & (found.sum <= LARGEST);
+        if (KIND < 3u) | fits | is_nan(found.sum) | (found.largest == 0.0) | !is_finite(found.largest) {
+            break;
+        }
+        scale = clamp(exponent_of(found.largest), -126, 126);
     }
-    var index = (best_at.x * params.height.input + best_at.y) * params.width.input + best_at.z;
+
+    var value = pooled(found.sum, depth.divisor * height.divisor * width.divisor);
+    if KIND >= 3u {
+        value *= power_of_two(scale);
+    }
+    if KIND == 0u {
+        value = select(bitcast<f32>(LOWEST), found.best, found.any);
+    }
+    let place = found.best_at;
+    var index = (place.x * params.height.input + place.y) * params.width.input + place.z;
     if COLUMN_MAJOR != 0u {
-        index = best_at.x + params.depth.input * (best_at.y + params.height.input * best_at.z);
+        index = place.x + params.depth.input * (place.y + params.height.input * place.z);
     }
     store_pooled(at, value, u32(index));
 }

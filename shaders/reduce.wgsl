@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     var value = 0.0;
     if KIND == 0u {
         for (var i = at.lane; i < count; i += LANES) {
-            value += f32(x[start + i * params.inner]);
+            value += opaque(f32(x[start + i * params.inner]) * params.unit, params.items >> 31u);
         }
         value = join_sum(at, value);
         if MEAN != 0u {

@@ -9,7 +9,7 @@ struct ReduceParams {
     length: u32,
     chunks: u32,
     divisor: f32, // of the last pass of a mean; 1 otherwise
-    unused0: u32,
+    unit: f32,    // power of two that the first pass of a mean sums in, so that no sum leaves f32; 1 otherwise
     unused1: u32,
 }
 

@@ -180,15 +180,14 @@ impl Activation {
             }
             Activation::Relu6 => clip(x, 0.0, 6.0),
             Activation::Clip { min, max } => clip(x, f64::from(min), f64::from(max)),
-            Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Activation::Sigmoid => logistic(x),
             Activation::Tanh => x.tanh(),
-            Activation::Silu => x / (1.0 + (-x).exp()),
-            Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2)),
-            Activation::GeluTanh => {
-                let sqrt_2_over_pi = (2.0 / std::f64::consts::PI).sqrt();
-                0.5 * x * (1.0 + (sqrt_2_over_pi * (x + 0.044715 * x * x * x)).tanh())
-            }
-            Activation::HardSwish => x * clip(x + 3.0, 0.0, 6.0) / 6.0,
+            Activation::Silu => x * logistic(x),
+            // (1 + erf z) / 2 = erfc(-z) / 2, which keeps its digits far below zero.
+            Activation::Gelu => x * (0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)),
+            // (1 + tanh w) / 2 = 1 / (1 + e^(-2 w)).
+            Activation::GeluTanh => x * logistic(gelu_tanh_argument(x)),
+            Activation::HardSwish => x * (clip(x + 3.0, 0.0, 6.0) / 6.0),
             Activation::HardSigmoid { alpha, beta } => clip(f64::from(alpha) * x + f64::from(beta), 0.0, 1.0),
             Activation::Elu { alpha } => {
                 if x < 0.0 {
@@ -213,7 +212,7 @@ impl Activation {
             }
             Activation::Softplus => softplus(x),
             Activation::Softsign => x / (1.0 + x.abs()),
-            Activation::Mish => x * softplus(x).tanh(),
+            Activation::Mish => x * softplus(x).tanh(), // as it stands: no digits are lost
             Activation::Threshold { threshold, value } => {
                 if x <= f64::from(threshold) {
                     f64::from(value)
@@ -282,29 +281,67 @@ impl Activation {
 
     /// Error that evaluating the formula in f32 may add to a result `y` of the argument `x`.
     ///
-    /// WGSL's accuracy section allows `exp` an error of 3 + 2 |x| units in the last place and `tanh` 1e-5 absolute (relative
-    /// to the |x| that multiplies it, in GELU's approximation). One or two roundings otherwise.
+    /// Relative to the result, whatever its size: `shaders/common/activation.wgsl` computes exponentials itself, with an error of [`exponential_error`],
+    /// and divides, for which WGSL allows 2.5 units in the last place (5 u). Results and exponentials below the smallest normal number may be 0.
     pub fn own_error(self, x: f64, y: f64) -> f64 {
         let u = crate::element::ElementType::F32.unit_roundoff();
-        match self {
-            Activation::None | Activation::Relu | Activation::Relu6 | Activation::Clip { .. } | Activation::Threshold { .. } => 0.0,
-            Activation::LeakyRelu { .. } => 2.0 * u * y.abs(),
-            Activation::HardSwish => 4.0 * u * (y.abs() + x.abs()),
-            Activation::HardSigmoid { beta, .. } => 4.0 * u * (1.0 + f64::from(beta).abs()),
-            // e^-x saturates outside +-88, and there the result is 0 or x to within 1e-5 of itself.
-            Activation::Sigmoid | Activation::Silu | Activation::Softplus => 4e-6 + 1e-5 * y.abs(),
-            Activation::Elu { alpha } | Activation::Celu { alpha } => (4e-6 + 1e-5 * y.abs()) * f64::from(alpha).abs().max(1.0),
-            Activation::Selu { alpha, gamma } => (4e-6 + 1e-5 * y.abs()) * (f64::from(gamma) * f64::from(alpha)).abs().max(1.0),
-            // A division, which WGSL allows 2.5 units, and an addition.
-            Activation::Softsign => 8.0 * u * y.abs(),
-            // The ratio w / (w + 2) inherits twice the relative error of the exponential, (3 + 2 |x|) units, scaled by 2 / (w + 2).
-            Activation::Mish => 4e-6 + 1e-5 * y.abs(),
-            Activation::Tanh => 2e-5 + 1e-5 * y.abs(),
-            // erf is a rational approximation of 2e-7 absolute error; x / 2 multiplies it.
-            Activation::Gelu => 4e-6 + 1e-5 * y.abs() + 4e-7 * x.abs(),
-            Activation::GeluTanh => 2e-5 + 1e-5 * y.abs() + 1e-5 * x.abs(),
-        }
+        // An exponential e^-|x| that underflows is lost, times the factor x.
+        let lost = f64::from(f32::MIN_POSITIVE) * (1.0 + x.abs().min(128.0));
+        let exponential = exponential_error(x);
+        let relative = match self {
+            Activation::None | Activation::Relu | Activation::Relu6 | Activation::Clip { .. } | Activation::Threshold { .. } => return 0.0,
+            Activation::LeakyRelu { .. } => 2.0 * u,
+            // A sum that is exact where it is small, a product, a quotient.
+            Activation::HardSwish => 10.0 * u,
+            Activation::HardSigmoid { alpha, beta } => {
+                return 2.0 * u * ((f64::from(alpha) * x).abs().min(1.0 + f64::from(beta).abs()) + f64::from(beta).abs() + y.abs()) + lost;
+            }
+            // The exponential, 1 + e, the quotient, a product.
+            Activation::Sigmoid | Activation::Silu => 2.0 * exponential + 8.0 * u,
+            // The argument 2 w has the error of five roundings of it, and of two constants.
+            Activation::GeluTanh => {
+                let argument = gelu_tanh_argument(x);
+                2.0 * exponential_error(argument) + 8.0 * u + 8.0 * u * argument.abs().min(110.0)
+            }
+            // e^-2|x| - 1 has the relative error of the exponential and two roundings, which the quotient takes twice.
+            Activation::Tanh => 2.0 * exponential_error(2.0 * x) + 12.0 * u,
+            // The polynomial 1.1e-7, the exponential of -x^2 / 2 and of what is left of x^2, nine products and sums.
+            Activation::Gelu => 1.2e-7 + 2.0 * exponential_error(x.powi(2) / 2.0) + 16.0 * u + u * x.powi(2).min(220.0),
+            Activation::Elu { .. } | Activation::Selu { .. } => exponential + 8.0 * u,
+            // x / alpha is rounded: 2.5 units of an argument that stays in the exponential.
+            Activation::Celu { alpha } => {
+                exponential_error(x / f64::from(alpha)) + 8.0 * u + 5.0 * u * (1.0 + (x / f64::from(alpha)).abs().min(110.0))
+            }
+            // ln(1 + e) by its series: six products and sums with positive terms, and a quotient.
+            Activation::Softplus => exponential + 16.0 * u,
+            Activation::Softsign => 8.0 * u,
+            // e (e + 2) takes the exponential twice.
+            Activation::Mish => 3.0 * exponential + 12.0 * u,
+        };
+        let scale = match self {
+            Activation::Elu { alpha } | Activation::Celu { alpha } => f64::from(alpha).abs().max(1.0),
+            Activation::Selu { alpha, gamma } => (f64::from(gamma) * f64::from(alpha)).abs().max(1.0),
+            _ => 1.0,
+        };
+        relative * y.abs() + lost * scale
     }
+}
+
+/// Relative error of the shaders' e^v: the polynomial (5e-9) and its roundings, the argument's reduction (two roundings of |r| <= 0.35), one of 1 + p;
+/// and a rounding of v, since a compiler that may reorder sums joins the two parts of ln 2 (Mesa's does).
+fn exponential_error(v: f64) -> f64 {
+    3.0e-7 + crate::element::ElementType::F32.unit_roundoff() * v.abs().min(110.0)
+}
+
+/// 1 / (1 + e^-x), whose digits stay where e^-x is large.
+fn logistic(x: f64) -> f64 {
+    let e = (-x.abs()).exp();
+    if x < 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) }
+}
+
+/// 2 sqrt(2 / pi) (x + 0.044715 x^3): twice the argument of the tangent in GELU's approximation.
+fn gelu_tanh_argument(x: f64) -> f64 {
+    2.0 * (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)
 }
 
 /// ln(1 + e^x) without overflow.

@@ -35,6 +35,20 @@ impl ElementType {
         }
     }
 
+    /// The largest number that it holds.
+    pub const fn largest(self) -> f64 {
+        match self {
+            ElementType::F32 => f32::MAX as f64,
+            ElementType::F16 => 65_504.0,
+            ElementType::U32 => u32::MAX as f64,
+        }
+    }
+
+    /// `v`, or the infinity that stands for what is past the largest number.
+    pub fn held(self, v: f64) -> f64 {
+        if v.is_finite() && v.abs() > self.largest() { f64::INFINITY.copysign(v) } else { v }
+    }
+
     /// Half the distance between 1 and the next larger number: the relative error of one rounding; 0 for whole numbers.
     pub const fn unit_roundoff(self) -> f64 {
         match self {

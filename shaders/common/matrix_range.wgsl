@@ -18,8 +18,3 @@ fn operands_in_range() -> bool {
 fn scale_exponent(bits: u32) -> i32 {
     return select(14 - (i32(bits >> 23u) - 127), 0, bits == 0u);
 }
-
-// 2^e for the exponents of normal numbers.
-fn power_of_two(e: i32) -> f32 {
-    return bitcast<f32>(u32(e + 127) << 23u);
-}

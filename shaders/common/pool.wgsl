@@ -68,15 +68,16 @@ fn neutral() -> f32 {
     return select(0.0, bitcast<f32>(LOWEST), KIND == 0u);
 }
 
-// Of equal maxima the first is kept, and a NaN wins over everything.
+// Of equal maxima the first is kept, and a NaN wins over everything. An average sums in units of a power of two (`power`) that no sum of its
+// window overflows.
 fn join(sum: f32, v: f32) -> f32 {
     var joined = sum;
     switch KIND {
         case 0u: { joined = select(sum, v, (v > sum) | (is_nan(v) & !is_nan(sum))); }
-        case 1u: { joined += v; }
+        case 1u: { joined += opaque(v * params.power, params.items >> 31u); }
         case 2u: { joined += abs(v); }
         case 3u: { joined = fma(v, v, sum); }
-        default: { joined += select(pow(abs(v), params.power), 0.0, v == 0.0); }
+        default: { joined += power(abs(v), params.power); }
     }
     return joined;
 }
@@ -84,9 +85,9 @@ fn join(sum: f32, v: f32) -> f32 {
 fn pooled(sum: f32, divisor: i32) -> f32 {
     var value = sum;
     switch KIND {
-        case 1u: { value = sum / f32(divisor); }
+        case 1u: { value = sum / (f32(divisor) * params.power); }
         case 3u: { value = sqrt(sum); }
-        case 4u: { value = select(pow(sum, params.inverse), 0.0, sum == 0.0); }
+        case 4u: { value = power(sum, params.inverse); }
         default: {}
     }
     return value;

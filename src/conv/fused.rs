@@ -133,7 +133,10 @@ pub(crate) fn two_steps(problem: &ConvProblem, profile: &DeviceProfile, algorith
 /// than the largest e_i of its window. A mean errs by the mean of the e_i, and by its own roundings of what it sums: those of
 /// [`crate::reference::pool`], of values that may be larger by their e_i.
 pub(crate) fn pooled(problem: &ConvProblem, pool: FusedPool, conv: &Bounded) -> Bounded {
-    let error = |(value, error): (&f64, &f64)| error + storage_rounding(problem.element, value.abs() + error);
+    let error = |(value, error): (&f64, &f64)| {
+        // An infinity or NaN is stored as it is.
+        if value.is_finite() { error + storage_rounding(problem.element, value.abs() + error) } else { 0.0 }
+    };
     let errors: Vec<f64> = conv.value.iter().zip(&conv.error).map(error).collect();
     let of = |values: &[f64]| crate::reference::pool(&problem.pool_problem(pool.kind()), values).remove(0);
     let (mut pooled, carried) = (of(&conv.value), of(&errors));

@@ -108,6 +108,10 @@ impl Op for ConvProblem {
         self.is_exact() && transform(algorithm).is_none_or(Transform::is_exact)
     }
 
+    fn is_local(&self, algorithm: &str) -> bool {
+        transform(algorithm).is_none()
+    }
+
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
         let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
         crate::cpu::conv_residual(self, inputs[0], inputs[1], bias, residual, y).ok()

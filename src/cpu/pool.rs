@@ -10,12 +10,17 @@ pub(crate) fn pool(problem: &PoolProblem, x: &[f32], y: &mut [f32]) {
     let tables = problem.axes.each_ref().map(|axis| table(problem, axis));
     let larger = |best: f32, v: f32| if v > best || v.is_nan() { v } else { best };
     let add = |sum: f32, v: f32| sum + v;
+    let unit = problem.power();
     y.par_chunks_mut(plane_out).zip(x.par_chunks(plane_in)).for_each(|(y, x)| match problem.kind {
         PoolKind::Max { .. } => plane(problem, &tables, x, y, f32::NEG_INFINITY, |v| v, larger, |v, _| v),
-        PoolKind::Average { .. } => plane(problem, &tables, x, y, 0.0, |v| v, add, |sum, count| sum / count),
+        // In a unit of which no window's sum leaves f32.
+        PoolKind::Average { .. } => plane(problem, &tables, x, y, 0.0, |v| v * unit, add, |sum, count| sum / (count * unit)),
         PoolKind::Lp { p: 1.0 } => plane(problem, &tables, x, y, 0.0, f32::abs, add, |sum, _| sum),
-        PoolKind::Lp { p: 2.0 } => plane(problem, &tables, x, y, 0.0, |v| v * v, add, |sum, _| sum.sqrt()),
-        PoolKind::Lp { p } => plane(problem, &tables, x, y, 0.0, |v| v.abs().powf(p), add, |sum, _| sum.powf(1.0 / p)),
+        // f64 holds the squares of all f32 numbers.
+        PoolKind::Lp { p: 2.0 } => {
+            plane(problem, &tables, x, y, 0.0, |v| f64::from(v) * f64::from(v), |sum, v| sum + v, |sum, _| sum.sqrt() as f32);
+        }
+        PoolKind::Lp { p } => norms(problem, &tables, f64::from(p), x, y),
     });
 }
 
@@ -39,19 +44,33 @@ fn table(problem: &PoolProblem, axis: &WindowAxis) -> Vec<[usize; 3]> {
         .collect()
 }
 
+/// One plane of norms of any order: powers of elements over the largest of their window, of which none overflows.
+fn norms(problem: &PoolProblem, [depth, height, width]: &[Vec<[usize; 3]>; 3], p: f64, x: &[f32], y: &mut [f32]) {
+    let [in_h, in_w] = [problem.axes[1].input as usize, problem.axes[2].input as usize];
+    let [dz, dy, dx] = problem.axes.each_ref().map(|a| a.dilation as usize);
+    let outputs = depth.iter().flat_map(|z| height.iter().flat_map(move |y| width.iter().map(move |x| (z, y, x))));
+    for (&(&[z0, nz, _], &[y0, ny, _], &[x0, nx, _]), out) in outputs.collect::<Vec<_>>().iter().zip(y) {
+        let lines = (0..nz).flat_map(|z| (0..ny).map(move |r| ((z0 + z * dz) * in_h + y0 + r * dy) * in_w + x0));
+        let window: Vec<f64> = lines.flat_map(|line| (0..nx).map(move |s| f64::from(x[line + s * dx].abs()))).collect();
+        let largest = window.iter().copied().fold(0.0, f64::max);
+        let scale = if largest > 0.0 && largest.is_finite() { largest } else { 1.0 };
+        *out = (scale * window.iter().map(|v| (v / scale).powf(p)).sum::<f64>().powf(1.0 / p)) as f32;
+    }
+}
+
 /// One plane. A window's step is the same along every axis, so its rows are joined first, whole input rows at a time (the compiler keeps that
 /// in vector registers), and the joined row is pooled along the width.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "the geometry, the planes, and the four parts of a kind")]
-fn plane(
+fn plane<T: Copy>(
     problem: &PoolProblem,
     [depth, height, width]: &[Vec<[usize; 3]>; 3],
     x: &[f32],
     y: &mut [f32],
-    start: f32,
-    term: impl Fn(f32) -> f32,
-    join: impl Fn(f32, f32) -> f32,
-    finish: impl Fn(f32, f32) -> f32,
+    start: T,
+    term: impl Fn(f32) -> T,
+    join: impl Fn(T, T) -> T,
+    finish: impl Fn(T, f32) -> f32,
 ) {
     let [in_h, in_w] = [problem.axes[1].input as usize, problem.axes[2].input as usize];
     let [dz, dy, dx] = problem.axes.each_ref().map(|a| a.dilation as usize);

@@ -1,5 +1,6 @@
 //! Reductions on all cores, where the reduced axes lie together, as they do in networks; other sets are left to the reference.
 
+use crate::op::sum_unit;
 use crate::reduce::{ReduceKind, ReduceProblem};
 use rayon::prelude::*;
 
@@ -12,12 +13,14 @@ pub(crate) fn reduce(problem: &ReduceProblem, x: &[f32], y: &mut [f32]) -> Optio
     }
     let n: usize = problem.x[first..=last].iter().product();
     let inner: usize = problem.x[last + 1..].iter().product();
-    let scale = if problem.kind == ReduceKind::Mean { 1.0 / n as f32 } else { 1.0 };
+    // A mean sums in a unit of which no sum leaves f32.
+    let unit = if problem.kind == ReduceKind::Mean { sum_unit(n as u64) } else { 1.0 };
+    let divisor = if problem.kind == ReduceKind::Mean { n as f32 * unit } else { 1.0 };
     let max = problem.kind == ReduceKind::Max;
     let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
     y.par_chunks_mut(inner).zip(x.par_chunks(n * inner)).for_each(|(y, x)| {
         if inner == 1 {
-            y[0] = if max { x.iter().copied().fold(f32::NEG_INFINITY, larger) } else { sum(x) * scale };
+            y[0] = if max { x.iter().copied().fold(f32::NEG_INFINITY, larger) } else { sum_of(x, |v| v * unit) / divisor };
             return;
         }
         y.fill(if max { f32::NEG_INFINITY } else { 0.0 });
@@ -25,24 +28,25 @@ pub(crate) fn reduce(problem: &ReduceProblem, x: &[f32], y: &mut [f32]) -> Optio
             if max {
                 y.iter_mut().zip(line).for_each(|(y, v)| *y = larger(*y, *v));
             } else {
-                y.iter_mut().zip(line).for_each(|(y, v)| *y += v);
+                y.iter_mut().zip(line).for_each(|(y, v)| *y += v * unit);
             }
         }
-        if scale != 1.0 {
-            y.iter_mut().for_each(|y| *y *= scale);
+        if divisor != 1.0 {
+            y.iter_mut().for_each(|y| *y /= divisor);
         }
     });
     Some(())
 }
 
-/// A sum in sixteen lanes, which the compiler keeps in vector registers.
-pub(crate) fn sum(x: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 16];
+/// The sum of a term of each element, in sixteen lanes, which the compiler keeps in vector registers.
+#[inline(always)]
+pub(crate) fn sum_of<T: Copy + std::iter::Sum + std::ops::AddAssign + std::ops::Add<Output = T> + Default>(x: &[f32], term: impl Fn(f32) -> T) -> T {
+    let mut lanes = [T::default(); 16];
     let (chunks, rest) = x.as_chunks::<16>();
     for chunk in chunks {
         for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane += v;
+            *lane += term(*v);
         }
     }
-    lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
+    lanes.into_iter().sum::<T>() + rest.iter().map(|v| term(*v)).sum::<T>()
 }

@@ -196,8 +196,12 @@ macro_rules! norm_batch {
 norm_batch!(NORM_BATCH, "norm_batch", "norm_batch_x.wgsl", &[Uniform, Read, Read, Write]);
 norm_batch!(NORM_BATCH_IN_PLACE, "norm_batch_in_place", "norm_batch_in_place.wgsl", &[Uniform, Read, Write]);
 
-pub(crate) static NORM_LRN: KernelSource =
-    KernelSource { name: "norm_lrn", parts: &[part!("norm_lrn.wgsl")], bindings: &[Uniform, Read, Write], structs: &[LrnParams::LAYOUT] };
+pub(crate) static NORM_LRN: KernelSource = KernelSource {
+    name: "norm_lrn",
+    parts: &[part!("common/number.wgsl"), part!("norm_lrn.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[LrnParams::LAYOUT],
+};
 
 macro_rules! elementwise_unary {
     ($static_name:ident, $name:literal, $item:literal, $source:literal, $bindings:expr) => {

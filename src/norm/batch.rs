@@ -138,7 +138,7 @@ impl Op for BatchNormProblem {
         let params = BatchFoldParams { items: channels as u32, epsilon: self.epsilon, unused0: 0, unused1: 0 };
         let places = vec![place("scale"), place("bias"), place("mean"), place("var"), Place::Scratch(0)];
         plan.prepare.push(Step::new(fold, &params, places, channels.div_ceil(64), profile)?);
-        plan.scratch.push(channels * 8);
+        plan.scratch.push(channels * 16); // a vec4 each
 
         let count = plan.outputs[0].count();
         let row_blocks = inner.div_ceil(ROW_BLOCK);

@@ -75,6 +75,12 @@ pub trait Op: std::fmt::Display + Sync {
         self.is_exact()
     }
 
+    /// Whether every output of this algorithm is made of its own terms alone: one that transforms its operands mixes neighbours in, and with them
+    /// what no arithmetic undoes, infinities and NaN.
+    fn is_local(&self, _algorithm: &str) -> bool {
+        true
+    }
+
     /// The CPU engine: computes the first output on all cores, f32, in logical order. `None` where the engine does not have the op. Slices have
     /// the lengths of the specs; [`crate::cpu::compute`] checks that first, and is what callers should use.
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()>;
@@ -106,6 +112,13 @@ pub trait Op: std::fmt::Display + Sync {
     fn bytes(&self) -> u64 {
         self.inputs().iter().chain(&self.outputs()).map(TensorSpec::bytes).fold(0, u64::saturating_add)
     }
+}
+
+/// The power of two of which a sum of `terms` finite f32 numbers stays finite when each is counted so many times: 1 / terms, rounded down to one. Means
+/// are summed in it, which costs no rounding where no term underflows.
+pub(crate) fn sum_unit(terms: u64) -> f32 {
+    let exponent = u64::BITS - terms.max(1).saturating_sub(1).leading_zeros();
+    0.5f32.powi(exponent as i32)
 }
 
 /// Slices must be as many and as long as the tensors that they stand for.

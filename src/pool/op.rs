@@ -8,7 +8,7 @@ use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, POOL, POOL_INDICES, POOL_PAIRS};
-use crate::op::{Axis, INDEX_LIMIT, Op, Place, Plan, Step, TensorSpec, check_tensors, pick, plane_strides, slices};
+use crate::op::{Axis, INDEX_LIMIT, Op, Place, Plan, Step, TensorSpec, check_tensors, pick, plane_strides, slices, sum_unit};
 use crate::reduce::{ReduceKind, ReduceProblem};
 use crate::reference::Bounded;
 use crate::shape::{Layout, WindowAxis};
@@ -210,9 +210,13 @@ impl PoolProblem {
         }
     }
 
-    /// p of Lp pooling.
-    pub(super) fn power(&self) -> f32 {
-        if let PoolKind::Lp { p } = self.kind { p } else { 1.0 }
+    /// p of Lp pooling; of an average, the power of two in whose units it sums, so that no sum of a window's elements leaves f32.
+    pub(crate) fn power(&self) -> f32 {
+        match self.kind {
+            PoolKind::Max { .. } => 1.0,
+            PoolKind::Lp { p } => p,
+            PoolKind::Average { .. } => sum_unit(self.axes.iter().map(|a| if self.adaptive { a.input / a.output + 2 } else { a.filter }).product()),
+        }
     }
 
     /// Whether all taps of all windows lie inside the input.

@@ -1,5 +1,6 @@
 //! The pooling kernel for CPU-like devices: strips of outputs from 64-bit loads (`shaders/pool_pairs.wgsl`).
 
+use super::descriptor::PoolKind;
 use super::op::STRIP_CPU as STRIP;
 use super::params::PoolPairsParams;
 use super::problem::PoolProblem;
@@ -14,6 +15,8 @@ pub(super) fn admits(problem: &PoolProblem, profile: &DeviceProfile) -> bool {
     profile.loads_half_quads(problem.element)
         && problem.layout == Layout::ChannelsFirst
         && problem.indices().is_none()
+        // The kernel has no second walk for norms whose powers leave f32.
+        && matches!(problem.kind, PoolKind::Max { .. } | PoolKind::Average { .. } | PoolKind::Lp { p: 1.0 })
         && !problem.adaptive
         && width.dilation == 1
         && width.input.is_multiple_of(2)

@@ -8,7 +8,7 @@ use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, REDUCE, REDUCE_ARGMAX, REDUCE_FIRST, REDUCE_LAST};
 use crate::op::{
     LONGEST_SERIAL_LINE, Lattice, Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, lane_consts, lane_turns, lanes,
-    lines_per_workgroup, pick,
+    lines_per_workgroup, pick, sum_unit,
 };
 use crate::reference::Bounded;
 
@@ -77,7 +77,7 @@ fn step(
     kernel: KernelSpec,
     pass: &Pass,
     lattice: &Lattice,
-    divisor: f32,
+    [divisor, unit]: [f32; 2],
     lane_count: u32,
     places: Vec<Place>,
     profile: &DeviceProfile,
@@ -90,7 +90,7 @@ fn step(
         length: pass.length() as u32,
         chunks: pass.chunks as u32,
         divisor,
-        unused0: 0,
+        unit,
         unused1: 0,
     };
     Step::new(kernel, &params, places, pass.results().div_ceil(lines_per_workgroup(lane_count)), profile)
@@ -164,8 +164,11 @@ impl Op for ReduceProblem {
                 consts: [("AXES", lattice.axes.len() as u32)].into_iter().chain(lane_consts(lane_count)).collect(),
                 overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
             };
-            let divisor = if mean { self.reduced_count() as f32 } else { 1.0 };
-            plan.steps.push(step(kernel, pass, &lattice, divisor, lane_count, vec![source, target], profile)?);
+            // A mean sums in a unit of which no sum leaves f32.
+            let unit = if self.kind == ReduceKind::Mean { sum_unit(self.reduced_count()) } else { 1.0 };
+            let divisor = if mean { self.reduced_count() as f32 * unit } else { 1.0 };
+            let unit = if first { unit } else { 1.0 };
+            plan.steps.push(step(kernel, pass, &lattice, [divisor, unit], lane_count, vec![source, target], profile)?);
             source = target;
         }
         Ok(plan)
@@ -228,7 +231,7 @@ impl Op for ArgmaxProblem {
             overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
         };
         let places = vec![Place::input(0, &plan.inputs), Place::output(0, &plan.outputs)];
-        plan.steps.push(step(kernel, &pass, &lattice, 1.0, lane_count, places, profile)?);
+        plan.steps.push(step(kernel, &pass, &lattice, [1.0; 2], lane_count, places, profile)?);
         Ok(plan)
     }
 

@@ -13,7 +13,7 @@ uniform! {
         length: u32,
         chunks: u32,
         divisor: f32,
-        unused0: u32,
+        unit: f32,
         unused1: u32,
     }
 }

@@ -4,6 +4,7 @@ use super::Bounded;
 use crate::activation::Activation;
 use crate::element::ElementType;
 use crate::elementwise::{BinaryOp, BinaryProblem};
+use crate::validate::bound::{UNDERFLOW, activation_error};
 
 /// activation(x); the error is the activation's own.
 pub fn unary(activation: Activation, x: &[f64]) -> Bounded {
@@ -37,12 +38,12 @@ pub fn binary(problem: &BinaryProblem, a: &[f64], b: &[f64]) -> Bounded {
         let result = problem.op.apply(a[at(&problem.a)], b[at(&problem.b)]);
         let rounding = match problem.op {
             BinaryOp::Min | BinaryOp::Max => 0.0,
-            BinaryOp::Div => 5.0 * u * result.abs() + f64::from(f32::MIN_POSITIVE),
-            _ => u * result.abs() + f64::from(f32::MIN_POSITIVE),
+            BinaryOp::Div => 5.0 * u * result.abs() + UNDERFLOW,
+            _ => u * result.abs() + UNDERFLOW,
         };
         let y = problem.activation.apply(result);
         value.push(y);
-        error.push(problem.activation.propagated(result, rounding) + problem.activation.own_error(result, y));
+        error.push(activation_error(problem.activation, rounding, result, y));
     }
     Bounded { value, error }
 }

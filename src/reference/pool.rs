@@ -4,13 +4,14 @@ use super::Bounded;
 use crate::element::ElementType;
 use crate::pool::{IndexOrder, PoolKind, PoolProblem};
 use crate::shape::WindowAxis;
-use crate::validate::bound::{gamma, power_error};
+use crate::validate::bound::{SQUARE_ROOT_ERROR, UNDERFLOW, gamma, power_error};
 
 /// Values, and indices where the problem wants them.
 ///
 /// An average of n elements sums with an error of at most gamma_n times the sum of the absolute values, and divides, for which WGSL
-/// allows 2.5 units in the last place. An Lp norm sums powers, each with the error of [`power_error`], and takes a root, whose relative
-/// error is that of the sum divided by p, and its own.
+/// allows 2.5 units in the last place; in the power of two that it sums in, what is smaller than n of the smallest normal numbers may count as 0.
+/// An Lp norm sums powers, each with the error of [`power_error`], and takes a root, whose relative error is that of the sum divided by p, and its
+/// own. Powers are those of elements divided by the power of two below the largest, so that they neither overflow nor vanish.
 pub fn pool(problem: &PoolProblem, x: &[f64]) -> Vec<Bounded> {
     let u = ElementType::F32.unit_roundoff();
     let [depth, height, width] = &problem.axes;
@@ -48,15 +49,29 @@ pub fn pool(problem: &PoolProblem, x: &[f64]) -> Vec<Bounded> {
                         PoolKind::Average { count_include_pad } => {
                             let count = if count_include_pad { padded_z * padded_y * padded_x } else { n } as f64;
                             let magnitude = sum(&f64::abs) / count;
-                            (sum(&|v| v) / count, gamma(n + 6, u) * magnitude)
+                            (sum(&|v| v) / count, gamma(n + 6, u) * magnitude + 2.0 * n as f64 * UNDERFLOW)
                         }
                         PoolKind::Lp { p } => {
                             let p = f64::from(p);
-                            let powers = sum(&|v| v.abs().powf(p));
-                            let terms = gamma(n + 1, u) * powers + sum(&|v| v.abs().powf(p) * power_error(v.abs(), p));
-                            let root = powers.powf(1.0 / p);
-                            let relative = if powers == 0.0 { 0.0 } else { terms / powers / p };
-                            (root, root * (relative + power_error(powers, 1.0 / p)))
+                            let largest = at.iter().map(|&i| element(i).abs()).fold(0.0, f64::max);
+                            // 0, or what has an infinity, is its own scale; so is NaN, which `max` has dropped but the sum has not.
+                            let scale = if largest > 0.0 && largest.is_finite() { 2f64.powf(largest.log2().floor()) } else { 1.0 };
+                            let powers = sum(&|v| (v.abs() / scale).powf(p));
+                            // The kernel's powers are of the elements, or of elements between 1 and 2: the worse of both.
+                            let error = |v: f64| power_error(v, p).max(power_error(v / scale, p));
+                            let terms = gamma(n + 1, u) * powers + sum(&|v| (v.abs() / scale).powf(p) * error(v.abs()));
+                            let root = scale * powers.powf(1.0 / p);
+                            let relative = if powers == 0.0 || !powers.is_finite() { 0.0 } else { (terms / powers).ln_1p() / p };
+                            let own = match p {
+                                1.0 => 0.0,
+                                2.0 => SQUARE_ROOT_ERROR,
+                                _ => {
+                                    let whole = scale.powf(p) * powers;
+                                    let of = |v: f64| power_error(v, 1.0 / p);
+                                    of(powers).max(if whole.is_finite() { of(whole.min(3.4e38)) } else { 0.0 })
+                                }
+                            };
+                            (root, root * (relative.exp_m1() + own) + UNDERFLOW)
                         }
                     };
                     values.push(value);

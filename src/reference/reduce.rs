@@ -3,7 +3,7 @@
 use super::Bounded;
 use crate::element::ElementType;
 use crate::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
-use crate::validate::bound::gamma;
+use crate::validate::bound::{UNDERFLOW, gamma};
 
 /// Calls `visit(result, element)` for every element of x, both numbered row-major.
 fn each(x: &[usize], reduced: &[bool], mut visit: impl FnMut(usize, usize)) {
@@ -22,7 +22,8 @@ fn each(x: &[usize], reduced: &[bool], mut visit: impl FnMut(usize, usize)) {
 }
 
 /// Sum, mean or maximum. A sum of n elements errs by gamma_n times the sum of the absolute values in any order; a mean divides too, for
-/// which WGSL allows 2.5 units in the last place (5 u), by a count that f32 may have rounded (u).
+/// which WGSL allows 2.5 units in the last place (5 u), by a count that f32 may have rounded (u); it sums in a power of two of which no sum
+/// overflows, in which elements below n of the smallest normal numbers may count as 0.
 pub fn reduce(problem: &ReduceProblem, x: &[f64]) -> Bounded {
     let results = problem.y().iter().product();
     let start = if problem.kind == ReduceKind::Max { f64::NEG_INFINITY } else { 0.0 };
@@ -40,9 +41,10 @@ pub fn reduce(problem: &ReduceProblem, x: &[f64]) -> Bounded {
     match problem.kind {
         ReduceKind::Max => Bounded::exact(value),
         ReduceKind::Sum => Bounded { value, error: magnitude.iter().map(|m| gamma(n, u) * m).collect() },
-        ReduceKind::Mean => {
-            Bounded { value: value.iter().map(|v| v / n as f64).collect(), error: magnitude.iter().map(|m| gamma(n + 6, u) * m / n as f64).collect() }
-        }
+        ReduceKind::Mean => Bounded {
+            value: value.iter().map(|v| v / n as f64).collect(),
+            error: magnitude.iter().map(|m| gamma(n + 6, u) * m / n as f64 + 2.0 * n as f64 * UNDERFLOW).collect(),
+        },
     }
 }
 

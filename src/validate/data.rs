@@ -45,7 +45,15 @@ pub enum Data {
     Exact,
     /// Real numbers in [-1, 1).
     Real,
+    /// What networks hold and tame data do not: a mask of -1e9, an image 2^30 times as large as the others, magnitudes from 2^-40 to 2^40 side by
+    /// side, rows of one number.
+    Mixed,
+    /// NaN, infinities, zeros of both signs, subnormal and very large numbers among real ones, in what is not fixed.
+    Special,
 }
+
+/// A number that f32 cannot hold exactly, far from 0: rows of it have a mean that rounding misses.
+const CONSTANT: f64 = 12_345.678;
 
 impl Data {
     /// The largest error that the proofs' integers and real numbers may have, relative to that of operands of magnitude 1: theirs
@@ -54,6 +62,7 @@ impl Data {
         match self {
             Data::Exact => 16.0,
             Data::Real => 1.0,
+            Data::Mixed | Data::Special => f64::INFINITY,
         }
     }
 
@@ -71,20 +80,70 @@ impl Data {
             ElementType::F16 => f64::from(half::f16::from_f64(v)),
             _ => f64::from(v as f32),
         };
-        (0..spec.count())
-            .map(|_| match (spec.domain, self) {
+        let count = spec.count();
+        let first = self.special(spec, depth, generator);
+        (0..count)
+            .map(|i| match (spec.domain, self) {
                 (Domain::Index(end), _) => generator.below(end) as f64,
                 (Domain::Real, Data::Exact) => generator.integer(limit),
                 (Domain::Real, Data::Real) => stored(generator.real()),
+                (Domain::Real, Data::Mixed) => stored(mixed(i, spec, generator)),
+                (Domain::Real, Data::Special) => {
+                    let here = (i + count - first.0) % count;
+                    stored(first.1.get(here as usize).copied().unwrap_or_else(|| generator.real()))
+                }
                 (Domain::Positive, Data::Exact) => generator.integer(limit).abs() + 1.0,
-                (Domain::Positive, Data::Real) => stored(generator.real().abs() + 0.25),
+                (Domain::Positive, _) => stored(generator.real().abs() + 0.25),
                 (Domain::NonZero, Data::Exact) => [-2.0, -1.0, 1.0, 2.0][generator.below(4) as usize],
-                (Domain::NonZero, Data::Real) => {
+                (Domain::NonZero, _) => {
                     let v = generator.real();
                     stored(v + 0.25f64.copysign(v))
                 }
             })
             .collect()
+    }
+
+    /// The special numbers of a tensor, and where the first stands. One of each kind, a step apart from the others, so that most windows and rows
+    /// hold one or none.
+    fn special(self, spec: &TensorSpec, depth: u64, generator: &mut Generator) -> (u64, Vec<f64>) {
+        if self != Data::Special || spec.fixed || spec.element == ElementType::U32 {
+            return (0, vec![]);
+        }
+        let half = spec.element == ElementType::F16;
+        // Sums of the very largest numbers leave f32 on the way, in whatever order they are added.
+        let large = if half {
+            6e4 / depth.min(1000) as f64
+        } else if depth > 1 {
+            1e30
+        } else {
+            f64::from(f32::MAX)
+        };
+        let small = if half { 2f64.powi(-24) } else { 1e-40 };
+        let kinds = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, small, -small, large, -large];
+        let apart = (spec.count() / (2 * kinds.len() as u64)).clamp(1, 37) as usize;
+        let filler = kinds.iter().flat_map(|kind| std::iter::once(*kind).chain((1..apart).map(|_| generator.real())).collect::<Vec<_>>());
+        let numbers = filler.collect();
+        (generator.below(spec.count()), numbers)
+    }
+}
+
+/// Element `i` of a tensor of [`Data::Mixed`].
+fn mixed(i: u64, spec: &TensorSpec, generator: &mut Generator) -> f64 {
+    let v = generator.real();
+    let (count, row) = (spec.count(), spec.extents.last().copied().unwrap_or(1) as u64);
+    let image = count / spec.extents.first().copied().unwrap_or(1) as u64;
+    let wide = generator.below(81) as i32 - 40;
+    if spec.element == ElementType::F16 {
+        // Its range ends at 65504, and results are stored in it too.
+        return if i / row % 3 == 1 { 12.34 } else { v * 2f64.powi(wide / 8) };
+    }
+    match i {
+        _ if i == count / 3 => -1e9,
+        _ if i / row % 5 == 1 => CONSTANT,
+        _ if i / row % 5 == 2 => CONSTANT + v * 1e-3,
+        _ if i / row % 5 == 3 => v * 2f64.powi(wide),
+        _ if i / image == 1 => v * 2f64.powi(30),
+        _ => v,
     }
 }
 

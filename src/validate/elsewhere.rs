@@ -97,6 +97,10 @@ impl<T: Op> Op for Elsewhere<T> {
         self.problem.is_exact_for(algorithm)
     }
 
+    fn is_local(&self, algorithm: &str) -> bool {
+        self.problem.is_local(algorithm)
+    }
+
     fn largest_error(&self, algorithm: &str) -> Option<f64> {
         self.problem.largest_error(algorithm)
     }

@@ -72,7 +72,7 @@ pub fn evidence(gpu: &Gpu, op: &dyn Op, algorithm: &str) -> Result<Option<Eviden
     let plan = op.plan(gpu.profile(), Some(algorithm))?;
     let steps = plan.prepare.iter().chain(&plan.steps);
     let calls: Vec<Call> = steps.map(|step| Call::new(gpu, &plan, step)).collect();
-    for (data, name) in [(Data::Exact, "integers"), (Data::Real, "reals")] {
+    for (data, name) in [(Data::Exact, "integers"), (Data::Real, "reals"), (Data::Mixed, "mixed"), (Data::Special, "special")] {
         let observed = observe(gpu, op, algorithm, data, true)?;
         let Some(failure) = observed.failure(op, algorithm, data) else { continue };
         let outputs = op.outputs();

@@ -1,0 +1,264 @@
+//! Numbers that tame data never reach: activations over the whole range of f32, constant rows, sums that leave f32 on the way, NaN in windows. GPU
+//! and CPU engine against the values that the definitions give.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use ndarray::{Array1, ArrayD, Ix1, IxDyn};
+use std::sync::LazyLock;
+use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
+use wgconv::op::Op;
+use wgconv::pool::{Pool2dDescriptor, PoolKind, PoolProblem};
+use wgconv::reduce::{ReduceKind, ReduceProblem};
+use wgconv::{Activation, ElementType, Gpu, Layout};
+
+const F32: ElementType = ElementType::F32;
+const CF: Layout = Layout::ChannelsFirst;
+
+static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::new().unwrap());
+
+/// Both signs of magnitudes from 1e-37 to 3.4e38, four to a decade, and the edges.
+fn numbers() -> Vec<f32> {
+    let mut all: Vec<f32> = vec![0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN, f32::MIN_POSITIVE];
+    for i in -148..154 {
+        let v = 10f64.powf(f64::from(i) / 4.0) as f32;
+        all.extend([v, -v]);
+    }
+    // Where the curves bend.
+    all.extend((-2000..2000).map(|i| i as f32 / 100.0));
+    all
+}
+
+#[test]
+fn activations_keep_their_digits_over_all_of_f32() {
+    let x = Array1::from(numbers());
+    let tensor = GPU.upload(&x).unwrap();
+    let mut failures = Vec::new();
+    for activation in Activation::ALL {
+        let y = GPU.activation(activation, &tensor).unwrap().download::<f32, Ix1>().unwrap();
+        let mut worst = 0.0f64;
+        for (&x, &y) in x.iter().zip(&y) {
+            let want = activation.apply(f64::from(x));
+            let limit = activation.own_error(f64::from(x), want);
+            let want = if want.is_finite() { f64::from(want as f32) } else { want }; // past f32 stands an infinity
+            let same = (want.is_nan() && y.is_nan()) || f64::from(y) == want;
+            if !same && (f64::from(y) - want).abs() > limit || (want.is_nan() != y.is_nan()) {
+                failures.push(format!("{activation}({x:e}) = {y:e}, not {want:e} within {limit:e}"));
+            }
+            if want != 0.0 && want.is_finite() && limit > 0.0 {
+                worst = worst.max((f64::from(y) - want).abs() / limit);
+            }
+        }
+        println!("{activation}: at worst {worst:.2} of the bound");
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures[..failures.len().min(40)].join("\n"));
+}
+
+/// The first output on the GPU, by every algorithm, and on the CPU engine; each must be within `tolerance` of `want`, relative to its largest number.
+fn check(op: &dyn Op, inputs: &[&[f32]], want: &[f64], tolerance: f64) {
+    let tensors: Vec<_> = op
+        .inputs()
+        .iter()
+        .zip(inputs)
+        .map(|(spec, values)| GPU.upload(&ArrayD::from_shape_vec(IxDyn(&spec.extents), values.to_vec()).unwrap()).unwrap())
+        .collect();
+    let of = |fixed: bool| op.inputs().iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect::<Vec<_>>();
+    let scale = want.iter().filter(|v| v.is_finite()).fold(0.0f64, |m, v| m.max(v.abs()));
+    let agrees = |engine: &str, got: &[f32]| {
+        assert_eq!(got.len(), want.len());
+        for (i, (&got, &want)) in got.iter().zip(want).enumerate() {
+            let got = f64::from(got);
+            let same = got == want || (got.is_nan() && want.is_nan()) || (got - want).abs() <= tolerance * scale;
+            assert!(same, "{} {op} on {engine}: element {i} is {got:e}, not {want:e}", op.name());
+        }
+    };
+    for algorithm in op.algorithms(GPU.profile()) {
+        let prepared = wgconv::op::Prepared::with_algorithm(&GPU, op, algorithm, &of(true)).unwrap();
+        let outputs = prepared.outputs().unwrap();
+        let mut recorder = GPU.recorder();
+        prepared.record(&mut recorder, &of(false), &outputs.iter().collect::<Vec<_>>()).unwrap();
+        recorder.submit().unwrap();
+        agrees(algorithm, outputs[0].download::<f32, IxDyn>().unwrap().as_slice().unwrap());
+    }
+    let mut y = vec![f32::NAN; want.len()];
+    if wgconv::cpu::compute(op, inputs, &mut y).unwrap() {
+        agrees("the CPU engine", &y);
+    }
+}
+
+/// Numbers about 0 with a mean that is not: the fractional parts of multiples of the golden ratio.
+fn noise(count: usize) -> Vec<f64> {
+    (1..=count).map(|i| (i as f64 * 0.618_033_988_749_895).fract() - 0.4).collect()
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|v| *v as f32).collect()
+}
+
+/// (x - mean) / sqrt(variance + epsilon) of the f32 numbers, in f64 about the first of them.
+fn normalised(x: &[f32], epsilon: f64) -> Vec<f64> {
+    let n = x.len() as f64;
+    let d: Vec<f64> = x.iter().map(|v| f64::from(*v) - f64::from(x[0])).collect();
+    let mean = d.iter().sum::<f64>() / n;
+    let variance = d.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+    d.iter().map(|v| (v - mean) / (variance + epsilon).sqrt()).collect()
+}
+
+#[test]
+fn known_values_of_activations() {
+    use Activation::{Celu, Elu, Gelu, GeluTanh, HardSwish, Mish, Selu, Sigmoid, Silu, Softplus, Softsign, Tanh};
+    let elu = Elu { alpha: 1.0 };
+    let selu = Selu { alpha: 1.673_263_2, gamma: 1.050_701 };
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    // Tables of the functions to seven digits; limits as PyTorch gives them.
+    let table = [
+        (Mish, -1e36, 0.0),
+        (Mish, -20.0, -4.122_307e-8),
+        (Mish, inf, inf),
+        (Mish, -inf, nan),
+        (elu, -1e-8, -1e-8),
+        (elu, -1e-7, -9.999_999_5e-8),
+        (elu, -inf, -1.0),
+        (selu, -1e-8, -1.758_099_3e-8),
+        (Celu { alpha: 2.0 }, -1e-8, -1e-8),
+        (Tanh, 1e-8, 1e-8),
+        (Tanh, -1e-6, -1e-6),
+        (Tanh, -inf, -1.0),
+        (Softplus, -17.0, 4.139_937_6e-8),
+        (Softplus, -80.0, 1.804_851_4e-35),
+        (Softplus, -inf, 0.0),
+        (Gelu, -5.0, -1.433_257_9e-6),
+        (Gelu, -6.0, -5.919_525e-9),
+        (Gelu, -inf, nan),
+        (GeluTanh, -5.0, -2.291_796_2e-7),
+        (GeluTanh, -inf, nan),
+        (Silu, -20.0, -4.122_307_2e-8),
+        (Silu, -inf, nan),
+        (Sigmoid, -40.0, 4.248_354_3e-18),
+        (HardSwish, 1e38, 1e38),
+        (HardSwish, -inf, nan),
+        (Softsign, 1e38, 1.0),
+        (Softsign, -inf, nan),
+    ];
+    for (activation, x, want) in table {
+        let y = GPU.activation(activation, &GPU.upload(&Array1::from(vec![x as f32; 5])).unwrap()).unwrap().download::<f32, Ix1>().unwrap();
+        let mut engine = [0.0f32];
+        let op = wgconv::elementwise::UnaryProblem::new(activation, &[1], F32, CF).unwrap();
+        assert!(wgconv::cpu::compute(&op, &[&[x as f32]], &mut engine).unwrap());
+        for got in [f64::from(y[2]), f64::from(engine[0])] {
+            let same = got == want || (got.is_nan() && want.is_nan()) || (got - want).abs() <= (1.5e-6 + 6e-8 * x.abs().min(88.0)) * want.abs();
+            assert!(same, "{activation}({x:e}) is {got:e}, not {want:e}");
+        }
+    }
+}
+
+#[test]
+fn constant_rows_normalise_to_nothing() {
+    for (extents, value) in [([3, 1000], 12345.678f32), ([2, 768], 1000.1), ([4, 7], 1e-30), ([2, 65], -3e38)] {
+        let op = NormProblem::layer(&extents, -1, None, None, 1e-5, F32, CF).unwrap();
+        check(&op, &[&vec![value; extents[0] * extents[1]]], &vec![0.0; extents[0] * extents[1]], 0.0);
+    }
+    for (side, value) in [(64usize, 123.456f32), (256, 0.7), (512, 123.456)] {
+        let op = NormProblem::instance(&[1, 1, side, side], None, None, 1e-5, F32, CF).unwrap();
+        check(&op, &[&vec![value; side * side]], &vec![0.0; side * side], 0.0);
+    }
+}
+
+#[test]
+fn nearly_constant_and_huge_and_tiny_rows_normalise() {
+    let steps = noise(1000);
+    for (offset, scale, epsilon) in [
+        (12345.678, 1e-2, 1e-5f32),
+        (-1e6, 1.0, 1e-5),
+        (0.0, 1e20, 1e-5),
+        (0.0, 3e38, 1e-5),
+        (1e30, 1e27, 1e-5),
+        (0.0, 1e-20, 0.0),
+        (0.0, 1e-30, 0.0),
+        (1e-3, 1e-9, 0.0),
+    ] {
+        let x = narrow(&steps.iter().map(|v| offset + scale * v).collect::<Vec<_>>());
+        let op = NormProblem::layer(&[2, 500], -1, None, None, epsilon, F32, CF).unwrap();
+        let want: Vec<f64> = x.chunks(500).flat_map(|row| normalised(row, f64::from(epsilon))).collect();
+        check(&op, &[&x], &want, 2e-6);
+    }
+    // The largest numbers of both signs, whose differences leave f32.
+    let x: Vec<f32> = (0..130).map(|i| if i % 2 == 0 { f32::MAX } else { f32::MIN }).collect();
+    let op = NormProblem::layer(&[1, 130], -1, None, None, 1e-5, F32, CF).unwrap();
+    check(&op, &[&x], &normalised(&x, 1e-5), 2e-6);
+}
+
+#[test]
+fn batch_norm_keeps_its_digits_far_from_zero() {
+    let x = narrow(&noise(600).iter().map(|v| 1000.0 + 0.02 * v).collect::<Vec<_>>());
+    let vectors = BatchNormVectors { scale: None, bias: Some(&[2]), mean: &[2], variance: &[2] };
+    let op = BatchNormProblem::new(&[3, 2, 100], &vectors, 1e-5, F32, CF).unwrap();
+    let (bias, mean, variance) = ([0.5f32, -0.25], [1000.0f32, 999.99], [1e-4f32, 2e-4]);
+    let of = |(i, x): (usize, &f32)| {
+        let c = i / 100 % 2;
+        (f64::from(*x) - f64::from(mean[c])) / (f64::from(variance[c]) + f64::from(1e-5f32)).sqrt() + f64::from(bias[c])
+    };
+    let want: Vec<f64> = x.iter().enumerate().map(of).collect();
+    check(&op, &[&x, &bias, &mean, &variance], &want, 1e-6);
+}
+
+#[test]
+fn means_of_numbers_whose_sum_leaves_f32() {
+    let big = f64::from(3e38f32);
+    for count in [4usize, 16, 1000, 40_000] {
+        let op = ReduceProblem::new(ReduceKind::Mean, &[2, count], &[1], false, F32, CF).unwrap();
+        check(&op, &[&vec![3e38; 2 * count]], &[big, big], (count + 6) as f64 * 6e-8);
+    }
+    let square = Pool2dDescriptor::window([2, 2]);
+    let x = vec![3e38f32; 64];
+    check(&PoolProblem::new(PoolKind::AVERAGE, &square, &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big; 16], 1e-6);
+    check(&PoolProblem::adaptive(PoolKind::AVERAGE, [3, 3], &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big; 9], 1e-6);
+    check(&PoolProblem::adaptive(PoolKind::AVERAGE, [1, 1], &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big], 1e-6);
+}
+
+#[test]
+fn a_fused_mean_of_numbers_whose_sum_leaves_f32() {
+    use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool};
+    let descriptor = Conv2dDescriptor { pool: Some(FusedPool::Average), ..Default::default() };
+    // Filters of one channel each that pass the middle on: depthwise blocks pool in registers.
+    let mut filter = vec![0.0f32; 2 * 9];
+    filter[4] = 1.0;
+    filter[13] = -1.0;
+    let depthwise = Conv2dDescriptor { groups: 2, ..descriptor };
+    let op = ConvProblem::forward(&depthwise, &ConvInputs::new(&[1, 2, 6, 6], &[2, 1, 3, 3], None)).unwrap();
+    let big = f64::from(3e38f32);
+    let want = [[big; 4], [-big; 4]].concat();
+    check(&op, &[&[3e38; 72], &filter], &want, 1e-6);
+}
+
+#[test]
+fn norms_of_windows_neither_overflow_nor_vanish() {
+    let square = Pool2dDescriptor::window([2, 2]);
+    for p in [2.0f32, 3.0, 0.5, 7.5] {
+        let op = PoolProblem::new(PoolKind::Lp { p }, &square, &[1, 1, 2, 2], F32, CF).unwrap();
+        for value in [1e20f32, 1e-25, 1e30, 3e-38, 1.0] {
+            let want = f64::from(value) * 4f64.powf(1.0 / f64::from(p));
+            check(&op, &[&[value, -value, value, value]], &[want], 3e-5);
+        }
+        let adaptive = PoolProblem::adaptive(PoolKind::Lp { p }, [1, 1], &[1, 1, 2, 2], F32, CF).unwrap();
+        for op in [&op, &adaptive] {
+            check(op, &[&[1.0, f32::NAN, 2.0, 3.0]], &[f64::NAN], 0.0);
+            check(op, &[&[1.0, f32::NEG_INFINITY, 2.0, 3.0]], &[f64::INFINITY], 0.0);
+            check(op, &[&[0.0, -0.0, 0.0, 0.0]], &[0.0], 0.0);
+        }
+    }
+}
+
+#[test]
+fn local_response_normalisation_of_huge_numbers_and_nan() {
+    let x = [1e20f32, -2e20, 3e30, 1.0, f32::NAN, 0.5, 7.0, -8.0];
+    for beta in [0.75f32, 0.5, 1.0, -0.25] {
+        let op = LrnProblem::new(&LrnDescriptor { size: 3, alpha: 1e-3, beta, bias: 2.0 }, &[1, 8, 1], F32, CF).unwrap();
+        let of = |c: usize| {
+            let sum: f64 = (c.saturating_sub(1)..(c + 2).min(8)).map(|k| f64::from(x[k]).powi(2)).sum();
+            F32.held(f64::from(x[c]) / (2.0 + f64::from(1e-3f32) / 3.0 * sum).powf(f64::from(beta)))
+        };
+        let want: Vec<f64> = (0..8).map(of).collect();
+        assert_eq!(want.iter().filter(|v| v.is_nan()).count(), 3);
+        check(&op, &[&x], &want, 1e-5);
+    }
+}
