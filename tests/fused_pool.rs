@@ -91,7 +91,7 @@ fn a_lost_nan_a_wrong_lane_and_a_kept_edge_are_noticed() {
         (FusedPool::Max, "| (v > pooled) |", "| (v >= pooled) | (v < pooled) |"),
         (FusedPool::Max, "(i * POOL_H + r) * BLOCK_Q", "(i * POOL_H + r % 1u) * BLOCK_Q"),
         (FusedPool::Average, "j * POOL_W + s]", "j * POOL_W + s % 1u]"),
-        (FusedPool::Average, "if POOL == 2u {", "if POOL == 3u {"),
+        (FusedPool::Average, "v / f32(POOL_H * POOL_W)", "v"),
         (FusedPool::Average, "let columns = params.width.output / i32(POOL_W);", "let columns = params.width.output;"),
     ];
     for (pool, from, to) in damages {

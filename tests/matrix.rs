@@ -91,6 +91,17 @@ fn a_wide_range_in_one_tensor_keeps_the_bound() {
 }
 
 #[test]
+fn a_mask_and_a_large_image_leave_the_others_as_they_are() {
+    // The largest number is one of an output's own terms or it does not count: every bound is of what its own row and column read.
+    for mask in [-1e9, -1e12, f64::from(f32::MIN), 3e38] {
+        check_all("a mask", move |operand, i, v| if operand == 0 && i == 5 { mask } else { v });
+    }
+    // The first half of x is the first image; of a product it is half of the rows.
+    check_all("a large image", |operand, i, v| if operand == 0 && i < 12 * 7 * 9 { v * 1e12 } else { v });
+    check_all("a row from 2^-100 to 2^100", |operand, i, v| if operand == 0 { v * 2f64.powi(25 * (i as i32 % 9 - 4)) } else { v * 1e-6 });
+}
+
+#[test]
 fn zeros_alone_are_no_reason_to_fail() {
     check_all("an operand of zeros", |operand, _, v| if operand == 0 { 0.0 } else { v });
 }
@@ -119,6 +130,8 @@ fn damage_is_reported_and_damaged_units_are_doubted() {
     for (label, from, to, proof) in [
         // A compiler that takes x - high for zero leaves plain f16.
         ("gemm_split", "vec4<f16>((v - high) * LOW)", "vec4<f16>((v - v) * LOW)", "bounded"),
+        // One scale for rows that lie further apart than it serves.
+        ("gemm_split", "<= SPREAD)", "<= SPREAD + 200)", "bounded"),
         ("gemm_split", "* (1.0 / LOW)", "* (2.0 / LOW)", "bounded"),
         ("gemm_matrix", "k0 += TILE_K", "k0 += TILE_K + TILE_K", "exact"),
         ("gemm_matrix", "let m0 = subgroup / SUBGROUPS_N * SUB_M;", "let m0 = 0u;", "guarded"),

@@ -129,7 +129,7 @@ fn a_write_past_the_end_is_reported() {
 #[test]
 fn a_wrong_constant_and_a_rounded_operand_are_reported() {
     // An activation with a slightly wrong constant stays inside no bound.
-    let failures = failures_after(Algorithm::Direct, "n1c2h5w6_k5r1s1_st1x1_p0,0,0,0_d1x1_g1_b_gelu", "0.70710678", "0.7075");
+    let failures = failures_after(Algorithm::Direct, "n1c2h5w6_k5r1s1_st1x1_p0,0,0,0_d1x1_g1_b_gelu", "0.25388533", "0.2540");
     assert!(failures.iter().any(|why| why.starts_with("bounded")), "{failures:?}");
     // A product rounded to f16 on the way passes the exact proof on small integers, but not the bounded one.
     let failures = failures_after(
@@ -291,17 +291,17 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("elementwise_unary[", "activation/", "first + vector * part", "first", "guarded"),
         ("elementwise_binary[", "add/rows/", "first + vector * part", "first", "guarded"),
         // Pooling: a pad that wins, a window one short, the wrong divisor, the wrong index.
-        ("pool[", "average_pool/unrolled/", "join(sum, select(0.0, v, used))", "join(sum, v)", "bounded"),
+        ("pool[", "average_pool/unrolled/", "join(found.sum, select(0.0, v, used))", "join(found.sum, v)", "bounded"),
         (
             "pool[",
             "max_pool/direct/",
-            "var best = 0.0;\n    var best_at = vec3<i32>(0);\n    var found = false;",
-            "var best = 0.0;\n    var best_at = vec3<i32>(0);\n    var found = true;",
+            "Found(0.0, 0.0, vec3<i32>(0), false, 0.0)",
+            "Found(0.0, 0.0, vec3<i32>(0), true, 0.0)",
             "exact",
         ),
         ("pool[", "average_pool/", "axis.input + axis.pad_end - start", "axis.input - start", "bounded"),
         ("pool[", "adaptive_average_pool/", "(o + 1) * axis.input + axis.output - 1", "(o + 1) * axis.input", "bounded"),
-        ("pool_indices[", "max_pool/", "best_at.y + params.height.input * best_at.z", "best_at.y + params.width.input * best_at.z", "exact"),
+        ("pool_indices[", "max_pool/", "place.y + params.height.input * place.z", "place.y + params.width.input * place.z", "exact"),
         ("pool_max_unpool[", "max_unpool/", "from_position - 1u", "from_position", "exact"),
         // Winograd: a wrong sign in each transform, a tile one short, a constant off by a thousandth.
         ("conv_winograd_input", "conv/winograd_f2/n2c1h3w6", "d[2] - d[1]", "d[2] + d[1]", "exact"),
@@ -337,7 +337,7 @@ fn damaged_kernels_of_the_other_families_are_reported() {
             "let columns = params.width.output;",
             "guarded",
         ),
-        ("conv_depthwise_block", "conv/depthwise/n2c5h7w8", "pooled / f32(POOL_H * POOL_W)", "pooled / f32(POOL_H)", "bounded"),
+        ("conv_depthwise_block", "conv/depthwise/n2c5h7w8", "v / f32(POOL_H * POOL_W)", "v / f32(POOL_H)", "bounded"),
         ("conv_winograd_filter", "conv/winograd_f4/n1c67", "1.0 / 30.0", "1.001 / 30.0", "bounded"),
         ("conv_winograd_input", "conv/winograd_f4/n1c67", "4.25 * d[2]", "4.254 * d[2]", "bounded"),
         // The register core: a step of a turn read twice, rows of the far columns mixed up, the last rows not stored.
@@ -372,7 +372,12 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("reduce_first[", "reduce_sum/tree/x_33001", "i < count", "i < count - 9u", "exact"),
         ("reduce_argmax[", "argmax/", "(a.index < b.index)", "(a.index > b.index)", "exact"),
         ("softmax[", "softmax/rows/x_5x1000", "var y = d - log_sum;", "var y = d;", "bounded"),
-        ("norm_rows", "layer_norm/", "join_sum(at, squares) / f32(params.length)", "join_sum(at, squares) / f32(params.length - 1u)", "bounded"),
+        ("norm_rows", "layer_norm/", "join_sums(at, sums) / count;", "join_sums(at, sums) / (count - 1.0);", "bounded"),
+        // What tame data never show: a first mean that is not corrected, squares that leave f32, a NaN that a power loses.
+        ("norm_rows", "layer_norm/", " - moments.x) * inverse", ") * inverse", "bounded"),
+        ("norm_lrn[", "lrn/", "if (params.factor > 0.0) &", "if (params.factor > 1e30) &", "bounded"),
+        ("pool[", "lp_pool/", "scale = clamp(exponent_of(found.largest), -126, 126);", "scale = 0;", "bounded"),
+        ("pool[", "lp_pool/", "select(edge, pow(v, p), ordinary), v, is_nan(v))", "select(edge, pow(v, p), ordinary), 0.0, is_nan(v))", "bounded"),
         ("norm_rows", "group_norm/", "inner * params.scale_row + place.y", "place.y", "bounded"),
         ("norm_batch[", "batch_norm/rows/", "line % params.channels", "line / params.channels", "bounded"),
         ("norm_lrn[", "lrn/", "c + params.after", "c + params.before", "bounded"),

@@ -1,17 +1,22 @@
 // Whether both operands of a product can be scaled into f16's range, and by which powers of two. Shared by the kernel on matrix units
-// and by the plain one that takes its place where they cannot: of the two, one leaves at once.
+// and by the plain one that takes its place where they cannot: of the two, one leaves at once. Needs common/number.wgsl.
 
-@group(0) @binding(6) var<storage, read> lhs_largest: array<u32>; // bits of the largest magnitude in it (max_magnitude.wgsl), or 0
-@group(0) @binding(7) var<storage, read> rhs_largest: array<u32>;
+// Bits of the largest magnitude in an operand, and of the least that is the largest of one of its lines (magnitudes.wgsl); or 0.
+@group(0) @binding(6) var<storage, read> lhs_range: array<u32>;
+@group(0) @binding(7) var<storage, read> rhs_range: array<u32>;
 
-// A finite number whose scale is a normal f32: 2^-113 and more. What is all zeros, or was not measured, is not scaled.
-fn can_scale(bits: u32) -> bool {
-    let exponent = bits >> 23u;
-    return (bits == 0u) | ((exponent >= 14u) & (exponent <= 254u));
+// Octaves between the largest magnitude and that of any line: further down, the one scale of all would leave a line too few bits. A mask, or one
+// image much larger than another, is computed plainly. `SPREAD` of src/op/matrix.rs.
+const SPREAD: i32 = 13;
+
+// A finite number whose scale is a normal f32: 2^-113 and more; and no line far below it. What is all zeros, or was not measured, is not scaled.
+fn can_scale(largest: u32, least: u32) -> bool {
+    let exponent = i32(largest >> 23u);
+    return (largest == 0u) | ((exponent >= 14) & (exponent <= 254) & (exponent - i32(least >> 23u) <= SPREAD));
 }
 
 fn operands_in_range() -> bool {
-    return can_scale(lhs_largest[0]) & can_scale(rhs_largest[0]);
+    return can_scale(lhs_range[0], lhs_range[1]) & can_scale(rhs_range[0], rhs_range[1]);
 }
 
 // The power of two, as its exponent, that brings the largest magnitude into [2^14, 2^15); f16 ends at 65504.

@@ -1,12 +1,12 @@
 //! Convolution on matrix units: the loaders of [`super::implicit_gemm`] with the core that multiplies f16. f32 operands are scaled into
-//! f16's range and rounded, or split in two; where a convolution's numbers cannot be scaled (an infinity, a NaN, nothing but the tiniest
-//! numbers), which is known only when it runs, a plain kernel computes it instead: both are recorded, and one of them leaves at once.
+//! f16's range and rounded, or split in two; where a convolution's numbers cannot be scaled by one number (an infinity, a NaN, a mask, one
+//! image much larger than another), which is known only when it runs, a plain kernel computes it instead: both are recorded, and one of them leaves at once.
 
 use super::descriptor::Algorithm;
 use super::implicit_gemm::{count, in_quads, kernel};
 use super::plan::{Choice, Companion};
 use super::pointwise;
-use super::problem::ConvProblem;
+use super::problem::{ConvProblem, Direction};
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
@@ -14,7 +14,7 @@ use crate::kernel::{
     CONV_IMPLICIT_GEMM_FALLBACK, CONV_IMPLICIT_GEMM_MATRIX, CONV_POINTWISE_FALLBACK, CONV_POINTWISE_MATRIX, CONV_POINTWISE_QUADS_FALLBACK,
     CONV_POINTWISE_QUADS_MATRIX,
 };
-use crate::op::{MatrixError, MatrixTile, Operands, Tile, check_accuracy};
+use crate::op::{Lines, MatrixError, MatrixTile, Operands, Tile, check_accuracy, plane_strides};
 
 /// What an algorithm makes of its operands, if it is one of this file's.
 pub(crate) fn operands(algorithm: Algorithm) -> Option<Operands> {
@@ -67,6 +67,24 @@ pub(crate) fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &Device
         _ => true,
     };
     usual && !profile.is_cpu && problem.filters_per_group() >= 32 && columns >= 128 && problem.reduction_depth() >= 64
+}
+
+/// The lines of the filter whose ranges count: the channels of one tap of an output channel, since an output at a border reads some taps alone.
+pub(crate) fn filter_lines(problem: &ConvProblem) -> Lines {
+    let (taps, channels, filters) = (problem.taps(), problem.channels_per_group(), problem.filters_per_group());
+    let [batch, lines, elements] = match problem.direction {
+        Direction::Forward => [[problem.out_channels, channels * taps], [taps, 1], [channels, taps]],
+        Direction::Transposed => [[problem.in_channels / channels, channels * filters * taps], [filters * taps, 1], [channels, filters * taps]],
+    };
+    Lines { batch: [[1, 0], [1, 0], batch], base: 0, lines, elements }
+}
+
+/// Those of so many images of x: the channels of a group at one pixel. A window reads several, of which each is within the range.
+pub(crate) fn pixel_lines(problem: &ConvProblem, images: u64, base: u32) -> Lines {
+    let [n, c, p] = plane_strides(problem.x_layout, problem.in_channels, problem.input_positions()).map(u64::from);
+    let channels = problem.channels_per_group();
+    let batch = [[1, 0], [images, n], [problem.in_channels / channels, channels * c]];
+    Lines { batch, base, lines: [problem.input_positions(), p], elements: [channels, c] }
 }
 
 pub(crate) fn choice(

@@ -156,15 +156,13 @@ impl ConvProblem {
     fn bound_by_matrix_units(&self, operands: Operands, inputs: &[&[f64]], output: &mut Bounded) {
         let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
         let [x, filter] = [inputs[0], inputs[1]];
-        let largest = [x, filter].map(|values| values.iter().fold(0.0f64, |largest, v| largest.max(v.abs())));
         let plain = crate::reference::conv::terms(self, x, filter, bias, residual);
-        let [like_x, like_filter] = [vec![largest[0]; x.len()], vec![largest[1]; filter.len()]];
-        let with_x = crate::reference::conv::terms(self, &like_x, filter, None, None).magnitude;
-        let with_filter = crate::reference::conv::terms(self, x, &like_filter, None, None).magnitude;
-        let both = self.reduction_depth() as f64 * largest[0] * largest[1];
+        let own = crate::reference::conv::operands(self, x, filter);
         let units = matrix::error(operands, self);
         for (i, error) in output.error.iter_mut().enumerate() {
-            let sum = units.bound(plain.magnitude[i], [with_x[i], with_filter[i]], both);
+            let [x, w] = own.largest[i];
+            let [sum_x, sum_w] = own.sums[i];
+            let sum = units.bound(plain.magnitude[i], [x * sum_w, w * sum_x], self.reduction_depth() as f64 * x * w);
             *error = bound::activation_error(self.activation, sum, plain.sum[i], output.value[i]);
         }
     }

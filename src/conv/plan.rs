@@ -12,7 +12,7 @@ use crate::kernel::{
     CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_WORKGROUP, CONV_PACK_FILTER, CONV_POINTWISE_QUADS_REGISTER, CONV_POINTWISE_QUADS_WORKGROUP,
     CONV_POINTWISE_REGISTER, CONV_POINTWISE_WORKGROUP, KernelSpec,
 };
-use crate::op::{Op, Operands, Place, Plan, RegisterTile, Step, Tile, check_binding, check_tensors, largest_magnitude, slices};
+use crate::op::{Op, Operands, Place, Plan, RegisterTile, Step, Tile, check_binding, check_tensors, range, slices};
 
 /// Fills in columns, tiles and items of a slice of so many images; returns the workgroups.
 pub(crate) type Count = dyn Fn(&ConvProblem, u64, &mut ConvParams) -> u64;
@@ -36,7 +36,7 @@ pub(crate) enum Companion {
     Sum(implicit_gemm::Sum),
     /// It runs on matrix units over f16 as it is: it binds no ranges.
     Unranged,
-    /// It runs on matrix units over f32, scaled by the largest magnitudes; where that cannot be, this kernel computes.
+    /// It runs on matrix units over f32, scaled by the operands' ranges; where that cannot be, this kernel computes.
     Ranged(KernelSpec, Box<Count>),
 }
 
@@ -161,12 +161,12 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
             Place::Scratch(0)
         }
     };
-    let filter_largest = match &choice.companion {
+    let filter_range = match &choice.companion {
         Companion::Ranged(..) => {
             let filter = Place::input(FILTER, &plan.inputs);
-            let (steps, largest) = largest_magnitude(&mut plan, filter, 0, problem.filter_count(), profile)?;
+            let (steps, range) = range(&mut plan, filter, &matrix::filter_lines(problem), profile)?;
             plan.prepare.extend(steps);
-            largest
+            range
         }
         _ => Place::Nothing,
     };
@@ -204,9 +204,9 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
                 plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
             }
             Companion::Ranged(plain, count) => {
-                let (steps, x_largest) = largest_magnitude(&mut plan, x_place, x.base, slice.count * x_image, profile)?;
+                let (steps, x_range) = range(&mut plan, x_place, &matrix::pixel_lines(problem, slice.count, x.base), profile)?;
                 plan.steps.extend(steps);
-                let places: Vec<Place> = places.into_iter().chain([filter_largest, x_largest]).collect();
+                let places: Vec<Place> = places.into_iter().chain([filter_range, x_range]).collect();
                 plan.steps.push(Step::new(kernel, &params, places.clone(), workgroups, profile)?);
                 let workgroups = count(problem, slice.count, &mut params);
                 plan.steps.push(Step::new(plain.clone(), &params, places, workgroups, profile)?);

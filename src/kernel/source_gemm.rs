@@ -4,7 +4,7 @@ use super::BindingKind::{Read, Uniform, Write};
 use super::{BindingKind, KernelSource, Part, StructLayout};
 use crate::conv::{ConvParams, PackParams};
 use crate::matmul::{MatMulParams, PackOperandParams};
-use crate::op::{Axis, LatticeAxis, MaxMagnitudeParams};
+use crate::op::{Axis, LatticeAxis, MagnitudeJoinParams, MagnitudeParams};
 
 /// Uniform; the epilogue's bias, residual, output; x, weights.
 const CONV: &[BindingKind] = &[Uniform, Read, Read, Write, Read, Read];
@@ -74,7 +74,7 @@ pub(crate) static CONV_DEPTHWISE_BLOCK_PAIRS: KernelSource = KernelSource {
     structs: CONV_STRUCTS,
 };
 
-/// Of a core on matrix units, and of the plain one that takes its place: as [`CONV`], and the largest magnitudes of both operands.
+/// Of a core on matrix units, and of the plain one that takes its place: as [`CONV`], and the ranges of both operands.
 const CONV_RANGED: &[BindingKind] = &[Uniform, Read, Read, Write, Read, Read, Read, Read];
 
 /// A convolution on a tile core: its own parts are those that read the right-hand side.
@@ -306,7 +306,7 @@ pub(crate) static MATMUL_THIN: KernelSource = KernelSource {
     structs: MATMUL_STRUCTS,
 };
 
-/// As [`MATMUL`], and the largest magnitudes of both operands.
+/// As [`MATMUL`], and the ranges of both operands.
 const MATMUL_RANGED: &[BindingKind] = &[Uniform, Read, Read, Read, Read, Write, Read, Read];
 
 macro_rules! matmul_gemm {
@@ -354,12 +354,26 @@ matmul_gemm!(
 );
 matmul_gemm!(MATMUL_SUM, "matmul_sum", "matmul_sum.wgsl", [STORE_BLOCK, part!("common/gemm_sum.wgsl")], MATMUL);
 
-/// Uniform, numbers, the largest magnitude of each run.
-pub(crate) static MAX_MAGNITUDE: KernelSource = KernelSource {
-    name: "max_magnitude",
-    parts: &[part!("max_magnitude.wgsl")],
+/// Uniform, numbers, the range of each workgroup's lines.
+pub(crate) static MAGNITUDES: KernelSource = KernelSource {
+    name: "magnitudes",
+    parts: &[
+        part!("common/number.wgsl"),
+        part!("common/lanes.wgsl"),
+        part!("common/lattice_axis.wgsl"),
+        part!("common/magnitudes.wgsl"),
+        part!("magnitudes.wgsl"),
+    ],
     bindings: &[Uniform, Read, Write],
-    structs: &[MaxMagnitudeParams::LAYOUT],
+    structs: &[MagnitudeParams::LAYOUT, LatticeAxis::LAYOUT],
+};
+
+/// Uniform, ranges, the range of each run of them.
+pub(crate) static MAGNITUDES_JOIN: KernelSource = KernelSource {
+    name: "magnitudes_join",
+    parts: &[part!("common/magnitudes.wgsl"), part!("magnitudes_join.wgsl")],
+    bindings: &[Uniform, Read, Write],
+    structs: &[MagnitudeJoinParams::LAYOUT],
 };
 
 pub(crate) static MATMUL_PACK: KernelSource = KernelSource {

@@ -139,7 +139,7 @@ impl Packs {
 }
 
 /// Extents of the batch of an operand alone.
-fn own_batch(problem: &MatMulProblem, operand: &Operand) -> [u64; 3] {
+pub(super) fn own_batch(problem: &MatMulProblem, operand: &Operand) -> [u64; 3] {
     std::array::from_fn(|i| if operand.batch[i] == 0 { 1 } else { problem.batch[i] })
 }
 

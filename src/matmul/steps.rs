@@ -1,7 +1,7 @@
 //! From an algorithm to kernel calls: for every part of a product (see `slices`) its operands are packed, its kernels called and, where several
 //! shares of the depth leave partial sums, those added up.
 
-use super::packing::{Bound, Packs};
+use super::packing::{Bound, Packs, own_batch};
 use super::params::MatMulParams;
 use super::problem::MatMulProblem;
 use super::slices::{Memory, Packed, Part, parts};
@@ -9,7 +9,7 @@ use crate::element::ElementType;
 use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSource, KernelSpec, MATMUL_SUM, STORE_COLUMNS, STORE_PARTIALS};
-use crate::op::{Core, LatticeAxis, Place, Plan, Range, Step, largest_magnitude};
+use crate::op::{Core, LatticeAxis, Lines, Place, Plan, Range, Step, range};
 
 /// What an algorithm contributes to a plan.
 pub(super) struct Method {
@@ -17,7 +17,7 @@ pub(super) struct Method {
     /// Called for every part, one after the other.
     pub calls: Vec<Call>,
     pub memory: Memory,
-    /// Its kernels bind the largest magnitude of either operand; those of f32 are measured.
+    /// Its kernels bind the range of either operand; those of f32 are measured.
     pub on_matrix_units: bool,
 }
 
@@ -103,10 +103,10 @@ pub(super) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
             // The first part is the largest: its partial sums leave room for those of the others.
             let target = if shares == 1 { y.place } else { *partials.get_or_insert_with(|| partial_sums(plan, &own, shares)) };
             params.first_share = i as u32 * method.memory.splits as u32;
-            let mut largest = vec![];
+            let mut ranges = vec![];
             if method.on_matrix_units {
                 for (index, bound) in [a, b].into_iter().enumerate() {
-                    largest.push(measure(index, bound, problem.element, plan, &mut measured, profile)?);
+                    ranges.push(measure(index, &own, bound, plan, &mut measured, profile)?);
                 }
             }
             let mut operands = [a.place, b.place];
@@ -117,7 +117,7 @@ pub(super) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
                 let finishing = if shares == 1 { store } else { Store::Partials };
                 let (kernel, workgroups) = call.kernel(&own, method, finishing, &mut params, profile);
                 let added = if shares == 1 { [addend.place, residual.place] } else { [Place::Nothing; 2] };
-                let places = operands.into_iter().chain(added).chain([target]).chain(largest.iter().copied()).collect();
+                let places = operands.into_iter().chain(added).chain([target]).chain(ranges.iter().copied()).collect();
                 plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
             }
             if shares > 1 && i + 1 == depths.len() {
@@ -154,30 +154,33 @@ fn partial_sums(plan: &mut Plan, part: &MatMulProblem, shares: u64) -> Place {
     Place::Scratch(plan.scratch.len() - 1)
 }
 
-/// The largest magnitude in what a part binds of input `index`, where it is f32: found once for parts that bind the same.
+/// The range of what a part reads of input `index`, by its rows or columns, where it is f32: found once for parts that read the same.
 fn measure(
     index: usize,
+    part: &MatMulProblem,
     bound: Bound,
-    element: ElementType,
     plan: &mut Plan,
-    done: &mut Vec<(Bound, Place)>,
+    done: &mut Vec<(Place, Lines, Place)>,
     profile: &DeviceProfile,
 ) -> Result<Place> {
-    let Place::Input { bytes, .. } = bound.place else { return Ok(Place::Nothing) };
-    if element != ElementType::F32 {
+    if part.element != ElementType::F32 {
         return Ok(Place::Nothing);
     }
-    if let Some((_, largest)) = done.iter().find(|(other, _)| *other == bound) {
-        return Ok(*largest);
+    let (operand, outer) = if index == 0 { (&part.a, part.m) } else { (&part.b, part.n) };
+    let own = own_batch(part, operand);
+    let batch = std::array::from_fn(|i| [own[i], operand.batch[i]]);
+    let lines = Lines { batch, base: bound.base, lines: [outer, operand.outer], elements: [part.k, operand.depth] };
+    if let Some((_, _, found)) = done.iter().find(|(place, as_that, _)| (place, as_that) == (&bound.place, &lines)) {
+        return Ok(*found);
     }
-    let (steps, largest) = largest_magnitude(plan, bound.place, bound.base, bytes / element.bytes() - u64::from(bound.base), profile)?;
+    let (steps, found) = range(plan, bound.place, &lines, profile)?;
     if plan.inputs[index].fixed {
         plan.prepare.extend(steps);
     } else {
         plan.steps.extend(steps);
     }
-    done.push((bound, largest));
-    Ok(largest)
+    done.push((bound.place, lines, found));
+    Ok(found)
 }
 
 fn overrides(problem: &MatMulProblem) -> Vec<(&'static str, u32)> {

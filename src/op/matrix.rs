@@ -1,12 +1,9 @@
-//! Products on matrix units: the tiles of their core (`shaders/common/gemm_matrix.wgsl`), the bound of their errors, and the call that finds
-//! out how far operands must be scaled to lie in f16's range.
+//! Products on matrix units: the tiles of their core (`shaders/common/gemm_matrix.wgsl`) and the bound of their errors.
 
-use super::plan::{Place, Plan, Step};
 use crate::conv::Accuracy;
 use crate::element::ElementType;
 use crate::error::{Error, Result};
 use crate::gpu::{DeviceProfile, MatrixUnits};
-use crate::kernel::{KernelSpec, MAX_MAGNITUDE, uniform};
 use crate::validate::bound::gamma;
 
 /// What operands become for the units, which multiply f16.
@@ -135,22 +132,27 @@ impl std::fmt::Display for MatrixTile {
     }
 }
 
+/// Octaves by which the largest magnitude of an operand may exceed that of one of its lines: `SPREAD` of `shaders/common/matrix_range.wgsl`. What is
+/// spread wider is computed by a plain kernel.
+const SPREAD: i32 = 13;
+
 /// How much a product of `depth` steps on matrix units errs: by gamma of so many roundings, times the sum of the absolute products, plus
 /// `relative` times that sum, plus `absolute` times (X sum of |w| + W sum of |x|), plus `tiny` times depth X W, where X and W are the largest
-/// magnitudes of the operands.
+/// magnitudes of what the output's own row and column read. An operand is scaled as a whole, by its largest magnitude, which is at most
+/// 2^(SPREAD + 1) of those.
 ///
 /// What the units do: products of f16 are exact, and each addition errs by at most 2 u relative to the sum of absolute values so far, for it
 /// may cut off instead of round (Fasi, Higham, Mikaitis and Pranesh, Numerical behavior of NVIDIA tensor cores, 2021). The standard asks for
 /// less; a device that does not keep it fails the proofs.
 ///
-/// **Split.** With X scaled into \[2^14, 2^15), x = high + low 2^-11 + d. The high part rounds x to 11 bits, so the rest has 12 bits and a sign
+/// **Split.** With the operand's largest magnitude Y scaled into \[2^14, 2^15), x = high + low 2^-11 + d. The high part rounds x to 11 bits, so the rest has 12 bits and a sign
 /// and is exact; the low part rounds it to 11: |d| <= 2 u |x|. Numbers below 2^-14 have no high part and a low one of 11 bits, or none if it
-/// would be subnormal: |d| <= 2^-25, which is 2^-39 X. The product of the low parts is left out: |low| 2^-11 <= 2^-11 |x| + 2^-28 X. In all
-/// (2 + 2 + 4) u |x||w| + 2^-38 (X |w| + W |x|) + 2^-56 X W, terms of higher order in the ninth u and twice the last. The high products are summed by the unit over `extent`
+/// would be subnormal: |d| <= 2^-25, which is 2^-39 X. The product of the low parts is left out: |low| 2^-11 <= 2^-11 |x| + 2^-28 Y. In all
+/// (2 + 2 + 4) u |x||w| + 2^-38 (Y |w| + V |x|) + 2^-56 Y V with the other operand's V, terms of higher order in the ninth u and twice the last. The high products are summed by the unit over `extent`
 /// steps, 2 `extent` roundings, and by f32 arithmetic over the rest, depth / `extent`; the 2 `depth` others by the unit alone, 4 `depth`
 /// roundings of a sum that weighs 2^-10. The last sum is one more.
 ///
-/// **Whole.** Of f32 numbers: |d| <= 2^-11 |x|, or 2^-28 X below f16's normal range, which a device may flush to zero. Products of such err by
+/// **Whole.** Of f32 numbers: |d| <= 2^-11 |x|, or 2^-28 Y below f16's normal range, which a device may flush to zero. Products of such err by
 /// 2 times that, and the units sum all of it, 2 `depth` roundings. Numbers that are f16 already err by that sum alone.
 pub(crate) struct MatrixError {
     roundings: u64,
@@ -163,21 +165,23 @@ pub(crate) struct MatrixError {
 impl MatrixError {
     /// `more` are the roundings after the product: bias, residual and the like.
     pub fn new(operands: Operands, element: ElementType, depth: u64, more: u64) -> Self {
+        let spread = 2f64.powi(SPREAD + 1);
         match (operands, element) {
             (Operands::Split, _) => {
                 // The worse of both extents, so that the bound is that of a problem, not of a device.
                 let high = [8u64, 16].into_iter().map(|extent| 2 * extent + depth.div_ceil(extent)).fold(0, u64::max);
-                Self { roundings: 9 + high + depth.div_ceil(256) + 1 + more, relative: 0.0, absolute: 2f64.powi(-38), tiny: 2f64.powi(-55) }
+                Self { roundings: 9 + high + depth.div_ceil(256) + 1 + more, relative: 0.0, absolute: 2f64.powi(-38) * spread, tiny: 2f64.powi(-55) * spread * spread }
             }
             (Operands::Whole, ElementType::F32) => {
-                Self { roundings: 2 * depth + more, relative: 2f64.powi(-10) + 2f64.powi(-21), absolute: 2f64.powi(-27), tiny: 2f64.powi(-55) }
+                let relative = 2f64.powi(-10) + 2f64.powi(-21);
+                Self { roundings: 2 * depth + more, relative, absolute: 2f64.powi(-27) * spread, tiny: 2f64.powi(-55) * spread * spread }
             }
             (Operands::Whole, _) => Self { roundings: 2 * depth + more, relative: 0.0, absolute: 0.0, tiny: 0.0 },
         }
     }
 
     /// For the sums of absolute values of an output: of its products and what is added to them, of the products with either operand
-    /// replaced by the largest magnitude it has, and with both.
+    /// replaced by the largest magnitude that the output's row or column reads of it, and with both.
     pub fn bound(&self, magnitude: f64, [lhs, rhs]: [f64; 2], both: f64) -> f64 {
         let plain = gamma(self.roundings, ElementType::F32.unit_roundoff()) + self.relative;
         plain * magnitude + self.absolute * (lhs + rhs) + self.tiny * both
@@ -208,34 +212,6 @@ pub(crate) fn check_accuracy(algorithm: &str, operands: Operands, element: Eleme
             refuse(format!("its error bound is {relative:.2} times that of plain f32 sums here; accuracy reduced admits that, f32 does not"))
         }
         _ => Ok(()),
-    }
-}
-
-uniform! {
-    /// Twin of `MaxMagnitudeParams` in `shaders/max_magnitude.wgsl`.
-    MaxMagnitudeParams {
-        first: u32,
-        count: u32,
-    }
-}
-
-/// Numbers that one workgroup of `shaders/max_magnitude.wgsl` looks at.
-const CHUNK: u64 = 16_384;
-
-/// Steps that leave in a scratch buffer of `plan` the bits of the largest magnitude among `count` f32 elements of `x` from `first` on.
-pub(crate) fn largest_magnitude(plan: &mut Plan, x: Place, first: u32, count: u64, profile: &DeviceProfile) -> Result<(Vec<Step>, Place)> {
-    let mut steps = Vec::new();
-    let (mut x, mut params) = (x, MaxMagnitudeParams { first, count: count as u32 });
-    loop {
-        let groups = u64::from(params.count).div_ceil(CHUNK);
-        let output = Place::Scratch(plan.scratch.len());
-        plan.scratch.push(groups * 4);
-        let kernel = KernelSpec { source: &MAX_MAGNITUDE, element: ElementType::F32, consts: vec![], overrides: vec![] };
-        steps.push(Step::new(kernel, &params, vec![x, output], groups, profile)?);
-        if groups == 1 {
-            return Ok((steps, output));
-        }
-        (x, params) = (output, MaxMagnitudeParams { first: 0, count: groups as u32 });
     }
 }
 

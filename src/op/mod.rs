@@ -4,6 +4,7 @@
 
 mod lanes;
 mod lattice;
+mod magnitudes;
 mod matrix;
 mod plan;
 mod prepared;
@@ -13,7 +14,8 @@ mod window;
 
 pub(crate) use lanes::{LONGEST_SERIAL_LINE, lane_consts, lane_turns, lanes, lines_per_workgroup};
 pub(crate) use lattice::{Lattice, LatticeAxis, MAX_AXES, offsets};
-pub(crate) use matrix::{MatrixError, MatrixTile, MaxMagnitudeParams, Operands, check_accuracy, largest_magnitude};
+pub(crate) use magnitudes::{Lines, MagnitudeJoinParams, MagnitudeParams, range};
+pub(crate) use matrix::{MatrixError, MatrixTile, Operands, check_accuracy};
 pub use plan::{Domain, Plan, Step, TensorSpec};
 pub(crate) use plan::{INDEX_LIMIT, Place, Range, STORAGE_BUFFERS, Slice, check_binding, check_parts, check_tensors, slices};
 pub use prepared::{Bound, Prepared};

@@ -45,7 +45,8 @@ pub(crate) fn terms(problem: &ConvProblem, x: &[f64], filter: &[f64], bias: Opti
     sum.par_chunks_mut(positions).zip(magnitude.par_chunks_mut(positions)).enumerate().for_each(|(plane, (sum, magnitude))| {
         let (n, k) = (plane as u64 / problem.out_channels, plane as u64 % problem.out_channels);
         let bias = bias.map_or(0.0, |b| b[k as usize]);
-        output_plane(problem, x, filter, n, k, &mut |position, product| {
+        output_plane(problem, x, filter, n, k, &mut |position, v, w| {
+            let product = v * w;
             sum[position] += product;
             magnitude[position] += product.abs();
         });
@@ -58,8 +59,31 @@ pub(crate) fn terms(problem: &ConvProblem, x: &[f64], filter: &[f64], bias: Opti
     ConvReference { sum, magnitude }
 }
 
-/// Calls `add(position, product)` for every term of output plane (n, k).
-fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64, add: &mut dyn FnMut(usize, f64)) {
+/// What each output reads of x and of the filter: the sums of the absolute values of either, and the largest.
+pub(crate) struct OperandSums {
+    pub sums: Vec<[f64; 2]>,
+    pub largest: Vec<[f64; 2]>,
+}
+
+/// As [`terms`], of the operands apart from each other.
+pub(crate) fn operands(problem: &ConvProblem, x: &[f64], filter: &[f64]) -> OperandSums {
+    let positions = problem.output_positions() as usize;
+    let planes = (problem.batch * problem.out_channels) as usize;
+    let (mut sums, mut largest) = (vec![[0.0; 2]; planes * positions], vec![[0.0f64; 2]; planes * positions]);
+    sums.par_chunks_mut(positions).zip(largest.par_chunks_mut(positions)).enumerate().for_each(|(plane, (sums, largest))| {
+        let (n, k) = (plane as u64 / problem.out_channels, plane as u64 % problem.out_channels);
+        output_plane(problem, x, filter, n, k, &mut |position, v, w| {
+            for (i, v) in [v.abs(), w.abs()].into_iter().enumerate() {
+                sums[position][i] += v;
+                largest[position][i] = largest[position][i].max(v);
+            }
+        });
+    });
+    OperandSums { sums, largest }
+}
+
+/// Calls `add(position, x, w)` for every term x w of output plane (n, k).
+fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64, add: &mut dyn FnMut(usize, f64, f64)) {
     let [depth, height, width] = &problem.axes;
     let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
     let group = k / filters;
@@ -82,7 +106,7 @@ fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64
                             for q in 0..width.output {
                                 let Some(ix) = source(problem, width, q, s) else { continue };
                                 let v = x[(x_plane + (iz * height.input + iy) * width.input + ix) as usize];
-                                add(((z * height.output + p) * width.output + q) as usize, v * w);
+                                add(((z * height.output + p) * width.output + q) as usize, v, w);
                             }
                         }
                     }

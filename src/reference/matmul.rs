@@ -18,10 +18,11 @@ pub fn matmul(problem: &MatMulProblem, inputs: &[&[f64]]) -> Bounded {
 
 /// The same with the error that matrix units may make.
 pub(crate) fn matmul_on_matrix_units(problem: &MatMulProblem, units: &MatrixError, inputs: &[&[f64]]) -> Bounded {
-    let [a, b] = [0, 1].map(|i| inputs[i].iter().fold(0.0f64, |largest, v| largest.max(v.abs())));
     let alpha = f64::from(problem.alpha).abs();
-    let both = problem.k as f64 * a * b;
-    products(problem, inputs, |sums| units.bound(sums.magnitude, [alpha * a * sums.b, alpha * sums.a * b], alpha * both))
+    products(problem, inputs, |sums| {
+        let [a, b] = sums.largest;
+        units.bound(sums.magnitude, [alpha * a * sums.b, alpha * sums.a * b], alpha * problem.k as f64 * a * b)
+    })
 }
 
 /// Sums of absolute values that belong to one output.
@@ -31,6 +32,8 @@ struct Sums {
     /// Of the numbers of either operand.
     a: f64,
     b: f64,
+    /// The largest of those.
+    largest: [f64; 2],
 }
 
 /// Every output, its error given by `bound` from the sums of absolute values before the activation.
@@ -50,7 +53,7 @@ fn products(problem: &MatMulProblem, inputs: &[&[f64]], bound: impl Fn(&Sums) ->
         let (at_a, at_b) = (start(&problem.a.batch) + row * problem.a.outer as usize, start(&problem.b.batch));
         (0..n)
             .map(|column| {
-                let (mut sum, mut sums) = (0.0, Sums { magnitude: 0.0, a: 0.0, b: 0.0 });
+                let (mut sum, mut sums) = (0.0, Sums { magnitude: 0.0, a: 0.0, b: 0.0, largest: [0.0; 2] });
                 for step in 0..k {
                     let left = a[at_a + step * problem.a.depth as usize];
                     let right = b[at_b + column * problem.b.outer as usize + step * problem.b.depth as usize];
@@ -58,6 +61,7 @@ fn products(problem: &MatMulProblem, inputs: &[&[f64]], bound: impl Fn(&Sums) ->
                     sums.magnitude += (left * right).abs();
                     sums.a += left.abs();
                     sums.b += right.abs();
+                    sums.largest = [sums.largest[0].max(left.abs()), sums.largest[1].max(right.abs())];
                 }
                 let c = addend.map_or(0.0, |(c, values)| values[start(&c.batch) + row * c.rows as usize + column * c.columns as usize]);
                 let r = residual.map_or(0.0, |r| r[line * n + column]);
