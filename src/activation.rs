@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 
 /// An activation function, applied to the finished sum (bias included) before it is stored.
 ///
-/// All pass NaN through, on GPU and CPU alike.
+/// All pass NaN through, on GPU and CPU alike, and keep their digits wherever their result is a normal f32 number ([`Activation::own_error`]).
+/// At infinities they give what their formulas do, as PyTorch's: silu, gelu, gelu_tanh, hard_swish and mish of -inf, a product of -inf and 0, are NaN,
+/// and so is softsign of either infinity; all others have their limits.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Activation {

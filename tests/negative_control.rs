@@ -292,13 +292,7 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("elementwise_binary[", "add/rows/", "first + vector * part", "first", "guarded"),
         // Pooling: a pad that wins, a window one short, the wrong divisor, the wrong index.
         ("pool[", "average_pool/unrolled/", "join(found.sum, select(0.0, v, used))", "join(found.sum, v)", "bounded"),
-        (
-            "pool[",
-            "max_pool/direct/",
-            "Found(0.0, 0.0, vec3<i32>(0), false, 0.0)",
-            "Found(0.0, 0.0, vec3<i32>(0), true, 0.0)",
-            "exact",
-        ),
+        ("pool[", "max_pool/direct/", "Found(0.0, 0.0, vec3<i32>(0), false, 0.0)", "Found(0.0, 0.0, vec3<i32>(0), true, 0.0)", "exact"),
         ("pool[", "average_pool/", "axis.input + axis.pad_end - start", "axis.input - start", "bounded"),
         ("pool[", "adaptive_average_pool/", "(o + 1) * axis.input + axis.output - 1", "(o + 1) * axis.input", "bounded"),
         ("pool_indices[", "max_pool/", "place.y + params.height.input * place.z", "place.y + params.width.input * place.z", "exact"),

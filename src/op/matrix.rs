@@ -170,7 +170,12 @@ impl MatrixError {
             (Operands::Split, _) => {
                 // The worse of both extents, so that the bound is that of a problem, not of a device.
                 let high = [8u64, 16].into_iter().map(|extent| 2 * extent + depth.div_ceil(extent)).fold(0, u64::max);
-                Self { roundings: 9 + high + depth.div_ceil(256) + 1 + more, relative: 0.0, absolute: 2f64.powi(-38) * spread, tiny: 2f64.powi(-55) * spread * spread }
+                Self {
+                    roundings: 9 + high + depth.div_ceil(256) + 1 + more,
+                    relative: 0.0,
+                    absolute: 2f64.powi(-38) * spread,
+                    tiny: 2f64.powi(-55) * spread * spread,
+                }
             }
             (Operands::Whole, ElementType::F32) => {
                 let relative = 2f64.powi(-10) + 2f64.powi(-21);
