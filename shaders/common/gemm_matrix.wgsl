@@ -93,8 +93,8 @@ fn main(
 
     let lhs_base = gemm_lhs_base(group, tile_m);
     let columns = gemm_columns(group, column0 + 4u * (local % COLUMN_QUADS));
-    let lhs_exponent = scale_exponent(lhs_range[0]);
-    let rhs_exponent = scale_exponent(rhs_range[0]);
+    let lhs_exponent = scale_exponent(lhs_range[0].x);
+    let rhs_exponent = scale_exponent(rhs_range[0].x);
     let scale_lhs = power_of_two(lhs_exponent);
     let scale_rhs = power_of_two(rhs_exponent);
     let m0 = subgroup / SUBGROUPS_N * SUB_M;

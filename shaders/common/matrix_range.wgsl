@@ -2,8 +2,8 @@
 // and by the plain one that takes its place where they cannot: of the two, one leaves at once. Needs common/number.wgsl.
 
 // Bits of the largest magnitude in an operand, and of the least that is the largest of one of its lines (magnitudes.wgsl); or 0.
-@group(0) @binding(6) var<storage, read> lhs_range: array<u32>;
-@group(0) @binding(7) var<storage, read> rhs_range: array<u32>;
+@group(0) @binding(6) var<storage, read> lhs_range: array<vec2<u32>>;
+@group(0) @binding(7) var<storage, read> rhs_range: array<vec2<u32>>;
 
 // Octaves between the largest magnitude and that of any line: further down, the one scale of all would leave a line too few bits. A mask, or one
 // image much larger than another, is computed plainly. `SPREAD` of src/op/matrix.rs.
@@ -16,7 +16,7 @@ fn can_scale(largest: u32, least: u32) -> bool {
 }
 
 fn operands_in_range() -> bool {
-    return can_scale(lhs_range[0], lhs_range[1]) & can_scale(rhs_range[0], rhs_range[1]);
+    return can_scale(lhs_range[0].x, lhs_range[0].y) & can_scale(rhs_range[0].x, rhs_range[0].y);
 }
 
 // The power of two, as its exponent, that brings the largest magnitude into [2^14, 2^15); f16 ends at 65504.
