@@ -122,11 +122,8 @@ fn convolution(g: &mut Generator, transposed: bool) -> Option<Case> {
             for each in 0..k_each {
                 let out = group * k_each + each;
                 for (t, u) in (0..r).flat_map(|t| (0..s).map(move |u| (t, u))) {
-                    let weight = if transposed {
-                        ((channel * k_each + each) * r + t) * s + u
-                    } else {
-                        ((out * c_each + channel % c_each) * r + t) * s + u
-                    };
+                    let weight =
+                        if transposed { ((channel * k_each + each) * r + t) * s + u } else { ((out * c_each + channel % c_each) * r + t) * s + u };
                     let (dy, dx) = ((t * dilation[0]) as i64, (u * dilation[1]) as i64);
                     if transposed {
                         // Every input adds to where it lands.

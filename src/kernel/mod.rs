@@ -88,7 +88,7 @@ impl KernelSpec {
         }
     }
 
-    /// What it binds, by binding number: what its source lists but for what the const [`ABSENT`] leaves out.
+    /// What it binds, by binding number: what its source lists but for what the const `ABSENT` leaves out.
     pub fn bindings(&self) -> impl Iterator<Item = (u32, BindingKind)> + '_ {
         let absent = self.constant(ABSENT);
         (0..).zip(self.source.bindings.iter().copied()).filter(move |(binding, _)| absent >> binding & 1 == 0)
