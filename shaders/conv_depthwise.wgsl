@@ -39,19 +39,26 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let x_start = params.x_base + n * params.x_stride_n + c * params.x_stride_c;
     let w_start = c * params.w_stride_g + (k - c * params.filters) * params.w_stride_k;
 
-    // 3. The window sums; what lies outside the input or past the row's end adds zero.
+    // 3. The window sums. A tap that reads no element multiplies zeros, which only an infinite or NaN weight shows: `zeros` sums those of rows
+    // that are not there.
+    let zero = opaque(0.0, params.items >> 31u);
+    var zeros = zero;
     var sums: array<f32, STRIP>;
     for (var j = 0u; j < STRIP; j++) {
         sums[j] = 0.0;
     }
     for (var t = 0; t < params.depth.taps; t++) {
         let iz = tap_coordinate(params.depth, z, t);
-        if iz < 0 { continue; }
         for (var r = 0; r < params.height.taps; r++) {
             let iy = tap_coordinate(params.height, p, r);
-            if iy < 0 { continue; }
-            let x_row = x_start + plane_offset(iz, iy, 0) * params.x_stride_p;
             let w_row = w_start + u32((t * params.height.taps + r) * params.width.taps);
+            if (iz < 0) | (iy < 0) {
+                for (var s = 0; s < params.width.taps; s++) {
+                    zeros = fma(zero, f32(weights[w_row + u32(s)]), zeros);
+                }
+                continue;
+            }
+            let x_row = x_start + plane_offset(iz, iy, 0) * params.x_stride_p;
             for (var s = 0; s < params.width.taps; s++) {
                 let w = f32(weights[w_row + u32(s)]);
                 for (var j = 0u; j < STRIP; j++) {
@@ -67,7 +74,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     for (var j = 0u; j < STRIP; j++) {
         let q = q0 + i32(j);
         if q < params.width.output {
-            store_output(y_row + u32(q) * params.y_stride_p, k, sums[j]);
+            store_output(y_row + u32(q) * params.y_stride_p, k, sums[j] + zeros);
         }
     }
 }

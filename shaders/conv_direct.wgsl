@@ -32,21 +32,19 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let x_start = params.x_base + n * params.x_stride_n + group * params.channels * params.x_stride_c;
     let w_start = group * params.w_stride_g + (k - group * params.filters) * params.w_stride_k;
 
-    // 3. The window sum.
+    // 3. The window sum. A tap that reads no element multiplies zeros, which only an infinite or NaN weight shows.
     var sum = 0.0;
     for (var t = 0; t < params.depth.taps; t++) {
         let iz = tap_coordinate(params.depth, o.x, t);
-        if iz < 0 { continue; }
         for (var r = 0; r < params.height.taps; r++) {
             let iy = tap_coordinate(params.height, o.y, r);
-            if iy < 0 { continue; }
             for (var s = 0; s < params.width.taps; s++) {
                 let ix = tap_coordinate(params.width, o.z, s);
-                if ix < 0 { continue; }
-                var xi = x_start + plane_offset(iz, iy, ix) * params.x_stride_p;
+                let exists = (iz >= 0) & (iy >= 0) & (ix >= 0);
+                var xi = x_start + plane_offset(max(iz, 0), max(iy, 0), max(ix, 0)) * params.x_stride_p;
                 var wi = w_start + u32((t * params.height.taps + r) * params.width.taps + s);
                 for (var c = 0u; c < params.channels; c++) {
-                    sum = fma(f32(x[xi]), f32(weights[wi]), sum);
+                    sum = fma(select(0.0, f32(x[xi]), exists), f32(weights[wi]), sum);
                     xi += params.x_stride_c;
                     wi += params.w_stride_c;
                 }

@@ -170,8 +170,8 @@ pub(crate) enum AxisPadding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaddingMode {
-    /// Zeros. An infinite or NaN weight over them gives NaN where a kernel multiplies them (matrix products) and nothing where it leaves them out
-    /// (direct and depthwise kernels): such weights have no portable result.
+    /// Zeros, which take part in the sums as elements do: an infinite or NaN weight over one gives NaN, on every engine. The gaps of a transposed
+    /// convolution are such zeros too.
     #[default]
     Zeros,
     /// The input mirrored at its edge, the edge itself not repeated: `c b | a b c | b a`. Pads must be smaller than the input.

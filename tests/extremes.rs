@@ -5,11 +5,12 @@
 
 use ndarray::{Array1, ArrayD, Ix1, IxDyn};
 use std::sync::LazyLock;
+use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem, ConvTranspose2dDescriptor};
 use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
 use wgconv::op::Op;
 use wgconv::pool::{Pool2dDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ReduceKind, ReduceProblem};
-use wgconv::{Activation, ElementType, Gpu, Layout};
+use wgconv::{Activation, ElementType, Gpu, Layout, Padding};
 
 const F32: ElementType = ElementType::F32;
 const CF: Layout = Layout::ChannelsFirst;
@@ -53,7 +54,7 @@ fn activations_keep_their_digits_over_all_of_f32() {
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures[..failures.len().min(40)].join("\n"));
 }
 
-/// The first output on the GPU, by every algorithm, and on the CPU engine; each must be within `tolerance` of `want`, relative to its largest number.
+/// The first output on the GPU, by every algorithm that mixes no neighbours in, and on the CPU engine; each must be within `tolerance` of `want`, relative to its largest number.
 fn check(op: &dyn Op, inputs: &[&[f32]], want: &[f64], tolerance: f64) {
     let tensors: Vec<_> = op
         .inputs()
@@ -71,7 +72,7 @@ fn check(op: &dyn Op, inputs: &[&[f32]], want: &[f64], tolerance: f64) {
             assert!(same, "{} {op} on {engine}: element {i} is {got:e}, not {want:e}", op.name());
         }
     };
-    for algorithm in op.algorithms(GPU.profile()) {
+    for algorithm in op.algorithms(GPU.profile()).into_iter().filter(|a| op.is_local(a)) {
         let prepared = wgconv::op::Prepared::with_algorithm(&GPU, op, algorithm, &of(true)).unwrap();
         let outputs = prepared.outputs().unwrap();
         let mut recorder = GPU.recorder();
@@ -260,5 +261,63 @@ fn local_response_normalisation_of_huge_numbers_and_nan() {
         let want: Vec<f64> = (0..8).map(of).collect();
         assert_eq!(want.iter().filter(|v| v.is_nan()).count(), 3);
         check(&op, &[&x], &want, 1e-5);
+    }
+}
+
+/// A weight times the zeros of the padding, or of the gaps of a transposed convolution, is a term of the sum: NaN, where the weight is infinite.
+#[test]
+fn infinite_weights_over_zeros_are_nan_by_every_algorithm() {
+    let inputs = |filter: &'static [usize]| ConvInputs::new(&[1, 1, 3, 3], filter, None);
+    let one = Conv2dDescriptor { padding: Padding::uniform(1), ..Default::default() };
+    let mut corner = [1.0f32; 9];
+    corner[0] = f32::INFINITY;
+    // The corner of the window lies over the padding in the first row and column, and over an element elsewhere.
+    let want: Vec<f64> = (0..9).map(|i| if i < 3 || i % 3 == 0 { f64::NAN } else { f64::INFINITY }).collect();
+    check(&ConvProblem::forward(&one, &inputs(&[1, 1, 3, 3])).unwrap(), &[&[1.0; 9], &corner], &want, 0.0);
+
+    // y[o] = sum of x[i] w[t] with 2 i + t = o: the first tap meets elements at even o alone.
+    let gaps = ConvTranspose2dDescriptor { stride: [2, 2], ..Default::default() };
+    let want: Vec<f64> = (0..49).map(|i| if i / 7 % 2 == 0 && i % 7 % 2 == 0 && i / 7 < 6 && i % 7 < 6 { f64::INFINITY } else { f64::NAN }).collect();
+    check(&ConvProblem::transposed(&gaps, &inputs(&[1, 1, 3, 3])).unwrap(), &[&[1.0; 9], &corner], &want, 0.0);
+
+    // Many shapes: the same places are NaN and infinite for every engine and algorithm as for the reference.
+    let shapes = |x: u64, groups: u64, stride, dilation: usize| {
+        let forward = Conv2dDescriptor {
+            padding: Padding::uniform(2),
+            stride: [stride; 2],
+            dilation: [dilation; 2],
+            groups: groups as usize,
+            ..Default::default()
+        };
+        let transposed = ConvTranspose2dDescriptor {
+            padding: Padding::uniform(1),
+            stride: [stride; 2],
+            dilation: [dilation; 2],
+            groups: groups as usize,
+            ..Default::default()
+        };
+        let (x_extents, group, out) = ([2, x as usize, 7, 8], (x / groups) as usize, if groups == x { x as usize } else { 8 });
+        let inputs = |filter| ConvInputs::new(&x_extents, filter, None);
+        [
+            ConvProblem::forward(&forward, &inputs(&[out, group, 3, 3])).unwrap(),
+            ConvProblem::transposed(&transposed, &inputs(&[x as usize, out / groups as usize, 3, 3])).unwrap(),
+        ]
+    };
+    for (x, groups) in [(8, 1), (3, 1), (8, 2), (6, 6)] {
+        for (stride, dilation) in [(1, 1), (2, 1), (1, 2), (3, 1)] {
+            for problem in shapes(x, groups, stride, dilation) {
+                let input = narrow(&noise(problem.input_count() as usize));
+                let mut filter = narrow(&noise(problem.filter_count() as usize));
+                let taps = problem.taps() as usize;
+                for (i, value) in [f32::INFINITY, f32::NAN, f32::NEG_INFINITY].into_iter().enumerate() {
+                    let at = 7 * i * taps + [0, 4, 8][i];
+                    let last = filter.len();
+                    filter[at % last] = value;
+                }
+                let want = wgconv::reference::conv(&problem, &input, &filter, None).unwrap().sum;
+                assert!(want.iter().any(|v| v.is_nan()) && want.iter().any(|v| v.is_finite()), "{problem}");
+                check(&problem, &[&input, &filter], &want, 1e-5);
+            }
+        }
     }
 }

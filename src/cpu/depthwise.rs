@@ -25,6 +25,11 @@ pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Optio
                     let iz = windows.depth.row(t)[row / height.output as usize];
                     let iy = windows.height.row(r)[row % height.output as usize];
                     if iz == NOTHING || iy == NOTHING {
+                        // Zeros, which only an infinite or NaN weight shows.
+                        let weights = &filter[(t * height.filter as usize + r) * width.filter as usize..][..width.filter as usize];
+                        if !weights.iter().all(|w| w.is_finite()) {
+                            y.fill(f32::NAN);
+                        }
                         continue;
                     }
                     let line = &x[(iz as usize * in_h + iy as usize) * in_w..][..in_w];

@@ -26,7 +26,8 @@ impl ConvReference {
 /// Computes `problem` in f64.
 ///
 /// Slices are contiguous and in logical order, whatever the problem's layouts say: x N C \[D\] \[H\] W, filter K C/g ... (transposed:
-/// C K/g ...). A pool after the convolution is not computed: these are the sums that it pools. What lies in zero padding adds no term at all, so an infinite weight over it makes no NaN.
+/// C K/g ...). A pool after the convolution is not computed: these are the sums that it pools. A tap that reads no
+/// element multiplies its weight by zero, so an infinite weight makes a NaN there: see [`PaddingMode::Zeros`].
 ///
 /// # Errors
 /// [`Error::Invalid`] where a slice does not have the problem's number of elements.
@@ -46,7 +47,7 @@ pub(crate) fn terms(problem: &ConvProblem, x: &[f64], filter: &[f64], bias: Opti
         let (n, k) = (plane as u64 / problem.out_channels, plane as u64 % problem.out_channels);
         let bias = bias.map_or(0.0, |b| b[k as usize]);
         output_plane(problem, x, filter, n, k, &mut |position, v, w| {
-            let product = v * w;
+            let product = v.unwrap_or(0.0) * w;
             sum[position] += product;
             magnitude[position] += product.abs();
         });
@@ -73,6 +74,7 @@ pub(crate) fn operands(problem: &ConvProblem, x: &[f64], filter: &[f64]) -> Oper
     sums.par_chunks_mut(positions).zip(largest.par_chunks_mut(positions)).enumerate().for_each(|(plane, (sums, largest))| {
         let (n, k) = (plane as u64 / problem.out_channels, plane as u64 % problem.out_channels);
         output_plane(problem, x, filter, n, k, &mut |position, v, w| {
+            let Some(v) = v else { return };
             for (i, v) in [v.abs(), w.abs()].into_iter().enumerate() {
                 sums[position][i] += v;
                 largest[position][i] = largest[position][i].max(v);
@@ -82,8 +84,8 @@ pub(crate) fn operands(problem: &ConvProblem, x: &[f64], filter: &[f64]) -> Oper
     OperandSums { sums, largest }
 }
 
-/// Calls `add(position, x, w)` for every term x w of output plane (n, k).
-fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64, add: &mut dyn FnMut(usize, f64, f64)) {
+/// Calls `add(position, x, w)` for every term x w of output plane (n, k); x is `None` where the tap reads no element.
+fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64, add: &mut dyn FnMut(usize, Option<f64>, f64)) {
     let [depth, height, width] = &problem.axes;
     let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
     let group = k / filters;
@@ -100,12 +102,12 @@ fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64
                 for s in 0..width.filter {
                     let w = filter[(w_plane + (t * height.filter + r) * width.filter + s) as usize];
                     for z in 0..depth.output {
-                        let Some(iz) = source(problem, depth, z, t) else { continue };
+                        let iz = source(problem, depth, z, t);
                         for p in 0..height.output {
-                            let Some(iy) = source(problem, height, p, r) else { continue };
+                            let iy = source(problem, height, p, r);
                             for q in 0..width.output {
-                                let Some(ix) = source(problem, width, q, s) else { continue };
-                                let v = x[(x_plane + (iz * height.input + iy) * width.input + ix) as usize];
+                                let at = |((iz, iy), ix): ((u64, u64), u64)| x[(x_plane + (iz * height.input + iy) * width.input + ix) as usize];
+                                let v = iz.zip(iy).zip(source(problem, width, q, s)).map(at);
                                 add(((z * height.output + p) * width.output + q) as usize, v, w);
                             }
                         }
