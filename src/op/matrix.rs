@@ -263,6 +263,74 @@ mod tests {
         assert!(worst > 0.5, "the bound is loose: {worst}");
     }
 
+    /// The sum towards zero, as units may form it.
+    fn cut_off(a: f32, b: f32) -> f32 {
+        let exact = f64::from(a) + f64::from(b);
+        let sum = exact as f32;
+        if f64::from(sum).abs() > exact.abs() { f32::from_bits(sum.to_bits() - 1) } else { sum }
+    }
+
+    /// A product of a row and a column as the kernel and the units form it, the operands scaled by 2^-of their largest magnitudes.
+    fn product(operands: Operands, x: &[f32], w: &[f32], scales: [i32; 2]) -> f64 {
+        let scaled = |v: &[f32], scale: i32| v.iter().map(|v| (f64::from(*v) * 2f64.powi(scale)) as f32).collect::<Vec<_>>();
+        let (x, w) = (scaled(x, scales[0]), scaled(w, scales[1]));
+        let sum = |terms: &mut dyn Iterator<Item = f32>| terms.fold(0.0f32, cut_off);
+        let result = match operands {
+            Operands::Whole => {
+                let whole = |v: f32| half::f16::from_f32(v).to_f32();
+                f64::from(sum(&mut x.iter().zip(&w).map(|(x, w)| whole(*x) * whole(*w))))
+            }
+            Operands::Split => {
+                let parts = |v: &[f32]| v.iter().map(|v| split(*v).map(|part| part as f32)).collect::<Vec<_>>();
+                let (x, w) = (parts(&x), parts(&w));
+                // The high products of 8 steps by the unit, those sums by f32 arithmetic; the low ones by the unit alone.
+                let high = x.chunks(8).zip(w.chunks(8)).map(|(x, w)| sum(&mut x.iter().zip(w).map(|(x, w)| x[0] * w[0]))).sum::<f32>();
+                let mixed = x.iter().zip(&w).flat_map(|(x, w)| [x[0] * w[1], x[1] * w[0]]);
+                let low = sum(&mut { mixed });
+                f64::from(low.mul_add(1.0 / 2048.0, high))
+            }
+        };
+        result * 2f64.powi(-scales[0] - scales[1])
+    }
+
+    /// Lines as much smaller than their operands' largest numbers as the kernel admits, numbers of mixed magnitudes in them.
+    #[test]
+    fn products_of_cut_off_sums_stay_within_their_bound() {
+        let mut generator = crate::validate::data::Generator::from_text("product");
+        for operands in [Operands::Split, Operands::Whole] {
+            let mut worst = 0.0f64;
+            for trial in 0..4000 {
+                let depth = [1, 2, 8, 27, 64, 576, 4608][if trial % 40 == 0 { 6 } else { trial % 6 }];
+                let spread = [generator.below(SPREAD as u64 + 1), generator.below(SPREAD as u64 + 1)].map(|e| e as i32);
+                let size = generator.integer(30) as i32;
+                let mut line = || {
+                    let values = (0..depth).map(|i| {
+                        let wide = if trial % 3 == 0 { -(generator.below(40) as i32) } else { 0 };
+                        let v = if trial % 5 == 0 { 1.0 - generator.real().abs() / 4096.0 } else { generator.real() };
+                        if i == 0 { 1.0 } else { (v * 2f64.powi(wide)) as f32 }
+                    });
+                    values.map(|v| v * 2f32.powi(size)).collect::<Vec<f32>>()
+                };
+                let (x, w) = (line(), line());
+                // The line's largest number is 2^size; the operand's is 2^(size + spread), which is scaled to 2^14.
+                let got = product(operands, &x, &w, spread.map(|spread| 14 - spread - size));
+                let (mut exact, mut magnitude, mut sums) = (0.0, 0.0, [0.0; 2]);
+                for (x, w) in x.iter().zip(&w).map(|(x, w)| (f64::from(*x), f64::from(*w))) {
+                    exact += x * w;
+                    magnitude += (x * w).abs();
+                    sums = [sums[0] + x.abs(), sums[1] + w.abs()];
+                }
+                let largest = 2f64.powi(size);
+                let units = MatrixError::new(operands, ElementType::F32, depth as u64, 0);
+                let allowed = units.bound(magnitude, [largest * sums[1], largest * sums[0]], depth as f64 * largest * largest);
+                let error = (got - exact).abs();
+                assert!(error <= allowed, "{operands:?}, depth {depth}, spread {spread:?}: errs by {error:e}, not {allowed:e}");
+                worst = worst.max(error / allowed);
+            }
+            assert!(worst > 0.1, "{operands:?}: the bound is loose: {worst}");
+        }
+    }
+
     #[test]
     fn tiles_are_chosen_by_the_product_and_the_device() {
         let units = MatrixUnits { extent: 16, subgroup: 32, loads_vectors: true, splits: true };

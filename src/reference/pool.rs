@@ -10,7 +10,7 @@ use crate::validate::bound::{SQUARE_ROOT_ERROR, UNDERFLOW, gamma, power_error};
 ///
 /// An average of n elements sums with an error of at most gamma_n times the sum of the absolute values, and divides, for which WGSL
 /// allows 2.5 units in the last place; in the power of two that it sums in, what is smaller than n of the smallest normal numbers may count as 0.
-/// An Lp norm sums powers, each with the error of [`power_error`], and takes a root, whose relative error is that of the sum divided by p, and its
+/// An Lp norm sums powers, each with the error of [`power_error`] (of p = 1 and p = 2, a copy and a product, without), and takes a root, whose relative error is that of the sum divided by p, and its
 /// own. Powers are those of elements divided by the power of two below the largest, so that they neither overflow nor vanish.
 pub fn pool(problem: &PoolProblem, x: &[f64]) -> Vec<Bounded> {
     let u = ElementType::F32.unit_roundoff();
@@ -58,7 +58,7 @@ pub fn pool(problem: &PoolProblem, x: &[f64]) -> Vec<Bounded> {
                             let scale = if largest > 0.0 && largest.is_finite() { 2f64.powf(largest.log2().floor()) } else { 1.0 };
                             let powers = sum(&|v| (v.abs() / scale).powf(p));
                             // The kernel's powers are of the elements, or of elements between 1 and 2: the worse of both.
-                            let error = |v: f64| power_error(v, p).max(power_error(v / scale, p));
+                            let error = |v: f64| if p == 1.0 || p == 2.0 { 0.0 } else { power_error(v, p).max(power_error(v / scale, p)) };
                             let terms = gamma(n + 1, u) * powers + sum(&|v| (v.abs() / scale).powf(p) * error(v.abs()));
                             let root = scale * powers.powf(1.0 / p);
                             let relative = if powers == 0.0 || !powers.is_finite() { 0.0 } else { (terms / powers).ln_1p() / p };
