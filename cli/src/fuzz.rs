@@ -1,4 +1,4 @@
-//! A fuzzer of bytes: every format that the program reads but the driver's own cache of pipelines, whole files damaged at random, each read as the commands read it.
+//! A fuzzer of bytes: every format that the program reads (the library's own tests damage the file of pipelines), whole files damaged at random, each read as the commands read it.
 //!
 //! Whatever a file holds, reading it ends in a value or in an error that names the file: no panic, no memory beyond a bound, no endless
 //! work. `cargo test --workspace --bin wgconv fuzz` takes a few seconds; `WGCONV_FUZZ_SECONDS=600` gives each format ten minutes, and
@@ -19,6 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use wgconv::tune::{Tuning, Verdict};
+use wgconv::validate::data::Generator;
 
 /// The system's allocator, which counts what a thread holds.
 struct Counting;
@@ -74,20 +75,12 @@ pub fn memory_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, MOST.with(Cell::get).saturating_sub(before))
 }
 
-/// Numbers that look random and come again (Steele and others, 2014: splitmix64).
-struct Random(u64);
+/// Numbers that look random and come again.
+struct Random(Generator);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
+        self.0.below(n as u64) as usize
     }
 }
 
@@ -200,7 +193,7 @@ impl Target<'_> {
         }
         let limit = Duration::from_secs_f64(variable("WGCONV_FUZZ_SECONDS").map_or(0.7, |seconds| seconds as f64));
         let seed = variable("WGCONV_FUZZ_SEED").unwrap_or(1);
-        let (mut random, start, mut done, mut refused) = (Random(seed), Instant::now(), 0u64, 0u64);
+        let (mut random, start, mut done, mut refused) = (Random(Generator::from_text(&seed.to_string())), Instant::now(), 0u64, 0u64);
         while done < 50 || start.elapsed() < limit {
             let mut bytes = damage(&mut random, &self.seeds);
             if bytes.starts_with(b"\x89PNG") && random.below(4) > 0 {

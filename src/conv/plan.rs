@@ -308,4 +308,49 @@ mod tests {
             }
         }
     }
+
+    /// Several channels a group go to the register core on a processor. What it multiplies, padding included, never grows to more than twice its share
+    /// with one more filter, channel, tap or step of a stride. `depthwise` sweeps one channel a group.
+    #[test]
+    fn neighbours_multiply_alike() {
+        let pairs = DeviceProfile { is_cpu: true, has_int64: true, ..DeviceProfile::MINIMAL };
+        let old = DeviceProfile { max_loop_turns: 65_535, ..pairs };
+        let mut worst = (0.0, String::new());
+        for profile in [DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL }, pairs, old] {
+            // Products of a plan, and those of the problem.
+            let cost = |window: [usize; 2], stride: usize, filters: usize, channels: usize| {
+                let descriptor = ConvDescriptor::<2> { stride: [stride; 2], accuracy: crate::conv::Accuracy::Exact, ..Default::default() };
+                let input = window.map(|taps| 32 * stride + taps - stride);
+                let (x, filter) = ([1, channels, input[0], input[1]], [filters, channels, window[0], window[1]]);
+                let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap();
+                let plan = plan(&problem, &profile).unwrap();
+                let [step] = &plan.steps[..] else { panic!("{} has {} steps", plan.label, plan.steps.len()) };
+                assert!(plan.label.contains("_register"), "{}", plan.label);
+                let tile: u64 = ["THREAD_M", "LANES", "THREAD_QUADS"].iter().map(|name| u64::from(step.kernel.constant(name))).product();
+                let tiles: u64 = step.workgroups.iter().map(|n| u64::from(*n)).product();
+                ((tiles * tile * 4 * problem.reduction_depth()) as f64, problem.multiply_adds() as f64)
+            };
+            for window in [[1, 1], [1, 2], [2, 2], [3, 3], [1, 9], [9, 1], [5, 5], [7, 7], [11, 11], [1, 31], [30, 30]] {
+                for (stride, filters) in (1..=4).flat_map(|stride| (1..=64).map(move |filters| (stride, filters))) {
+                    for channels in [2, 3, 4, 7, 8, 15, 16, 31, 32, 47, 63] {
+                        let own = cost(window, stride, filters, channels);
+                        let neighbours = [
+                            cost(window, stride, filters + 1, channels),
+                            cost(window, stride, filters, channels + 1),
+                            cost([window[0], window[1] + 1], stride, filters, channels),
+                            cost(window, stride + 1, filters, channels),
+                        ];
+                        for other in neighbours {
+                            let ratio = (other.0 / own.0 / (other.1 / own.1)).max(own.0 / other.0 / (own.1 / other.1));
+                            if ratio > worst.0 {
+                                worst = (ratio, format!("{window:?}, stride {stride}, {filters} filters, {channels} channels, {profile:?}"));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        println!("at worst {worst:?}");
+        assert!(worst.0 <= 2.0, "{worst:?}");
+    }
 }

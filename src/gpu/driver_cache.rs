@@ -208,4 +208,29 @@ mod tests {
             assert_eq!(here.trusted(&file(&other, &data)), Err("it is about another device, driver or version"));
         }
     }
+
+    /// Random damage, several places at once.
+    #[test]
+    fn no_damaged_file_reaches_the_driver() {
+        let here = place("driver", "wgpu_1_2");
+        let data: Vec<u8> = (0..300u32).map(|i| (i * 7) as u8).collect();
+        let whole = file(&here, &data);
+        let mut random = crate::validate::data::Generator::from_text("pipelines");
+        for _ in 0..50_000 {
+            let mut bytes = whole.clone();
+            for _ in 0..=random.below(4) {
+                let at = random.below(bytes.len() as u64) as usize;
+                let to = (at + random.below(40) as usize).min(bytes.len());
+                match random.below(5) {
+                    0 if at < bytes.len() => bytes[at] = random.below(256) as u8,
+                    1 => drop(bytes.drain(at..to)),
+                    2 => bytes.insert(at, random.below(256) as u8),
+                    3 => bytes.extend_from_within(at..to),
+                    _ => bytes.truncate(at.max(1)),
+                }
+            }
+            // A blank more in the line of JSON changes nothing that reaches the driver.
+            assert!(here.trusted(&bytes).is_err() || here.trusted(&bytes) == Ok(data.as_slice()), "{bytes:?}");
+        }
+    }
 }

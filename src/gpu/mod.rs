@@ -52,6 +52,8 @@ pub struct GpuDescriptor {
     pub adapter: Option<String>,
     /// Compiles every kernel with wgpu's run-time checks on. Slower; for tests.
     pub checked_shaders: bool,
+    /// Limits to ask for in place of the adapter's own, such as [`wgpu::Limits::default`], what every browser gives.
+    pub limits: Option<wgpu::Limits>,
     #[doc(hidden)]
     pub source_patch: Option<SourcePatch>,
 }
@@ -98,11 +100,14 @@ impl Gpu {
         Self::with_descriptor(&GpuDescriptor::default())
     }
 
-    /// Opens an adapter as `descriptor` says, with the adapter's own limits and every feature this crate uses that it has.
+    /// Opens an adapter as `descriptor` says, with every feature this crate uses that it has.
     ///
     /// # Errors
-    /// As [`Gpu::new`].
+    /// As [`Gpu::new`]; [`Error::TooLarge`] where the wanted limits are below what every kernel needs, by the limit's name.
     pub fn with_descriptor(descriptor: &GpuDescriptor) -> Result<Self> {
+        if let Some(limits) = &descriptor.limits {
+            profile::check_limits(limits)?;
+        }
         let from_environment = std::env::var(ADAPTER_VARIABLE).ok().filter(|v| !v.is_empty());
         let wanted = descriptor.adapter.clone().or(from_environment);
         let (index, adapter) = adapter::choose(wanted.as_deref())?;
@@ -111,7 +116,7 @@ impl Gpu {
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("wgconv"),
             required_features: features,
-            required_limits: adapter.limits(),
+            required_limits: descriptor.limits.clone().unwrap_or_else(|| adapter.limits()),
             // SAFETY: cooperative matrices are wgpu's one experimental feature asked for, and only kernels written for them use it.
             experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
             ..Default::default()

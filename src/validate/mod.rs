@@ -20,7 +20,7 @@ pub use evidence::{Call, Evidence, Operand, Written, evidence};
 use crate::element::{Element, ElementType};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterReport, Gpu};
-use crate::op::{Op, Prepared, TensorSpec};
+use crate::op::{Op, Prepared, STORAGE_BUFFERS, TensorSpec};
 use crate::reference::Bounded;
 use crate::tensor::Tensor;
 use data::{Data, Generator};
@@ -168,9 +168,12 @@ pub fn prove(gpu: &Gpu, op: &dyn Op, algorithm: &str) -> Result<Outcome> {
     if !op.algorithms(gpu.profile()).contains(&name) {
         return Ok(Outcome::Skipped(format!("the device does not admit {algorithm}")));
     }
-    // A tile that the device cannot hold is skipped, with the reason.
-    if let (true, Err(Error::Unsupported { reason, .. })) = (algorithm.contains(' '), op.plan(gpu.profile(), Some(algorithm))) {
-        return Ok(Outcome::Skipped(reason));
+    // A tile that the device cannot hold is skipped, and so is what binds more buffers than a stage has, with the reason. WebGPU's default limits
+    // have enough for all.
+    match op.plan(gpu.profile(), Some(algorithm)) {
+        Err(Error::Unsupported { reason, .. }) if algorithm.contains(' ') => return Ok(Outcome::Skipped(reason)),
+        Err(error @ Error::TooLarge { limit_name: STORAGE_BUFFERS, .. }) => return Ok(Outcome::Skipped(error.to_string())),
+        _ => {}
     }
     for data in [Data::Exact, Data::Real, Data::Mixed, Data::Special] {
         if data == Data::Special && !op.is_local(algorithm) {

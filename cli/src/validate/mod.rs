@@ -10,13 +10,14 @@ mod report;
 mod sink;
 
 use crate::arguments::{all, seconds, try_outputs};
-use crate::{Failure, Outcome, interrupt, machine, one_line, open_gpu, say, write_json, write_text};
+use crate::{Failure, Outcome, interrupt, machine, one_line, say, write_json, write_text};
+use clap::ValueEnum;
 use lists::{Lists, Status};
 use report::{Counts, Document, Options, Record, Run};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use wgconv::Gpu;
 use wgconv::validate::{CaseResult, Outcome as CaseOutcome};
+use wgconv::{Gpu, GpuDescriptor, wgpu};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -26,6 +27,9 @@ pub struct Args {
     /// Every adapter of this machine in turn
     #[arg(long)]
     all_adapters: bool,
+    /// Limits to open the device with: the adapter's own, WebGPU's defaults (every browser), or wgpu's for downlevel devices
+    #[arg(long, value_enum, default_value_t)]
+    limits: Limits,
     /// Only cases whose id contains this, or the one case whose id it is; given several times, any of them
     #[arg(long, value_name = "SUBSTRING")]
     only: Vec<String>,
@@ -57,7 +61,26 @@ pub struct Args {
     failures: Option<PathBuf>,
 }
 
+/// Limits of the device that is opened.
+#[derive(Clone, Copy, Default, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Limits {
+    #[default]
+    Adapter,
+    Webgpu,
+    Downlevel,
+}
+
 impl Args {
+    fn open(&self, adapter: Option<&str>) -> Result<Gpu, wgconv::Error> {
+        let limits = match self.limits {
+            Limits::Adapter => None,
+            Limits::Webgpu => Some(wgpu::Limits::default()),
+            Limits::Downlevel => Some(wgpu::Limits::downlevel_defaults()),
+        };
+        Gpu::with_descriptor(&GpuDescriptor { adapter: adapter.map(str::to_string), limits, ..Default::default() })
+    }
+
     /// Whether a case of this id is asked for.
     fn wants(&self, id: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| id.contains(only))
@@ -78,6 +101,7 @@ pub fn run(args: &Args) -> Outcome {
     let start = Instant::now();
     let mut document = Document::new(Options {
         full: args.full,
+        limits: args.limits,
         only: args.only.clone(),
         vectors: args.vectors.iter().map(|dir| dir.display().to_string()).collect(),
         budget_seconds: args.budget.map(|budget| budget.as_secs_f64()),
@@ -130,13 +154,13 @@ fn list(args: &Args) -> Outcome {
 /// Runs on every adapter that is asked for, each of which leaves its results in the document.
 fn run_all(args: &Args, lists: &Lists, document: &mut Document) -> Outcome {
     if !args.all_adapters {
-        let gpu = open_gpu(args.adapter.as_deref())?;
+        let gpu = args.open(args.adapter.as_deref())?;
         interrupt::listen();
         return run_on(&gpu, args, lists, args.adapter.as_deref(), document);
     }
     let every = wgconv::gpu::adapters();
     if every.is_empty() {
-        open_gpu(None)?; // fails with the reason and the remedy
+        args.open(None)?; // fails with the reason and the remedy
     }
     interrupt::listen();
     let mut outcomes = Vec::new();
@@ -145,7 +169,7 @@ fn run_all(args: &Args, lists: &Lists, document: &mut Document) -> Outcome {
             break;
         }
         let index = adapter.index.to_string();
-        match open_gpu(Some(&index)) {
+        match args.open(Some(&index)) {
             Ok(gpu) => outcomes.push(run_on(&gpu, args, lists, Some(&index), document)),
             // An adapter that does not open is a failure of its own; the others still have their turn.
             Err(error) => {
@@ -165,7 +189,10 @@ fn run_on(gpu: &Gpu, args: &Args, lists: &Lists, adapter: Option<&str>, document
     let start = Instant::now();
     // A budget that no clock reaches is none.
     let deadline = args.budget.and_then(|budget| start.checked_add(budget));
-    let again = adapter.map_or_else(String::new, |a| format!("--adapter {} ", quoted(a)));
+    let mut again = adapter.map_or_else(String::new, |a| format!("--adapter {} ", quoted(a)));
+    if let Some(limits) = args.limits.to_possible_value().filter(|_| !matches!(args.limits, Limits::Adapter)) {
+        again += &format!("--limits {} ", limits.get_name());
+    }
     let (mut sink, outcome) =
         if args.vectors.is_empty() { grid::run(gpu, args, lists, deadline, &again) } else { family::run(gpu, args, lists, deadline, &again) };
     let left = sink.left();

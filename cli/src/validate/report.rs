@@ -42,6 +42,7 @@ pub struct Document {
 #[derive(Serialize, Default)]
 pub struct Options {
     pub full: bool,
+    pub limits: super::Limits,
     pub only: Vec<String>,
     pub vectors: Vec<String>,
     pub budget_seconds: Option<f64>,
