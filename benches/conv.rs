@@ -55,7 +55,7 @@ fn convolution(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("conv/{name}"));
         group.throughput(Throughput::Elements(problem.multiply_adds())).sample_size(10).measurement_time(Duration::from_secs(2));
         for algorithm in admitted(&problem, gpu.profile()) {
-            let forced = ConvProblem { algorithm: Some(algorithm), ..problem.clone() };
+            let forced = problem.clone().with_algorithm(Some(algorithm));
             let conv = Conv::from_problem(&gpu, &forced, &w_tensor, None).expect("an admitted algorithm");
             let output = conv.output().expect("an output");
             let run = || {

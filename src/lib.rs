@@ -60,6 +60,9 @@ pub use tune::Tuning;
 /// The wgpu this crate is built on, for callers that own the device.
 pub use wgpu;
 
+#[cfg(doctest)]
+mod sealed;
+
 /// The README's program, compiled and run with the documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -125,7 +125,7 @@ fn only_kernels_that_hold_whole_windows_fuse() {
     let grouped = Conv2dDescriptor { groups: 8, ..descriptor };
     let depthwise = ConvProblem::forward(&grouped, &ConvInputs::new(&[1, 8, 9, 9], &[8, 1, 3, 3], None)).unwrap();
     let row = ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, 8, 9, 9], &[8, 8, 1, 3], None)).unwrap();
-    let residual = ConvProblem { has_residual: true, ..full.clone() };
+    let residual = full.clone().with_residual(true);
     let strips = Conv2dDescriptor { dilation: [2, 2], ..grouped };
     let strips = ConvProblem::forward(&strips, &ConvInputs::new(&[1, 8, 9, 9], &[8, 1, 3, 3], None)).unwrap();
     let pools = [

@@ -209,7 +209,7 @@ fn pool(g: &mut Generator) -> Option<Case> {
 
 fn product(g: &mut Generator) -> Option<Case> {
     let [batch, m, k, n] = [between(g, 1, 3), between(g, 1, 40), between(g, 1, 90), between(g, 1, 40)];
-    let problem = MatMulProblem { accuracy: Accuracy::Exact, ..MatMulProblem::matmul(&[batch, m, k], &[batch, k, n], F32).ok()? };
+    let problem = MatMulProblem::matmul(&[batch, m, k], &[batch, k, n], F32).ok()?.with_accuracy(Accuracy::Exact);
     let (a, b) = (numbers(g, batch * m * k, true), numbers(g, batch * k * n, true));
     let mut expected = Vec::new();
     for (i, row, column) in (0..batch).flat_map(|i| (0..m).flat_map(move |row| (0..n).map(move |column| (i, row, column)))) {

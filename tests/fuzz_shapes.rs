@@ -247,7 +247,7 @@ fn convolution<const N: usize>(random: &mut Random) -> Result<Box<dyn Op>> {
     assert!(problem.flops() >= 0.0 && problem.bytes() > 0 && problem.multiply_adds() > 0 && problem.parameter_count() > 0);
     problem.output_shape()?;
     let has_residual = random.chance(3);
-    Ok(Box::new(ConvProblem { has_residual, ..problem }))
+    Ok(Box::new(problem.with_residual(has_residual)))
 }
 
 fn pool<const N: usize>(random: &mut Random) -> Result<Box<dyn Op>> {
@@ -315,7 +315,7 @@ fn product(random: &mut Random) -> Result<Box<dyn Op>> {
     };
     let has_residual = random.chance(3);
     assert!(problem.multiply_adds() > 0);
-    Ok(Box::new(MatMulProblem { has_residual, ..problem }))
+    Ok(Box::new(problem.with_residual(has_residual)))
 }
 
 fn elementwise(random: &mut Random) -> Result<Box<dyn Op>> {
@@ -324,7 +324,7 @@ fn elementwise(random: &mut Random) -> Result<Box<dyn Op>> {
     if random.chance(3) {
         let in_place = random.chance(2);
         let problem = UnaryProblem::new(random.activation(), &a, random.element(), random.layout())?;
-        return Ok(Box::new(UnaryProblem { in_place, ..problem }));
+        return Ok(Box::new(if in_place { problem.in_place() } else { problem }));
     }
     let b: Vec<usize> = a.iter().skip(random.below(3) as usize).map(|&extent| if random.chance(3) { 1 } else { extent }).collect();
     let (a, b) = if random.chance(4) { (b, a) } else { (a, b) };

@@ -250,7 +250,7 @@ fn products_larger_than_a_binding_are_computed_in_parts() {
         MatMulProblem::matmul(&[3, 150, 133], &[3, 133, 161], element).unwrap(),
         MatMulProblem::matmul(&[1, 400], &[400, 300], element).unwrap(),
         MatMulProblem::gemm(&transposed, &[190, 210], &[180, 190], Some(&[210, 180]), element).unwrap(),
-        MatMulProblem { has_residual: true, ..linear },
+        linear.with_residual(true),
         MatMulProblem::linear(Activation::None, &[1, 20_000], &[5, 20_000], Some(&[5]), element).unwrap(),
     ];
     for problem in &problems {

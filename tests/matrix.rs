@@ -26,7 +26,7 @@ fn device(patch: Option<SourcePatch>) -> Option<Gpu> {
 }
 
 fn product() -> MatMulProblem {
-    MatMulProblem { accuracy: Accuracy::Reduced, ..MatMulProblem::matmul(&[70, 150], &[150, 37], ElementType::F32).unwrap() }
+    MatMulProblem::matmul(&[70, 150], &[150, 37], ElementType::F32).unwrap().with_accuracy(Accuracy::Reduced)
 }
 
 fn convolution() -> ConvProblem {

@@ -128,7 +128,8 @@ fn prepared_pools_record_many_times_and_check_their_tensors() {
     let other = gpu.upload(&Array4::<f32>::ones((1, 1, 4, 5))).unwrap();
     let error = pool.record(&mut gpu.recorder(), &[&other], &[&y]).unwrap_err().to_string();
     assert_eq!(error, "x is [1, 1, 4, 5]: this max_pool takes x of shape [1, 1, 4, 4]");
-    let both = PoolProblem { kind: PoolKind::Max { indices: Some(IndexOrder::RowMajor) }, ..problem };
+    let kind = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
+    let both = PoolProblem::new(kind, &PoolDescriptor::window([2, 2]), &[1, 1, 4, 4], ElementType::F32, Layout::ChannelsFirst).unwrap();
     let both = Prepared::new(&gpu, &both, &[]).unwrap();
     let x = gpu.upload(&teaching()).unwrap();
     let y_and_indices = wgpu_buffer(&gpu);

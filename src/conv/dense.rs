@@ -67,7 +67,7 @@ fn layer(problem: &ConvProblem) -> Result<MatMulProblem> {
         usize::try_from(problem.reduction_depth()).map_err(|_| Error::invalid("filter", problem.reduction_depth(), "its volume fits memory"))?;
     let bias = [filters];
     let layer = MatMulProblem::linear(problem.activation, &[images, depth], &[filters, depth], problem.has_bias.then_some(&bias), problem.element)?;
-    Ok(MatMulProblem { has_residual: problem.has_residual, accuracy: problem.accuracy, ..layer })
+    Ok(layer.with_residual(problem.has_residual).with_accuracy(problem.accuracy))
 }
 
 #[cfg(test)]

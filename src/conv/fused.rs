@@ -112,7 +112,7 @@ pub(crate) fn is_fused(algorithm: Algorithm, problem: &ConvProblem) -> bool {
 
 /// The convolution into scratch memory, and the pool kernel over that.
 pub(crate) fn two_steps(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, tile: Option<&str>) -> Result<Plan> {
-    let mut plan = plan_tile(&ConvProblem { algorithm: Some(algorithm), ..problem.convolution() }, profile, tile)?;
+    let mut plan = plan_tile(&problem.convolution().with_algorithm(Some(algorithm)), profile, tile)?;
     let pool = problem.pool_problem(problem.pool.unwrap_or(FusedPool::Max).kind()).plan(profile, None)?;
     let unpooled = plan.scratch.len();
     plan.scratch.push(plan.outputs[0].bytes());

@@ -65,7 +65,7 @@ impl Op for ConvProblem {
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let Some(label) = algorithm else { return plan(self, profile) };
         let (name, tile) = label.split_once(' ').map_or((label, None), |(name, tile)| (name, Some(tile)));
-        plan_tile(&ConvProblem { algorithm: Some(name.parse()?), ..self.clone() }, profile, tile)
+        plan_tile(&self.clone().with_algorithm(Some(name.parse()?)), profile, tile)
     }
 
     fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {

@@ -158,7 +158,7 @@ impl Recorder<'_> {
         bias: Option<&Tensor>,
         residual: &Tensor,
     ) -> Result<Tensor> {
-        let problem = ConvProblem { has_residual: true, ..ConvProblem::forward(descriptor, &inputs(x, filter, bias))? };
+        let problem = ConvProblem::forward(descriptor, &inputs(x, filter, bias))?.with_residual(true);
         let tensors: Vec<&Tensor> = [x, filter].into_iter().chain(bias).chain([residual]).collect();
         self.op1(&problem, &tensors)
     }

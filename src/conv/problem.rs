@@ -49,40 +49,143 @@ impl<'a> ConvInputs<'a> {
 /// A resolved convolution. Make one with [`ConvProblem::forward`] or [`ConvProblem::transposed`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvProblem {
+    pub(crate) direction: Direction,
+    pub(crate) rank: usize,
+    pub(crate) batch: u64,
+    pub(crate) in_channels: u64,
+    pub(crate) out_channels: u64,
+    pub(crate) groups: u64,
+    pub(crate) axes: [WindowAxis; 3],
+    pub(crate) padding_mode: PaddingMode,
+    pub(crate) element: ElementType,
+    pub(crate) x_layout: Layout,
+    pub(crate) y_layout: Layout,
+    pub(crate) has_bias: bool,
+    pub(crate) has_residual: bool,
+    pub(crate) activation: Activation,
+    pub(crate) pool: Option<FusedPool>,
+    pub(crate) accuracy: Accuracy,
+    pub(crate) algorithm: Option<Algorithm>,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl ConvProblem {
     /// Forward or transposed.
-    pub direction: Direction,
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
     /// Spatial rank the caller used, 1 to 3.
-    pub rank: usize,
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
     /// N: batch.
-    pub batch: u64,
+    pub fn batch(&self) -> u64 {
+        self.batch
+    }
+
     /// C: input channels.
-    pub in_channels: u64,
+    pub fn in_channels(&self) -> u64 {
+        self.in_channels
+    }
+
     /// K: output channels.
-    pub out_channels: u64,
+    pub fn out_channels(&self) -> u64 {
+        self.out_channels
+    }
+
     /// g: groups; divides both channel counts.
-    pub groups: u64,
+    pub fn groups(&self) -> u64 {
+        self.groups
+    }
+
     /// Depth, height, width.
-    pub axes: [WindowAxis; 3],
+    pub fn axes(&self) -> &[WindowAxis; 3] {
+        &self.axes
+    }
+
     /// What stands in the padding.
-    pub padding_mode: PaddingMode,
+    pub fn padding_mode(&self) -> PaddingMode {
+        self.padding_mode
+    }
+
     /// Element type of every tensor.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// Memory layout of x.
-    pub x_layout: Layout,
+    pub fn x_layout(&self) -> Layout {
+        self.x_layout
+    }
+
     /// Memory layout of y.
-    pub y_layout: Layout,
+    pub fn y_layout(&self) -> Layout {
+        self.y_layout
+    }
+
     /// Whether a bias is added.
-    pub has_bias: bool,
+    pub fn has_bias(&self) -> bool {
+        self.has_bias
+    }
+
     /// Whether another tensor of the output's shape is added before the activation.
-    pub has_residual: bool,
+    pub fn has_residual(&self) -> bool {
+        self.has_residual
+    }
+
     /// Applied to the sum of all these.
-    pub activation: Activation,
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
     /// Pools the activated values: the output has the pooled extents, while [`ConvProblem::axes`] and a residual have the convolution's.
-    pub pool: Option<FusedPool>,
+    pub fn pool(&self) -> Option<FusedPool> {
+        self.pool
+    }
+
     /// How exact the answer must be.
-    pub accuracy: Accuracy,
+    pub fn accuracy(&self) -> Accuracy {
+        self.accuracy
+    }
+
     /// The forced algorithm.
-    pub algorithm: Option<Algorithm>,
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        self.algorithm
+    }
+
+    /// The same with, or without, a residual of y's shape that is added before the activation.
+    #[must_use]
+    pub fn with_residual(self, has_residual: bool) -> Self {
+        Self { has_residual, ..self }
+    }
+
+    /// The same under another limit on the error.
+    #[must_use]
+    pub fn with_accuracy(self, accuracy: Accuracy) -> Self {
+        Self { accuracy, ..self }
+    }
+
+    /// The same by this algorithm, or by the planner's choice. Planning refuses one that does not apply.
+    #[must_use]
+    pub fn with_algorithm(self, algorithm: Option<Algorithm>) -> Self {
+        Self { algorithm, ..self }
+    }
+
+    /// The first `filters` filters on the first `images` images: its tensors are the beginnings of this one's.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for numbers that are 0 or larger than this problem's, and for filters of one group among several.
+    pub fn first(self, images: u64, filters: u64) -> Result<Self> {
+        if !(1..=self.batch).contains(&images) {
+            return Err(Error::invalid("images", images, format!("it is from 1 to the batch, {}", self.batch)));
+        }
+        if !(1..=self.out_channels).contains(&filters) || self.groups > 1 && filters != self.out_channels {
+            return Err(Error::invalid("filters", filters, format!("it is from 1 to {}; of {} groups all of them", self.out_channels, self.groups)));
+        }
+        Ok(Self { batch: images, out_channels: filters, ..self })
+    }
 }
 
 impl ConvProblem {

@@ -85,26 +85,78 @@ impl BinaryOp {
 /// y = activation(a op b).
 #[derive(Debug, Clone, PartialEq)]
 pub struct BinaryProblem {
+    pub(crate) op: BinaryOp,
+    pub(crate) activation: Activation,
+    pub(crate) a: Vec<usize>,
+    pub(crate) b: Vec<usize>,
+    pub(crate) y: Vec<usize>,
+    pub(crate) element: ElementType,
+    pub(crate) a_layout: Layout,
+    pub(crate) b_layout: Layout,
+    pub(crate) y_layout: Layout,
+    pub(crate) in_place: bool,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl BinaryProblem {
     /// The operation.
-    pub op: BinaryOp,
+    pub fn op(&self) -> BinaryOp {
+        self.op
+    }
+
     /// Applied to its result.
-    pub activation: Activation,
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
     /// Extents of a.
-    pub a: Vec<usize>,
+    pub fn a(&self) -> &[usize] {
+        &self.a
+    }
+
     /// Extents of b.
-    pub b: Vec<usize>,
+    pub fn b(&self) -> &[usize] {
+        &self.b
+    }
+
     /// Extents of y: a's and b's, broadcast.
-    pub y: Vec<usize>,
+    pub fn y(&self) -> &[usize] {
+        &self.y
+    }
+
     /// Element type of all.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// Layout of a.
-    pub a_layout: Layout,
+    pub fn a_layout(&self) -> Layout {
+        self.a_layout
+    }
+
     /// Layout of b.
-    pub b_layout: Layout,
+    pub fn b_layout(&self) -> Layout {
+        self.b_layout
+    }
+
     /// Layout of y: that of the first operand of y's rank.
-    pub y_layout: Layout,
+    pub fn y_layout(&self) -> Layout {
+        self.y_layout
+    }
+
     /// Whether y is a itself: the op then takes b alone, and changes its output.
-    pub in_place: bool,
+    pub fn is_in_place(&self) -> bool {
+        self.in_place
+    }
+
+    /// The same with an activation of its result.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for parameters that make no function.
+    pub fn with_activation(self, activation: Activation) -> Result<Self> {
+        activation.check()?;
+        Ok(Self { activation, ..self })
+    }
 }
 
 /// Extents of `a` and `b` broadcast by numpy's rules: aligned at the last axis, equal or 1.

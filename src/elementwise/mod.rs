@@ -43,7 +43,7 @@ impl Recorder<'_> {
     /// As [`Recorder::activation`].
     pub fn activation_in_place(&mut self, activation: Activation, x: &Tensor) -> Result<()> {
         let problem = UnaryProblem::new(activation, x.shape().extents(), x.element(), x.layout())?;
-        let plan = crate::op::Op::plan(&UnaryProblem { in_place: true, ..problem }, self.gpu().profile(), None)?;
+        let plan = crate::op::Op::plan(&problem.in_place(), self.gpu().profile(), None)?;
         Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
     }
 
@@ -61,7 +61,7 @@ impl Recorder<'_> {
     /// As [`Recorder::binary`].
     pub fn binary_activation(&mut self, op: BinaryOp, activation: Activation, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         activation.check()?;
-        self.op1(&BinaryProblem { activation, ..binary_problem(op, a, b)? }, &[a, b])
+        self.op1(&binary_problem(op, a, b)?.with_activation(activation)?, &[a, b])
     }
 
     /// Records a = a op b; b broadcasts to a.

@@ -13,16 +13,45 @@ use crate::shape::{Layout, TensorShape};
 /// y = activation(x), of x's shape and layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnaryProblem {
+    pub(crate) activation: Activation,
+    pub(crate) extents: Vec<usize>,
+    pub(crate) element: ElementType,
+    pub(crate) layout: Layout,
+    pub(crate) in_place: bool,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl UnaryProblem {
     /// The function.
-    pub activation: Activation,
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
     /// Extents of x and y.
-    pub extents: Vec<usize>,
+    pub fn extents(&self) -> &[usize] {
+        &self.extents
+    }
+
     /// Their element type.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// Their layout.
-    pub layout: Layout,
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Whether y is x itself: the op then takes no input, and changes its output.
-    pub in_place: bool,
+    pub fn is_in_place(&self) -> bool {
+        self.in_place
+    }
+
+    /// The same, written over x.
+    #[must_use]
+    pub fn in_place(self) -> Self {
+        Self { in_place: true, ..self }
+    }
 }
 
 impl UnaryProblem {

@@ -152,7 +152,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::linear`]; a residual of another shape than the output's.
     pub fn linear_residual(&mut self, activation: Activation, x: &Tensor, w: &Tensor, bias: Option<&Tensor>, residual: &Tensor) -> Result<Tensor> {
-        let problem = MatMulProblem { has_residual: true, ..linear(activation, x, w, bias)? };
+        let problem = linear(activation, x, w, bias)?.with_residual(true);
         self.op1(&problem, &[x, w].into_iter().chain(bias).chain([residual]).collect::<Vec<_>>())
     }
 }

@@ -70,36 +70,111 @@ pub enum Product {
 /// A resolved product: y = activation(alpha a b + beta addend + residual), batch x M x N.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MatMulProblem {
+    pub(crate) product: Product,
+    pub(crate) batch: [u64; 3],
+    pub(crate) m: u64,
+    pub(crate) n: u64,
+    pub(crate) k: u64,
+    pub(crate) a: Operand,
+    pub(crate) b: Operand,
+    pub(crate) addend: Option<Addend>,
+    pub(crate) has_residual: bool,
+    pub(crate) y: Vec<usize>,
+    pub(crate) alpha: f32,
+    pub(crate) beta: f32,
+    pub(crate) activation: Activation,
+    pub(crate) element: ElementType,
+    pub(crate) accuracy: Accuracy,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl MatMulProblem {
     /// Where it came from.
-    pub product: Product,
+    pub fn product(&self) -> Product {
+        self.product
+    }
+
     /// Axes of the batch, the slowest first; those that are not there have extent 1.
-    pub batch: [u64; 3],
+    pub fn batch(&self) -> [u64; 3] {
+        self.batch
+    }
+
     /// Rows of a and y.
-    pub m: u64,
+    pub fn m(&self) -> u64 {
+        self.m
+    }
+
     /// Columns of b and y.
-    pub n: u64,
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
     /// Depth.
-    pub k: u64,
+    pub fn k(&self) -> u64 {
+        self.k
+    }
+
     /// Left operand.
-    pub a: Operand,
+    pub fn a(&self) -> &Operand {
+        &self.a
+    }
+
     /// Right operand.
-    pub b: Operand,
+    pub fn b(&self) -> &Operand {
+        &self.b
+    }
+
     /// Bias or c.
-    pub addend: Option<Addend>,
+    pub fn addend(&self) -> Option<&Addend> {
+        self.addend.as_ref()
+    }
+
     /// Whether another tensor of y's shape is added before the activation.
-    pub has_residual: bool,
+    pub fn has_residual(&self) -> bool {
+        self.has_residual
+    }
+
     /// Extents of y.
-    pub y: Vec<usize>,
+    pub fn y(&self) -> &[usize] {
+        &self.y
+    }
+
     /// Multiplies the product.
-    pub alpha: f32,
+    pub fn alpha(&self) -> f32 {
+        self.alpha
+    }
+
     /// Multiplies the addend.
-    pub beta: f32,
+    pub fn beta(&self) -> f32 {
+        self.beta
+    }
+
     /// Applied last.
-    pub activation: Activation,
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
     /// Element type of all.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// How exact the answer must be.
-    pub accuracy: Accuracy,
+    pub fn accuracy(&self) -> Accuracy {
+        self.accuracy
+    }
+
+    /// The same with, or without, a residual of y's shape that is added before the activation.
+    #[must_use]
+    pub fn with_residual(self, has_residual: bool) -> Self {
+        Self { has_residual, ..self }
+    }
+
+    /// The same under another limit on the error.
+    #[must_use]
+    pub fn with_accuracy(self, accuracy: Accuracy) -> Self {
+        Self { accuracy, ..self }
+    }
 }
 
 impl MatMulProblem {

@@ -15,22 +15,72 @@ use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewD, Axis};
 /// y = activation((x - mean) / sqrt(variance + epsilon) scale + bias), each vector per channel and fixed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchNormProblem {
+    pub(crate) x: Vec<usize>,
+    pub(crate) has_scale: bool,
+    pub(crate) has_bias: bool,
+    pub(crate) epsilon: f32,
+    pub(crate) activation: Activation,
+    pub(crate) element: ElementType,
+    pub(crate) layout: Layout,
+    pub(crate) in_place: bool,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl BatchNormProblem {
     /// Extents of x and y, N C ....
-    pub x: Vec<usize>,
+    pub fn x(&self) -> &[usize] {
+        &self.x
+    }
+
     /// Whether there is a scale.
-    pub has_scale: bool,
+    pub fn has_scale(&self) -> bool {
+        self.has_scale
+    }
+
     /// Whether there is a bias.
-    pub has_bias: bool,
+    pub fn has_bias(&self) -> bool {
+        self.has_bias
+    }
+
     /// Added to the variance.
-    pub epsilon: f32,
+    pub fn epsilon(&self) -> f32 {
+        self.epsilon
+    }
+
     /// Applied last.
-    pub activation: Activation,
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
     /// Element type of all.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// Layout of x and y.
-    pub layout: Layout,
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Whether y is x itself: the op then takes the vectors alone, and changes its output.
-    pub in_place: bool,
+    pub fn is_in_place(&self) -> bool {
+        self.in_place
+    }
+
+    /// The same, written over x.
+    #[must_use]
+    pub fn in_place(self) -> Self {
+        Self { in_place: true, ..self }
+    }
+
+    /// The same with an activation of its result.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for parameters that make no function.
+    pub fn with_activation(self, activation: Activation) -> Result<Self> {
+        activation.check()?;
+        Ok(Self { activation, ..self })
+    }
 }
 
 /// Extents of batch normalisation's vectors.

@@ -32,14 +32,33 @@ impl Default for LrnDescriptor {
 /// A resolved local response normalisation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LrnProblem {
+    pub(crate) descriptor: LrnDescriptor,
+    pub(crate) x: Vec<usize>,
+    pub(crate) element: ElementType,
+    pub(crate) layout: Layout,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl LrnProblem {
     /// The numbers.
-    pub descriptor: LrnDescriptor,
+    pub fn descriptor(&self) -> LrnDescriptor {
+        self.descriptor
+    }
+
     /// Extents of x and y, N C ....
-    pub x: Vec<usize>,
+    pub fn x(&self) -> &[usize] {
+        &self.x
+    }
+
     /// Element type of x and y.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// Layout of x and y.
-    pub layout: Layout,
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
 }
 
 impl LrnProblem {

@@ -81,7 +81,7 @@ impl Recorder<'_> {
         epsilon: f32,
     ) -> Result<[Tensor; 3]> {
         let problem = NormProblem::layer(x.shape().extents(), axis, extents(scale), extents(bias), epsilon, x.element(), x.layout())?;
-        let problem = NormProblem { statistics: true, ..problem };
+        let problem = problem.with_statistics(true);
         let outputs = self.op(&problem, &[x].into_iter().chain(scale).chain(bias).collect::<Vec<_>>())?;
         <[Tensor; 3]>::try_from(outputs)
             .map_err(|outputs| Error::Internal { label: "layer_norm".into(), message: format!("{} outputs in place of three", outputs.len()) })
@@ -118,7 +118,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::batch_norm`].
     pub fn batch_norm_in_place(&mut self, x: &Tensor, norm: &BatchNorm<'_>) -> Result<()> {
-        let plan = BatchNormProblem { in_place: true, ..norm.problem(x)? }.plan(self.gpu().profile(), None)?;
+        let plan = norm.problem(x)?.in_place().plan(self.gpu().profile(), None)?;
         Prepared::recorded(self, plan, &norm.vectors())?.record(self, &[], &[x])
     }
 

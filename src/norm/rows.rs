@@ -31,22 +31,63 @@ pub enum NormKind {
 /// y = (x - mean) / sqrt(variance + epsilon) scale + bias, variances biased.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NormProblem {
+    pub(crate) kind: NormKind,
+    pub(crate) x: Vec<usize>,
+    pub(crate) has_scale: bool,
+    pub(crate) has_bias: bool,
+    pub(crate) epsilon: f32,
+    pub(crate) statistics: bool,
+    pub(crate) element: ElementType,
+    pub(crate) layout: Layout,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl NormProblem {
     /// Which elements go together.
-    pub kind: NormKind,
+    pub fn kind(&self) -> NormKind {
+        self.kind
+    }
+
     /// Extents of x and y.
-    pub x: Vec<usize>,
+    pub fn x(&self) -> &[usize] {
+        &self.x
+    }
+
     /// Whether there is a scale; it is fixed.
-    pub has_scale: bool,
+    pub fn has_scale(&self) -> bool {
+        self.has_scale
+    }
+
     /// Whether there is a bias; it is fixed.
-    pub has_bias: bool,
+    pub fn has_bias(&self) -> bool {
+        self.has_bias
+    }
+
     /// Added to the variance.
-    pub epsilon: f32,
+    pub fn epsilon(&self) -> f32 {
+        self.epsilon
+    }
+
     /// Whether mean and inverse standard deviation are outputs too: x's extents with 1 on normalised axes. Layer normalisation alone.
-    pub statistics: bool,
+    pub fn statistics(&self) -> bool {
+        self.statistics
+    }
+
     /// Element type of all.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// Layout of x and y.
-    pub layout: Layout,
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The same with, or without, each row's mean and inverse standard deviation as further outputs.
+    #[must_use]
+    pub fn with_statistics(self, statistics: bool) -> Self {
+        Self { statistics, ..self }
+    }
 }
 
 /// How rows lie in memory, as `shaders/norm_rows.wgsl` walks them.

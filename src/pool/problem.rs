@@ -8,22 +8,57 @@ use crate::shape::{Layout, TensorShape, WindowAxis, axis_name, resolve_axis};
 /// A resolved pooling. Make one with [`PoolProblem::new`], [`PoolProblem::adaptive`] or [`PoolProblem::global`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolProblem {
+    pub(crate) kind: PoolKind,
+    pub(crate) rank: usize,
+    pub(crate) batch: u64,
+    pub(crate) channels: u64,
+    pub(crate) axes: [WindowAxis; 3],
+    pub(crate) adaptive: bool,
+    pub(crate) element: ElementType,
+    pub(crate) layout: Layout,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl PoolProblem {
     /// What is made of a window.
-    pub kind: PoolKind,
+    pub fn kind(&self) -> PoolKind {
+        self.kind
+    }
+
     /// Spatial rank the caller used, 1 to 3.
-    pub rank: usize,
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
     /// N: batch.
-    pub batch: u64,
+    pub fn batch(&self) -> u64 {
+        self.batch
+    }
+
     /// C: channels, each pooled by itself.
-    pub channels: u64,
+    pub fn channels(&self) -> u64 {
+        self.channels
+    }
+
     /// Depth, height, width. Adaptive windows have their largest extent as `filter`.
-    pub axes: [WindowAxis; 3],
+    pub fn axes(&self) -> &[WindowAxis; 3] {
+        &self.axes
+    }
+
     /// Whether window i of m over n elements is floor(i n / m) .. ceil((i + 1) n / m).
-    pub adaptive: bool,
+    pub fn is_adaptive(&self) -> bool {
+        self.adaptive
+    }
+
     /// Element type of x and y.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// Layout of x and y.
-    pub layout: Layout,
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
 }
 
 impl PoolProblem {

@@ -18,14 +18,33 @@ use crate::shape::{AxisPadding, Layout, TensorShape, axis_name, check_step, reso
 /// value, and on a GPU such an element is dropped: y is 0 wherever no other index points, and nothing outside y is written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaxUnpoolProblem {
+    pub(crate) x: Vec<usize>,
+    pub(crate) y: Vec<usize>,
+    pub(crate) element: ElementType,
+    pub(crate) layout: Layout,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl MaxUnpoolProblem {
     /// Extents of x and of the indices.
-    pub x: Vec<usize>,
+    pub fn x(&self) -> &[usize] {
+        &self.x
+    }
+
     /// Extents of y.
-    pub y: Vec<usize>,
+    pub fn y(&self) -> &[usize] {
+        &self.y
+    }
+
     /// Element type of x and y.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// Layout of all three.
-    pub layout: Layout,
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
 }
 
 impl MaxUnpoolProblem {

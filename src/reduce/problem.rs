@@ -19,35 +19,89 @@ pub enum ReduceKind {
 /// Sum, mean or maximum over some axes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReduceProblem {
+    pub(crate) kind: ReduceKind,
+    pub(crate) x: Vec<usize>,
+    pub(crate) reduced: Vec<bool>,
+    pub(crate) keepdims: bool,
+    pub(crate) element: ElementType,
+    pub(crate) layout: Layout,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl ReduceProblem {
     /// What is computed.
-    pub kind: ReduceKind,
+    pub fn kind(&self) -> ReduceKind {
+        self.kind
+    }
+
     /// Extents of x.
-    pub x: Vec<usize>,
+    pub fn x(&self) -> &[usize] {
+        &self.x
+    }
+
     /// By axis of x: whether it is reduced.
-    pub reduced: Vec<bool>,
+    pub fn reduced(&self) -> &[bool] {
+        &self.reduced
+    }
+
     /// Whether reduced axes stay with extent 1.
-    pub keepdims: bool,
+    pub fn keepdims(&self) -> bool {
+        self.keepdims
+    }
+
     /// Element type of x and y.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// Layout of x; y has it too where the rank stays, and is channels-first otherwise.
-    pub layout: Layout,
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
 }
 
 /// Where the largest element along one axis stands, or in the whole tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArgmaxProblem {
+    pub(crate) x: Vec<usize>,
+    pub(crate) axis: Option<usize>,
+    pub(crate) keepdims: bool,
+    pub(crate) select_last: bool,
+    pub(crate) element: ElementType,
+    pub(crate) layout: Layout,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl ArgmaxProblem {
     /// Extents of x.
-    pub x: Vec<usize>,
+    pub fn x(&self) -> &[usize] {
+        &self.x
+    }
+
     /// The axis; `None`: the flat tensor.
-    pub axis: Option<usize>,
+    pub fn axis(&self) -> Option<usize> {
+        self.axis
+    }
+
     /// Whether the axis stays with extent 1.
-    pub keepdims: bool,
+    pub fn keepdims(&self) -> bool {
+        self.keepdims
+    }
+
     /// Of equal elements the last one, not the first.
-    pub select_last: bool,
+    pub fn select_last(&self) -> bool {
+        self.select_last
+    }
+
     /// Element type of x; y holds u32.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// Layout of x.
-    pub layout: Layout,
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
 }
 
 impl ReduceProblem {

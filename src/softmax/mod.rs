@@ -25,18 +25,51 @@ uniform! {
 /// y = e^x / sum of e^x along an axis, or the logarithm of that.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SoftmaxProblem {
+    pub(crate) logarithm: bool,
+    pub(crate) extents: Vec<usize>,
+    pub(crate) axis: usize,
+    pub(crate) element: ElementType,
+    pub(crate) layout: Layout,
+    pub(crate) in_place: bool,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl SoftmaxProblem {
     /// The logarithm of the softmax.
-    pub logarithm: bool,
+    pub fn logarithm(&self) -> bool {
+        self.logarithm
+    }
+
     /// Extents of x and y.
-    pub extents: Vec<usize>,
+    pub fn extents(&self) -> &[usize] {
+        &self.extents
+    }
+
     /// The axis.
-    pub axis: usize,
+    pub fn axis(&self) -> usize {
+        self.axis
+    }
+
     /// Element type of x and y.
-    pub element: ElementType,
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
     /// Layout of x and y.
-    pub layout: Layout,
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Whether y is x itself: the op then takes no input, and changes its output.
-    pub in_place: bool,
+    pub fn is_in_place(&self) -> bool {
+        self.in_place
+    }
+
+    /// The same, written over x.
+    #[must_use]
+    pub fn in_place(self) -> Self {
+        Self { in_place: true, ..self }
+    }
 }
 
 impl SoftmaxProblem {
@@ -171,7 +204,7 @@ impl Recorder<'_> {
     }
 
     fn in_place(&mut self, problem: SoftmaxProblem, x: &Tensor) -> Result<()> {
-        let plan = SoftmaxProblem { in_place: true, ..problem }.plan(self.gpu().profile(), None)?;
+        let plan = problem.in_place().plan(self.gpu().profile(), None)?;
         Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
     }
 }

@@ -11,9 +11,16 @@ use crate::tensor::Tensor;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Concat {
     /// The inputs; at least one.
-    pub inputs: Vec<TensorKind>,
+    pub(crate) inputs: Vec<TensorKind>,
+    pub(crate) axis: usize,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl Concat {
     /// The axis, counted from the front.
-    pub axis: usize,
+    pub fn axis(&self) -> usize {
+        self.axis
+    }
 }
 
 impl Concat {

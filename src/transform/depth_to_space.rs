@@ -37,14 +37,33 @@ impl std::str::FromStr for DepthToSpaceMode {
 /// x \[N, C b b, H, W\] to y \[N, C, H b, W b\], or the reverse. y keeps x's layout.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DepthToSpace {
+    pub(crate) x: TensorKind,
+    pub(crate) block: usize,
+    pub(crate) mode: DepthToSpaceMode,
+    pub(crate) inverse: bool,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl DepthToSpace {
     /// The input.
-    pub x: TensorKind,
+    pub fn x(&self) -> &TensorKind {
+        &self.x
+    }
+
     /// Side b of the blocks.
-    pub block: usize,
+    pub fn block(&self) -> usize {
+        self.block
+    }
+
     /// How the deep channels are ordered.
-    pub mode: DepthToSpaceMode,
+    pub fn mode(&self) -> DepthToSpaceMode {
+        self.mode
+    }
+
     /// Space to depth instead.
-    pub inverse: bool,
+    pub fn is_inverse(&self) -> bool {
+        self.inverse
+    }
 }
 
 impl DepthToSpace {

@@ -36,14 +36,33 @@ impl PadMode {
 /// y is x with `begin` elements before and `end` elements after it along each axis. y keeps x's layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pad {
+    pub(crate) x: TensorKind,
+    pub(crate) begin: Vec<usize>,
+    pub(crate) end: Vec<usize>,
+    pub(crate) mode: PadMode,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl Pad {
     /// The input.
-    pub x: TensorKind,
+    pub fn x(&self) -> &TensorKind {
+        &self.x
+    }
+
     /// Pads before the first element, per axis.
-    pub begin: Vec<usize>,
+    pub fn begin(&self) -> &[usize] {
+        &self.begin
+    }
+
     /// Pads after the last element, per axis.
-    pub end: Vec<usize>,
+    pub fn end(&self) -> &[usize] {
+        &self.end
+    }
+
     /// What stands in them.
-    pub mode: PadMode,
+    pub fn mode(&self) -> PadMode {
+        self.mode
+    }
 }
 
 impl Pad {

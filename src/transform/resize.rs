@@ -119,12 +119,27 @@ pub struct ResizeDescriptor {
 /// y is x, N C \[D\] \[H\] W, with other spatial extents. y keeps x's layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resize {
+    pub(crate) x: TensorKind,
+    pub(crate) sizes: Vec<usize>,
+    pub(crate) descriptor: ResizeDescriptor,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl Resize {
     /// The input.
-    pub x: TensorKind,
+    pub fn x(&self) -> &TensorKind {
+        &self.x
+    }
+
     /// Spatial extents of y.
-    pub sizes: Vec<usize>,
+    pub fn sizes(&self) -> &[usize] {
+        &self.sizes
+    }
+
     /// How.
-    pub descriptor: ResizeDescriptor,
+    pub fn descriptor(&self) -> &ResizeDescriptor {
+        &self.descriptor
+    }
 }
 
 impl Resize {

@@ -10,10 +10,21 @@ use crate::tensor::Tensor;
 /// y takes, along each axis, every `step`-th element of x from `first` on, `count` of them. y keeps x's layout.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slice {
+    pub(crate) x: TensorKind,
+    pub(crate) ranges: Vec<SliceRange>,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl Slice {
     /// The input.
-    pub x: TensorKind,
+    pub fn x(&self) -> &TensorKind {
+        &self.x
+    }
+
     /// Per axis of x.
-    pub ranges: Vec<SliceRange>,
+    pub fn ranges(&self) -> &[SliceRange] {
+        &self.ranges
+    }
 }
 
 /// What is taken along one axis, resolved: `first + i step` for i below `count`, all inside the axis.

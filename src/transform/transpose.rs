@@ -10,10 +10,21 @@ use crate::tensor::Tensor;
 /// y has x's axes in the order `perm`: axis i of y is axis `perm[i]` of x. y is channels-first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Transpose {
+    pub(crate) x: TensorKind,
+    pub(crate) perm: Vec<usize>,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl Transpose {
     /// The input.
-    pub x: TensorKind,
+    pub fn x(&self) -> &TensorKind {
+        &self.x
+    }
+
     /// For each axis of y, the axis of x.
-    pub perm: Vec<usize>,
+    pub fn perm(&self) -> &[usize] {
+        &self.perm
+    }
 }
 
 impl Transpose {

@@ -37,7 +37,7 @@ pub fn doubt_matrix_units(gpu: &Gpu) -> Result<MatrixDoubts> {
 
 fn doubt(gpu: &Gpu, way: &str) -> Result<Option<String>> {
     let profile = gpu.profile();
-    let odd = MatMulProblem { accuracy: Accuracy::Reduced, ..MatMulProblem::matmul(&[67, 141], &[141, 75], ElementType::F32)? };
+    let odd = MatMulProblem::matmul(&[67, 141], &[141, 75], ElementType::F32)?.with_accuracy(Accuracy::Reduced);
     if !odd.algorithms(profile).contains(&way) {
         return Ok(Some(format!("the device does not admit {way}")));
     }
@@ -49,7 +49,7 @@ fn doubt(gpu: &Gpu, way: &str) -> Result<Option<String>> {
             Err(error) => return Ok(Some(format!("{label} on {odd}: {error}"))),
         }
     }
-    let large = MatMulProblem { accuracy: Accuracy::Reduced, ..MatMulProblem::matmul(&[EXTENT; 2], &[EXTENT; 2], ElementType::F32)? };
+    let large = MatMulProblem::matmul(&[EXTENT; 2], &[EXTENT; 2], ElementType::F32)?.with_accuracy(Accuracy::Reduced);
     let [a, b] = [0.75, -1.25].map(|v| gpu.upload(&ndarray::Array2::from_elem((EXTENT, EXTENT), v as f32)));
     let operands = [a?, b?];
     let (plain, own) = (seconds(gpu, &large, PLAIN, &operands)?, seconds(gpu, &large, way, &operands)?);

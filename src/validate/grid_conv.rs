@@ -73,7 +73,7 @@ impl Grid {
             ..ConvInputs::new(x, filter, extra.bias.then_some(&bias[..]))
         };
         // Whatever admits it is forced over it; how exact a caller wants it is no matter of the proof.
-        self.problems.push(ConvProblem { accuracy: Accuracy::Reduced, ..resolve(&inputs)? });
+        self.problems.push(resolve(&inputs)?.with_accuracy(Accuracy::Reduced));
         Ok(())
     }
 }
@@ -139,7 +139,7 @@ pub(super) fn workgroup_tiled() -> Result<Vec<ConvProblem>> {
     grid.forward::<2>(ConvDescriptor::default(), &[2, 37, 7, 9], 130, [1, 1], last)?;
     grid.forward::<2>(ConvDescriptor::default(), &[2, 44, 8, 10], 70, [1, 1], BIAS)?;
     grid.forward::<2>(ConvDescriptor { groups: 2, ..Default::default() }, &[2, 88, 9, 7], 66, [1, 1], Extra { element: ElementType::F16, ..last })?;
-    let more: Vec<ConvProblem> = grid.problems.iter().step_by(2).map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    let more: Vec<ConvProblem> = grid.problems.iter().step_by(2).map(|p| p.clone().with_residual(true)).collect();
     grid.problems.extend(more);
     Ok(grid.problems)
 }
@@ -331,7 +331,7 @@ fn halves(grid: &mut Grid) -> Result<()> {
 /// A residual before the activation, in every layout and element type that the grid has by now: every fifth problem once more.
 fn residuals(grid: &mut Grid) {
     let again = grid.problems.iter().enumerate().filter(|(i, p)| i % 5 == 0 || p.element == ElementType::F16 || p.x_layout != p.y_layout);
-    let more: Vec<ConvProblem> = again.map(|(_, p)| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    let more: Vec<ConvProblem> = again.map(|(_, p)| p.clone().with_residual(true)).collect();
     grid.problems.extend(more);
 }
 

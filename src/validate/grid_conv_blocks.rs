@@ -60,14 +60,14 @@ pub(super) fn winograd_pairs(grid: &mut Grid, full: bool) -> Result<()> {
         let descriptor = ConvDescriptor { padding: pads([1, pad], [1, pad]), stride: [1 + i % 2, stride], groups: 3, ..Default::default() };
         let window = [3, if pad == 2 { 5 } else { 3 }];
         grid.forward::<2>(descriptor, &[2, 3, 7, width], 6, window, if i % 2 == 0 { BIAS } else { PLAIN })?;
-        let residual = grid.problems.last().map(|p| ConvProblem { has_residual: true, ..p.clone() });
+        let residual = grid.problems.last().map(|p| p.clone().with_residual(true));
         grid.problems.extend(residual);
     }
     // The right width, and a first half that begins with a column of padding alone; then an odd input under an even output.
     grid.forward::<2>(ConvDescriptor { padding: pads([1, 3], [1, 1]), ..Default::default() }, &[2, 3, 5, 6], 5, [3, 3], PLAIN)?;
     grid.forward::<2>(ConvDescriptor { padding: pads([1, 1], [1, 2]), ..Default::default() }, &[2, 3, 5, 7], 5, [3, 3], BIAS)?;
     grid.forward::<2>(same, &[2, 3, 7, 8], 6, [3, 3], BIAS)?;
-    let residual = grid.problems.last().map(|p| ConvProblem { has_residual: true, ..p.clone() });
+    let residual = grid.problems.last().map(|p| p.clone().with_residual(true));
     grid.problems.extend(residual);
     Ok(())
 }
@@ -126,7 +126,7 @@ pub(super) fn whole_windows(grid: &mut Grid, full: bool) -> Result<()> {
         grid.forward::<2>(ConvDescriptor::default(), &[4, 33, 7, 7], 257, [7, 7], BIAS)?;
         grid.forward::<2>(ConvDescriptor::default(), &[1, 300, 1, 1], 1000, [1, 1], PLAIN)?;
     }
-    let more: Vec<ConvProblem> = grid.problems[before..].iter().map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    let more: Vec<ConvProblem> = grid.problems[before..].iter().map(|p| p.clone().with_residual(true)).collect();
     grid.problems.extend(more);
     Ok(())
 }
@@ -167,11 +167,11 @@ pub(super) fn pools(grid: &mut Grid, full: bool) -> Result<()> {
         grid.forward::<2>(ConvDescriptor { pool, ..same }, &[1, 67, 6, 11], 20, [3, 3], BIAS)?;
         grid.forward::<2>(ConvDescriptor { pool, ..Default::default() }, &[2, 5, 7, 8], 9, [1, 1], BIAS)?;
         grid.forward::<2>(ConvDescriptor { pool, groups: 5, ..same }, &[2, 5, 7, 8], 5, [3, 3], BIAS)?;
-        let several: Vec<ConvProblem> = grid.problems.iter().rev().take(3).map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+        let several: Vec<ConvProblem> = grid.problems.iter().rev().take(3).map(|p| p.clone().with_residual(true)).collect();
         grid.problems.extend(several);
         let transposed = ConvTransposeDescriptor { stride: [2, 1], ..Default::default() };
         let inputs = ConvInputs::new(&[2, 4, 3, 5], &[4, 6, 3, 2], None);
-        grid.problems.push(ConvProblem { accuracy: Accuracy::Reduced, ..ConvProblem::transposed::<2>(&transposed, &inputs)?.with_pool(pool)? });
+        grid.problems.push(ConvProblem::transposed::<2>(&transposed, &inputs)?.with_pool(pool)?.with_accuracy(Accuracy::Reduced));
     }
     Ok(())
 }
@@ -193,7 +193,7 @@ pub(super) fn sliced() -> Result<Vec<Elsewhere<ConvProblem>>> {
     grid.forward::<2>(ConvDescriptor::default(), &[6, 9, 5, 7], 17, [1, 1], BIAS)?;
     grid.forward::<2>(ConvDescriptor::default(), &[6, 8, 5, 7], 8, [1, 1], Extra { element: ElementType::F16, ..last })?;
     grid.transposed::<2>(ConvTransposeDescriptor { stride: [2, 2], ..Default::default() }, &[5, 3, 6, 5], 4, [3, 2], BIAS)?;
-    let residual: Vec<ConvProblem> = grid.problems.iter().map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    let residual: Vec<ConvProblem> = grid.problems.iter().map(|p| p.clone().with_residual(true)).collect();
     grid.problems.extend(residual);
     let mut all: Vec<Elsewhere<ConvProblem>> = grid.problems.drain(..).map(|problem| Elsewhere::sliced(problem, 4096)).collect();
 
@@ -202,7 +202,7 @@ pub(super) fn sliced() -> Result<Vec<Elsewhere<ConvProblem>>> {
     grid.forward::<2>(ConvDescriptor { pool: Some(FusedPool::Average), ..same }, &[2, 3, 36, 34], 2, [3, 3], last)?;
     grid.forward::<2>(ConvDescriptor { groups: 2, ..Default::default() }, &[1, 4, 35, 38], 2, [1, 3], BIAS)?;
     grid.forward::<1>(ConvDescriptor { padding: pads([1], [1]), ..Default::default() }, &[3, 5, 700], 7, [3], PLAIN)?;
-    let residual: Vec<ConvProblem> = grid.problems.iter().map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    let residual: Vec<ConvProblem> = grid.problems.iter().map(|p| p.clone().with_residual(true)).collect();
     grid.problems.extend(residual);
     all.extend(grid.problems.into_iter().map(|problem| Elsewhere::sliced(problem, 32 << 10)));
     Ok(all)
@@ -217,7 +217,7 @@ pub(super) fn on_other_processor() -> Result<Vec<Elsewhere<ConvProblem>>> {
     grid.forward::<2>(ConvDescriptor { groups: 2, stride: [2, 1], ..same }, &[2, 14, 9, 13], 18, [3, 3], BIAS)?;
     grid.forward::<2>(ConvDescriptor::default(), &[2, 21, 6, 10], 37, [1, 1], BIAS)?;
     grid.forward::<2>(ConvDescriptor::default(), &[1, 8, 5, 7], 8, [1, 1], PLAIN)?;
-    let residual: Vec<ConvProblem> = grid.problems.iter().step_by(2).map(|p| ConvProblem { has_residual: true, ..p.clone() }).collect();
+    let residual: Vec<ConvProblem> = grid.problems.iter().step_by(2).map(|p| p.clone().with_residual(true)).collect();
     grid.problems.extend(residual);
     Ok(grid.problems.into_iter().map(Elsewhere::other_processor).collect())
 }

@@ -14,7 +14,7 @@ pub(super) fn unary(full: bool) -> Result<Vec<UnaryProblem>> {
     let mut problems = Vec::new();
     let mut add = |activation, extents: &[usize], element, layout| -> Result<()> {
         let problem = UnaryProblem::new(activation, extents, element, layout)?;
-        problems.push(UnaryProblem { in_place: true, ..problem.clone() });
+        problems.push(problem.clone().in_place());
         problems.push(problem);
         Ok(())
     };
@@ -66,7 +66,7 @@ pub(super) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
                 problems.push(in_place);
             }
             problems.push(BinaryProblem::new(op, a, b, ElementType::F16)?);
-            problems.push(BinaryProblem { activation: CLIP, ..problem.clone() });
+            problems.push(problem.clone().with_activation(CLIP)?);
             problems.push(problem);
         }
     }

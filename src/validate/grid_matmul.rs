@@ -17,7 +17,7 @@ pub(super) fn tiled(full: bool) -> Result<Vec<MatMulProblem>> {
 
 /// Whatever admits a problem is forced over it; how exact a caller wants it is no matter of the proof.
 fn every_accuracy(problems: Vec<MatMulProblem>) -> Vec<MatMulProblem> {
-    problems.into_iter().map(|problem| MatMulProblem { accuracy: Accuracy::Reduced, ..problem }).collect()
+    problems.into_iter().map(|problem| problem.with_accuracy(Accuracy::Reduced)).collect()
 }
 
 fn tiled_shapes(full: bool) -> Result<Vec<MatMulProblem>> {
@@ -26,7 +26,7 @@ fn tiled_shapes(full: bool) -> Result<Vec<MatMulProblem>> {
     for &[m, n, k] in shapes {
         problems.push(MatMulProblem::matmul(&[2, m, k], &[2, k, n], ElementType::F32)?);
         if full {
-            problems.push(MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[m, k], &[n, k], Some(&[n]), ElementType::F32)? });
+            problems.push(MatMulProblem::linear(CLIP, &[m, k], &[n, k], Some(&[n]), ElementType::F32)?.with_residual(true));
             problems.push(MatMulProblem::matmul(&[m, k], &[k, n], ElementType::F16)?);
         }
     }
@@ -40,8 +40,8 @@ pub(super) fn workgroup_tiled() -> Result<Vec<MatMulProblem>> {
         MatMulProblem::matmul(&[2, 131, 45], &[2, 45, 70], ElementType::F32)?,
         MatMulProblem::matmul(&[2, 3, 33, 70], &[3, 70, 132], ElementType::F32)?,
         MatMulProblem::gemm(&descriptor, &[66, 33], &[65, 33], Some(&[66, 1]), ElementType::F32)?,
-        MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[35, 100], &[68, 100], Some(&[68]), ElementType::F32)? },
-        MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[67, 49], &[130, 49], Some(&[130]), ElementType::F16)? },
+        MatMulProblem::linear(CLIP, &[35, 100], &[68, 100], Some(&[68]), ElementType::F32)?.with_residual(true),
+        MatMulProblem::linear(CLIP, &[67, 49], &[130, 49], Some(&[130]), ElementType::F16)?.with_residual(true),
     ])
 }
 
@@ -85,7 +85,7 @@ pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
         problems.push(MatMulProblem::linear(Activation::None, &[m, k], &[n, k], Some(&[n]), ElementType::F32)?);
         if full || i % 2 == 0 {
             problems.push(MatMulProblem::linear(Activation::Gelu, &[m, k], &[n, k], Some(&[n]), ElementType::F16)?);
-            problems.push(MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[m, k], &[n, k], None, ElementType::F32)? });
+            problems.push(MatMulProblem::linear(CLIP, &[m, k], &[n, k], None, ElementType::F32)?.with_residual(true));
         }
     }
     let batches: &[(&[usize], &[usize])] = &[
@@ -121,7 +121,7 @@ pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
 pub(super) fn on_other_processor() -> Result<Vec<Elsewhere<MatMulProblem>>> {
     let products = [
         MatMulProblem::matmul(&[2, 37, 45], &[2, 45, 68], ElementType::F32)?,
-        MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[35, 40], &[67, 40], Some(&[67]), ElementType::F32)? },
+        MatMulProblem::linear(CLIP, &[35, 40], &[67, 40], Some(&[67]), ElementType::F32)?.with_residual(true),
     ];
     Ok(products.map(Elsewhere::other_processor).to_vec())
 }
@@ -140,9 +140,8 @@ pub(super) fn sliced() -> Result<Vec<Elsewhere<MatMulProblem>>> {
         let (a, b) = (if trans_a { [70, 37] } else { [37, 70] }, if trans_b { [45, 70] } else { [70, 45] });
         MatMulProblem::gemm(&descriptor, &a, &b, c, element)
     };
-    let linear = |m, n, k, element| -> Result<MatMulProblem> {
-        Ok(MatMulProblem { has_residual: true, ..MatMulProblem::linear(CLIP, &[m, k], &[n, k], Some(&[n]), element)? })
-    };
+    let linear =
+        |m, n, k, element| -> Result<MatMulProblem> { Ok(MatMulProblem::linear(CLIP, &[m, k], &[n, k], Some(&[n]), element)?.with_residual(true)) };
     let products = [
         gemm(false, false, Some(&[37, 45]), f32s)?,
         gemm(true, false, Some(&[37, 1]), f32s)?,

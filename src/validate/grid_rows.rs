@@ -63,7 +63,7 @@ pub(super) fn softmaxes(full: bool) -> Result<Vec<SoftmaxProblem>> {
     let mut problems = Vec::new();
     let mut add = |logarithm, extents: &[usize], axis, element, layout| -> Result<()> {
         let problem = SoftmaxProblem::new(logarithm, extents, axis, element, layout)?;
-        problems.push(SoftmaxProblem { in_place: true, ..problem.clone() });
+        problems.push(problem.clone().in_place());
         problems.push(problem);
         Ok(())
     };
@@ -94,7 +94,7 @@ pub(super) fn norms(full: bool) -> Result<Vec<NormProblem>> {
                 }
                 let scale = (axis % 2 == i).then_some(&x[axis..]);
                 let problem = NormProblem::layer(&x, axis as isize, scale, Some(&x[axis..]), 1e-5, element, layout)?;
-                problems.push(NormProblem { statistics: true, ..problem.clone() });
+                problems.push(problem.clone().with_statistics(true));
                 problems.push(problem);
             }
             for groups in [1, 2, 3, 6] {
@@ -120,7 +120,7 @@ pub(super) fn batch_norms() -> Result<Vec<BatchNormProblem>> {
                 let vectors =
                     BatchNormVectors { scale: has_scale.then_some(vector), bias: has_bias.then_some(vector), mean: vector, variance: vector };
                 let problem = BatchNormProblem::new(&extents, &vectors, 1e-5, element, layout)?;
-                problems.push(BatchNormProblem { in_place: true, activation: Activation::Relu, ..problem.clone() });
+                problems.push(problem.clone().in_place().with_activation(Activation::Relu)?);
                 problems.push(problem);
             }
         }

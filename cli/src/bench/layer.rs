@@ -226,9 +226,7 @@ const REFERENCE_LIMIT: f64 = 300e6;
 /// or is no convolution.
 pub fn part(layer: &Layer) -> Option<ConvProblem> {
     match &layer.work {
-        Work::Conv(problem) if problem.groups == 1 => {
-            Some(ConvProblem { batch: 1, out_channels: problem.out_channels.min(2), ..problem.as_ref().clone() })
-        }
+        Work::Conv(problem) if problem.groups() == 1 => problem.as_ref().clone().first(1, problem.out_channels().min(2)).ok(),
         _ => None,
     }
 }

@@ -164,7 +164,7 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Strin
         | "max_unpool" => windows::pool(op, attrs, inputs),
         "matmul" => {
             let problem = MatMulProblem::matmul(inputs.need("a")?, inputs.need("b")?, inputs.element(&["a", "b"])?).map_err(text)?;
-            Ok(Call::one(MatMulProblem { accuracy: inputs.accuracy, ..problem }, &["a", "b"], &["y"]))
+            Ok(Call::one(problem.with_accuracy(inputs.accuracy), &["a", "b"], &["y"]))
         }
         "gemm" => {
             let Gemm { alpha, beta, trans_a, trans_b } = read(attrs)?;
@@ -208,10 +208,10 @@ fn linear(attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, St
     let mut roles = vec!["x", "w"];
     roles.extend(bias.map(|_| "b"));
     if residual {
-        same_shape("residual", inputs.need("residual")?, &problem.y)?;
+        same_shape("residual", inputs.need("residual")?, problem.y())?;
         roles.push("residual");
     }
-    Ok(Call::one(MatMulProblem { has_residual: residual, accuracy: inputs.accuracy, ..problem }, &roles, &["y"]))
+    Ok(Call::one(problem.with_residual(residual).with_accuracy(inputs.accuracy), &roles, &["y"]))
 }
 
 /// A tensor that must have the shape of another.
@@ -245,7 +245,7 @@ fn fold(op: &str, inputs: &Inputs<'_>) -> Result<Call, String> {
     for role in &roles[1..] {
         let problem =
             BinaryProblem::new(operation, (&extents, inputs.layout), (inputs.need(role)?, inputs.layout), element).map_err(|e| e.to_string())?;
-        extents = problem.y.clone();
+        extents = problem.y().to_vec();
         let result = format!("{last} {role}");
         steps.push(Step { op: Box::new(problem), tensors: vec![last, role.clone()], results: vec![result.clone()] });
         last = result;

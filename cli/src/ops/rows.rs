@@ -82,15 +82,13 @@ pub fn norm(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
     let element = inputs.element(&["x", "scale", "bias"])?;
     let (epsilon, layout) = (a.epsilon, inputs.layout);
     let problem = match op {
-        "layer_norm" => {
-            NormProblem::layer(x, a.axis, scale, bias, epsilon, element, layout).map(|problem| NormProblem { statistics: inputs.extras, ..problem })
-        }
+        "layer_norm" => NormProblem::layer(x, a.axis, scale, bias, epsilon, element, layout).map(|problem| problem.with_statistics(inputs.extras)),
         "group_norm" => NormProblem::group(x, a.num_groups.ok_or("the attribute num_groups is missing")?, scale, bias, epsilon, element, layout),
         _ => NormProblem::instance(x, scale, bias, epsilon, element, layout),
     }
     .map_err(text)?;
     let roles: Vec<&str> = ["x"].into_iter().chain(scale.map(|_| "scale")).chain(bias.map(|_| "bias")).collect();
-    let outputs: &[&str] = if problem.statistics { &["y", "mean", "inv_std_dev"] } else { &["y"] };
+    let outputs: &[&str] = if problem.statistics() { &["y", "mean", "inv_std_dev"] } else { &["y"] };
     Ok(Call::one(problem, &roles, outputs))
 }
 

@@ -17,7 +17,7 @@ pub fn conv(op: &str, attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Res
         same_shape("residual", inputs.need("residual")?, &problem.output_extents())?;
         roles.push("residual");
     }
-    Ok(Call::one(ConvProblem { has_residual: residual, ..problem }, &roles, &["y"]))
+    Ok(Call::one(problem.with_residual(residual), &roles, &["y"]))
 }
 
 /// The problem of conv or conv_transpose.
@@ -42,7 +42,7 @@ pub fn problem(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<ConvProbl
         3 => conv_of::<3>(op, &attributes, &shapes),
         rank => Err(format!("kernel_shape is {:?}: convolutions have 1 to 3 spatial axes, not {rank}", attributes.window.kernel_shape)),
     }?;
-    Ok(ConvProblem { accuracy: inputs.accuracy, ..problem })
+    Ok(problem.with_accuracy(inputs.accuracy))
 }
 
 fn conv_of<const N: usize>(op: &str, a: &Conv, shapes: &ConvInputs<'_>) -> Result<ConvProblem, String> {

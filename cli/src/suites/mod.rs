@@ -199,7 +199,7 @@ mod tests {
         let unet = suite(Suite::Unet);
         assert_eq!(convolutions(&unet)[0].output_extents(), [1, 64, 570, 570]);
         assert_eq!(convolutions(&unet).last().unwrap().output_extents(), [1, 2, 388, 388], "a map of two classes, 388 x 388");
-        assert!(convolutions(&suite(Suite::MobilenetV2)).iter().any(|p| p.groups == 960 && p.in_channels == 960));
+        assert!(convolutions(&suite(Suite::MobilenetV2)).iter().any(|p| p.groups() == 960 && p.in_channels() == 960));
     }
 
     /// Parameters and multiply-adds of the whole networks, as their papers and frameworks have them, with batch normalisation folded into

@@ -190,7 +190,7 @@ impl Network {
         let plain = ConvInputs::new(self.extents(x), &filter, Some(&bias));
         let inputs = ConvInputs { element, x_layout: layout, y_layout: layout, ..plain };
         let problem = ConvProblem::forward(&descriptor, &inputs).map_err(|e| e.to_string())?;
-        let work = Work::Conv(Box::new(ConvProblem { has_residual: residual.is_some(), ..problem }));
+        let work = Work::Conv(Box::new(problem.with_residual(residual.is_some())));
         self.push(name, work, [x].into_iter().chain(residual).collect(), gain(activation), residual.is_some())
     }
 
