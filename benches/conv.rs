@@ -7,10 +7,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::{ArrayD, IxDyn};
 use std::time::Duration;
 use wgconv::conv::{Conv, Conv2dDescriptor, ConvInputs, ConvProblem, admitted};
+use wgconv::numeric::Generator;
 use wgconv::op::Op;
-use wgconv::validate::bound;
 use wgconv::validate::compare::compare;
-use wgconv::validate::data::{Data, Generator};
+use wgconv::validate::data::Data;
 use wgconv::{Gpu, Padding, cpu, reference};
 
 /// A layer, named as in the program's suites.
@@ -67,7 +67,7 @@ fn convolution(criterion: &mut Criterion) {
             run();
             let got = output.download::<f32, IxDyn>().expect("a download");
             let got: Vec<f64> = got.iter().map(|v| f64::from(*v)).collect();
-            let allowed = |i: usize| bound::allowed(&problem, reference.sum[i], reference.magnitude[i]);
+            let allowed = |i: usize| reference::conv_allowed(&problem, reference.sum[i], reference.magnitude[i]);
             let mismatch = compare(&got, &reference.sum, allowed).map(|m| m.describe(&problem.output_extents()));
             assert_eq!(mismatch, None, "{name} {algorithm}: a wrong kernel is not timed");
             group.bench_function(algorithm.name(), |bencher| bencher.iter(run));

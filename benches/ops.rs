@@ -8,13 +8,14 @@ use std::time::Duration;
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
 use wgconv::matmul::MatMulProblem;
 use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
+use wgconv::numeric::Generator;
 use wgconv::op::{Op, Prepared};
 use wgconv::pool::{MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
 use wgconv::softmax::SoftmaxProblem;
 use wgconv::transform::{Concat, CoordinateMode, Pad, PadMode, Resize, ResizeDescriptor, ResizeMode, TensorKind, Transpose};
 use wgconv::validate::compare::compare;
-use wgconv::validate::data::{Data, Generator};
+use wgconv::validate::data::Data;
 use wgconv::validate::{download, upload};
 use wgconv::{Activation, ElementType, Gpu, Layout, Padding, Result, Tensor};
 

@@ -7,10 +7,10 @@ use ndarray::{Array1, Array2, Array4, ArrayD, IxDyn};
 use std::time::Instant;
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem};
 use wgconv::matmul::MatMulProblem;
+use wgconv::numeric::Generator;
 use wgconv::op::{Op, Prepared};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::softmax::SoftmaxProblem;
-use wgconv::validate::data::Generator;
 use wgconv::{Activation, ElementType, Gpu, Layout, Tensor};
 
 /// A layer that is ready to record, and the tensor that it writes.

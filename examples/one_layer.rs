@@ -4,8 +4,7 @@
 
 use ndarray::{Array1, Array4};
 use wgconv::conv::{Conv, Conv2dDescriptor};
-use wgconv::validate::bound;
-use wgconv::validate::data::Generator;
+use wgconv::numeric::Generator;
 use wgconv::{Activation, Gpu, Padding, reference};
 
 fn main() -> wgconv::Result<()> {
@@ -36,7 +35,7 @@ fn main() -> wgconv::Result<()> {
     for ((got, want), (sum, magnitude)) in result.iter().zip(expected.output(descriptor.activation)).zip(expected.sum.iter().zip(&expected.magnitude))
     {
         let error = (f64::from(*got) - want).abs();
-        let allowed = bound::allowed(conv.problem(), *sum, *magnitude);
+        let allowed = reference::conv_allowed(conv.problem(), *sum, *magnitude);
         assert!(error <= allowed, "an output is {got}, expected {want} within {allowed:e}");
         worst = worst.max(error);
         worst_share = worst_share.max(error / allowed);

@@ -28,35 +28,30 @@
 //! # }
 //! ```
 
-pub mod activation;
 pub mod conv;
 pub mod cpu;
 mod disk;
-pub mod element;
 pub mod elementwise;
-mod error;
 pub mod gpu;
 pub mod kernel;
 pub mod matmul;
 pub mod norm;
+pub mod numeric;
 pub mod op;
 pub mod pool;
 pub mod reduce;
 pub mod reference;
-pub mod shape;
 pub mod softmax;
 pub mod tensor;
 pub mod transform;
 pub mod tune;
+pub mod types;
 pub mod validate;
 
-pub use activation::Activation;
-pub use element::{Element, ElementType};
-pub use error::{Error, Result};
 pub use gpu::{Gpu, GpuDescriptor, Recorder};
-pub use shape::{Layout, Padding, PaddingMode, TensorShape};
 pub use tensor::Tensor;
 pub use tune::Tuning;
+pub use types::{Activation, Element, ElementType, Error, Layout, Padding, PaddingMode, Result, TensorShape, activation, element, shape};
 /// The wgpu this crate is built on, for callers that own the device.
 pub use wgpu;
 

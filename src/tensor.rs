@@ -1,11 +1,11 @@
 //! Tensors: a shape, an element type, a memory layout and a range of a GPU buffer. Upload from any ndarray view, download to an
 //! owned array, adopt a buffer, hand it back.
 
-use crate::element::{Element, ElementType};
-use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::kernel::Binding;
-use crate::shape::{Layout, TensorShape};
+use crate::types::element::{Element, ElementType};
+use crate::types::shape::{Layout, TensorShape};
+use crate::types::{Error, Result};
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, IxDyn};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};

@@ -9,13 +9,13 @@ use std::sync::LazyLock;
 use wgconv::conv::{Accuracy, Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::matmul::MatMulProblem;
 use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
+use wgconv::numeric::Generator;
+use wgconv::numeric::bound::{SQUARE_ROOT_ERROR, UNDERFLOW, gamma, power_error, storage_rounding};
 use wgconv::op::{Op, Prepared};
 use wgconv::pool::{Pool2dDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ReduceKind, ReduceProblem};
 use wgconv::softmax::SoftmaxProblem;
 use wgconv::transform::{CoordinateMode, Resize, ResizeDescriptor, ResizeMode, TensorKind};
-use wgconv::validate::bound::{SQUARE_ROOT_ERROR, UNDERFLOW, gamma, power_error, storage_rounding};
-use wgconv::validate::data::Generator;
 use wgconv::{Activation, ElementType, Gpu, Layout, Padding};
 
 const F32: ElementType = ElementType::F32;

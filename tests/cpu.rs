@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use wgconv::matmul::MatMulProblem;
 use wgconv::norm::NormProblem;
+use wgconv::numeric::Generator;
+use wgconv::numeric::bound::UNDERFLOW;
 use wgconv::op::Op;
 use wgconv::reduce::{ReduceKind, ReduceProblem};
 use wgconv::shape::{Layout, Padding};
 use wgconv::softmax::SoftmaxProblem;
-use wgconv::validate::bound::UNDERFLOW;
 use wgconv::validate::compare::compare;
-use wgconv::validate::data::{Data, Generator};
+use wgconv::validate::data::Data;
 use wgconv::validate::grid;
 use wgconv::{Activation, ElementType};
 

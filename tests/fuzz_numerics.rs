@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 use wgconv::conv::{Accuracy, Conv2dDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use wgconv::matmul::MatMulProblem;
 use wgconv::norm::NormProblem;
+use wgconv::numeric::Generator;
 use wgconv::op::{Op, Prepared};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ReduceKind, ReduceProblem};
 use wgconv::shape::{Layout, Padding};
 use wgconv::softmax::SoftmaxProblem;
-use wgconv::validate::data::Generator;
 use wgconv::{ElementType, Gpu};
 
 const F32: ElementType = ElementType::F32;

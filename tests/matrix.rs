@@ -7,11 +7,12 @@ use std::sync::Arc;
 use wgconv::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem};
 use wgconv::gpu::SourcePatch;
 use wgconv::matmul::MatMulProblem;
+use wgconv::numeric::Generator;
 use wgconv::op::{Op, Prepared};
 use wgconv::shape::Padding;
 use wgconv::tune::doubt_matrix_units;
 use wgconv::validate::compare::compare;
-use wgconv::validate::data::{Data, Generator};
+use wgconv::validate::data::Data;
 use wgconv::validate::{Outcome, download, prove, upload};
 use wgconv::{ElementType, Gpu, GpuDescriptor};
 

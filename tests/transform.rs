@@ -7,6 +7,7 @@ use ndarray::{Array, Array1, Array2, Array4, ArrayD, Dimension, Ix1, Ix2, Ix4, I
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wgconv::gpu::{DeviceProfile, SourcePatch};
+use wgconv::numeric::Generator;
 use wgconv::op::Op;
 use wgconv::transform::*;
 use wgconv::validate::{Options, Outcome, data, grid, run};
@@ -279,7 +280,7 @@ fn the_cpu_engine_agrees_with_the_reference() {
         if !ours || case.algorithm != "direct" || op.outputs()[0].element != ElementType::F32 {
             continue;
         }
-        let mut generator = data::Generator::from_text(&case.id());
+        let mut generator = Generator::from_text(&case.id());
         let values: Vec<Vec<f64>> = op.inputs().iter().map(|spec| data::Data::Real.fill(spec, 1, &mut generator)).collect();
         let expected = op.reference(&values.iter().map(Vec::as_slice).collect::<Vec<_>>()).remove(0);
         let inputs: Vec<Vec<f32>> = values.iter().map(|v| v.iter().map(|v| *v as f32).collect()).collect();

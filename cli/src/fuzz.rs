@@ -18,8 +18,8 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use wgconv::numeric::Generator;
 use wgconv::tune::{Tuning, Verdict};
-use wgconv::validate::data::Generator;
 
 /// The system's allocator, which counts what a thread holds.
 struct Counting;

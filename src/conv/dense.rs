@@ -4,11 +4,11 @@
 
 use super::descriptor::Algorithm;
 use super::problem::{ConvProblem, Direction};
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::matmul::{self, MatMulProblem};
 use crate::op::{Op, Plan};
-use crate::shape::Layout;
+use crate::types::shape::Layout;
+use crate::types::{Error, Result};
 
 const NAME: &str = Algorithm::Dense.name();
 
@@ -74,8 +74,8 @@ fn layer(problem: &ConvProblem) -> Result<MatMulProblem> {
 mod tests {
     use super::*;
     use crate::conv::{Accuracy, ConvDescriptor, ConvInputs};
-    use crate::element::ElementType;
     use crate::gpu::MatrixUnits;
+    use crate::types::element::ElementType;
 
     fn conv(descriptor: &ConvDescriptor<2>, x: [usize; 4], filter: [usize; 4]) -> ConvProblem {
         ConvProblem::forward(descriptor, &ConvInputs::new(&x, &filter, None)).unwrap()
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_is_no_dense_layer_is_refused() {
-        let padded = ConvDescriptor { padding: crate::shape::Padding::uniform(1), ..Default::default() };
+        let padded = ConvDescriptor { padding: crate::types::shape::Padding::uniform(1), ..Default::default() };
         let plain = ConvDescriptor::default();
         let layout = |problem: ConvProblem| ConvProblem { x_layout: Layout::ChannelsLast, ..problem };
         for (problem, reason) in [

@@ -5,10 +5,10 @@ use super::descriptor::Algorithm;
 use super::fused;
 use super::plan::{Choice, Companion, overrides};
 use super::problem::{ConvProblem, Direction};
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{CONV_DEPTHWISE, CONV_DEPTHWISE_BLOCK, CONV_DEPTHWISE_BLOCK_PAIRS, KernelSpec};
-use crate::shape::{Layout, PaddingMode, WindowAxis};
+use crate::types::shape::{Layout, PaddingMode, WindowAxis};
+use crate::types::{Error, Result};
 
 /// Outputs of one row that an invocation computes.
 const STRIP: u64 = 4;
@@ -200,7 +200,7 @@ fn strip(problem: &ConvProblem) -> Choice {
 mod tests {
     use super::*;
     use crate::conv::{ConvDescriptor, ConvInputs};
-    use crate::shape::Padding;
+    use crate::types::shape::Padding;
 
     const PLAIN: DeviceProfile = DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL };
     const PAIRS: DeviceProfile = DeviceProfile { has_int64: true, ..PLAIN };

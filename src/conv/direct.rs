@@ -3,7 +3,7 @@
 use super::plan::{Choice, Companion, overrides};
 use super::problem::ConvProblem;
 use crate::kernel::{CONV_DIRECT, KernelSpec};
-use crate::shape::Layout;
+use crate::types::shape::Layout;
 
 pub(crate) fn choice(problem: &ConvProblem) -> Choice {
     let mut overrides = overrides(problem);

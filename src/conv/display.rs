@@ -1,9 +1,9 @@
 //! The id of a convolution.
 
 use super::problem::{ConvProblem, Direction};
-use crate::activation::Activation;
-use crate::element::ElementType;
-use crate::shape::{Layout, PaddingMode, WindowAxis};
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, PaddingMode, WindowAxis};
 
 /// One line that says all: `n2c13h9w7_k12r3s5_st2x1_p1,0,2,1_d1x2_g1`, followed by what is not the default.
 impl std::fmt::Display for ConvProblem {

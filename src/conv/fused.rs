@@ -7,14 +7,14 @@ use super::descriptor::Algorithm;
 use super::plan::plan_tile;
 use super::problem::ConvProblem;
 use super::{depthwise, winograd};
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
+use crate::numeric::bound::{gamma, storage_rounding};
 use crate::op::{Op, Place, Plan, Step};
 use crate::pool::{PoolKind, PoolProblem};
 use crate::reference::Bounded;
-use crate::shape::{WindowAxis, axis_name};
-use crate::validate::bound::{gamma, storage_rounding};
+use crate::types::element::ElementType;
+use crate::types::shape::{WindowAxis, axis_name};
+use crate::types::{Error, Result};
 
 /// Extent and stride of the window along every spatial axis of the call.
 pub(crate) const WINDOW: u64 = 2;

@@ -6,11 +6,11 @@
 use super::descriptor::Algorithm;
 use super::plan::{Choice, Companion, overrides};
 use super::problem::ConvProblem;
-use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{CONV_SUM, FOUR_CHANNELS, KernelSource, KernelSpec, STORE_COLUMNS, STORE_FILTERS, STORE_PARTIALS, TWO_CHANNELS};
 use crate::op::{GemmShape, Place, RegisterTile, Step, Tile};
-use crate::shape::Layout;
+use crate::types::Result;
+use crate::types::shape::Layout;
 
 /// The smallest tile must fit the device; wgpu's own minimum limits hold all of them.
 pub(crate) fn supports_workgroup(algorithm: Algorithm, profile: &DeviceProfile) -> Result<()> {

@@ -7,14 +7,14 @@ use super::implicit_gemm::{count, in_quads, kernel};
 use super::plan::{Choice, Companion};
 use super::pointwise;
 use super::problem::{ConvProblem, Direction};
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{
     CONV_IMPLICIT_GEMM_FALLBACK, CONV_IMPLICIT_GEMM_MATRIX, CONV_POINTWISE_FALLBACK, CONV_POINTWISE_MATRIX, CONV_POINTWISE_QUADS_FALLBACK,
     CONV_POINTWISE_QUADS_MATRIX,
 };
 use crate::op::{Lines, MatrixError, MatrixTile, Operands, Tile, check_accuracy, plane_strides};
+use crate::types::element::ElementType;
+use crate::types::{Error, Result};
 
 /// What an algorithm makes of its operands, if it is one of this file's.
 pub(crate) fn operands(algorithm: Algorithm) -> Option<Operands> {
@@ -25,7 +25,7 @@ pub(crate) fn operands(algorithm: Algorithm) -> Option<Operands> {
     }
 }
 
-/// Roundings after the product: bias, residual, and the one that every sum of n terms has to spare (see [`crate::validate::bound::computed`]).
+/// Roundings after the product: bias, residual, and the one that every sum of n terms has to spare (see [`crate::reference::conv_error`]).
 fn more(problem: &ConvProblem) -> u64 {
     2 + u64::from(problem.has_residual)
 }
@@ -63,7 +63,7 @@ fn tile(algorithm: Algorithm, operands: Operands, problem: &ConvProblem, wanted:
 pub(crate) fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
     let columns = problem.batch * problem.output_positions();
     let usual = match (problem.element, operands(algorithm)) {
-        (ElementType::F32, Some(Operands::Whole)) => problem.accuracy == crate::conv::Accuracy::Reduced,
+        (ElementType::F32, Some(Operands::Whole)) => problem.accuracy == crate::numeric::Accuracy::Reduced,
         _ => true,
     };
     usual && !profile.is_cpu && problem.filters_per_group() >= 32 && columns >= 128 && problem.reduction_depth() >= 64

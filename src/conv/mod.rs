@@ -20,8 +20,9 @@ mod problem;
 mod proxy;
 pub(crate) mod winograd;
 
+pub use crate::numeric::Accuracy;
 pub use descriptor::{
-    Accuracy, Algorithm, Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor, ConvDescriptor, ConvTranspose1dDescriptor, ConvTranspose2dDescriptor,
+    Algorithm, Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor, ConvDescriptor, ConvTranspose1dDescriptor, ConvTranspose2dDescriptor,
     ConvTranspose3dDescriptor, ConvTransposeDescriptor,
 };
 pub use fused::FusedPool;

@@ -6,12 +6,12 @@ use super::plan::{admitted, plan, plan_tile};
 use super::problem::{ConvProblem, Direction};
 use super::winograd::Transform;
 use super::{implicit_gemm, matrix};
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::gpu::DeviceProfile;
+use crate::numeric::bound;
 use crate::op::{MatrixTile, Op, Operands, Plan, RegisterTile, TensorSpec, Tile};
 use crate::reference::Bounded;
-use crate::validate::bound;
+use crate::types::Result;
+use crate::types::element::ElementType;
 
 impl Op for ConvProblem {
     fn name(&self) -> &'static str {
@@ -74,7 +74,7 @@ impl Op for ConvProblem {
         }
         let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
         let conv = crate::reference::conv::terms(self, inputs[0], inputs[1], bias, residual);
-        let error = conv.sum.iter().zip(&conv.magnitude).map(|(&sum, &magnitude)| bound::computed(self, sum, magnitude)).collect();
+        let error = conv.sum.iter().zip(&conv.magnitude).map(|(&sum, &magnitude)| crate::reference::conv_error(self, sum, magnitude)).collect();
         vec![Bounded { value: conv.output(self.activation), error }]
     }
 

@@ -6,13 +6,13 @@ use super::implicit_gemm::in_quads;
 use super::params::{ConvParams, PackParams};
 use super::problem::{ConvProblem, Direction};
 use super::{dense, depthwise, direct, fused, implicit_gemm, matrix, pointwise, winograd};
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{
     CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_WORKGROUP, CONV_PACK_FILTER, CONV_POINTWISE_QUADS_REGISTER, CONV_POINTWISE_QUADS_WORKGROUP,
     CONV_POINTWISE_REGISTER, CONV_POINTWISE_WORKGROUP, KernelSpec,
 };
 use crate::op::{Op, Operands, Place, Plan, RegisterTile, Step, Tile, check_binding, check_tensors, range, slices};
+use crate::types::{Error, Result};
 
 /// Fills in columns, tiles and items of a slice of so many images; returns the workgroups.
 pub(crate) type Count = dyn Fn(&ConvProblem, u64, &mut ConvParams) -> u64;
@@ -271,7 +271,7 @@ pub(crate) fn overrides(problem: &ConvProblem) -> Vec<(&'static str, u32)> {
         }
     };
     set("ACTIVATION", problem.activation.shader_id());
-    set("PADDING_MODE", crate::shape::PaddingMode::ALL.iter().position(|m| *m == problem.padding_mode).unwrap_or(0) as u32);
+    set("PADDING_MODE", crate::types::shape::PaddingMode::ALL.iter().position(|m| *m == problem.padding_mode).unwrap_or(0) as u32);
     set("TRANSPOSED", u32::from(problem.direction == Direction::Transposed));
     set("HAS_BIAS", u32::from(problem.has_bias));
     set("HAS_RESIDUAL", u32::from(problem.has_residual));
@@ -319,7 +319,7 @@ mod tests {
         for profile in [DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL }, pairs, old] {
             // Products of a plan, and those of the problem.
             let cost = |window: [usize; 2], stride: usize, filters: usize, channels: usize| {
-                let descriptor = ConvDescriptor::<2> { stride: [stride; 2], accuracy: crate::conv::Accuracy::Exact, ..Default::default() };
+                let descriptor = ConvDescriptor::<2> { stride: [stride; 2], accuracy: crate::numeric::Accuracy::Exact, ..Default::default() };
                 let input = window.map(|taps| 32 * stride + taps - stride);
                 let (x, filter) = ([1, channels, input[0], input[1]], [filters, channels, window[0], window[1]]);
                 let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap();

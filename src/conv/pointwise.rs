@@ -2,7 +2,7 @@
 
 use super::descriptor::Algorithm;
 use super::problem::ConvProblem;
-use crate::error::{Error, Result};
+use crate::types::{Error, Result};
 
 pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem) -> Result<()> {
     for (axis, name) in problem.axes.iter().zip(["depth", "height", "width"]) {

@@ -2,10 +2,10 @@
 
 use super::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
 use super::problem::{ConvInputs, ConvProblem};
-use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder};
 use crate::op::{Plan, Prepared};
 use crate::tensor::Tensor;
+use crate::types::{Error, Result};
 
 /// A convolution that is ready to record: its plan with pipelines, and its filter on the device.
 ///

@@ -4,14 +4,15 @@
 //! Letters, as cuDNN and CUTLASS have them: input N C D H W, filter K C/g T R S, output N K Z P Q. Every problem has three
 //! spatial axes here; the ones a 1-D or 2-D call lacks have extent 1.
 
-use super::descriptor::{Accuracy, Algorithm, ConvDescriptor, ConvTransposeDescriptor};
+use super::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
 use super::fused::FusedPool;
-use crate::activation::Activation;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
-use crate::shape::{
+use crate::numeric::Accuracy;
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::{
     AxisPadding, Layout, MAX_COUNT, PaddingMode, TensorShape, WindowAxis, axis_name, check_count, check_step, resolve_axis, window_extent,
 };
+use crate::types::{Error, Result};
 
 /// Whether windows gather (convolution) or scatter (its transpose).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -275,7 +276,7 @@ impl ConvProblem {
         problem.check_counts()
     }
 
-    /// Refuses element counts above [`crate::shape::MAX_COUNT`], so that the methods below cannot overflow, and parameters that make no function.
+    /// Refuses element counts above [`crate::types::shape::MAX_COUNT`], so that the methods below cannot overflow, and parameters that make no function.
     fn check_counts(self) -> Result<Self> {
         let spatial = |pick: fn(&WindowAxis) -> u64| self.axes.iter().map(move |a| u128::from(pick(a)));
         let product = |head: [u64; 2], tail: &mut dyn Iterator<Item = u128>| {
@@ -553,7 +554,7 @@ fn transposed_axis(name: &str, input: u64, filter: u64, ask: TransposedAxis) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::Padding;
+    use crate::types::shape::Padding;
 
     #[test]
     fn lenet_first_layer_has_456_parameters_on_three_channels() {

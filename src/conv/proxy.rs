@@ -1,8 +1,8 @@
 //! A small problem of a convolution's class, on which a tuner's candidates are proven.
 
-use super::descriptor::Accuracy;
 use super::problem::{ConvProblem, Direction};
-use crate::shape::WindowAxis;
+use crate::numeric::Accuracy;
+use crate::types::shape::WindowAxis;
 
 /// Filters of a group at most: they fill the tallest tile and leave some over.
 const FILTERS: u64 = 128;
@@ -62,7 +62,7 @@ fn shorter(axis: &WindowAxis) -> WindowAxis {
 mod tests {
     use super::*;
     use crate::conv::{ConvDescriptor, ConvInputs};
-    use crate::shape::{Padding, PaddingMode};
+    use crate::types::shape::{Padding, PaddingMode};
 
     #[test]
     fn a_proxy_is_a_problem_that_resolves_to_itself() {

@@ -5,21 +5,22 @@
 //! the convolution is prepared. F(2,3) multiplies 2.25 times less often than plain sums over both axes, F(4,3) 4 times; both pay with
 //! larger rounding errors, which this file derives.
 
-use super::descriptor::{Accuracy, Algorithm};
+use super::descriptor::Algorithm;
 use super::fused;
 use super::params::{ConvParams, PackParams};
 use super::plan::{BIAS, FILTER, overrides};
 use super::problem::{ConvProblem, Direction};
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{
     CONV_WINOGRAD_FILTER, CONV_WINOGRAD_INPUT, CONV_WINOGRAD_INPUT_PAIRS, CONV_WINOGRAD_OUTPUT, CONV_WINOGRAD_OUTPUT_PAIRS, KernelSpec,
 };
 use crate::matmul::PackedBatch;
+use crate::numeric::Accuracy;
+use crate::numeric::bound::gamma;
 use crate::op::{Core, GemmShape, Op, Place, Plan, RegisterTile, Slice, Step, Tile, check_binding, check_parts, check_tensors, slices};
-use crate::shape::{PaddingMode, WindowAxis};
-use crate::validate::bound::gamma;
+use crate::types::element::ElementType;
+use crate::types::shape::{PaddingMode, WindowAxis};
+use crate::types::{Error, Result};
 
 /// The transforms along one axis, as matrices; the shaders `common/winograd_f2.wgsl` and `common/winograd_f4.wgsl` spell them out.
 pub(crate) struct Transform {
@@ -104,7 +105,7 @@ impl Transform {
     }
 
     /// Roundings on the way to one output of `problem`: the transforms along every axis that has one, the sum over the channels, bias and
-    /// residual. Higham, as in [`crate::validate::bound::computed`]: the error is at most gamma of this, times the sum of absolute values.
+    /// residual. Higham, as in [`crate::reference::conv_error`]: the error is at most gamma of this, times the sum of absolute values.
     pub fn roundings(&self, problem: &ConvProblem) -> u64 {
         self.roundings * axes(problem) + problem.channels_per_group() + 2 + u64::from(problem.has_residual)
     }

@@ -1,9 +1,9 @@
 //! Elementwise ops on all cores, in blocks that stay in a core's cache.
 
 use super::epilogue::{BLOCK, finish};
-use crate::activation::Activation;
 use crate::elementwise::BinaryOp;
 use crate::op::{Lattice, offsets};
+use crate::types::activation::Activation;
 use rayon::prelude::*;
 
 /// y = activation(x).

@@ -1,8 +1,8 @@
 //! Matrix products by the `gemm` crate, bias and activation while a block of rows is warm.
 
 use super::epilogue::{add_and_activate, finish};
-use crate::activation::Activation;
 use crate::matmul::MatMulProblem;
+use crate::types::activation::Activation;
 use rayon::prelude::*;
 
 /// y = activation(alpha a b + beta addend + residual).

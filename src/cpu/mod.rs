@@ -22,10 +22,10 @@ pub(crate) use pool::pool;
 pub(crate) use reduce::reduce;
 pub(crate) use softmax::softmax;
 
-use crate::activation::Activation;
 use crate::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool, fused};
-use crate::error::{Error, Result};
 use crate::op::{self, Op};
+use crate::types::activation::Activation;
+use crate::types::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 /// Computes the first output of any op on all cores, f32, in logical order; `false` where the engine does not have the op (those with

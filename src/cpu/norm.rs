@@ -3,7 +3,7 @@
 use super::epilogue::finish;
 use super::reduce::sum_of;
 use crate::norm::{BatchNormProblem, LrnProblem, NormProblem};
-use crate::shape::Layout;
+use crate::types::shape::Layout;
 use rayon::prelude::*;
 
 /// Layer, group and instance normalisation: channels-first, every row is contiguous.

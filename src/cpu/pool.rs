@@ -1,7 +1,7 @@
 //! Pooling on all cores: a task takes channel planes, an output line at a time.
 
 use crate::pool::{PoolKind, PoolProblem};
-use crate::shape::WindowAxis;
+use crate::types::shape::WindowAxis;
 use rayon::prelude::*;
 
 /// y = pool(x), channels-first; a maximum without its index.

@@ -1,7 +1,7 @@
 //! Window arithmetic of one axis as ready-made tables, so that inner loops copy and never divide.
 
 use crate::conv::{ConvProblem, Direction};
-use crate::shape::{PaddingMode, WindowAxis};
+use crate::types::shape::{PaddingMode, WindowAxis};
 
 /// Marks an output that a tap reads nothing for.
 pub(crate) const NOTHING: u32 = u32::MAX;

@@ -1,14 +1,14 @@
 //! Two operands with numpy's broadcasting, and an activation on the result.
 
 use super::params::BinaryParams;
-use crate::activation::Activation;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{ELEMENTWISE_BINARY, ELEMENTWISE_BINARY_IN_PLACE, KernelSpec};
 use crate::op::{Domain, Lattice, Op, Place, Plan, Slice, Step, TensorSpec, check_binding, check_tensors, pick, slices};
 use crate::reference::Bounded;
-use crate::shape::{Layout, TensorShape};
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, TensorShape};
+use crate::types::{Error, Result};
 
 /// What is done with two operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,13 +9,13 @@ pub use binary::{BinaryOp, BinaryProblem, broadcast};
 pub(crate) use params::{BinaryParams, UnaryParams};
 pub use unary::UnaryProblem;
 
-use crate::activation::Activation;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::op::Prepared;
-use crate::shape::Layout;
 use crate::tensor::Tensor;
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::Layout;
+use crate::types::{Error, Result};
 
 /// Extents, and layout and element type where they are not the default, as ids have them.
 pub(crate) fn write_tensor(f: &mut std::fmt::Formatter<'_>, extents: &[usize], element: ElementType, layout: Layout) -> std::fmt::Result {

@@ -1,14 +1,14 @@
 //! One operand: an activation as an op of its own, in place if wanted.
 
 use super::params::UnaryParams;
-use crate::activation::Activation;
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{ELEMENTWISE_UNARY, ELEMENTWISE_UNARY_IN_PLACE, ELEMENTWISE_UNARY_IN_PLACE_VECTOR, ELEMENTWISE_UNARY_VECTOR, KernelSpec};
 use crate::op::{Op, Place, Plan, Step, TensorSpec, check_tensors, pick, slices};
 use crate::reference::Bounded;
-use crate::shape::{Layout, TensorShape};
+use crate::types::Result;
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, TensorShape};
 
 /// y = activation(x), of x's shape and layout.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,6 @@
 //! Adapters: listing them, describing them, choosing one.
 
-use crate::error::{Error, Result};
+use crate::types::{Error, Result};
 use serde::Serialize;
 use std::sync::OnceLock;
 

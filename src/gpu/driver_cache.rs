@@ -5,7 +5,7 @@
 
 use super::Gpu;
 use crate::disk::{self, Key};
-use crate::error::{Error, Result};
+use crate::types::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -215,7 +215,7 @@ mod tests {
         let here = place("driver", "wgpu_1_2");
         let data: Vec<u8> = (0..300u32).map(|i| (i * 7) as u8).collect();
         let whole = file(&here, &data);
-        let mut random = crate::validate::data::Generator::from_text("pipelines");
+        let mut random = crate::numeric::Generator::from_text("pipelines");
         for _ in 0..50_000 {
             let mut bytes = whole.clone();
             for _ in 0..=random.below(4) {

@@ -5,7 +5,7 @@
 //! is empty. Until then objects of a lost device are made invalid without a word, and using one is a validation error.
 
 use super::Gpu;
-use crate::error::{Error, Result};
+use crate::types::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 

@@ -19,9 +19,9 @@ pub use profile::{DeviceProfile, MatrixUnits};
 pub use recorder::Recorder;
 pub use timing::{Clock, Timing};
 
-use crate::error::{Error, Result};
 use crate::kernel::PipelineCache;
 use crate::tune::cache::Tuner;
+use crate::types::{Error, Result};
 use driver_cache::DriverCache;
 use fault::Loss;
 use std::sync::Arc;

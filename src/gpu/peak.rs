@@ -2,9 +2,9 @@
 //! share of peak in the benchmark tables.
 
 use super::{Clock, Gpu};
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::kernel::{Binding, Dispatch, KernelSpec, PEAK_COPY, PEAK_FMA};
+use crate::types::Result;
+use crate::types::element::ElementType;
 
 /// Measured peaks of a device.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]

@@ -1,8 +1,8 @@
 //! What the planner may know of a device: plain numbers, no handle. Same problem and profile, same plan.
 
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::kernel::all_sources;
+use crate::types::element::ElementType;
+use crate::types::{Error, Result};
 
 /// Limits and abilities of a device, as far as plans depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,8 +2,8 @@
 //! kernel, so the pass stays open until something else needs the encoder.
 
 use super::Gpu;
-use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
+use crate::types::{Error, Result};
 
 /// Records ops; nothing runs before the encoder is submitted.
 ///

@@ -2,7 +2,7 @@
 //! warm-up; the samples come back raw, medians and spreads are the caller's.
 
 use super::{Gpu, Recorder};
-use crate::error::{Error, Result};
+use crate::types::{Error, Result};
 use std::time::Instant;
 
 /// Which clock a [`Timing`] was taken with.

@@ -5,7 +5,7 @@
 //! there is no memory is an error like any other.
 
 use super::Gpu;
-use crate::error::{Error, Result};
+use crate::types::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

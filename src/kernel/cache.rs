@@ -3,9 +3,9 @@
 //! Drivers compile on the calling thread, for up to a second a pipeline: several are compiled at once, each on a thread of its own.
 
 use super::{BindingKind, KernelSpec};
-use crate::error::{Error, Result};
 use crate::gpu::{Gpu, SourcePatch};
 use crate::op::Plan;
+use crate::types::{Error, Result};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

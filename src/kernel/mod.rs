@@ -17,8 +17,8 @@ pub(crate) use source::*;
 pub use source::{BindingKind, File, KernelSource, Part, all_sources};
 pub(crate) use source_gemm::*;
 
-use crate::element::ElementType;
-use crate::error::{Error, Result};
+use crate::types::element::ElementType;
+use crate::types::{Error, Result};
 
 /// The const that says, a bit for each, which bindings of its source a kernel leaves out: those that its step has nothing for.
 pub(crate) const ABSENT: &str = "ABSENT";

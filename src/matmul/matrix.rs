@@ -6,12 +6,12 @@ use super::plan::{MATRIX, SPLIT};
 use super::problem::MatMulProblem;
 use super::slices::Memory;
 use super::steps::{Call, Method, Work};
-use crate::conv::Accuracy;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{MATMUL_FALLBACK, MATMUL_MATRIX};
+use crate::numeric::Accuracy;
 use crate::op::{MatrixError, MatrixTile, Operands, Tile, check_accuracy};
+use crate::types::element::ElementType;
+use crate::types::{Error, Result};
 
 /// Roundings after the product: alpha, beta, two sums.
 const MORE: u64 = 4;

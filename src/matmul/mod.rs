@@ -14,15 +14,15 @@ pub(crate) use params::{MatMulParams, PackOperandParams};
 pub(crate) use plan::MOST_SHORT;
 pub use problem::{Addend, GemmDescriptor, MatMulProblem, Operand, Product};
 
-use crate::activation::Activation;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::{DeviceProfile, Recorder};
+use crate::numeric::bound;
 use crate::op::{Op, Plan, TensorSpec};
 use crate::reference::Bounded;
-use crate::shape::Layout;
 use crate::tensor::Tensor;
-use crate::validate::bound;
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::Layout;
+use crate::types::{Error, Result};
 
 /// Whether the algorithm or plan of this label needs matrix units.
 pub(crate) fn on_matrix_units(label: &str) -> bool {

@@ -4,11 +4,11 @@ use super::params::{MatMulParams, PackOperandParams};
 use super::problem::{MatMulProblem, Operand};
 use super::slices::Packed;
 use super::steps::{Store, core_kernel, set_tiles};
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, MATMUL_PACK, MATMUL_PACK_PAIRS, MATMUL_REGISTER, MATMUL_WORKGROUP};
 use crate::op::{Core, LatticeAxis, Place, Plan, Step};
+use crate::types::Result;
+use crate::types::element::ElementType;
 
 /// How the operands lie for a tile core with tiles of `tile_m` rows: a has its rows padded to whole tiles, so that a core needs no bounds
 /// test; b is packed where it does not lie as vec4s along its columns, or where panels of `panel` columns pay.

@@ -6,10 +6,10 @@ use super::packing::packed;
 use super::problem::{MatMulProblem, Product};
 use super::slices::Memory;
 use super::steps::{Call, Method, Work, plan_parts};
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{MATMUL_DIRECT, MATMUL_REGISTER, MATMUL_THIN, MATMUL_WORKGROUP};
 use crate::op::{Core, GemmShape, Op, Plan, RegisterTile, TensorSpec, Tile, check_tensors, pick};
+use crate::types::{Error, Result};
 
 pub(crate) const DIRECT: &str = "direct";
 pub(crate) const THIN: &str = "thin";

@@ -1,11 +1,11 @@
 //! A matrix product with all its numbers resolved and checked: matmul, gemm and linear differ only in how they get here.
 
-use crate::activation::Activation;
-use crate::conv::Accuracy;
-use crate::element::ElementType;
 use crate::elementwise::broadcast;
-use crate::error::{Error, Result};
-use crate::shape::TensorShape;
+use crate::numeric::Accuracy;
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::TensorShape;
+use crate::types::{Error, Result};
 
 /// alpha op(a) op(b) + beta c, as BLAS and ONNX have it.
 #[derive(Debug, Clone, Copy, PartialEq)]

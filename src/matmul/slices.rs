@@ -6,10 +6,10 @@
 //! matmul has it (the depth), columns of b transposed.
 
 use super::problem::MatMulProblem;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::op::{INDEX_LIMIT, Range, Slice, TensorSpec, check_parts};
+use crate::types::element::ElementType;
+use crate::types::{Error, Result};
 
 /// The axes of a product: those of the batch, the slowest first, and these.
 const M: usize = 3;
@@ -222,8 +222,8 @@ impl Part {
 mod tests {
     use super::super::problem::GemmDescriptor;
     use super::*;
-    use crate::activation::Activation;
     use crate::op::{Op, Place, Plan};
+    use crate::types::activation::Activation;
 
     fn narrow(max_binding_bytes: u64) -> DeviceProfile {
         DeviceProfile { max_binding_bytes, ..DeviceProfile::MINIMAL }

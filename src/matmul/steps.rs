@@ -5,11 +5,11 @@ use super::packing::{Bound, Packs, own_batch};
 use super::params::MatMulParams;
 use super::problem::MatMulProblem;
 use super::slices::{Memory, Packed, Part, parts};
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSource, KernelSpec, MATMUL_SUM, STORE_COLUMNS, STORE_PARTIALS};
 use crate::op::{Core, LatticeAxis, Lines, Place, Plan, Range, Step, range};
+use crate::types::Result;
+use crate::types::element::ElementType;
 
 /// What an algorithm contributes to a plan.
 pub(super) struct Method {

@@ -1,15 +1,15 @@
 //! Batch normalisation of a trained network, and its folding into a convolution.
 
 use super::params::{BatchFoldParams, BatchNormParams};
-use crate::activation::Activation;
 use crate::conv::Direction;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, NORM_BATCH, NORM_BATCH_FOLD, NORM_BATCH_IN_PLACE};
 use crate::op::{Domain, Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, pick};
 use crate::reference::Bounded;
-use crate::shape::{Layout, TensorShape};
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, TensorShape};
+use crate::types::{Error, Result};
 use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewD, Axis};
 
 /// y = activation((x - mean) / sqrt(variance + epsilon) scale + bias), each vector per channel and fixed.

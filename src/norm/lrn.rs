@@ -1,13 +1,13 @@
 //! Local response normalisation, as AlexNet has it.
 
 use super::params::LrnParams;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, NORM_LRN};
 use crate::op::{Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, pick};
 use crate::reference::Bounded;
-use crate::shape::{Layout, MAX_COUNT, TensorShape};
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, MAX_COUNT, TensorShape};
+use crate::types::{Error, Result};
 
 /// y = x / (bias + alpha / size sum of x^2)^beta over the channels c - floor((size - 1) / 2) .. c + ceil((size - 1) / 2).
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -11,10 +11,10 @@ pub use lrn::{LrnDescriptor, LrnProblem};
 pub(crate) use params::{BatchFoldParams, BatchNormParams, LrnParams, NormParams};
 pub use rows::{NormKind, NormProblem};
 
-use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::op::{Op, Prepared};
 use crate::tensor::Tensor;
+use crate::types::{Error, Result};
 
 fn check_epsilon(epsilon: f32) -> Result<()> {
     if epsilon >= 0.0 && epsilon.is_finite() {

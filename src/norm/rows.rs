@@ -1,15 +1,15 @@
 //! Layer, group and instance normalisation: one kernel over rows, which differ in how their elements and scales lie in memory.
 
 use super::params::NormParams;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, NORM_ROWS, NORM_ROWS_STATISTICS};
 use crate::op::{
     LONGEST_SERIAL_LINE, Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, lane_consts, lane_turns, lanes, lines_per_workgroup, pick,
 };
 use crate::reference::Bounded;
-use crate::shape::{Layout, TensorShape, front_axis};
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, TensorShape, front_axis};
+use crate::types::{Error, Result};
 
 /// Which elements share a mean and a variance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,10 +4,10 @@
 use super::lanes::{lane_consts, lane_turns, lanes, lines_per_workgroup};
 use super::lattice::LatticeAxis;
 use super::plan::{Place, Plan, Step};
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, MAGNITUDES, MAGNITUDES_JOIN, uniform};
+use crate::types::Result;
+use crate::types::element::ElementType;
 
 uniform! {
     /// Twin of `MagnitudeParams` in `shaders/magnitudes.wgsl`.

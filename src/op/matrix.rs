@@ -1,10 +1,10 @@
 //! Products on matrix units: the tiles of their core (`shaders/common/gemm_matrix.wgsl`) and the bound of their errors.
 
-use crate::conv::Accuracy;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::{DeviceProfile, MatrixUnits};
-use crate::validate::bound::gamma;
+use crate::numeric::Accuracy;
+use crate::numeric::bound::gamma;
+use crate::types::element::ElementType;
+use crate::types::{Error, Result};
 
 /// What operands become for the units, which multiply f16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_two_parts_hold_what_the_bound_says() {
-        let mut generator = crate::validate::data::Generator::from_text("split");
+        let mut generator = crate::numeric::Generator::from_text("split");
         let mut worst = 0.0f64;
         for i in 0..200_000 {
             // From 2^15 down to far below what f16 holds, and the edges of both.
@@ -296,7 +296,7 @@ mod tests {
     /// Lines as much smaller than their operands' largest numbers as the kernel admits, numbers of mixed magnitudes in them.
     #[test]
     fn products_of_cut_off_sums_stay_within_their_bound() {
-        let mut generator = crate::validate::data::Generator::from_text("product");
+        let mut generator = crate::numeric::Generator::from_text("product");
         for operands in [Operands::Split, Operands::Whole] {
             let mut worst = 0.0f64;
             for trial in 0..4000 {

@@ -23,9 +23,9 @@ pub(crate) use tile::{Core, RegisterTile};
 pub(crate) use tile_workgroup::{GemmShape, Tile};
 pub(crate) use window::{Axis, plane_strides};
 
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::reference::Bounded;
+use crate::types::{Error, Result};
 
 /// A resolved op: every number known and checked, nothing decided yet. Its `Display` is an id that says all.
 pub trait Op: std::fmt::Display + Sync {
@@ -171,7 +171,7 @@ macro_rules! eager {
                 ///
                 /// # Errors
                 /// As there.
-                pub fn $name $(<const $rank: usize>)? (&self, $($argument: $kind),*) -> $crate::error::Result<$output> {
+                pub fn $name $(<const $rank: usize>)? (&self, $($argument: $kind),*) -> $crate::types::Result<$output> {
                     let mut recorder = self.recorder();
                     let output = recorder.$name($($argument),*)?;
                     recorder.submit()?;

@@ -1,10 +1,10 @@
 //! Plans: pure arithmetic, no device asked. A plan names the tensors of an op and lists kernel calls over them.
 
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{ABSENT, KernelSpec, fold_workgroups};
-use crate::shape::{Layout, TensorShape};
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, TensorShape};
+use crate::types::{Error, Result};
 use std::borrow::Cow;
 
 /// What values a tensor may hold; tells the proofs and benches what data to make.

@@ -3,10 +3,10 @@
 
 use super::plan::{Place, Plan, Step, TensorSpec};
 use super::{Op, check_binding};
-use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Recorder};
 use crate::kernel::{Binding, BindingKind, Dispatch, Kernel};
 use crate::tensor::Tensor;
+use crate::types::{Error, Result};
 use std::sync::Arc;
 
 /// An op that is ready to record. Cheap to clone; clones share the buffers.

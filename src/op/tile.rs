@@ -2,9 +2,9 @@
 //! a [`Core`]: either core with its tile, as a plan uses it. The other core's tiles are in `tile_workgroup`.
 
 use super::tile_workgroup::{Tile, whole_slabs};
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
+use crate::types::element::ElementType;
+use crate::types::{Error, Result};
 
 /// A tile of the register core (`shaders/common/gemm_register.wgsl`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 //! them a product gets. The rules follow what is known of GPUs; none of them is measured yet, for lack of one.
 
 use super::plan::{INDEX_LIMIT, check_binding};
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
+use crate::types::{Error, Result};
 
 /// A product as the choice of a tile sees it.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! What every windowed kernel's uniform holds: its axes and the strides of its tensors.
 
 use crate::kernel::uniform;
-use crate::shape::{Layout, WindowAxis};
+use crate::types::shape::{Layout, WindowAxis};
 
 uniform! {
     /// Twin of `Axis` in `shaders/common/axis.wgsl`.

@@ -1,6 +1,6 @@
 //! What a caller asks for: plain structs with public fields. Nothing is checked here; the problems check.
 
-use crate::shape::Padding;
+use crate::types::shape::Padding;
 
 /// A window that slides over N spatial axes. Lists run from the slowest axis to the width.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,5 +1,5 @@
 //! Pooling, 1-D to 3-D: max (with indices if wanted), average and Lp over windows that slide ([`PoolDescriptor`]), adapt to an output
-//! size, or cover the plane; and max unpooling. Window geometry is convolution's ([`crate::shape::WindowAxis`]).
+//! size, or cover the plane; and max unpooling. Window geometry is convolution's ([`crate::types::shape::WindowAxis`]).
 
 mod descriptor;
 mod op;
@@ -13,13 +13,13 @@ pub(crate) use params::{PoolPairsParams, PoolParams, UnpoolParams};
 pub use problem::PoolProblem;
 pub use unpool::MaxUnpoolProblem;
 
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::op::Op;
 use crate::reduce::{ReduceKind, ReduceProblem};
-use crate::shape::Layout;
 use crate::tensor::Tensor;
+use crate::types::element::ElementType;
+use crate::types::shape::Layout;
+use crate::types::{Error, Result};
 
 impl Recorder<'_> {
     /// Records a pooling of any kind; the output has the layout of `x`.

@@ -4,14 +4,14 @@ use super::descriptor::{IndexOrder, PoolKind};
 use super::pairs;
 use super::params::PoolParams;
 use super::problem::PoolProblem;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, POOL, POOL_INDICES, POOL_PAIRS};
 use crate::op::{Axis, INDEX_LIMIT, Op, Place, Plan, Step, TensorSpec, check_tensors, pick, plane_strides, slices, sum_unit};
 use crate::reduce::{ReduceKind, ReduceProblem};
 use crate::reference::Bounded;
-use crate::shape::{Layout, WindowAxis};
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, WindowAxis};
+use crate::types::{Error, Result};
 
 /// One output per invocation, its loops bounded by numbers of the uniform; the same with the window baked into the pipeline; or, where one window is the
 /// whole plane, the reduction that it is, whose lines many invocations share.

@@ -6,7 +6,7 @@ use super::params::PoolPairsParams;
 use super::problem::PoolProblem;
 use crate::gpu::DeviceProfile;
 use crate::op::Axis;
-use crate::shape::Layout;
+use crate::types::shape::Layout;
 
 /// Whether it computes this problem, and by no more loads than there are taps.
 pub(super) fn admits(problem: &PoolProblem, profile: &DeviceProfile) -> bool {

@@ -1,9 +1,9 @@
 //! A pooling with all its numbers resolved and checked.
 
 use super::descriptor::{IndexOrder, PoolDescriptor, PoolKind};
-use crate::element::ElementType;
-use crate::error::{Error, Result};
-use crate::shape::{Layout, TensorShape, WindowAxis, axis_name, resolve_axis};
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, TensorShape, WindowAxis, axis_name, resolve_axis};
+use crate::types::{Error, Result};
 
 /// A resolved pooling. Make one with [`PoolProblem::new`], [`PoolProblem::adaptive`] or [`PoolProblem::global`].
 #[derive(Debug, Clone, PartialEq)]
@@ -266,7 +266,7 @@ impl std::fmt::Display for PoolProblem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::{AxisPadding, Padding};
+    use crate::types::shape::{AxisPadding, Padding};
 
     /// By the definition: taps of every window, one after the other.
     #[test]

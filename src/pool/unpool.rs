@@ -3,13 +3,13 @@
 use super::descriptor::{MaxUnpoolDescriptor, PoolDescriptor};
 use super::params::UnpoolParams;
 use super::problem::check_window;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, POOL_MAX_UNPOOL};
 use crate::op::{Domain, Op, Place, Plan, Step, TensorSpec, check_binding, check_tensors, pick};
 use crate::reference::Bounded;
-use crate::shape::{AxisPadding, Layout, TensorShape, axis_name, check_step, resolve_axis, window_extent};
+use crate::types::element::ElementType;
+use crate::types::shape::{AxisPadding, Layout, TensorShape, axis_name, check_step, resolve_axis, window_extent};
+use crate::types::{Error, Result};
 
 /// A resolved max unpooling. Indices are flat inside the output plane, row-major. Of several that point at one output the last in row-major
 /// order wins.
@@ -216,7 +216,7 @@ impl std::fmt::Display for MaxUnpoolProblem {
 mod tests {
     use super::*;
     use crate::pool::{IndexOrder, PoolKind, PoolProblem};
-    use crate::shape::Padding;
+    use crate::types::shape::Padding;
 
     fn unpool<const N: usize>(pool: PoolDescriptor<N>, output_shape: Option<[usize; N]>, x: &[usize]) -> Result<MaxUnpoolProblem> {
         MaxUnpoolProblem::new(&MaxUnpoolDescriptor { pool, output_shape }, x, x, ElementType::F32, Layout::ChannelsFirst)

@@ -7,9 +7,9 @@ mod problem;
 pub(crate) use params::ReduceParams;
 pub use problem::{ArgmaxProblem, ReduceKind, ReduceProblem};
 
-use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::tensor::Tensor;
+use crate::types::Result;
 
 impl Recorder<'_> {
     /// Records a reduction over `axes` (negative ones count from the end, none means all). y has x's layout where `keepdims` keeps the rank,

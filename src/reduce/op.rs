@@ -2,8 +2,6 @@
 
 use super::params::ReduceParams;
 use super::problem::{ArgmaxProblem, ReduceKind, ReduceProblem, output_lattice};
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, REDUCE, REDUCE_ARGMAX, REDUCE_FIRST, REDUCE_LAST};
 use crate::op::{
@@ -11,6 +9,8 @@ use crate::op::{
     lines_per_workgroup, pick, sum_unit,
 };
 use crate::reference::Bounded;
+use crate::types::Result;
+use crate::types::element::ElementType;
 
 /// One result per invocation, or lines that several invocations share, a long one first cut into chunks.
 const DIRECT: &str = "direct";
@@ -103,7 +103,7 @@ fn check(op: &str, plan: &Plan, profile: &DeviceProfile) -> Result<()> {
 }
 
 /// Axes of x in memory order: extent, whether it is reduced.
-fn memory_axes(x: &[usize], reduced: &[bool], layout: crate::shape::Layout) -> Vec<(u64, bool)> {
+fn memory_axes(x: &[usize], reduced: &[bool], layout: crate::types::shape::Layout) -> Vec<(u64, bool)> {
     layout.memory_order(x.len()).into_iter().map(|axis| (x[axis] as u64, reduced[axis])).collect()
 }
 

@@ -1,9 +1,9 @@
 //! Reductions with their axes resolved and checked.
 
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::op::Lattice;
-use crate::shape::{Layout, TensorShape, front_axis};
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, TensorShape, front_axis};
+use crate::types::{Error, Result};
 
 /// What is made of the elements along the reduced axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

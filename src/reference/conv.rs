@@ -1,10 +1,11 @@
 //! Convolution, forward and transposed, straight from the definition.
 
-use crate::activation::Activation;
 use crate::conv::{ConvProblem, Direction};
-use crate::element::Element;
-use crate::error::{Error, Result};
-use crate::shape::{PaddingMode, WindowAxis};
+use crate::numeric::bound::{activation_error, gamma, storage_rounding};
+use crate::types::activation::Activation;
+use crate::types::element::{Element, ElementType};
+use crate::types::shape::{PaddingMode, WindowAxis};
+use crate::types::{Error, Result};
 use rayon::prelude::*;
 
 /// What the reference computed, in logical order N K \[Z\] \[P\] Q, row-major.
@@ -58,6 +59,24 @@ pub(crate) fn terms(problem: &ConvProblem, x: &[f64], filter: &[f64], bias: Opti
         }
     });
     ConvReference { sum, magnitude }
+}
+
+/// Error that an f32 kernel may make on one output of `problem` before the result is rounded to the stored type: sum `sum` and
+/// magnitude `magnitude` of the reference.
+///
+/// A sum of n products in f32, in any order, with or without fused multiply-add, errs by at most gamma_n times the sum of the
+/// absolute products (Higham, equation 3.4); the bias is one more term and one addition more, hence n + 2, the residual another. The
+/// activation multiplies that by at most its largest slope and adds its own error.
+pub fn conv_error(problem: &ConvProblem, sum: f64, magnitude: f64) -> f64 {
+    let roundings = problem.reduction_depth() + 2 + u64::from(problem.has_residual);
+    let output = problem.activation.apply(sum);
+    activation_error(problem.activation, gamma(roundings, ElementType::F32.unit_roundoff()) * magnitude, sum, output)
+}
+
+/// As [`conv_error`], with the rounding to the stored type.
+pub fn conv_allowed(problem: &ConvProblem, sum: f64, magnitude: f64) -> f64 {
+    let computed = conv_error(problem, sum, magnitude);
+    computed + storage_rounding(problem.element, problem.activation.apply(sum).abs() + computed)
 }
 
 /// What each output reads of x and of the filter: the sums of the absolute values of either, and the largest.
@@ -168,7 +187,7 @@ pub(crate) fn check_lengths(problem: &ConvProblem, x: usize, filter: usize, bias
 mod tests {
     use super::*;
     use crate::conv::{Conv1dDescriptor, Conv2dDescriptor, ConvDescriptor, ConvInputs, ConvTransposeDescriptor};
-    use crate::shape::Padding;
+    use crate::types::shape::Padding;
 
     fn forward<const N: usize>(descriptor: &ConvDescriptor<N>, x: (&[usize], &[f32]), filter: (&[usize], &[f32])) -> Vec<f64> {
         let problem = ConvProblem::forward(descriptor, &ConvInputs::new(x.0, filter.0, None)).unwrap();

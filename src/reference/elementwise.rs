@@ -1,10 +1,10 @@
 //! Elementwise ops straight from their definitions.
 
 use super::Bounded;
-use crate::activation::Activation;
-use crate::element::ElementType;
 use crate::elementwise::{BinaryOp, BinaryProblem};
-use crate::validate::bound::{UNDERFLOW, activation_error};
+use crate::numeric::bound::{UNDERFLOW, activation_error};
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
 
 /// activation(x); the error is the activation's own.
 pub fn unary(activation: Activation, x: &[f64]) -> Bounded {

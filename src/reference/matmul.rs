@@ -1,10 +1,10 @@
 //! Matrix products straight from their definition.
 
 use super::Bounded;
-use crate::element::ElementType;
 use crate::matmul::MatMulProblem;
+use crate::numeric::bound::{activation_error, gamma};
 use crate::op::MatrixError;
-use crate::validate::bound::{activation_error, gamma};
+use crate::types::element::ElementType;
 use rayon::prelude::*;
 
 /// activation(alpha a b + beta addend + residual).

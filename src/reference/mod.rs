@@ -12,7 +12,7 @@ pub(crate) mod transform;
 pub(crate) mod winograd;
 
 pub(crate) use conv::check_lengths;
-pub use conv::{ConvReference, conv};
+pub use conv::{ConvReference, conv, conv_allowed, conv_error};
 pub use elementwise::{binary, unary};
 pub use matmul::matmul;
 pub(crate) use matmul::matmul_on_matrix_units;
@@ -21,10 +21,10 @@ pub use pool::pool;
 pub use reduce::{argmax, reduce};
 pub use softmax::softmax;
 
-use crate::element::ElementType;
-use crate::error::Result;
+use crate::numeric::bound::storage_rounding;
 use crate::op::{Op, TensorSpec};
-use crate::validate::bound::storage_rounding;
+use crate::types::Result;
+use crate::types::element::ElementType;
 
 /// Computes all outputs of any op in f64, with the error that a correct f32 kernel may make. Operands are the updated outputs of in-place
 /// ops, then the inputs.

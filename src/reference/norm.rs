@@ -1,10 +1,10 @@
 //! Normalisation straight from its definitions.
 
 use super::Bounded;
-use crate::element::ElementType;
 use crate::norm::{BatchNormProblem, LrnProblem, NormProblem};
-use crate::shape::Layout;
-use crate::validate::bound::{UNDERFLOW, activation_error, gamma, power_error};
+use crate::numeric::bound::{UNDERFLOW, activation_error, gamma, power_error};
+use crate::types::element::ElementType;
+use crate::types::shape::Layout;
 
 /// y, and mean and inverse standard deviation where the problem wants them.
 ///

@@ -1,10 +1,10 @@
 //! Pooling straight from its definition.
 
 use super::Bounded;
-use crate::element::ElementType;
+use crate::numeric::bound::{SQUARE_ROOT_ERROR, UNDERFLOW, gamma, power_error};
 use crate::pool::{IndexOrder, PoolKind, PoolProblem};
-use crate::shape::WindowAxis;
-use crate::validate::bound::{SQUARE_ROOT_ERROR, UNDERFLOW, gamma, power_error};
+use crate::types::element::ElementType;
+use crate::types::shape::WindowAxis;
 
 /// Values, and indices where the problem wants them.
 ///

@@ -1,9 +1,9 @@
 //! Reductions straight from their definitions.
 
 use super::Bounded;
-use crate::element::ElementType;
+use crate::numeric::bound::{UNDERFLOW, gamma};
 use crate::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
-use crate::validate::bound::{UNDERFLOW, gamma};
+use crate::types::element::ElementType;
 
 /// Calls `visit(result, element)` for every element of x, both numbered row-major.
 fn each(x: &[usize], reduced: &[bool], mut visit: impl FnMut(usize, usize)) {

@@ -1,9 +1,9 @@
 //! Softmax straight from its definition.
 
 use super::Bounded;
-use crate::element::ElementType;
+use crate::numeric::bound::gamma;
 use crate::softmax::SoftmaxProblem;
-use crate::validate::bound::gamma;
+use crate::types::element::ElementType;
 
 /// Softmax or its logarithm.
 ///

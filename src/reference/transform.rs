@@ -1,9 +1,9 @@
 //! Shape ops, straight from their definitions: walk the output, find the element of the input.
 
 use super::Bounded;
-use crate::element::ElementType;
+use crate::numeric::bound::gamma;
 use crate::transform::{Concat, DepthToSpace, NearestMode, Pad, PadMode, Resize, Slice, Transpose};
-use crate::validate::bound::gamma;
+use crate::types::element::ElementType;
 
 /// Calls `visit` with every coordinate of a tensor of these extents, in logical order.
 fn walk(extents: &[usize], mut visit: impl FnMut(&[usize])) {

@@ -1,7 +1,5 @@
 //! Softmax and log-softmax along one axis, stable for large values, also in place.
 
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::gpu::{DeviceProfile, Recorder};
 use crate::kernel::{KernelSpec, SOFTMAX, SOFTMAX_IN_PLACE, uniform};
 use crate::op::{
@@ -9,8 +7,10 @@ use crate::op::{
     slices,
 };
 use crate::reference::Bounded;
-use crate::shape::{Layout, TensorShape, front_axis};
 use crate::tensor::Tensor;
+use crate::types::Result;
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, TensorShape, front_axis};
 
 uniform! {
     /// Twin of `SoftmaxParams` in `shaders/softmax.wgsl`.

@@ -2,10 +2,10 @@
 
 use super::copy::moves;
 use super::{StridedAxis, StridedCopy, TensorKind};
-use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::shape::front_axis;
 use crate::tensor::Tensor;
+use crate::types::shape::front_axis;
+use crate::types::{Error, Result};
 
 /// y is the inputs one after another along `axis`. y has the layout of the first; the others may have any.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

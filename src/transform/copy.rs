@@ -6,11 +6,11 @@
 
 use super::params::{CopyAxis, CopyParams};
 use super::{is_row, segment};
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSource, KernelSpec, TRANSFORM_COPY, TRANSFORM_TILE};
 use crate::op::{Place, Plan, Step, TensorSpec, check_binding, check_tensors, pick};
+use crate::types::element::ElementType;
+use crate::types::{Error, Result};
 
 /// Most axes of a copy, as the shader's uniform has them.
 const MAX_AXES: usize = 6;
@@ -206,7 +206,7 @@ macro_rules! moves {
                 $crate::transform::copy::algorithms(self.stored_copies(), profile)
             }
 
-            fn plan(&self, profile: &$crate::gpu::DeviceProfile, algorithm: Option<&str>) -> $crate::error::Result<$crate::op::Plan> {
+            fn plan(&self, profile: &$crate::gpu::DeviceProfile, algorithm: Option<&str>) -> $crate::types::Result<$crate::op::Plan> {
                 let (inputs, output) = (self.inputs(), self.kind().spec("y"));
                 $crate::op::check_tensors(self.op_name(), &inputs.iter().chain([&output]).collect::<Vec<_>>(), profile)?;
                 $crate::transform::copy::plan(self.op_name(), inputs, output, self.stored_copies(), profile, algorithm)

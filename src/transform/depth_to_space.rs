@@ -2,9 +2,9 @@
 
 use super::copy::moves;
 use super::{StridedAxis, StridedCopy, TensorKind};
-use crate::error::{Error, Result};
 use crate::gpu::Recorder;
 use crate::tensor::Tensor;
+use crate::types::{Error, Result};
 
 /// In which order a channel of the deep tensor is split, slowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -6,10 +6,10 @@
 
 use super::params::{GatherAxis, GatherParams};
 use super::{TensorKind, is_row, segment};
-use crate::error::{Error, Result};
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, TRANSFORM_GATHER};
 use crate::op::{Place, Plan, Step, check_binding, check_tensors, pick};
+use crate::types::{Error, Result};
 
 /// The table entry of an element that no source stands for.
 pub(crate) const NOTHING: u32 = u32::MAX;

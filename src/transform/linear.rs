@@ -6,12 +6,12 @@
 use super::params::{ResizeAxis, ResizeParams};
 use super::resize::{Resize, ResizeMode};
 use super::{gather, is_row, segment};
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::kernel::{KernelSpec, TRANSFORM_RESIZE_LINEAR};
 use crate::op::{Op, Place, Plan, Step, check_binding, check_tensors, pick};
-use crate::shape::Layout;
+use crate::types::Result;
+use crate::types::element::ElementType;
+use crate::types::shape::Layout;
 
 /// Two elements of an axis of x, and the weight of the second.
 #[derive(Debug, Clone, Copy, PartialEq)]

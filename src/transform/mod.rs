@@ -29,11 +29,11 @@ pub(crate) use copy::{StridedAxis, StridedCopy};
 pub(crate) use gather::NOTHING;
 pub(crate) use linear::Tap;
 
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::op::{Domain, TensorSpec};
-use crate::shape::{Layout, TensorShape};
 use crate::tensor::Tensor;
+use crate::types::Result;
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, TensorShape};
 
 /// What a shape op must know of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,12 +1,12 @@
 //! Padding over all axes: with a constant, or with the tensor itself mirrored, extended or repeated.
 
 use super::{NOTHING, TensorKind, gather, joined};
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::{DeviceProfile, Recorder};
 use crate::op::{Op, Plan, TensorSpec};
 use crate::reference::Bounded;
 use crate::tensor::Tensor;
+use crate::types::element::ElementType;
+use crate::types::{Error, Result};
 
 /// What stands in the pads.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,10 +2,10 @@
 //! is the logical one.
 
 use super::TensorKind;
-use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::shape::{Layout, TensorShape};
 use crate::tensor::Tensor;
+use crate::types::shape::{Layout, TensorShape};
+use crate::types::{Error, Result};
 
 /// The extents that `shape` asks for: 0 keeps x's extent at that place, and one -1 is what the count leaves.
 ///

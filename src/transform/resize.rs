@@ -2,11 +2,11 @@
 //! f64, from exact integers where no scale is given, so that kernels only look them up.
 
 use super::{NOTHING, TensorKind, gather, joined, linear};
-use crate::error::{Error, Result};
 use crate::gpu::{DeviceProfile, Recorder};
 use crate::op::{Op, Plan, TensorSpec};
 use crate::reference::Bounded;
 use crate::tensor::Tensor;
+use crate::types::{Error, Result};
 
 /// Where in x an element of y lies; s is the scale, extent of y / extent of x unless it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -312,8 +312,8 @@ crate::op::eager! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::element::ElementType;
-    use crate::shape::Layout;
+    use crate::types::element::ElementType;
+    use crate::types::shape::Layout;
 
     fn resize(coordinates: CoordinateMode, input: usize, output: usize, scale: Option<f64>) -> Resize {
         let x = TensorKind::new("x", &[1, 1, input], ElementType::F32, Layout::ChannelsFirst).unwrap();

@@ -2,10 +2,10 @@
 
 use super::copy::moves;
 use super::{StridedAxis, StridedCopy, TensorKind, joined};
-use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::shape::front_axis;
 use crate::tensor::Tensor;
+use crate::types::shape::front_axis;
+use crate::types::{Error, Result};
 
 /// y takes, along each axis, every `step`-th element of x from `first` on, `count` of them. y keeps x's layout.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

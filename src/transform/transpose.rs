@@ -2,10 +2,10 @@
 
 use super::copy::moves;
 use super::{StridedAxis, StridedCopy, TensorKind, joined};
-use crate::error::{Error, Result};
 use crate::gpu::Recorder;
-use crate::shape::Layout;
 use crate::tensor::Tensor;
+use crate::types::shape::Layout;
+use crate::types::{Error, Result};
 
 /// y has x's axes in the order `perm`: axis i of y is axis `perm[i]` of x. y is channels-first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -10,9 +10,9 @@ mod units;
 
 pub use units::{MatrixDoubts, doubt_matrix_units};
 
-use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::op::{Op, Plan};
+use crate::types::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::sync::{PoisonError, TryLockError};

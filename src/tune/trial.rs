@@ -2,11 +2,12 @@
 //! and only then the clock.
 
 use super::Verdict;
-use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::numeric::Generator;
 use crate::op::{Op, Prepared, TensorSpec};
 use crate::tensor::Tensor;
-use crate::validate::data::{Data, Generator};
+use crate::types::{Error, Result};
+use crate::validate::data::Data;
 use crate::validate::{Outcome, compare, download, prove, upload};
 use std::time::{Duration, Instant};
 

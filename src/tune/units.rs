@@ -2,13 +2,13 @@
 //! thousand times slower than plain arithmetic. Before the planner's rules may choose them, they are held to the proofs on one product
 //! with tails on every side, and to the clock on a large one.
 
-use crate::conv::Accuracy;
-use crate::element::ElementType;
-use crate::error::{Error, Result};
 use crate::gpu::{DeviceProfile, Gpu, MatrixUnits};
 use crate::matmul::MatMulProblem;
+use crate::numeric::Accuracy;
 use crate::op::{Op, Plan, Prepared, STORAGE_BUFFERS};
 use crate::tensor::Tensor;
+use crate::types::element::ElementType;
+use crate::types::{Error, Result};
 use crate::validate::{Outcome, prove};
 
 /// The plain kernel that the units have to beat.

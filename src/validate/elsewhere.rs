@@ -1,10 +1,10 @@
 //! Problems planned as for another device than the one they run on: one with small bindings, one with another processor. What their kernels
 //! need, every device has.
 
-use crate::error::Result;
 use crate::gpu::DeviceProfile;
 use crate::op::{Op, Plan, TensorSpec};
 use crate::reference::Bounded;
+use crate::types::Result;
 
 /// A problem, and what is different about the device that it is planned for.
 #[derive(Clone)]

@@ -3,11 +3,11 @@
 
 use super::data::Data;
 use super::{Outcome, observe, prove};
-use crate::error::Result;
 use crate::gpu::{Gpu, SourcePatch};
 use crate::kernel::BindingKind;
 use crate::op::{Op, Place, Plan, Step, TensorSpec};
 use crate::reference::Bounded;
+use crate::types::Result;
 
 /// A failing case, run once more.
 #[derive(Debug, Clone)]

@@ -2,9 +2,9 @@
 //! purpose; each family of ops has its own file beside this one.
 
 use super::Case;
-use crate::error::Result;
 use crate::gpu::{DeviceProfile, MatrixUnits};
 use crate::op::{Op, Operands, Tile};
+use crate::types::Result;
 
 /// f16, matrix units and room for their tiles are a matter of the device, not of the algorithm: whoever lacks them skips the case and says so.
 pub(super) fn rich() -> DeviceProfile {

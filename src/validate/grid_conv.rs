@@ -2,11 +2,11 @@
 //! prime extents, height and width never alike, four different pads, every mode, layout, activation and rank.
 
 use super::grid_conv_blocks::{long_windows, pools, whole_windows, winograd, winograd_pairs};
-use crate::activation::Activation;
 use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
-use crate::element::ElementType;
-use crate::error::Result;
-use crate::shape::{Layout, Padding, PaddingMode};
+use crate::types::Result;
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, Padding, PaddingMode};
 
 /// What a problem adds to its descriptor and shapes.
 #[derive(Clone, Copy)]

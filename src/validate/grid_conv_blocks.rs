@@ -2,11 +2,11 @@
 //! them), windows that cover the whole input, and batches that no binding holds whole.
 
 use super::grid_conv::{BIAS, Extra, Grid, LAYOUTS, PLAIN, pads};
-use crate::activation::Activation;
 use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
-use crate::element::ElementType;
-use crate::error::Result;
-use crate::shape::{Layout, Padding, PaddingMode};
+use crate::types::Result;
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, Padding, PaddingMode};
 use crate::validate::elsewhere::Elsewhere;
 
 /// Windows of 3 at stride 1: outputs about the edges of Winograd's tiles (2 and 4) either way, along both axes and one, with everything

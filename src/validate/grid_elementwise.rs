@@ -1,11 +1,11 @@
 //! Elementwise problems: every activation and operation, counts about the width of items and workgroups, every way to broadcast,
 //! layouts that agree and that do not, in place.
 
-use crate::activation::Activation;
-use crate::element::ElementType;
 use crate::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
-use crate::error::Result;
-use crate::shape::Layout::{self, ChannelsFirst as CF, ChannelsLast as CL};
+use crate::types::Result;
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::Layout::{self, ChannelsFirst as CF, ChannelsLast as CL};
 
 /// Exact, and hardly ever 0 for all of a few numbers.
 const CLIP: Activation = Activation::Clip { min: -3.0, max: 3.0 };

@@ -1,10 +1,10 @@
 //! Products about the edges of every tile and item, short sides, vectors, broadcast batches, transposes, every way to add.
 
-use crate::activation::Activation;
-use crate::conv::Accuracy;
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::matmul::{GemmDescriptor, MatMulProblem};
+use crate::numeric::Accuracy;
+use crate::types::Result;
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
 use crate::validate::elsewhere::Elsewhere;
 
 /// Exact, and hardly ever 0 for all of a few numbers.

@@ -1,10 +1,10 @@
 //! Pooling problems: every kind over windows with odd extents, strides larger and smaller than the window, dilation, four different
 //! pads, ceil_mode, both layouts, every rank; adaptive windows that divide and that do not; unpooling.
 
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
-use crate::shape::{Layout, Padding};
+use crate::types::Result;
+use crate::types::element::ElementType;
+use crate::types::shape::{Layout, Padding};
 use crate::validate::elsewhere::Elsewhere;
 
 const KINDS: [PoolKind; 8] = [

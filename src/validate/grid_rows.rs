@@ -1,12 +1,12 @@
 //! Reductions, softmax and normalisation: lines about the number of lanes, short and long axes, every set of axes, both layouts.
 
-use crate::activation::Activation;
-use crate::element::ElementType;
-use crate::error::Result;
 use crate::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
 use crate::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
-use crate::shape::Layout;
 use crate::softmax::SoftmaxProblem;
+use crate::types::Result;
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
+use crate::types::shape::Layout;
 
 const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
 const KINDS: [ReduceKind; 3] = [ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max];

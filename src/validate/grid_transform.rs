@@ -2,13 +2,13 @@
 //! and prime ones, never alike on two axes, backwards and at the edges.
 
 use super::grid::{Make, add};
-use crate::element::ElementType::{self, F16, F32, U32};
-use crate::error::Result;
-use crate::shape::Layout::{self, ChannelsFirst, ChannelsLast};
 use crate::transform::{
     Concat, CoordinateMode, DepthToSpace, DepthToSpaceMode, NearestMode, Pad, PadMode, Resize, ResizeDescriptor, ResizeMode, Slice, TensorKind,
     ToLayout, Transpose,
 };
+use crate::types::Result;
+use crate::types::element::ElementType::{self, F16, F32, U32};
+use crate::types::shape::Layout::{self, ChannelsFirst, ChannelsLast};
 
 /// Adds every shape op.
 pub(super) fn add_problems(all: &mut Vec<Make>, full: bool) -> Result<()> {

@@ -1,7 +1,6 @@
 //! Proofs on the machine at hand: every algorithm is forced over a grid of problems that walks the edges, and each run is held to
 //! four proofs: exact, bounded, guarded, repeatable (see ARCHITECTURE.md, "Proof").
 
-pub mod bound;
 pub mod compare;
 pub mod data;
 mod elsewhere;
@@ -17,13 +16,14 @@ mod grid_transform;
 
 pub use evidence::{Call, Evidence, Operand, Written, evidence};
 
-use crate::element::{Element, ElementType};
-use crate::error::{Error, Result};
 use crate::gpu::{AdapterReport, Gpu};
+use crate::numeric::{Generator, bound};
 use crate::op::{Op, Prepared, STORAGE_BUFFERS, TensorSpec};
 use crate::reference::Bounded;
 use crate::tensor::Tensor;
-use data::{Data, Generator};
+use crate::types::element::{Element, ElementType};
+use crate::types::{Error, Result};
+use data::Data;
 use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
 use std::ops::ControlFlow;

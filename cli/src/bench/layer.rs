@@ -6,11 +6,12 @@ use crate::{Failure, interrupt};
 use std::time::{Duration, Instant};
 use wgconv::conv::ConvProblem;
 use wgconv::gpu::{Clock, Peak, Timing};
+use wgconv::numeric::Generator;
 use wgconv::op::{Op, Prepared};
+use wgconv::reference;
 use wgconv::reference::Bounded;
-use wgconv::validate::bound;
 use wgconv::validate::compare::compare;
-use wgconv::validate::data::{Data, Generator};
+use wgconv::validate::data::Data;
 use wgconv::validate::{download, upload};
 use wgconv::{Gpu, Tensor};
 
@@ -258,7 +259,7 @@ impl Expected {
                 let positions = problem.output_positions() as usize;
                 let value = wide(y);
                 let magnitude = |i: usize| largest * weights[i / positions % weights.len()] + 2.0;
-                let error = (0..value.len()).map(|i| bound::computed(problem, value[i], magnitude(i))).collect();
+                let error = (0..value.len()).map(|i| reference::conv_error(problem, value[i], magnitude(i))).collect();
                 Ok(Expected::Engine(Bounded { value, error }))
             }
             _ => {
@@ -285,7 +286,7 @@ impl Expected {
                 // Its bound is that of plain sums over operands as large as the largest, so many times.
                 let [x, w] = [0, 1].map(|i| data[i].iter().fold(0.0f64, |m, v| m.max(v.abs())));
                 let magnitude = problem.reduction_depth() as f64 * x * w + 2.0;
-                let own = |i: usize| ratio * bound::computed(problem, want.value[i], magnitude);
+                let own = |i: usize| ratio * reference::conv_error(problem, want.value[i], magnitude);
                 let error = want.error.iter().enumerate().map(|(i, engine)| engine + own(i)).collect();
                 check("the GPU", op, got, &Bounded { value: want.value.clone(), error }, 1.0)
             }

@@ -5,8 +5,8 @@ use crate::Failure;
 use crate::bench::layer::{check, part};
 use crate::suites::{Network, Node, ValueId};
 use ndarray::{ArrayViewD, IxDyn};
+use wgconv::numeric::Generator;
 use wgconv::op::{Op, Plan, Prepared};
-use wgconv::validate::data::Generator;
 use wgconv::validate::download;
 use wgconv::{ElementType, Gpu, Layout, Recorder, Tensor};
 

@@ -1,8 +1,7 @@
 //! Error bounds: what a correct kernel may differ from the reference, derived, never picked by feel.
 
-use crate::activation::Activation;
-use crate::conv::ConvProblem;
-use crate::element::ElementType;
+use crate::types::activation::Activation;
+use crate::types::element::ElementType;
 
 /// The relative error of n roundings, of sums in any order and of products: gamma_n = n u / (1 - n u) (Higham, Accuracy and Stability of Numerical
 /// Algorithms, 2nd edition, section 3.1) where n u is small. Sums and inner products err by n u at most for every n (Jeannerod and Rump, Improved
@@ -15,24 +14,6 @@ pub fn gamma(n: u64, unit_roundoff: f64) -> f64 {
 
 /// What is lost where a number is below the smallest normal f32: a device may take it for zero.
 pub const UNDERFLOW: f64 = f32::MIN_POSITIVE as f64;
-
-/// Error that an f32 kernel may make on one output of `problem` before the result is rounded to the stored type: sum `sum` and
-/// magnitude `magnitude` of the reference.
-///
-/// A sum of n products in f32, in any order, with or without fused multiply-add, errs by at most gamma_n times the sum of the
-/// absolute products (Higham, equation 3.4); the bias is one more term and one addition more, hence n + 2, the residual another. The
-/// activation multiplies that by at most its largest slope and adds its own error.
-pub fn computed(problem: &ConvProblem, sum: f64, magnitude: f64) -> f64 {
-    let roundings = problem.reduction_depth() + 2 + u64::from(problem.has_residual);
-    let output = problem.activation.apply(sum);
-    activation_error(problem.activation, gamma(roundings, ElementType::F32.unit_roundoff()) * magnitude, sum, output)
-}
-
-/// As [`computed`], with the rounding to the stored type.
-pub fn allowed(problem: &ConvProblem, sum: f64, magnitude: f64) -> f64 {
-    let computed = computed(problem, sum, magnitude);
-    computed + storage_rounding(problem.element, problem.activation.apply(sum).abs() + computed)
-}
 
 /// Error of an activation whose argument errs by at most `sum_error`.
 pub fn activation_error(activation: Activation, sum_error: f64, sum: f64, output: f64) -> f64 {

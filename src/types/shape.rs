@@ -3,7 +3,7 @@
 //! [`output_extent`] is THE formula for the extent of a window's output; [`WindowAxis`] resolves one axis of a window
 //! (convolution and pooling). Nothing here knows a GPU.
 
-use crate::error::{Error, Result};
+use crate::types::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Largest rank of a tensor: N C D H W.

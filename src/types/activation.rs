@@ -2,7 +2,7 @@
 //!
 //! Adding one touches this file, `shaders/common/activation.wgsl` and nothing else; see ARCHITECTURE.md.
 
-use crate::error::{Error, Result};
+use crate::types::{Error, Result};
 
 /// An activation function, applied to the finished sum (bias included) before it is stored.
 ///
@@ -286,7 +286,7 @@ impl Activation {
     /// Relative to the result, whatever its size: `shaders/common/activation.wgsl` computes exponentials itself, with an error of 3e-7 and a rounding of the argument,
     /// and divides, for which WGSL allows 2.5 units in the last place (5 u). Results and exponentials below the smallest normal number may be 0.
     pub fn own_error(self, x: f64, y: f64) -> f64 {
-        let u = crate::element::ElementType::F32.unit_roundoff();
+        let u = crate::types::element::ElementType::F32.unit_roundoff();
         // An exponential e^-|x| that underflows is lost, times the factor x.
         let lost = f64::from(f32::MIN_POSITIVE) * (1.0 + x.abs().min(128.0));
         let exponential = exponential_error(x);
@@ -332,7 +332,7 @@ impl Activation {
 /// Relative error of the shaders' e^v: the polynomial (5e-9) and its roundings, the argument's reduction (two roundings of |r| <= 0.35), one of 1 + p;
 /// and a rounding of v, since a compiler that may reorder sums joins the two parts of ln 2 (Mesa's does).
 fn exponential_error(v: f64) -> f64 {
-    3.0e-7 + crate::element::ElementType::F32.unit_roundoff() * v.abs().min(110.0)
+    3.0e-7 + crate::types::element::ElementType::F32.unit_roundoff() * v.abs().min(110.0)
 }
 
 /// 1 / (1 + e^-x), whose digits stay where e^-x is large.

@@ -1,6 +1,6 @@
 //! Element types: what a tensor stores. Sums are always f32 or better, whatever is stored.
 
-use crate::error::{Error, Result};
+use crate::types::{Error, Result};
 use half::f16;
 use serde::{Deserialize, Serialize};
 

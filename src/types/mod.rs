@@ -1,0 +1,11 @@
+//! The vocabulary of every layer: errors, shapes and layouts, element types, activations. Imports nothing of this crate.
+
+pub mod activation;
+pub mod element;
+mod error;
+pub mod shape;
+
+pub use activation::Activation;
+pub use element::{Element, ElementType};
+pub use error::{Error, Result};
+pub use shape::{Layout, Padding, PaddingMode, TensorShape};
