@@ -8,7 +8,7 @@ use ndarray::{ArrayD, IxDyn};
 use std::time::Duration;
 use wgconv::conv::{Conv, Conv2dDescriptor, ConvInputs, ConvProblem, admitted};
 use wgconv::numeric::Generator;
-use wgconv::op::Op;
+use wgconv::op::Problem;
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::Data;
 use wgconv::{Gpu, Padding, cpu, reference};

@@ -9,7 +9,7 @@ use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
 use wgconv::matmul::MatMulProblem;
 use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
 use wgconv::numeric::Generator;
-use wgconv::op::{Op, Prepared};
+use wgconv::op::{Op, Planned, Prepared, Problem, Referenced};
 use wgconv::pool::{MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
 use wgconv::softmax::SoftmaxProblem;
@@ -19,7 +19,7 @@ use wgconv::validate::data::Data;
 use wgconv::validate::{download, upload};
 use wgconv::{Activation, ElementType, Gpu, Layout, Padding, Result, Tensor};
 
-fn problems() -> Result<Vec<Box<dyn Op>>> {
+fn problems() -> Result<Vec<Op>> {
     let (element, layout) = (ElementType::F32, Layout::ChannelsFirst);
     let image: &[usize] = &[1, 64, 112, 112];
     let half: &[usize] = &[1, 64, 56, 56];
@@ -30,33 +30,33 @@ fn problems() -> Result<Vec<Box<dyn Op>>> {
     let resize = ResizeDescriptor { mode: ResizeMode::Linear, coordinates: CoordinateMode::HalfPixel, scales: None };
     let unpool = MaxUnpoolDescriptor { pool: PoolDescriptor::window([2, 2]), output_shape: None };
     Ok(vec![
-        Box::new(PoolProblem::new(PoolKind::MAX, &window, image, element, layout)?),
-        Box::new(PoolProblem::new(PoolKind::AVERAGE, &window, image, element, layout)?),
-        Box::new(PoolProblem::adaptive(PoolKind::AVERAGE, [7, 7], &[1, 512, 28, 28], element, layout)?),
-        Box::new(MaxUnpoolProblem::new(&unpool, half, half, element, layout)?),
-        Box::new(MatMulProblem::matmul(&[512, 512], &[512, 512], element)?),
-        Box::new(MatMulProblem::linear(Activation::Relu, &[1, 2048], &[1000, 2048], Some(&[1000]), element)?),
-        Box::new(UnaryProblem::new(Activation::Gelu, image, element, layout)?),
-        Box::new(BinaryProblem::new(BinaryOp::Add, (image, layout), (image, layout), element)?),
-        Box::new(BinaryProblem::new(BinaryOp::Mul, (image, layout), (&[64, 1, 1], layout), element)?),
-        Box::new(SoftmaxProblem::new(false, &[64, 1000], 1, element, layout)?),
-        Box::new(ReduceProblem::new(ReduceKind::Mean, image, &[2, 3], true, element, layout)?),
-        Box::new(ArgmaxProblem::new(&[64, 1000], Some(1), false, false, element, layout)?),
-        Box::new(BatchNormProblem::new(image, &vectors, 1e-5, element, layout)?),
-        Box::new(NormProblem::layer(&[1, 196, 768], -1, Some(&[768]), Some(&[768]), 1e-5, element, layout)?),
-        Box::new(NormProblem::group(&[1, 256, 28, 28], 32, Some(&[256]), Some(&[256]), 1e-5, element, layout)?),
-        Box::new(LrnProblem::new(&LrnDescriptor::default(), &[1, 96, 55, 55], element, layout)?),
-        Box::new(Transpose::new(kind()?, &[0, 2, 3, 1])?),
-        Box::new(Concat::new(vec![kind()?, kind()?], 1)?),
-        Box::new(Pad::new(kind()?, &[0, 0, 3, 3, 0, 0, 3, 3], PadMode::Reflect)?),
-        Box::new(Resize::new(&resize, kind()?, &[112, 112])?),
+        Op::from(PoolProblem::new(PoolKind::MAX, &window, image, element, layout)?),
+        Op::from(PoolProblem::new(PoolKind::AVERAGE, &window, image, element, layout)?),
+        Op::from(PoolProblem::adaptive(PoolKind::AVERAGE, [7, 7], &[1, 512, 28, 28], element, layout)?),
+        Op::from(MaxUnpoolProblem::new(&unpool, half, half, element, layout)?),
+        Op::from(MatMulProblem::matmul(&[512, 512], &[512, 512], element)?),
+        Op::from(MatMulProblem::linear(Activation::Relu, &[1, 2048], &[1000, 2048], Some(&[1000]), element)?),
+        Op::from(UnaryProblem::new(Activation::Gelu, image, element, layout)?),
+        Op::from(BinaryProblem::new(BinaryOp::Add, (image, layout), (image, layout), element)?),
+        Op::from(BinaryProblem::new(BinaryOp::Mul, (image, layout), (&[64, 1, 1], layout), element)?),
+        Op::from(SoftmaxProblem::new(false, &[64, 1000], 1, element, layout)?),
+        Op::from(ReduceProblem::new(ReduceKind::Mean, image, &[2, 3], true, element, layout)?),
+        Op::from(ArgmaxProblem::new(&[64, 1000], Some(1), false, false, element, layout)?),
+        Op::from(BatchNormProblem::new(image, &vectors, 1e-5, element, layout)?),
+        Op::from(NormProblem::layer(&[1, 196, 768], -1, Some(&[768]), Some(&[768]), 1e-5, element, layout)?),
+        Op::from(NormProblem::group(&[1, 256, 28, 28], 32, Some(&[256]), Some(&[256]), 1e-5, element, layout)?),
+        Op::from(LrnProblem::new(&LrnDescriptor::default(), &[1, 96, 55, 55], element, layout)?),
+        Op::from(Transpose::new(kind()?, &[0, 2, 3, 1])?),
+        Op::from(Concat::new(vec![kind()?, kind()?], 1)?),
+        Op::from(Pad::new(kind()?, &[0, 0, 3, 3, 0, 0, 3, 3], PadMode::Reflect)?),
+        Op::from(Resize::new(&resize, kind()?, &[112, 112])?),
     ])
 }
 
 fn ops(criterion: &mut Criterion) {
     let gpu = Gpu::new().expect("a GPU adapter; a software one will do");
     for op in problems().expect("valid problems") {
-        let op = op.as_ref();
+        let op = &op;
         let mut generator = Generator::from_text(&op.to_string());
         let specs = op.inputs();
         let data: Vec<Vec<f64>> = specs.iter().map(|spec| Data::Real.fill(spec, op.depth(), &mut generator)).collect();
@@ -86,8 +86,8 @@ fn ops(criterion: &mut Criterion) {
         let narrow: Vec<Vec<f32>> = data.iter().map(|values| values.iter().map(|v| *v as f32).collect()).collect();
         let operands: Vec<&[f32]> = narrow.iter().map(Vec::as_slice).collect();
         let mut y = vec![0.0; op.outputs()[0].count() as usize];
-        if op.compute(&operands, &mut y).is_some() {
-            group.bench_function("cpu", |bencher| bencher.iter(|| op.compute(&operands, &mut y)));
+        if wgconv::cpu::compute(op, &operands, &mut y).is_ok_and(|has| has) {
+            group.bench_function("cpu", |bencher| bencher.iter(|| wgconv::cpu::compute(op, &operands, &mut y)));
         }
         group.finish();
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem};
 use wgconv::matmul::MatMulProblem;
 use wgconv::numeric::Generator;
-use wgconv::op::{Op, Prepared};
+use wgconv::op::{Op, Prepared, Problem};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::softmax::SoftmaxProblem;
 use wgconv::{Activation, ElementType, Gpu, Layout, Tensor};
@@ -19,7 +19,8 @@ struct Layer {
     output: Tensor,
 }
 
-fn layer(gpu: &Gpu, op: &dyn Op, weights: &[&Tensor]) -> wgconv::Result<Layer> {
+fn layer(gpu: &Gpu, op: impl Into<Op>, weights: &[&Tensor]) -> wgconv::Result<Layer> {
+    let op = &op.into();
     let prepared = Prepared::new(gpu, op, weights)?;
     let output = prepared.outputs()?.swap_remove(0);
     println!("{:<14} {:<22} {:?}", op.name(), prepared.plan().label, output.shape());

@@ -28,28 +28,23 @@
 //! # }
 //! ```
 
-pub mod conv;
 pub mod cpu;
-mod disk;
-pub mod elementwise;
 pub mod gpu;
-pub mod kernel;
-pub mod matmul;
-pub mod norm;
 pub mod numeric;
-pub mod op;
-pub mod pool;
-pub mod reduce;
+mod ops;
+mod plan;
 pub mod reference;
-pub mod softmax;
-pub mod tensor;
-pub mod transform;
+mod shader;
 pub mod tune;
 pub mod types;
 pub mod validate;
 
-pub use gpu::{Gpu, GpuDescriptor, Recorder};
-pub use tensor::Tensor;
+mod face;
+
+pub use face::{conv, elementwise, kernel, matmul, norm, op, pool, reduce, softmax, tensor, transform};
+pub use gpu::recorder::Recorder;
+pub use gpu::tensor::Tensor;
+pub use gpu::{Gpu, GpuDescriptor};
 pub use tune::Tuning;
 pub use types::{Activation, Element, ElementType, Error, Layout, Padding, PaddingMode, Result, TensorShape, activation, element, shape};
 /// The wgpu this crate is built on, for callers that own the device.

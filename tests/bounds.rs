@@ -11,7 +11,7 @@ use wgconv::matmul::MatMulProblem;
 use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
 use wgconv::numeric::Generator;
 use wgconv::numeric::bound::{SQUARE_ROOT_ERROR, UNDERFLOW, gamma, power_error, storage_rounding};
-use wgconv::op::{Op, Prepared};
+use wgconv::op::{Op, Planned, Prepared, Problem, Referenced};
 use wgconv::pool::{Pool2dDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ReduceKind, ReduceProblem};
 use wgconv::softmax::SoftmaxProblem;
@@ -292,7 +292,8 @@ fn activations_carry_no_more_error_than_they_say() {
 }
 
 /// The op on the CPU engine and by every algorithm on the GPU, and the reference in f64, all against `exact`.
-fn compare(op: &dyn Op, data: &str, inputs: &[&[f32]], exact: &[Dd]) {
+fn compare(op: impl Into<Op>, data: &str, inputs: &[&[f32]], exact: &[Dd]) {
+    let op = &op.into();
     let wide: Vec<Vec<f64>> = inputs.iter().map(|x| x.iter().map(|v| f64::from(*v)).collect()).collect();
     let wide: Vec<&[f64]> = wide.iter().map(Vec::as_slice).collect();
     let exact: Vec<f64> = exact.iter().map(|v| v.value()).collect();
@@ -363,9 +364,9 @@ fn rows_are_normalised_within_their_bound() {
                 compare(&op, data, &[&x], &exact);
             }
             let exact: Vec<Dd> = x.chunks(length).map(|row| Dd::sum(dd(row)) / Dd::of(length as f64)).collect();
-            compare(&ReduceProblem::new(ReduceKind::Mean, &[2, length], &[1], false, F32, CF).unwrap(), data, &[&x], &exact);
+            compare(ReduceProblem::new(ReduceKind::Mean, &[2, length], &[1], false, F32, CF).unwrap(), data, &[&x], &exact);
             let exact: Vec<Dd> = x.chunks(length).map(|row| Dd::sum(dd(row))).collect();
-            compare(&ReduceProblem::new(ReduceKind::Sum, &[2, length], &[1], false, F32, CF).unwrap(), data, &[&x], &exact);
+            compare(ReduceProblem::new(ReduceKind::Sum, &[2, length], &[1], false, F32, CF).unwrap(), data, &[&x], &exact);
             if ["huge", "a mask", "wide", "growing", "cancelling"].contains(&data) {
                 continue; // the exponentials below are of differences that a series holds
             }
@@ -379,7 +380,7 @@ fn rows_are_normalised_within_their_bound() {
                 })
                 .collect();
             for (logarithm, exact) in [(false, exact.iter().map(|y| y[0]).collect::<Vec<_>>()), (true, exact.iter().map(|y| y[1]).collect())] {
-                compare(&SoftmaxProblem::new(logarithm, &[2, length], 1, F32, CF).unwrap(), data, &[&x], &exact);
+                compare(SoftmaxProblem::new(logarithm, &[2, length], 1, F32, CF).unwrap(), data, &[&x], &exact);
             }
         }
     }
@@ -443,9 +444,9 @@ fn pools_and_products_keep_their_bound() {
         };
         let square = Pool2dDescriptor::window([2, 2]);
         let exact: Vec<Dd> = (0..45).map(|i| Dd::sum(window(i)) / Dd::of(4.0)).collect();
-        compare(&PoolProblem::new(PoolKind::AVERAGE, &square, &[1, 5, 6, 6], F32, CF).unwrap(), data, &[x], &exact);
+        compare(PoolProblem::new(PoolKind::AVERAGE, &square, &[1, 5, 6, 6], F32, CF).unwrap(), data, &[x], &exact);
         let exact: Vec<Dd> = (0..45).map(|i| Dd::sum(window(i).map(|v| v * v)).sqrt()).collect();
-        compare(&PoolProblem::new(PoolKind::Lp { p: 2.0 }, &square, &[1, 5, 6, 6], F32, CF).unwrap(), data, &[x], &exact);
+        compare(PoolProblem::new(PoolKind::Lp { p: 2.0 }, &square, &[1, 5, 6, 6], F32, CF).unwrap(), data, &[x], &exact);
     }
 }
 

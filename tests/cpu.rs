@@ -8,7 +8,7 @@ use wgconv::matmul::MatMulProblem;
 use wgconv::norm::NormProblem;
 use wgconv::numeric::Generator;
 use wgconv::numeric::bound::UNDERFLOW;
-use wgconv::op::Op;
+use wgconv::op::{Op, Problem};
 use wgconv::reduce::{ReduceKind, ReduceProblem};
 use wgconv::shape::{Layout, Padding};
 use wgconv::softmax::SoftmaxProblem;
@@ -23,7 +23,7 @@ fn the_engine_computes_what_the_reference_does() {
     let mut absent: BTreeSet<&'static str> = BTreeSet::new();
     let mut seen = BTreeSet::new();
     for case in grid::cases(true).unwrap() {
-        let op = case.op.as_ref();
+        let op = case.op;
         let (inputs, outputs) = (op.inputs(), op.outputs());
         let is_f32 = inputs.iter().chain(&outputs[..1]).all(|spec| spec.element == ElementType::F32);
         if !is_f32 || outputs[0].updated || !seen.insert(format!("{}/{op}", op.name())) {
@@ -34,11 +34,11 @@ fn the_engine_computes_what_the_reference_does() {
             let values: Vec<Vec<f64>> = inputs.iter().map(|spec| data.fill(spec, op.depth(), &mut generator)).collect();
             let narrow: Vec<Vec<f32>> = values.iter().map(|v| v.iter().map(|x| *x as f32).collect()).collect();
             let mut y = vec![f32::NAN; outputs[0].count() as usize];
-            if !wgconv::cpu::compute(op, &narrow.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut y).unwrap() {
+            if !wgconv::cpu::compute(&op, &narrow.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut y).unwrap() {
                 absent.insert(op.name());
                 continue;
             }
-            let want = wgconv::reference::compute(op, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap().swap_remove(0);
+            let want = wgconv::reference::compute(&op, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap().swap_remove(0);
             let got: Vec<f64> = y.iter().map(|v| f64::from(*v)).collect();
             let exact = data == Data::Exact && op.is_exact();
             let tame = matches!(data, Data::Exact | Data::Real);
@@ -61,7 +61,7 @@ fn the_engine_computes_what_the_reference_does() {
 /// Deterministic means: on every machine with the same vectors, however many cores it has.
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
-    let mut problems: Vec<Box<dyn Op>> = vec![];
+    let mut problems: Vec<Op> = vec![];
     let f32s = ElementType::F32;
     for (x, filter, pad) in [
         ([1, 64, 56, 56], [64, 64, 3, 3], 1),
@@ -71,22 +71,22 @@ fn results_do_not_depend_on_the_number_of_threads() {
         ([3, 8, 27, 29], [6, 8, 7, 1], 0),
     ] {
         let descriptor = ConvDescriptor::<2> { padding: Padding::uniform(pad), ..Default::default() };
-        problems.push(Box::new(ConvProblem::forward(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap()));
+        problems.push(Op::from(ConvProblem::forward(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap()));
     }
     for (x, filter, stride, dilation) in
         [([2, 64, 3, 9], [64, 8, 3, 3], 3, 2), ([1, 32, 20, 21], [32, 16, 2, 2], 2, 1), ([1, 7, 11, 40], [7, 9, 3, 3], 1, 1)]
     {
         let descriptor = ConvTransposeDescriptor::<2> { stride: [stride; 2], dilation: [dilation; 2], ..Default::default() };
-        problems.push(Box::new(ConvProblem::transposed(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap()));
+        problems.push(Op::from(ConvProblem::transposed(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap()));
     }
     for [m, n, k] in [[512, 512, 512], [1, 1000, 2048], [333, 47, 129], [2048, 16, 300], [5, 4096, 64], [70, 1, 900]] {
-        problems.push(Box::new(MatMulProblem::matmul(&[m, k], &[k, n], f32s).unwrap()));
-        problems.push(Box::new(MatMulProblem::linear(Activation::None, &[m, k], &[n, k], None, f32s).unwrap()));
+        problems.push(Op::from(MatMulProblem::matmul(&[m, k], &[k, n], f32s).unwrap()));
+        problems.push(Op::from(MatMulProblem::linear(Activation::None, &[m, k], &[n, k], None, f32s).unwrap()));
     }
-    problems.push(Box::new(MatMulProblem::matmul(&[3, 65, 70], &[3, 70, 90], f32s).unwrap()));
-    problems.push(Box::new(ReduceProblem::new(ReduceKind::Sum, &[4, 100_000], &[1], true, f32s, Layout::ChannelsFirst).unwrap()));
-    problems.push(Box::new(NormProblem::group(&[2, 6, 50, 50], 2, None, None, 1e-5, f32s, Layout::ChannelsFirst).unwrap()));
-    problems.push(Box::new(SoftmaxProblem::new(false, &[7, 3000], 1, f32s, Layout::ChannelsFirst).unwrap()));
+    problems.push(Op::from(MatMulProblem::matmul(&[3, 65, 70], &[3, 70, 90], f32s).unwrap()));
+    problems.push(Op::from(ReduceProblem::new(ReduceKind::Sum, &[4, 100_000], &[1], true, f32s, Layout::ChannelsFirst).unwrap()));
+    problems.push(Op::from(NormProblem::group(&[2, 6, 50, 50], 2, None, None, 1e-5, f32s, Layout::ChannelsFirst).unwrap()));
+    problems.push(Op::from(SoftmaxProblem::new(false, &[7, 3000], 1, f32s, Layout::ChannelsFirst).unwrap()));
     let small = grid::cases(false).unwrap().into_iter().filter(|case| case.op.inputs().iter().all(|spec| spec.element == f32s)).map(|case| case.op);
     let mut seen = BTreeSet::new();
     problems.extend(small.filter(|op| op.outputs()[0].element == f32s && !op.outputs()[0].updated && seen.insert(format!("{}/{op}", op.name()))));
@@ -98,7 +98,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
         let bits = pools.each_ref().map(|pool| {
             let mut y = vec![f32::NAN; op.outputs()[0].count() as usize];
-            pool.install(|| wgconv::cpu::compute(op.as_ref(), &inputs, &mut y)).unwrap();
+            pool.install(|| wgconv::cpu::compute(op, &inputs, &mut y)).unwrap();
             y.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
         });
         for (pool, other) in pools.iter().zip(&bits) {

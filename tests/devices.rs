@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor};
 use wgconv::gpu::DeviceProfile;
 use wgconv::norm::NormProblem;
-use wgconv::op::Op;
+use wgconv::op::{Planned, Problem};
 use wgconv::validate::{Case, Outcome, grid, prove};
 use wgconv::{Activation, ElementType, Gpu, GpuDescriptor, Layout, Padding, wgpu};
 
@@ -42,7 +42,7 @@ fn cases(profile: &DeviceProfile) -> Vec<Case> {
 fn prove_all(gpu: &Gpu) -> Vec<String> {
     let (mut refused, mut passed) = (vec![], 0);
     for case in cases(gpu.profile()) {
-        match prove(gpu, case.op.as_ref(), &case.algorithm) {
+        match prove(gpu, &case) {
             Ok(Outcome::Passed) => passed += 1,
             Ok(Outcome::Skipped(why)) if why.contains("max_storage_buffers_per_shader_stage") => refused.push(case.op.name().to_string()),
             other => panic!("{}: {other:?}", case.id()),

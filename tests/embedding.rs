@@ -341,7 +341,7 @@ fn what_was_recorded_and_never_submitted_is_warned_of_and_runs_in_the_order_of_s
         let y = record(&mut recorder);
         // The caller has an error, and drops the recorder for it.
         assert!(recorder.concat(&[&y], 7).is_err());
-        assert!(recorder.op(&wgconv::matmul::MatMulProblem::matmul(&[1, 1], &[1, 1], ElementType::F32).unwrap(), &[&y]).is_err());
+        assert!(recorder.op(wgconv::matmul::MatMulProblem::matmul(&[1, 1], &[1, 1], ElementType::F32).unwrap(), &[&y]).is_err());
     };
     assert_eq!(warnings(failed), 0);
     let submitted = || {

@@ -7,7 +7,7 @@ use ndarray::{Array1, ArrayD, Ix1, IxDyn};
 use std::sync::LazyLock;
 use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem, ConvTranspose2dDescriptor};
 use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
-use wgconv::op::Op;
+use wgconv::op::{Op, Planned, Problem};
 use wgconv::pool::{Pool2dDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ReduceKind, ReduceProblem};
 use wgconv::{Activation, ElementType, Gpu, Layout, Padding};
@@ -55,7 +55,8 @@ fn activations_keep_their_digits_over_all_of_f32() {
 }
 
 /// The first output on the GPU, by every algorithm that mixes no neighbours in, and on the CPU engine; each must be within `tolerance` of `want`, relative to its largest number.
-fn check(op: &dyn Op, inputs: &[&[f32]], want: &[f64], tolerance: f64) {
+fn check(op: impl Into<Op>, inputs: &[&[f32]], want: &[f64], tolerance: f64) {
+    let op = &op.into();
     let tensors: Vec<_> = op
         .inputs()
         .iter()
@@ -211,9 +212,9 @@ fn means_of_numbers_whose_sum_leaves_f32() {
     }
     let square = Pool2dDescriptor::window([2, 2]);
     let x = vec![3e38f32; 64];
-    check(&PoolProblem::new(PoolKind::AVERAGE, &square, &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big; 16], 1e-6);
-    check(&PoolProblem::adaptive(PoolKind::AVERAGE, [3, 3], &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big; 9], 1e-6);
-    check(&PoolProblem::adaptive(PoolKind::AVERAGE, [1, 1], &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big], 1e-6);
+    check(PoolProblem::new(PoolKind::AVERAGE, &square, &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big; 16], 1e-6);
+    check(PoolProblem::adaptive(PoolKind::AVERAGE, [3, 3], &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big; 9], 1e-6);
+    check(PoolProblem::adaptive(PoolKind::AVERAGE, [1, 1], &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big], 1e-6);
 }
 
 #[test]
@@ -273,12 +274,12 @@ fn infinite_weights_over_zeros_are_nan_by_every_algorithm() {
     corner[0] = f32::INFINITY;
     // The corner of the window lies over the padding in the first row and column, and over an element elsewhere.
     let want: Vec<f64> = (0..9).map(|i| if i < 3 || i % 3 == 0 { f64::NAN } else { f64::INFINITY }).collect();
-    check(&ConvProblem::forward(&one, &inputs(&[1, 1, 3, 3])).unwrap(), &[&[1.0; 9], &corner], &want, 0.0);
+    check(ConvProblem::forward(&one, &inputs(&[1, 1, 3, 3])).unwrap(), &[&[1.0; 9], &corner], &want, 0.0);
 
     // y[o] = sum of x[i] w[t] with 2 i + t = o: the first tap meets elements at even o alone.
     let gaps = ConvTranspose2dDescriptor { stride: [2, 2], ..Default::default() };
     let want: Vec<f64> = (0..49).map(|i| if i / 7 % 2 == 0 && i % 7 % 2 == 0 && i / 7 < 6 && i % 7 < 6 { f64::INFINITY } else { f64::NAN }).collect();
-    check(&ConvProblem::transposed(&gaps, &inputs(&[1, 1, 3, 3])).unwrap(), &[&[1.0; 9], &corner], &want, 0.0);
+    check(ConvProblem::transposed(&gaps, &inputs(&[1, 1, 3, 3])).unwrap(), &[&[1.0; 9], &corner], &want, 0.0);
 
     // Many shapes: the same places are NaN and infinite for every engine and algorithm as for the reference.
     let shapes = |x: u64, groups: u64, stride, dilation: usize| {

@@ -6,7 +6,7 @@ use ndarray::{Array3, Array4, ArrayD, Dimension, IxDyn};
 use std::sync::Arc;
 use wgconv::conv::{Accuracy, Algorithm, Conv1dDescriptor, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool};
 use wgconv::gpu::{DeviceProfile, SourcePatch};
-use wgconv::op::{Op, Plan};
+use wgconv::op::{Plan, Planned};
 use wgconv::pool::{PoolDescriptor, PoolKind};
 use wgconv::{Activation, Gpu, GpuDescriptor, Layout, Padding, Tensor, cpu};
 

@@ -18,7 +18,7 @@ use wgconv::conv::{Accuracy, Conv2dDescriptor, ConvInputs, ConvProblem, ConvTran
 use wgconv::matmul::MatMulProblem;
 use wgconv::norm::NormProblem;
 use wgconv::numeric::Generator;
-use wgconv::op::{Op, Prepared};
+use wgconv::op::{Op, Prepared, Problem};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ReduceKind, ReduceProblem};
 use wgconv::shape::{Layout, Padding};
@@ -85,7 +85,7 @@ fn numbers(generator: &mut Generator, count: usize, may_be_nan: bool) -> Vec<f32
 }
 
 /// A problem, its inputs, and what comes out.
-type Case = (Box<dyn Op>, Vec<Vec<f32>>, Expected);
+type Case = (Op, Vec<Vec<f32>>, Expected);
 
 fn convolution(g: &mut Generator, transposed: bool) -> Option<Case> {
     let groups = between(g, 1, 3);
@@ -149,7 +149,7 @@ fn convolution(g: &mut Generator, transposed: bool) -> Option<Case> {
     }
     let plane = (p_end * q_end) as usize;
     sums.iter_mut().enumerate().for_each(|(i, sum)| sum.add(f64::from(bias[i / plane % k])));
-    Some((Box::new(problem), vec![x, filter, bias], sums.into_iter().map(Sum::expected).collect()))
+    Some((Op::from(problem), vec![x, filter, bias], sums.into_iter().map(Sum::expected).collect()))
 }
 
 fn c_total(groups: usize, each: usize) -> usize {
@@ -204,7 +204,7 @@ fn pool(g: &mut Generator) -> Option<Case> {
             }
         });
     }
-    Some((Box::new(problem), vec![x], expected))
+    Some((Op::from(problem), vec![x], expected))
 }
 
 fn product(g: &mut Generator) -> Option<Case> {
@@ -217,7 +217,7 @@ fn product(g: &mut Generator) -> Option<Case> {
         (0..k).for_each(|step| sum.add(f64::from(a[(i * m + row) * k + step]) * f64::from(b[(i * k + step) * n + column])));
         expected.push(sum.expected());
     }
-    Some((Box::new(problem), vec![a, b], expected))
+    Some((Op::from(problem), vec![a, b], expected))
 }
 
 fn rows(g: &mut Generator) -> Option<Case> {
@@ -236,7 +236,7 @@ fn rows(g: &mut Generator) -> Option<Case> {
                 let each = |v: &f64| (v - largest).exp() / sum;
                 line.iter().map(|v| (each(v), each(v) * (24.0 + 10.0 * (v - largest).abs().min(100.0) + 4.0 * n) * U + LOST)).collect()
             };
-            (Box::new(problem), vec![x.clone()], lines.flat_map(of).collect())
+            (Op::from(problem), vec![x.clone()], lines.flat_map(of).collect())
         }
         1 => {
             let problem = NormProblem::layer(&[rows, length], -1, None, None, 1e-3, F32, CF).ok()?;
@@ -249,7 +249,7 @@ fn rows(g: &mut Generator) -> Option<Case> {
                 let scale = (n + 40.0) * U * (4.0 + 4.0 * first + first * first);
                 line.iter().map(|v| ((v - mean) / deviation, scale * (1.0 + (v - mean).abs() / deviation))).collect()
             };
-            (Box::new(problem), vec![x.clone()], lines.flat_map(of).collect())
+            (Op::from(problem), vec![x.clone()], lines.flat_map(of).collect())
         }
         kind => {
             let kind = if kind == 2 { ReduceKind::Sum } else { ReduceKind::Mean };
@@ -261,7 +261,7 @@ fn rows(g: &mut Generator) -> Option<Case> {
                 let (value, error) = sum.expected();
                 (value / divisor, error / divisor + 6.0 * U * (value / divisor).abs() + 2.0 * n * LOST)
             };
-            (Box::new(problem), vec![x.clone()], lines.map(of).collect())
+            (Op::from(problem), vec![x.clone()], lines.map(of).collect())
         }
     })
 }
@@ -289,7 +289,8 @@ fn disagreement(engine: &str, got: &[f32], expected: &Expected) -> Option<String
     wrong.map(|i| format!("{engine}: element {i} is {:e}, not {:e} within {:e}", got[i], expected[i].0, expected[i].1))
 }
 
-fn on_gpu(op: &dyn Op, inputs: &[Vec<f32>]) -> wgconv::Result<Vec<f32>> {
+fn on_gpu(op: impl Into<Op>, inputs: &[Vec<f32>]) -> wgconv::Result<Vec<f32>> {
+    let op = &op.into();
     let specs = op.inputs();
     let array = |(spec, values): (&wgconv::op::TensorSpec, &Vec<f32>)| ArrayD::from_shape_vec(IxDyn(&spec.extents), values.clone()).unwrap();
     let tensors: Vec<_> = specs.iter().zip(inputs).map(array).map(|array| GPU.upload(&array)).collect::<wgconv::Result<_>>()?;
@@ -316,13 +317,13 @@ fn engines_compute_what_the_definitions_say() {
         let Some((op, inputs, expected)) = case(i) else { continue };
         tried += 1;
         let mut notes = Vec::new();
-        match on_gpu(op.as_ref(), &inputs) {
+        match on_gpu(&op, &inputs) {
             Ok(got) => notes.extend(disagreement("the GPU", &got, &expected)),
             Err(error) => notes.push(error.to_string()),
         }
         let mut y = vec![f32::NAN; expected.len()];
         let slices: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-        if wgconv::cpu::compute(op.as_ref(), &slices, &mut y).unwrap() {
+        if wgconv::cpu::compute(&op, &slices, &mut y).unwrap() {
             notes.extend(disagreement("the CPU engine", &y, &expected));
         }
         failures.extend(notes.into_iter().map(|note| format!("case {i}, {} {op}: {note}", op.name())));

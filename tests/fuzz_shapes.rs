@@ -23,7 +23,7 @@ use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
 use wgconv::gpu::{DeviceProfile, MatrixUnits};
 use wgconv::matmul::{GemmDescriptor, MatMulProblem};
 use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
-use wgconv::op::Op;
+use wgconv::op::{Op, Planned, Problem};
 use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem, global};
 use wgconv::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
 use wgconv::shape::{Layout, Padding, PaddingMode};
@@ -197,7 +197,7 @@ impl Random {
     }
 }
 
-fn convolution<const N: usize>(random: &mut Random) -> Result<Box<dyn Op>> {
+fn convolution<const N: usize>(random: &mut Random) -> Result<Op> {
     let groups = if random.chance(3) { random.step() } else { 1 };
     let channels = random.extent();
     let in_channels = if random.chance(9) { random.extent() } else { channels.saturating_mul(groups) };
@@ -247,10 +247,10 @@ fn convolution<const N: usize>(random: &mut Random) -> Result<Box<dyn Op>> {
     assert!(problem.flops() >= 0.0 && problem.bytes() > 0 && problem.multiply_adds() > 0 && problem.parameter_count() > 0);
     problem.output_shape()?;
     let has_residual = random.chance(3);
-    Ok(Box::new(problem.with_residual(has_residual)))
+    Ok(Op::from(problem.with_residual(has_residual)))
 }
 
-fn pool<const N: usize>(random: &mut Random) -> Result<Box<dyn Op>> {
+fn pool<const N: usize>(random: &mut Random) -> Result<Op> {
     let rank = if random.chance(20) { N + 1 } else { N + 2 };
     let x = random.extents(rank);
     let (element, layout) = (random.element(), random.layout());
@@ -268,17 +268,17 @@ fn pool<const N: usize>(random: &mut Random) -> Result<Box<dyn Op>> {
         ceil_mode: random.chance(2),
     };
     Ok(match random.below(6) {
-        0 => Box::new(PoolProblem::adaptive(kind, std::array::from_fn::<usize, N, _>(|_| random.extent()), &x, element, layout)?),
+        0 => Op::from(PoolProblem::adaptive(kind, std::array::from_fn::<usize, N, _>(|_| random.extent()), &x, element, layout)?),
         1 => global(kind, &x, element, layout)?,
         2 => {
             let output_shape = random.chance(2).then(|| std::array::from_fn(|_| random.extent()));
-            Box::new(MaxUnpoolProblem::new(&MaxUnpoolDescriptor { pool: descriptor, output_shape }, &x, &x, element, layout)?)
+            Op::from(MaxUnpoolProblem::new(&MaxUnpoolDescriptor { pool: descriptor, output_shape }, &x, &x, element, layout)?)
         }
-        _ => Box::new(PoolProblem::new(kind, &descriptor, &x, element, layout)?),
+        _ => Op::from(PoolProblem::new(kind, &descriptor, &x, element, layout)?),
     })
 }
 
-fn product(random: &mut Random) -> Result<Box<dyn Op>> {
+fn product(random: &mut Random) -> Result<Op> {
     let [m, n, k] = std::array::from_fn(|_| random.extent());
     let element = random.element();
     let problem = match random.below(3) {
@@ -315,59 +315,59 @@ fn product(random: &mut Random) -> Result<Box<dyn Op>> {
     };
     let has_residual = random.chance(3);
     assert!(problem.multiply_adds() > 0);
-    Ok(Box::new(problem.with_residual(has_residual)))
+    Ok(Op::from(problem.with_residual(has_residual)))
 }
 
-fn elementwise(random: &mut Random) -> Result<Box<dyn Op>> {
+fn elementwise(random: &mut Random) -> Result<Op> {
     let rank = random.below(6) as usize;
     let a = random.extents(rank);
     if random.chance(3) {
         let in_place = random.chance(2);
         let problem = UnaryProblem::new(random.activation(), &a, random.element(), random.layout())?;
-        return Ok(Box::new(if in_place { problem.in_place() } else { problem }));
+        return Ok(Op::from(if in_place { problem.in_place() } else { problem }));
     }
     let b: Vec<usize> = a.iter().skip(random.below(3) as usize).map(|&extent| if random.chance(3) { 1 } else { extent }).collect();
     let (a, b) = if random.chance(4) { (b, a) } else { (a, b) };
     let problem = BinaryProblem::new(random.pick(&BinaryOp::ALL), (&a, random.layout()), (&b, random.layout()), random.element())?;
-    Ok(if random.chance(3) { Box::new(problem.in_place()?) } else { Box::new(problem) })
+    Ok(if random.chance(3) { Op::from(problem.in_place()?) } else { Op::from(problem) })
 }
 
-fn rows(random: &mut Random) -> Result<Box<dyn Op>> {
+fn rows(random: &mut Random) -> Result<Op> {
     let rank = 1 + random.below(5) as usize;
     let x = random.extents(rank);
     let (element, layout, epsilon) = (random.element(), random.layout(), random.float());
     let channels = [x.get(1).copied().unwrap_or(1)];
     let vector = random.chance(2).then_some(&channels[..]);
     Ok(match random.below(8) {
-        0 => Box::new(SoftmaxProblem::new(random.chance(2), &x, random.axis(), element, layout)?),
+        0 => Op::from(SoftmaxProblem::new(random.chance(2), &x, random.axis(), element, layout)?),
         1 => {
             let kind = random.pick(&[ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max]);
             let axes: Vec<isize> = (0..random.below(4)).map(|_| random.axis()).collect();
-            Box::new(ReduceProblem::new(kind, &x, &axes, random.chance(2), element, layout)?)
+            Op::from(ReduceProblem::new(kind, &x, &axes, random.chance(2), element, layout)?)
         }
         2 => {
             let axis = random.chance(2).then(|| random.axis());
-            Box::new(ArgmaxProblem::new(&x, axis, random.chance(2), random.chance(2), element, layout)?)
+            Op::from(ArgmaxProblem::new(&x, axis, random.chance(2), random.chance(2), element, layout)?)
         }
         3 => {
             let vectors = BatchNormVectors { scale: vector, bias: vector, mean: &channels, variance: &channels };
-            Box::new(BatchNormProblem::new(&x, &vectors, epsilon, element, layout)?)
+            Op::from(BatchNormProblem::new(&x, &vectors, epsilon, element, layout)?)
         }
         4 => {
             let first = random.below(rank as u64) as usize;
             let scale = random.chance(2).then_some(&x[first..]);
-            Box::new(NormProblem::layer(&x, first as isize, scale, scale, epsilon, element, layout)?)
+            Op::from(NormProblem::layer(&x, first as isize, scale, scale, epsilon, element, layout)?)
         }
-        5 => Box::new(NormProblem::group(&x, random.step(), vector, vector, epsilon, element, layout)?),
-        6 => Box::new(NormProblem::instance(&x, vector, vector, epsilon, element, layout)?),
+        5 => Op::from(NormProblem::group(&x, random.step(), vector, vector, epsilon, element, layout)?),
+        6 => Op::from(NormProblem::instance(&x, vector, vector, epsilon, element, layout)?),
         _ => {
             let [alpha, beta, bias] = std::array::from_fn(|_| random.float());
-            Box::new(LrnProblem::new(&LrnDescriptor { size: random.step(), alpha, beta, bias }, &x, element, layout)?)
+            Op::from(LrnProblem::new(&LrnDescriptor { size: random.step(), alpha, beta, bias }, &x, element, layout)?)
         }
     })
 }
 
-fn transform(random: &mut Random) -> Result<Box<dyn Op>> {
+fn transform(random: &mut Random) -> Result<Op> {
     let rank = if random.chance(2) { 4 } else { random.below(6) as usize };
     let extents = random.extents(rank);
     let x = TensorKind::new("x", &extents, random.element(), random.layout())?;
@@ -377,14 +377,14 @@ fn transform(random: &mut Random) -> Result<Box<dyn Op>> {
             for i in 1..rank {
                 perm.swap(i, random.below(i as u64 + 1) as usize);
             }
-            Box::new(Transpose::new(x, &perm)?)
+            Op::from(Transpose::new(x, &perm)?)
         }
-        1 => Box::new(ToLayout::new(x, random.layout())?),
+        1 => Op::from(ToLayout::new(x, random.layout())?),
         2 => {
             let count = random.below(rank as u64 + 1) as usize;
             let mut list = || (0..count).map(|_| if random.chance(2) { random.extreme() as isize } else { random.axis() }).collect::<Vec<_>>();
             let (starts, ends, steps) = (list(), list(), list());
-            Box::new(Slice::new(x, &starts, &ends, &[], &steps)?)
+            Op::from(Slice::new(x, &starts, &ends, &[], &steps)?)
         }
         3 => {
             let axis = random.axis();
@@ -396,24 +396,24 @@ fn transform(random: &mut Random) -> Result<Box<dyn Op>> {
                 TensorKind::new("x", &other, x.element, random.layout())
             });
             let inputs = std::iter::once(Ok(x.clone())).chain(others).collect::<Result<Vec<_>>>()?;
-            Box::new(Concat::new(inputs, axis)?)
+            Op::from(Concat::new(inputs, axis)?)
         }
         4 => {
             let mode = random.pick(&[DepthToSpaceMode::Dcr, DepthToSpaceMode::Crd]);
             let block = random.step();
-            Box::new(if random.chance(2) { DepthToSpace::new(x, block, mode)? } else { DepthToSpace::inverse(x, block, mode)? })
+            Op::from(if random.chance(2) { DepthToSpace::new(x, block, mode)? } else { DepthToSpace::inverse(x, block, mode)? })
         }
         5 => {
             let pads: Vec<usize> = (0..2 * rank).map(|_| random.pads::<1>()[0]).collect();
             let value = random.float();
-            Box::new(Pad::new(x, &pads, random.pick(&[PadMode::Constant(value), PadMode::Reflect, PadMode::Replicate, PadMode::Circular]))?)
+            Op::from(Pad::new(x, &pads, random.pick(&[PadMode::Constant(value), PadMode::Reflect, PadMode::Replicate, PadMode::Circular]))?)
         }
         _ => {
             let sizes = random.extents(rank.saturating_sub(2));
             let mode = if random.chance(2) { ResizeMode::Linear } else { ResizeMode::Nearest(random.pick(&NearestMode::ALL)) };
             let scales: Vec<f64> = sizes.iter().map(|_| random.pick(&[2.0, 0.5, 1.0 / 3.0, 1e-300, 1e300, f64::NAN])).collect();
             let descriptor = ResizeDescriptor { mode, coordinates: random.pick(&CoordinateMode::ALL), scales: random.chance(4).then_some(scales) };
-            Box::new(Resize::new(&descriptor, x, &sizes)?)
+            Op::from(Resize::new(&descriptor, x, &sizes)?)
         }
     })
 }
@@ -452,7 +452,7 @@ fn reshape(random: &mut Random) {
     }
 }
 
-fn problem(random: &mut Random) -> Result<Box<dyn Op>> {
+fn problem(random: &mut Random) -> Result<Op> {
     if random.chance(16) {
         reshape(random);
     }
@@ -471,7 +471,8 @@ fn problem(random: &mut Random) -> Result<Box<dyn Op>> {
 }
 
 /// Asks everything pure of an op; whether a plan was made.
-fn ask(op: &dyn Op, random: &mut Random) -> bool {
+fn ask(op: impl Into<Op>, random: &mut Random) -> bool {
+    let op = &op.into();
     let profile = random.profile();
     let (id, key) = (op.to_string(), op.tuning_key());
     assert!(!id.is_empty() && key.starts_with(op.name()), "{key}");
@@ -539,7 +540,7 @@ fn no_shape_makes_the_planner_panic_or_run_away() {
         let start = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let random = &mut Random(number.wrapping_mul(0xd134_2543_de82_ef95));
-            problem(random).ok().map(|op| (op.name(), ask(op.as_ref(), random)))
+            problem(random).ok().map(|op| (op.name(), ask(&op, random)))
         }));
         let taken = start.elapsed();
         match outcome {

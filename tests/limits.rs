@@ -7,7 +7,7 @@ use ndarray::{Array1, Array4, ArrayD, IxDyn};
 use wgconv::conv::{Accuracy, Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool, plan};
 use wgconv::gpu::DeviceProfile;
 use wgconv::matmul::{GemmDescriptor, MatMulProblem};
-use wgconv::op::{Op, Prepared};
+use wgconv::op::{Planned, Prepared, Problem};
 use wgconv::pool::PoolDescriptor;
 use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, wgpu};
 

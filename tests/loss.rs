@@ -30,7 +30,7 @@ impl World {
         let x = gpu.upload(&Array2::<f32>::ones((4, 8))).unwrap();
         let image = gpu.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
         let filter = gpu.upload(&Array4::<f32>::ones((3, 2, 2, 2))).unwrap();
-        let known = Prepared::new(&gpu, &problem(Activation::Relu), &[]).unwrap();
+        let known = Prepared::new(&gpu, problem(Activation::Relu), &[]).unwrap();
         let (y, plan) = (known.outputs().unwrap().remove(0), known.plan().clone());
         Self { gpu, x, y, image, filter, known, plan }
     }
@@ -76,7 +76,7 @@ const CALLS: &[Call] = &[
     ("an eager op whose pipeline is not", |w| w.gpu.activation(Activation::Mish, &w.x).map(|_| ())),
     ("an eager convolution", |w| w.gpu.conv2d(&Conv2dDescriptor::default(), &w.image, &w.filter, None).map(|_| ())),
     ("preparing a convolution", |w| Conv::prepare(&w.gpu, &Conv2dDescriptor::default(), &w.image, &w.filter, None).map(|_| ())),
-    ("preparing a known op", |w| Prepared::new(&w.gpu, &problem(Activation::Relu), &[]).map(|_| ())),
+    ("preparing a known op", |w| Prepared::new(&w.gpu, problem(Activation::Relu), &[]).map(|_| ())),
     ("outputs", |w| w.known.outputs().map(|_| ())),
     ("compile", |w| w.gpu.compile(&[&w.plan])),
     ("record", |w| w.record(&mut w.gpu.recorder())),
@@ -90,10 +90,9 @@ const CALLS: &[Call] = &[
     ("wait", |w| w.gpu.wait()),
     ("time", |w| w.gpu.time(2, &mut |recorder| w.record(recorder)).map(|_| ())),
     ("measure_peak", |w| wgconv::gpu::measure_peak(&w.gpu).map(|_| ())),
-    ("prove", |w| validate::prove(&w.gpu, &problem(Activation::Relu), "direct").map(|_| ())),
+    ("prove", |w| validate::prove(&w.gpu, &validate::Case::new(problem(Activation::Relu), "direct")).map(|_| ())),
     ("tune", |w| {
-        wgconv::tune::tune(&w.gpu, &problem(Activation::Relu), Duration::from_secs(60), None, &mut |_| std::ops::ControlFlow::Continue(()))
-            .map(|_| ())
+        wgconv::tune::tune(&w.gpu, problem(Activation::Relu), Duration::from_secs(60), None, &mut |_| std::ops::ControlFlow::Continue(())).map(|_| ())
     }),
 ];
 

@@ -4,7 +4,7 @@
 
 use ndarray::{Array1, Array2, Array3, Ix0, Ix1, Ix2, Ix3, array};
 use wgconv::matmul::{GemmDescriptor, MatMulProblem};
-use wgconv::op::{Op, Prepared};
+use wgconv::op::{Planned, Prepared};
 use wgconv::{Activation, ElementType, Gpu, Layout};
 
 fn gpu() -> Gpu {

@@ -8,12 +8,12 @@ use wgconv::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem};
 use wgconv::gpu::SourcePatch;
 use wgconv::matmul::MatMulProblem;
 use wgconv::numeric::Generator;
-use wgconv::op::{Op, Prepared};
+use wgconv::op::{Op, Prepared, Problem, Referenced};
 use wgconv::shape::Padding;
 use wgconv::tune::doubt_matrix_units;
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::Data;
-use wgconv::validate::{Outcome, download, prove, upload};
+use wgconv::validate::{Case, Outcome, download, prove, upload};
 use wgconv::{ElementType, Gpu, GpuDescriptor};
 
 /// A device with matrix units, or `None` with a line that says so.
@@ -37,7 +37,8 @@ fn convolution() -> ConvProblem {
 }
 
 /// Runs `label` on real numbers that `change` has changed, and holds every output to the bound of that algorithm.
-fn check(gpu: &Gpu, op: &dyn Op, label: &str, what: &str, change: impl Fn(usize, usize, f64) -> f64) {
+fn check(gpu: &Gpu, op: impl Into<Op>, label: &str, what: &str, change: impl Fn(usize, usize, f64) -> f64) {
+    let op = &op.into();
     let mut generator = Generator::from_text(what);
     let inputs = op.inputs();
     let values: Vec<Vec<f64>> = inputs
@@ -70,10 +71,10 @@ fn check(gpu: &Gpu, op: &dyn Op, label: &str, what: &str, change: impl Fn(usize,
 fn check_all(what: &str, change: impl Fn(usize, usize, f64) -> f64 + Copy) {
     let Some(gpu) = device(None) else { return };
     for label in ["gemm_split", "gemm_matrix"] {
-        check(&gpu, &product(), label, what, change);
+        check(&gpu, product(), label, what, change);
     }
     for label in ["implicit_gemm_split", "implicit_gemm_matrix"] {
-        check(&gpu, &convolution(), label, what, change);
+        check(&gpu, convolution(), label, what, change);
     }
 }
 
@@ -114,9 +115,9 @@ fn what_cannot_be_scaled_is_computed_plainly() {
     // The convolution's weights stand over zero padding, where infinity times zero is a NaN by any kernel: the product alone.
     let Some(gpu) = device(None) else { return };
     for label in ["gemm_split", "gemm_matrix"] {
-        check(&gpu, &product(), label, "infinite weight", |operand, i, v| if operand == 1 && i == 50 { f64::NEG_INFINITY } else { v });
+        check(&gpu, product(), label, "infinite weight", |operand, i, v| if operand == 1 && i == 50 { f64::NEG_INFINITY } else { v });
         // So small that its scale is no f32; the other operand keeps the products where nothing is flushed to zero.
-        check(&gpu, &product(), label, "tiny", |operand, _, v| if operand == 0 { (1.0 + v.abs()).copysign(v) * 1e-36 } else { v * 1e20 });
+        check(&gpu, product(), label, "tiny", |operand, _, v| if operand == 0 { (1.0 + v.abs()).copysign(v) * 1e-36 } else { v * 1e20 });
     }
 }
 
@@ -139,7 +140,7 @@ fn damage_is_reported_and_damaged_units_are_doubted() {
         ("gemm_matrix", "sum * back_first * back_second", "sum * back_first", "exact"),
     ] {
         let Some(gpu) = damaged(from, to) else { return };
-        let outcome = prove(&gpu, &product(), label).unwrap();
+        let outcome = prove(&gpu, &Case::new(product(), label)).unwrap();
         let Outcome::Failed(why) = &outcome else { panic!("{label}, {from} -> {to}: {outcome:?}") };
         assert!(why.starts_with(proof), "{from} -> {to}: {why}");
         let doubts = doubt_matrix_units(&gpu).unwrap();

@@ -20,17 +20,17 @@ fn folder(name: &str) -> PathBuf {
 }
 
 /// Ops of several kernels: lines of different length take different numbers of lanes.
-fn ops() -> Vec<Box<dyn Op>> {
+fn ops() -> Vec<Op> {
     let (element, layout) = (ElementType::F32, Layout::ChannelsFirst);
-    let mut ops: Vec<Box<dyn Op>> = vec![Box::new(UnaryProblem::new(Activation::Gelu, &[3, 40], element, layout).unwrap())];
+    let mut ops: Vec<Op> = vec![Op::from(UnaryProblem::new(Activation::Gelu, &[3, 40], element, layout).unwrap())];
     for length in [3, 100, 3000] {
-        ops.push(Box::new(SoftmaxProblem::new(false, &[2, length], 1, element, layout).unwrap()));
+        ops.push(Op::from(SoftmaxProblem::new(false, &[2, length], 1, element, layout).unwrap()));
     }
     ops
 }
 
 fn plans(gpu: &Gpu) -> Vec<Plan> {
-    ops().iter().map(|op| gpu.plan(op.as_ref()).unwrap()).collect()
+    ops().iter().map(|op| gpu.plan(op).unwrap()).collect()
 }
 
 /// A device that calls `on_compile` with the label of each kernel that it compiles.
@@ -52,7 +52,7 @@ fn a_kernel_that_many_threads_want_is_compiled_once() {
     });
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| ops().iter().for_each(|op| drop(Prepared::new(&gpu, op.as_ref(), &[]).unwrap())));
+            scope.spawn(|| ops().iter().for_each(|op| drop(Prepared::new(&gpu, op, &[]).unwrap())));
         }
     });
     let mut distinct = labels.lock().unwrap().clone();
@@ -84,7 +84,7 @@ fn several_kernels_are_compiled_at_once_and_preparing_finds_them() {
         assert!(most.lock().unwrap().1 > 1, "one after the other");
     }
     for op in ops() {
-        drop(Prepared::new(&gpu, op.as_ref(), &[]).unwrap());
+        drop(Prepared::new(&gpu, op, &[]).unwrap());
     }
     assert_eq!(gpu.compiled(), before, "nothing was left to compile");
 }
@@ -98,7 +98,7 @@ fn the_least_recently_used_pipelines_are_evicted_and_what_is_prepared_works_on()
     let ops = ops();
     let compiled = |op: usize| {
         let before = labels.lock().unwrap().len();
-        let prepared = Prepared::new(&gpu, ops[op].as_ref(), &[]).unwrap();
+        let prepared = Prepared::new(&gpu, &ops[op], &[]).unwrap();
         assert_eq!(prepared.plan().steps.len(), 1, "an op of one kernel");
         (prepared, labels.lock().unwrap().len() - before)
     };
@@ -118,7 +118,7 @@ fn the_least_recently_used_pipelines_are_evicted_and_what_is_prepared_works_on()
     gpu.set_pipeline_limit(0);
     let plans = plans(&gpu);
     gpu.compile(&plans.iter().collect::<Vec<_>>()).unwrap();
-    assert!(Prepared::new(&gpu, ops[0].as_ref(), &[]).is_ok());
+    assert!(Prepared::new(&gpu, &ops[0], &[]).is_ok());
 }
 
 /// Errors are caught on the thread that compiles, and are those of the first plan that has one.
@@ -133,7 +133,7 @@ fn a_kernel_that_cannot_be_compiled_is_named_and_the_device_goes_on() {
     }
     let gelu = &ops()[0];
     let x = gpu.upload(&ndarray::Array2::<f32>::ones((3, 40))).unwrap();
-    assert!(gpu.op(gelu.as_ref(), &[&x]).unwrap()[0].download::<f32, ndarray::Ix2>().unwrap()[[0, 0]] > 0.8);
+    assert!(gpu.op(gelu, &[&x]).unwrap()[0].download::<f32, ndarray::Ix2>().unwrap()[[0, 0]] > 0.8);
 }
 
 /// A device with a file in `folder`, and the bytes that it found there; none where the device has no such cache.
@@ -165,7 +165,7 @@ fn pipelines_are_kept_and_what_cannot_be_trusted_is_not_used() {
     assert!(bytes > 0 && bytes < whole.len(), "{bytes} of {}", whole.len());
     compile(&second);
     let x = second.upload(&ndarray::Array2::<f32>::ones((2, 3))).unwrap();
-    let y = second.op(ops()[1].as_ref(), &[&x]).unwrap()[0].download::<f32, ndarray::Ix2>().unwrap();
+    let y = second.op(&ops()[1], &[&x]).unwrap()[0].download::<f32, ndarray::Ix2>().unwrap();
     assert!(y.iter().all(|y| (y - 1.0 / 3.0).abs() < 1e-6), "{y}");
 
     // Torn, changed, of another version, no such file at all: ignored, and replaced by the next process.

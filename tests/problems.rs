@@ -7,7 +7,7 @@ use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProble
 use wgconv::elementwise::{BinaryOp, BinaryProblem};
 use wgconv::gpu::DeviceProfile;
 use wgconv::norm::{BatchNormProblem, BatchNormVectors};
-use wgconv::op::Op;
+use wgconv::op::Planned;
 use wgconv::{Activation, ElementType, Layout, Padding, PaddingMode};
 
 fn conv(descriptor: &Conv2dDescriptor) -> wgconv::Result<ConvProblem> {

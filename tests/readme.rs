@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use wgconv::gpu::{DeviceProfile, MatrixUnits};
+use wgconv::op::{Planned, Problem};
 use wgconv::validate::grid;
 use wgconv::{Activation, ElementType};
 

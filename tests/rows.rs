@@ -5,7 +5,7 @@
 use ndarray::{Array1, Array2, Array3, Array4, Axis, Ix0, Ix1, Ix2, Ix4, array};
 use wgconv::conv::{Conv2dDescriptor, ConvTranspose2dDescriptor, Direction};
 use wgconv::norm::{BatchNorm, BatchNormValues, LrnDescriptor, NormProblem, fold_batch_norm};
-use wgconv::op::Op;
+use wgconv::op::Planned;
 use wgconv::pool::PoolKind;
 use wgconv::reduce::ReduceProblem;
 use wgconv::{ElementType, Error, Gpu, Layout};

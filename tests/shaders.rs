@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use wgconv::ElementType;
 use wgconv::gpu::{DeviceProfile, MatrixUnits};
 use wgconv::kernel::{BindingKind, KernelSpec, all_sources};
+use wgconv::op::Planned;
 use wgconv::validate::grid;
 
 /// Every distinct kernel that plans over the full grid use, on a GPU-like and a CPU-like device, and the two of the peak measurement.

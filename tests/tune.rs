@@ -9,7 +9,7 @@ use std::time::Duration;
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem};
 use wgconv::gpu::SourcePatch;
 use wgconv::matmul::MatMulProblem;
-use wgconv::op::Op;
+use wgconv::op::Planned;
 use wgconv::tune::{Candidate, Tuned, Verdict};
 use wgconv::{ElementType, Gpu, GpuDescriptor, Tuning};
 
@@ -45,16 +45,16 @@ fn a_planted_kernel_that_is_fast_and_wrong_is_refused_and_named() {
     // An eighth of the work and less: nothing that computes the whole is as fast.
     let gpu = planted("conv_implicit_gemm_register[f32,THREAD_M=16,THREAD_QUADS=2,STEPS=4");
     gpu.set_tuning(Tuning::Cached, Some(&folder("planted")));
-    let tuned = gpu.tune(&problem(), BUDGET, None).unwrap();
+    let tuned = gpu.tune(problem(), BUDGET, None).unwrap();
     let Verdict::Wrong { reason } = verdict(&tuned, "implicit_gemm_register 16x8x4") else { panic!("{tuned:?}") };
     assert!(reason.contains("exact: y: "), "{reason}");
     assert_ne!(tuned.choice, "implicit_gemm_register 16x8x4");
     assert!(tuned.complete && tuned.seconds(&tuned.choice).is_some(), "{tuned:?}");
     assert!(matches!(verdict(&tuned, "direct"), Verdict::Proven { .. } | Verdict::Slow { .. }));
     // Whoever plans with the cache gets the choice.
-    assert_eq!(gpu.plan(&problem()).unwrap().label, tuned.choice);
+    assert_eq!(gpu.plan(problem()).unwrap().label, tuned.choice);
     gpu.set_tuning(Tuning::Heuristic, None);
-    assert_eq!(gpu.plan(&problem()).unwrap().label, tuned.heuristic);
+    assert_eq!(gpu.plan(problem()).unwrap().label, tuned.heuristic);
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn the_planners_own_choice_is_refused_too_where_it_is_wrong() {
     let label: &'static str = own.steps[0].kernel.label().leak();
     let gpu = planted(label);
     gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder("own")));
-    let plan = gpu.plan(&problem()).unwrap();
-    let tuned = gpu.tuned(&problem()).unwrap();
+    let plan = gpu.plan(problem()).unwrap();
+    let tuned = gpu.tuned(problem()).unwrap();
     if own.algorithm().starts_with("implicit_gemm_register") {
         assert!(matches!(verdict(&tuned, &own.label), Verdict::Wrong { .. }), "{tuned:?}");
         assert_ne!(plan.label, own.label);
@@ -83,9 +83,9 @@ fn verdicts_are_kept_and_merged_and_what_cannot_be_trusted_is_ignored() {
     };
     // Two that opened before either wrote: both are kept.
     let (one, two) = (open(), open());
-    let (first, second) = (one.tune(&problem(), BUDGET, None).unwrap(), two.tune(&product, BUDGET, None).unwrap());
+    let (first, second) = (one.tune(problem(), BUDGET, None).unwrap(), two.tune(&product, BUDGET, None).unwrap());
     let three = open();
-    assert_eq!((three.tuned(&problem()), three.tuned(&product)), (Some(first.clone()), Some(second)));
+    assert_eq!((three.tuned(problem()), three.tuned(&product)), (Some(first.clone()), Some(second)));
     let file = three.tuning_file().unwrap();
     assert!(std::fs::read_dir(&folder).unwrap().count() == 1, "only the file is left");
 
@@ -96,8 +96,8 @@ fn verdicts_are_kept_and_merged_and_what_cannot_be_trusted_is_ignored() {
     for untrusted in [foreign.as_str(), &text[..text.len() / 2], "", "[]", "\u{0}\u{1}"] {
         std::fs::write(&file, untrusted).unwrap();
         let gpu = open();
-        assert_eq!(gpu.tuned(&problem()), None);
-        assert_eq!(gpu.plan(&problem()).unwrap().label, first.heuristic);
+        assert_eq!(gpu.tuned(problem()), None);
+        assert_eq!(gpu.plan(problem()).unwrap().label, first.heuristic);
     }
     // The next verdict takes its place, and it is kept beside.
     open().tune(&product, BUDGET, None).unwrap();
@@ -108,8 +108,8 @@ fn verdicts_are_kept_and_merged_and_what_cannot_be_trusted_is_ignored() {
     // A choice that does not exist is no reason to fail.
     let tuned = Tuned { choice: "winograd_f6 9x9".into(), ..first.clone() };
     let gpu = open();
-    wgconv::tune::tune(&gpu, &problem(), Duration::ZERO, Some(tuned), &mut |_| ControlFlow::Continue(())).unwrap();
-    assert_eq!(gpu.plan(&problem()).unwrap().label, first.heuristic);
+    wgconv::tune::tune(&gpu, problem(), Duration::ZERO, Some(tuned), &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(gpu.plan(problem()).unwrap().label, first.heuristic);
 }
 
 /// The file with `change` done to the first problem's JSON, and its checksum made right again if `signed`.
@@ -185,7 +185,7 @@ fn a_trial_that_never_ended_is_tried_once_more() {
         candidates: vec![Candidate { label: "direct".into(), verdict: Verdict::Interrupted { times } }],
     };
     let tune = |known, budget, kept: &mut Vec<Tuned>| {
-        wgconv::tune::tune(&gpu, &problem(), budget, Some(known), &mut |tuned| {
+        wgconv::tune::tune(&gpu, problem(), budget, Some(known), &mut |tuned| {
             kept.push(tuned.clone());
             ControlFlow::Continue(())
         })
@@ -194,7 +194,7 @@ fn a_trial_that_never_ended_is_tried_once_more() {
     let mut kept = Vec::new();
     let tuned = tune(interrupted(2), BUDGET, &mut kept);
     assert_eq!(verdict(&tuned, "direct"), &Verdict::Interrupted { times: 2 }, "twice is enough");
-    assert!(tuned.complete && tuned.candidates.len() == wgconv::tune::candidates(&gpu, &problem()).unwrap().len(), "{tuned:?}");
+    assert!(tuned.complete && tuned.candidates.len() == wgconv::tune::candidates(&gpu, problem()).unwrap().len(), "{tuned:?}");
     // What a budget of 0 does not try again stays as it was.
     assert_eq!(tune(interrupted(1), Duration::ZERO, &mut Vec::new()).candidates, interrupted(1).candidates);
     // The trial leaves its trace before it begins.
@@ -272,13 +272,13 @@ fn whoever_waits_may_end_it_with_what_is_found() {
     let gpu = Gpu::new().unwrap();
     gpu.set_tuning(Tuning::Cached, Some(&folder("ended")));
     let second = |tuned: &Tuned| if tuned.candidates.len() < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
-    let tuned = gpu.tune_while(&problem(), BUDGET, None, &mut |tuned| second(tuned)).unwrap();
+    let tuned = gpu.tune_while(problem(), BUDGET, None, &mut |tuned| second(tuned)).unwrap();
     assert!(tuned.candidates.len() == 2 && !tuned.complete, "{tuned:?}");
     assert!(
         tuned.candidates.iter().all(|c| !matches!(c.verdict, Verdict::Interrupted { .. })),
         "the third was not tried, and is tried next time: {tuned:?}"
     );
-    assert_eq!(gpu.tuned(&problem()), Some(tuned));
+    assert_eq!(gpu.tuned(problem()), Some(tuned));
 }
 
 /// On a software driver a trial of this layer takes seconds: naive runs alone are 7 GFLOP each.
@@ -292,7 +292,7 @@ fn a_budget_is_not_overdrawn() {
     let gpu = Gpu::new().unwrap();
     let tune = |budget| {
         let start = std::time::Instant::now();
-        (wgconv::tune::tune(&gpu, &large(), budget, None, &mut |_| ControlFlow::Continue(())).unwrap(), start.elapsed())
+        (wgconv::tune::tune(&gpu, large(), budget, None, &mut |_| ControlFlow::Continue(())).unwrap(), start.elapsed())
     };
     let (none, took) = tune(Duration::ZERO);
     assert!(none.candidates.is_empty() && !none.complete && took < Duration::from_secs(1), "{none:?} in {took:?}");

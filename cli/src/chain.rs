@@ -6,7 +6,7 @@ use crate::Failure;
 use ndarray::{Array2, Array3, Array4, ArrayD, ArrayView3, Axis, Ix4, IxDyn};
 use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::elementwise::UnaryProblem;
-use wgconv::op::Op;
+use wgconv::op::{Op, Problem};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::{Activation, ElementType, Error, Gpu, Layout, Padding, PaddingMode, Tensor};
 
@@ -89,7 +89,7 @@ pub fn then(name: &str, border: Border, kernel: impl FnOnce(&str) -> Result<Vec<
 }
 
 /// An op, and its filter where it has one.
-pub type OpAndFilter = (Box<dyn Op>, Option<ArrayD<f32>>);
+pub type OpAndFilter = (Op, Option<ArrayD<f32>>);
 
 impl Link {
     /// The op on images of these extents, N C H W.
@@ -101,10 +101,10 @@ impl Link {
                 let filter = Array4::from_shape_fn((channels, 1, weights.nrows(), weights.ncols()), |(_, _, r, s)| weights[[r, s]]).into_dyn();
                 let descriptor = Conv2dDescriptor { groups: channels, ..*descriptor };
                 let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(x, filter.shape(), None))?;
-                (Box::new(problem), Some(filter))
+                (Op::from(problem), Some(filter))
             }
-            Link::Activation(activation) => (Box::new(UnaryProblem::new(*activation, x, element, layout)?), None),
-            Link::Pool(kind, size) => (Box::new(PoolProblem::new(*kind, &PoolDescriptor::window([*size; 2]), x, element, layout)?), None),
+            Link::Activation(activation) => (Op::from(UnaryProblem::new(*activation, x, element, layout)?), None),
+            Link::Pool(kind, size) => (Op::from(PoolProblem::new(*kind, &PoolDescriptor::window([*size; 2]), x, element, layout)?), None),
         })
     }
 }
@@ -134,7 +134,7 @@ pub fn at_once(gpu: &Gpu, planes: ArrayView3<'_, f32>, links: &[Link]) -> Result
         let (op, filter) = link.op(x.shape().extents())?;
         let filter = filter.map(|f| gpu.upload(&f)).transpose()?;
         let inputs: Vec<&Tensor> = [&x].into_iter().chain(&filter).collect();
-        let mut outputs = recorder.op(op.as_ref(), &inputs)?;
+        let mut outputs = recorder.op(&op, &inputs)?;
         x = outputs.swap_remove(0);
     }
     recorder.submit()?;
@@ -149,7 +149,7 @@ pub fn on_gpu(gpu: &Gpu, link: &Link, x: &ArrayD<f32>) -> Result<ArrayD<f32>, Er
     let (op, filter) = link.op(x.shape())?;
     let (x, filter) = (gpu.upload(x)?, filter.map(|f| gpu.upload(&f)).transpose()?);
     let inputs: Vec<&Tensor> = [&x].into_iter().chain(&filter).collect();
-    gpu.op(op.as_ref(), &inputs)?.swap_remove(0).download::<f32, IxDyn>()
+    gpu.op(&op, &inputs)?.swap_remove(0).download::<f32, IxDyn>()
 }
 
 /// One link on images N C H W, by the CPU engine.
@@ -163,7 +163,7 @@ pub fn on_cpu(link: &Link, x: &ArrayD<f32>) -> Result<ArrayD<f32>, Error> {
     let contiguous = x.as_standard_layout();
     let inputs: Vec<&[f32]> = contiguous.as_slice().into_iter().chain(filter.as_deref()).collect();
     let mut y = vec![0.0; op.outputs()[0].extents.iter().product()];
-    if !wgconv::cpu::compute(op.as_ref(), &inputs, &mut y)? {
+    if !wgconv::cpu::compute(&op, &inputs, &mut y)? {
         return Err(Error::Unsupported { algorithm: "cpu".into(), reason: format!("the CPU engine does not have {}", op.name()) });
     }
     ArrayD::from_shape_vec(op.outputs()[0].extents.clone(), y).map_err(|e| Error::Internal { label: op.name().into(), message: e.to_string() })

@@ -19,6 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use wgconv::numeric::Generator;
+use wgconv::op::Problem;
 use wgconv::tune::{Tuning, Verdict};
 
 /// The system's allocator, which counts what a thread holds.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use wgconv::Gpu;
 use wgconv::gpu::AdapterReport;
-use wgconv::op::Op;
+use wgconv::op::{Op, Problem};
 use wgconv::tune::{Tuned, Tuning, Verdict, candidates};
 
 /// What to tune.
@@ -137,7 +137,7 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 /// Tunes a layer within the budget, or until Ctrl-C, and counts the candidates that are left untried.
-fn tune(gpu: &Gpu, op: &dyn Op, args: &Args, name: &str, bar: &ProgressBar) -> Result<(Tuned, usize), wgconv::Error> {
+fn tune(gpu: &Gpu, op: &Op, args: &Args, name: &str, bar: &ProgressBar) -> Result<(Tuned, usize), wgconv::Error> {
     let labels = candidates(gpu, op)?;
     let known = if args.again { None } else { gpu.tuned(op) };
     let tuned = gpu.tune_while(op, args.budget, known, &mut |tuned| {

@@ -1,8 +1,8 @@
 //! One input channel per group: no matrix to multiply, so each output row is a sum of scaled input rows.
 
-use super::epilogue::finish;
-use super::window::{NOTHING, Windows};
-use crate::conv::ConvProblem;
+use crate::cpu::epilogue::finish;
+use crate::cpu::window::{NOTHING, Windows};
+use crate::ops::conv::problem::ConvProblem;
 use rayon::prelude::*;
 
 pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {

@@ -1,9 +1,11 @@
 //! Elementwise ops on all cores, in blocks that stay in a core's cache.
 
-use super::epilogue::{BLOCK, finish};
-use crate::elementwise::BinaryOp;
-use crate::op::{Lattice, offsets};
-use crate::types::activation::Activation;
+use crate::cpu::Computed;
+use crate::cpu::epilogue::{BLOCK, finish};
+use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
+use crate::ops::elementwise::unary::UnaryProblem;
+use crate::types::lattice::{Lattice, offsets};
+use crate::types::{Activation, Layout};
 use rayon::prelude::*;
 
 /// y = activation(x).
@@ -57,5 +59,20 @@ fn line(a: &[f32], step_a: usize, b: &[f32], step_b: usize, y: &mut [f32], f: im
         (1, 0) => y.iter_mut().zip(a).for_each(|(y, a)| *y = f(*a, b[0])),
         (0, 1) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(a[0], *b)),
         _ => y.iter_mut().enumerate().for_each(|(i, y)| *y = f(a[i * step_a], b[i * step_b])),
+    }
+}
+
+impl Computed for BinaryProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        let plain = Self { a_layout: Layout::ChannelsFirst, b_layout: Layout::ChannelsFirst, y_layout: Layout::ChannelsFirst, ..self.clone() };
+        binary(self.op, self.activation, &plain.lattice(), inputs[0], inputs[1], y);
+        Some(())
+    }
+}
+
+impl Computed for UnaryProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        unary(self.activation, inputs[0], y);
+        Some(())
     }
 }

@@ -1,6 +1,6 @@
 //! Bias and activation over a stretch of one output plane, while it is in cache.
 
-use crate::types::activation::Activation;
+use crate::types::Activation;
 use rayon::prelude::*;
 
 /// values = activation(values + bias). Piecewise-linear activations stay in f32 so that the loop vectorises.

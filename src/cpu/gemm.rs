@@ -1,16 +1,18 @@
 //! Convolution as filter x windows: blocks of columns are copied out of the input (im2col) into a buffer that stays in a core's
 //! second-level cache, and multiplied there by the `gemm` crate. Each core takes whole blocks, so nothing is shared.
 
-use super::epilogue::finish;
-use super::window::{NOTHING, Windows};
-use crate::conv::{ConvProblem, Direction};
+use crate::cpu::epilogue::finish;
+use crate::cpu::window::{NOTHING, Windows};
+use crate::ops::conv::problem::{ConvProblem, Direction};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
 /// Bytes of an im2col block: half of a usual second-level cache, so that the packed copy that `gemm` makes fits beside it.
 const BLOCK_BYTES: usize = 512 << 10;
+
 /// Fewest columns of a block: below this the multiplication spends its time on edges.
 const FEWEST_COLUMNS: usize = 64;
+
 /// Blocks in all that are wanted where the product is large enough: one for each of 16 cores. Blocks of another width are multiplied by other kernels of the
 /// `gemm` crate, which sum in another order, so their number follows from the problem and not from how many cores there are: any machine
 /// computes the same bits.
@@ -24,8 +26,10 @@ thread_local! {
 /// A y that several cores write disjoint parts of.
 #[derive(Clone, Copy)]
 struct Shared(*mut f32);
+
 // SAFETY: every task writes only the columns of its own block in the planes of its own group and image (see `conv`).
 unsafe impl Send for Shared {}
+
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 

@@ -1,8 +1,9 @@
 //! Matrix products by the `gemm` crate, bias and activation while a block of rows is warm.
 
-use super::epilogue::{add_and_activate, finish};
-use crate::matmul::MatMulProblem;
-use crate::types::activation::Activation;
+use crate::cpu::Computed;
+use crate::cpu::epilogue::{add_and_activate, finish};
+use crate::ops::matmul::MatMulProblem;
+use crate::types::Activation;
 use rayon::prelude::*;
 
 /// y = activation(alpha a b + beta addend + residual).
@@ -53,5 +54,12 @@ pub(crate) fn matmul(problem: &MatMulProblem, inputs: &[&[f32]], y: &mut [f32]) 
     }
     if problem.has_residual {
         add_and_activate(y, inputs[inputs.len() - 1], problem.activation);
+    }
+}
+
+impl Computed for MatMulProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        matmul(self, inputs, y);
+        Some(())
     }
 }

@@ -3,42 +3,51 @@
 //! `gemm` multiplies the filter by im2col blocks small enough for a core's cache; `depthwise` runs plain row loops; `epilogue`
 //! adds bias and activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
 
-mod depthwise;
-mod elementwise;
-mod epilogue;
-mod gemm;
-mod matmul;
-mod norm;
-mod pool;
-mod reduce;
-mod softmax;
+pub(crate) mod depthwise;
+pub(crate) mod elementwise;
+pub(crate) mod epilogue;
+pub(crate) mod gemm;
+pub(crate) mod matmul;
+pub(crate) mod norm;
+pub(crate) mod pool;
+pub(crate) mod reduce;
+pub(crate) mod softmax;
 pub(crate) mod transform;
-mod window;
+pub(crate) mod window;
 
-pub(crate) use elementwise::{binary, unary};
-pub(crate) use matmul::matmul;
-pub(crate) use norm::{batch_norm, lrn, norm};
-pub(crate) use pool::pool;
-pub(crate) use reduce::reduce;
-pub(crate) use softmax::softmax;
-
-use crate::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool, fused};
-use crate::op::{self, Op};
-use crate::types::activation::Activation;
-use crate::types::{Error, Result};
+use crate::cpu::pool::pool;
+use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
+use crate::ops::conv::fused::FusedPool;
+use crate::ops::conv::problem::{ConvInputs, ConvProblem};
+use crate::ops::spec::{check_indices, check_lengths};
+use crate::ops::{Op, Problem};
+use crate::types::{Activation, Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
+
+/// The pool on the CPU engine: `conv` is the convolution's output, both channels-first.
+pub(crate) fn pool_on_cpu(problem: &ConvProblem, pool: FusedPool, conv: &[f32], y: &mut [f32]) {
+    crate::cpu::pool(&problem.pool_problem(pool.kind()), conv, y);
+}
+
+impl Computed for ConvProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+        conv_residual(self, inputs[0], inputs[1], bias, residual, y).ok()
+    }
+}
 
 /// Computes the first output of any op on all cores, f32, in logical order; `false` where the engine does not have the op (those with
 /// index tensors, and reductions over axes that lie apart).
 ///
 /// # Errors
 /// Slices of another number or length than the op's tensors; an index that is no whole number or lies past its range.
-pub fn compute(op: &dyn Op, inputs: &[&[f32]], y: &mut [f32]) -> Result<bool> {
+pub fn compute(op: impl Into<Op>, inputs: &[&[f32]], y: &mut [f32]) -> Result<bool> {
+    let op = op.into();
     let specs = op.inputs();
-    op::check_lengths(&specs, &inputs.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
-    op::check_indices(&specs, inputs)?;
-    op::check_lengths(&op.outputs()[..1], &[y.len()])?;
-    Ok(op.compute(inputs, y).is_some())
+    check_lengths(&specs, &inputs.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
+    check_indices(&specs, inputs)?;
+    check_lengths(&op.outputs()[..1], &[y.len()])?;
+    Ok(engine(&op).compute(inputs, y).is_some())
 }
 
 /// Computes y = activation(conv(x) + bias), forward or transposed, on all cores; pooled, where the problem has a pool.
@@ -48,7 +57,7 @@ pub fn compute(op: &dyn Op, inputs: &[&[f32]], y: &mut [f32]) -> Result<bool> {
 /// # Errors
 /// [`Error::Invalid`] where a slice does not have the problem's number of elements.
 pub fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) -> Result<()> {
-    crate::reference::check_lengths(problem, x.len(), filter.len(), bias.map(<[f32]>::len), Some(y.len()))?;
+    crate::ops::conv::problem::check_lengths(problem, x.len(), filter.len(), bias.map(<[f32]>::len), Some(y.len()))?;
     if let Some(pool) = problem.pool {
         return pooled(problem, pool, y, |unpooled, y| conv(unpooled, x, filter, bias, y));
     }
@@ -65,7 +74,7 @@ fn pooled(problem: &ConvProblem, pool: FusedPool, y: &mut [f32], compute: impl F
     let unpooled = problem.convolution();
     let mut values = vec![0.0; unpooled.output_count() as usize];
     compute(&unpooled, &mut values)?;
-    fused::pool_on_cpu(problem, pool, &values, y);
+    pool_on_cpu(problem, pool, &values, y);
     Ok(())
 }
 
@@ -76,7 +85,7 @@ fn pooled(problem: &ConvProblem, pool: FusedPool, y: &mut [f32], compute: impl F
 pub fn conv_residual(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>, y: &mut [f32]) -> Result<()> {
     let Some(residual) = residual else { return conv(problem, x, filter, bias, y) };
     if let Some(pool) = problem.pool {
-        crate::reference::check_lengths(problem, x.len(), filter.len(), bias.map(<[f32]>::len), Some(y.len()))?;
+        crate::ops::conv::problem::check_lengths(problem, x.len(), filter.len(), bias.map(<[f32]>::len), Some(y.len()))?;
         return pooled(problem, pool, y, |unpooled, y| conv_residual(unpooled, x, filter, bias, Some(residual), y));
     }
     if residual.len() as u64 != problem.output_count() {
@@ -125,6 +134,37 @@ fn on_arrays(
     let mut y = vec![0.0; problem.output_count() as usize];
     conv(&problem, &x, &filter, bias.as_deref(), &mut y)?;
     ArrayD::from_shape_vec(IxDyn(&problem.output_extents()), y).map_err(|e| Error::Internal { label: "cpu::convolve".into(), message: e.to_string() })
+}
+/// A problem that the engine may have.
+pub(crate) trait Computed {
+    /// Computes the first output on all cores, f32, in logical order. `None` where the engine does not have the op. Slices have the lengths of the
+    /// specs; [`compute`] checks that first.
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()>;
+}
+
+/// The engine of each problem.
+fn engine(op: &Op) -> &dyn Computed {
+    match op {
+        Op::Conv(problem) => problem,
+        Op::MatMul(problem) => problem,
+        Op::Pool(problem) => problem,
+        Op::MaxUnpool(problem) => problem,
+        Op::Binary(problem) => problem,
+        Op::Unary(problem) => problem,
+        Op::Softmax(problem) => problem,
+        Op::Norm(problem) => problem,
+        Op::BatchNorm(problem) => problem,
+        Op::Lrn(problem) => problem,
+        Op::Reduce(problem) => problem,
+        Op::Argmax(problem) => problem,
+        Op::Resize(problem) => problem,
+        Op::Pad(problem) => problem,
+        Op::Slice(problem) => problem,
+        Op::Concat(problem) => problem,
+        Op::Transpose(problem) => problem,
+        Op::ToLayout(problem) => problem,
+        Op::DepthToSpace(problem) => problem,
+    }
 }
 
 #[cfg(test)]

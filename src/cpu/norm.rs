@@ -1,9 +1,12 @@
 //! Normalisation on all cores, channels-first.
 
-use super::epilogue::finish;
-use super::reduce::sum_of;
-use crate::norm::{BatchNormProblem, LrnProblem, NormProblem};
-use crate::types::shape::Layout;
+use crate::cpu::Computed;
+use crate::cpu::epilogue::finish;
+use crate::cpu::reduce::sum_of;
+use crate::ops::norm::batch::BatchNormProblem;
+use crate::ops::norm::lrn::LrnProblem;
+use crate::ops::norm::rows::NormProblem;
+use crate::types::Layout;
 use rayon::prelude::*;
 
 /// Layer, group and instance normalisation: channels-first, every row is contiguous.
@@ -60,4 +63,25 @@ pub(crate) fn lrn(problem: &LrnProblem, x: &[f32], y: &mut [f32]) {
         let own = &x[plane * inner..][..inner];
         y.iter_mut().zip(own).zip(squares).for_each(|((y, v), sum)| *y = (f64::from(*v) / (bias + factor * sum).powf(beta)) as f32);
     });
+}
+
+impl Computed for BatchNormProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        batch_norm(self, inputs, y);
+        Some(())
+    }
+}
+
+impl Computed for LrnProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        lrn(self, inputs[0], y);
+        Some(())
+    }
+}
+
+impl Computed for NormProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        norm(self, inputs, y);
+        Some(())
+    }
 }

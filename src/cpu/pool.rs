@@ -1,6 +1,9 @@
 //! Pooling on all cores: a task takes channel planes, an output line at a time.
 
-use crate::pool::{PoolKind, PoolProblem};
+use crate::cpu::Computed;
+use crate::ops::pool::descriptor::PoolKind;
+use crate::ops::pool::problem::PoolProblem;
+use crate::ops::pool::unpool::MaxUnpoolProblem;
 use crate::types::shape::WindowAxis;
 use rayon::prelude::*;
 
@@ -88,5 +91,18 @@ fn plane<T: Copy>(
                 *out = finish(value, (cz * cy * cx) as f32);
             }
         }
+    }
+}
+
+impl Computed for PoolProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        pool(self, inputs[0], y);
+        Some(())
+    }
+}
+
+impl Computed for MaxUnpoolProblem {
+    fn compute(&self, _: &[&[f32]], _: &mut [f32]) -> Option<()> {
+        None // indices are no f32
     }
 }

@@ -1,7 +1,8 @@
 //! Reductions on all cores, where the reduced axes lie together, as they do in networks; other sets are left to the reference.
 
-use crate::op::sum_unit;
-use crate::reduce::{ReduceKind, ReduceProblem};
+use crate::cpu::Computed;
+use crate::numeric::sum_unit;
+use crate::ops::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
 use rayon::prelude::*;
 
 /// y over x as [outer][n][inner], channels-first; `None` where reduced axes do not lie together.
@@ -49,4 +50,16 @@ pub(crate) fn sum_of<T: Copy + std::iter::Sum + std::ops::AddAssign + std::ops::
         }
     }
     lanes.into_iter().sum::<T>() + rest.iter().map(|v| term(*v)).sum::<T>()
+}
+
+impl Computed for ReduceProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        reduce(self, inputs[0], y)
+    }
+}
+
+impl Computed for ArgmaxProblem {
+    fn compute(&self, _: &[&[f32]], _: &mut [f32]) -> Option<()> {
+        None // indices are no f32
+    }
 }

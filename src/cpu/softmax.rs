@@ -1,5 +1,8 @@
 //! Softmax on all cores: a task takes a slab of the axis.
 
+use crate::cpu::Computed;
+use crate::ops::softmax::SoftmaxProblem;
+use crate::types::Layout;
 use rayon::prelude::*;
 
 /// y over x as [outer][length][inner].
@@ -18,4 +21,12 @@ pub(crate) fn softmax(logarithm: bool, [_, length, inner]: [usize; 3], x: &[f32]
             y[i..].iter_mut().step_by(inner).for_each(|y| *y = if logarithm { *y - log } else { *y / sum });
         }
     });
+}
+
+impl Computed for SoftmaxProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        let plain = Self { layout: Layout::ChannelsFirst, ..self.clone() };
+        softmax(self.logarithm, plain.lines().map(|e| e as usize), inputs[0], y);
+        Some(())
+    }
 }

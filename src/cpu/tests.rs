@@ -1,9 +1,10 @@
 //! The CPU engine against the reference: exactly on integers, within the bound on every activation.
 
-use super::*;
-use crate::conv::{Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor};
-use crate::types::activation::Activation;
-use crate::types::shape::{Padding, PaddingMode};
+use crate::cpu::conv;
+use crate::ops::conv::descriptor::{Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor};
+use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
+use crate::ops::conv::problem::{ConvInputs, ConvProblem};
+use crate::types::{Activation, Padding, PaddingMode};
 
 fn integers(count: u64, step: u64) -> Vec<f32> {
     (0..count).map(|i| ((i * step + i / 7) % 9) as f32 - 4.0).collect()

@@ -1,6 +1,16 @@
 //! Shape ops on all cores, f32, in logical order: strided copies, gathers by table, and linear interpolation.
 
-use crate::transform::{NOTHING, StridedAxis, StridedCopy, Tap};
+use crate::cpu::Computed;
+use crate::ops::transform::NOTHING;
+use crate::ops::transform::concat::Concat;
+use crate::ops::transform::depth_to_space::DepthToSpace;
+use crate::ops::transform::linear::{Tap, taps};
+use crate::ops::transform::moves::Moves;
+use crate::ops::transform::pad::Pad;
+use crate::ops::transform::resize::{Resize, ResizeMode};
+use crate::ops::transform::slice::Slice;
+use crate::ops::transform::transpose::{ToLayout, Transpose};
+use crate::types::strided::{StridedAxis, StridedCopy};
 use rayon::prelude::*;
 
 /// Elements that are worth a task of their own.
@@ -85,3 +95,35 @@ pub(crate) fn resize_linear(taps: &[Vec<Tap>], extents: &[usize], x: &[f32], y: 
         }
     });
 }
+
+impl Computed for Pad {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        gather(&self.tables(), &self.x.logical_strides(), self.value(), inputs[0], y);
+        Some(())
+    }
+}
+
+impl Computed for Resize {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        match self.descriptor.mode {
+            ResizeMode::Nearest(mode) => gather(&self.tables(mode), &self.x.logical_strides(), 0.0, inputs[0], y),
+            ResizeMode::Linear => resize_linear(&taps(self), &self.x.extents[2..], inputs[0], y),
+        }
+        Some(())
+    }
+}
+
+macro_rules! moves {
+    ($($problem:ident),*) => {
+        $(impl Computed for $problem {
+            fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+                for one in self.logical_copies() {
+                    copy(&one.clone().merged(), inputs.get(one.input)?, y);
+                }
+                Some(())
+            }
+        })*
+    };
+}
+
+moves!(Slice, Concat, Transpose, ToLayout, DepthToSpace);

@@ -1,7 +1,8 @@
 //! Window arithmetic of one axis as ready-made tables, so that inner loops copy and never divide.
 
-use crate::conv::{ConvProblem, Direction};
-use crate::types::shape::{PaddingMode, WindowAxis};
+use crate::ops::conv::problem::{ConvProblem, Direction};
+use crate::types::PaddingMode;
+use crate::types::shape::WindowAxis;
 
 /// Marks an output that a tap reads nothing for.
 pub(crate) const NOTHING: u32 = u32::MAX;

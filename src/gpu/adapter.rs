@@ -111,16 +111,16 @@ fn device_type_name(device_type: wgpu::DeviceType) -> &'static str {
     }
 }
 
-/// The adapters of this machine, in the order in which `WGCONV_ADAPTER` and [`super::GpuDescriptor::adapter`] count them.
+/// The adapters of this machine, in the order in which `WGCONV_ADAPTER` and [`crate::gpu::GpuDescriptor::adapter`] count them.
 pub fn adapters() -> Vec<AdapterReport> {
     enumerate().iter().enumerate().map(|(i, a)| AdapterReport::new(i, a)).collect()
 }
 
-/// The wgpu instance behind [`super::Gpu::new`], one for the process.
+/// The wgpu instance behind [`crate::gpu::Gpu::new`], one for the process.
 ///
 /// wgpu numbers buffers, encoders and all else by instance, and looks a number up in the instance of the device that is given it. Within
 /// one instance it notices what belongs to another device; a buffer of another instance is taken for whatever has its number here. A
-/// program that opens devices of its own beside [`super::Gpu::new`] is safer with this instance.
+/// program that opens devices of its own beside [`crate::gpu::Gpu::new`] is safer with this instance.
 pub fn instance() -> wgpu::Instance {
     static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
     let made = INSTANCE.get_or_init(|| {

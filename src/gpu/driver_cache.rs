@@ -3,8 +3,8 @@
 //! A file has a line that names it, a line of JSON (its key, length and checksum), then what the driver gave. What is torn, changed or
 //! about another device never reaches the driver: drivers have been known to trust such data. Only Vulkan has such caches.
 
-use super::Gpu;
-use crate::disk::{self, Key};
+use crate::gpu::disk::Key;
+use crate::gpu::{Gpu, disk};
 use crate::types::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -12,12 +12,13 @@ use std::sync::{Mutex, PoisonError};
 
 /// Number of the format; another one is another file.
 const FORMAT: u32 = 1;
+
 /// The first line.
 const NAME: &[u8] = b"wgconv pipelines\n";
 
 /// The cache that pipelines are made with, and its file.
 #[derive(Default)]
-pub(super) struct DriverCache {
+pub(crate) struct DriverCache {
     state: Mutex<State>,
 }
 
@@ -215,7 +216,7 @@ mod tests {
         let here = place("driver", "wgpu_1_2");
         let data: Vec<u8> = (0..300u32).map(|i| (i * 7) as u8).collect();
         let whole = file(&here, &data);
-        let mut random = crate::numeric::Generator::from_text("pipelines");
+        let mut random = crate::numeric::generator::Generator::from_text("pipelines");
         for _ in 0..50_000 {
             let mut bytes = whole.clone();
             for _ in 0..=random.below(4) {

@@ -4,14 +4,14 @@
 //! wgpu reports a loss through the device-lost callback alone, which the owner of the device has, and which fires in a poll once the queue
 //! is empty. Until then objects of a lost device are made invalid without a word, and using one is a validation error.
 
-use super::Gpu;
+use crate::gpu::Gpu;
 use crate::types::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 
 /// Why a device is gone, from the first who knew.
 #[derive(Default)]
-pub(super) struct Loss(Mutex<Option<String>>);
+pub(crate) struct Loss(Mutex<Option<String>>);
 
 impl Loss {
     pub fn note(&self, reason: String) {

@@ -3,29 +3,36 @@
 //! [`Gpu`] is cheap to clone, Send and Sync. Errors of wgpu are caught in error scopes; a lost device and exhausted memory come back as
 //! errors of their own (`fault`), and data reach the device in pieces (`transfer`).
 
-mod adapter;
-mod driver_cache;
-mod fault;
-mod peak;
-mod profile;
-mod recorder;
-mod timing;
-mod transfer;
+pub(crate) mod adapter;
+pub(crate) mod api;
+pub(crate) mod disk;
+pub(crate) mod driver_cache;
+pub(crate) mod fault;
+pub(crate) mod peak;
+pub(crate) mod pipelines;
+pub(crate) mod prepared;
+pub(crate) mod recorder;
+pub(crate) mod tensor;
+pub(crate) mod timing;
+pub(crate) mod transfer;
 
-pub use crate::kernel::Compiled;
+pub use crate::plan::profile::{DeviceProfile, MatrixUnits};
 pub use adapter::{AdapterReport, adapters, driver_hint, instance};
 pub use peak::{Peak, measure_peak};
-pub use profile::{DeviceProfile, MatrixUnits};
+pub use pipelines::Compiled;
 pub use recorder::Recorder;
 pub use timing::{Clock, Timing};
 
-use crate::kernel::PipelineCache;
-use crate::tune::cache::Tuner;
+use crate::gpu::driver_cache::DriverCache;
+use crate::gpu::fault::Loss;
+use crate::gpu::pipelines::PipelineCache;
+use crate::gpu::transfer::Staging;
+use crate::ops::Op;
+use crate::plan::profile;
+use crate::plan::step::Plan;
 use crate::types::{Error, Result};
-use driver_cache::DriverCache;
-use fault::Loss;
+use std::any::Any;
 use std::sync::Arc;
-use transfer::Staging;
 
 /// Environment variable that names the adapter of [`Gpu::new`], by number or part of its name.
 pub const ADAPTER_VARIABLE: &str = "WGCONV_ADAPTER";
@@ -58,6 +65,15 @@ pub struct GpuDescriptor {
     pub source_patch: Option<SourcePatch>,
 }
 
+/// Chooses among the plans of an op. Layers above know more than a device does: which plans were checked here, and timed.
+pub(crate) trait Chooser: Send + Sync {
+    /// The plan of `op` on `gpu`.
+    fn plan(&self, gpu: &Gpu, op: &Op) -> Result<Plan>;
+
+    /// For the layer that the chooser is of.
+    fn as_any(&self) -> &dyn Any;
+}
+
 /// A device that computes: one wgpu device and queue, its pipelines and limits. Cheap to clone.
 #[derive(Clone)]
 pub struct Gpu {
@@ -75,7 +91,7 @@ struct Inner {
     driver_cache: DriverCache,
     checked_shaders: bool,
     source_patch: Option<SourcePatch>,
-    tuner: Tuner,
+    chooser: Box<dyn Chooser>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -92,19 +108,8 @@ impl PartialEq for Gpu {
 }
 
 impl Gpu {
-    /// Opens the best adapter (discrete, integrated, virtual, CPU), or the one that `WGCONV_ADAPTER` names.
-    ///
-    /// # Errors
-    /// [`Error::NoAdapter`] with what was found and what to install; [`Error::NoDevice`] with the driver's words.
-    pub fn new() -> Result<Self> {
-        Self::with_descriptor(&GpuDescriptor::default())
-    }
-
-    /// Opens an adapter as `descriptor` says, with every feature this crate uses that it has.
-    ///
-    /// # Errors
-    /// As [`Gpu::new`]; [`Error::TooLarge`] where the wanted limits are below what every kernel needs, by the limit's name.
-    pub fn with_descriptor(descriptor: &GpuDescriptor) -> Result<Self> {
+    /// See [`Gpu::with_descriptor`].
+    pub(crate) fn open(descriptor: &GpuDescriptor, chooser: Box<dyn Chooser>) -> Result<Self> {
         if let Some(limits) = &descriptor.limits {
             profile::check_limits(limits)?;
         }
@@ -122,32 +127,28 @@ impl Gpu {
             ..Default::default()
         }))
         .map_err(|e| Error::NoDevice { adapter: report.name.clone(), message: e.to_string() })?;
-        let gpu = Self::adopt(report, &adapter, device, queue, descriptor);
+        let gpu = Self::adopt(report, &adapter, device, queue, descriptor, chooser);
         let lost = gpu.inner.lost.clone();
         gpu.inner.device.set_device_lost_callback(move |reason, message| lost.note(format!("{reason:?}: {message}")));
         Ok(gpu)
     }
 
-    /// Adopts a device that the caller owns. Nothing of it is changed: no callback is set, no feature is asked for.
-    ///
-    /// The device's own limits and features decide what plans may use; open it with the adapter's limits to get the most of it, and with
-    /// those of these features that the adapter has: `SHADER_F16` for f16 tensors; it, `SUBGROUP` and `EXPERIMENTAL_COOPERATIVE_MATRIX` for
-    /// matrix units; `SHADER_INT64` and `SUBGROUP` on software drivers, whose convolutions take up to twice as long without them.
-    /// Four storage buffers a stage, as `Limits::downlevel_defaults` has them, do for all but what names five tensors: a convolution or product with
-    /// bias and residual (but by Winograd or with a split depth), a batch norm with scale and bias, norms that give their statistics.
-    /// wgpu keeps one device-lost callback per device, and it stays the caller's. A loss is noticed without it, by the next call; hand its
-    /// message to [`Gpu::note_device_lost`] to have the driver's words in [`Error::DeviceLost`].
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] for a device with limits below what every kernel needs, by the limit's name; a device that is lost already.
-    pub fn from_wgpu(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+    /// See [`Gpu::from_wgpu`].
+    pub(crate) fn open_on(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue, chooser: Box<dyn Chooser>) -> Result<Self> {
         profile::check_limits(&device.limits())?;
-        let gpu = Self::adopt(AdapterReport::new(0, adapter), adapter, device, queue, &GpuDescriptor::default());
+        let gpu = Self::adopt(AdapterReport::new(0, adapter), adapter, device, queue, &GpuDescriptor::default(), chooser);
         gpu.check_not_lost()?;
         Ok(gpu)
     }
 
-    fn adopt(report: AdapterReport, adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue, descriptor: &GpuDescriptor) -> Self {
+    fn adopt(
+        report: AdapterReport,
+        adapter: &wgpu::Adapter,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        descriptor: &GpuDescriptor,
+        chooser: Box<dyn Chooser>,
+    ) -> Self {
         let profile = DeviceProfile::new(&device, adapter);
         let driver_cache = DriverCache::new(&device);
         Self {
@@ -162,13 +163,24 @@ impl Gpu {
                 driver_cache,
                 checked_shaders: descriptor.checked_shaders,
                 source_patch: descriptor.source_patch.clone(),
-                tuner: Tuner::default(),
+                chooser,
             }),
         }
     }
 
-    pub(crate) fn tuner(&self) -> &Tuner {
-        &self.inner.tuner
+    /// What chooses among the plans of an op here.
+    pub(crate) fn chooser(&self) -> &dyn Chooser {
+        self.inner.chooser.as_ref()
+    }
+
+    /// The plan of `op` on this device, by its [`Tuning`](crate::Tuning). The first plan for matrix units has them proven and timed first
+    /// ([`doubt_matrix_units`](crate::tune::doubt_matrix_units)). While another thread tunes the same op, and where tuning it proves nothing, that is the
+    /// planner's own.
+    ///
+    /// # Errors
+    /// As [`Planned::plan`](crate::op::Planned::plan); loss of the device.
+    pub fn plan(&self, op: impl Into<Op>) -> Result<Plan> {
+        self.chooser().plan(self, &op.into())
     }
 
     /// The adapter behind the device.

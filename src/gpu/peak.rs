@@ -1,10 +1,12 @@
 //! What the device can do at most, measured: multiply-adds in registers and a copy of a large buffer. The yardsticks of every
 //! share of peak in the benchmark tables.
 
-use super::{Clock, Gpu};
-use crate::kernel::{Binding, Dispatch, KernelSpec, PEAK_COPY, PEAK_FMA};
-use crate::types::Result;
-use crate::types::element::ElementType;
+use crate::gpu::Gpu;
+use crate::gpu::pipelines::{Binding, Dispatch};
+use crate::gpu::timing::Clock;
+use crate::shader::KernelSpec;
+use crate::shader::source::{PEAK_COPY, PEAK_FMA};
+use crate::types::{ElementType, Result};
 
 /// Measured peaks of a device.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]

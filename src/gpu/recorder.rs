@@ -1,8 +1,8 @@
 //! Recording: many ops into one compute pass, in an encoder of our own or the caller's. A pass per op costs more than a small
 //! kernel, so the pass stays open until something else needs the encoder.
 
-use super::Gpu;
-use crate::kernel::Dispatch;
+use crate::gpu::Gpu;
+use crate::gpu::pipelines::Dispatch;
 use crate::types::{Error, Result};
 
 /// Records ops; nothing runs before the encoder is submitted.

@@ -1,7 +1,8 @@
 //! GPU time: timestamp queries where the device has them, the wall clock around submit and wait where not. Always after a
 //! warm-up; the samples come back raw, medians and spreads are the caller's.
 
-use super::{Gpu, Recorder};
+use crate::gpu::Gpu;
+use crate::gpu::recorder::Recorder;
 use crate::types::{Error, Result};
 use std::time::Instant;
 
@@ -77,7 +78,7 @@ impl Gpu {
             encoder.resolve_query_set(&queries, 0..2 * slots, &resolved, 0);
             Ok(self.queue().submit([encoder.finish()]))
         })?;
-        let bytes = crate::tensor::read_buffer(self, &resolved, 0, bytes)?;
+        let bytes = crate::gpu::tensor::read_buffer(self, &resolved, 0, bytes)?;
         let ticks: &[u64] = &bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect::<Vec<_>>();
         let period = f64::from(self.queue().get_timestamp_period()) * 1e-9;
         let seconds = ticks.as_chunks::<2>().0.iter().map(|[start, end]| end.saturating_sub(*start) as f64 * period).collect();

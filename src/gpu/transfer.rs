@@ -4,21 +4,23 @@
 //! where there is no memory for it. Here data go in pieces, each submitted at once, a few of them under way at a time; a piece for which
 //! there is no memory is an error like any other.
 
-use super::Gpu;
+use crate::gpu::Gpu;
 use crate::types::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a piece.
 const PIECE: usize = 4 << 20;
+
 /// Bytes of staging buffers at most that may be under way at once.
 const UNDER_WAY: u64 = 4 * PIECE as u64;
+
 /// What a smaller one counts as, so that not too many of them are.
 const LEAST: u64 = 64 << 10;
 
 /// Staging buffers that the device may still read from, oldest first: which submission reads them, and their bytes.
 #[derive(Default)]
-pub(super) struct Staging(Mutex<VecDeque<(wgpu::SubmissionIndex, u64)>>);
+pub(crate) struct Staging(Mutex<VecDeque<(wgpu::SubmissionIndex, u64)>>);
 
 impl Staging {
     fn pieces(&self) -> MutexGuard<'_, VecDeque<(wgpu::SubmissionIndex, u64)>> {

@@ -1,7 +1,6 @@
 //! Error bounds: what a correct kernel may differ from the reference, derived, never picked by feel.
 
-use crate::types::activation::Activation;
-use crate::types::element::ElementType;
+use crate::types::{Activation, ElementType};
 
 /// The relative error of n roundings, of sums in any order and of products: gamma_n = n u / (1 - n u) (Higham, Accuracy and Stability of Numerical
 /// Algorithms, 2nd edition, section 3.1) where n u is small. Sums and inner products err by n u at most for every n (Jeannerod and Rump, Improved

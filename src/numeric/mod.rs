@@ -1,8 +1,12 @@
 //! What rounding does to numbers, and numbers to test with: how exact an answer must be ([`Accuracy`]), derived error bounds, a seeded generator.
 
-mod accuracy;
+pub(crate) mod accuracy;
 pub mod bound;
-mod generator;
+pub(crate) mod generator;
+pub(crate) mod matrix;
+pub(crate) mod unit;
 
 pub use accuracy::Accuracy;
 pub use generator::Generator;
+pub(crate) use matrix::{MatrixError, Operands};
+pub(crate) use unit::sum_unit;

@@ -1,12 +1,115 @@
 //! Convolution, forward and transposed, straight from the definition.
 
-use crate::conv::{ConvProblem, Direction};
 use crate::numeric::bound::{activation_error, gamma, storage_rounding};
-use crate::types::activation::Activation;
-use crate::types::element::{Element, ElementType};
-use crate::types::shape::{PaddingMode, WindowAxis};
-use crate::types::{Error, Result};
+use crate::numeric::{MatrixError, Operands};
+use crate::ops::conv::descriptor::Algorithm;
+use crate::ops::conv::fused::{FusedPool, WINDOW};
+use crate::ops::conv::problem::{ConvProblem, Direction, check_lengths};
+use crate::ops::conv::winograd::Transform;
+use crate::reference::winograd;
+use crate::reference::{Bounded, Referenced};
+use crate::types::shape::WindowAxis;
+use crate::types::{Activation, Element, ElementType, PaddingMode, Result};
 use rayon::prelude::*;
+
+/// Pools the reference of a convolution.
+///
+/// Each element errs by at most e_i, and by one rounding more where it is stored as f16. A maximum of values that err by e_i errs by no more
+/// than the largest e_i of its window. A mean errs by the mean of the e_i, and by its own roundings of what it sums: those of
+/// [`crate::reference::pool`], of values that may be larger by their e_i.
+pub(crate) fn pooled(problem: &ConvProblem, pool: FusedPool, conv: &Bounded) -> Bounded {
+    let error = |(value, error): (&f64, &f64)| {
+        // An infinity or NaN is stored as it is.
+        if value.is_finite() { error + storage_rounding(problem.element, value.abs() + error) } else { 0.0 }
+    };
+    let errors: Vec<f64> = conv.value.iter().zip(&conv.error).map(error).collect();
+    let of = |values: &[f64]| crate::reference::pool(&problem.pool_problem(pool.kind()), values).remove(0);
+    let (mut pooled, carried) = (of(&conv.value), of(&errors));
+    let own = match pool {
+        FusedPool::Max => 0.0,
+        FusedPool::Average => gamma(WINDOW.pow(3) + 6, ElementType::F32.unit_roundoff()),
+    };
+    pooled.error.iter_mut().zip(&carried.value).for_each(|(error, carried)| *error += carried * (1.0 + own));
+    pooled
+}
+
+/// Roundings after the product: bias, residual, and the one that every sum of n terms has to spare (see [`conv_error`]).
+pub(crate) fn matrix_roundings(problem: &ConvProblem) -> u64 {
+    2 + u64::from(problem.has_residual)
+}
+
+pub(crate) fn matrix_error(operands: Operands, problem: &ConvProblem) -> MatrixError {
+    MatrixError::new(operands, problem.element, problem.reduction_depth(), matrix_roundings(problem))
+}
+
+/// The largest error over inputs and filters of magnitude 1, relative to that of plain f32 sums.
+pub(crate) fn matrix_relative_error(operands: Operands, problem: &ConvProblem) -> f64 {
+    matrix_error(operands, problem).relative_to_plain(problem.reduction_depth(), matrix_roundings(problem))
+}
+
+impl Referenced for ConvProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        if let Some(pool) = self.pool {
+            return vec![pooled(self, pool, &self.convolution().reference(inputs)[0])];
+        }
+        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+        let conv = terms(self, inputs[0], inputs[1], bias, residual);
+        let error = conv.sum.iter().zip(&conv.magnitude).map(|(&sum, &magnitude)| conv_error(self, sum, magnitude)).collect();
+        vec![Bounded { value: conv.output(self.activation), error }]
+    }
+
+    fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
+        if let Some(pool) = self.pool {
+            return vec![pooled(self, pool, &self.convolution().reference_for(algorithm, inputs)[0])];
+        }
+        let mut outputs = self.reference(inputs);
+        if let Some(operands) = matrix_operands(algorithm) {
+            self.bound_by_matrix_units(operands, inputs, &mut outputs[0]);
+        } else if let Some(transform) = transform(algorithm) {
+            let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+            let plain = terms(self, inputs[0], inputs[1], bias, residual);
+            let magnitude = winograd::magnitude(self, transform, inputs[0], inputs[1], bias, residual);
+            let gamma = gamma(transform.roundings(self), ElementType::F32.unit_roundoff());
+            for output in &mut outputs {
+                for (i, error) in output.error.iter_mut().enumerate() {
+                    *error = activation_error(self.activation, gamma * magnitude[i], plain.sum[i], output.value[i]);
+                }
+            }
+        }
+        outputs
+    }
+}
+
+impl ConvProblem {
+    /// Sets the errors to those that matrix units may make.
+    fn bound_by_matrix_units(&self, operands: Operands, inputs: &[&[f64]], output: &mut Bounded) {
+        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+        let [x, filter] = [inputs[0], inputs[1]];
+        let plain = terms(self, x, filter, bias, residual);
+        let own = operand_sums(self, x, filter);
+        let units = matrix_error(operands, self);
+        for (i, error) in output.error.iter_mut().enumerate() {
+            let [x, w] = own.largest[i];
+            let [sum_x, sum_w] = own.sums[i];
+            let sum = units.bound(plain.magnitude[i], [x * sum_w, w * sum_x], self.reduction_depth() as f64 * x * w);
+            *error = activation_error(self.activation, sum, plain.sum[i], output.value[i]);
+        }
+    }
+}
+
+/// The algorithm that a label names.
+fn named(label: &str) -> Option<Algorithm> {
+    label.split(' ').next()?.parse().ok()
+}
+
+pub(crate) fn matrix_operands(label: &str) -> Option<Operands> {
+    named(label).and_then(Algorithm::operands)
+}
+
+/// The transform of the algorithm that a label names.
+pub(crate) fn transform(label: &str) -> Option<&'static Transform> {
+    named(label).and_then(Transform::of)
+}
 
 /// What the reference computed, in logical order N K \[Z\] \[P\] Q, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +134,7 @@ impl ConvReference {
 /// element multiplies its weight by zero, so an infinite weight makes a NaN there: see [`PaddingMode::Zeros`].
 ///
 /// # Errors
-/// [`Error::Invalid`] where a slice does not have the problem's number of elements.
+/// [`crate::Error::Invalid`] where a slice does not have the problem's number of elements.
 pub fn conv<T: Element>(problem: &ConvProblem, x: &[T], filter: &[T], bias: Option<&[T]>) -> Result<ConvReference> {
     check_lengths(problem, x.len(), filter.len(), bias.map(<[T]>::len), None)?;
     let wide = |slice: &[T]| slice.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();
@@ -86,7 +189,7 @@ pub(crate) struct OperandSums {
 }
 
 /// As [`terms`], of the operands apart from each other.
-pub(crate) fn operands(problem: &ConvProblem, x: &[f64], filter: &[f64]) -> OperandSums {
+pub(crate) fn operand_sums(problem: &ConvProblem, x: &[f64], filter: &[f64]) -> OperandSums {
     let positions = problem.output_positions() as usize;
     let planes = (problem.batch * problem.out_channels) as usize;
     let (mut sums, mut largest) = (vec![[0.0; 2]; planes * positions], vec![[0.0f64; 2]; planes * positions]);
@@ -138,7 +241,7 @@ fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64
 }
 
 /// The input coordinate that contributes to output coordinate `o` through tap `tap`, if one does.
-pub(super) fn source(problem: &ConvProblem, axis: &WindowAxis, o: u64, tap: u64) -> Option<u64> {
+pub(crate) fn source(problem: &ConvProblem, axis: &WindowAxis, o: u64, tap: u64) -> Option<u64> {
     let (o, tap, stride, dilation, input) = (o as i64, tap as i64, axis.stride as i64, axis.dilation as i64, axis.input as i64);
     let i = match problem.direction {
         // y[o] takes x[o stride + tap dilation - pad].
@@ -162,31 +265,14 @@ pub(super) fn source(problem: &ConvProblem, axis: &WindowAxis, o: u64, tap: u64)
     (0..input).contains(&i).then_some(i as u64)
 }
 
-/// Slices must have the problem's sizes, and a bias must be there exactly when the problem has one.
-pub(crate) fn check_lengths(problem: &ConvProblem, x: usize, filter: usize, bias: Option<usize>, y: Option<usize>) -> Result<()> {
-    let check = |argument: &str, length: usize, needed: u64| {
-        if length as u64 == needed {
-            Ok(())
-        } else {
-            Err(Error::invalid(argument, format!("{length} elements"), format!("the problem {problem} has {needed}")))
-        }
-    };
-    check("x", x, problem.input_count())?;
-    check("filter", filter, problem.filter_count())?;
-    if let Some(y) = y {
-        check("y", y, problem.output_count())?;
-    }
-    match bias {
-        Some(length) if problem.has_bias => check("bias", length, problem.out_channels),
-        None if !problem.has_bias => Ok(()),
-        given => Err(Error::invalid("bias", given.map_or("absent", |_| "given"), "the problem was made for the other case")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conv::{Conv1dDescriptor, Conv2dDescriptor, ConvDescriptor, ConvInputs, ConvTransposeDescriptor};
+    use crate::ops::conv::descriptor::Conv1dDescriptor;
+    use crate::ops::conv::descriptor::Conv2dDescriptor;
+    use crate::ops::conv::descriptor::ConvDescriptor;
+    use crate::ops::conv::descriptor::ConvTransposeDescriptor;
+    use crate::ops::conv::problem::ConvInputs;
     use crate::types::shape::Padding;
 
     fn forward<const N: usize>(descriptor: &ConvDescriptor<N>, x: (&[usize], &[f32]), filter: (&[usize], &[f32])) -> Vec<f64> {

@@ -1,10 +1,22 @@
 //! Elementwise ops straight from their definitions.
 
-use super::Bounded;
-use crate::elementwise::{BinaryOp, BinaryProblem};
 use crate::numeric::bound::{UNDERFLOW, activation_error};
-use crate::types::activation::Activation;
-use crate::types::element::ElementType;
+use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
+use crate::ops::elementwise::unary::UnaryProblem;
+use crate::reference::{Bounded, Referenced};
+use crate::types::{Activation, ElementType};
+
+impl Referenced for BinaryProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![binary(self, inputs[0], inputs[1])]
+    }
+}
+
+impl Referenced for UnaryProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![unary(self.activation, inputs[0])]
+    }
+}
 
 /// activation(x); the error is the activation's own.
 pub fn unary(activation: Activation, x: &[f64]) -> Bounded {

@@ -1,11 +1,36 @@
 //! Matrix products straight from their definition.
 
-use super::Bounded;
-use crate::matmul::MatMulProblem;
 use crate::numeric::bound::{activation_error, gamma};
-use crate::op::MatrixError;
-use crate::types::element::ElementType;
+use crate::numeric::{MatrixError, Operands};
+use crate::ops::matmul::{MatMulProblem, operands_of};
+use crate::reference::{Bounded, Referenced};
+use crate::types::ElementType;
 use rayon::prelude::*;
+
+/// Roundings after the product: alpha, beta, two sums.
+pub(crate) const MORE: u64 = 4;
+
+pub(crate) fn error(operands: Operands, problem: &MatMulProblem) -> MatrixError {
+    MatrixError::new(operands, problem.element, problem.k, MORE)
+}
+
+/// The largest error over operands of magnitude 1, relative to that of plain f32 sums.
+pub(crate) fn relative_error(operands: Operands, problem: &MatMulProblem) -> f64 {
+    error(operands, problem).relative_to_plain(problem.k, MORE)
+}
+
+impl Referenced for MatMulProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![matmul(self, inputs)]
+    }
+
+    fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
+        match operands_of(algorithm) {
+            Some(operands) => vec![matmul_on_matrix_units(self, &error(operands, self), inputs)],
+            None => self.reference(inputs),
+        }
+    }
+}
 
 /// activation(alpha a b + beta addend + residual).
 ///

@@ -2,39 +2,38 @@
 //! with, and what a reader who wants to know what an op computes should read.
 
 pub(crate) mod conv;
-mod elementwise;
-mod matmul;
-mod norm;
-mod pool;
-mod reduce;
-mod softmax;
+pub(crate) mod elementwise;
+pub(crate) mod matmul;
+pub(crate) mod norm;
+pub(crate) mod pool;
+pub(crate) mod reduce;
+pub(crate) mod softmax;
 pub(crate) mod transform;
 pub(crate) mod winograd;
 
-pub(crate) use conv::check_lengths;
 pub use conv::{ConvReference, conv, conv_allowed, conv_error};
 pub use elementwise::{binary, unary};
 pub use matmul::matmul;
-pub(crate) use matmul::matmul_on_matrix_units;
 pub use norm::{batch_norm, lrn, norm};
 pub use pool::pool;
 pub use reduce::{argmax, reduce};
 pub use softmax::softmax;
 
 use crate::numeric::bound::storage_rounding;
-use crate::op::{Op, TensorSpec};
-use crate::types::Result;
-use crate::types::element::ElementType;
+use crate::ops::spec::TensorSpec;
+use crate::ops::{Op, Problem};
+use crate::types::{ElementType, Result};
 
 /// Computes all outputs of any op in f64, with the error that a correct f32 kernel may make. Operands are the updated outputs of in-place
 /// ops, then the inputs.
 ///
 /// # Errors
 /// Slices of another number or length than the op's tensors; an index that is no whole number or lies past its range.
-pub fn compute(op: &dyn Op, operands: &[&[f64]]) -> Result<Vec<Bounded>> {
+pub fn compute(op: impl Into<Op>, operands: &[&[f64]]) -> Result<Vec<Bounded>> {
+    let op = op.into();
     let specs: Vec<TensorSpec> = op.outputs().into_iter().filter(|spec| spec.updated).chain(op.inputs()).collect();
-    crate::op::check_lengths(&specs, &operands.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
-    crate::op::check_indices(&specs, operands)?;
+    crate::ops::spec::check_lengths(&specs, &operands.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
+    crate::ops::spec::check_indices(&specs, operands)?;
     Ok(op.reference(operands))
 }
 
@@ -57,5 +56,52 @@ impl Bounded {
     /// The difference that element `i` may have once it is stored as `element`.
     pub fn allowed(&self, i: usize, element: ElementType) -> f64 {
         self.error[i] + storage_rounding(element, self.value[i].abs() + self.error[i])
+    }
+}
+
+/// A problem with a reference.
+pub trait Referenced: Problem {
+    /// The CPU twin: plain loops in f64 over operands in logical order (updated outputs first, then inputs), with the error that a
+    /// correct f32 kernel may make. Slices have the lengths of the specs; [`compute`] checks that first.
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded>;
+
+    /// As [`Referenced::reference`], with the error that this algorithm may make: one that transforms its operands may have a bound of its own.
+    fn reference_for(&self, _algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
+        self.reference(inputs)
+    }
+}
+
+/// The reference of each problem.
+fn referenced(op: &Op) -> &dyn Referenced {
+    match op {
+        Op::Conv(problem) => problem,
+        Op::MatMul(problem) => problem,
+        Op::Pool(problem) => problem,
+        Op::MaxUnpool(problem) => problem,
+        Op::Binary(problem) => problem,
+        Op::Unary(problem) => problem,
+        Op::Softmax(problem) => problem,
+        Op::Norm(problem) => problem,
+        Op::BatchNorm(problem) => problem,
+        Op::Lrn(problem) => problem,
+        Op::Reduce(problem) => problem,
+        Op::Argmax(problem) => problem,
+        Op::Resize(problem) => problem,
+        Op::Pad(problem) => problem,
+        Op::Slice(problem) => problem,
+        Op::Concat(problem) => problem,
+        Op::Transpose(problem) => problem,
+        Op::ToLayout(problem) => problem,
+        Op::DepthToSpace(problem) => problem,
+    }
+}
+
+impl Referenced for Op {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        referenced(self).reference(inputs)
+    }
+
+    fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
+        referenced(self).reference_for(algorithm, inputs)
     }
 }

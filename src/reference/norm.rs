@@ -1,10 +1,29 @@
 //! Normalisation straight from its definitions.
 
-use super::Bounded;
-use crate::norm::{BatchNormProblem, LrnProblem, NormProblem};
 use crate::numeric::bound::{UNDERFLOW, activation_error, gamma, power_error};
-use crate::types::element::ElementType;
-use crate::types::shape::Layout;
+use crate::ops::norm::batch::BatchNormProblem;
+use crate::ops::norm::lrn::LrnProblem;
+use crate::ops::norm::rows::NormProblem;
+use crate::reference::{Bounded, Referenced};
+use crate::types::{ElementType, Layout};
+
+impl Referenced for BatchNormProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![batch_norm(self, inputs)]
+    }
+}
+
+impl Referenced for LrnProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![lrn(self, inputs[0])]
+    }
+}
+
+impl Referenced for NormProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        norm(self, inputs)
+    }
+}
 
 /// y, and mean and inverse standard deviation where the problem wants them.
 ///

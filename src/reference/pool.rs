@@ -1,10 +1,31 @@
 //! Pooling straight from its definition.
 
-use super::Bounded;
 use crate::numeric::bound::{SQUARE_ROOT_ERROR, UNDERFLOW, gamma, power_error};
-use crate::pool::{IndexOrder, PoolKind, PoolProblem};
-use crate::types::element::ElementType;
+use crate::ops::pool::descriptor::{IndexOrder, PoolKind};
+use crate::ops::pool::problem::PoolProblem;
+use crate::ops::pool::unpool::MaxUnpoolProblem;
+use crate::reference::{Bounded, Referenced};
+use crate::types::ElementType;
 use crate::types::shape::WindowAxis;
+
+impl Referenced for PoolProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        pool(self, inputs[0])
+    }
+}
+
+impl Referenced for MaxUnpoolProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        let [positions_x, positions_y] = self.positions().map(|p| p as usize);
+        let mut y = vec![0.0; self.y.iter().product()];
+        for (i, (&v, &index)) in inputs[0].iter().zip(inputs[1]).enumerate() {
+            if (index as usize) < positions_y {
+                y[i / positions_x * positions_y + index as usize] = v;
+            }
+        }
+        vec![Bounded::exact(y)]
+    }
+}
 
 /// Values, and indices where the problem wants them.
 ///

@@ -1,9 +1,21 @@
 //! Reductions straight from their definitions.
 
-use super::Bounded;
 use crate::numeric::bound::{UNDERFLOW, gamma};
-use crate::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
-use crate::types::element::ElementType;
+use crate::ops::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
+use crate::reference::{Bounded, Referenced};
+use crate::types::ElementType;
+
+impl Referenced for ReduceProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![reduce(self, inputs[0])]
+    }
+}
+
+impl Referenced for ArgmaxProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![Bounded::exact(argmax(self, inputs[0]))]
+    }
+}
 
 /// Calls `visit(result, element)` for every element of x, both numbered row-major.
 fn each(x: &[usize], reduced: &[bool], mut visit: impl FnMut(usize, usize)) {

@@ -1,9 +1,9 @@
 //! Softmax straight from its definition.
 
-use super::Bounded;
 use crate::numeric::bound::gamma;
-use crate::softmax::SoftmaxProblem;
-use crate::types::element::ElementType;
+use crate::ops::softmax::SoftmaxProblem;
+use crate::reference::{Bounded, Referenced};
+use crate::types::ElementType;
 
 /// Softmax or its logarithm.
 ///
@@ -42,4 +42,10 @@ pub fn softmax(problem: &SoftmaxProblem, x: &[f64]) -> Bounded {
         }
     }
     Bounded { value, error }
+}
+
+impl Referenced for SoftmaxProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![softmax(self, inputs[0])]
+    }
 }

@@ -1,9 +1,14 @@
 //! Shape ops, straight from their definitions: walk the output, find the element of the input.
 
-use super::Bounded;
 use crate::numeric::bound::gamma;
-use crate::transform::{Concat, DepthToSpace, NearestMode, Pad, PadMode, Resize, Slice, Transpose};
-use crate::types::element::ElementType;
+use crate::ops::transform::concat::Concat;
+use crate::ops::transform::depth_to_space::DepthToSpace;
+use crate::ops::transform::pad::{Pad, PadMode};
+use crate::ops::transform::resize::{NearestMode, Resize, ResizeMode};
+use crate::ops::transform::slice::Slice;
+use crate::ops::transform::transpose::{ToLayout, Transpose};
+use crate::reference::{Bounded, Referenced};
+use crate::types::ElementType;
 
 /// Calls `visit` with every coordinate of a tensor of these extents, in logical order.
 fn walk(extents: &[usize], mut visit: impl FnMut(&[usize])) {
@@ -71,8 +76,8 @@ pub fn depth_to_space(problem: &DepthToSpace, x: &[f64]) -> Vec<f64> {
     let out = problem.output_extents();
     let wide_channels = if problem.inverse { problem.x.extents[1] } else { out[1] };
     let deep = |c: usize, row: usize, column: usize| match problem.mode {
-        crate::transform::DepthToSpaceMode::Dcr => (row * b + column) * wide_channels + c,
-        crate::transform::DepthToSpaceMode::Crd => (c * b + row) * b + column,
+        crate::ops::transform::depth_to_space::DepthToSpaceMode::Dcr => (row * b + column) * wide_channels + c,
+        crate::ops::transform::depth_to_space::DepthToSpaceMode::Crd => (c * b + row) * b + column,
     };
     if !problem.inverse {
         return gathered(&out, &problem.x.extents, x, |at| vec![at[0], deep(at[1], at[2] % b, at[3] % b), at[2] / b, at[3] / b]);
@@ -155,4 +160,37 @@ pub fn resize_linear(problem: &Resize, x: &[f64]) -> Bounded {
         error.push(factor * largest);
     });
     Bounded { value, error }
+}
+
+impl Referenced for Pad {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![Bounded::exact(pad(self, inputs[0]))]
+    }
+}
+
+impl Referenced for Resize {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![match self.descriptor.mode {
+            ResizeMode::Nearest(mode) => Bounded::exact(resize_nearest(self, mode, inputs[0])),
+            ResizeMode::Linear => resize_linear(self, inputs[0]),
+        }]
+    }
+}
+
+macro_rules! moves {
+    ($($problem:ident: $computes:expr,)*) => {
+        $(impl Referenced for $problem {
+            fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+                vec![Bounded::exact($computes(self, inputs))]
+            }
+        })*
+    };
+}
+
+moves! {
+    Slice: |problem, inputs: &[&[f64]]| slice(problem, inputs[0]),
+    Concat: concat,
+    Transpose: |problem, inputs: &[&[f64]]| transpose(problem, inputs[0]),
+    ToLayout: |_: &ToLayout, inputs: &[&[f64]]| inputs[0].to_vec(),
+    DepthToSpace: |problem, inputs: &[&[f64]]| depth_to_space(problem, inputs[0]),
 }

@@ -1,8 +1,8 @@
 //! What Winograd's rounding errors are multiplied with: its three transforms over absolute values.
 
-use super::conv::source;
-use crate::conv::ConvProblem;
-use crate::conv::winograd::Transform;
+use crate::ops::conv::problem::ConvProblem;
+use crate::ops::conv::winograd::Transform;
+use crate::reference::conv::source;
 use rayon::prelude::*;
 
 /// For every output |A|^T [sum over channels of (|G| |g| |G|^T) * (|B|^T |d| |B|)] |A| + |bias| + |residual|: the error of f32 arithmetic is

@@ -4,10 +4,12 @@
 //! A file is trusted if it is about this device, has the checksum of its verdicts, and every time in it is one. Any other is ignored with a
 //! warning, and set aside when the next verdict is written. What is planned is computed from the verdicts, never read.
 
-use super::{Candidate, Tuned, Tuning, Verdict, units};
-use crate::disk::{self, Key};
-use crate::gpu::{Gpu, MatrixUnits};
-use crate::op::Op;
+use crate::gpu::disk::Key;
+use crate::gpu::{Gpu, disk};
+use crate::ops::Op;
+use crate::plan::Planned;
+use crate::plan::profile::MatrixUnits;
+use crate::tune::{Candidate, Tuned, Tuning, Verdict, units};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -61,7 +63,7 @@ impl Tuner {
     }
 
     /// What to lock while `op` is tuned.
-    pub fn turn(&self, op: &dyn Op) -> Arc<Mutex<()>> {
+    pub fn turn(&self, op: &Op) -> Arc<Mutex<()>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).entry(op.tuning_key()).or_default().clone()
     }
 
@@ -76,12 +78,12 @@ impl Tuner {
         *self.state() = State { tuning, place: Some((path, key)), problems };
     }
 
-    pub fn find(&self, op: &dyn Op) -> Option<Tuned> {
+    pub fn find(&self, op: &Op) -> Option<Tuned> {
         self.state().problems.get(&op.tuning_key()).cloned()
     }
 
     /// Remembers a verdict and writes it. A file that cannot be written costs the next process its time, nothing else.
-    pub fn keep(&self, op: &dyn Op, tuned: &Tuned) {
+    pub fn keep(&self, op: &Op, tuned: &Tuned) {
         let mut state = self.state();
         state.problems.insert(op.tuning_key(), tuned.clone());
         if let Some((Some(path), key)) = &state.place
@@ -148,6 +150,6 @@ fn write(path: &Path, key: &Key, problems: &BTreeMap<String, Tuned>) -> std::io:
 impl Gpu {
     /// The file in which this device's verdicts are kept; `None` before [`Gpu::set_tuning`], and where the system has no folder for caches.
     pub fn tuning_file(&self) -> Option<PathBuf> {
-        self.tuner().path()
+        self.tuner().ok()?.path()
     }
 }

@@ -2,18 +2,23 @@
 //! may its time count. A kernel that is the fastest and wrong is named and never chosen.
 //!
 //! [`Tuning`] says how a [`Gpu`] plans; [`tune`] measures one op; verdicts, good and bad, are kept in a file that a person can read
-//! ([`cache`]).
+//! (`cache`).
 
-pub mod cache;
+pub(crate) mod cache;
+mod open;
 mod trial;
 mod units;
 
 pub use units::{MatrixDoubts, doubt_matrix_units};
 
-use crate::gpu::Gpu;
-use crate::op::{Op, Plan};
+use crate::gpu::{Chooser, Gpu};
+use crate::ops::Op;
+use crate::plan::Planned;
+use crate::plan::step::Plan;
+use crate::tune::cache::Tuner;
 use crate::types::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::{PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -154,7 +159,8 @@ const FINALS: f64 = 2.0;
 ///
 /// # Errors
 /// As [`Op::plan`].
-pub fn candidates(gpu: &Gpu, op: &dyn Op) -> Result<Vec<String>> {
+pub fn candidates(gpu: &Gpu, op: impl Into<Op>) -> Result<Vec<String>> {
+    let op = &op.into();
     // The naive kernel comes last: on a large problem its trial takes as long as those of all others, and it is seldom the fastest.
     let mut candidates = op.candidates(gpu.profile());
     let naive = op.algorithms(gpu.profile()).first().copied().unwrap_or_default();
@@ -182,7 +188,8 @@ pub fn candidates(gpu: &Gpu, op: &dyn Op) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// Loss of the device; no memory for the operands; [`Error::Unsupported`] where no candidate passes the proofs.
-pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep: &mut dyn FnMut(&Tuned) -> ControlFlow<()>) -> Result<Tuned> {
+pub fn tune(gpu: &Gpu, op: impl Into<Op>, budget: Duration, known: Option<Tuned>, keep: &mut dyn FnMut(&Tuned) -> ControlFlow<()>) -> Result<Tuned> {
+    let op = &op.into();
     let time = trial::Time::new(budget);
     let labels = candidates(gpu, op)?;
     let heuristic = labels.first().cloned().unwrap_or_default();
@@ -270,7 +277,7 @@ pub fn tune(gpu: &Gpu, op: &dyn Op, budget: Duration, known: Option<Tuned>, keep
 }
 
 /// What a plan is asked for by: its label, or the algorithm alone where the label says more than `op` can be asked for.
-fn name(gpu: &Gpu, op: &dyn Op, plan: &Plan) -> String {
+fn name(gpu: &Gpu, op: &Op, plan: &Plan) -> String {
     match op.plan(gpu.profile(), Some(&plan.label)) {
         Ok(_) => plan.label.clone(),
         Err(_) => plan.algorithm().to_string(),
@@ -278,7 +285,7 @@ fn name(gpu: &Gpu, op: &dyn Op, plan: &Plan) -> String {
 }
 
 /// Whether `label`, which `op` plans as `plan`, is one of those that are tuned.
-fn is_candidate(gpu: &Gpu, op: &dyn Op, label: &str, plan: &Plan) -> Result<bool> {
+fn is_candidate(gpu: &Gpu, op: &Op, label: &str, plan: &Plan) -> Result<bool> {
     let listed = op.candidates(gpu.profile()).iter().any(|candidate| candidate == label || candidate == plan.algorithm());
     Ok(listed || name(gpu, op, &units::heuristic(gpu, op)?) == label)
 }
@@ -287,46 +294,27 @@ impl Gpu {
     /// How this device plans from now on, and the folder in which verdicts are kept; `None`: `wgconv` in the user's folder for caches.
     /// Clones share it. What is prepared already stays as it is.
     pub fn set_tuning(&self, tuning: Tuning, folder: Option<&std::path::Path>) {
-        self.tuner().set(self, tuning, folder);
-    }
-
-    /// The plan of `op` on this device, by its [`Tuning`]. The first plan for matrix units has them proven and timed first
-    /// ([`doubt_matrix_units`]). While another thread tunes the same op, and where tuning it proves nothing, that is the planner's own.
-    ///
-    /// # Errors
-    /// As [`Op::plan`]; loss of the device.
-    pub fn plan(&self, op: &dyn Op) -> Result<Plan> {
-        let tuned = match self.tuner().tuning() {
-            Tuning::Heuristic => None,
-            Tuning::Cached => self.tuner().find(op),
-            Tuning::Measure { budget } => self.measured(op, budget)?,
-        };
-        if let Some(choice) = tuned.as_ref().and_then(Tuned::proven_choice) {
-            // A choice that does not apply, such as one of another accuracy, is no reason to fail.
-            match op.plan(self.profile(), Some(choice)) {
-                Ok(plan) if is_candidate(self, op, choice, &plan)? => return Ok(plan),
-                Ok(_) => log::warn!("{op}: the tuned choice {choice} is none of its candidates"),
-                Err(error) => log::warn!("{op}: the tuned choice {choice} does not apply: {error}"),
-            }
+        match self.tuner() {
+            Ok(tuner) => tuner.set(self, tuning, folder),
+            Err(error) => log::warn!("{error}"),
         }
-        units::heuristic(self, op)
     }
 
     /// What is known of `op` once it has been measured; `None` where there is nothing to measure, or another thread is at it.
-    fn measured(&self, op: &dyn Op, budget: Duration) -> Result<Option<Tuned>> {
+    fn measured(&self, op: &Op, budget: Duration) -> Result<Option<Tuned>> {
         let is_complete = |tuned: &Option<Tuned>| tuned.as_ref().is_some_and(|tuned| tuned.complete);
-        let known = self.tuner().find(op);
+        let known = self.tuner()?.find(op);
         if is_complete(&known) || op.candidates(self.profile()).len() < 2 {
             return Ok(known);
         }
-        let turn = self.tuner().turn(op);
+        let turn = self.tuner()?.turn(op);
         let guard = match turn.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(None),
         };
         // Another thread may have been at it in between.
-        let known = self.tuner().find(op);
+        let known = self.tuner()?.find(op);
         if is_complete(&known) {
             return Ok(known);
         }
@@ -346,7 +334,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`tune`].
-    pub fn tune(&self, op: &dyn Op, budget: Duration, known: Option<Tuned>) -> Result<Tuned> {
+    pub fn tune(&self, op: impl Into<Op>, budget: Duration, known: Option<Tuned>) -> Result<Tuned> {
         self.tune_while(op, budget, known, &mut |_| ControlFlow::Continue(()))
     }
 
@@ -354,21 +342,60 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`tune`].
-    pub fn tune_while(&self, op: &dyn Op, budget: Duration, known: Option<Tuned>, go_on: &mut dyn FnMut(&Tuned) -> ControlFlow<()>) -> Result<Tuned> {
-        let turn = self.tuner().turn(op);
+    pub fn tune_while(
+        &self,
+        op: impl Into<Op>,
+        budget: Duration,
+        known: Option<Tuned>,
+        go_on: &mut dyn FnMut(&Tuned) -> ControlFlow<()>,
+    ) -> Result<Tuned> {
+        let op = &op.into();
+        let turn = self.tuner()?.turn(op);
         let _guard = turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.tune_alone(op, budget, known, go_on)
     }
 
-    fn tune_alone(&self, op: &dyn Op, budget: Duration, known: Option<Tuned>, go_on: &mut dyn FnMut(&Tuned) -> ControlFlow<()>) -> Result<Tuned> {
+    fn tune_alone(&self, op: &Op, budget: Duration, known: Option<Tuned>, go_on: &mut dyn FnMut(&Tuned) -> ControlFlow<()>) -> Result<Tuned> {
+        let tuner = self.tuner()?;
         tune(self, op, budget, known, &mut |tuned| {
-            self.tuner().keep(op, tuned);
+            tuner.keep(op, tuned);
             go_on(tuned)
         })
     }
 
     /// What the cache has about `op`.
-    pub fn tuned(&self, op: &dyn Op) -> Option<Tuned> {
-        self.tuner().find(op)
+    pub fn tuned(&self, op: impl Into<Op>) -> Option<Tuned> {
+        self.tuner().ok()?.find(&op.into())
+    }
+}
+
+impl Chooser for Tuner {
+    fn plan(&self, gpu: &Gpu, op: &Op) -> Result<Plan> {
+        let tuned = match self.tuning() {
+            Tuning::Heuristic => None,
+            Tuning::Cached => self.find(op),
+            Tuning::Measure { budget } => gpu.measured(op, budget)?,
+        };
+        if let Some(choice) = tuned.as_ref().and_then(Tuned::proven_choice) {
+            // A choice that does not apply, such as one of another accuracy, is no reason to fail.
+            match op.plan(gpu.profile(), Some(choice)) {
+                Ok(plan) if is_candidate(gpu, op, choice, &plan)? => return Ok(plan),
+                Ok(_) => log::warn!("{op}: the tuned choice {choice} is none of its candidates"),
+                Err(error) => log::warn!("{op}: the tuned choice {choice} does not apply: {error}"),
+            }
+        }
+        units::heuristic(gpu, op)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Gpu {
+    /// The tuner beside this device.
+    fn tuner(&self) -> Result<&Tuner> {
+        let other = || Error::Internal { label: "tuning".into(), message: "this device has no tuner".into() };
+        self.chooser().as_any().downcast_ref().ok_or_else(other)
     }
 }

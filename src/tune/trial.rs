@@ -1,35 +1,47 @@
 //! The trial of a candidate: the four proofs on a small problem of the same class, agreement with a proven plan on the problem itself,
 //! and only then the clock.
 
-use super::Verdict;
 use crate::gpu::Gpu;
+use crate::gpu::prepared::Prepared;
+use crate::gpu::tensor::Tensor;
 use crate::numeric::Generator;
-use crate::op::{Op, Prepared, TensorSpec};
-use crate::tensor::Tensor;
+use crate::ops::Op;
+use crate::ops::Problem;
+use crate::ops::spec::TensorSpec;
+use crate::plan::Planned;
+use crate::tune::Verdict;
 use crate::types::{Error, Result};
+use crate::validate::Case;
 use crate::validate::data::Data;
 use crate::validate::{Outcome, compare, download, prove, upload};
 use std::time::{Duration, Instant};
 
 /// Multiply-adds up to which the problem itself is small enough for the proofs, which compute it in f64.
 const SMALL: f64 = 50e6;
+
 /// A timed batch lasts at least so long, so that the signal beats the clock.
 const LEAST_SIGNAL: f64 = 2e-3;
+
 /// Runs of a batch at most.
 const LONGEST_BATCH: f64 = 64.0;
+
 /// Batches of a trial, of which the median is taken.
 const BATCHES: usize = 5;
+
 /// Turns of the finals: at least and at most, and the time after which no more begin.
 const TURNS: std::ops::Range<usize> = 4..25;
+
 const FINALS_TIME: Duration = Duration::from_secs(1);
+
 /// A run that takes so many seconds is its own trial: the finals have it run again.
 const LONG: f64 = 0.02;
+
 /// A first run this many times as long as the best ends the trial.
 const HOPELESS: f64 = 4.0;
 
 /// What a budget leaves.
 #[derive(Clone, Copy)]
-pub(super) struct Time {
+pub(crate) struct Time {
     start: Instant,
     budget: Duration,
 }
@@ -53,17 +65,17 @@ fn duration(seconds: f64) -> Duration {
 }
 
 /// The least that finals take whose finalists take `turn` seconds together: every turn, and a run of each beforehand.
-pub(super) fn least_finals(turn: f64) -> Duration {
+pub(crate) fn least_finals(turn: f64) -> Duration {
     duration(turn * (TURNS.start + 2) as f64)
 }
 
 /// The operands of a problem and the results that candidates must agree with.
-pub(super) struct Trials<'a> {
+pub(crate) struct Trials<'a> {
     gpu: &'a Gpu,
-    op: &'a dyn Op,
+    op: &'a Op,
     time: Time,
     /// A small problem of the same class, if the op has one.
-    proxy: Option<Box<dyn Op>>,
+    proxy: Option<Op>,
     small: bool,
     /// Integers and real numbers: operands, and each output as the baseline computed it.
     sets: Vec<Set>,
@@ -77,7 +89,7 @@ struct Set {
 }
 
 impl<'a> Trials<'a> {
-    pub fn new(gpu: &'a Gpu, op: &'a dyn Op, time: Time) -> Result<Self> {
+    pub fn new(gpu: &'a Gpu, op: &'a Op, time: Time) -> Result<Self> {
         let mut generator = Generator::from_text(&op.to_string());
         let mut set = |data: Data| -> Result<Set> {
             let tensors = op.inputs().iter().map(|spec| upload(gpu, spec, &data.fill(spec, op.depth(), &mut generator))).collect::<Result<_>>()?;
@@ -126,14 +138,14 @@ impl<'a> Trials<'a> {
     /// itself, or has no small problem, is not foreseen: it fits while there is any time.
     fn fits(&self, label: &str, runs: usize) -> Result<bool> {
         let foreseen = match &self.proxy {
-            Some(proxy) if !self.small => self.foreseen(proxy.as_ref(), label)?,
+            Some(proxy) if !self.small => self.foreseen(proxy, label)?,
             _ => 0.0,
         };
         Ok(self.time.has(duration(foreseen * runs as f64)))
     }
 
     /// Seconds of a run on the problem itself, by its operations and the rate at which `proxy` runs; 0 for a tile that `proxy` does not have.
-    fn foreseen(&self, proxy: &dyn Op, label: &str) -> Result<f64> {
+    fn foreseen(&self, proxy: &Op, label: &str) -> Result<f64> {
         if proxy.plan(self.gpu.profile(), Some(label)).is_err() {
             return Ok(0.0);
         }
@@ -177,13 +189,13 @@ impl<'a> Trials<'a> {
 
     /// The four proofs, on the proxy or the problem itself; why they fail.
     fn proof(&self, label: &str) -> Result<Option<String>> {
-        let proven = |op: &dyn Op| match prove(self.gpu, op, label)? {
+        let proven = |op: &Op| match prove(self.gpu, &Case::new(op, label))? {
             Outcome::Passed => Ok(None),
             Outcome::Failed(why) => Ok(Some(format!("{op}: {why}"))),
             Outcome::Skipped(why) => Err(Error::Unsupported { algorithm: label.to_string(), reason: why }),
         };
         match &self.proxy {
-            Some(proxy) if !self.small => match proven(proxy.as_ref()) {
+            Some(proxy) if !self.small => match proven(proxy) {
                 // A tile that the small problem does not have is left to the comparison on the large one.
                 Err(Error::Unsupported { .. }) => Ok(None),
                 other => other,

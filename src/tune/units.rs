@@ -2,17 +2,22 @@
 //! thousand times slower than plain arithmetic. Before the planner's rules may choose them, they are held to the proofs on one product
 //! with tails on every side, and to the clock on a large one.
 
-use crate::gpu::{DeviceProfile, Gpu, MatrixUnits};
-use crate::matmul::MatMulProblem;
+use crate::gpu::Gpu;
+use crate::gpu::prepared::Prepared;
+use crate::gpu::tensor::Tensor;
 use crate::numeric::Accuracy;
-use crate::op::{Op, Plan, Prepared, STORAGE_BUFFERS};
-use crate::tensor::Tensor;
-use crate::types::element::ElementType;
-use crate::types::{Error, Result};
+use crate::ops::Op;
+use crate::ops::matmul::MatMulProblem;
+use crate::plan::Planned;
+use crate::plan::profile::{DeviceProfile, MatrixUnits};
+use crate::plan::step::{Plan, STORAGE_BUFFERS};
+use crate::types::{ElementType, Error, Result};
+use crate::validate::Case;
 use crate::validate::{Outcome, prove};
 
 /// The plain kernel that the units have to beat.
 const PLAIN: &str = "gemm_workgroup";
+
 /// Rows and columns of the product that is timed.
 const EXTENT: usize = 1024;
 
@@ -42,7 +47,7 @@ fn doubt(gpu: &Gpu, way: &str) -> Result<Option<String>> {
         return Ok(Some(format!("the device does not admit {way}")));
     }
     for label in odd.candidates(profile).iter().filter(|label| label.split(' ').next() == Some(way)) {
-        match prove(gpu, &odd, label) {
+        match prove(gpu, &Case::new(&odd, label)) {
             Ok(Outcome::Passed) => {}
             Ok(Outcome::Failed(why)) | Ok(Outcome::Skipped(why)) => return Ok(Some(format!("{label} on {odd}: {why}"))),
             Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
@@ -57,7 +62,7 @@ fn doubt(gpu: &Gpu, way: &str) -> Result<Option<String>> {
 }
 
 /// Median of a few runs.
-fn seconds(gpu: &Gpu, op: &dyn Op, algorithm: &str, operands: &[Tensor; 2]) -> Result<f64> {
+fn seconds(gpu: &Gpu, op: &MatMulProblem, algorithm: &str, operands: &[Tensor; 2]) -> Result<f64> {
     let prepared = Prepared::with_algorithm(gpu, op, algorithm, &[])?;
     let outputs = prepared.outputs()?;
     let (given, written) = (operands.each_ref(), outputs.iter().collect::<Vec<_>>());
@@ -65,7 +70,7 @@ fn seconds(gpu: &Gpu, op: &dyn Op, algorithm: &str, operands: &[Tensor; 2]) -> R
 }
 
 /// What is left of the units once they have been doubted; said in the log.
-pub(super) fn trusted(gpu: &Gpu) -> Option<MatrixUnits> {
+pub(crate) fn trusted(gpu: &Gpu) -> Option<MatrixUnits> {
     let doubts = match doubt_matrix_units(gpu) {
         Ok(doubts) => doubts,
         Err(error) => MatrixDoubts { whole: Some(error.to_string()), split: None },
@@ -79,7 +84,7 @@ pub(super) fn trusted(gpu: &Gpu) -> Option<MatrixUnits> {
 
 /// The planner's own choice for `op`, with no more of the matrix units than is trusted. Where its kernels bind more storage buffers than the
 /// device allows, the first candidate whose kernels do not: Winograd and split depths store what they sum before they read the rest.
-pub(super) fn heuristic(gpu: &Gpu, op: &dyn Op) -> Result<Plan> {
+pub(crate) fn heuristic(gpu: &Gpu, op: &Op) -> Result<Plan> {
     let plan = match op.plan(gpu.profile(), None) {
         Err(refused @ Error::TooLarge { limit_name: STORAGE_BUFFERS, .. }) => {
             let others = op.candidates(gpu.profile());
@@ -91,7 +96,7 @@ pub(super) fn heuristic(gpu: &Gpu, op: &dyn Op) -> Result<Plan> {
     if !uses_units {
         return Ok(plan);
     }
-    match gpu.tuner().trusted_units(gpu) {
+    match gpu.tuner()?.trusted_units(gpu) {
         trusted if trusted == gpu.profile().matrix => Ok(plan),
         matrix => op.plan(&DeviceProfile { matrix, ..*gpu.profile() }, None),
     }

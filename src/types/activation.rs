@@ -117,7 +117,7 @@ impl Activation {
     }
 
     /// Name, number in the shader.
-    const fn row(self) -> (&'static str, u32) {
+    pub(crate) const fn row(self) -> (&'static str, u32) {
         match self {
             Activation::None => ("none", 0),
             Activation::Relu => ("relu", 1),

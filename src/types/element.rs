@@ -49,6 +49,15 @@ impl ElementType {
         if v.is_finite() && v.abs() > self.largest() { f64::INFINITY.copysign(v) } else { v }
     }
 
+    /// `v` as it is stored: rounded to the nearest number of the type.
+    pub fn rounded(self, v: f64) -> f64 {
+        match self {
+            ElementType::F16 => f64::from(f16::from_f64(v)),
+            ElementType::F32 => f64::from(v as f32),
+            ElementType::U32 => f64::from(v as u32),
+        }
+    }
+
     /// Half the distance between 1 and the next larger number: the relative error of one rounding; 0 for whole numbers.
     pub const fn unit_roundoff(self) -> f64 {
         match self {

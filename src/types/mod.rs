@@ -3,7 +3,9 @@
 pub mod activation;
 pub mod element;
 mod error;
+pub(crate) mod lattice;
 pub mod shape;
+pub(crate) mod strided;
 
 pub use activation::Activation;
 pub use element::{Element, ElementType};

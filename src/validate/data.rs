@@ -1,8 +1,8 @@
 //! Input data of the proofs: small integers for the exact one, real numbers for the bounded one, from a seeded generator.
 
 use crate::numeric::Generator;
-use crate::op::{Domain, TensorSpec};
-use crate::types::element::ElementType;
+use crate::ops::spec::{Domain, TensorSpec};
+use crate::types::ElementType;
 
 /// What the inputs of a run are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +42,7 @@ impl Data {
             ElementType::F16 => 3, // 9 x 128 + 3 < 2048
             _ => 4,
         };
-        let stored = |v: f64| match spec.element {
-            ElementType::F16 => f64::from(half::f16::from_f64(v)),
-            _ => f64::from(v as f32),
-        };
+        let stored = |v: f64| spec.element.rounded(v);
         let count = spec.count();
         let first = self.special(spec, depth, generator);
         (0..count)

@@ -1,13 +1,16 @@
 //! Evidence of a failure, for whoever mends the kernel or the driver: what went in, what was expected, what came out, and every kernel call
 //! with the text that the driver was given.
 
-use super::data::Data;
-use super::{Outcome, observe, prove};
 use crate::gpu::{Gpu, SourcePatch};
-use crate::kernel::BindingKind;
-use crate::op::{Op, Place, Plan, Step, TensorSpec};
+use crate::ops::Problem;
+use crate::ops::spec::TensorSpec;
+use crate::plan::step::{Place, Plan, Step};
 use crate::reference::Bounded;
+use crate::shader::source::BindingKind;
 use crate::types::Result;
+use crate::validate::Case;
+use crate::validate::data::Data;
+use crate::validate::{Outcome, observe, prove};
 
 /// A failing case, run once more.
 #[derive(Debug, Clone)]
@@ -65,18 +68,18 @@ pub struct Call {
 ///
 /// # Errors
 /// What preparing or running it returns.
-pub fn evidence(gpu: &Gpu, op: &dyn Op, algorithm: &str) -> Result<Option<Evidence>> {
-    if !matches!(prove(gpu, op, algorithm)?, Outcome::Failed(_)) {
+pub fn evidence(gpu: &Gpu, case: &Case) -> Result<Option<Evidence>> {
+    if !matches!(prove(gpu, case)?, Outcome::Failed(_)) {
         return Ok(None);
     }
-    let plan = op.plan(gpu.profile(), Some(algorithm))?;
+    let plan = case.plan(gpu.profile())?;
     let steps = plan.prepare.iter().chain(&plan.steps);
     let calls: Vec<Call> = steps.map(|step| Call::new(gpu, &plan, step)).collect();
     for (data, name) in [(Data::Exact, "integers"), (Data::Real, "reals"), (Data::Mixed, "mixed"), (Data::Special, "special")] {
-        let observed = observe(gpu, op, algorithm, data, true)?;
-        let Some(failure) = observed.failure(op, algorithm, data) else { continue };
-        let outputs = op.outputs();
-        let specs = outputs.iter().filter(|spec| spec.updated).cloned().chain(op.inputs());
+        let observed = observe(gpu, case, data, true)?;
+        let Some(failure) = observed.failure(&case.op, &case.algorithm, data) else { continue };
+        let outputs = case.op.outputs();
+        let specs = outputs.iter().filter(|spec| spec.updated).cloned().chain(case.op.inputs());
         let operands = specs.zip(observed.operands).map(|(spec, values)| Operand { spec, values }).collect();
         let again = observed.again.unwrap_or_default();
         let runs = outputs.into_iter().zip(observed.expected).zip(observed.got).zip(again);

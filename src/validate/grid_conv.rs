@@ -1,25 +1,26 @@
 //! The convolutions that every algorithm is forced over. Shapes walk the edges on purpose: tails of every tile size, odd and
 //! prime extents, height and width never alike, four different pads, every mode, layout, activation and rank.
 
-use super::grid_conv_blocks::{long_windows, pools, whole_windows, winograd, winograd_pairs};
-use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
-use crate::types::Result;
-use crate::types::activation::Activation;
-use crate::types::element::ElementType;
-use crate::types::shape::{Layout, Padding, PaddingMode};
+use crate::numeric::Accuracy;
+use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
+use crate::ops::conv::problem::{ConvInputs, ConvProblem};
+use crate::types::{Activation, ElementType, Layout, Padding, PaddingMode, Result};
+use crate::validate::grid_conv_blocks::{long_windows, pools, whole_windows, winograd, winograd_pairs};
 
 /// What a problem adds to its descriptor and shapes.
 #[derive(Clone, Copy)]
-pub(super) struct Extra {
+pub(crate) struct Extra {
     pub bias: bool,
     pub x_layout: Layout,
     pub y_layout: Layout,
     pub element: ElementType,
 }
 
-pub(super) const PLAIN: Extra = Extra { bias: false, x_layout: Layout::ChannelsFirst, y_layout: Layout::ChannelsFirst, element: ElementType::F32 };
-pub(super) const BIAS: Extra = Extra { bias: true, ..PLAIN };
-pub(super) const LAYOUTS: [(Layout, Layout); 4] = [
+pub(crate) const PLAIN: Extra = Extra { bias: false, x_layout: Layout::ChannelsFirst, y_layout: Layout::ChannelsFirst, element: ElementType::F32 };
+
+pub(crate) const BIAS: Extra = Extra { bias: true, ..PLAIN };
+
+pub(crate) const LAYOUTS: [(Layout, Layout); 4] = [
     (Layout::ChannelsFirst, Layout::ChannelsFirst),
     (Layout::ChannelsLast, Layout::ChannelsLast),
     (Layout::ChannelsFirst, Layout::ChannelsLast),
@@ -27,7 +28,7 @@ pub(super) const LAYOUTS: [(Layout, Layout); 4] = [
 ];
 
 /// Collects problems; a problem that does not resolve is a mistake of the grid and ends the run with its error.
-pub(super) struct Grid {
+pub(crate) struct Grid {
     pub problems: Vec<ConvProblem>,
 }
 
@@ -78,12 +79,12 @@ impl Grid {
     }
 }
 
-pub(super) fn pads<const N: usize>(begin: [usize; N], end: [usize; N]) -> Padding<N> {
+pub(crate) fn pads<const N: usize>(begin: [usize; N], end: [usize; N]) -> Padding<N> {
     Padding::Explicit { begin, end }
 }
 
 /// The convolutions, forward and transposed.
-pub(super) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
+pub(crate) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
     let mut grid = Grid { problems: Vec::new() };
     tile_tails(&mut grid, full)?;
     windows(&mut grid, full)?;
@@ -104,7 +105,7 @@ pub(super) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
 
 /// Rows that fill the tallest tile of the register core and that leave one to spare; depths of a group that every count of steps divides
 /// and that none does; planes in whole quads and not.
-pub(super) fn tiled(full: bool) -> Result<Vec<ConvProblem>> {
+pub(crate) fn tiled(full: bool) -> Result<Vec<ConvProblem>> {
     let mut grid = Grid { problems: Vec::new() };
     let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
     // Each tile is a kernel of its own, which takes a driver up to a second to compile: the quick grid has few.
@@ -126,7 +127,7 @@ pub(super) fn tiled(full: bool) -> Result<Vec<ConvProblem>> {
 
 /// Problems that leave a rest of every tile of the workgroup core, of its slabs and of the splits of its depth: segments that are whole
 /// quads, that are none, and that are shorter than one; with groups, images, layouts, f16, a residual and transposed.
-pub(super) fn workgroup_tiled() -> Result<Vec<ConvProblem>> {
+pub(crate) fn workgroup_tiled() -> Result<Vec<ConvProblem>> {
     let mut grid = Grid { problems: Vec::new() };
     let last = Extra { x_layout: Layout::ChannelsLast, y_layout: Layout::ChannelsLast, ..BIAS };
     let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), activation: Activation::Clip { min: -40.0, max: 90.0 }, ..Default::default() };
@@ -338,7 +339,10 @@ fn residuals(grid: &mut Grid) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conv::{Algorithm, Direction, FusedPool, supports};
+    use crate::ops::conv::descriptor::Algorithm;
+    use crate::ops::conv::fused::FusedPool;
+    use crate::ops::conv::problem::Direction;
+    use crate::plan::conv::supports;
 
     /// A feature and how a problem shows it.
     type Feature = (&'static str, fn(&ConvProblem) -> bool);
@@ -392,7 +396,7 @@ mod tests {
 
     #[test]
     fn every_fused_kernel_meets_both_pools_and_their_edges() {
-        use crate::conv::fused::is_fused;
+        use crate::plan::conv::fused::is_fused;
         const FEATURES: &[Feature] = &[
             ("a maximum", |p| p.pool == Some(FusedPool::Max)),
             ("a mean", |p| p.pool == Some(FusedPool::Average)),

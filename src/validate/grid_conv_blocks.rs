@@ -1,17 +1,17 @@
 //! Convolutions that only some algorithms are made for: blocks of outputs (Winograd's tiles, the pairs of them, the pools that are fused behind
 //! them), windows that cover the whole input, and batches that no binding holds whole.
 
-use super::grid_conv::{BIAS, Extra, Grid, LAYOUTS, PLAIN, pads};
-use crate::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
-use crate::types::Result;
-use crate::types::activation::Activation;
-use crate::types::element::ElementType;
-use crate::types::shape::{Layout, Padding, PaddingMode};
+use crate::numeric::Accuracy;
+use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
+use crate::ops::conv::fused::FusedPool;
+use crate::ops::conv::problem::{ConvInputs, ConvProblem};
+use crate::types::{Activation, ElementType, Layout, Padding, PaddingMode, Result};
 use crate::validate::elsewhere::Elsewhere;
+use crate::validate::grid_conv::{BIAS, Extra, Grid, LAYOUTS, PLAIN, pads};
 
 /// Windows of 3 at stride 1: outputs about the edges of Winograd's tiles (2 and 4) either way, along both axes and one, with everything
 /// that may come with them.
-pub(super) fn winograd(grid: &mut Grid, full: bool) -> Result<()> {
+pub(crate) fn winograd(grid: &mut Grid, full: bool) -> Result<()> {
     let planes: &[(usize, usize)] = if full {
         &[(1, 1), (1, 4), (2, 3), (3, 6), (4, 2), (5, 5), (6, 8), (7, 9), (8, 1), (9, 7), (4, 13)]
     } else {
@@ -42,7 +42,7 @@ pub(super) fn winograd(grid: &mut Grid, full: bool) -> Result<()> {
 /// Planes whose rows are pairs of whole tiles (outputs 4, 8, 12 or 16 wide over an even input), which kernels of their own take two at a
 /// time where 64-bit loads pay: windows that begin between two halves of a row and not, heights with a tile left over, several images, more
 /// tiles than a panel, and planes one element off that they must leave alone.
-pub(super) fn winograd_pairs(grid: &mut Grid, full: bool) -> Result<()> {
+pub(crate) fn winograd_pairs(grid: &mut Grid, full: bool) -> Result<()> {
     let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
     let shapes: &[(usize, usize, usize, usize)] =
         if full { &[(2, 3, 5, 8), (1, 5, 7, 4), (3, 18, 9, 16), (1, 2, 4, 12), (2, 4, 3, 10)] } else { &[(2, 3, 5, 8), (1, 5, 6, 12)] };
@@ -74,8 +74,11 @@ pub(super) fn winograd_pairs(grid: &mut Grid, full: bool) -> Result<()> {
 
 /// Depthwise windows that blocks take at once however long they are, and in parts, with and without a rest of rows and columns; the strides, layouts
 /// and borders that blocks know, pairs of elements where rows allow them, a pool and several filters of a channel.
-pub(super) fn long_windows(grid: &mut Grid) -> Result<()> {
-    use PaddingMode::{Circular, Reflect, Replicate, Zeros};
+pub(crate) fn long_windows(grid: &mut Grid) -> Result<()> {
+    use PaddingMode::Circular;
+    use PaddingMode::Reflect;
+    use PaddingMode::Replicate;
+    use PaddingMode::Zeros;
     let last = Extra { x_layout: Layout::ChannelsLast, y_layout: Layout::ChannelsLast, ..BIAS };
     for (i, (x, window, stride, padding_mode)) in [
         ([2, 3, 9, 12], [7, 7], [1, 1], Zeros),
@@ -104,7 +107,7 @@ pub(super) fn long_windows(grid: &mut Grid) -> Result<()> {
 
 /// Windows as large as the input, which are dense layers over a few images: of every rank, with everything that may come with them; depths and
 /// filters that fill a turn and a column of the cores and that do not; a single one of either.
-pub(super) fn whole_windows(grid: &mut Grid, full: bool) -> Result<()> {
+pub(crate) fn whole_windows(grid: &mut Grid, full: bool) -> Result<()> {
     let before = grid.problems.len();
     let activation = Activation::Clip { min: -40.0, max: 90.0 };
     let clipped = ConvDescriptor::<2> { activation, stride: [2, 3], ..Default::default() };
@@ -133,8 +136,9 @@ pub(super) fn whole_windows(grid: &mut Grid, full: bool) -> Result<()> {
 
 /// Pools after the activation: outputs of one window, with an odd row and column left over, past a tile or a block either way; fused (windows
 /// of 3 at stride 1, depthwise blocks) and by two kernels (every other algorithm, strips, one axis of Winograd).
-pub(super) fn pools(grid: &mut Grid, full: bool) -> Result<()> {
-    use FusedPool::{Average, Max};
+pub(crate) fn pools(grid: &mut Grid, full: bool) -> Result<()> {
+    use FusedPool::Average;
+    use FusedPool::Max;
     let planes: &[(usize, usize)] =
         if full { &[(2, 2), (2, 3), (3, 2), (3, 3), (4, 6), (5, 4), (7, 9), (6, 11), (8, 8), (9, 5)] } else { &[(2, 2), (3, 3), (5, 4), (7, 9)] };
     let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
@@ -179,7 +183,7 @@ pub(super) fn pools(grid: &mut Grid, full: bool) -> Result<()> {
 /// Batches that no binding holds whole, as every algorithm computes them: slices begin inside their bindings, and each has its own bias, residual,
 /// partial sums or pool. Then images whose transformed tiles fill several bindings, for Winograd: its parts begin and end inside a row of tiles,
 /// inside an image and with the last one.
-pub(super) fn sliced() -> Result<Vec<Elsewhere<ConvProblem>>> {
+pub(crate) fn sliced() -> Result<Vec<(ConvProblem, Elsewhere)>> {
     let mut grid = Grid { problems: Vec::new() };
     let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
     let clipped = ConvDescriptor { activation: Activation::Clip { min: -9.0, max: 30.0 }, ..same };
@@ -195,7 +199,7 @@ pub(super) fn sliced() -> Result<Vec<Elsewhere<ConvProblem>>> {
     grid.transposed::<2>(ConvTransposeDescriptor { stride: [2, 2], ..Default::default() }, &[5, 3, 6, 5], 4, [3, 2], BIAS)?;
     let residual: Vec<ConvProblem> = grid.problems.iter().map(|p| p.clone().with_residual(true)).collect();
     grid.problems.extend(residual);
-    let mut all: Vec<Elsewhere<ConvProblem>> = grid.problems.drain(..).map(|problem| Elsewhere::sliced(problem, 4096)).collect();
+    let mut all: Vec<(ConvProblem, Elsewhere)> = grid.problems.drain(..).map(|problem| (problem, Elsewhere::Binding(4096))).collect();
 
     grid.forward::<2>(clipped, &[2, 2, 37, 34], 3, [3, 3], BIAS)?;
     grid.forward::<2>(same, &[2, 3, 30, 40], 3, [3, 3], BIAS)?; // pairs of tiles
@@ -204,13 +208,13 @@ pub(super) fn sliced() -> Result<Vec<Elsewhere<ConvProblem>>> {
     grid.forward::<1>(ConvDescriptor { padding: pads([1], [1]), ..Default::default() }, &[3, 5, 700], 7, [3], PLAIN)?;
     let residual: Vec<ConvProblem> = grid.problems.iter().map(|p| p.clone().with_residual(true)).collect();
     grid.problems.extend(residual);
-    all.extend(grid.problems.into_iter().map(|problem| Elsewhere::sliced(problem, 32 << 10)));
+    all.extend(grid.problems.into_iter().map(|problem| (problem, Elsewhere::Binding(32 << 10))));
     Ok(all)
 }
 
 /// Convolutions on the tile cores that read and store quads, whole ones and not, and single numbers: with groups, a residual and a rest of
 /// every tile's rows and steps.
-pub(super) fn on_other_processor() -> Result<Vec<Elsewhere<ConvProblem>>> {
+pub(crate) fn on_other_processor() -> Result<Vec<(ConvProblem, Elsewhere)>> {
     let mut grid = Grid { problems: Vec::new() };
     let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
     grid.forward::<2>(same, &[2, 5, 9, 16], 37, [3, 3], BIAS)?;
@@ -219,5 +223,5 @@ pub(super) fn on_other_processor() -> Result<Vec<Elsewhere<ConvProblem>>> {
     grid.forward::<2>(ConvDescriptor::default(), &[1, 8, 5, 7], 8, [1, 1], PLAIN)?;
     let residual: Vec<ConvProblem> = grid.problems.iter().step_by(2).map(|p| p.clone().with_residual(true)).collect();
     grid.problems.extend(residual);
-    Ok(grid.problems.into_iter().map(Elsewhere::other_processor).collect())
+    Ok(grid.problems.into_iter().map(|problem| (problem, Elsewhere::OtherProcessor)).collect())
 }

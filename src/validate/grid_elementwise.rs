@@ -1,16 +1,16 @@
 //! Elementwise problems: every activation and operation, counts about the width of items and workgroups, every way to broadcast,
 //! layouts that agree and that do not, in place.
 
-use crate::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
-use crate::types::Result;
-use crate::types::activation::Activation;
-use crate::types::element::ElementType;
-use crate::types::shape::Layout::{self, ChannelsFirst as CF, ChannelsLast as CL};
+use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
+use crate::ops::elementwise::unary::UnaryProblem;
+use crate::types::shape::Layout::ChannelsFirst as CF;
+use crate::types::shape::Layout::ChannelsLast as CL;
+use crate::types::{Activation, ElementType, Layout, Result};
 
 /// Exact, and hardly ever 0 for all of a few numbers.
 const CLIP: Activation = Activation::Clip { min: -3.0, max: 3.0 };
 
-pub(super) fn unary(full: bool) -> Result<Vec<UnaryProblem>> {
+pub(crate) fn unary(full: bool) -> Result<Vec<UnaryProblem>> {
     let mut problems = Vec::new();
     let mut add = |activation, extents: &[usize], element, layout| -> Result<()> {
         let problem = UnaryProblem::new(activation, extents, element, layout)?;
@@ -39,7 +39,7 @@ pub(super) fn unary(full: bool) -> Result<Vec<UnaryProblem>> {
     Ok(problems)
 }
 
-pub(super) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
+pub(crate) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
     type Operand<'a> = (&'a [usize], Layout);
     let pairs: &[(Operand<'_>, Operand<'_>)] = &[
         ((&[2, 3, 5, 7], CF), (&[2, 3, 5, 7], CF)),

@@ -1,17 +1,15 @@
 //! Products about the edges of every tile and item, short sides, vectors, broadcast batches, transposes, every way to add.
 
-use crate::matmul::{GemmDescriptor, MatMulProblem};
 use crate::numeric::Accuracy;
-use crate::types::Result;
-use crate::types::activation::Activation;
-use crate::types::element::ElementType;
+use crate::ops::matmul::{GemmDescriptor, MatMulProblem};
+use crate::types::{Activation, ElementType, Result};
 use crate::validate::elsewhere::Elsewhere;
 
 /// Exact, and hardly ever 0 for all of a few numbers.
 const CLIP: Activation = Activation::Clip { min: -9.0, max: 30.0 };
 
 /// As `tiled` of the convolutions: tall and short of a tile, whole and broken quads, depths with a rest.
-pub(super) fn tiled(full: bool) -> Result<Vec<MatMulProblem>> {
+pub(crate) fn tiled(full: bool) -> Result<Vec<MatMulProblem>> {
     Ok(every_accuracy(tiled_shapes(full)?))
 }
 
@@ -34,7 +32,7 @@ fn tiled_shapes(full: bool) -> Result<Vec<MatMulProblem>> {
 }
 
 /// As `workgroup_tiled` of the convolutions: a rest of every tile, slab and split, over a batch, with everything that is added.
-pub(super) fn workgroup_tiled() -> Result<Vec<MatMulProblem>> {
+pub(crate) fn workgroup_tiled() -> Result<Vec<MatMulProblem>> {
     let descriptor = GemmDescriptor { trans_b: true, alpha: 2.0, beta: -1.0, activation: CLIP, ..Default::default() };
     Ok(vec![
         MatMulProblem::matmul(&[2, 131, 45], &[2, 45, 70], ElementType::F32)?,
@@ -45,7 +43,7 @@ pub(super) fn workgroup_tiled() -> Result<Vec<MatMulProblem>> {
     ])
 }
 
-pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
+pub(crate) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
     let mut problems = Vec::new();
     let shapes: &[[usize; 3]] = if full {
         &[
@@ -118,22 +116,22 @@ pub(super) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
 }
 
 /// Products whose operands are packed and read in quads: whole ones and not, a depth with a rest of every tile's steps, with all that is added.
-pub(super) fn on_other_processor() -> Result<Vec<Elsewhere<MatMulProblem>>> {
+pub(crate) fn on_other_processor() -> Result<Vec<(MatMulProblem, Elsewhere)>> {
     let products = [
         MatMulProblem::matmul(&[2, 37, 45], &[2, 45, 68], ElementType::F32)?,
         MatMulProblem::linear(CLIP, &[35, 40], &[67, 40], Some(&[67]), ElementType::F32)?.with_residual(true),
     ];
-    Ok(products.map(Elsewhere::other_processor).to_vec())
+    Ok(products.map(|problem| (problem, Elsewhere::OtherProcessor)).to_vec())
 }
 
 /// A depth that every count of steps divides, in parts that none does.
-pub(super) fn sliced_tiled() -> Result<Vec<Elsewhere<MatMulProblem>>> {
-    Ok(vec![Elsewhere::sliced(MatMulProblem::matmul(&[9, 72], &[72, 45], ElementType::F32)?, 4096)])
+pub(crate) fn sliced_tiled() -> Result<Vec<(MatMulProblem, Elsewhere)>> {
+    Ok(vec![(MatMulProblem::matmul(&[9, 72], &[72, 45], ElementType::F32)?, Elsewhere::Binding(4096))])
 }
 
 /// Parts over the batch, rows, columns and depth, alone and together, that end inside tiles and begin anywhere in a binding; every way
 /// to add.
-pub(super) fn sliced() -> Result<Vec<Elsewhere<MatMulProblem>>> {
+pub(crate) fn sliced() -> Result<Vec<(MatMulProblem, Elsewhere)>> {
     let (f32s, f16s) = (ElementType::F32, ElementType::F16);
     let gemm = |trans_a, trans_b, c: Option<&[usize]>, element| {
         let descriptor = GemmDescriptor { alpha: 2.0, beta: -1.0, trans_a, trans_b, activation: CLIP, ..Default::default() };
@@ -160,5 +158,5 @@ pub(super) fn sliced() -> Result<Vec<Elsewhere<MatMulProblem>>> {
         MatMulProblem::matmul(&[60, 40], &[3, 40, 5], f32s)?,
         MatMulProblem::matmul(&[2100, 3], &[3], f32s)?,
     ];
-    Ok(every_accuracy(products.to_vec()).into_iter().map(|problem| Elsewhere::sliced(problem, 4096)).collect())
+    Ok(every_accuracy(products.to_vec()).into_iter().map(|problem| (problem, Elsewhere::Binding(4096))).collect())
 }

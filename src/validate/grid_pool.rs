@@ -1,10 +1,10 @@
 //! Pooling problems: every kind over windows with odd extents, strides larger and smaller than the window, dilation, four different
 //! pads, ceil_mode, both layouts, every rank; adaptive windows that divide and that do not; unpooling.
 
-use crate::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
-use crate::types::Result;
-use crate::types::element::ElementType;
-use crate::types::shape::{Layout, Padding};
+use crate::ops::pool::descriptor::{IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
+use crate::ops::pool::problem::PoolProblem;
+use crate::ops::pool::unpool::MaxUnpoolProblem;
+use crate::types::{ElementType, Layout, Padding, Result};
 use crate::validate::elsewhere::Elsewhere;
 
 const KINDS: [PoolKind; 8] = [
@@ -20,7 +20,7 @@ const KINDS: [PoolKind; 8] = [
 
 const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
 
-pub(super) fn pools(full: bool) -> Result<Vec<PoolProblem>> {
+pub(crate) fn pools(full: bool) -> Result<Vec<PoolProblem>> {
     let plain = PoolDescriptor::<2>::window;
     let windows: Vec<PoolDescriptor<2>> = vec![
         plain([2, 2]),
@@ -123,7 +123,7 @@ fn four_pads() -> Padding<2> {
 }
 
 /// Batches that no binding holds whole: parts begin inside their bindings.
-pub(super) fn sliced() -> Result<Vec<Elsewhere<PoolProblem>>> {
+pub(crate) fn sliced() -> Result<Vec<(PoolProblem, Elsewhere)>> {
     let mut problems = Vec::new();
     for (i, x) in [[5, 3, 9, 14], [7, 3, 9, 16], [5, 3, 9, 13]].into_iter().enumerate() {
         for layout in LAYOUTS {
@@ -133,10 +133,10 @@ pub(super) fn sliced() -> Result<Vec<Elsewhere<PoolProblem>>> {
             problems.push(PoolProblem::new(KINDS[3 * i], &window, &x, ElementType::F32, layout)?);
         }
     }
-    Ok(problems.into_iter().map(|problem| Elsewhere::sliced(problem, 4096)).collect())
+    Ok(problems.into_iter().map(|problem| (problem, Elsewhere::Binding(4096))).collect())
 }
 
-pub(super) fn unpools() -> Result<Vec<MaxUnpoolProblem>> {
+pub(crate) fn unpools() -> Result<Vec<MaxUnpoolProblem>> {
     let pool = PoolDescriptor::window([2, 3]);
     let mut problems = Vec::new();
     for layout in LAYOUTS {

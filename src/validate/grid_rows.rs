@@ -1,17 +1,17 @@
 //! Reductions, softmax and normalisation: lines about the number of lanes, short and long axes, every set of axes, both layouts.
 
-use crate::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
-use crate::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
-use crate::softmax::SoftmaxProblem;
-use crate::types::Result;
-use crate::types::activation::Activation;
-use crate::types::element::ElementType;
-use crate::types::shape::Layout;
+use crate::ops::norm::batch::{BatchNormProblem, BatchNormVectors};
+use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
+use crate::ops::norm::rows::NormProblem;
+use crate::ops::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
+use crate::ops::softmax::SoftmaxProblem;
+use crate::types::{Activation, ElementType, Layout, Result};
 
 const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
+
 const KINDS: [ReduceKind; 3] = [ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max];
 
-pub(super) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
+pub(crate) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
     let mut problems = Vec::new();
     let axes: &[&[isize]] = &[&[], &[0], &[1], &[-1], &[2, 3], &[0, 2], &[0, 2, 3], &[1, 3], &[0, 1, 2]];
     for (i, axes) in axes.iter().enumerate() {
@@ -40,7 +40,7 @@ pub(super) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
     Ok(problems)
 }
 
-pub(super) fn argmaxes() -> Result<Vec<ArgmaxProblem>> {
+pub(crate) fn argmaxes() -> Result<Vec<ArgmaxProblem>> {
     let mut problems = Vec::new();
     for (i, axis) in [Some(0), Some(1), Some(-1), Some(2), None].into_iter().enumerate() {
         for select_last in [false, true] {
@@ -59,7 +59,7 @@ pub(super) fn argmaxes() -> Result<Vec<ArgmaxProblem>> {
     Ok(problems)
 }
 
-pub(super) fn softmaxes(full: bool) -> Result<Vec<SoftmaxProblem>> {
+pub(crate) fn softmaxes(full: bool) -> Result<Vec<SoftmaxProblem>> {
     let mut problems = Vec::new();
     let mut add = |logarithm, extents: &[usize], axis, element, layout| -> Result<()> {
         let problem = SoftmaxProblem::new(logarithm, extents, axis, element, layout)?;
@@ -83,7 +83,7 @@ pub(super) fn softmaxes(full: bool) -> Result<Vec<SoftmaxProblem>> {
     Ok(problems)
 }
 
-pub(super) fn norms(full: bool) -> Result<Vec<NormProblem>> {
+pub(crate) fn norms(full: bool) -> Result<Vec<NormProblem>> {
     let mut problems = Vec::new();
     let x: [usize; 4] = [2, 6, 3, 5];
     for (i, element) in [ElementType::F32, ElementType::F16].into_iter().enumerate() {
@@ -111,7 +111,7 @@ pub(super) fn norms(full: bool) -> Result<Vec<NormProblem>> {
     Ok(problems)
 }
 
-pub(super) fn batch_norms() -> Result<Vec<BatchNormProblem>> {
+pub(crate) fn batch_norms() -> Result<Vec<BatchNormProblem>> {
     let mut problems = Vec::new();
     for layout in LAYOUTS {
         for element in [ElementType::F32, ElementType::F16] {
@@ -128,7 +128,7 @@ pub(super) fn batch_norms() -> Result<Vec<BatchNormProblem>> {
     Ok(problems)
 }
 
-pub(super) fn lrns() -> Result<Vec<LrnProblem>> {
+pub(crate) fn lrns() -> Result<Vec<LrnProblem>> {
     let mut problems = Vec::new();
     for layout in LAYOUTS {
         for (size, beta) in [(1, 0.75), (2, 0.5), (5, 0.75), (40, 1.0)] {

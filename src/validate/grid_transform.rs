@@ -1,17 +1,20 @@
 //! The shape ops that every algorithm is forced over: all ranks, layouts and element types, extents around 32 and 64 (tiles, rows), odd
 //! and prime ones, never alike on two axes, backwards and at the edges.
 
-use super::grid::{Make, add};
-use crate::transform::{
-    Concat, CoordinateMode, DepthToSpace, DepthToSpaceMode, NearestMode, Pad, PadMode, Resize, ResizeDescriptor, ResizeMode, Slice, TensorKind,
-    ToLayout, Transpose,
-};
-use crate::types::Result;
-use crate::types::element::ElementType::{self, F16, F32, U32};
-use crate::types::shape::Layout::{self, ChannelsFirst, ChannelsLast};
+use crate::ops::transform::concat::Concat;
+use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceMode};
+use crate::ops::transform::kind::TensorKind;
+use crate::ops::transform::pad::{Pad, PadMode};
+use crate::ops::transform::resize::{CoordinateMode, NearestMode, Resize, ResizeDescriptor, ResizeMode};
+use crate::ops::transform::slice::Slice;
+use crate::ops::transform::transpose::{ToLayout, Transpose};
+use crate::types::element::ElementType::{F16, F32, U32};
+use crate::types::shape::Layout::{ChannelsFirst, ChannelsLast};
+use crate::types::{ElementType, Layout, Result};
+use crate::validate::grid::{Subject, add};
 
 /// Adds every shape op.
-pub(super) fn add_problems(all: &mut Vec<Make>, full: bool) -> Result<()> {
+pub(crate) fn add_problems(all: &mut Vec<Subject>, full: bool) -> Result<()> {
     add(all, transposes(full)?);
     add(all, layouts(full)?);
     add(all, slices(full)?);

@@ -14,16 +14,22 @@ mod grid_pool;
 mod grid_rows;
 mod grid_transform;
 
+pub use elsewhere::Elsewhere;
 pub use evidence::{Call, Evidence, Operand, Written, evidence};
 
-use crate::gpu::{AdapterReport, Gpu};
+use crate::gpu::Gpu;
+use crate::gpu::adapter::AdapterReport;
+use crate::gpu::prepared::Prepared;
+use crate::gpu::tensor::Tensor;
 use crate::numeric::{Generator, bound};
-use crate::op::{Op, Prepared, STORAGE_BUFFERS, TensorSpec};
-use crate::reference::Bounded;
-use crate::tensor::Tensor;
-use crate::types::element::{Element, ElementType};
-use crate::types::{Error, Result};
-use data::Data;
+use crate::ops::spec::TensorSpec;
+use crate::ops::{Op, Problem};
+use crate::plan::Planned;
+use crate::plan::profile::DeviceProfile;
+use crate::plan::step::{Plan, STORAGE_BUFFERS};
+use crate::reference::{Bounded, Referenced};
+use crate::types::{Element, ElementType, Error, Result};
+use crate::validate::data::Data;
 use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -94,17 +100,43 @@ impl Report {
 }
 
 /// An op and the algorithm that it is forced to.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Case {
     /// The problem.
-    pub op: Box<dyn Op>,
+    pub op: Op,
     /// One of its algorithms, with a tile where the case is about one.
     pub algorithm: String,
+    /// What is different about the device that it is planned for.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 impl Case {
+    /// `op` by `algorithm`, planned for the device at hand.
+    pub fn new(op: impl Into<Op>, algorithm: impl Into<String>) -> Self {
+        Self { op: op.into(), algorithm: algorithm.into(), elsewhere: None }
+    }
+
     /// `<op>/<algorithm>/<problem>`: what `--only` matches.
     pub fn id(&self) -> String {
-        format!("{}/{}/{}", self.op.name(), self.algorithm, self.op)
+        format!("{}/{}/{}", self.op.name(), self.algorithm, self.problem_id())
+    }
+
+    /// The problem, and what is different about the device: what its data depend on.
+    fn problem_id(&self) -> String {
+        self.elsewhere.map_or_else(|| self.op.to_string(), |elsewhere| format!("{}{elsewhere}", self.op))
+    }
+
+    /// The profile that it is planned for on a device of this one.
+    pub fn profile(&self, profile: &DeviceProfile) -> DeviceProfile {
+        self.elsewhere.map_or(*profile, |elsewhere| elsewhere.profile(profile))
+    }
+
+    /// Its plan on a device of this profile.
+    ///
+    /// # Errors
+    /// As [`Planned::plan`].
+    pub fn plan(&self, profile: &DeviceProfile) -> Result<Plan> {
+        self.op.plan(&self.profile(profile), Some(&self.algorithm))
     }
 }
 
@@ -133,12 +165,12 @@ pub fn run_cases(gpu: &Gpu, cases: &[Case], progress: &mut dyn FnMut(&Progress<'
     // to end need not wait for long.
     let together = 4 * rayon::current_num_threads();
     for together in cases.chunks(together) {
-        let plans: Vec<_> = together.iter().filter_map(|case| case.op.plan(gpu.profile(), Some(&case.algorithm)).ok()).collect();
+        let plans: Vec<_> = together.iter().filter_map(|case| case.plan(gpu.profile()).ok()).collect();
         // What cannot be planned or compiled is found once more by the case that needs it, and named there.
         let _ = gpu.compile(&plans.iter().collect::<Vec<_>>());
         for case in together {
             let start = Instant::now();
-            let outcome = match prove(gpu, case.op.as_ref(), &case.algorithm) {
+            let outcome = match prove(gpu, case) {
                 Ok(outcome) => outcome,
                 Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
                 Err(error) => Outcome::Failed(error.to_string()),
@@ -159,18 +191,19 @@ pub fn run_cases(gpu: &Gpu, cases: &[Case], progress: &mut dyn FnMut(&Progress<'
 ///
 /// # Errors
 /// What preparing or running it returns.
-pub fn prove(gpu: &Gpu, op: &dyn Op, algorithm: &str) -> Result<Outcome> {
+pub fn prove(gpu: &Gpu, case: &Case) -> Result<Outcome> {
+    let (op, algorithm) = (&case.op, case.algorithm.as_str());
     let halves = op.inputs().iter().chain(&op.outputs()).any(|spec| spec.element == ElementType::F16);
     if halves && !gpu.profile().has_f16 {
         return Ok(Outcome::Skipped("the device has no f16".into()));
     }
     let name = algorithm.split(' ').next().unwrap_or(algorithm);
-    if !op.algorithms(gpu.profile()).contains(&name) {
+    if !op.algorithms(&case.profile(gpu.profile())).contains(&name) {
         return Ok(Outcome::Skipped(format!("the device does not admit {algorithm}")));
     }
     // A tile that the device cannot hold is skipped, and so is what binds more buffers than a stage has, with the reason. WebGPU's default limits
     // have enough for all.
-    match op.plan(gpu.profile(), Some(algorithm)) {
+    match case.plan(gpu.profile()) {
         Err(Error::Unsupported { reason, .. }) if algorithm.contains(' ') => return Ok(Outcome::Skipped(reason)),
         Err(error @ Error::TooLarge { limit_name: STORAGE_BUFFERS, .. }) => return Ok(Outcome::Skipped(error.to_string())),
         _ => {}
@@ -179,7 +212,7 @@ pub fn prove(gpu: &Gpu, op: &dyn Op, algorithm: &str) -> Result<Outcome> {
         if data == Data::Special && !op.is_local(algorithm) {
             continue;
         }
-        if let Some(failure) = prove_data(gpu, op, algorithm, data)? {
+        if let Some(failure) = prove_data(gpu, case, data)? {
             return Ok(Outcome::Failed(failure));
         }
     }
@@ -187,13 +220,12 @@ pub fn prove(gpu: &Gpu, op: &dyn Op, algorithm: &str) -> Result<Outcome> {
 }
 
 /// Runs twice on one kind of data; `Some` says which proof failed.
-fn prove_data(gpu: &Gpu, op: &dyn Op, algorithm: &str, data: Data) -> Result<Option<String>> {
-    let observed = observe(gpu, op, algorithm, data, false)?;
-    Ok(observed.failure(op, algorithm, data))
+fn prove_data(gpu: &Gpu, case: &Case, data: Data) -> Result<Option<String>> {
+    Ok(observe(gpu, case, data, false)?.failure(&case.op, &case.algorithm, data))
 }
 
 /// What went into the runs on one kind of data and what came out of them.
-struct Observed {
+pub(crate) struct Observed {
     /// What updated outputs hold beforehand, then the inputs.
     operands: Vec<Vec<f64>>,
     expected: Vec<Bounded>,
@@ -205,8 +237,9 @@ struct Observed {
 }
 
 /// Runs `algorithm` on one kind of data, and once more if all was right or `twice` asks for it.
-fn observe(gpu: &Gpu, op: &dyn Op, algorithm: &str, data: Data, twice: bool) -> Result<Observed> {
-    let mut generator = Generator::from_text(&op.to_string());
+pub(crate) fn observe(gpu: &Gpu, case: &Case, data: Data, twice: bool) -> Result<Observed> {
+    let (op, algorithm) = (&case.op, case.algorithm.as_str());
+    let mut generator = Generator::from_text(&case.problem_id());
     let (inputs, outputs) = (op.inputs(), op.outputs());
     let specs = outputs.iter().filter(|spec| spec.updated).chain(&inputs);
     let operands: Vec<Vec<f64>> = specs.map(|spec| data.fill(spec, op.depth(), &mut generator)).collect();
@@ -218,7 +251,7 @@ fn observe(gpu: &Gpu, op: &dyn Op, algorithm: &str, data: Data, twice: bool) -> 
     let (held, given) = observed.operands.split_at(observed.operands.len() - inputs.len());
     let tensors: Vec<Tensor> = inputs.iter().zip(given).map(|(spec, values)| upload(gpu, spec, values)).collect::<Result<_>>()?;
     let part = |fixed: bool| -> Vec<&Tensor> { inputs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
-    let prepared = Prepared::with_algorithm(gpu, op, algorithm, &part(true))?;
+    let prepared = Prepared::with_plan(gpu, case.plan(gpu.profile())?, &part(true))?;
     let run = || -> Result<(Vec<Tensor>, Vec<Vec<f64>>)> {
         let mut held = held.iter();
         let guarded: Vec<Tensor> =
@@ -250,7 +283,7 @@ impl Observed {
     }
 
     /// Which proof failed, and where.
-    fn failure(&self, op: &dyn Op, algorithm: &str, data: Data) -> Option<String> {
+    fn failure(&self, op: &Op, algorithm: &str, data: Data) -> Option<String> {
         let outputs = op.outputs();
         if self.proves_nothing(&outputs) {
             return Some("every expected value is zero, so the case proves nothing".into());
@@ -274,7 +307,8 @@ impl Observed {
                 return Some(format!("{proof}: {}: the bound of {at:?} is {}, which says nothing ({data:?} data)", spec.name, allowed(i)));
             }
             let want: Vec<f64> = want.value.iter().map(|v| spec.element.held(*v)).collect();
-            if let Some(mismatch) = compare::compare(got, &want, allowed) {
+            let got: Vec<f64> = got.iter().enumerate().map(|(i, got)| compare::settled(*got, want[i], allowed(i), spec.element)).collect();
+            if let Some(mismatch) = compare::compare(&got, &want, allowed) {
                 return Some(format!("{proof}: {}: {} ({data:?} data)", spec.name, mismatch.describe(&spec.extents)));
             }
         }
@@ -290,7 +324,7 @@ impl Observed {
 fn guard(gpu: &Gpu, spec: &TensorSpec, values: Option<&Vec<f64>>) -> Result<Tensor> {
     fn holding<T: Element>(gpu: &Gpu, spec: &TensorSpec, values: &[f64]) -> Result<Tensor> {
         let guarded = |bytes: &[u8]| Tensor::guarded(gpu, &spec.extents, spec.element, spec.layout, Some(bytes));
-        crate::tensor::in_memory_order(&array::<T>(spec, values)?, spec.layout, guarded)
+        crate::gpu::tensor::in_memory_order(&array::<T>(spec, values)?, spec.layout, guarded)
     }
     match (values, spec.element) {
         (None, _) => Tensor::guarded(gpu, &spec.extents, spec.element, spec.layout, None),

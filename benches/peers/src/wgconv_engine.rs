@@ -4,7 +4,7 @@ use crate::shape::Shape;
 use crate::{Clock, Engine, Failure};
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem};
 use wgconv::matmul::MatMulProblem;
-use wgconv::op::{Op, Prepared};
+use wgconv::op::{Op, Planned, Prepared, Problem, Referenced};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::validate::{download, upload};
 use wgconv::{ElementType, Gpu, Layout, Padding, Tensor};
@@ -47,7 +47,7 @@ impl Engine for Wgconv {
     }
 }
 
-fn op(shape: &Shape) -> Result<Box<dyn Op>, Failure> {
+fn op(shape: &Shape) -> Result<Op, Failure> {
     let (x, attrs) = (&shape.inputs.x, &shape.attrs);
     let [top, left, bottom, right] = attrs.pads;
     let padding = Padding::Explicit { begin: [top, left], end: [bottom, right] };

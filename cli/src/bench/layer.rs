@@ -1,13 +1,13 @@
 //! One layer of a bench: its data, its verification, its times.
 
 use super::document::{Record, Samples};
-use crate::suites::{Layer, Work};
+use crate::suites::Layer;
 use crate::{Failure, interrupt};
 use std::time::{Duration, Instant};
 use wgconv::conv::ConvProblem;
 use wgconv::gpu::{Clock, Peak, Timing};
 use wgconv::numeric::Generator;
-use wgconv::op::{Op, Prepared};
+use wgconv::op::{Op, Planned, Prepared, Problem, Referenced};
 use wgconv::reference;
 use wgconv::reference::Bounded;
 use wgconv::validate::compare::compare;
@@ -120,7 +120,7 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
         true => {
             let mut scratch = vec![0.0; y.len()];
             let run = || {
-                op.compute(&operands, &mut scratch);
+                wgconv::cpu::compute(op, &operands, &mut scratch)?;
                 Ok(())
             };
             Some(repeats.time_cpu(repeats.count(once, usual(once)), run)?)
@@ -212,7 +212,7 @@ impl What<'_> {
 
 /// Refuses a layer whose arrays the host cannot hold, which would otherwise end the program: inputs in f64, f32 and as they are
 /// uploaded, outputs in f32, f64 and as they are downloaded.
-fn check_memory(op: &dyn Op) -> Result<(), Failure> {
+fn check_memory(op: &Op) -> Result<(), Failure> {
     let elements: u64 = op.inputs().iter().map(|spec| 4 * spec.count()).chain(op.outputs().iter().map(|spec| 8 * spec.count())).sum(); // each at most 2^60
     let mut trial: Vec<f32> = Vec::new();
     let fits = usize::try_from(elements).is_ok_and(|n| trial.try_reserve_exact(n).is_ok());
@@ -226,8 +226,8 @@ const REFERENCE_LIMIT: f64 = 300e6;
 /// The first two filters on the first image of a convolution: its tensors are the beginnings of the whole one's. None of what has groups
 /// or is no convolution.
 pub fn part(layer: &Layer) -> Option<ConvProblem> {
-    match &layer.work {
-        Work::Conv(problem) if problem.groups() == 1 => problem.as_ref().clone().first(1, problem.out_channels().min(2)).ok(),
+    match layer.op() {
+        Op::Conv(problem) if problem.groups() == 1 => problem.clone().first(1, problem.out_channels().min(2)).ok(),
         _ => None,
     }
 }
@@ -247,8 +247,8 @@ impl Expected {
         let op = layer.op();
         let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
         let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
-        match (&layer.work, part(layer), y) {
-            (Work::Conv(problem), Some(part), Some(y)) if op.flops() > 2.0 * REFERENCE_LIMIT => {
+        match (layer.op(), part(layer), y) {
+            (Op::Conv(problem), Some(part), Some(y)) if op.flops() > 2.0 * REFERENCE_LIMIT => {
                 let cut: Vec<&[f64]> = part.inputs().iter().zip(&operands).map(|(spec, values)| &values[..spec.count() as usize]).collect();
                 let want = part.reference(&cut).swap_remove(0);
                 check("the CPU engine", &part, &wide(&y[..part.output_count() as usize]), &want, 1.0)?;
@@ -276,13 +276,13 @@ impl Expected {
     /// true value.
     fn check(&self, layer: &Layer, data: &[Vec<f64>], label: &str, got: &[f64]) -> Result<(), Failure> {
         let (op, ratio) = (layer.op(), layer.op().error_ratio(label));
-        match (self, &layer.work) {
+        match (self, layer.op()) {
             (Expected::Reference(want), _) if ratio == 1.0 => check("the GPU", op, got, want, 1.0),
             (Expected::Reference(_), _) => {
                 let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
                 check("the GPU", op, got, &op.reference_for(label, &operands).swap_remove(0), 1.0)
             }
-            (Expected::Engine(want), Work::Conv(problem)) if ratio > 1.0 => {
+            (Expected::Engine(want), Op::Conv(problem)) if ratio > 1.0 => {
                 // Its bound is that of plain sums over operands as large as the largest, so many times.
                 let [x, w] = [0, 1].map(|i| data[i].iter().fold(0.0f64, |m, v| m.max(v.abs())));
                 let magnitude = problem.reduction_depth() as f64 * x * w + 2.0;
@@ -296,8 +296,8 @@ impl Expected {
 }
 
 /// Compares a result with `want`, within so many times its bound.
-pub fn check(who: &str, op: &dyn Op, got: &[f64], want: &Bounded, times: f64) -> Result<(), Failure> {
-    let spec = &op.outputs()[0];
+pub fn check(who: &str, op: impl Into<Op>, got: &[f64], want: &Bounded, times: f64) -> Result<(), Failure> {
+    let spec = &op.into().outputs()[0];
     match compare(got, &want.value, |i| times * want.allowed(i, spec.element)) {
         None => Ok(()),
         Some(mismatch) => Err(Failure::Run(format!("{who}'s result is wrong: {}", mismatch.describe(&spec.extents)))),

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use table::{Column, Rows};
 use wgconv::gpu::{Peak, driver_hint, measure_peak};
+use wgconv::op::{Planned, Problem};
 use wgconv::{Error, Gpu};
 
 #[derive(clap::Args)]

@@ -68,7 +68,7 @@ pub struct Call {
 
 /// One op of a call: `tensors` are the names of its inputs, `results` of its outputs.
 pub struct Step {
-    pub op: Box<dyn Op>,
+    pub op: Op,
     pub tensors: Vec<String>,
     pub results: Vec<String>,
 }
@@ -83,14 +83,10 @@ pub struct View {
 
 impl Call {
     /// One op whose inputs are these roles and whose outputs are these.
-    pub fn one(op: impl Op + 'static, roles: &[&str], outputs: &[&'static str]) -> Self {
-        Self::boxed(Box::new(op), roles, outputs)
-    }
-
-    fn boxed(op: Box<dyn Op>, roles: &[&str], outputs: &[&'static str]) -> Self {
+    pub fn one(op: impl Into<Op>, roles: &[&str], outputs: &[&'static str]) -> Self {
         let tensors = roles.iter().map(|role| role.to_string()).collect();
         let results = outputs.iter().map(|role| role.to_string()).collect();
-        let step = Step { op, tensors, results };
+        let step = Step { op: op.into(), tensors, results };
         Self { steps: vec![step], views: vec![], outputs: outputs.iter().map(|role| (*role, role.to_string())).collect() }
     }
 
@@ -101,7 +97,7 @@ impl Call {
     }
 
     /// The op of a call that is one.
-    pub fn single(self) -> Option<Box<dyn Op>> {
+    pub fn single(self) -> Option<Op> {
         let mut steps = self.steps;
         let step = steps.pop()?;
         steps.is_empty().then_some(step.op)
@@ -247,7 +243,7 @@ fn fold(op: &str, inputs: &Inputs<'_>) -> Result<Call, String> {
             BinaryProblem::new(operation, (&extents, inputs.layout), (inputs.need(role)?, inputs.layout), element).map_err(|e| e.to_string())?;
         extents = problem.y().to_vec();
         let result = format!("{last} {role}");
-        steps.push(Step { op: Box::new(problem), tensors: vec![last, role.clone()], results: vec![result.clone()] });
+        steps.push(Step { op: problem.into(), tensors: vec![last, role.clone()], results: vec![result.clone()] });
         last = result;
     }
     Ok(Call { steps, views: vec![], outputs: vec![("y", last)] })

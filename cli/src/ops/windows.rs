@@ -109,7 +109,7 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
                 "global_average_pool" => PoolKind::AVERAGE,
                 _ => PoolKind::Lp { p: read::<Power>(attrs)?.p },
             };
-            return Ok(Call::boxed(global(kind, x, element, inputs.layout).map_err(text)?, &["x"], &["y"]));
+            return Ok(Call::one(global(kind, x, element, inputs.layout).map_err(text)?, &["x"], &["y"]));
         }
         "adaptive_max_pool" | "adaptive_average_pool" | "adaptive_lp_pool" => {
             let kind = match op {

@@ -10,7 +10,7 @@ pub use network::{Network, Node, ValueId};
 use crate::Failure;
 use clap::ValueEnum;
 use std::path::PathBuf;
-use wgconv::conv::{Accuracy, ConvProblem};
+use wgconv::conv::Accuracy;
 use wgconv::op::Op;
 use wgconv::{ElementType, Layout};
 
@@ -96,21 +96,12 @@ fn layout(text: &str) -> Result<Layout, String> {
 /// One layer to time.
 pub struct Layer {
     pub name: String,
-    pub work: Work,
-}
-
-/// What a layer computes. Convolutions keep their problem: a part of a large one is enough to check the CPU engine by.
-pub enum Work {
-    Conv(Box<ConvProblem>),
-    Other(Box<dyn Op>),
+    pub op: Op,
 }
 
 impl Layer {
-    pub fn op(&self) -> &dyn Op {
-        match &self.work {
-            Work::Conv(problem) => problem.as_ref(),
-            Work::Other(op) => op.as_ref(),
-        }
+    pub fn op(&self) -> &Op {
+        &self.op
     }
 }
 
@@ -157,13 +148,15 @@ pub fn network(suite: Suite, kind: Kind, batch: usize) -> Result<Network, Failur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wgconv::conv::ConvProblem;
+    use wgconv::op::Problem;
 
     fn suite(suite: Suite) -> Vec<Layer> {
         layers(suite, Kind::PLAIN).ok().unwrap()
     }
 
     fn convolutions(layers: &[Layer]) -> Vec<&ConvProblem> {
-        layers.iter().filter_map(|l| if let Work::Conv(problem) = &l.work { Some(problem.as_ref()) } else { None }).collect()
+        layers.iter().filter_map(|l| if let Op::Conv(problem) = &l.op { Some(problem) } else { None }).collect()
     }
 
     #[test]
@@ -217,7 +210,7 @@ mod tests {
                 let network = network(suite, Kind::PLAIN, batch).ok().unwrap();
                 assert_eq!((network.nodes.len(), network.weight_bytes()), (ops, 4 * parameters), "{}", suite.name());
                 let products: f64 =
-                    network.nodes.iter().map(|node| network.op(node)).filter(|op| ["conv", "linear"].contains(&op.name())).map(Op::flops).sum();
+                    network.nodes.iter().map(|node| network.op(node)).filter(|op| ["conv", "linear"].contains(&op.name())).map(Problem::flops).sum();
                 assert!(multiply_adds.is_none_or(|wanted| products == 2.0 * batch as f64 * wanted), "{}: {products}", suite.name());
                 assert!(network.layers.len() <= network.nodes.len());
             }

@@ -1,12 +1,12 @@
 //! A network as it is built: the chain of its ops in order, each with the values that it reads and the one that it writes, and the
 //! distinct layers among them. Shapes follow from the input's; nothing is said twice.
 
-use super::{Kind, Layer, Work};
+use super::{Kind, Layer};
 use crate::ops::{self, Given, Inputs};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
-use wgconv::op::Op;
+use wgconv::op::{Op, Problem};
 use wgconv::{Activation, Padding};
 
 /// Ops over values, or, for a suite that is no network, ops alone.
@@ -80,7 +80,7 @@ impl Network {
     }
 
     /// The op of a node.
-    pub fn op(&self, node: &Node) -> &dyn Op {
+    pub fn op(&self, node: &Node) -> &Op {
         self.layer(node).op()
     }
 
@@ -149,8 +149,8 @@ impl Network {
         self.given(&[channels, extent, extent])
     }
 
-    fn push(&mut self, name: String, work: Work, inputs: Vec<ValueId>, gain: f64, residual: bool) -> Made {
-        let layer = Layer { name, work };
+    fn push(&mut self, name: String, op: Op, inputs: Vec<ValueId>, gain: f64, residual: bool) -> Made {
+        let layer = Layer { name, op };
         let extents = layer.op().outputs()[0].extents.clone();
         let place = match self.layers.iter().position(|known| known.name == layer.name) {
             Some(place) if self.layers[place].op().to_string() != layer.op().to_string() => {
@@ -190,8 +190,8 @@ impl Network {
         let plain = ConvInputs::new(self.extents(x), &filter, Some(&bias));
         let inputs = ConvInputs { element, x_layout: layout, y_layout: layout, ..plain };
         let problem = ConvProblem::forward(&descriptor, &inputs).map_err(|e| e.to_string())?;
-        let work = Work::Conv(Box::new(problem.with_residual(residual.is_some())));
-        self.push(name, work, [x].into_iter().chain(residual).collect(), gain(activation), residual.is_some())
+        let op = Op::from(problem.with_residual(residual.is_some()));
+        self.push(name, op, [x].into_iter().chain(residual).collect(), gain(activation), residual.is_some())
     }
 
     pub fn depthwise(&mut self, x: ValueId, stride: usize, activation: Activation) -> Made {
@@ -210,7 +210,7 @@ impl Network {
         let mut steps = ops::build(op, attrs, &inputs).map_err(|why| format!("{name}: {why}"))?.steps;
         let step = steps.pop().filter(|_| steps.is_empty()).ok_or_else(|| format!("{name}: {op} is not one op"))?;
         let read = step.tensors.iter().filter_map(|role| values.iter().find(|(name, _)| name == role)).map(|(_, value)| *value).collect();
-        self.push(name, Work::Other(step.op), read, gain, false)
+        self.push(name, step.op, read, gain, false)
     }
 
     pub fn pool(&mut self, op: &str, x: ValueId, size: usize, stride: usize, pad: usize) -> Made {

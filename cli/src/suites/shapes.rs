@@ -1,7 +1,7 @@
 //! Layers from a `--shapes` file: any op of the vocabulary (`wgconv ops`), in two forms. The long one keeps inputs and attributes apart, as
 //! test vectors do; the short one has everything beside name and op, with `input` for x and `filter` for w.
 
-use super::{Kind, Layer, Work};
+use super::{Kind, Layer};
 use crate::ops::{self, Given, Inputs, Signature};
 use crate::text::{one_line, printable};
 use crate::{Failure, input, json};
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 use wgconv::ElementType;
+use wgconv::op::Op;
 
 /// Reads the layers of a `--shapes` file.
 pub fn read(path: &Path, kind: Kind) -> Result<Vec<Layer>, Failure> {
@@ -35,10 +36,10 @@ fn layer(entry: Value, number: usize, kind: Kind) -> Result<Layer, String> {
     };
     let name = word(&mut fields, "name")?;
     let op = word(&mut fields, "op")?;
-    work(&op, fields, kind).map(|work| Layer { name: name.clone(), work }).map_err(|why| one_line(&format!("{name}: {why}")))
+    problem(&op, fields, kind).map(|op| Layer { name: name.clone(), op }).map_err(|why| one_line(&format!("{name}: {why}")))
 }
 
-fn work(op: &str, mut fields: Map<String, Value>, kind: Kind) -> Result<Work, String> {
+fn problem(op: &str, mut fields: Map<String, Value>, kind: Kind) -> Result<Op, String> {
     let signature = ops::known(op)?;
     let (shapes, attrs) = if fields.contains_key("inputs") || fields.contains_key("attrs") {
         let shapes = match fields.remove("inputs") {
@@ -67,9 +68,9 @@ fn work(op: &str, mut fields: Map<String, Value>, kind: Kind) -> Result<Work, St
         return Err(format!("{op} of these attributes reads no input {role}"));
     }
     if op == "conv" {
-        return ops::conv_problem(op, &attrs, &inputs).map(|problem| Work::Conv(Box::new(problem)));
+        return ops::conv_problem(op, &attrs, &inputs).map(Op::from);
     }
-    call.single().map(Work::Other).ok_or_else(|| format!("op {op} of these inputs is no single kernel call: there is no one thing to time"))
+    call.single().ok_or_else(|| format!("op {op} of these inputs is no single kernel call: there is no one thing to time"))
 }
 
 /// Shapes and attributes of the short form.
@@ -95,6 +96,7 @@ fn short(signature: &Signature, fields: Map<String, Value>) -> Result<(Map<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wgconv::op::{Problem, Referenced};
 
     fn shown(text: &str) -> Result<String, String> {
         let layers = parse(text, Kind::PLAIN)?;

@@ -5,13 +5,13 @@ use crate::arguments::all;
 use crate::{Failure, machine, one_line, output, write_json, write_text};
 use serde_json::json;
 use std::path::Path;
-use wgconv::op::TensorSpec;
+use wgconv::op::{Problem, TensorSpec};
 use wgconv::validate::{Call, Case, Evidence, evidence};
 use wgconv::{ElementType, Gpu};
 
 /// Runs a failing case once more and writes what it did into a folder of its own within `folder`; `replay` is the command that runs it again.
 pub fn write(gpu: &Gpu, case: &Case, folder: &Path, replay: &str) -> Result<(), Failure> {
-    let kept = evidence(gpu, case.op.as_ref(), &case.algorithm)?;
+    let kept = evidence(gpu, case)?;
     let folder = folder.join(file_name(&format!("{}-{}", case.op.name(), case.algorithm)));
     std::fs::create_dir_all(&folder).map_err(|e| Failure::Run(format!("{}: {e}", folder.display())))?;
     let Some(kept) = kept else {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 use wgconv::Gpu;
 use wgconv::numeric::Generator;
+use wgconv::op::Problem;
 use wgconv::validate::{Case, grid, run_cases};
 
 /// The cases that are asked for. With a budget they come in a fixed order that mixes all ops, so that what it ends says something of each.

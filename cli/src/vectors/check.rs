@@ -5,7 +5,7 @@ use crate::ops::{self, Call, Given, Inputs, Step, View, belongs_to_training, sig
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use wgconv::conv::Accuracy;
-use wgconv::op::{Prepared, TensorSpec};
+use wgconv::op::{Planned, Prepared, Problem, TensorSpec};
 use wgconv::validate::compare::compare;
 use wgconv::validate::{Outcome, download, upload};
 use wgconv::{ElementType, Error, Gpu, Layout, Tensor};
@@ -161,8 +161,8 @@ fn run(gpu: &Gpu, call: &Call, algorithm: Option<&str>, arrays: &BTreeMap<String
         }
         let fixed: Vec<&Tensor> = fixed.iter().collect();
         let prepared = match algorithm {
-            Some(name) => Prepared::with_algorithm(gpu, op.as_ref(), name, &fixed)?,
-            None => Prepared::new(gpu, op.as_ref(), &fixed)?,
+            Some(name) => Prepared::with_algorithm(gpu, op, name, &fixed)?,
+            None => Prepared::new(gpu, op, &fixed)?,
         };
         let outputs = prepared.outputs()?;
         let mut recorder = gpu.recorder();

@@ -6,7 +6,7 @@ use crate::bench::layer::{check, part};
 use crate::suites::{Network, Node, ValueId};
 use ndarray::{ArrayViewD, IxDyn};
 use wgconv::numeric::Generator;
-use wgconv::op::{Op, Plan, Prepared};
+use wgconv::op::{Op, Plan, Prepared, Problem, Referenced};
 use wgconv::validate::download;
 use wgconv::{ElementType, Gpu, Layout, Recorder, Tensor};
 
@@ -39,7 +39,7 @@ impl Weights {
     }
 
     /// The operands of a node in its op's order: `values` are those that are no weights.
-    fn operands<'a>(&'a self, op: &dyn Op, node: usize, values: &[&'a [f32]]) -> Vec<&'a [f32]> {
+    fn operands<'a>(&'a self, op: &Op, node: usize, values: &[&'a [f32]]) -> Vec<&'a [f32]> {
         let (mut weights, mut values) = (self.0[node].iter(), values.iter());
         op.inputs().iter().filter_map(|spec| if spec.fixed { weights.next().map(Vec::as_slice) } else { values.next().copied() }).collect()
     }
@@ -151,7 +151,7 @@ const REFERENCE_LIMIT: f64 = 100e6;
 /// Holds what a node wrote to the reference on what it read; false where that would take too long.
 fn verify(network: &Network, i: usize, algorithm: &str, weights: &Weights, inputs: &[Tensor], y: &Tensor) -> Result<bool, Failure> {
     let layer = network.layer(&network.nodes[i]);
-    let (mut op, cut) = (layer.op(), part(layer));
+    let (mut op, cut) = (layer.op(), part(layer).map(Op::from));
     if op.flops() > 2.0 * REFERENCE_LIMIT {
         match &cut {
             Some(cut) => op = cut,

@@ -1,0 +1,90 @@
+//! The crate as its users see it: one module for each family of ops, whatever layer a thing lives in.
+
+pub mod conv {
+    //! Convolution, forward and transposed, 1-D to 3-D: what is wanted ([`ConvDescriptor`]), the resolved numbers ([`ConvProblem`]), the decision
+    //! ([`plan()`]), and the prepared thing that records itself ([`Conv`]).
+
+    pub use crate::gpu::api::conv::{Conv, Conv2d};
+    pub use crate::numeric::Accuracy;
+    pub use crate::ops::conv::descriptor::{
+        Algorithm, Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor, ConvDescriptor, ConvTranspose1dDescriptor, ConvTranspose2dDescriptor,
+        ConvTranspose3dDescriptor, ConvTransposeDescriptor,
+    };
+    pub use crate::ops::conv::fused::FusedPool;
+    pub use crate::ops::conv::problem::{ConvInputs, ConvProblem, Direction};
+    pub use crate::plan::conv::{admitted, plan, supports};
+}
+
+/// Activations, and operations on two tensors with numpy's broadcasting.
+pub mod elementwise {
+    pub use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem, broadcast};
+    pub use crate::ops::elementwise::unary::UnaryProblem;
+}
+
+/// Kernels: what makes their text, and what they bind.
+pub mod kernel {
+    pub use crate::gpu::pipelines::Compiled;
+    pub use crate::shader::{BindingKind, File, KernelSource, KernelSpec, Part, StructLayout, all_sources, fold_workgroups};
+}
+
+/// Matrix products: [`matmul`](crate::Recorder::matmul) with numpy's broadcasting, [`gemm`](crate::Recorder::gemm) with transposes and a broadcast c, and
+/// [`linear`](crate::Recorder::linear), the dense layer.
+pub mod matmul {
+    pub use crate::ops::matmul::{Addend, GemmDescriptor, MatMulProblem, Operand, Product};
+}
+
+/// Normalisation: layer, group, instance, batch, and local response.
+pub mod norm {
+    pub use crate::gpu::api::norm::BatchNorm;
+    pub use crate::ops::norm::batch::{BatchNormProblem, BatchNormValues, BatchNormVectors, fold_batch_norm};
+    pub use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
+    pub use crate::ops::norm::rows::{NormKind, NormProblem};
+}
+
+pub mod op {
+    //! What every op shares: [`Op`] is any resolved problem, a [`Plan`] lists kernel calls, [`Prepared`] is a plan with its pipelines, ready to record.
+
+    pub use crate::gpu::prepared::{Bound, Prepared};
+    pub use crate::ops::spec::{Domain, TensorSpec};
+    pub use crate::ops::{Op, Problem};
+    pub use crate::plan::Planned;
+    pub use crate::plan::step::{Plan, Step};
+    pub use crate::reference::Referenced;
+}
+
+/// Pooling: max, average, Lp, adaptive, global; max unpooling.
+pub mod pool {
+    pub use crate::ops::pool::descriptor::{
+        IndexOrder, MaxUnpoolDescriptor, Pool1dDescriptor, Pool2dDescriptor, Pool3dDescriptor, PoolDescriptor, PoolKind,
+    };
+    pub use crate::ops::pool::global;
+    pub use crate::ops::pool::problem::PoolProblem;
+    pub use crate::ops::pool::unpool::MaxUnpoolProblem;
+}
+
+/// Reductions over axes, and argmax.
+pub mod reduce {
+    pub use crate::ops::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
+}
+
+/// Softmax and log-softmax along one axis, stable for large values, also in place.
+pub mod softmax {
+    pub use crate::ops::softmax::SoftmaxProblem;
+}
+
+/// Tensors in device memory.
+pub mod tensor {
+    pub use crate::gpu::tensor::*;
+}
+
+/// Shape ops: what networks need between convolutions to move, cut, join, pad and resize tensors.
+pub mod transform {
+    pub use crate::ops::transform::concat::Concat;
+    pub use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceMode};
+    pub use crate::ops::transform::kind::TensorKind;
+    pub use crate::ops::transform::pad::{Pad, PadMode};
+    pub use crate::ops::transform::reshape::{flatten_extents, reshape_extents};
+    pub use crate::ops::transform::resize::{CoordinateMode, NearestMode, Resize, ResizeDescriptor, ResizeMode};
+    pub use crate::ops::transform::slice::{Slice, SliceRange};
+    pub use crate::ops::transform::transpose::{ToLayout, Transpose};
+}

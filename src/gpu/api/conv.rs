@@ -1,0 +1,213 @@
+//! A prepared convolution: [`Prepared`] with the names that convolution has, and the eager and recorded calls.
+
+use crate::gpu::Gpu;
+use crate::gpu::prepared::Prepared;
+use crate::gpu::recorder::Recorder;
+use crate::gpu::tensor::Tensor;
+use crate::ops::conv::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
+use crate::ops::conv::problem::{ConvInputs, ConvProblem};
+use crate::plan::step::Plan;
+use crate::types::{Error, Result};
+
+/// A convolution that is ready to record: its plan with pipelines, and its filter on the device.
+///
+/// The filter is read when this is made (packed, where the algorithm wants it); what is written to it later may go unseen.
+#[must_use = "what was compiled and packed is lost with it"]
+#[derive(Debug, Clone)]
+pub struct Conv {
+    gpu: Gpu,
+    problem: ConvProblem,
+    prepared: Prepared,
+}
+
+/// Prepared convolutions name their rank in the descriptor; the prepared thing is the same for all.
+pub type Conv2d = Conv;
+
+impl Conv {
+    /// Prepares a convolution for inputs of the shape, element type and layout of `x`; the output has the layout of `x`.
+    ///
+    /// # Errors
+    /// As [`ConvProblem::forward`] and [`Gpu::plan`]; a tensor of another device.
+    pub fn prepare<const N: usize>(gpu: &Gpu, descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        Self::from_problem(gpu, &ConvProblem::forward(descriptor, &inputs(x, filter, bias))?, filter, bias)
+    }
+
+    /// As [`Conv::prepare`], for a transposed convolution.
+    ///
+    /// # Errors
+    /// As [`ConvProblem::transposed`] and [`Gpu::plan`]; a tensor of another device.
+    pub fn prepare_transposed<const N: usize>(
+        gpu: &Gpu,
+        descriptor: &ConvTransposeDescriptor<N>,
+        x: &Tensor,
+        filter: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Self> {
+        Self::from_problem(gpu, &ConvProblem::transposed(descriptor, &inputs(x, filter, bias))?, filter, bias)
+    }
+
+    /// Prepares a resolved problem, and packs the filter in a submit of its own. For `activation(conv(x) + bias + residual)` set
+    /// [`ConvProblem::has_residual`] and record with [`Conv::record_residual`].
+    ///
+    /// # Errors
+    /// As [`Gpu::plan`]; tensors that do not fit the problem; a tensor of another device.
+    pub fn from_problem(gpu: &Gpu, problem: &ConvProblem, filter: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        check_bias(problem, bias)?;
+        let fixed: Vec<&Tensor> = [filter].into_iter().chain(bias).collect();
+        let prepared = Prepared::with_plan(gpu, gpu.plan(problem)?, &fixed)?;
+        Ok(Self { gpu: gpu.clone(), problem: problem.clone(), prepared })
+    }
+
+    /// The resolved problem.
+    pub fn problem(&self) -> &ConvProblem {
+        &self.problem
+    }
+
+    /// The plan that was prepared.
+    pub fn plan(&self) -> &Plan {
+        self.prepared.plan()
+    }
+
+    /// The same as an op of any kind: its inputs are x and, where the problem has one, the residual. [`Prepared::bind`] is for tensors that stay.
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// The algorithm that was planned.
+    pub fn algorithm(&self) -> Algorithm {
+        let name = self.plan().algorithm();
+        Algorithm::ALL.into_iter().find(|a| a.name() == name).unwrap_or(Algorithm::Direct)
+    }
+
+    /// A new tensor of the output's shape, element type and layout.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn output(&self) -> Result<Tensor> {
+        self.gpu.zeros(&self.problem.output_extents(), self.problem.element, self.problem.y_layout)
+    }
+
+    /// Records y = activation(conv(x) + bias).
+    ///
+    /// # Errors
+    /// Tensors of another device, shape, element type or layout than prepared for; x and y in one buffer.
+    pub fn record(&self, recorder: &mut Recorder<'_>, x: &Tensor, y: &Tensor) -> Result<()> {
+        self.prepared.record(recorder, &[x], &[y])
+    }
+
+    /// Records y = activation(conv(x) + bias + residual), of a problem with a residual.
+    ///
+    /// # Errors
+    /// As [`Conv::record`].
+    pub fn record_residual(&self, recorder: &mut Recorder<'_>, x: &Tensor, residual: &Tensor, y: &Tensor) -> Result<()> {
+        self.prepared.record(recorder, &[x, residual], &[y])
+    }
+}
+
+fn check_bias(problem: &ConvProblem, bias: Option<&Tensor>) -> Result<()> {
+    if bias.is_some() != problem.has_bias {
+        return Err(Error::invalid("bias", bias.map_or("absent", |_| "given"), "the problem was made for the other case"));
+    }
+    Ok(())
+}
+
+fn inputs<'a>(x: &'a Tensor, filter: &'a Tensor, bias: Option<&'a Tensor>) -> ConvInputs<'a> {
+    ConvInputs {
+        x: x.shape().extents(),
+        filter: filter.shape().extents(),
+        bias: bias.map(|b| b.shape().extents()),
+        element: x.element(),
+        x_layout: x.layout(),
+        y_layout: x.layout(),
+    }
+}
+
+/// The ops, eager on a [`Gpu`] and recorded on a [`Recorder`].
+impl Recorder<'_> {
+    /// Records a convolution and returns its output, in the layout of `x`.
+    ///
+    /// # Errors
+    /// As [`Conv::prepare`].
+    pub fn conv<const N: usize>(&mut self, descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let problem = ConvProblem::forward(descriptor, &inputs(x, filter, bias))?;
+        self.conv_problem(&problem, x, filter, bias)
+    }
+
+    /// Records a transposed convolution and returns its output, in the layout of `x`.
+    ///
+    /// # Errors
+    /// As [`Conv::prepare_transposed`].
+    pub fn conv_transpose<const N: usize>(
+        &mut self,
+        descriptor: &ConvTransposeDescriptor<N>,
+        x: &Tensor,
+        filter: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let problem = ConvProblem::transposed(descriptor, &inputs(x, filter, bias))?;
+        self.conv_problem(&problem, x, filter, bias)
+    }
+
+    /// Records activation(conv(x) + bias + residual); `residual` has the shape and layout of the output.
+    ///
+    /// # Errors
+    /// As [`Conv::prepare`]; a residual of another shape.
+    pub fn conv_residual<const N: usize>(
+        &mut self,
+        descriptor: &ConvDescriptor<N>,
+        x: &Tensor,
+        filter: &Tensor,
+        bias: Option<&Tensor>,
+        residual: &Tensor,
+    ) -> Result<Tensor> {
+        let problem = ConvProblem::forward(descriptor, &inputs(x, filter, bias))?.with_residual(true);
+        let tensors: Vec<&Tensor> = [x, filter].into_iter().chain(bias).chain([residual]).collect();
+        self.op1(&problem, &tensors)
+    }
+
+    fn conv_problem(&mut self, problem: &ConvProblem, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        self.op1(problem, &[x, filter].into_iter().chain(bias).collect::<Vec<_>>())
+    }
+}
+
+macro_rules! ranks {
+    ($($name:ident, $on:ident, $descriptor:ident, $rank:literal, $what:literal;)*) => {
+        impl Gpu {
+            $(
+                #[doc = concat!("Computes a ", $what, " at once: plans, submits, and returns the output without waiting for it.")]
+                ///
+                /// # Errors
+                /// As [`Conv::prepare`] or [`Conv::prepare_transposed`].
+                pub fn $name(&self, descriptor: &$descriptor<$rank>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+                    self.$on(descriptor, x, filter, bias)
+                }
+            )*
+        }
+        impl Recorder<'_> {
+            $(
+                #[doc = concat!("Records a ", $what, " and returns its output.")]
+                ///
+                /// # Errors
+                /// As [`Conv::prepare`] or [`Conv::prepare_transposed`].
+                pub fn $name(&mut self, descriptor: &$descriptor<$rank>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+                    self.$on(descriptor, x, filter, bias)
+                }
+            )*
+        }
+    };
+}
+
+ranks! {
+    conv1d, conv, ConvDescriptor, 1, "1-D convolution";
+    conv2d, conv, ConvDescriptor, 2, "2-D convolution";
+    conv3d, conv, ConvDescriptor, 3, "3-D convolution";
+    conv_transpose1d, conv_transpose, ConvTransposeDescriptor, 1, "1-D transposed convolution";
+    conv_transpose2d, conv_transpose, ConvTransposeDescriptor, 2, "2-D transposed convolution";
+    conv_transpose3d, conv_transpose, ConvTransposeDescriptor, 3, "3-D transposed convolution";
+}
+
+crate::gpu::api::eager! {
+    fn conv<const N: usize>(descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Tensor;
+    fn conv_transpose<const N: usize>(descriptor: &ConvTransposeDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Tensor;
+    fn conv_residual<const N: usize>(descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>, residual: &Tensor) -> Tensor;
+}

@@ -1,0 +1,317 @@
+//! A plan with its pipelines, uniforms, tables and scratch on a device. Recording it checks and binds tensors and dispatches; it
+//! compiles, plans and submits nothing.
+
+use crate::gpu::Gpu;
+use crate::gpu::pipelines::{Binding, Dispatch, Kernel};
+use crate::gpu::recorder::Recorder;
+use crate::gpu::tensor::Tensor;
+use crate::ops::Op;
+use crate::ops::Problem;
+use crate::ops::spec::TensorSpec;
+use crate::plan::Planned;
+use crate::plan::step::{Place, Plan, Step, check_binding};
+use crate::shader::source::BindingKind;
+use crate::types::{Error, Result};
+use std::sync::Arc;
+
+/// An op that is ready to record. Cheap to clone; clones share the buffers.
+///
+/// Fixed inputs (filters, biases, scales) are given once and read when this is made, where the plan packs them; what is written to
+/// them later may go unseen.
+#[must_use = "what was compiled and packed is lost with it"]
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    gpu: Gpu,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    plan: Plan,
+    calls: Vec<Call>,
+    /// By input: the tensor, where it is fixed and recorded steps read it. What was only packed is let go.
+    fixed: Vec<Option<Tensor>>,
+    scratch: Vec<wgpu::Buffer>,
+    tables: Vec<wgpu::Buffer>,
+}
+
+/// A step with its pipeline and uniform.
+#[derive(Debug)]
+struct Call {
+    kernel: Arc<Kernel>,
+    uniform: Option<Binding>,
+}
+
+impl Prepared {
+    /// Plans `op` for `gpu` (see [`crate::Tuning`]) and prepares it; `fixed` are its fixed inputs, in order. What has to be packed is packed in a submit of its
+    /// own.
+    ///
+    /// # Errors
+    /// As [`Op::plan`]; fixed inputs of another number, shape, element type, layout or device than the op's.
+    pub fn new(gpu: &Gpu, op: impl Into<Op>, fixed: &[&Tensor]) -> Result<Self> {
+        Self::with_plan(gpu, gpu.plan(op)?, fixed)
+    }
+
+    /// As [`Prepared::new`], by one of [`Op::algorithms`].
+    ///
+    /// # Errors
+    /// As [`Prepared::new`]; an algorithm that does not apply.
+    pub fn with_algorithm(gpu: &Gpu, op: impl Into<Op>, algorithm: &str, fixed: &[&Tensor]) -> Result<Self> {
+        Self::with_plan(gpu, op.into().plan(gpu.profile(), Some(algorithm))?, fixed)
+    }
+
+    pub(crate) fn with_plan(gpu: &Gpu, plan: Plan, fixed: &[&Tensor]) -> Result<Self> {
+        let mut recorder = gpu.recorder();
+        let prepared = Self::recorded(&mut recorder, plan, fixed)?;
+        if !prepared.plan().prepare.is_empty() {
+            recorder.submit()?;
+        }
+        Ok(prepared)
+    }
+
+    /// Prepares with the packing recorded into `recorder`, so that a filter computed earlier in the same recording is seen.
+    pub(crate) fn recorded(recorder: &mut Recorder<'_>, plan: Plan, fixed: &[&Tensor]) -> Result<Self> {
+        let gpu = recorder.gpu().clone();
+        let wanted = plan.inputs.iter().filter(|i| i.fixed).count();
+        if fixed.len() != wanted {
+            return Err(Error::invalid("fixed inputs", fixed.len(), format!("this {} takes {wanted}", plan.op)));
+        }
+        let mut given = fixed.iter();
+        let fixed: Vec<Option<Tensor>> = plan
+            .inputs
+            .iter()
+            .map(|spec| {
+                let tensor = if spec.fixed { given.next() } else { None };
+                tensor.map(|&tensor| check_tensor(&gpu, plan.op, spec, tensor).map(|()| tensor.clone())).transpose()
+            })
+            .collect::<Result<_>>()?;
+        gpu.compile(&[&plan])?;
+        let calls: Vec<Call> = plan.steps.iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
+        let packing: Vec<Call> = plan.prepare.iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
+        let buffer = |label: &str, bytes: u64| {
+            check_binding(label, bytes, gpu.profile())?;
+            gpu.storage(label, bytes)
+        };
+        let parts_of = |index: usize| {
+            plan.steps.iter().flat_map(|step| &step.places).any(|place| matches!(place, Place::ScratchPart { index: own, .. } if *own == index))
+        };
+        let scratch = (0..)
+            .zip(&plan.scratch)
+            .map(|(index, &bytes)| if parts_of(index) { gpu.storage("scratch memory", bytes) } else { buffer("scratch memory", bytes) });
+        let scratch = scratch.collect::<Result<_>>()?;
+        let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
+        let mut shared = Shared { plan, calls, fixed, scratch, tables };
+        let inputs: Vec<Option<&Tensor>> = shared.fixed.iter().map(Option::as_ref).collect();
+        if !packing.is_empty() {
+            recorder
+                .scoped(&shared.plan.label, |recorder| recorder.push(&shared.dispatches(&gpu, &shared.plan.prepare, &packing, &inputs, &[])?))?;
+        }
+        for (i, fixed) in shared.fixed.iter_mut().enumerate() {
+            if !shared.plan.steps.iter().any(|step| step.reads(i)) {
+                *fixed = None;
+            }
+        }
+        Ok(Self { gpu, shared: Arc::new(shared) })
+    }
+
+    /// The plan that was prepared.
+    pub fn plan(&self) -> &Plan {
+        &self.shared.plan
+    }
+
+    /// New tensors for the outputs.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn outputs(&self) -> Result<Vec<Tensor>> {
+        self.plan().outputs.iter().map(|spec| self.gpu.zeros(&spec.extents, spec.element, spec.layout)).collect()
+    }
+
+    /// Records the op: `inputs` are those that are not fixed, in order.
+    ///
+    /// # Errors
+    /// Tensors of another number, device, shape, element type or layout than prepared for; an output in the buffer of an input.
+    pub fn record(&self, recorder: &mut Recorder<'_>, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<()> {
+        check_recorder(recorder, &self.gpu)?;
+        let inputs = self.checked(inputs, outputs)?;
+        let (plan, shared) = (self.plan(), &self.shared);
+        recorder.scoped(&plan.label, |recorder| recorder.push(&shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs)?))
+    }
+
+    /// Checks and binds tensors once, to be recorded again and again: a frame's or a batch's, whose contents change and whose tensors stay. Takes
+    /// what [`Prepared::record`] takes.
+    ///
+    /// # Errors
+    /// As [`Prepared::record`].
+    pub fn bind(&self, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<Bound> {
+        let inputs = self.checked(inputs, outputs)?;
+        let (plan, shared) = (self.plan(), &self.shared);
+        let dispatches = self.gpu.scoped(&plan.label, || shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs))?;
+        Ok(Bound { prepared: self.clone(), dispatches })
+    }
+
+    /// All inputs in order, fixed ones too, once they and the outputs are what the plan says.
+    fn checked<'a>(&'a self, inputs: &[&'a Tensor], outputs: &[&Tensor]) -> Result<Vec<Option<&'a Tensor>>> {
+        let (plan, shared) = (self.plan(), &self.shared);
+        let wanted: Vec<&TensorSpec> = plan.inputs.iter().filter(|i| !i.fixed).collect();
+        for (what, given, wanted) in [("inputs", inputs.len(), wanted.len()), ("outputs", outputs.len(), plan.outputs.len())] {
+            if given != wanted {
+                return Err(Error::invalid(what, given, format!("this {} takes {wanted}", plan.op)));
+            }
+        }
+        for (spec, tensor) in wanted.iter().copied().zip(inputs).chain(plan.outputs.iter().zip(outputs)) {
+            check_tensor(&self.gpu, plan.op, spec, tensor)?;
+        }
+        let mut given = inputs.iter();
+        let inputs: Vec<Option<&Tensor>> =
+            plan.inputs.iter().zip(&shared.fixed).map(|(spec, fixed)| if spec.fixed { fixed.as_ref() } else { given.next().copied() }).collect();
+        for (i, (spec, output)) in plan.outputs.iter().zip(outputs).enumerate() {
+            let named = plan.inputs.iter().zip(&inputs).filter_map(|(spec, tensor)| tensor.map(|tensor| (spec, tensor)));
+            let others = plan.outputs.iter().zip(outputs.iter().copied()).take(i);
+            if let Some((other, _)) = named.chain(others).find(|(_, other)| other.buffer() == output.buffer()) {
+                return Err(Error::invalid(
+                    spec.name.clone(),
+                    format!("a range of the buffer of {}", other.name),
+                    "a kernel cannot read and write one buffer at once, not even separate ranges of it",
+                ));
+            }
+        }
+        Ok(inputs)
+    }
+}
+
+/// A prepared op with its tensors, by [`Prepared::bind`]: recording it checks and binds nothing anew. It keeps the tensors' buffers alive.
+#[must_use = "nothing runs before it is recorded and submitted"]
+#[derive(Debug, Clone)]
+pub struct Bound {
+    prepared: Prepared,
+    dispatches: Vec<Dispatch>,
+}
+
+impl Bound {
+    /// Records the op over the tensors that it was bound to.
+    ///
+    /// # Errors
+    /// A recorder of another device; loss of the device.
+    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
+        check_recorder(recorder, &self.prepared.gpu)?;
+        recorder.scoped(&self.prepared.plan().label, |recorder| recorder.push(&self.dispatches))
+    }
+}
+
+fn check_recorder(recorder: &Recorder<'_>, gpu: &Gpu) -> Result<()> {
+    if recorder.gpu() != gpu {
+        return Err(Error::OtherDevice { argument: "the recorder".into() });
+    }
+    Ok(())
+}
+
+impl Call {
+    fn new(gpu: &Gpu, step: &Step) -> Result<Self> {
+        let kernel = gpu.kernels().get(gpu, &step.kernel)?;
+        let uniform = match step.kernel.source.bindings.first() {
+            Some(BindingKind::Uniform) => Some(Binding::whole(&gpu.uniform(&kernel.label, &step.params)?)),
+            _ => None,
+        };
+        Ok(Self { kernel, uniform })
+    }
+}
+
+impl Shared {
+    /// Binds what the steps name, within an error scope; inputs that they do not name may be absent.
+    fn dispatches(&self, gpu: &Gpu, steps: &[Step], calls: &[Call], inputs: &[Option<&Tensor>], outputs: &[&Tensor]) -> Result<Vec<Dispatch>> {
+        let bind = |place: &Place| -> Result<Option<Binding>> {
+            let missing = || Error::Internal { label: self.plan.op.into(), message: format!("the plan names {place:?}, which is not there") };
+            Ok(Some(match *place {
+                Place::Input { index, first, bytes } => inputs.get(index).copied().flatten().ok_or_else(missing)?.binding(first, bytes),
+                Place::Output { index, first, bytes } => outputs.get(index).ok_or_else(missing)?.binding(first, bytes),
+                Place::Scratch(index) => Binding::whole(self.scratch.get(index).ok_or_else(missing)?),
+                Place::ScratchPart { index, first, bytes } => Binding::part(self.scratch.get(index).ok_or_else(missing)?, first, bytes),
+                Place::Table(index) => Binding::whole(self.tables.get(index).ok_or_else(missing)?),
+                Place::Nothing => return Ok(None),
+            }))
+        };
+        steps
+            .iter()
+            .zip(calls)
+            .map(|(step, call)| {
+                let bindings: Vec<Binding> = call
+                    .uniform
+                    .iter()
+                    .cloned()
+                    .map(Ok)
+                    .chain(step.places.iter().filter_map(|place| bind(place).transpose()))
+                    .collect::<Result<_>>()?;
+                Ok(Dispatch::new(gpu, &call.kernel, &bindings, step.workgroups))
+            })
+            .collect()
+    }
+}
+
+/// A tensor must be what the spec says, on the same device.
+pub(crate) fn check_tensor(gpu: &Gpu, op: &str, spec: &TensorSpec, tensor: &Tensor) -> Result<()> {
+    let name = &spec.name;
+    if tensor.gpu() != gpu {
+        return Err(Error::OtherDevice { argument: name.to_string() });
+    }
+    if tensor.shape().extents() != spec.extents {
+        return Err(Error::invalid(name.clone(), tensor.shape(), format!("this {op} takes {name} of shape {:?}", spec.extents)));
+    }
+    if tensor.element() != spec.element {
+        return Err(Error::invalid(name.clone(), tensor.element(), format!("this {op} takes {name} of {}", spec.element)));
+    }
+    if tensor.layout() != spec.layout && spec.extents.len() >= 3 {
+        return Err(Error::invalid(name.clone(), tensor.layout().name(), format!("this {op} takes {name} stored {}", spec.layout.name())));
+    }
+    Ok(())
+}
+
+impl Recorder<'_> {
+    /// Prepares and records an op with the planner's choice, and returns its outputs. `inputs` are all of them, fixed ones too, in order.
+    ///
+    /// # Errors
+    /// As [`Prepared::new`] and [`Prepared::record`].
+    pub fn op(&mut self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let outputs = self.record_op(&op.into(), inputs);
+        if outputs.is_err() {
+            self.note_failure();
+        }
+        outputs
+    }
+
+    fn record_op(&mut self, op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let plan = self.gpu().plan(op)?;
+        if inputs.len() != plan.inputs.len() {
+            return Err(Error::invalid("inputs", inputs.len(), format!("this {} takes {}", plan.op, plan.inputs.len())));
+        }
+        let part = |fixed| -> Vec<&Tensor> { plan.inputs.iter().zip(inputs).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| *t).collect() };
+        let (fixed, given) = (part(true), part(false));
+        let prepared = Prepared::recorded(self, plan, &fixed)?;
+        let outputs = prepared.outputs()?;
+        prepared.record(self, &given, &outputs.iter().collect::<Vec<_>>())?;
+        Ok(outputs)
+    }
+
+    /// As [`Recorder::op`], for an op of one output.
+    pub(crate) fn op1(&mut self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Tensor> {
+        let op = op.into();
+        let mut outputs = self.op(&op, inputs)?;
+        match outputs.pop() {
+            Some(output) if outputs.is_empty() => Ok(output),
+            _ => Err(Error::Internal { label: op.name().into(), message: "an op of one output gave another number".into() }),
+        }
+    }
+}
+
+impl Gpu {
+    /// As [`Recorder::op`], at once: submits, and returns the outputs without waiting for them.
+    ///
+    /// # Errors
+    /// As [`Recorder::op`].
+    pub fn op(&self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let mut recorder = self.recorder();
+        let outputs = recorder.op(op, inputs)?;
+        recorder.submit()?;
+        Ok(outputs)
+    }
+}

@@ -1,0 +1,279 @@
+//! Two operands with numpy's broadcasting, and an activation on the result.
+
+use crate::ops::Problem;
+use crate::ops::spec::{Domain, TensorSpec};
+use crate::types::lattice::Lattice;
+use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape};
+
+/// What is done with two operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// a + b
+    Add,
+    /// a - b
+    Sub,
+    /// a b
+    Mul,
+    /// a / b
+    Div,
+    /// The smaller one; NaN wins.
+    Min,
+    /// The larger one; NaN wins.
+    Max,
+    /// a where a >= 0, else a b: b is the slope. y has a's shape.
+    Prelu,
+}
+
+impl BinaryOp {
+    /// All of them, in the order of their numbers in the shader.
+    pub const ALL: [BinaryOp; 7] = [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div, BinaryOp::Min, BinaryOp::Max, BinaryOp::Prelu];
+
+    /// Its name, as ONNX has it in snake case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            BinaryOp::Add => "add",
+            BinaryOp::Sub => "sub",
+            BinaryOp::Mul => "mul",
+            BinaryOp::Div => "div",
+            BinaryOp::Min => "min",
+            BinaryOp::Max => "max",
+            BinaryOp::Prelu => "prelu",
+        }
+    }
+
+    /// The definition, in f64.
+    pub fn apply(self, a: f64, b: f64) -> f64 {
+        match self {
+            BinaryOp::Add => a + b,
+            BinaryOp::Sub => a - b,
+            BinaryOp::Mul => a * b,
+            BinaryOp::Div => a / b,
+            BinaryOp::Min => {
+                if a < b || a.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
+            BinaryOp::Max => {
+                if a > b || a.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
+            BinaryOp::Prelu => {
+                if a < 0.0 {
+                    a * b
+                } else {
+                    a
+                }
+            }
+        }
+    }
+
+    pub(crate) const fn shader_id(self) -> u32 {
+        self as u32
+    }
+}
+
+/// y = activation(a op b).
+#[derive(Debug, Clone, PartialEq)]
+pub struct BinaryProblem {
+    pub(crate) op: BinaryOp,
+    pub(crate) activation: Activation,
+    pub(crate) a: Vec<usize>,
+    pub(crate) b: Vec<usize>,
+    pub(crate) y: Vec<usize>,
+    pub(crate) element: ElementType,
+    pub(crate) a_layout: Layout,
+    pub(crate) b_layout: Layout,
+    pub(crate) y_layout: Layout,
+    pub(crate) in_place: bool,
+}
+
+/// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
+impl BinaryProblem {
+    /// The operation.
+    pub fn op(&self) -> BinaryOp {
+        self.op
+    }
+
+    /// Applied to its result.
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// Extents of a.
+    pub fn a(&self) -> &[usize] {
+        &self.a
+    }
+
+    /// Extents of b.
+    pub fn b(&self) -> &[usize] {
+        &self.b
+    }
+
+    /// Extents of y: a's and b's, broadcast.
+    pub fn y(&self) -> &[usize] {
+        &self.y
+    }
+
+    /// Element type of all.
+    pub fn element(&self) -> ElementType {
+        self.element
+    }
+
+    /// Layout of a.
+    pub fn a_layout(&self) -> Layout {
+        self.a_layout
+    }
+
+    /// Layout of b.
+    pub fn b_layout(&self) -> Layout {
+        self.b_layout
+    }
+
+    /// Layout of y: that of the first operand of y's rank.
+    pub fn y_layout(&self) -> Layout {
+        self.y_layout
+    }
+
+    /// Whether y is a itself: the op then takes b alone, and changes its output.
+    pub fn is_in_place(&self) -> bool {
+        self.in_place
+    }
+
+    /// The same with an activation of its result.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for parameters that make no function.
+    pub fn with_activation(self, activation: Activation) -> Result<Self> {
+        activation.check()?;
+        Ok(Self { activation, ..self })
+    }
+}
+
+/// Extents of `a` and `b` broadcast by numpy's rules: aligned at the last axis, equal or 1.
+///
+/// # Errors
+/// Extents that are neither.
+pub fn broadcast(a: (&str, &[usize]), b: (&str, &[usize])) -> Result<Vec<usize>> {
+    let rank = a.1.len().max(b.1.len());
+    let extent = |extents: &[usize], axis: usize| (axis + extents.len()).checked_sub(rank).map_or(1, |i| extents[i]);
+    (0..rank)
+        .map(|axis| match (extent(a.1, axis), extent(b.1, axis)) {
+            (x, y) if x == y || y == 1 => Ok(x),
+            (1, y) => Ok(y),
+            (x, y) => Err(Error::invalid(
+                b.0,
+                format!("{:?}", b.1),
+                format!("it must broadcast with {} of shape {:?}: extents are equal or 1, not {x} and {y}", a.0, a.1),
+            )),
+        })
+        .collect()
+}
+
+impl BinaryProblem {
+    /// Resolves an operation on tensors of these extents and layouts.
+    ///
+    /// # Errors
+    /// Extents that do not broadcast; a slope that would enlarge y.
+    pub fn new(op: BinaryOp, a: (&[usize], Layout), b: (&[usize], Layout), element: ElementType) -> Result<Self> {
+        element.check_float("a")?;
+        let ((a, a_layout), (b, b_layout)) = (a, b);
+        let (first, second) = if op == BinaryOp::Prelu { ("x", "slope") } else { ("a", "b") };
+        TensorShape::named(first, a)?;
+        TensorShape::named(second, b)?;
+        let y = broadcast((first, a), (second, b))?;
+        if op == BinaryOp::Prelu && y != a {
+            return Err(Error::invalid(second, format!("{b:?}"), format!("it must broadcast to x of shape {a:?}")));
+        }
+        TensorShape::named("y", &y)?;
+        let y_layout = if a.len() == y.len() { a_layout } else { b_layout };
+        let (a, b) = (a.to_vec(), b.to_vec());
+        Ok(Self { op, activation: Activation::None, a, b, y, element, a_layout, b_layout, y_layout, in_place: false })
+    }
+
+    /// The same, with y written over a.
+    ///
+    /// # Errors
+    /// A y of another shape than a's.
+    pub fn in_place(self) -> Result<Self> {
+        if self.y != self.a {
+            return Err(Error::invalid("b", format!("{:?}", self.b), format!("in place, it must broadcast to a of shape {:?}", self.a)));
+        }
+        Ok(Self { in_place: true, ..self })
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.y.iter().map(|&e| e as u64).product() // checked in `new`
+    }
+
+    /// Axes in y's memory order, with the strides of a, b and y.
+    pub(crate) fn lattice(&self) -> Lattice {
+        let rank = self.y.len();
+        let strides = |extents: &[usize], layout: Layout| -> Vec<i64> {
+            let own = strides(extents, layout);
+            (0..rank)
+                .map(|axis| match (axis + extents.len()).checked_sub(rank) {
+                    Some(i) if extents[i] != 1 => own[i],
+                    _ => 0,
+                })
+                .collect()
+        };
+        let [a, b, y] = [strides(&self.a, self.a_layout), strides(&self.b, self.b_layout), strides(&self.y, self.y_layout)];
+        let axes: Vec<_> = self.y_layout.memory_order(rank).into_iter().map(|i| (self.y[i] as u64, [a[i], b[i], y[i]])).collect();
+        Lattice::new(&axes)
+    }
+}
+
+/// Strides of a tensor whose extents were checked.
+pub(crate) fn strides(extents: &[usize], layout: Layout) -> Vec<i64> {
+    let mut strides = vec![0; extents.len()];
+    let mut step = 1;
+    for axis in layout.memory_order(extents.len()).into_iter().rev() {
+        strides[axis] = step;
+        step *= extents[axis] as i64;
+    }
+    strides
+}
+
+impl Problem for BinaryProblem {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        let (first, second) = if self.op == BinaryOp::Prelu { ("x", "slope") } else { ("a", "b") };
+        let b = TensorSpec::new(second, &self.b, self.element, self.b_layout);
+        // A divisor of zero is no number, and a lone factor of zero would prove nothing.
+        let b = if matches!(self.op, BinaryOp::Div | BinaryOp::Mul) { b.with_domain(Domain::NonZero) } else { b };
+        if self.in_place { vec![b] } else { vec![TensorSpec::new(first, &self.a, self.element, self.a_layout), b] }
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec { updated: self.in_place, ..TensorSpec::new("y", &self.y, self.element, self.y_layout) }]
+    }
+
+    fn is_exact(&self) -> bool {
+        self.op != BinaryOp::Div && self.activation.is_exact()
+    }
+
+    fn flops(&self) -> f64 {
+        self.count() as f64
+    }
+}
+
+impl std::fmt::Display for BinaryProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a")?;
+        crate::ops::spec::write_tensor(f, &self.a, self.element, self.a_layout)?;
+        write!(f, "_b")?;
+        crate::ops::spec::write_tensor(f, &self.b, self.element, self.b_layout)?;
+        if self.activation != Activation::None {
+            write!(f, "_{}", self.activation)?;
+        }
+        if self.in_place { write!(f, "_in_place") } else { Ok(()) }
+    }
+}

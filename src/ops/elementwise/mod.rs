@@ -1,0 +1,4 @@
+//! Operations on one tensor or two, element by element.
+
+pub(crate) mod binary;
+pub(crate) mod unary;

@@ -1,0 +1,97 @@
+//! The tensors that an op takes and gives.
+
+use crate::types::{ElementType, Error, Layout, Result};
+use std::borrow::Cow;
+
+/// Extents, and layout and element type where they are not the default, as ids have them.
+pub(crate) fn write_tensor(f: &mut std::fmt::Formatter<'_>, extents: &[usize], element: ElementType, layout: Layout) -> std::fmt::Result {
+    let extents: Vec<String> = extents.iter().map(usize::to_string).collect();
+    write!(f, "_{}", if extents.is_empty() { "scalar".to_string() } else { extents.join("x") })?;
+    if layout == Layout::ChannelsLast {
+        write!(f, "_cl")?;
+    }
+    if element == ElementType::F32 { Ok(()) } else { write!(f, "_{element}") }
+}
+
+/// Slices must be as many and as long as the tensors that they stand for.
+pub(crate) fn check_lengths(specs: &[TensorSpec], lengths: &[usize]) -> Result<()> {
+    if specs.len() != lengths.len() {
+        return Err(Error::invalid("slices", lengths.len(), format!("the op has {} such tensors", specs.len())));
+    }
+    match specs.iter().zip(lengths).find(|(spec, length)| spec.count() != **length as u64) {
+        Some((spec, length)) => Err(Error::invalid(spec.name.clone(), format!("{length} elements"), format!("the op has {}", spec.count()))),
+        None => Ok(()),
+    }
+}
+
+/// Values of an index tensor must be whole numbers below the end of its range. A device cannot refuse a value; the entry points of the
+/// reference and of the CPU engine do.
+pub(crate) fn check_indices<T: Copy + Into<f64>>(specs: &[TensorSpec], values: &[&[T]]) -> Result<()> {
+    for (spec, values) in specs.iter().zip(values) {
+        let Domain::Index(end) = spec.domain else { continue };
+        let is_index = |v: f64| v.fract() == 0.0 && v >= 0.0 && v < end as f64;
+        if let Some((i, value)) = values.iter().map(|&v| v.into()).enumerate().find(|(_, v)| !is_index(*v)) {
+            return Err(Error::invalid(format!("{}[{i}]", spec.name), value, format!("an index is a whole number from 0 to below {end}")));
+        }
+    }
+    Ok(())
+}
+
+/// What values a tensor may hold; tells the proofs and benches what data to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Domain {
+    /// Any number.
+    Real,
+    /// Positive numbers, such as a variance.
+    Positive,
+    /// Numbers other than zero, such as a divisor.
+    NonZero,
+    /// Whole numbers from 0 to below this.
+    Index(u64),
+}
+
+/// A tensor that an op takes or gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TensorSpec {
+    /// Its name in messages, such as `x`.
+    pub name: Cow<'static, str>,
+    /// Its extents.
+    pub extents: Vec<usize>,
+    /// Its element type.
+    pub element: ElementType,
+    /// Its memory layout.
+    pub layout: Layout,
+    /// Given when the op is prepared and read then, such as a filter or a bias; the others are given with each recording.
+    pub fixed: bool,
+    /// An output that holds an operand when the op begins: what in-place ops change. Such operands come before the inputs wherever
+    /// values are listed.
+    pub updated: bool,
+    /// What it may hold.
+    pub domain: Domain,
+}
+
+impl TensorSpec {
+    /// A tensor of any numbers that is given with each recording.
+    pub fn new(name: impl Into<Cow<'static, str>>, extents: &[usize], element: ElementType, layout: Layout) -> Self {
+        Self { name: name.into(), extents: extents.to_vec(), element, layout, fixed: false, updated: false, domain: Domain::Real }
+    }
+
+    /// A channels-first tensor that is given when the op is prepared.
+    pub(crate) fn fixed(name: &'static str, extents: &[usize], element: ElementType) -> Self {
+        Self { fixed: true, ..Self::new(name, extents, element, Layout::ChannelsFirst) }
+    }
+
+    pub(crate) fn with_domain(self, domain: Domain) -> Self {
+        Self { domain, ..self }
+    }
+
+    /// Number of elements.
+    pub fn count(&self) -> u64 {
+        self.extents.iter().map(|&e| e as u64).product() // checked when the problem was made
+    }
+
+    /// Bytes of its elements.
+    pub fn bytes(&self) -> u64 {
+        self.count().saturating_mul(self.element.bytes())
+    }
+}

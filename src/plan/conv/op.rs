@@ -1,0 +1,81 @@
+//! Convolution as an [`Op`].
+
+use crate::numeric::bound;
+use crate::ops::Op;
+use crate::ops::Problem;
+use crate::ops::conv::descriptor::Algorithm;
+use crate::ops::conv::problem::ConvProblem;
+use crate::ops::conv::winograd::Transform;
+use crate::plan::Planned;
+use crate::plan::conv::{admitted, implicit_gemm, plan, plan_tile};
+use crate::plan::gemm::matrix::MatrixTile;
+use crate::plan::gemm::tile::RegisterTile;
+use crate::plan::gemm::tile_workgroup::Tile;
+use crate::plan::profile::DeviceProfile;
+use crate::plan::step::Plan;
+use crate::reference::conv::{matrix_operands, matrix_relative_error, transform};
+use crate::types::{ElementType, Result};
+
+impl Planned for ConvProblem {
+    fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
+        admitted(self, profile).into_iter().map(Algorithm::name).collect()
+    }
+
+    fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
+        let conv = self.convolution();
+        let register = || RegisterTile::candidates(self.filters_per_group(), self.channels_per_group()).iter().map(ToString::to_string).collect();
+        let workgroup = || Tile::candidates(&implicit_gemm::shape(&conv, self.batch), profile).iter().map(ToString::to_string).collect();
+        let with_tiles = |algorithm: Algorithm| {
+            let tiles: Vec<String> = match (algorithm, algorithm.operands()) {
+                (_, Some(operands)) => MatrixTile::candidates(operands, profile).iter().map(ToString::to_string).collect(),
+                (Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister, _) => register(),
+                (Algorithm::WinogradF2 | Algorithm::WinogradF4, _) if profile.is_cpu => register(),
+                (Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup, _) => workgroup(),
+                (Algorithm::WinogradF2 | Algorithm::WinogradF4, _) => crate::plan::conv::winograd::tiles(algorithm, self, profile),
+                (Algorithm::Dense, _) => return crate::plan::conv::dense::candidates(&conv, profile),
+                _ => return vec![algorithm.to_string()],
+            };
+            tiles.into_iter().map(|tile| format!("{algorithm} {tile}")).collect()
+        };
+        admitted(self, profile).into_iter().filter(|a| self.algorithm.is_none_or(|forced| forced == *a)).flat_map(with_tiles).collect()
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let Some(label) = algorithm else { return plan(self, profile) };
+        let (name, tile) = label.split_once(' ').map_or((label, None), |(name, tile)| (name, Some(tile)));
+        plan_tile(&self.clone().with_algorithm(Some(name.parse()?)), profile, tile)
+    }
+
+    fn is_exact_for(&self, algorithm: &str) -> bool {
+        self.is_exact() && transform(algorithm).is_none_or(Transform::is_exact)
+    }
+
+    fn is_local(&self, algorithm: &str) -> bool {
+        transform(algorithm).is_none()
+    }
+
+    fn proxy(&self) -> Option<Op> {
+        crate::plan::conv::proxy::proxy(self).map(Op::from)
+    }
+
+    fn largest_error(&self, algorithm: &str) -> Option<f64> {
+        if !self.is_exact() || self.element != ElementType::F32 {
+            return None; // it may be steeper than 1, or rounds again
+        }
+        let depth = self.reduction_depth();
+        let plain = (depth + 2) as f64 * bound::gamma(depth + 4, ElementType::F32.unit_roundoff());
+        Some(plain * self.error_ratio(algorithm).max(1.0))
+    }
+
+    fn error_ratio(&self, algorithm: &str) -> f64 {
+        match (transform(algorithm), matrix_operands(algorithm)) {
+            (Some(transform), _) => transform.relative_error(self),
+            (_, Some(operands)) => matrix_relative_error(operands, self),
+            _ => 1.0,
+        }
+    }
+
+    fn tuning_key(&self) -> String {
+        format!("{}/{self}/{}", self.name(), self.accuracy.name())
+    }
+}

@@ -1,0 +1,309 @@
+//! Winograd's minimal filtering: 3 x 3 windows at stride 1 (and 1 x 3, 3 x 1, and 3 in one dimension) with fewer multiplications.
+//!
+//! y = A^T [(G g G^T) * (B^T d B)] A over tiles of the input (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015,
+//! equation 8), summed over the channels by one matrix product for each element of a transformed tile. Filters are transformed when
+//! the convolution is prepared. F(2,3) multiplies 2.25 times less often than plain sums over both axes, F(4,3) 4 times; both pay with
+//! larger rounding errors, which this file derives.
+
+use crate::numeric::Accuracy;
+use crate::ops::Problem;
+use crate::ops::conv::descriptor::Algorithm;
+use crate::ops::conv::problem::{ConvProblem, Direction};
+use crate::ops::conv::winograd::{Transform, axes};
+use crate::plan::conv::{BIAS, FILTER, fused, overrides};
+use crate::plan::gemm::tile::{Core, RegisterTile};
+use crate::plan::gemm::tile_workgroup::{GemmShape, Tile};
+use crate::plan::matmul::packing::PackedBatch;
+use crate::plan::profile::DeviceProfile;
+use crate::plan::step::{Place, Plan, Slice, Step, check_binding, check_parts, check_tensors, slices};
+use crate::shader::KernelSpec;
+use crate::shader::source_gemm::{
+    CONV_WINOGRAD_FILTER, CONV_WINOGRAD_INPUT, CONV_WINOGRAD_INPUT_PAIRS, CONV_WINOGRAD_OUTPUT, CONV_WINOGRAD_OUTPUT_PAIRS,
+};
+use crate::shader::uniforms::{ConvParams, PackParams};
+use crate::types::shape::WindowAxis;
+use crate::types::{ElementType, Error, PaddingMode, Result};
+
+/// A forward f32 convolution over one or two axes, its windows 3 or 1 long, not spread, at every place.
+pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
+    let Some(transform) = Transform::of(algorithm) else { return Ok(()) };
+    let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.name().into(), reason });
+    if problem.direction != Direction::Forward {
+        return refuse("it does not compute transposed convolutions".into());
+    }
+    if problem.element != ElementType::F32 {
+        return refuse(format!("it computes f32; the tensors are {}", problem.element));
+    }
+    let [depth, height, width] = &problem.axes;
+    if *depth != WindowAxis::UNIT {
+        return refuse("it computes one or two spatial axes; there are three".into());
+    }
+    for (axis, name) in [(height, "height"), (width, "width")] {
+        if axis.stride != 1 || axis.dilation != 1 || !matches!(axis.filter, 1 | 3) {
+            return refuse(format!(
+                "it needs stride 1, dilation 1 and filter extent 3 or 1; along the {name} they are {}, {} and {}",
+                axis.stride, axis.dilation, axis.filter
+            ));
+        }
+    }
+    if axes(problem) == 0 {
+        return refuse("its windows have extent 3 along an axis at least; a 1 x 1 window is a matrix product already".into());
+    }
+    let relative = transform.relative_error(problem);
+    match problem.accuracy {
+        Accuracy::Exact => return refuse("accuracy exact admits plain products and sums alone".into()),
+        Accuracy::F32 if relative > 1.0 => {
+            return refuse(format!("its error bound is {relative:.2} times that of plain f32 sums here; accuracy reduced admits that, f32 does not"));
+        }
+        _ => {}
+    }
+    profile.check_turns(algorithm.name(), Tile::turns(problem.channels_per_group()).max(problem.channels_per_group() + 2))?;
+    let cut = Cut::new(transform, problem);
+    let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
+    match cut.column_bytes(problem).into_iter().map(|bytes| bytes.saturating_mul(PANEL)).find(|bytes| *bytes > limit) {
+        Some(bytes) => refuse(format!("{PANEL} tiles transformed need {bytes} bytes, but max_storage_buffer_binding_size is {limit}")),
+        None => Ok(()),
+    }
+}
+
+/// How a problem is cut into tiles.
+struct Cut {
+    /// Per height and width: outputs of a tile, values of a transformed tile, tiles of an image.
+    tile: [u64; 2],
+    lines: [u64; 2],
+    tiles: [u64; 2],
+}
+
+/// Most bytes of transformed tiles and sums together, where one panel of them does not need more: beyond it, tiles are taken in turns.
+const WORKSPACE: u64 = 256 << 20;
+
+/// The same where memory is a processor's: they should stay in its cache until they are read again. Every turn reads the whole filter, so it
+/// takes no less than that. Measured on two cores with 1 MiB and shares of 32 MiB of cache (BENCHMARKS.md): 4 to 8 MiB are best, 64 channels
+/// of 224 x 224 1.2 times as fast as in one turn; 2 take 10 to 17 % longer again.
+const WORKSPACE_CPU: u64 = 6 << 20;
+
+/// Columns of the product come in whole panels of either core.
+const PANEL: u64 = 64;
+
+/// Columns of each of the fewest equal parts of so many tiles that have at most `most` columns, a multiple of a panel.
+fn even(tiles: u64, most: u64) -> u64 {
+    tiles.div_ceil(tiles.div_ceil(most)).next_multiple_of(PANEL)
+}
+
+impl Cut {
+    fn new(transform: &Transform, problem: &ConvProblem) -> Self {
+        let axes = [&problem.axes[1], &problem.axes[2]];
+        let tile = axes.map(|axis| if axis.filter == 3 { transform.tile } else { 1 });
+        let lines = axes.map(|axis| if axis.filter == 3 { transform.lines() } else { 1 });
+        Self { tile, lines, tiles: [axes[0].output.div_ceil(tile[0]), axes[1].output.div_ceil(tile[1])] }
+    }
+
+    fn lines(&self) -> u64 {
+        self.lines[0] * self.lines[1]
+    }
+
+    fn tiles_per_image(&self) -> u64 {
+        self.tiles[0] * self.tiles[1]
+    }
+
+    /// Bytes of the transformed tiles and of the sums in one column of the product.
+    fn column_bytes(&self, problem: &ConvProblem) -> [u64; 2] {
+        [problem.in_channels, problem.out_channels].map(|channels| (self.lines() * ElementType::F32.bytes()).saturating_mul(channels))
+    }
+
+    /// Most columns that are computed at once: whole panels.
+    fn columns_at_once(&self, problem: &ConvProblem, profile: &DeviceProfile) -> u64 {
+        let [tiles, sums] = self.column_bytes(problem);
+        let filter = tiles.saturating_mul(problem.filters_per_group());
+        let room = if profile.is_cpu { WORKSPACE_CPU.max(filter) } else { WORKSPACE };
+        let by_binding = profile.max_binding_bytes.min(profile.max_buffer_bytes) / tiles.max(sums);
+        let most = by_binding.min(room / tiles.saturating_add(sums));
+        (most / PANEL * PANEL).max(PANEL)
+    }
+
+    /// Whether two neighbouring tiles lie in one row and are whole, wherever the first has an even number, and 64-bit loads pay.
+    fn has_pairs(&self, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
+        profile.loads_half_quads(problem.element) && self.tile[1] > 1 && problem.axes[2].output.is_multiple_of(2 * self.tile[1])
+    }
+
+    /// Whether the input transform may read two elements of a row at once: each begins at an even one, and they are both inside or both zero.
+    fn reads_pairs(&self, problem: &ConvProblem, params: &ConvParams, profile: &DeviceProfile) -> bool {
+        let is_even = problem.axes[2].input.is_multiple_of(2) && params.x_base.is_multiple_of(2);
+        self.has_pairs(problem, profile) && is_even && params.x_stride_p == 1 && problem.padding_mode == PaddingMode::Zeros
+    }
+
+    /// Whether the output transform may store, and read the residual, two elements at once. Pools store their own way.
+    fn writes_pairs(&self, problem: &ConvProblem, params: &ConvParams, profile: &DeviceProfile) -> bool {
+        self.has_pairs(problem, profile) && params.y_base.is_multiple_of(2) && params.y_stride_p == 1 && problem.pool.is_none()
+    }
+
+    /// The products over so many columns; their depth is not split, so it counts as short.
+    fn product(&self, problem: &ConvProblem, columns: u64) -> GemmShape {
+        GemmShape { rows: problem.filters_per_group(), columns, depth: 1, products: self.lines() * problem.groups }
+    }
+
+    fn consts(&self, transform: &Transform) -> Vec<(&'static str, u32)> {
+        let along = match self.lines {
+            [1, _] => 1,
+            [_, 1] => 2,
+            _ => 0,
+        };
+        vec![
+            ("TILE_H", self.tile[0] as u32),
+            ("TILE_W", self.tile[1] as u32),
+            ("LINES_H", self.lines[0] as u32),
+            ("LINES_W", self.lines[1] as u32),
+            ("LARGE", u32::from(transform.tile == 4)),
+            ("AXES", along),
+        ]
+    }
+}
+
+/// Whether it pays, by what was measured on software drivers (BENCHMARKS.md): enough rows and columns for the product's tiles. With 49 columns
+/// (256 channels of 14 x 14) it is 1.8 and 3 times as fast as plain sums, with 16 it is not.
+pub(crate) fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
+    let Some(transform) = Transform::of(algorithm) else { return false };
+    let columns = problem.batch * Cut::new(transform, problem).tiles_per_image();
+    profile.is_cpu && problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= 32
+}
+
+/// Rows and columns of a tile of outputs.
+pub(crate) fn tile_extents(algorithm: Algorithm, problem: &ConvProblem) -> Option<[u64; 2]> {
+    Transform::of(algorithm).map(|transform| Cut::new(transform, problem).tile)
+}
+
+/// Tiles of the workgroup core worth timing.
+pub(crate) fn tiles(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Vec<String> {
+    let Some(transform) = Transform::of(algorithm) else { return vec![] };
+    let cut = Cut::new(transform, problem);
+    let columns = even(problem.batch * cut.tiles_per_image(), cut.columns_at_once(problem, profile));
+    let tiles = Tile::candidates(&cut.product(problem, columns), profile);
+    tiles.iter().map(ToString::to_string).collect()
+}
+
+/// Plans it: the filter once, then input, product and output for every part of the tiles.
+pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, transform: &Transform, tile: Option<&str>) -> Result<Plan> {
+    let cut = Cut::new(transform, problem);
+    let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
+    let (x_image, y_image) = (problem.input_count() / problem.batch, problem.output_count() / problem.batch);
+    let bytes = |elements: u64| elements * problem.element.bytes();
+    let images = slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)?;
+    let most = images.iter().map(|slice| slice.count).max().unwrap_or(1) * cut.tiles_per_image();
+    let columns = even(most, cut.columns_at_once(problem, profile));
+    check_parts("its tiles", images.iter().map(|slice| u128::from((slice.count * cut.tiles_per_image()).div_ceil(columns))).sum())?;
+    let parts = images.iter().flat_map(|slice| {
+        let tiles = slice.count * cut.tiles_per_image();
+        let tiles = (0..tiles).step_by(columns as usize).map(move |first| Slice { first, count: columns.min(tiles - first) });
+        tiles.map(|tiles| (*slice, tiles))
+    });
+
+    let core = match tile {
+        Some(text) if Tile::is_named_by(text) => Core::workgroup(&Tile::parse(algorithm.name(), text, profile)?, channels, profile),
+        Some(text) => Core::register(&RegisterTile::parse(algorithm.name(), text)?, columns, channels, ElementType::F32, profile),
+        None if profile.is_cpu => {
+            let tile = RegisterTile::choose(filters, columns, channels * cut.lines(), channels, profile);
+            Core::register(&tile, columns, channels, ElementType::F32, profile)
+        }
+        None => Core::workgroup(&Tile::choose(&cut.product(problem, columns), profile), channels, profile),
+    };
+    if core.splits > 1 {
+        let reason = "its product is a batch already: the depth is not split".into();
+        return Err(Error::Unsupported { algorithm: format!("{algorithm} {}", core.label), reason });
+    }
+    if let Some(text) = tile.filter(|text| *text != core.label) {
+        return Err(Error::Unsupported { algorithm: format!("{algorithm} {text}"), reason: format!("its tile here is {}", core.label) });
+    }
+    let mut plan = Plan::new(problem.name(), format!("{algorithm} {}", core.label), problem.inputs(), problem.outputs());
+    check_tensors("a convolution", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
+    check_binding("filter", plan.inputs[FILTER].bytes(), profile)?;
+
+    let padded = filters.next_multiple_of(core.m);
+    let planes = problem.groups * channels * padded;
+    let filter_bytes = cut.lines().saturating_mul(planes).saturating_mul(4);
+    check_binding("the transformed filter", filter_bytes, profile)?;
+    plan.scratch = vec![filter_bytes, cut.lines() * problem.in_channels * columns * 4, cut.lines() * problem.out_channels * columns * 4];
+    let [transformed_filter, transformed, sums] = [0, 1, 2].map(Place::Scratch);
+    let kernel = |source, consts, overrides| KernelSpec { source, element: problem.element, consts, overrides };
+
+    let pack = PackParams::new(problem, core.m, 1);
+    let places = vec![Place::input(FILTER, &plan.inputs), transformed_filter];
+    plan.prepare.push(Step::new(kernel(&CONV_WINOGRAD_FILTER, cut.consts(transform), vec![]), &pack, places, planes.div_ceil(64), profile)?);
+
+    for (images, tiles) in parts {
+        let (x, y) = (images.range(x_image, problem.element, profile), images.range(y_image, problem.element, profile));
+        let columns = tiles.count.next_multiple_of(PANEL);
+        let items = [problem.in_channels, problem.out_channels].map(|channels| channels * columns);
+        let params = ConvParams {
+            x_base: x.base,
+            y_base: y.base,
+            columns: columns as u32,
+            tiles_m: cut.tiles[0] as u32,
+            tiles_n: cut.tiles[1] as u32,
+            first_tile: tiles.first as u32,
+            end_tile: (tiles.first + tiles.count) as u32,
+            ..ConvParams::new(problem)
+        };
+        let first = ConvParams { items: items[0] as u32, ..params };
+        let mode = overrides(problem).into_iter().filter(|(name, _)| *name == "PADDING_MODE").collect();
+        let places = vec![Place::Input { index: 0, first: x.first, bytes: x.bytes }, transformed];
+        let pairs = cut.reads_pairs(problem, &first, profile);
+        let (source, at_once) = if pairs { (&CONV_WINOGRAD_INPUT_PAIRS, 2) } else { (&CONV_WINOGRAD_INPUT, 1) };
+        let mut consts = cut.consts(transform);
+        consts.push(("PANEL", core.panel as u32));
+        if pairs {
+            consts.push(("ODD", (problem.axes[2].pad_begin % 2 != 0).into()));
+        }
+        plan.steps.push(Step::new(kernel(source, consts, mode), &first, places, (items[0] / at_once).div_ceil(64), profile)?);
+
+        let product = PackedBatch { batches: cut.lines() * problem.groups, m: filters, n: columns, k: channels };
+        plan.steps.push(product.step(&core, [transformed_filter, transformed, sums], profile)?);
+
+        let last = ConvParams { items: items[1] as u32, ..params };
+        let epilogue = overrides(problem).into_iter().filter(|(name, _)| *name != "PADDING_MODE").collect();
+        let bias = if problem.has_bias { Place::input(BIAS, &plan.inputs) } else { Place::Nothing };
+        let residual = match problem.has_residual {
+            true => Place::Input { index: plan.inputs.len() - 1, first: y.first, bytes: y.bytes },
+            false => Place::Nothing,
+        };
+        let places = vec![bias, residual, Place::Output { index: 0, first: y.first, bytes: y.bytes }, sums];
+        let pairs = cut.writes_pairs(problem, &last, profile);
+        let (source, at_once) = if pairs { (&CONV_WINOGRAD_OUTPUT_PAIRS, 2) } else { (&CONV_WINOGRAD_OUTPUT, 1) };
+        let consts = cut.consts(transform).into_iter().chain(fused::consts(problem)).collect();
+        plan.steps.push(Step::new(kernel(source, consts, epilogue), &last, places, (items[1] / at_once).div_ceil(64), profile)?);
+    }
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::conv::winograd::{F2, F4};
+
+    /// y = A^T [(G g) * (B^T d)] is the valid correlation of d with g.
+    #[test]
+    fn the_matrices_compute_the_correlation() {
+        for transform in [&F2, &F4] {
+            let lines = transform.input.len();
+            let (d, g): (Vec<f64>, [f64; 3]) = ((0..lines).map(|i| (i * i) as f64 - 7.0).collect(), [3.0, -5.0, 11.0]);
+            let dot = |row: &[f64], v: &[f64]| row.iter().zip(v).map(|(a, b)| a * b).sum::<f64>();
+            let products: Vec<f64> = transform.input.iter().zip(transform.filter).map(|(b, f)| dot(b, &d) * dot(f, &g)).collect();
+            for (o, row) in transform.output.iter().enumerate() {
+                let want = dot(&g, &d[o..o + 3]);
+                assert!((dot(row, &products) - want).abs() < 1e-10, "F({},3), output {o}: {} for {want}", transform.tile, dot(row, &products));
+            }
+            assert_eq!(transform.output.len() as u64, transform.tile);
+        }
+    }
+
+    /// A row of 64 channels of 224 x 224 has 12,544 tiles; 6 MiB hold 768 of them.
+    #[test]
+    fn parts_are_even_whole_panels() {
+        assert_eq!((even(12_544, 768), even(784, 320), even(784, 256), even(49, 768), even(65, 64)), (768, 320, 256, 64, 64));
+    }
+
+    #[test]
+    fn the_amplifications_are_those_of_the_documentation() {
+        assert_eq!(F2.amplification(), 8.0);
+        assert!((F4.amplification() - 22.0).abs() < 1e-12, "{}", F4.amplification());
+    }
+}

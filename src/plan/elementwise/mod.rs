@@ -1,0 +1,4 @@
+//! Planners of elementwise ops.
+
+pub(crate) mod binary;
+pub(crate) mod unary;

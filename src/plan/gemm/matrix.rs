@@ -1,0 +1,167 @@
+//! Products on matrix units: the tiles of their core (`shaders/common/gemm_matrix.wgsl`) and the bound of their errors.
+
+use crate::numeric::{Accuracy, MatrixError, Operands};
+use crate::plan::profile::{DeviceProfile, MatrixUnits};
+use crate::types::{ElementType, Error, Result};
+
+/// A tile of the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MatrixTile {
+    pub m: u32,
+    pub n: u32,
+    k: u32,
+    /// The part of one subgroup.
+    sub_m: u32,
+    sub_n: u32,
+}
+
+/// The largest first.
+const TILES: [MatrixTile; 5] = [
+    MatrixTile { m: 128, n: 128, k: 32, sub_m: 64, sub_n: 32 },
+    MatrixTile { m: 128, n: 64, k: 32, sub_m: 32, sub_n: 32 },
+    MatrixTile { m: 64, n: 128, k: 32, sub_m: 32, sub_n: 32 },
+    MatrixTile { m: 64, n: 64, k: 32, sub_m: 32, sub_n: 32 },
+    MatrixTile { m: 32, n: 32, k: 32, sub_m: 16, sub_n: 16 },
+];
+
+impl MatrixTile {
+    fn subgroups(&self) -> u32 {
+        (self.m / self.sub_m) * (self.n / self.sub_n)
+    }
+
+    /// Bytes of workgroup memory: both operands' slices in f16, rows padded by 8, and a matrix of f32 sums for each subgroup.
+    fn memory(&self, units: &MatrixUnits, operands: Operands) -> u32 {
+        let parts = if operands == Operands::Split { 2 } else { 1 };
+        let sums = units.extent.saturating_mul(units.extent).saturating_mul(self.subgroups() * 4);
+        sums.saturating_add(parts * self.k * (self.m + 8 + self.n + 8) * 2)
+    }
+
+    fn fits(&self, units: &MatrixUnits, operands: Operands, profile: &DeviceProfile) -> bool {
+        let invocations = u64::from(self.subgroups()) * u64::from(units.subgroup);
+        invocations > 0
+            && invocations <= u64::from(profile.max_workgroup_invocations)
+            && invocations.is_multiple_of(u64::from(self.n / 4))
+            && self.memory(units, operands) <= profile.max_workgroup_memory
+    }
+
+    /// Tiles worth timing. A software driver computes matrices as it computes all else: one tile is enough to see that.
+    pub fn candidates(operands: Operands, profile: &DeviceProfile) -> Vec<Self> {
+        let all = Self::held(operands, profile);
+        if profile.is_cpu { all.into_iter().rev().take(1).collect() } else { all }
+    }
+
+    /// The tiles that the device holds, the largest first.
+    fn held(operands: Operands, profile: &DeviceProfile) -> Vec<Self> {
+        match &profile.matrix {
+            Some(units) => TILES.into_iter().filter(|tile| tile.fits(units, operands, profile)).collect(),
+            None => vec![],
+        }
+    }
+
+    /// The tile for a product of `rows` x `columns`: the largest that it fills by more than half either way, or the one that a label names.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the device has no such tile, or no matrix units at all.
+    pub fn choose(algorithm: &str, operands: Operands, [rows, columns]: [u64; 2], wanted: Option<&str>, profile: &DeviceProfile) -> Result<Self> {
+        let tiles = Self::held(operands, profile);
+        let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.into(), reason });
+        let Some(smallest) = tiles.last() else {
+            return refuse(match profile.matrix {
+                None => "the device has no matrix units for f16 operands and f32 sums, or subgroups of several sizes".into(),
+                Some(_) => "the device holds none of its tiles: too few invocations or too little memory in a workgroup".into(),
+            });
+        };
+        let chosen = match wanted {
+            None => tiles.iter().find(|t| rows > u64::from(t.m) / 2 && columns > u64::from(t.n) / 2).or(Some(smallest)),
+            Some(text) => tiles.iter().find(|t| t.to_string() == text),
+        };
+        match chosen {
+            Some(tile) => Ok(*tile),
+            None => refuse(format!("its tiles here are {}", tiles.iter().map(Self::to_string).collect::<Vec<_>>().join(", "))),
+        }
+    }
+
+    /// The core's prelude on a device that has matrix units.
+    pub fn consts(&self, operands: Operands, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
+        let (extent, subgroup) = profile.matrix.map_or((0, 0), |units| (units.extent, units.subgroup));
+        // What the pick of `shaders/common/matrix_*.wgsl` counts.
+        let loads_vectors = profile.matrix.is_none_or(|units| units.loads_vectors);
+        let file = match operands {
+            Operands::Whole if loads_vectors => 0,
+            Operands::Split => 1,
+            Operands::Whole => 2,
+        };
+        vec![
+            ("MATRIX_16", u32::from(extent == 16)),
+            ("OPERANDS", file),
+            ("TILE_M", self.m),
+            ("TILE_N", self.n),
+            ("TILE_K", self.k),
+            ("SUB_M", self.sub_m),
+            ("SUB_N", self.sub_n),
+            ("LANES", subgroup),
+            ("WG_SIZE", self.subgroups() * subgroup),
+        ]
+    }
+}
+
+impl std::fmt::Display for MatrixTile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}x{}", self.m, self.n, self.k)
+    }
+}
+
+/// Whether `accuracy` admits a product of `depth` steps on matrix units.
+///
+/// # Errors
+/// [`Error::Unsupported`] with the reason.
+pub(crate) fn check_accuracy(algorithm: &str, operands: Operands, element: ElementType, accuracy: Accuracy, depth: u64, more: u64) -> Result<()> {
+    let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.into(), reason });
+    match (operands, element, accuracy) {
+        (Operands::Split, ElementType::F16, _) => refuse("it splits f32 numbers; f16 tensors go to matrix units as they are".into()),
+        (_, _, Accuracy::Exact) => refuse("accuracy exact admits plain products and sums alone".into()),
+        (Operands::Whole, ElementType::F32, Accuracy::F32) => refuse("it rounds f32 operands to f16; accuracy reduced admits that".into()),
+        (Operands::Split, _, Accuracy::F32) => {
+            let relative = MatrixError::new(operands, element, depth, more).relative_to_plain(depth, more);
+            if relative <= 1.0 {
+                return Ok(());
+            }
+            refuse(format!("its error bound is {relative:.2} times that of plain f32 sums here; accuracy reduced admits that, f32 does not"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_split_keeps_the_bound_of_plain_sums_from_some_depth_on() {
+        let check = |depth| check_accuracy("split", Operands::Split, ElementType::F32, Accuracy::F32, depth, 2);
+        assert!(check(27).is_err() && check(32).is_err());
+        for depth in [64, 576, 4608, 1 << 20] {
+            assert!(check(depth).is_ok(), "{depth}");
+        }
+        assert!(check_accuracy("whole", Operands::Whole, ElementType::F32, Accuracy::F32, 576, 2).is_err());
+        assert!(check_accuracy("whole", Operands::Whole, ElementType::F16, Accuracy::F32, 576, 2).is_ok());
+    }
+
+    #[test]
+    fn tiles_are_chosen_by_the_product_and_the_device() {
+        let units = MatrixUnits { extent: 16, subgroup: 32, loads_vectors: true, splits: true };
+        let profile =
+            DeviceProfile { matrix: Some(units), max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL };
+        let choose = |rows, columns, wanted, profile: &DeviceProfile| {
+            MatrixTile::choose("x", Operands::Split, [rows, columns], wanted, profile).map(|t| t.to_string())
+        };
+        assert_eq!(choose(512, 3136, None, &profile).unwrap(), "128x128x32");
+        assert_eq!(choose(512, 49, None, &profile).unwrap(), "128x64x32");
+        assert_eq!(choose(10, 7, None, &profile).unwrap(), "32x32x32");
+        assert_eq!(choose(512, 3136, Some("64x64x32"), &profile).unwrap(), "64x64x32");
+        assert!(choose(512, 3136, Some("64x64x8"), &profile).is_err());
+        let small = DeviceProfile { max_workgroup_memory: 16 << 10, ..profile };
+        assert_eq!(choose(512, 3136, None, &small).unwrap(), "32x32x32");
+        assert!(choose(512, 3136, None, &DeviceProfile { matrix: None, ..profile }).is_err());
+    }
+}

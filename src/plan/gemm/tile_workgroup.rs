@@ -1,0 +1,387 @@
+//! Tiles of the workgroup-memory core (`shaders/common/gemm_workgroup.wgsl`): which shapes there are, how labels name them, and which of
+//! them a product gets. The rules follow what is known of GPUs; none of them is measured yet, for lack of one.
+
+use crate::plan::profile::DeviceProfile;
+use crate::plan::step::{INDEX_LIMIT, check_binding};
+use crate::types::{Error, Result};
+
+/// A product as the choice of a tile sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GemmShape {
+    pub rows: u64,
+    pub columns: u64,
+    pub depth: u64,
+    /// Products of this shape that run at once: groups, or a batch.
+    pub products: u64,
+}
+
+/// A tile of the workgroup-memory core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tile {
+    pub m: u32,
+    pub n: u32,
+    /// Steps of the depth that are staged at a time.
+    k: u32,
+    /// Rows and columns of an invocation.
+    thread_m: u32,
+    thread_n: u32,
+    /// Workgroups that share the depth of a tile; their partial sums are added by a second kernel.
+    pub splits: u32,
+}
+
+/// What the planner chooses from, the largest first.
+const TILES: [Tile; 7] = [
+    Tile::new(128, 128, 16),
+    Tile::new(128, 64, 16),
+    Tile::new(64, 128, 16),
+    Tile::new(64, 64, 16),
+    Tile::new(64, 32, 16),
+    Tile::new(32, 64, 16),
+    Tile::new(32, 32, 16),
+];
+
+/// What a tuner tries beside them: other slabs, and fewer sums for an invocation, which small register files want.
+const VARIANTS: [Tile; 6] = [
+    Tile::new(128, 128, 8),
+    Tile::new(128, 128, 32),
+    Tile::new(64, 128, 8),
+    Tile::new(64, 64, 8),
+    Tile { thread_m: 4, thread_n: 4, ..Tile::new(64, 64, 16) },
+    Tile::new(32, 32, 32),
+];
+
+/// Workgroups from which on a GPU counts as full. Those of the last years have 16 to 144 cores, each of which wants a workgroup or
+/// two of this size.
+const ENOUGH_WORKGROUPS: u64 = 128;
+
+/// Steps of the depth that a split has at least: fewer are not worth storing and adding its sums.
+const LEAST_SPLIT: u64 = 256;
+
+/// Splits of a depth at most: each writes and reads a whole output once more.
+const MOST_SPLITS: u64 = 16;
+
+/// Largest number of splits that a label may name.
+const MOST_NAMED_SPLITS: u32 = 64;
+
+impl Tile {
+    /// With as many sums an invocation as its sides allow: 8 x 8 sums read a vec4 of workgroup memory for every 16 multiply-adds, 4 x 4
+    /// for every 8, which is more than most GPUs' memory gives.
+    const fn new(m: u32, n: u32, k: u32) -> Self {
+        Self { m, n, k, thread_m: thread(m), thread_n: thread(n), splits: 1 }
+    }
+
+    /// A tile of so many rows: for a left-hand side that is packed for another core's tiles.
+    pub const fn of_rows(m: u32) -> Self {
+        Self::new(m, 64, 16)
+    }
+
+    fn invocations(&self) -> u32 {
+        self.m * self.n / (self.thread_m * self.thread_n)
+    }
+
+    /// Bytes of one stage of workgroup memory: both operands' slabs in f32.
+    fn stage_bytes(&self) -> u32 {
+        self.k * (self.m + self.n) * 4
+    }
+
+    /// Two stages save a barrier a slab.
+    fn stages(&self, profile: &DeviceProfile) -> u32 {
+        if 2 * self.stage_bytes() <= profile.max_workgroup_memory { 2 } else { 1 }
+    }
+
+    /// Neighbouring steps of the depth that an invocation stages of four columns.
+    pub fn steps(&self) -> u32 {
+        self.staged()[1]
+    }
+
+    /// Quads of either operand that an invocation stages of a slab; as fractions, 0.
+    fn staged(&self) -> [u32; 2] {
+        [self.m, self.n].map(|side| self.k * side / 4 / self.invocations())
+    }
+
+    fn check_fits(&self, algorithm: &str, profile: &DeviceProfile) -> Result<()> {
+        if self.invocations() <= profile.max_workgroup_invocations && self.stage_bytes() <= profile.max_workgroup_memory {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            algorithm: algorithm.into(),
+            reason: format!(
+                "the tile {self} needs {} invocations and {} bytes of workgroup memory; the device has {} and {}",
+                self.invocations(),
+                self.stage_bytes(),
+                profile.max_workgroup_invocations,
+                profile.max_workgroup_memory
+            ),
+        })
+    }
+
+    fn fits(&self, profile: &DeviceProfile) -> bool {
+        self.check_fits("", profile).is_ok()
+    }
+
+    /// The smallest tile must fit the device; wgpu's own minimum limits hold all that the planner chooses from.
+    pub fn check(algorithm: &str, profile: &DeviceProfile) -> Result<()> {
+        TILES[TILES.len() - 1].check_fits(algorithm, profile)
+    }
+
+    /// Whether a label's tile is one of this core: those of the register core take at most four steps.
+    pub fn is_named_by(text: &str) -> bool {
+        text.split(['x', '/']).nth(2).and_then(|k| k.parse::<u32>().ok()).is_some_and(|k| k >= 8)
+    }
+
+    /// The tile that a label names: `64x128x16`, `64x64x16x4x4` where an invocation's part is not the usual one, `64x64x16/4` where four
+    /// workgroups share the depth.
+    pub fn parse(algorithm: &str, text: &str, profile: &DeviceProfile) -> Result<Self> {
+        let refuse = |reason: &str| Err(Error::Unsupported { algorithm: format!("{algorithm} {text}"), reason: reason.into() });
+        let (sizes, splits) = text.split_once('/').unwrap_or((text, "1"));
+        let numbers: Option<Vec<u32>> = sizes.split('x').map(|n| n.parse().ok()).collect();
+        let (Some(numbers), Ok(splits)) = (numbers, splits.parse::<u32>()) else {
+            return refuse("its tile is rows x columns x steps, and perhaps an invocation's rows x columns, and / splits: numbers");
+        };
+        let tile = match numbers[..] {
+            [m @ (32 | 64 | 128), n @ (32 | 64 | 128), k @ (8 | 16 | 32)] => Self::new(m, n, k),
+            [m @ (32 | 64 | 128), n @ (32 | 64 | 128), k @ (8 | 16 | 32), thread_m @ (4 | 8), thread_n @ (4 | 8)] => {
+                Self { thread_m, thread_n, ..Self::new(m, n, k) }
+            }
+            _ => {
+                return refuse(
+                    "its tile is rows x columns x steps, 32, 64 or 128 each way and 8, 16 or 32, and an invocation's part 4 or 8 each way",
+                );
+            }
+        };
+        if !(1..=MOST_NAMED_SPLITS).contains(&splits) {
+            return refuse(&format!("its depth is split 1 to {MOST_NAMED_SPLITS} times"));
+        }
+        if !(64..=256).contains(&tile.invocations()) || tile.staged().iter().any(|quads| !matches!(quads, 1 | 2 | 4)) {
+            let [lhs, rhs] = tile.staged();
+            return refuse(&format!(
+                "it has {} invocations, each of which stages {lhs} and {rhs} vec4s of a slab; 64 to 256 invocations and 1, 2 or 4 vec4s run",
+                tile.invocations()
+            ));
+        }
+        tile.check_fits(algorithm, profile)?;
+        Ok(Self { splits, ..tile })
+    }
+
+    /// Workgroups over the tiles of a product, without splits.
+    fn workgroups(&self, shape: &GemmShape) -> u64 {
+        shape.rows.div_ceil(u64::from(self.m)).saturating_mul(shape.columns.div_ceil(u64::from(self.n))).saturating_mul(shape.products)
+    }
+
+    /// Whether a product fills the tile by more than half either way.
+    fn is_filled(&self, shape: &GemmShape) -> bool {
+        shape.rows > u64::from(self.m) / 2 && shape.columns > u64::from(self.n) / 2
+    }
+
+    /// The tile with as many splits as a GPU wants: those that make enough workgroups of a deep product with few tiles.
+    fn split(self, shape: &GemmShape, profile: &DeviceProfile) -> Self {
+        if profile.is_cpu {
+            return self;
+        }
+        let wanted = ENOUGH_WORKGROUPS.div_ceil(self.workgroups(shape).max(1));
+        let most = (shape.depth / LEAST_SPLIT).clamp(1, MOST_SPLITS);
+        // A power of two, rounded down: of few widths, each of which is a kernel of its own.
+        let largest = wanted.min(most).ilog2();
+        let splits = (0..=largest).rev().map(|power| Self { splits: 1 << power, ..self });
+        splits.into_iter().find(|tile| tile.splits == 1 || tile.scratch(shape, profile).is_ok()).unwrap_or(self)
+    }
+
+    /// Bytes of the partial sums of all splits; rows of them are whole quads.
+    pub fn partial_bytes(&self, shape: &GemmShape) -> u64 {
+        let rows = shape.rows.saturating_mul(shape.products).saturating_mul(u64::from(self.splits));
+        rows.saturating_mul(shape.columns.next_multiple_of(4)).saturating_mul(4)
+    }
+
+    /// [`Tile::partial_bytes`], if a binding holds them and shaders can count them.
+    pub fn scratch(&self, shape: &GemmShape, profile: &DeviceProfile) -> Result<u64> {
+        let bytes = self.partial_bytes(shape);
+        let argument = format!("partial sums of {} splits", self.splits);
+        check_binding(&argument, bytes, profile)?;
+        if bytes / 4 >= INDEX_LIMIT {
+            let (unit, limit_name) = ("elements", "the largest 31-bit index");
+            return Err(Error::TooLarge { argument, needed: (bytes / 4).into(), unit, limit_name, limit: INDEX_LIMIT - 1 });
+        }
+        Ok(bytes)
+    }
+
+    /// The tile of a product. Not measured yet: larger tiles read less memory for a multiply-add, but a GPU with idle cores gains nothing
+    /// from that. So: the largest that the product fills and that makes enough workgroups; where none does, the largest that does
+    /// with its depth split; where none does either, the smallest that is filled.
+    pub fn choose(shape: &GemmShape, profile: &DeviceProfile) -> Self {
+        let smallest = TILES[TILES.len() - 1];
+        let filled: Vec<Self> = TILES.into_iter().filter(|t| t.fits(profile) && t.is_filled(shape)).collect();
+        if profile.is_cpu {
+            // A processor has few cores, all busy with any tile. Few sums compile fast.
+            return filled.into_iter().find(|t| t.m <= 64 && t.n <= 64).unwrap_or(smallest);
+        }
+        let enough = |t: &Self| t.workgroups(shape).saturating_mul(u64::from(t.splits)) >= ENOUGH_WORKGROUPS;
+        let split: Vec<Self> = filled.iter().map(|t| t.split(shape, profile)).collect();
+        let last = split.last().copied().unwrap_or(smallest.split(shape, profile));
+        filled.into_iter().find(enough).or_else(|| split.into_iter().find(enough)).unwrap_or(last)
+    }
+
+    /// Tiles worth timing.
+    pub fn candidates(shape: &GemmShape, profile: &DeviceProfile) -> Vec<Self> {
+        let mut tiles = vec![Self::choose(shape, profile)];
+        let smallest = TILES[TILES.len() - 1];
+        let mut add = |tile: Self| {
+            if !tiles.contains(&tile) {
+                tiles.push(tile);
+            }
+        };
+        if profile.is_cpu {
+            add(smallest); // each costs seconds there, and the register core is faster anyway
+            return tiles;
+        }
+        for tile in TILES.into_iter().chain(VARIANTS).filter(|t| t.fits(profile) && (t.is_filled(shape) || *t == smallest)) {
+            add(tile);
+            let split = tile.split(shape, profile);
+            add(split);
+            if split.splits > 2 {
+                add(Self { splits: split.splits / 2, ..split });
+            }
+        }
+        tiles
+    }
+
+    /// Every shape with one stage or two, and splits of the depth that come out even and not: for the proofs.
+    pub fn every() -> impl Iterator<Item = Self> {
+        let split = [(64, 64, 3), (32, 32, 2), (32, 64, 16)].map(|(m, n, splits)| Self { splits, ..Self::new(m, n, 16) });
+        TILES.into_iter().chain(VARIANTS).chain(split)
+    }
+
+    /// Turns of the loops of one invocation over this depth: a slab takes one turn, one for every four of its steps, and one to leave them; so
+    /// 8 steps take 4 turns at most, and the store takes some more. Mesa 22 was seen to count 10 for slabs of 32 (tests/matmul.rs).
+    pub fn turns(depth: u64) -> u64 {
+        depth / 2 + 64
+    }
+
+    /// The core's prelude, for a depth of `segments` of `length` steps.
+    pub fn consts(&self, segments: u64, length: u64, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
+        let [lhs, rhs] = self.staged();
+        let whole = segments == 1 || length.is_multiple_of(u64::from(rhs));
+        vec![
+            ("TILE_M", self.m),
+            ("TILE_N", self.n),
+            ("TILE_K", self.k),
+            ("THREAD_M", self.thread_m),
+            ("THREAD_N", self.thread_n),
+            ("BLOCKS", self.thread_m * self.thread_n / 16),
+            ("WG_SIZE", self.invocations()),
+            ("LHS_QUADS", lhs),
+            ("RHS_QUADS", rhs),
+            ("STAGES", self.stages(profile)),
+            ("SPLITS", self.splits),
+            ("STRADDLES", u32::from(!whole)),
+            whole_slabs(self.k, self.splits, segments * length),
+        ]
+    }
+}
+
+/// Whether every slab of a depth is full and every split has one: its loads then need no test for the end of the depth.
+pub(crate) fn whole_slabs(steps: u32, splits: u32, depth: u64) -> (&'static str, u32) {
+    let slabs = depth / u64::from(steps);
+    let last = u64::from(splits - 1) * slabs.div_ceil(u64::from(splits)); // the first slab of the last split
+    ("WHOLE", u32::from(depth.is_multiple_of(u64::from(steps)) && last < slabs))
+}
+
+/// Rows or columns of an invocation, of a tile's so many.
+const fn thread(side: u32) -> u32 {
+    if side >= 64 { 8 } else { 4 }
+}
+
+impl std::fmt::Display for Tile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}x{}", self.m, self.n, self.k)?;
+        if (self.thread_m, self.thread_n) != (thread(self.m), thread(self.n)) {
+            write!(f, "x{}x{}", self.thread_m, self.thread_n)?;
+        }
+        if self.splits > 1 {
+            write!(f, "/{}", self.splits)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::gemm::tile::Core;
+
+    const GPU: DeviceProfile = DeviceProfile::MINIMAL;
+
+    #[test]
+    fn every_tile_is_what_its_label_says_and_fits_a_plain_device() {
+        let roomy = DeviceProfile { max_workgroup_memory: 32_768, ..GPU };
+        let mut labels = std::collections::HashSet::new();
+        for tile in Tile::every() {
+            let label = tile.to_string();
+            assert_eq!(Tile::parse("gemm", &label, &roomy).unwrap(), tile, "{label}");
+            assert!(Tile::is_named_by(&label), "{label}");
+            assert!((tile.invocations() as usize).is_multiple_of(tile.n as usize / 4), "{label}");
+            assert!(labels.insert(label));
+        }
+        assert!(TILES.iter().all(|tile| tile.fits(&GPU)));
+        assert!(!Tile::is_named_by("24x8x4"));
+    }
+
+    #[test]
+    fn tiles_that_do_not_run_are_refused_with_the_reason() {
+        let reason = |text: &str, profile: &DeviceProfile| Tile::parse("gemm_workgroup", text, profile).unwrap_err().to_string();
+        let small = DeviceProfile { max_workgroup_memory: 8192, max_workgroup_invocations: 128, ..GPU };
+        assert_eq!(
+            reason("128x128x8", &small),
+            "algorithm gemm_workgroup does not apply: the tile 128x128x8 needs 256 invocations and 8192 bytes of workgroup memory; the device has 128 and 8192"
+        );
+        assert!(reason("64x64x32", &GPU).contains("each of which stages 8 and 8 vec4s"), "{}", reason("64x64x32", &GPU));
+        assert!(reason("128x128x16x4x4", &GPU).contains("1024 invocations"));
+        for text in
+            ["", "64", "64x64", "64x64x12", "48x64x16", "64x64x16x8", "64x64x16x8x6", "64x64x16/0", "64x64x16/65", "64x64x16/x", "64x64x16/2/2"]
+        {
+            assert!(reason(text, &GPU).contains("its tile is") || reason(text, &GPU).contains("its depth is split"), "{text}");
+        }
+    }
+
+    #[test]
+    fn large_products_get_large_tiles_and_deep_narrow_ones_splits() {
+        let choose =
+            |rows, columns, depth, profile: &DeviceProfile| Tile::choose(&GemmShape { rows, columns, depth, products: 1 }, profile).to_string();
+        for (rows, columns, depth, label) in [
+            (4096, 4096, 4096, "128x128x16"),
+            (64, 56 * 56 * 8, 576, "64x128x16"),
+            (512, 49, 4608, "64x64x16/16"),
+            (40, 40, 70_000, "32x32x16/16"),
+            (512, 49, 64, "32x32x16"),
+            (16, 16, 100, "32x32x16"),
+        ] {
+            assert_eq!(choose(rows, columns, depth, &GPU), label, "{rows} x {columns} x {depth}");
+            let cpu = choose(rows, columns, depth, &DeviceProfile { is_cpu: true, ..GPU });
+            assert!(!cpu.contains('/'), "a processor gains nothing from splits: {cpu}");
+        }
+        let narrow = DeviceProfile { max_binding_bytes: 512 * 52 * 4, ..GPU };
+        assert_eq!(choose(512, 49, 4608, &narrow), "32x32x16", "partial sums that do not fit one binding");
+    }
+
+    /// Without tests, a load past the depth would read what is not there: a rest of steps, or a split without a slab, keeps them.
+    #[test]
+    fn loads_go_without_a_test_where_every_slab_of_every_split_is_full() {
+        let whole = |splits, depth| whole_slabs(16, splits, depth).1;
+        assert_eq!([whole(1, 16), whole(1, 160), whole(1, 161), whole(1, 8)], [1, 1, 0, 0]);
+        // Four splits of ten slabs have 3, 3, 3 and 1; of nine 3, 3, 3 and none.
+        assert_eq!([whole(4, 160), whole(4, 144), whole(4, 64), whole(4, 48)], [1, 0, 1, 0]);
+        // A slice of the depth has its own rest.
+        let core = Core::workgroup(&Tile { splits: 2, ..Tile::new(64, 64, 16) }, 512, &GPU);
+        let sliced = |depth| Core::over(&core.consts, depth).into_iter().find(|(name, _)| *name == "WHOLE").map(|(_, whole)| whole);
+        assert_eq!([sliced(512), sliced(500), sliced(16), sliced(32)], [Some(1), Some(0), Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn a_tuner_tries_each_tile_once_and_few_on_a_processor() {
+        let shape = GemmShape { rows: 512, columns: 196, depth: 4608, products: 1 };
+        let tiles = Tile::candidates(&shape, &GPU);
+        let labels: std::collections::HashSet<String> = tiles.iter().map(Tile::to_string).collect();
+        assert_eq!(labels.len(), tiles.len());
+        assert!(tiles.len() > 12 && labels.contains("128x128x16") && labels.iter().any(|l| l.contains('/')), "{labels:?}");
+        assert!(Tile::candidates(&shape, &DeviceProfile { is_cpu: true, ..GPU }).len() <= 2);
+    }
+}

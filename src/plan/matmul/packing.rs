@@ -1,0 +1,209 @@
+//! Operands as the tile cores read them: quads along their outer index, packed where they do not lie so.
+
+use crate::ops::matmul::{MatMulProblem, Operand};
+use crate::plan::gemm::tile::Core;
+use crate::plan::matmul::slices::Packed;
+use crate::plan::matmul::steps::{Store, core_kernel, set_tiles};
+use crate::plan::profile::DeviceProfile;
+use crate::plan::step::{Place, Plan, Step};
+use crate::shader::KernelSpec;
+use crate::shader::source_gemm::{MATMUL_PACK, MATMUL_PACK_PAIRS, MATMUL_REGISTER, MATMUL_WORKGROUP};
+use crate::shader::uniforms::{MatMulParams, PackOperandParams};
+use crate::types::lattice::LatticeAxis;
+use crate::types::{ElementType, Result};
+
+/// How the operands lie for a tile core with tiles of `tile_m` rows: a has its rows padded to whole tiles, so that a core needs no bounds
+/// test; b is packed where it does not lie as vec4s along its columns, or where panels of `panel` columns pay.
+pub(crate) fn packed(problem: &MatMulProblem, tile_m: u64, panel: u64) -> [Option<Packed>; 2] {
+    let lies_in_quads = problem.n.is_multiple_of(4) && problem.b.outer == 1 && problem.b.batch.iter().all(|s| s.is_multiple_of(4));
+    // Panels of b pay from a few tiles of rows on, each of which reads all of it.
+    let panels = panel > 0 && problem.m > 4 * tile_m;
+    let b = match (lies_in_quads && !panels, panel) {
+        (true, _) => None,
+        (false, 0) => Some(Packed::Whole),
+        (false, width) => Some(Packed::Panels(width)),
+    };
+    [Some(Packed::Panels(tile_m)), b]
+}
+
+/// An operand as a kernel call binds it, and where it begins there, in elements.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bound {
+    pub place: Place,
+    pub base: u32,
+}
+
+/// What parts of a product have packed already: those that differ in rows alone share b.
+#[derive(Default)]
+pub(crate) struct Packs {
+    done: Vec<(Place, PackOperandParams, Place)>,
+}
+
+/// How an operand is packed: steps of the depth that one invocation packs, and neighbours along the outer index.
+struct Packing {
+    kernel: KernelSpec,
+    block: u64,
+    at_once: u64,
+}
+
+impl Packing {
+    /// In pairs where the device gains by it and they lie so: along either index, an even number, beginning at even elements.
+    fn new(operand: &Operand, outer: u64, depth: u64, base: u32, element: ElementType, profile: &DeviceProfile) -> Self {
+        let even_apart = |stride: u64| base.is_multiple_of(2) && stride.is_multiple_of(2) && operand.batch.iter().all(|s| s.is_multiple_of(2));
+        let along_outer = operand.outer == 1 && outer.is_multiple_of(2) && even_apart(operand.depth);
+        let along_depth = operand.depth == 1 && depth.is_multiple_of(2) && even_apart(operand.outer);
+        let spec = |source, consts| KernelSpec { source, element, consts, overrides: vec![] };
+        if profile.loads_half_quads(element) && (along_outer || along_depth) {
+            // Along the depth, a block is a whole line of a processor's cache: rows may lie so far apart that few of them fit its sets.
+            let block = if along_outer { 8 } else { 16 };
+            let consts = vec![("BLOCK", block as u32), ("ALONG_DEPTH", u32::from(!along_outer))];
+            return Self { kernel: spec(&MATMUL_PACK_PAIRS, consts), block, at_once: 2 };
+        }
+        Self { kernel: spec(&MATMUL_PACK, vec![]), block: 8, at_once: 1 } // BLOCK of its shader
+    }
+}
+
+impl Packs {
+    /// Packs what is to be packed of both operands of a part, sets how they lie in `params`, and returns what a core binds.
+    pub fn operands(
+        &mut self,
+        problem: &MatMulProblem,
+        packed: [Option<Packed>; 2],
+        bound: [Bound; 2],
+        params: &mut MatMulParams,
+        plan: &mut Plan,
+        profile: &DeviceProfile,
+    ) -> Result<[Place; 2]> {
+        let mut places = bound.map(|bound| bound.place);
+        for (which, (operand, outer)) in [(&problem.a, problem.m), (&problem.b, problem.n)].into_iter().enumerate() {
+            let (place, base, pitch, batch) = match packed[which] {
+                Some(packed) => {
+                    let [width, panels] = packed.panels(outer);
+                    let place = self.pack(problem, which, operand, outer, [width, panels], bound[which], plan, profile)?;
+                    (place, 0, width / 4, packed_strides(problem, operand, problem.k * width * panels / 4))
+                }
+                // It begins at a multiple of four: so do its rows, its products and the parts of its columns.
+                None => (bound[which].place, bound[which].base / 4, operand.depth / 4, operand.batch.map(|stride| stride / 4)),
+            };
+            places[which] = place;
+            params.base[which] = base;
+            for (axis, stride) in params.batch.iter_mut().zip(batch) {
+                axis.strides[which] = stride as i32;
+            }
+            params.b_stride_k = pitch as u32; // b is last; a core knows how a lies
+        }
+        Ok(places)
+    }
+
+    /// Plans the packing of input `index` into a scratch buffer: once when the op is prepared if the input is fixed, else with each
+    /// recording. Axes of the batch along which the operand is broadcast are packed once.
+    #[allow(clippy::too_many_arguments, reason = "the numbers of one uniform struct, each with a name of its own")]
+    fn pack(
+        &mut self,
+        problem: &MatMulProblem,
+        index: usize,
+        operand: &Operand,
+        outer: u64,
+        [padded, panels]: [u64; 2],
+        bound: Bound,
+        plan: &mut Plan,
+        profile: &DeviceProfile,
+    ) -> Result<Place> {
+        let own = own_batch(problem, operand);
+        let axis = |i: usize| LatticeAxis { strides: [operand.batch[i] as i32, 0, 0], extent: own[i] as u32 };
+        let lines = own.iter().product::<u64>() * padded * panels;
+        let packing = Packing::new(operand, outer, problem.k, bound.base, problem.element, profile);
+        let params = PackOperandParams {
+            batch: [axis(0), axis(1), axis(2)],
+            items: (lines / packing.at_once * problem.k.div_ceil(packing.block)) as u32,
+            padded: padded as u32,
+            outer: outer as u32,
+            depth: problem.k as u32,
+            stride_outer: operand.outer as u32,
+            stride_depth: operand.depth as u32,
+            panels: panels as u32,
+            base: bound.base,
+        };
+        if let Some((_, _, place)) = self.done.iter().find(|(from, as_that, _)| (from, as_that) == (&bound.place, &params)) {
+            return Ok(*place);
+        }
+        let place = Place::Scratch(plan.scratch.len());
+        plan.scratch.push(lines * problem.k * problem.element.bytes());
+        let step = Step::new(packing.kernel, &params, vec![bound.place, place], u64::from(params.items).div_ceil(64), profile)?;
+        if plan.inputs[index].fixed {
+            plan.prepare.push(step)
+        } else {
+            plan.steps.push(step)
+        }
+        self.done.push((bound.place, params, place));
+        Ok(place)
+    }
+}
+
+/// Extents of the batch of an operand alone.
+pub(crate) fn own_batch(problem: &MatMulProblem, operand: &Operand) -> [u64; 3] {
+    std::array::from_fn(|i| if operand.batch[i] == 0 { 1 } else { problem.batch[i] })
+}
+
+/// Strides along the batch of a packed operand of `matrix` quads a product.
+fn packed_strides(problem: &MatMulProblem, operand: &Operand, matrix: u64) -> [u64; 3] {
+    let own = own_batch(problem, operand);
+    let mut batch = [0; 3];
+    let mut stride = matrix;
+    for i in (0..3).rev() {
+        if own[i] > 1 {
+            batch[i] = stride;
+        }
+        stride *= own[i];
+    }
+    batch
+}
+
+/// A batch of plain f32 products whose operands lie as the tile cores read them: a as \[batch\]\[k\]\[m padded to whole tiles\], b as
+/// \[batch\]\[k\]\[n\], or cut into the core's panels as \[batch\]\[panel\]\[k\]\[column\], y as \[batch\]\[m\]\[n\]; n is a multiple of four
+/// and of the panel. What other ops reduce themselves to.
+pub(crate) struct PackedBatch {
+    pub batches: u64,
+    pub m: u64,
+    pub n: u64,
+    pub k: u64,
+}
+
+impl PackedBatch {
+    /// The call; `places` are a, b and y, each below 2^31 elements.
+    pub fn step(&self, core: &Core, [a, b, y]: [Place; 3], profile: &DeviceProfile) -> Result<Step> {
+        let rows = self.m.next_multiple_of(core.m) / 4; // of all tiles, in quads
+        let step = if core.panel > 0 { core.panel } else { self.n } / 4;
+        let one = LatticeAxis { strides: [0; 3], extent: 1 };
+        let batch = LatticeAxis { strides: [(self.k * rows) as i32, (self.k * self.n / 4) as i32, 0], extent: self.batches as u32 };
+        let mut params = MatMulParams {
+            batch: [one, one, batch],
+            base: [0; 3],
+            y_base: 0,
+            m: self.m as u32,
+            n: self.n as u32,
+            k: self.k as u32,
+            items: 0,
+            tiles_m: 0,
+            tiles_n: 0,
+            a_stride_m: 0, // the cores have no use for it
+            a_stride_k: 0,
+            b_stride_k: step as u32,
+            b_stride_n: 0,
+            addend_stride_m: 0,
+            addend_stride_n: 0,
+            alpha: 1.0,
+            beta: 0.0,
+            activation_alpha: 0.0,
+            activation_beta: 0.0,
+            y_pitch: self.n as u32,
+            first_share: 0,
+            unused0: 0,
+            unused1: 0,
+        };
+        let tiles = set_tiles(&mut params, [core.m, core.n, core.splits], self.batches);
+        let source = if core.register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };
+        let kernel = core_kernel(source, &core.consts, core.panel, ElementType::F32, Store::Quads, vec![], profile);
+        Step::new(kernel, &params, vec![a, b, Place::Nothing, Place::Nothing, y], tiles, profile)
+    }
+}

@@ -1,0 +1,278 @@
+//! From an algorithm to kernel calls: for every part of a product (see `slices`) its operands are packed, its kernels called and, where several
+//! shares of the depth leave partial sums, those added up.
+
+use crate::ops::matmul::MatMulProblem;
+use crate::plan::gemm::magnitudes::{Lines, range};
+use crate::plan::gemm::tile::Core;
+use crate::plan::matmul::packing::{Bound, Packs, own_batch};
+use crate::plan::matmul::slices::{Memory, Packed, Part, parts};
+use crate::plan::profile::DeviceProfile;
+use crate::plan::step::{Place, Plan, Range, Step};
+use crate::shader::KernelSpec;
+use crate::shader::source::KernelSource;
+use crate::shader::source_gemm::{MATMUL_SUM, STORE_COLUMNS, STORE_PARTIALS};
+use crate::shader::uniforms::MatMulParams;
+use crate::types::lattice::LatticeAxis;
+use crate::types::{ElementType, Result};
+
+/// What an algorithm contributes to a plan.
+pub(crate) struct Method {
+    pub label: String,
+    /// Called for every part, one after the other.
+    pub calls: Vec<Call>,
+    pub memory: Memory,
+    /// Its kernels bind the range of either operand; those of f32 are measured.
+    pub on_matrix_units: bool,
+}
+
+impl Method {
+    /// One kernel that reads the operands as they are.
+    pub fn plain(label: String, call: Call) -> Self {
+        Self { label, calls: vec![call], memory: Memory { packed: [None; 2], splits: 1 }, on_matrix_units: false }
+    }
+}
+
+/// A kernel, but for its epilogue and store.
+pub(crate) struct Call {
+    pub source: &'static KernelSource,
+    pub consts: Vec<(&'static str, u32)>,
+    pub overrides: Vec<(&'static str, u32)>,
+    pub work: Work,
+}
+
+/// How a kernel shares out its work.
+#[derive(Clone, Copy)]
+pub(crate) enum Work {
+    /// One output an invocation.
+    Outputs,
+    /// `lanes` invocations a line of the long operand: a if `swapped`.
+    Lines { swapped: bool, lanes: u64 },
+    /// One workgroup a tile and split.
+    Tiles { m: u64, n: u64, splits: u64 },
+}
+
+impl Call {
+    /// The kernel and workgroups for a part; fills in what they count.
+    fn kernel(
+        &self,
+        problem: &MatMulProblem,
+        method: &Method,
+        store: Store,
+        params: &mut MatMulParams,
+        profile: &DeviceProfile,
+    ) -> (KernelSpec, u64) {
+        let mut overrides = if store == Store::Partials { vec![] } else { overrides(problem) };
+        overrides.extend(&self.overrides);
+        let element = problem.element;
+        let partial = || if store == Store::Partials { vec![("PARTIAL", 1)] } else { vec![] };
+        let plain = |consts| KernelSpec { source: self.source, element, consts, overrides: overrides.clone() };
+        match self.work {
+            Work::Outputs => {
+                params.items = problem.output_count() as u32;
+                (plain(partial()), problem.output_count().div_ceil(64))
+            }
+            Work::Lines { swapped, lanes } => {
+                let (short, long) = if swapped { (problem.n, problem.m) } else { (problem.m, problem.n) };
+                let lines = problem.batches() * long;
+                params.items = lines as u32;
+                let mut consts = vec![("SHORT", short as u32), ("LANES", lanes as u32)];
+                consts.extend(partial());
+                (plain(consts), lines.div_ceil(64 / lanes))
+            }
+            Work::Tiles { m, n, splits } => {
+                let tiles = set_tiles(params, [m, n, splits], problem.batches());
+                let panel = if let Some(Packed::Panels(width)) = method.memory.packed[1] { width } else { 0 };
+                (core_kernel(self.source, &Core::over(&self.consts, problem.k), panel, element, store, overrides, profile), tiles)
+            }
+        }
+    }
+}
+
+/// Plans the calls of all parts.
+pub(crate) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, method: &Method, plan: &mut Plan) -> Result<()> {
+    let addend = if problem.reads_addend() { plan.inputs.get(2) } else { None };
+    let parts = parts(problem, &method.memory, [&plan.inputs[0], &plan.inputs[1], &plan.outputs[0]], addend, profile)?;
+    let mut packs = Packs::default();
+    let mut measured = Vec::new();
+    let mut partials = None;
+    // The parts after the first are like it, but for rests that are multiples of four too.
+    let in_quads = parts.iter().flatten().next().is_some_and(|part| part.in_quads(problem));
+    let store = if in_quads { Store::Quads } else { Store::Scalars };
+    for depths in &parts {
+        let shares = depths.len() as u64 * method.memory.splits;
+        for (i, part) in depths.iter().enumerate() {
+            let own = part.problem(problem);
+            let (bounds, mut params) = bind(problem, part, &own, plan, profile);
+            let [a, b, addend, residual, y] = bounds;
+            // The first part is the largest: its partial sums leave room for those of the others.
+            let target = if shares == 1 { y.place } else { *partials.get_or_insert_with(|| partial_sums(plan, &own, shares)) };
+            params.first_share = i as u32 * method.memory.splits as u32;
+            let mut ranges = vec![];
+            if method.on_matrix_units {
+                for (index, bound) in [a, b].into_iter().enumerate() {
+                    ranges.push(measure(index, &own, bound, plan, &mut measured, profile)?);
+                }
+            }
+            let mut operands = [a.place, b.place];
+            if method.memory.packed[0].is_some() {
+                operands = packs.operands(&own, method.memory.packed, [a, b], &mut params, plan, profile)?;
+            }
+            for call in &method.calls {
+                let finishing = if shares == 1 { store } else { Store::Partials };
+                let (kernel, workgroups) = call.kernel(&own, method, finishing, &mut params, profile);
+                let added = if shares == 1 { [addend.place, residual.place] } else { [Place::Nothing; 2] };
+                let places = operands.into_iter().chain(added).chain([target]).chain(ranges.iter().copied()).collect();
+                plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
+            }
+            if shares > 1 && i + 1 == depths.len() {
+                let items = own.batches() * own.m.div_ceil(4) * own.n.div_ceil(4);
+                params.items = items as u32;
+                let mut consts = vec![("SPLITS", shares as u32)];
+                consts.extend(profile.quad_consts(problem.element));
+                consts.extend(store.constant());
+                let kernel = KernelSpec { source: &MATMUL_SUM, element: problem.element, consts, overrides: overrides(problem) };
+                let places = vec![target, Place::Nothing, addend.place, residual.place, y.place];
+                plan.steps.push(Step::new(kernel, &params, places, items.div_ceil(64), profile)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Operands, addend, residual and output of a part, and its numbers with the operands as the caller has them.
+fn bind(problem: &MatMulProblem, part: &Part, own: &MatMulProblem, plan: &Plan, profile: &DeviceProfile) -> ([Bound; 5], MatMulParams) {
+    let [a, b, addend, y] = part.ranges(problem, profile);
+    let bound = |place, base| Bound { place, base };
+    let input = |index, range: Range| bound(Place::Input { index, first: range.first, bytes: range.bytes }, range.base);
+    let nothing = bound(Place::Nothing, 0);
+    let addend = if problem.reads_addend() { input(2, addend) } else { nothing };
+    let residual = if problem.has_residual { input(plan.inputs.len() - 1, y) } else { nothing };
+    let output = bound(Place::Output { index: 0, first: y.first, bytes: y.bytes }, y.base);
+    let (a, b) = (input(0, a), input(1, b));
+    ([a, b, addend, residual, output], params(own, problem.n, [a.base, b.base, addend.base, output.base]))
+}
+
+/// Scratch memory for the partial sums of a part.
+fn partial_sums(plan: &mut Plan, part: &MatMulProblem, shares: u64) -> Place {
+    plan.scratch.push(part.batches() * shares * part.m * part.n.next_multiple_of(4) * 4);
+    Place::Scratch(plan.scratch.len() - 1)
+}
+
+/// The range of what a part reads of input `index`, by its rows or columns, where it is f32: found once for parts that read the same.
+fn measure(
+    index: usize,
+    part: &MatMulProblem,
+    bound: Bound,
+    plan: &mut Plan,
+    done: &mut Vec<(Place, Lines, Place)>,
+    profile: &DeviceProfile,
+) -> Result<Place> {
+    if part.element != ElementType::F32 {
+        return Ok(Place::Nothing);
+    }
+    let (operand, outer) = if index == 0 { (&part.a, part.m) } else { (&part.b, part.n) };
+    let own = own_batch(part, operand);
+    let batch = std::array::from_fn(|i| [own[i], operand.batch[i]]);
+    let lines = Lines { batch, base: bound.base, lines: [outer, operand.outer], elements: [part.k, operand.depth] };
+    if let Some((_, _, found)) = done.iter().find(|(place, as_that, _)| (place, as_that) == (&bound.place, &lines)) {
+        return Ok(*found);
+    }
+    let (steps, found) = range(plan, bound.place, &lines, profile)?;
+    if plan.inputs[index].fixed {
+        plan.prepare.extend(steps);
+    } else {
+        plan.steps.extend(steps);
+    }
+    done.push((bound.place, lines, found));
+    Ok(found)
+}
+
+fn overrides(problem: &MatMulProblem) -> Vec<(&'static str, u32)> {
+    let all = [
+        ("ACTIVATION", problem.activation.shader_id()),
+        ("HAS_ADDEND", u32::from(problem.reads_addend())),
+        ("HAS_RESIDUAL", u32::from(problem.has_residual)),
+    ];
+    all.into_iter().filter(|(_, value)| *value != 0).collect()
+}
+
+/// The numbers of a part with the operands as the caller has them; `pitch` is that of y.
+fn params(problem: &MatMulProblem, pitch: u64, bases: [u32; 4]) -> MatMulParams {
+    let [activation_alpha, activation_beta] = problem.activation.parameters();
+    let addend = problem.addend.as_ref();
+    let batch = |i: usize| {
+        let strides = [problem.a.batch[i], problem.b.batch[i], addend.map_or(0, |c| c.batch[i])];
+        LatticeAxis { strides: strides.map(|s| s as i32), extent: problem.batch[i] as u32 }
+    };
+    MatMulParams {
+        batch: [batch(0), batch(1), batch(2)],
+        base: [bases[0], bases[1], bases[2]],
+        y_base: bases[3],
+        m: problem.m as u32,
+        n: problem.n as u32,
+        k: problem.k as u32,
+        items: 0, // counted by the call, as tiles are
+        tiles_m: 0,
+        tiles_n: 0,
+        a_stride_m: problem.a.outer as u32,
+        a_stride_k: problem.a.depth as u32,
+        b_stride_k: problem.b.depth as u32,
+        b_stride_n: problem.b.outer as u32,
+        addend_stride_m: addend.map_or(0, |c| c.rows as u32),
+        addend_stride_n: addend.map_or(0, |c| c.columns as u32),
+        alpha: problem.alpha,
+        beta: problem.beta,
+        activation_alpha,
+        activation_beta,
+        y_pitch: pitch as u32,
+        first_share: 0,
+        unused0: 0,
+        unused1: 0,
+    }
+}
+
+/// What a kernel does with its sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// Finishes and stores them one by one.
+    Scalars,
+    /// Finishes and stores four columns at once: rows of y are a multiple of four.
+    Quads,
+    /// Stores them as they are, for another kernel to add up.
+    Partials,
+}
+
+impl Store {
+    fn constant(self) -> Option<(&'static str, u32)> {
+        match self {
+            Store::Scalars => None,
+            Store::Quads => Some(("STORE_QUADS", STORE_COLUMNS)),
+            Store::Partials => Some(("STORE_QUADS", STORE_PARTIALS)),
+        }
+    }
+}
+
+/// Fills in the tiles and counts them.
+pub(crate) fn set_tiles(params: &mut MatMulParams, [tile_m, tile_n, splits]: [u64; 3], batches: u64) -> u64 {
+    let (tiles_m, tiles_n) = (u64::from(params.m).div_ceil(tile_m), u64::from(params.n).div_ceil(tile_n));
+    let tiles = tiles_m * tiles_n * batches * splits;
+    (params.tiles_m, params.tiles_n, params.items) = (tiles_m as u32, tiles_n as u32, tiles as u32);
+    tiles
+}
+
+/// The kernel of a tile core. `panel`: columns of b that lie together, or 0.
+pub(crate) fn core_kernel(
+    source: &'static KernelSource,
+    core: &[(&'static str, u32)],
+    panel: u64,
+    element: ElementType,
+    store: Store,
+    overrides: Vec<(&'static str, u32)>,
+    profile: &DeviceProfile,
+) -> KernelSpec {
+    let mut consts = core.to_vec();
+    consts.push(("PANEL", panel as u32));
+    consts.extend(profile.quad_consts(element));
+    consts.extend(store.constant());
+    KernelSpec { source, element, consts, overrides }
+}

@@ -1,0 +1,46 @@
+//! The planner of local response normalisation.
+
+use crate::ops::Problem;
+use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
+use crate::plan::Planned;
+use crate::plan::pick;
+use crate::plan::profile::DeviceProfile;
+use crate::plan::step::{Place, Plan, Step, check_binding, check_tensors};
+use crate::shader::KernelSpec;
+use crate::shader::source::NORM_LRN;
+use crate::shader::uniforms::LrnParams;
+use crate::types::{Layout, Result};
+
+impl Planned for LrnProblem {
+    fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
+        vec!["direct"]
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let algorithm = pick(&["direct"], algorithm, "direct")?;
+        let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
+        check_tensors("a local response normalisation", &plan.inputs.iter().collect::<Vec<_>>(), profile)?;
+        check_binding("x", plan.inputs[0].bytes(), profile)?;
+        let inner = match self.layout {
+            Layout::ChannelsLast if self.x.len() >= 3 => 1,
+            _ => self.x[2..].iter().product::<usize>(),
+        };
+        let [before, after] = self.reach().map(|r| r.min(self.x[1]) as u32); // further than the channels reach is no further
+        let LrnDescriptor { size, alpha, beta, bias } = self.descriptor;
+        let items = plan.inputs[0].count();
+        let params = LrnParams {
+            items: items as u32,
+            channels: self.x[1] as u32,
+            inner: inner as u32,
+            before,
+            after,
+            factor: alpha / size as f32,
+            beta,
+            bias,
+        };
+        let kernel = KernelSpec { source: &NORM_LRN, element: self.element, consts: vec![], overrides: vec![] };
+        let places = vec![Place::input(0, &plan.inputs), Place::output(0, &plan.outputs)];
+        plan.steps.push(Step::new(kernel, &params, places, items.div_ceil(64), profile)?);
+        Ok(plan)
+    }
+}

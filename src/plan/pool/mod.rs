@@ -1,0 +1,254 @@
+//! Pooling as an [`Op`]: its plan and its ways to be computed.
+
+pub(crate) mod pairs;
+pub(crate) mod unpool;
+
+use crate::numeric::sum_unit;
+use crate::ops::Problem;
+use crate::ops::pool::descriptor::{IndexOrder, PoolKind};
+use crate::ops::pool::problem::PoolProblem;
+use crate::ops::reduce::{ReduceKind, ReduceProblem};
+use crate::plan::Planned;
+use crate::plan::pick;
+use crate::plan::profile::DeviceProfile;
+use crate::plan::step::{INDEX_LIMIT, Place, Plan, Step, check_tensors, slices};
+use crate::plan::window::plane_strides;
+use crate::shader::KernelSpec;
+use crate::shader::source::{POOL, POOL_INDICES, POOL_PAIRS};
+use crate::shader::uniforms::{Axis, PoolParams};
+use crate::types::shape::WindowAxis;
+use crate::types::{ElementType, Error, Layout, Result};
+
+/// One output per invocation, its loops bounded by numbers of the uniform; the same with the window baked into the pipeline; or, where one window is the
+/// whole plane, the reduction that it is, whose lines many invocations share.
+const DIRECT: &str = "direct";
+
+const UNROLLED: &str = "unrolled";
+
+const TREE: &str = "tree";
+
+/// Neighbouring outputs of a row that an invocation computes where working out its place costs as much as a window; even, for the kernel that
+/// takes columns in pairs.
+pub(crate) const STRIP_CPU: u64 = 4;
+
+/// Largest window that is unrolled.
+const MOST_UNROLLED: u64 = 25;
+
+impl Planned for PoolProblem {
+    fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
+        let mut admitted = vec![];
+        if self.turns() <= profile.max_loop_turns {
+            admitted.push(DIRECT);
+            if !self.adaptive && self.taps() <= MOST_UNROLLED {
+                admitted.push(UNROLLED);
+            }
+        }
+        // A reduction binds all of x, where the others take it image by image.
+        let bytes = (self.batch * self.channels * self.input_positions()).saturating_mul(self.element.bytes());
+        if self.as_reduction().is_some() && bytes <= profile.max_binding_bytes.min(profile.max_buffer_bytes) {
+            admitted.push(TREE);
+        }
+        admitted
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let admitted = self.algorithms(profile);
+        if admitted.is_empty() {
+            profile.check_turns(DIRECT, self.turns())?;
+        }
+        let algorithm = pick(&admitted, algorithm, admitted.last().copied().unwrap_or(DIRECT))?;
+        if let (TREE, Some(reduction)) = (algorithm, self.as_reduction()) {
+            // Inputs and outputs of both have the same bytes.
+            let plan = reduction.plan(profile, Some(TREE))?;
+            return Ok(Plan { op: self.name(), inputs: self.inputs(), outputs: self.outputs(), ..plan });
+        }
+        let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
+        check_tensors("a pool", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
+        for (axis, name) in self.axes.iter().zip(["depth", "height", "width"]) {
+            axis.check_reach(name)?;
+            // An adaptive window multiplies the two extents.
+            let product = u128::from(axis.input) * u128::from(axis.output + 1);
+            if self.adaptive && product >= u128::from(INDEX_LIMIT) {
+                return Err(Error::TooLarge {
+                    argument: format!("the adaptive window along the {name}"),
+                    needed: product,
+                    unit: "coordinates",
+                    limit_name: "the largest 31-bit coordinate",
+                    limit: INDEX_LIMIT - 1,
+                });
+            }
+        }
+        let strip = if algorithm == UNROLLED && profile.is_cpu { STRIP_CPU } else { 1 };
+        let in_pairs = algorithm == UNROLLED && pairs::admits(self, profile);
+        let kernel = if in_pairs {
+            KernelSpec { source: &POOL_PAIRS, element: self.element, consts: pairs::consts(self), overrides: self.overrides() }
+        } else {
+            let source = if self.indices().is_some() { &POOL_INDICES } else { &POOL };
+            let mut overrides = self.overrides();
+            overrides.extend(self.loop_overrides(algorithm, strip));
+            KernelSpec { source, element: self.element, consts: vec![], overrides }
+        };
+        let (x_image, y_image) = (self.channels * self.input_positions(), self.channels * self.output_positions());
+        let bytes = |elements: u64| elements * self.element.bytes();
+        let mut items = vec![("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))];
+        if self.indices().is_some() {
+            items.push(("one image of the indices", y_image * ElementType::U32.bytes()));
+        }
+        for slice in slices(self.batch, &items, profile)? {
+            let (x, y) = (slice.range(x_image, self.element, profile), slice.range(y_image, self.element, profile));
+            let indices = slice.range(y_image, ElementType::U32, profile);
+            if self.indices().is_some() && indices.base != y.base {
+                // f16 values and u32 indices of a cut batch may not start alike.
+                return Err(Error::TooLarge {
+                    argument: "the batch of an f16 pool with indices".into(),
+                    needed: bytes(y_image * self.batch).into(),
+                    unit: "bytes",
+                    limit_name: "max_storage_buffer_binding_size",
+                    limit: profile.max_binding_bytes,
+                });
+            }
+            let [depth, height, width] = self.axes.each_ref().map(|axis| axis.output);
+            let strips = slice.count * self.channels * depth * height * width.div_ceil(strip);
+            let mut places =
+                vec![Place::Input { index: 0, first: x.first, bytes: x.bytes }, Place::Output { index: 0, first: y.first, bytes: y.bytes }];
+            if self.indices().is_some() {
+                places.push(Place::Output { index: 1, first: indices.first, bytes: indices.bytes });
+            }
+            let workgroups = strips.div_ceil(64);
+            plan.steps.push(if in_pairs {
+                Step::new(kernel.clone(), &pairs::params(self, strips, x.base, y.base), places, workgroups, profile)?
+            } else {
+                Step::new(kernel.clone(), &self.params(strips, x.base, y.base), places, workgroups, profile)?
+            });
+        }
+        Ok(plan)
+    }
+}
+
+impl PoolProblem {
+    /// The same as a reduction over the spatial axes, where the one window of a plane is all of it, too large to be unrolled, and its values' sum or
+    /// maximum is wanted.
+    fn as_reduction(&self) -> Option<ReduceProblem> {
+        let kind = match self.kind {
+            PoolKind::Average { .. } => ReduceKind::Mean,
+            PoolKind::Max { indices: None } => ReduceKind::Max,
+            _ => return None,
+        };
+        let is_whole = |a: &WindowAxis| a.output == 1 && a.filter == a.input && a.dilation == 1 && (a.pad_begin, a.pad_end) == (0, 0);
+        let spatial: Vec<isize> = (2..2 + self.rank as isize).collect();
+        if !self.axes.iter().all(is_whole) || (!self.adaptive && self.taps() <= MOST_UNROLLED) {
+            return None;
+        }
+        ReduceProblem::new(kind, &self.input_extents(), &spatial, true, self.element, self.layout).ok()
+    }
+
+    /// Turns of one invocation's loops over the axes of a window.
+    fn turns(&self) -> u64 {
+        let [t, r, s] = self.axes.each_ref().map(|axis| axis.filter);
+        t.saturating_add(t.saturating_mul(r)).saturating_add(t.saturating_mul(r).saturating_mul(s))
+    }
+
+    /// The uniform of a call that makes `items` strips, x and y beginning at these elements of their bindings.
+    fn params(&self, items: u64, x_base: u32, y_base: u32) -> PoolParams {
+        let [x_stride_n, x_stride_c, x_stride_p] = plane_strides(self.layout, self.channels, self.input_positions());
+        let power = self.power();
+        PoolParams {
+            depth: Axis::new(&self.axes[0]),
+            height: Axis::new(&self.axes[1]),
+            width: Axis::new(&self.axes[2]),
+            channels: self.channels as u32,
+            positions: self.output_positions() as u32,
+            items: items as u32,
+            x_base,
+            x_stride_n,
+            x_stride_c,
+            x_stride_p,
+            y_base,
+            power,
+            inverse: 1.0 / power,
+            unused0: 0,
+            unused1: 0,
+        }
+    }
+
+    /// p of Lp pooling; of an average, the power of two in whose units it sums, so that no sum of a window's elements leaves f32.
+    pub(crate) fn power(&self) -> f32 {
+        match self.kind {
+            PoolKind::Max { .. } => 1.0,
+            PoolKind::Lp { p } => p,
+            PoolKind::Average { .. } => sum_unit(self.axes.iter().map(|a| if self.adaptive { a.input / a.output + 2 } else { a.filter }).product()),
+        }
+    }
+
+    /// Whether all taps of all windows lie inside the input.
+    fn is_whole(&self) -> bool {
+        !self.adaptive && self.axes.iter().all(|a| a.pad_begin == 0 && (a.output - 1) * a.stride + a.window_extent() <= a.input)
+    }
+
+    /// Those of `shaders/common/pool.wgsl`.
+    fn overrides(&self) -> Vec<(&'static str, u32)> {
+        let kind = match self.kind {
+            PoolKind::Max { .. } => 0,
+            PoolKind::Average { .. } => 1,
+            PoolKind::Lp { p: 1.0 } => 2,
+            PoolKind::Lp { p: 2.0 } => 3,
+            PoolKind::Lp { .. } => 4,
+        };
+        let all = [
+            ("KIND", kind),
+            ("ADAPTIVE", u32::from(self.adaptive)),
+            ("COUNT_INCLUDE_PAD", u32::from(self.kind == PoolKind::Average { count_include_pad: true })),
+            ("DILATED", u32::from(self.axes.iter().any(|a| a.dilation > 1))),
+            ("WHOLE", u32::from(self.is_whole())),
+        ];
+        all.into_iter().filter(|(_, value)| *value != 0).collect()
+    }
+
+    /// Those of `shaders/pool.wgsl`.
+    fn loop_overrides(&self, algorithm: &str, strip: u64) -> Vec<(&'static str, u32)> {
+        let taps = |axis: usize| if algorithm == UNROLLED { self.axes[axis].filter as u32 } else { 0 };
+        let all = [
+            ("COLUMN_MAJOR", u32::from(self.indices() == Some(IndexOrder::ColumnMajor))),
+            ("CHANNELS_LAST", u32::from(self.layout == Layout::ChannelsLast)),
+            ("TAPS_T", taps(0)),
+            ("TAPS_R", taps(1)),
+            ("TAPS_S", taps(2)),
+            ("STRIP", if strip == 1 { 0 } else { strip as u32 }),
+        ];
+        all.into_iter().filter(|(_, value)| *value != 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::pool::descriptor::PoolDescriptor;
+
+    /// One invocation that walks a whole plane is slow, and past 65,535 elements refused on one driver.
+    #[test]
+    fn a_window_over_the_whole_plane_is_a_reduction() {
+        let old_llvmpipe = DeviceProfile { is_cpu: true, max_loop_turns: 65_535, ..DeviceProfile::MINIMAL };
+        let adaptive =
+            |kind, output: [usize; 2]| PoolProblem::adaptive(kind, output, &[2, 3, 300, 400], ElementType::F32, Layout::ChannelsFirst).unwrap();
+        for kind in [PoolKind::AVERAGE, PoolKind::MAX] {
+            let whole = adaptive(kind, [1, 1]);
+            assert_eq!(whole.algorithms(&DeviceProfile::MINIMAL), [DIRECT, TREE]);
+            let plan = whole.plan(&old_llvmpipe, None).unwrap();
+            assert_eq!((plan.label.as_str(), plan.op), (TREE, whole.name()));
+            assert_eq!((plan.inputs, plan.outputs), (whole.inputs(), whole.outputs()));
+            assert!(whole.plan(&DeviceProfile::MINIMAL, Some(DIRECT)).is_ok() && whole.plan(&old_llvmpipe, Some(DIRECT)).is_err());
+            assert_eq!(adaptive(kind, [1, 2]).algorithms(&DeviceProfile::MINIMAL), [DIRECT]);
+            // What no binding holds is pooled image by image.
+            let narrow = DeviceProfile { max_binding_bytes: 1_500_000, ..DeviceProfile::MINIMAL };
+            assert_eq!(whole.plan(&narrow, None).unwrap().label, DIRECT);
+            let window = |side: usize, x: usize| {
+                PoolProblem::new(kind, &PoolDescriptor::window([side, side]), &[1, 2, x, x], ElementType::F32, Layout::ChannelsLast).unwrap()
+            };
+            let labels = [(7, 7), (5, 5), (7, 8)].map(|(side, x)| window(side, x).plan(&DeviceProfile::MINIMAL, None).unwrap().label);
+            assert_eq!(labels, [TREE, UNROLLED, DIRECT]);
+        }
+        for kind in [PoolKind::Lp { p: 2.0 }, PoolKind::Max { indices: Some(IndexOrder::RowMajor) }] {
+            assert_eq!(adaptive(kind, [1, 1]).algorithms(&DeviceProfile::MINIMAL), [DIRECT]);
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The uniform structs of all kernels: twins of the structs of the same names in `shaders/`; tests/shaders.rs compares their layouts.
+
+use crate::shader::{StructLayout, uniform};
+use crate::types::lattice::{LatticeAxis, MAX_AXES};
+
+impl LatticeAxis {
+    pub const LAYOUT: StructLayout = StructLayout {
+        name: "LatticeAxis",
+        fields: &[("strides", std::mem::offset_of!(LatticeAxis, strides)), ("extent", std::mem::offset_of!(LatticeAxis, extent))],
+        size: size_of::<LatticeAxis>(),
+    };
+}
+
+uniform! {
+    /// Twin of `ConvParams` in `shaders/common/conv.wgsl`.
+    ConvParams {
+        depth: Axis,
+        height: Axis,
+        width: Axis,
+        batch: u32,
+        groups: u32,
+        channels: u32,
+        filters: u32,
+        positions: u32,
+        taps: u32,
+        columns: u32,
+        tiles_m: u32,
+        tiles_n: u32,
+        first_tile: u32,
+        end_tile: u32,
+        items: u32,
+        x_base: u32,
+        x_stride_n: u32,
+        x_stride_c: u32,
+        x_stride_p: u32,
+        y_base: u32,
+        y_stride_n: u32,
+        y_stride_k: u32,
+        y_stride_p: u32,
+        w_stride_g: u32,
+        w_stride_k: u32,
+        w_stride_c: u32,
+        alpha: f32,
+        beta: f32,
+    }
+}
+
+uniform! {
+    /// Twin of `PackParams` in `shaders/common/conv_pack.wgsl`.
+    PackParams {
+        items: u32,
+        rows: u32,
+        filters: u32,
+        channels: u32,
+        taps: u32,
+        w_stride_g: u32,
+        w_stride_k: u32,
+        w_stride_c: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `UnaryParams` in `shaders/elementwise_unary.wgsl`.
+    UnaryParams {
+        items: u32,
+        x_base: u32,
+        y_base: u32,
+        unused0: u32,
+        alpha: f32,
+        beta: f32,
+        unused1: u32,
+        unused2: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `BinaryParams` in `shaders/elementwise_binary.wgsl`.
+    BinaryParams {
+        axes: [LatticeAxis; MAX_AXES],
+        items: u32,
+        row_blocks: u32,
+        alpha: f32,
+        beta: f32,
+        a_base: i32,
+        b_base: i32,
+        y_base: i32,
+        unused: i32,
+    }
+}
+
+uniform! {
+    /// Twin of `MatMulParams` in `shaders/common/matmul.wgsl`.
+    MatMulParams {
+        batch: [LatticeAxis; 3],
+        base: [u32; 3],
+        y_base: u32,
+        m: u32,
+        n: u32,
+        k: u32,
+        items: u32,
+        tiles_m: u32,
+        tiles_n: u32,
+        a_stride_m: u32,
+        a_stride_k: u32,
+        b_stride_k: u32,
+        b_stride_n: u32,
+        addend_stride_m: u32,
+        addend_stride_n: u32,
+        alpha: f32,
+        beta: f32,
+        activation_alpha: f32,
+        activation_beta: f32,
+        y_pitch: u32,
+        first_share: u32,
+        unused0: u32,
+        unused1: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `PackOperandParams` in `shaders/common/pack_operand.wgsl`.
+    PackOperandParams {
+        batch: [LatticeAxis; 3],
+        items: u32,
+        padded: u32,
+        outer: u32,
+        depth: u32,
+        stride_outer: u32,
+        stride_depth: u32,
+        panels: u32,
+        base: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `NormParams` in `shaders/norm_rows.wgsl`.
+    NormParams {
+        items: u32,
+        row_inner: u32,
+        outer_stride: u32,
+        inner_stride: u32,
+        a_stride: u32,
+        b_extent: u32,
+        b_stride: u32,
+        length: u32,
+        scale_row: u32,
+        scale_a: u32,
+        scale_b: u32,
+        epsilon: f32,
+    }
+}
+
+uniform! {
+    /// Twin of `BatchFoldParams` in `shaders/norm_batch_fold.wgsl`.
+    BatchFoldParams {
+        items: u32,
+        epsilon: f32,
+        unused0: u32,
+        unused1: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `BatchNormParams` in `shaders/norm_batch.wgsl`.
+    BatchNormParams {
+        items: u32,
+        channels: u32,
+        inner: u32,
+        row_blocks: u32,
+        alpha: f32,
+        beta: f32,
+        unused0: u32,
+        unused1: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `LrnParams` in `shaders/norm_lrn.wgsl`.
+    LrnParams {
+        items: u32,
+        channels: u32,
+        inner: u32,
+        before: u32,
+        after: u32,
+        factor: f32,
+        beta: f32,
+        bias: f32,
+    }
+}
+
+uniform! {
+    /// Twin of `MagnitudeParams` in `shaders/magnitudes.wgsl`.
+    MagnitudeParams {
+        batch: [LatticeAxis; 3],
+        base: u32,
+        lines: u32,
+        line_stride: u32,
+        items: u32,
+        length: u32,
+        stride: u32,
+        unused0: u32,
+        unused1: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `MagnitudeJoinParams` in `shaders/magnitudes_join.wgsl`.
+    MagnitudeJoinParams {
+        count: u32,
+        unused0: u32,
+        unused1: u32,
+        unused2: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `Axis` in `shaders/common/axis.wgsl`.
+    Axis {
+        input: i32,
+        output: i32,
+        taps: i32,
+        stride: i32,
+        dilation: i32,
+        pad: i32,
+        pad_end: i32,
+        unused: i32,
+    }
+}
+
+uniform! {
+    /// Twin of `PoolParams` in `shaders/pool.wgsl`.
+    PoolParams {
+        depth: Axis,
+        height: Axis,
+        width: Axis,
+        channels: u32,
+        positions: u32,
+        items: u32,
+        x_base: u32,
+        x_stride_n: u32,
+        x_stride_c: u32,
+        x_stride_p: u32,
+        y_base: u32,
+        power: f32,
+        inverse: f32,
+        unused0: u32,
+        unused1: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `PoolPairsParams` in `shaders/pool_pairs.wgsl`.
+    PoolPairsParams {
+        depth: Axis,
+        height: Axis,
+        width: Axis,
+        items: u32,
+        x_base: u32,
+        x_stride_c: u32,
+        y_base: u32,
+        strips_multiplier: u32,
+        strips_shift: u32,
+        rows_multiplier: u32,
+        rows_shift: u32,
+        depth_multiplier: u32,
+        depth_shift: u32,
+        power: f32,
+        inverse: f32,
+    }
+}
+
+uniform! {
+    /// Twin of `UnpoolParams` in `shaders/pool_max_unpool.wgsl`.
+    UnpoolParams {
+        planes: u32,
+        channels: u32,
+        positions_x: u32,
+        positions_y: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `ReduceParams` in `shaders/reduce.wgsl` and `shaders/reduce_argmax.wgsl`.
+    ReduceParams {
+        axes: [LatticeAxis; MAX_AXES],
+        items: u32,
+        inner: u32,
+        total: u32,
+        length: u32,
+        chunks: u32,
+        divisor: f32,
+        unit: f32,
+        unused1: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `SoftmaxParams` in `shaders/softmax.wgsl`.
+    SoftmaxParams {
+        items: u32,
+        inner: u32,
+        length: u32,
+        base: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `CopyAxis` in `shaders/common/copy.wgsl`.
+    CopyAxis {
+        extent: u32,
+        x_stride: i32,
+        y_stride: u32,
+        unused: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `CopyParams` in `shaders/common/copy.wgsl`.
+    CopyParams {
+        items: u32,
+        x_base: i32,
+        y_base: u32,
+        segment: u32,
+        segments: u32,
+        tiles_p: u32,
+        tiles_q: u32,
+        unused: u32,
+        axes: [CopyAxis; 6],
+    }
+}
+
+uniform! {
+    /// Twin of `GatherAxis` in `shaders/transform_gather.wgsl`.
+    GatherAxis {
+        extent: u32,
+        first: u32,
+        unused0: u32,
+        unused1: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `GatherParams` in `shaders/transform_gather.wgsl`.
+    GatherParams {
+        items: u32,
+        run: u32,
+        segment: u32,
+        segments: u32,
+        value: f32,
+        unused0: u32,
+        unused1: u32,
+        unused2: u32,
+        axes: [GatherAxis; 5],
+    }
+}
+
+uniform! {
+    /// Twin of `ResizeAxis` in `shaders/transform_resize_linear.wgsl`.
+    ResizeAxis {
+        extent: u32,
+        first: u32,
+        unused0: u32,
+        unused1: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `ResizeParams` in `shaders/transform_resize_linear.wgsl`.
+    ResizeParams {
+        depth: ResizeAxis,
+        height: ResizeAxis,
+        width: ResizeAxis,
+        items: u32,
+        run: u32,
+        segment: u32,
+        segments: u32,
+        channels: u32,
+        x_stride_n: u32,
+        x_stride_c: u32,
+        unused: u32,
+    }
+}

@@ -1,0 +1,39 @@
+//! Opening a device with a tuner beside it, or adopting the caller's.
+
+use crate::gpu::{Gpu, GpuDescriptor};
+use crate::tune::cache::Tuner;
+use crate::types::Result;
+
+impl Gpu {
+    /// Opens the best adapter (discrete, integrated, virtual, CPU), or the one that `WGCONV_ADAPTER` names.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`](crate::Error::NoAdapter) with what was found and what to install; [`Error::NoDevice`](crate::Error::NoDevice) with the driver's words.
+    pub fn new() -> Result<Self> {
+        Self::with_descriptor(&GpuDescriptor::default())
+    }
+
+    /// Opens an adapter as `descriptor` says, with every feature this crate uses that it has.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`]; [`Error::TooLarge`](crate::Error::TooLarge) where the wanted limits are below what every kernel needs, by the limit's name.
+    pub fn with_descriptor(descriptor: &GpuDescriptor) -> Result<Self> {
+        Self::open(descriptor, Box::new(Tuner::default()))
+    }
+
+    /// Adopts a device that the caller owns. Nothing of it is changed: no callback is set, no feature is asked for.
+    ///
+    /// The device's own limits and features decide what plans may use; open it with the adapter's limits to get the most of it, and with
+    /// those of these features that the adapter has: `SHADER_F16` for f16 tensors; it, `SUBGROUP` and `EXPERIMENTAL_COOPERATIVE_MATRIX` for
+    /// matrix units; `SHADER_INT64` and `SUBGROUP` on software drivers, whose convolutions take up to twice as long without them.
+    /// Four storage buffers a stage, as `Limits::downlevel_defaults` has them, do for all but what names five tensors: a convolution or product with
+    /// bias and residual (but by Winograd or with a split depth), a batch norm with scale and bias, norms that give their statistics.
+    /// wgpu keeps one device-lost callback per device, and it stays the caller's. A loss is noticed without it, by the next call; hand its
+    /// message to [`Gpu::note_device_lost`] to have the driver's words in [`Error::DeviceLost`](crate::Error::DeviceLost).
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`](crate::Error::TooLarge) for a device with limits below what every kernel needs, by the limit's name; a device that is lost already.
+    pub fn from_wgpu(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        Self::open_on(adapter, device, queue, Box::new(Tuner::default()))
+    }
+}

@@ -1,0 +1,100 @@
+//! Axes of several operands at once: an elementwise kernel walks one lattice of coordinates, and each operand has its own strides.
+//! Neighbouring axes along which all operands step alike are merged, so that most tensors have one or two axes left.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Most axes of a lattice: N C D H W and one more, for ops that split an axis.
+pub(crate) const MAX_AXES: usize = 6;
+
+/// One axis: its extent and the stride of each operand, in elements. Twin of `LatticeAxis` in `shaders/common/lattice.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+pub(crate) struct LatticeAxis {
+    pub strides: [i32; 3],
+    pub extent: u32,
+}
+
+impl LatticeAxis {
+    const UNIT: Self = Self { extent: 1, strides: [0; 3] };
+}
+
+/// Merged axes, the slowest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lattice {
+    pub axes: Vec<LatticeAxis>,
+}
+
+impl Lattice {
+    /// Merges `axes`, the slowest first. Every extent and stride must fit 31 bits; at least one axis is left.
+    pub fn new(axes: &[(u64, [i64; 3])]) -> Self {
+        let mut merged: Vec<(u64, [i64; 3])> = Vec::new();
+        for &(extent, strides) in axes.iter().filter(|(extent, _)| *extent != 1) {
+            match merged.last_mut() {
+                // The outer axis steps over the whole inner one in every operand.
+                Some((outer, outer_strides)) if (0..3).all(|i| outer_strides[i] == strides[i] * extent as i64) => {
+                    *outer *= extent;
+                    *outer_strides = strides;
+                }
+                _ => merged.push((extent, strides)),
+            }
+        }
+        let axes = merged.into_iter().map(|(extent, strides)| LatticeAxis { extent: extent as u32, strides: strides.map(|s| s as i32) });
+        let mut axes: Vec<LatticeAxis> = axes.collect();
+        if axes.is_empty() {
+            axes.push(LatticeAxis::UNIT);
+        }
+        Self { axes }
+    }
+
+    /// Points of the lattice.
+    pub fn count(&self) -> u64 {
+        self.axes.iter().map(|a| u64::from(a.extent)).product()
+    }
+
+    /// The fastest axis.
+    pub fn inner(&self) -> LatticeAxis {
+        self.axes[self.axes.len() - 1]
+    }
+
+    /// Elements that operand `operand` has at one point of the slowest axis, if it steps along that axis over all the others.
+    pub fn outer_item(&self, operand: usize) -> Option<u64> {
+        let (outer, others) = (&self.axes[0], &self.axes[1..]);
+        let step = u64::try_from(outer.strides[operand]).ok().filter(|&s| s > 0)?;
+        let reach: u64 = others.iter().map(|a| u64::from(a.extent - 1) * u64::from(a.strides[operand].unsigned_abs())).sum();
+        (reach < step).then_some(step)
+    }
+
+    /// The axes as a uniform holds them, filled up with unit ones at the end.
+    pub fn padded(&self) -> [LatticeAxis; MAX_AXES] {
+        std::array::from_fn(|i| self.axes.get(i).copied().unwrap_or(LatticeAxis::UNIT))
+    }
+}
+
+/// Where the operands stand at row `number` of the outer axes.
+pub(crate) fn offsets(outer: &[LatticeAxis], number: usize) -> [usize; 3] {
+    let (mut rest, mut at) = (number, [0i64; 3]);
+    for axis in outer.iter().rev() {
+        let coordinate = (rest % axis.extent as usize) as i64;
+        rest /= axis.extent as usize;
+        for (offset, stride) in at.iter_mut().zip(axis.strides) {
+            *offset += coordinate * i64::from(stride);
+        }
+    }
+    at.map(|offset| offset as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_merge_where_every_operand_steps_alike() {
+        // A bias over channels of N C H W: a and y are whole, b steps with C alone.
+        let lattice = Lattice::new(&[(2, [60, 0, 60]), (3, [20, 1, 20]), (4, [5, 0, 5]), (5, [1, 0, 1])]);
+        let axis = |extent, strides| LatticeAxis { extent, strides };
+        assert_eq!(lattice.axes, [axis(2, [60, 0, 60]), axis(3, [20, 1, 20]), axis(20, [1, 0, 1])]);
+        assert_eq!(Lattice::new(&[(2, [15, 15, 15]), (3, [5, 5, 5]), (5, [1, 1, 1])]).axes, [axis(30, [1, 1, 1])]);
+        assert_eq!(Lattice::new(&[(1, [9, 9, 9])]).count(), 1);
+        assert_eq!(offsets(&lattice.axes[..2], 4), [80, 1, 80]);
+    }
+}
