@@ -3,7 +3,7 @@
 //
 // Prelude: alias Elem, AXES (of the lattice). Needs common/share.wgsl.
 
-// Twin of BinaryParams in src/elementwise/params.rs.
+// Twin of BinaryParams in src/shader/uniforms.rs.
 struct BinaryParams {
     axes: array<LatticeAxis, 6>,
     items: u32,      // points of the lattice

@@ -4,7 +4,7 @@
 // (common/item_scalar.wgsl, common/item_vector.wgsl); the source is x, or the output itself
 // in place (common/source_x.wgsl, common/source_in_place.wgsl). Prelude: alias Elem, ITEMS_EACH.
 
-// Twin of UnaryParams in src/elementwise/params.rs.
+// Twin of UnaryParams in src/shader/uniforms.rs.
 struct UnaryParams {
     items: u32,
     x_base: u32,

@@ -3,7 +3,7 @@
 // above all numbers and a NaN above that. LANES invocations walk a line; a workgroup gives one pair. Needs common/lanes.wgsl,
 // common/lattice_axis.wgsl and common/magnitudes.wgsl. Prelude: WG_SIZE, LANES.
 
-// Twin of MagnitudeParams in src/op/magnitudes.rs. Strides count elements.
+// Twin of MagnitudeParams in src/shader/uniforms.rs. Strides count elements.
 struct MagnitudeParams {
     batch: array<LatticeAxis, 3>, // lines: three axes, of which the first strides count,
     base: u32,                    // from here on,

@@ -1,7 +1,7 @@
 // Joins the ranges that magnitudes.wgsl found, CHUNK of them a workgroup; called again over its own results until one is left. Needs
 // common/magnitudes.wgsl.
 
-// Twin of MagnitudeJoinParams in src/op/magnitudes.rs.
+// Twin of MagnitudeJoinParams in src/shader/uniforms.rs.
 struct MagnitudeJoinParams {
     count: u32,
     unused0: u32,

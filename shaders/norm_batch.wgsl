@@ -2,7 +2,7 @@
 // [outer][channels][inner] in memory. Needs norm_batch_x.wgsl or norm_batch_in_place.wgsl, and common/share.wgsl.
 // Prelude: alias Elem.
 
-// Twin of BatchNormParams in src/norm/params.rs.
+// Twin of BatchNormParams in src/shader/uniforms.rs.
 struct BatchNormParams {
     items: u32,      // elements
     channels: u32,

@@ -2,7 +2,7 @@
 // m = scale / sqrt(variance + epsilon). The mean stays apart: in an offset bias - mean m it would cost the digits that |mean m| has more than y.
 // Prelude: alias Elem.
 
-// Twin of BatchFoldParams in src/norm/params.rs.
+// Twin of BatchFoldParams in src/shader/uniforms.rs.
 struct BatchFoldParams {
     items: u32, // channels
     epsilon: f32,

@@ -1,7 +1,7 @@
 // Local response normalisation: y = x / (bias + alpha / size sum of x^2)^beta over the channels c - before .. c + after that exist. One output
 // per invocation, 64 neighbours in memory. Needs common/number.wgsl. Prelude: alias Elem.
 
-// Twin of LrnParams in src/norm/params.rs. x as [outer][channels][inner].
+// Twin of LrnParams in src/shader/uniforms.rs. x as [outer][channels][inner].
 struct LrnParams {
     items: u32,
     channels: u32,

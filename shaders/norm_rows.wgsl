@@ -6,7 +6,7 @@
 // the differences from it, and is subtracted (the corrected two-pass algorithm: Chan, Golub and LeVeque, Algorithms for computing the sample
 // variance, 1983). Powers of two keep sums and squares inside f32, however large or small a row's numbers are.
 
-// Twin of NormParams in src/norm/params.rs. Strides count elements.
+// Twin of NormParams in src/shader/uniforms.rs. Strides count elements.
 struct NormParams {
     items: u32,         // rows
     row_inner: u32,     // rows that lie interleaved: row r is row_inner rows of outer stride, then r % row_inner of inner stride

@@ -3,7 +3,7 @@
 // A workgroup owns 64 consecutive outputs in memory order. Padding adds no term: the loops run over the taps inside the input. Needs `store_pooled`
 // (pool_values.wgsl or pool_indices.wgsl) and common/pool.wgsl. Prelude: alias Elem.
 
-// Twin of PoolParams in src/pool/params.rs. Strides and bases count elements.
+// Twin of PoolParams in src/shader/uniforms.rs. Strides and bases count elements.
 struct PoolParams {
     depth: Axis,
     height: Axis,

@@ -3,7 +3,7 @@
 //
 // One invocation per output (passes 0 and 2) or per element of x (pass 1). Prelude: alias Elem.
 
-// Twin of UnpoolParams in src/pool/params.rs.
+// Twin of UnpoolParams in src/shader/uniforms.rs.
 struct UnpoolParams {
     planes: u32,      // images x channels
     channels: u32,

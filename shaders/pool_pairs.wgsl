@@ -7,7 +7,7 @@
 //
 // Prelude: STRIP, an even number; STRIDE, that of the width; LEAD, 1 where its pad is odd; the window's TAPS_T, TAPS_R, TAPS_S; STORE_PAIRS.
 
-// Twin of PoolPairsParams in src/pool/params.rs. Strides and bases count elements, and are even where x has them.
+// Twin of PoolPairsParams in src/shader/uniforms.rs. Strides and bases count elements, and are even where x has them.
 struct PoolPairsParams {
     depth: Axis,
     height: Axis,
@@ -32,7 +32,7 @@ struct PoolPairsParams {
 // Pairs of columns that hold a strip's windows in one row.
 const PAIRS: u32 = ((STRIP - 1u) * STRIDE + LEAD + TAPS_S + 1u) / 2u;
 
-// n / d for n < 2^31; `reciprocal` in src/pool/pairs.rs makes the two numbers of a d.
+// n / d for n < 2^31; `reciprocal` in src/plan/pool/pairs.rs makes the two numbers of a d.
 fn divide(n: u32, multiplier: u32, shift: u32) -> u32 {
     return u32((u64(n) * u64(multiplier)) >> shift);
 }

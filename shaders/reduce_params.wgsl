@@ -1,6 +1,6 @@
 // The parameters of the reductions.
 
-// Twin of ReduceParams in src/reduce/params.rs; of an argmax, chunks is 1.
+// Twin of ReduceParams in src/shader/uniforms.rs; of an argmax, chunks is 1.
 struct ReduceParams {
     axes: array<LatticeAxis, 6>, // of y: the third stride says where a result goes
     items: u32,                  // results

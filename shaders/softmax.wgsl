@@ -2,7 +2,7 @@
 // the sum of e^(x - maximum), the results. In place, each element is last read by the invocation that writes it.
 // A line of -inf gives NaN, as -inf - -inf is. Prelude: alias Elem, WG_SIZE, LANES.
 
-// Twin of SoftmaxParams in src/softmax/mod.rs.
+// Twin of SoftmaxParams in src/shader/uniforms.rs.
 struct SoftmaxParams {
     items: u32, // lines
     inner: u32,
@@ -31,16 +31,16 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     largest = join_max(at, largest);
     var sum = 0.0;
     for (var i = at.lane; i < params.length; i += LANES) {
-        sum += exp(f32(source_item(start + i * params.inner)) - largest);
+        sum += exp_or_nan(f32(source_item(start + i * params.inner)) - largest);
     }
     sum = join_sum(at, sum);
-    let log_sum = log(sum);
+    let log_sum = select(log(sum), sum, is_nan(sum));
     if exists {
         for (var i = at.lane; i < params.length; i += LANES) {
             let d = f32(source_item(start + i * params.inner)) - largest;
             var y = d - log_sum;
             if LOGARITHM == 0u {
-                y = exp(d) / sum;
+                y = exp_or_nan(d) / sum;
             }
             output[start + i * params.inner] = Elem(y);
         }

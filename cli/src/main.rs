@@ -7,6 +7,7 @@ mod arguments;
 mod bands;
 mod bench;
 mod chain;
+mod explain;
 mod filter;
 #[cfg(test)]
 mod fuzz;
@@ -50,6 +51,8 @@ enum Command {
     Bench(bench::Args),
     /// Proves and times every candidate plan of a suite's layers and keeps the verdicts; <-- marks the planner's choice
     Tune(tune::Args),
+    /// Tells how layers would be computed: the plan, its kernels, and why no other algorithm is taken
+    Explain(explain::Args),
     /// Filters a photograph with a convolution
     Filter(filter::Args),
     /// Counts outputs, parameters, multiply-adds and bytes of a convolution beside a dense layer of the same sizes
@@ -163,6 +166,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Tune(args) => tune::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Filter(args) => filter::run(&args),
         Command::Params(args) => params::run(&args),
         Command::Ops(args) => vocabulary::run(&args),

@@ -1,4 +1,4 @@
-// Activations, applied to the finished sum before it is stored. Needs common/number.wgsl. One case per `Activation` of src/activation.rs, by its number.
+// Activations, applied to the finished sum before it is stored. Needs common/number.wgsl. One case per `Activation` of src/types/activation.rs, by its number.
 // Comparisons are written so that NaN goes through: `max` and `clamp` may drop it.
 
 // Number of the activation.

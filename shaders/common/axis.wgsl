@@ -1,4 +1,4 @@
-// One spatial axis of a window. Twin of Axis in src/op/window.rs; 32 bytes, so that it nests in a uniform struct without padding.
+// One spatial axis of a window. Twin of Axis in src/shader/uniforms.rs; 32 bytes, so that it nests in a uniform struct without padding.
 
 struct Axis {
     input: i32,

@@ -3,7 +3,7 @@
 // Letters: input N C D H W, filter K C/g T R S, output N K Z P Q. A 1-D or 2-D problem has extent 1 on the axes it lacks.
 // Prelude: alias Elem (f32 or f16: what is stored). Sums are f32.
 
-// Twin of ConvParams in src/conv/params.rs; tests/shaders.rs compares the layouts. Strides and bases count elements.
+// Twin of ConvParams in src/shader/uniforms.rs; tests/shaders.rs compares the layouts. Strides and bases count elements.
 struct ConvParams {
     depth: Axis,
     height: Axis,

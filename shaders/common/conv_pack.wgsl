@@ -1,6 +1,6 @@
 // The parameters of the kernels that prepare a filter for the tile cores: conv_pack_filter.wgsl, conv_winograd_filter.wgsl.
 
-// Twin of PackParams in src/conv/params.rs.
+// Twin of PackParams in src/shader/uniforms.rs.
 struct PackParams {
     items: u32,
     rows: u32,     // filters of a tile

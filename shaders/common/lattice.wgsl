@@ -1,4 +1,4 @@
-// A lattice of coordinates over which up to three operands step with strides of their own; src/op/lattice.rs merges the axes.
+// A lattice of coordinates over which up to three operands step with strides of their own; src/types/lattice.rs merges the axes.
 //
 // Needs common/lattice_axis.wgsl. Prelude: AXES, the number of axes. Uniform: params.axes, params.items.
 

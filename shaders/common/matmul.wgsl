@@ -1,11 +1,11 @@
 // What every matmul kernel shares: the parameters, where a product of the batch begins, where y lies, and the epilogue
 // y = activation(alpha a b + beta addend + residual).
 //
-// a is M x K, b is K x N, y is batch x M x N. A call may be for a part of a larger product (src/matmul/slices.rs): then m, n and k are the
+// a is M x K, b is K x N, y is batch x M x N. A call may be for a part of a larger product (src/plan/matmul/slices.rs): then m, n and k are the
 // part's, rows of y lie y_pitch apart, and several products of a batch are only there if they are whole. Declared by the kernel that includes this: addend, residual.
 // Prelude: alias Elem.
 
-// Twin of MatMulParams in src/matmul/params.rs. Strides count elements, or vec4s where a tile core reads an operand.
+// Twin of MatMulParams in src/shader/uniforms.rs. Strides count elements, or vec4s where a tile core reads an operand.
 struct MatMulParams {
     batch: array<LatticeAxis, 3>, // strides of a, b and the addend
     base: vec3<u32>,              // where they begin in their bindings

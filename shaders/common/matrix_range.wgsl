@@ -6,7 +6,7 @@
 @group(0) @binding(7) var<storage, read> rhs_range: array<vec2<u32>>;
 
 // Octaves between the largest magnitude and that of any line: further down, the one scale of all would leave a line too few bits. A mask, or one
-// image much larger than another, is computed plainly. `SPREAD` of src/op/matrix.rs.
+// image much larger than another, is computed plainly. `SPREAD` of src/numeric/matrix.rs.
 const SPREAD: i32 = 13;
 
 // A finite number whose scale is a normal f32: 2^-113 and more; and no line far below it. What is all zeros, or was not measured, is not scaled.

@@ -2,7 +2,7 @@
 //
 // After Ootomo and Yokota, Recovering single precision accuracy from Tensor Cores while exceeding the FP32 theoretical peak
 // performance, 2022. x y = high high + (high low + low high) 2^-11 + what is left out, at most 2^-22 |x y|. The error of the whole is
-// derived in src/op/matrix.rs. A part of common/gemm_matrix.wgsl.
+// derived in src/numeric/matrix.rs. A part of common/gemm_matrix.wgsl.
 
 const PARTS: u32 = 2u;
 const LOW: f32 = 2048.0; // 2^11: scales low parts into the range that high parts have

@@ -27,6 +27,11 @@ fn power(v: f32, p: f32) -> f32 {
     return select(select(edge, pow(v, p), ordinary), v, is_nan(v));
 }
 
+// e^v as IEEE 754 has it where `exp` may not: a NaN stays (SwiftShader's gives 0).
+fn exp_or_nan(v: f32) -> f32 {
+    return select(exp(v), v, is_nan(v));
+}
+
 // Bits of infinity. A variable, since WGSL refuses to evaluate it as a constant.
 var<private> INFINITE: u32 = 0x7f800000u;
 

@@ -1,6 +1,6 @@
 // An operand that matmul_pack.wgsl or matmul_pack_pairs.wgsl packs. Needs common/lattice_axis.wgsl.
 
-// Twin of PackOperandParams in src/matmul/params.rs.
+// Twin of PackOperandParams in src/shader/uniforms.rs.
 struct PackOperandParams {
     batch: array<LatticeAxis, 3>, // strides of the operand, first of the three
     items: u32,                   // blocks of packed elements

@@ -1,5 +1,5 @@
 // The transforms of F(4,3) along one axis: interpolation at 0, 1/2, -1/2, 2, -2 and infinity. The usual points 1, -1, 2, -2 amplify
-// rounding errors twice as much (src/conv/winograd.rs computes both); with these, only the filter's side has constants that are no
+// rounding errors twice as much (src/ops/conv/winograd.rs computes both); with these, only the filter's side has constants that are no
 // binary fractions.
 
 fn input_transform(d: array<f32, 6>) -> array<f32, 6> {

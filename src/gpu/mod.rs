@@ -27,7 +27,8 @@ use crate::gpu::driver_cache::DriverCache;
 use crate::gpu::fault::Loss;
 use crate::gpu::pipelines::PipelineCache;
 use crate::gpu::transfer::Staging;
-use crate::ops::Op;
+use crate::ops::{Op, Problem};
+use crate::plan::Planned;
 use crate::plan::profile;
 use crate::plan::step::Plan;
 use crate::types::{Error, Result};
@@ -180,7 +181,13 @@ impl Gpu {
     /// # Errors
     /// As [`Planned::plan`](crate::op::Planned::plan); loss of the device.
     pub fn plan(&self, op: impl Into<Op>) -> Result<Plan> {
-        self.chooser().plan(self, &op.into())
+        let op = op.into();
+        let plan = self.chooser().plan(self, &op)?;
+        log::debug!("{} {op}: {}, {} dispatches", op.name(), plan.label, plan.steps.len());
+        if log::log_enabled!(log::Level::Trace) {
+            op.not_chosen(self.profile()).iter().for_each(|(name, why)| log::trace!("{} {op}: not {name}: {why}", op.name()));
+        }
+        Ok(plan)
     }
 
     /// The adapter behind the device.

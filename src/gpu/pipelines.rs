@@ -144,6 +144,7 @@ impl PipelineCache {
         }
         let start = Instant::now();
         let made = Arc::new(compile(gpu, spec)?);
+        log::debug!("{} compiled in {:.1} ms", made.label, start.elapsed().as_secs_f64() * 1e3);
         {
             let mut compiled = locked(&self.compiled);
             compiled.pipelines += 1;

@@ -4,7 +4,7 @@ use crate::plan::profile::DeviceProfile;
 
 /// Lanes of a line of `length` elements where there are `lines` of them: several elements a lane, so that the tree pays. On a CPU-like
 /// device barriers cost and lines run on a handful of cores, so lines are shared only where they are few or long: measured over 14 shapes on
-/// three software drivers (BENCHMARKS.md), one invocation a line is up to 15 times as fast there.
+/// three software drivers (benchmarks/notebook/2026-11-21-what-was-learnt.md), one invocation a line is up to 15 times as fast there.
 pub(crate) fn lanes(length: u64, lines: u64, profile: &DeviceProfile) -> u32 {
     if profile.is_cpu && lines >= 64 && length <= LONGEST_SERIAL_LINE {
         return 1;

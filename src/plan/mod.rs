@@ -55,6 +55,13 @@ pub trait Planned: Problem {
     /// device has none.
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan>;
 
+    /// Every algorithm that the planner does not choose on a device like `profile`, and why: the condition that does not hold, or what is preferred.
+    fn not_chosen(&self, profile: &DeviceProfile) -> Vec<(&'static str, String)> {
+        let chosen = self.plan(profile, None).map_or_else(|_| String::new(), |plan| plan.algorithm().to_string());
+        let others = self.algorithms(profile).into_iter().filter(|name| *name != chosen);
+        others.map(|name| (name, format!("it applies; {chosen} is preferred"))).collect()
+    }
+
     /// The largest error of this algorithm over inputs of magnitude 1, relative to that of plain f32 sums: 1 where it has no bound of its own.
     fn error_ratio(&self, _algorithm: &str) -> f64 {
         1.0
@@ -123,6 +130,10 @@ impl Planned for Op {
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         planner(self).plan(profile, algorithm)
+    }
+
+    fn not_chosen(&self, profile: &DeviceProfile) -> Vec<(&'static str, String)> {
+        planner(self).not_chosen(profile)
     }
 
     fn error_ratio(&self, algorithm: &str) -> f64 {

@@ -173,9 +173,9 @@ fn subgroup(features: wgpu::Features, info: &wgpu::AdapterInfo) -> Option<u32> {
 }
 
 /// Intel's processors close one of their two ports for multiply-adds of 256 bits while vectors of 512 are at work; AMD's do not. Measured on a
-/// Xeon with llvmpipe (BENCHMARKS.md, "Two processors"): 26.2's register core is 1.1 to 1.4 times as fast without, 22.3's up to a tenth
-/// slower, and why was not looked for. A software driver runs on the processor that runs this code, so the processor can be asked; every processor of
-/// AMD's has SSE4a, none of Intel's.
+/// Xeon with llvmpipe (benchmarks/notebook/2026-11-22-two-processors.md): 26.2's register core is 1.1 to 1.4 times as fast without, 22.3's up to
+/// a tenth slower, and why was not looked for. A software driver runs on the processor that runs this code, so the processor can be asked; every
+/// processor of AMD's has SSE4a, none of Intel's.
 fn wide_vectors_slow(driver: &str, info: &str) -> bool {
     #[cfg(target_arch = "x86_64")]
     let closes_a_port = std::arch::is_x86_feature_detected!("avx512f") && !std::arch::is_x86_feature_detected!("sse4a");

@@ -114,6 +114,12 @@ impl Plan {
 }
 
 impl Plan {
+    /// Bytes of memory that only its kernels see, packed inputs included, and of the constant tables that they read.
+    pub fn own_bytes(&self) -> u64 {
+        let tables = self.tables.iter().map(|table| 4 * table.len() as u64);
+        self.scratch.iter().copied().chain(tables).fold(0, u64::saturating_add)
+    }
+
     /// The algorithm's name: the first word of the label.
     pub fn algorithm(&self) -> &str {
         self.label.split(' ').next().unwrap_or_default()

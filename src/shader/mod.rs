@@ -1,7 +1,7 @@
-//! Kernels: the only code that makes WGSL text or pipelines.
+//! Kernels: the only code that makes WGSL text.
 //!
 //! A [`KernelSpec`] is one hashable value; it makes the text, the constants, the label and the key of the pipeline cache, so
-//! that they cannot drift apart. The sources are listed in `source`, compiled pipelines are kept in `cache`.
+//! that they cannot drift apart. The sources are listed in `source` and `source_gemm`, the uniform structs in `uniforms`.
 
 pub(crate) mod layout;
 #[macro_use]

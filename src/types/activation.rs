@@ -1,6 +1,6 @@
 //! Activations: the list, its numbers in the shaders, the formula in f64, and the error that a correct kernel may make.
 //!
-//! Adding one touches this file, `shaders/common/activation.wgsl` and nothing else; see ARCHITECTURE.md.
+//! Adding one touches this file, `shaders/common/activation.wgsl` and nothing else; see docs/adding/activation.md.
 
 use crate::types::{Error, Result};
 

@@ -1,5 +1,5 @@
 //! Proofs on the machine at hand: every algorithm is forced over a grid of problems that walks the edges, and each run is held to
-//! four proofs: exact, bounded, guarded, repeatable (see ARCHITECTURE.md, "Proof").
+//! four proofs: exact, bounded, guarded, repeatable (see docs/verification.md).
 
 pub mod compare;
 pub mod data;

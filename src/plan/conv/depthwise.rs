@@ -100,14 +100,14 @@ fn loads(problem: &ConvProblem, profile: &DeviceProfile) -> f64 {
     (parts * (lines * line + rows * columns)) as f64 / (block_p * block_q * height.filter * width.filter) as f64
 }
 
-/// Cycles that llvmpipe takes for a product and for the loads that it needs (ARCHITECTURE.md, "Facts about drivers").
+/// Cycles that llvmpipe takes for a product and for the loads that it needs (docs/drivers.md).
 fn cycles(problem: &ConvProblem, profile: &DeviceProfile) -> f64 {
     14.0 * loads(problem, profile) + 0.85
 }
 
 /// Cycles that the register core takes for one tap in one column: for the column; for each filter, of which tiles have four or a multiple; and for each
-/// filter's part in the end of a tile, which all taps share. With one channel, a segment is one step long. Fitted to "Several filters of a channel" in
-/// BENCHMARKS.md, in the unit of [`cycles`]: Mesa 22 and Mesa 26.
+/// filter's part in the end of a tile, which all taps share. With one channel, a segment is one step long. Fitted to
+/// benchmarks/notebook/2026-11-22-several-filters-of-a-channel.md, in the unit of [`cycles`]: Mesa 22 and Mesa 26.
 fn register_cycles(problem: &ConvProblem, profile: &DeviceProfile) -> f64 {
     let [column, filter, end] = if profile.is_old_llvmpipe() { [18.0, 1.7, 0.0] } else { [32.0, 1.8, 23.0] };
     column + (filter + end / problem.taps() as f64) * problem.filters_per_group().next_multiple_of(4) as f64

@@ -240,6 +240,9 @@ pub(crate) const FILTER: usize = 1;
 
 pub(crate) const BIAS: usize = 2;
 
+/// Filters of a group from which on a GPU takes tiles.
+const FEWEST_TILE_FILTERS: u64 = 3;
+
 /// The planner's preference among the algorithms that apply; the general direct kernel is last and admits everything.
 fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm> {
     if supports(Algorithm::Dense, problem, profile).is_ok() {
@@ -263,14 +266,34 @@ fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm
     };
     // On a GPU (none has measured it) a tile core should pay from a few rows on: below, most of its smallest tile, 32 x 32, is padding. The register
     // core has four rows, and even one of them pays: 1.1 to 5.7 times as fast as one output an invocation, two 2.1 to 8.7 times, on three software
-    // drivers and but for the tiniest planes on one ("One and two filters" in BENCHMARKS.md).
+    // drivers and but for the tiniest planes on one (benchmarks/notebook/2026-11-21-one-and-two-filters.md).
     let wanted = |a: &Algorithm| match a {
         Algorithm::Depthwise => depthwise::pays(problem, profile),
-        _ => profile.is_cpu || problem.filters_per_group() >= 3,
+        _ => profile.is_cpu || problem.filters_per_group() >= FEWEST_TILE_FILTERS,
     };
     match order.into_iter().filter(wanted).find(|&a| supports(a, problem, profile).is_ok()) {
         Some(algorithm) => Ok(algorithm),
         None => supports(Algorithm::Direct, problem, profile).map(|()| Algorithm::Direct),
+    }
+}
+
+/// Why [`preferred`] takes another algorithm than one that applies, in its own order.
+fn passed_over(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile, chosen: Option<Algorithm>) -> String {
+    let tiles_are_empty = !profile.is_cpu && problem.filters_per_group() < FEWEST_TILE_FILTERS;
+    match algorithm {
+        _ if problem.algorithm.is_some() => "another one is forced".into(),
+        Algorithm::WinogradF2 | Algorithm::WinogradF4 if !winograd::pays(algorithm, problem, profile) => {
+            "its transforms are not expected to pay: that takes a processor, 16 channels, 16 filters and 32 tiles of outputs".into()
+        }
+        _ if algorithm.uses_matrix_units() && !matrix::pays(algorithm, problem, profile) => {
+            "matrix units are not expected to pay: that takes a GPU, 32 filters, 128 outputs, 64 products each, and f32 operands rounded only where accuracy reduced asks for it".into()
+        }
+        Algorithm::Depthwise if !depthwise::pays(problem, profile) => "tiles serve all filters of a channel at once, and it one at a time".into(),
+        Algorithm::Direct => "it is for what no other algorithm serves better".into(),
+        _ if tiles_are_empty && algorithm != Algorithm::Depthwise => {
+            format!("with fewer than {FEWEST_TILE_FILTERS} filters a group most of a tile would be empty")
+        }
+        _ => chosen.map_or_else(|| "it applies".into(), |chosen| format!("it applies; {chosen} comes first")),
     }
 }
 

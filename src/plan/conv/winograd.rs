@@ -78,8 +78,9 @@ struct Cut {
 const WORKSPACE: u64 = 256 << 20;
 
 /// The same where memory is a processor's: they should stay in its cache until they are read again. Every turn reads the whole filter, so it
-/// takes no less than that. Measured on two cores with 1 MiB and shares of 32 MiB of cache (BENCHMARKS.md): 4 to 8 MiB are best, 64 channels
-/// of 224 x 224 1.2 times as fast as in one turn; 2 take 10 to 17 % longer again.
+/// takes no less than that. Measured on two cores with 1 MiB and shares of 32 MiB of cache
+/// (benchmarks/notebook/2026-11-21-winograd-in-parts.md): 4 to 8 MiB are best, 64 channels of 224 x 224 1.2 times as fast as in one turn; 2 take
+/// 10 to 17 % longer again.
 const WORKSPACE_CPU: u64 = 6 << 20;
 
 /// Columns of the product come in whole panels of either core.
@@ -159,7 +160,8 @@ impl Cut {
     }
 }
 
-/// Whether it pays, by what was measured on software drivers (BENCHMARKS.md): enough rows and columns for the product's tiles. With 49 columns
+/// Whether it pays, by what was measured on software drivers (benchmarks/results/2026-11-21-mesa-26.2.6.md): enough rows and columns for the
+/// product's tiles. With 49 columns
 /// (256 channels of 14 x 14) it is 1.8 and 3 times as fast as plain sums, with 16 it is not.
 pub(crate) fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
     let Some(transform) = Transform::of(algorithm) else { return false };

@@ -32,8 +32,8 @@ impl RegisterTile {
 
     /// The tile for a product of `rows` x `columns` over `depth`, in segments of `length` steps.
     pub fn choose(rows: u64, columns: u64, depth: u64, length: u64, profile: &DeviceProfile) -> Self {
-        // "Tiles of the register core" in BENCHMARKS.md. Each gather of the right-hand side serves most rows at 32. Mesa 22 was within 1.17 of its
-        // best with 24 by 2 steps, and 32x8x4 took 1.2 times as long on 3x3_512_512_7 there.
+        // benchmarks/notebook/2026-11-21-tiles-of-the-register-core.md. Each gather of the right-hand side serves most rows at 32. Mesa 22 was
+        // within 1.17 of its best with 24 by 2 steps, and 32x8x4 took 1.2 times as long on 3x3_512_512_7 there.
         let (most, steps) = match rows.saturating_mul(columns).saturating_mul(depth) {
             ..0x10_0000 => (16, 2), // a driver takes longer to compile a taller tile than a million multiply-adds to run
             _ if profile.is_old_llvmpipe() && length > 4 => (24, 2),
@@ -191,7 +191,7 @@ mod tests {
         }
     }
 
-    /// Each as `tune` found it (BENCHMARKS.md, "The planner's choice beside the tuner's best").
+    /// Each as `tune` found it (benchmarks/results/2026-11-21-planner-beside-tuner.md).
     #[test]
     fn tiles_follow_what_was_measured() {
         let cpu = DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL };

@@ -1,5 +1,5 @@
 //! Products on matrix units: f16 operands as they are, f32 ones scaled into f16's range and rounded, or split in two. What cannot be scaled is
-//! computed by a plain kernel, which is recorded beside the other (see `src/conv/matrix.rs`).
+//! computed by a plain kernel, which is recorded beside the other (see `src/plan/conv/matrix.rs`).
 
 use crate::numeric::{Accuracy, Operands};
 use crate::ops::matmul::{MATRIX, MatMulProblem, SPLIT, operands_of};

@@ -35,6 +35,21 @@ impl Planned for MatMulProblem {
         plan(self, profile, algorithm)
     }
 
+    fn not_chosen(&self, profile: &DeviceProfile) -> Vec<(&'static str, String)> {
+        let chosen = plan(self, profile, None).map_or_else(|_| String::new(), |plan| plan.algorithm().to_string());
+        let admitted = algorithms(self, profile);
+        let reason = |error: Error| if let Error::Unsupported { reason, .. } = error { reason } else { error.to_string() };
+        let refused = |result: Result<()>| result.err().map_or_else(|| "its loops would be too long for the driver".into(), reason);
+        let why = |name: &str| match name {
+            _ if admitted.contains(&name) => format!("it applies; {chosen} is preferred"),
+            THIN => format!("it is for products of which one side is at most {MOST_SHORT}"),
+            WORKGROUP => refused(Tile::check(WORKGROUP, profile)),
+            _ => refused(matrix::supports(name, self, profile)),
+        };
+        let others = [DIRECT, THIN, WORKGROUP, REGISTER, MATRIX, SPLIT].into_iter().filter(|name| *name != chosen);
+        others.map(|name| (name, why(name))).collect()
+    }
+
     fn largest_error(&self, algorithm: &str) -> Option<f64> {
         let plain = self.activation.is_exact() && self.element == ElementType::F32 && self.alpha == 1.0 && self.beta.abs() <= 1.0;
         plain.then(|| self.error_ratio(algorithm).max(1.0) * (self.k + 2) as f64 * bound::gamma(self.k + 5, ElementType::F32.unit_roundoff()))
@@ -96,8 +111,8 @@ fn shape(problem: &MatMulProblem) -> GemmShape {
 
 fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> &'static str {
     if problem.m.min(problem.n) <= MOST_SHORT {
-        // Measured on software drivers (BENCHMARKS.md): one output per invocation beats the thin kernel on two of three, by up to ten times, and
-        // a register tile beats both, by 1.7 times and more, where the weights of a dense layer are packed beforehand and are not few.
+        // Measured on software drivers (benchmarks/notebook/2026-11-21-what-was-learnt.md): one output per invocation beats
+        // the thin kernel on two of three, by up to ten times, and a register tile beats both, by 1.7 times and more, where the weights of a dense layer are packed beforehand and are not few.
         let weights = problem.n * problem.k;
         match profile.is_cpu {
             true if problem.fixed() && problem.m <= MOST_SHORT && problem.n >= 64 && weights >= 1 << 14 => REGISTER,

@@ -1,0 +1,46 @@
+//! `wgconv explain`: the plan of a layer, the reasons against every other algorithm, the text of its kernels.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::run;
+
+#[test]
+fn a_layer_is_explained_without_a_device() {
+    let layer = "conv x=1x3x224x224 w=64x3x7x7 pads=3 strides=2";
+    let text = run(&["explain", "--minimal", "--layer", layer]).succeeds().to_string();
+    for part in [
+        "conv n1c3h224w224_k64r7s7_st2x2_p3,3,3,3_d1x1_g1",
+        "plan      implicit_gemm_workgroup ",
+        "work      236.028 MFLOP, 3.851 MB in and out at least",
+        "once      conv_pack_filter[f32]  147 workgroups",
+        "dispatch  conv_implicit_gemm_workgroup[f32,TILE_M=",
+        "winograd_f2             it needs stride 1, dilation 1 and filter extent 3 or 1; along the height they are 2, 1 and 7",
+        "implicit_gemm_register  it applies; implicit_gemm_workgroup comes first",
+    ] {
+        assert!(text.contains(part), "no \"{part}\" in\n{text}");
+    }
+    // Every algorithm is either the plan or has its reason.
+    assert_eq!(text.lines().filter(|line| line.starts_with("    ")).count(), 12, "{text}");
+    assert!(!text.contains("@compute"));
+}
+
+#[test]
+fn the_text_is_the_one_that_is_compiled() {
+    let text = run(&["explain", "--minimal", "--layer", "softmax x=8x1000", "--wgsl"]).succeeds().to_string();
+    let (_, wgsl) = text.split_once("// ======== softmax[f32,").unwrap();
+    assert!(wgsl.contains("// overrides: LANE_FASTEST = 1") && wgsl.contains("const LANES: u32 = "), "{wgsl}");
+    assert_eq!(wgsl.matches("@compute").count(), 1);
+    // A kernel that several layers share is printed once.
+    let two = ["explain", "--minimal", "--wgsl", "--layer", "softmax x=8x1000", "--layer", "softmax x=4x1000"];
+    assert_eq!(run(&two).succeeds().matches("// ======== softmax[").count(), 1);
+}
+
+#[test]
+fn a_forced_algorithm_is_explained_or_refused() {
+    let forced = |label| run(&["explain", "--minimal", "--layer", "matmul a=64x64 b=64x64", "--algorithm", label]);
+    assert!(forced("gemm_register 24x8x2").succeeds().contains("plan      gemm_register 24x8x2\n"));
+    forced("thin").fails_with(1, "thin");
+    forced("nonsense").fails_with(1, "nonsense");
+}
