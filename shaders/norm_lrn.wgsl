@@ -17,8 +17,6 @@ struct LrnParams {
 @group(0) @binding(1) var<storage, read> x: array<Elem>;
 @group(0) @binding(2) var<storage, read_write> output: array<Elem>;
 
-const DOWN: f32 = 5.42101086e-20; // 2^-64
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
     let i = (group_id.y * group_count.x + group_id.x) * 64u + local_id.x;
@@ -28,13 +26,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let c = i / params.inner % params.channels;
     let first = c - min(c, params.before);
     let last = min(c + params.after, params.channels - 1u);
-    // The squares of numbers about 2^64 times smaller are summed too, for windows whose squares leave f32: then
-    // base^beta = 2^(128 beta) (2^-128 bias + factor sum)^beta.
+    // The squares of numbers 2^e times smaller are summed too, for windows whose squares leave f32: then
+    // base^beta = 2^(2 e beta) (2^(-2 e) bias + factor sum)^beta. So many squares of the largest numbers stay in f32.
+    let e = 65 + i32(firstLeadingBit(last - first + 1u) / 2u);
+    let down = power_of_two(-e);
     var sums = vec2<f32>(0.0);
     var largest = 0.0;
     for (var k = first; k <= last; k++) {
         let v = f32(x[i - (c - first) * params.inner + (k - first) * params.inner]);
-        let low = v * DOWN;
+        let low = v * down;
         sums = fma(vec2<f32>(v, low), vec2<f32>(v, low), sums);
         largest = max(largest, abs(v));
     }
@@ -43,9 +43,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let base = fma(params.factor, whole, params.bias);
     var y = v / power(base, params.beta);
     if (params.factor > 0.0) & ((sums.x > LARGEST) | (base > LARGEST)) {
-        let exponent = -64.0 * params.beta;
+        let exponent = -f32(e) * params.beta;
         let half = exp2(exponent - floor(exponent)) * power_of_two(clamp(i32(floor(exponent)), -126, 126));
-        y = v * half / power(fma(params.factor, sums.y, params.bias * DOWN * DOWN), params.beta) * half;
+        y = v * half / power(fma(params.factor, sums.y, params.bias * down * down), params.beta) * half;
     }
     output[i] = Elem(y);
 }

@@ -47,8 +47,8 @@ pub use gpu::tensor::Tensor;
 pub use gpu::{Gpu, GpuDescriptor};
 pub use tune::Tuning;
 pub use types::{Activation, Element, ElementType, Error, Layout, Padding, PaddingMode, Result, TensorShape, activation, element, shape};
-/// The wgpu this crate is built on, for callers that own the device.
-pub use wgpu;
+/// The wgpu this crate is built on, for callers that own the device; the arrays and the f16 of its signatures.
+pub use {half, ndarray, wgpu};
 
 #[cfg(doctest)]
 mod sealed;

@@ -263,6 +263,15 @@ fn local_response_normalisation_of_huge_numbers_and_nan() {
         assert_eq!(want.iter().filter(|v| v.is_nan()).count(), 3);
         check(&op, &[&x], &want, 1e-5);
     }
+    // Windows full of the largest numbers: as many squares as there are channels.
+    for channels in [2usize, 5, 64] {
+        let op = LrnProblem::new(&LrnDescriptor { size: channels, alpha: 0.5, beta: 0.5, bias: 1.5 }, &[1, channels, 1], F32, CF).unwrap();
+        let x = vec![f32::MAX; channels];
+        // (size - 1) / 2 channels before, size / 2 after (ONNX).
+        let seen = |c: usize| ((c + channels / 2 + 1).min(channels) - c.saturating_sub((channels - 1) / 2)) as f64;
+        let want: Vec<f64> = (0..channels).map(|c| (channels as f64 / (0.5 * seen(c))).sqrt()).collect();
+        check(&op, &[&x], &want, 1e-4);
+    }
 }
 
 /// A weight times the zeros of the padding, or of the gaps of a transposed convolution, is a term of the sum: NaN, where the weight is infinite.

@@ -314,3 +314,21 @@ fn ops_whose_labels_say_more_than_they_can_be_asked_for_are_tuned_too() {
     assert!(tuned.complete && tuned.lag().is_some(), "{tuned:?}");
     assert_eq!(gpu.plan(&problem).unwrap().algorithm(), tuned.choice);
 }
+
+/// In-place calls ask the tuner as all others do; what they change is data, not zeros, when they are compared and timed.
+#[test]
+fn calls_in_place_are_tuned_too() {
+    let gpu = Gpu::new().unwrap();
+    gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder("in_place")));
+    let x = gpu.upload(&ndarray::Array2::from_shape_fn((64, 64), |(i, j)| (i as f32 - j as f32) / 8.0)).unwrap();
+    gpu.activation_in_place(wgconv::Activation::Relu, &x).unwrap();
+    gpu.softmax_in_place(&x, 1).unwrap();
+    let unary = wgconv::elementwise::UnaryProblem::new(wgconv::Activation::Relu, &[64, 64], ElementType::F32, Default::default()).unwrap();
+    let softmax = wgconv::softmax::SoftmaxProblem::new(false, &[64, 64], 1, ElementType::F32, Default::default()).unwrap();
+    for op in [wgconv::op::Op::from(unary.in_place()), softmax.in_place().into()] {
+        let tuned = gpu.tuned(&op).unwrap_or_else(|| panic!("{op} was not tuned"));
+        assert!(tuned.complete && tuned.candidates.len() > 1, "{tuned:?}");
+        let sound = |verdict: &Verdict| matches!(verdict, Verdict::Proven { .. } | Verdict::Slow { .. });
+        assert!(tuned.candidates.iter().all(|candidate| sound(&candidate.verdict)), "{tuned:?}");
+    }
+}

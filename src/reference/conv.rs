@@ -58,11 +58,14 @@ impl Referenced for ConvProblem {
         vec![Bounded { value: conv.output(self.activation), error }]
     }
 
-    fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
-        if let Some(pool) = self.pool {
-            return vec![pooled(self, pool, &self.convolution().reference_for(algorithm, inputs)[0])];
+    fn bound_for(&self, algorithm: &str, inputs: &[&[f64]], outputs: &mut [Bounded]) {
+        if matrix_operands(algorithm).is_none() && transform(algorithm).is_none() {
+            return;
         }
-        let mut outputs = self.reference(inputs);
+        if let Some(pool) = self.pool {
+            outputs[0] = pooled(self, pool, &self.convolution().reference_for(algorithm, inputs)[0]);
+            return;
+        }
         if let Some(operands) = matrix_operands(algorithm) {
             self.bound_by_matrix_units(operands, inputs, &mut outputs[0]);
         } else if let Some(transform) = transform(algorithm) {
@@ -70,13 +73,12 @@ impl Referenced for ConvProblem {
             let plain = terms(self, inputs[0], inputs[1], bias, residual);
             let magnitude = winograd::magnitude(self, transform, inputs[0], inputs[1], bias, residual);
             let gamma = gamma(transform.roundings(self), ElementType::F32.unit_roundoff());
-            for output in &mut outputs {
+            for output in outputs {
                 for (i, error) in output.error.iter_mut().enumerate() {
                     *error = activation_error(self.activation, gamma * magnitude[i], plain.sum[i], output.value[i]);
                 }
             }
         }
-        outputs
     }
 }
 

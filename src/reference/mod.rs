@@ -65,9 +65,15 @@ pub trait Referenced: Problem {
     /// correct f32 kernel may make. Slices have the lengths of the specs; [`compute`] checks that first.
     fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded>;
 
-    /// As [`Referenced::reference`], with the error that this algorithm may make: one that transforms its operands may have a bound of its own.
-    fn reference_for(&self, _algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
-        self.reference(inputs)
+    /// Sets the errors of `outputs`, which [`Referenced::reference`] gave for these inputs, to those that this algorithm may make: one that transforms
+    /// its operands may have bounds of its own.
+    fn bound_for(&self, _algorithm: &str, _inputs: &[&[f64]], _outputs: &mut [Bounded]) {}
+
+    /// As [`Referenced::reference`], with the errors that this algorithm may make.
+    fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
+        let mut outputs = self.reference(inputs);
+        self.bound_for(algorithm, inputs, &mut outputs);
+        outputs
     }
 }
 
@@ -101,7 +107,7 @@ impl Referenced for Op {
         referenced(self).reference(inputs)
     }
 
-    fn reference_for(&self, algorithm: &str, inputs: &[&[f64]]) -> Vec<Bounded> {
-        referenced(self).reference_for(algorithm, inputs)
+    fn bound_for(&self, algorithm: &str, inputs: &[&[f64]], outputs: &mut [Bounded]) {
+        referenced(self).bound_for(algorithm, inputs, outputs);
     }
 }

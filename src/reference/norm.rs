@@ -108,7 +108,8 @@ pub fn batch_norm(problem: &BatchNormProblem, inputs: &[&[f64]]) -> Bounded {
 
 /// Local response normalisation: the sum of squares errs by gamma_(size + 3), the base is one fused multiply-add of a rounded factor, its
 /// power has the error of [`power_error`] and beta times that of its base, the quotient 2.5 units (5 u). Where the squares leave f32, the base is
-/// 2^-128 times as large and its power that of two more, of which a fraction of the exponent is computed (4 units), and three products.
+/// 2^-2e times as large, with e = 65 and half the octaves of the window's length, and its power that of two more, of which a fraction of the exponent
+/// is computed (4 units), and three products.
 pub fn lrn(problem: &LrnProblem, x: &[f64]) -> Bounded {
     let u = ElementType::F32.unit_roundoff();
     let (channels, inner) = (problem.x[1], problem.x[2..].iter().product::<usize>());
@@ -117,6 +118,7 @@ pub fn lrn(problem: &LrnProblem, x: &[f64]) -> Bounded {
     let (alpha, beta, bias) = (f64::from(numbers.alpha), f64::from(numbers.beta), f64::from(numbers.bias));
     let element = |(i, &v): (usize, &f64)| {
         let c = i / inner % channels;
+        let down = 65.0 + (numbers.size as f64).log2() / 2.0;
         let window = c.saturating_sub(before)..(c + after + 1).min(channels);
         let sum: f64 = window.map(|k| x[i + k * inner - c * inner].powi(2)).sum();
         let mean = alpha / numbers.size as f64 * sum;
@@ -125,7 +127,7 @@ pub fn lrn(problem: &LrnProblem, x: &[f64]) -> Bounded {
         let relative = if base.is_finite() { relative } else { 0.0 };
         let y = v / base.powf(beta);
         let overflows = sum.max(base) > f64::from(f32::MAX) / 2.0;
-        let scaled = if overflows { power_error(base * 2f64.powi(-128), beta) + 20.0 * u + 2.0 * u * 64.0 * beta.abs() } else { 0.0 };
+        let scaled = if overflows { power_error(base * (-2.0 * down).exp2(), beta) + 20.0 * u + 2.0 * u * down * beta.abs() } else { 0.0 };
         // A base that is known within `relative` has a power within (1 + relative)^beta.
         let carried = (beta.abs() * relative.ln_1p()).exp_m1();
         (y, y.abs() * (carried + power_error(base, beta).max(scaled) + 5.0 * u) + UNDERFLOW)

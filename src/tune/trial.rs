@@ -11,8 +11,8 @@ use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
 use crate::tune::Verdict;
 use crate::types::{Error, Result};
-use crate::validate::Case;
 use crate::validate::data::Data;
+use crate::validate::{Case, guard};
 use crate::validate::{Outcome, compare, download, prove, upload};
 use std::time::{Duration, Instant};
 
@@ -84,6 +84,8 @@ pub(crate) struct Trials<'a> {
 struct Set {
     data: Data,
     tensors: Vec<Tensor>,
+    /// What outputs that are updated hold beforehand, in order.
+    held: Vec<Vec<f64>>,
     /// Of the baseline; filled by the first candidate of all that passes its proofs.
     expected: Option<Vec<Vec<f64>>>,
 }
@@ -92,8 +94,10 @@ impl<'a> Trials<'a> {
     pub fn new(gpu: &'a Gpu, op: &'a Op, time: Time) -> Result<Self> {
         let mut generator = Generator::from_text(&op.to_string());
         let mut set = |data: Data| -> Result<Set> {
-            let tensors = op.inputs().iter().map(|spec| upload(gpu, spec, &data.fill(spec, op.depth(), &mut generator))).collect::<Result<_>>()?;
-            Ok(Set { data, tensors, expected: None })
+            let mut fill = |spec: &TensorSpec| data.fill(spec, op.depth(), &mut generator);
+            let tensors = op.inputs().iter().map(|spec| upload(gpu, spec, &fill(spec))).collect::<Result<_>>()?;
+            let held = op.outputs().iter().filter(|spec| spec.updated).map(fill).collect();
+            Ok(Set { data, tensors, held, expected: None })
         };
         let sets = vec![set(Data::Exact)?, set(Data::Real)?];
         let mut trials = Self { gpu, op, time, proxy: op.proxy(), small: op.flops() <= 2.0 * SMALL, sets };
@@ -181,8 +185,14 @@ impl<'a> Trials<'a> {
 
     /// Median seconds of a run, over so many batches of so many runs.
     fn time(&self, prepared: &Prepared, runs: usize, batches: usize) -> Result<f64> {
-        let outputs = prepared.outputs()?;
-        let (given, written) = (self.part(&self.sets[1], false), outputs.iter().collect::<Vec<_>>());
+        let set = &self.sets[1];
+        let mut held = set.held.iter();
+        let output = |spec: &TensorSpec| match if spec.updated { held.next() } else { None } {
+            Some(values) => upload(self.gpu, spec, values),
+            None => self.gpu.zeros(&spec.extents, spec.element, spec.layout),
+        };
+        let outputs: Vec<Tensor> = prepared.plan().outputs.iter().map(output).collect::<Result<_>>()?;
+        let (given, written) = (self.part(set, false), outputs.iter().collect::<Vec<_>>());
         let timing = self.gpu.time(batches, &mut |recorder| (0..runs).try_for_each(|_| prepared.record(recorder, &given, &written)))?;
         Ok(timing.median() / runs as f64)
     }
@@ -247,8 +257,9 @@ impl<'a> Trials<'a> {
     fn results(&self, label: &str, set: &Set) -> Result<(Vec<Vec<f64>>, Option<String>)> {
         let prepared = self.prepare(label, set)?;
         let specs: Vec<TensorSpec> = self.op.outputs();
+        let mut held = set.held.iter();
         let outputs: Vec<Tensor> =
-            specs.iter().map(|spec| Tensor::guarded(self.gpu, &spec.extents, spec.element, spec.layout, None)).collect::<Result<_>>()?;
+            specs.iter().map(|spec| guard(self.gpu, spec, if spec.updated { held.next() } else { None })).collect::<Result<_>>()?;
         let mut recorder = self.gpu.recorder();
         prepared.record(&mut recorder, &self.part(set, false), &outputs.iter().collect::<Vec<_>>())?;
         recorder.submit()?;

@@ -8,9 +8,8 @@ use crate::plan::step::{Place, Plan, Step};
 use crate::reference::Bounded;
 use crate::shader::source::BindingKind;
 use crate::types::Result;
-use crate::validate::Case;
 use crate::validate::data::Data;
-use crate::validate::{Outcome, observe, prove};
+use crate::validate::{Case, Known, Outcome, observe, prove};
 
 /// A failing case, run once more.
 #[derive(Debug, Clone)]
@@ -76,7 +75,7 @@ pub fn evidence(gpu: &Gpu, case: &Case) -> Result<Option<Evidence>> {
     let steps = plan.prepare.iter().chain(&plan.steps);
     let calls: Vec<Call> = steps.map(|step| Call::new(gpu, &plan, step)).collect();
     for (data, name) in [(Data::Exact, "integers"), (Data::Real, "reals"), (Data::Mixed, "mixed"), (Data::Special, "special")] {
-        let observed = observe(gpu, case, data, true)?;
+        let observed = observe(gpu, case, data, true, &mut Known::default())?;
         let Some(failure) = observed.failure(&case.op, &case.algorithm, data) else { continue };
         let outputs = case.op.outputs();
         let specs = outputs.iter().filter(|spec| spec.updated).cloned().chain(case.op.inputs());

@@ -164,13 +164,14 @@ pub fn run_cases(gpu: &Gpu, cases: &[Case], progress: &mut dyn FnMut(&Progress<'
     // Cases whose pipelines are made at once, on all cores: most of a run is the driver's compiler. Few for each core, so that a run which is
     // to end need not wait for long.
     let together = 4 * rayon::current_num_threads();
+    let mut known = Known::default();
     for together in cases.chunks(together) {
         let plans: Vec<_> = together.iter().filter_map(|case| case.plan(gpu.profile()).ok()).collect();
         // What cannot be planned or compiled is found once more by the case that needs it, and named there.
         let _ = gpu.compile(&plans.iter().collect::<Vec<_>>());
         for case in together {
             let start = Instant::now();
-            let outcome = match prove(gpu, case) {
+            let outcome = match prove_known(gpu, case, &mut known) {
                 Ok(outcome) => outcome,
                 Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
                 Err(error) => Outcome::Failed(error.to_string()),
@@ -192,6 +193,11 @@ pub fn run_cases(gpu: &Gpu, cases: &[Case], progress: &mut dyn FnMut(&Progress<'
 /// # Errors
 /// What preparing or running it returns.
 pub fn prove(gpu: &Gpu, case: &Case) -> Result<Outcome> {
+    prove_known(gpu, case, &mut Known::default())
+}
+
+/// As [`prove`], with what is known of the problem from the case before.
+fn prove_known(gpu: &Gpu, case: &Case, known: &mut Known) -> Result<Outcome> {
     let (op, algorithm) = (&case.op, case.algorithm.as_str());
     let halves = op.inputs().iter().chain(&op.outputs()).any(|spec| spec.element == ElementType::F16);
     if halves && !gpu.profile().has_f16 {
@@ -212,7 +218,7 @@ pub fn prove(gpu: &Gpu, case: &Case) -> Result<Outcome> {
         if data == Data::Special && !op.is_local(algorithm) {
             continue;
         }
-        if let Some(failure) = prove_data(gpu, case, data)? {
+        if let Some(failure) = prove_data(gpu, case, data, known)? {
             return Ok(Outcome::Failed(failure));
         }
     }
@@ -220,8 +226,8 @@ pub fn prove(gpu: &Gpu, case: &Case) -> Result<Outcome> {
 }
 
 /// Runs twice on one kind of data; `Some` says which proof failed.
-fn prove_data(gpu: &Gpu, case: &Case, data: Data) -> Result<Option<String>> {
-    Ok(observe(gpu, case, data, false)?.failure(&case.op, &case.algorithm, data))
+fn prove_data(gpu: &Gpu, case: &Case, data: Data, known: &mut Known) -> Result<Option<String>> {
+    Ok(observe(gpu, case, data, false, known)?.failure(&case.op, &case.algorithm, data))
 }
 
 /// What went into the runs on one kind of data and what came out of them.
@@ -236,14 +242,43 @@ pub(crate) struct Observed {
     again: Option<Vec<Vec<f64>>>,
 }
 
+/// Operands and what the reference makes of them, of one problem: cases that differ by their algorithm alone follow each other.
+#[derive(Default)]
+pub(crate) struct Known {
+    problem: String,
+    sets: Vec<(Data, Vec<Vec<f64>>, Vec<Bounded>)>,
+}
+
+impl Known {
+    /// Operands of a case for one kind of data, and the expected outputs with the errors that its algorithm may make.
+    fn of(&mut self, case: &Case, data: Data) -> (Vec<Vec<f64>>, Vec<Bounded>) {
+        let problem = format!("{}/{}", case.op.name(), case.problem_id());
+        if self.problem != problem {
+            *self = Self { problem, sets: vec![] };
+        }
+        let known = match self.sets.iter().position(|(kind, ..)| *kind == data) {
+            Some(known) => known,
+            None => {
+                let mut generator = Generator::from_text(&case.problem_id());
+                let (inputs, outputs) = (case.op.inputs(), case.op.outputs());
+                let specs = outputs.iter().filter(|spec| spec.updated).chain(&inputs);
+                let operands: Vec<Vec<f64>> = specs.map(|spec| data.fill(spec, case.op.depth(), &mut generator)).collect();
+                let expected = case.op.reference(&operands.iter().map(Vec::as_slice).collect::<Vec<_>>());
+                self.sets.push((data, operands, expected));
+                self.sets.len() - 1
+            }
+        };
+        let (_, operands, mut expected) = self.sets[known].clone();
+        case.op.bound_for(&case.algorithm, &operands.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut expected);
+        (operands, expected)
+    }
+}
+
 /// Runs `algorithm` on one kind of data, and once more if all was right or `twice` asks for it.
-pub(crate) fn observe(gpu: &Gpu, case: &Case, data: Data, twice: bool) -> Result<Observed> {
+pub(crate) fn observe(gpu: &Gpu, case: &Case, data: Data, twice: bool, known: &mut Known) -> Result<Observed> {
     let (op, algorithm) = (&case.op, case.algorithm.as_str());
-    let mut generator = Generator::from_text(&case.problem_id());
     let (inputs, outputs) = (op.inputs(), op.outputs());
-    let specs = outputs.iter().filter(|spec| spec.updated).chain(&inputs);
-    let operands: Vec<Vec<f64>> = specs.map(|spec| data.fill(spec, op.depth(), &mut generator)).collect();
-    let expected = op.reference_for(algorithm, &operands.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let (operands, expected) = known.of(case, data);
     let mut observed = Observed { operands, expected, guards: vec![], got: vec![], again: None };
     if observed.proves_nothing(&outputs) && !twice {
         return Ok(observed);
@@ -323,7 +358,7 @@ impl Observed {
 }
 
 /// A guarded tensor of an output, holding `values` where it is updated.
-fn guard(gpu: &Gpu, spec: &TensorSpec, values: Option<&Vec<f64>>) -> Result<Tensor> {
+pub(crate) fn guard(gpu: &Gpu, spec: &TensorSpec, values: Option<&Vec<f64>>) -> Result<Tensor> {
     fn holding<T: Element>(gpu: &Gpu, spec: &TensorSpec, values: &[f64]) -> Result<Tensor> {
         let guarded = |bytes: &[u8]| Tensor::guarded(gpu, &spec.extents, spec.element, spec.layout, Some(bytes));
         crate::gpu::tensor::in_memory_order(&array::<T>(spec, values)?, spec.layout, guarded)

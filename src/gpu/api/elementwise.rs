@@ -6,7 +6,6 @@ use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
-use crate::plan::Planned;
 use crate::types::{Activation, Error, Result};
 
 impl Recorder<'_> {
@@ -25,7 +24,7 @@ impl Recorder<'_> {
     /// As [`Recorder::activation`].
     pub fn activation_in_place(&mut self, activation: Activation, x: &Tensor) -> Result<()> {
         let problem = UnaryProblem::new(activation, x.shape().extents(), x.element(), x.layout())?;
-        let plan = problem.in_place().plan(self.gpu().profile(), None)?;
+        let plan = self.gpu().plan(problem.in_place())?;
         Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
     }
 
@@ -52,7 +51,7 @@ impl Recorder<'_> {
     /// As [`Recorder::binary`]; a result of another shape than a's; a and b in one buffer.
     pub fn binary_in_place(&mut self, op: BinaryOp, a: &Tensor, b: &Tensor) -> Result<()> {
         let problem = binary_problem(op, a, b)?.in_place()?;
-        let plan = problem.plan(self.gpu().profile(), None)?;
+        let plan = self.gpu().plan(problem)?;
         Prepared::recorded(self, plan, &[])?.record(self, &[b], &[a])
     }
 

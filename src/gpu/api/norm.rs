@@ -7,7 +7,6 @@ use crate::gpu::tensor::Tensor;
 use crate::ops::norm::batch::{BatchNormProblem, BatchNormVectors};
 use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
 use crate::ops::norm::rows::NormProblem;
-use crate::plan::Planned;
 use crate::types::{Error, Result};
 
 fn extents(tensor: Option<&Tensor>) -> Option<&[usize]> {
@@ -105,7 +104,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::batch_norm`].
     pub fn batch_norm_in_place(&mut self, x: &Tensor, norm: &BatchNorm<'_>) -> Result<()> {
-        let plan = norm.problem(x)?.in_place().plan(self.gpu().profile(), None)?;
+        let plan = self.gpu().plan(norm.problem(x)?.in_place())?;
         Prepared::recorded(self, plan, &norm.vectors())?.record(self, &[], &[x])
     }
 

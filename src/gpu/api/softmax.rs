@@ -4,7 +4,6 @@ use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::ops::softmax::SoftmaxProblem;
-use crate::plan::Planned;
 use crate::types::Result;
 
 impl Recorder<'_> {
@@ -41,7 +40,7 @@ impl Recorder<'_> {
     }
 
     fn in_place(&mut self, problem: SoftmaxProblem, x: &Tensor) -> Result<()> {
-        let plan = problem.in_place().plan(self.gpu().profile(), None)?;
+        let plan = self.gpu().plan(problem.in_place())?;
         Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
     }
 }
