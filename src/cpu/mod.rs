@@ -15,7 +15,6 @@ pub(crate) mod softmax;
 pub(crate) mod transform;
 pub(crate) mod window;
 
-use crate::cpu::pool::pool;
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::fused::FusedPool;
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
@@ -23,18 +22,6 @@ use crate::ops::spec::{check_indices, check_lengths};
 use crate::ops::{Op, Problem};
 use crate::types::{Activation, Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
-
-/// The pool on the CPU engine: `conv` is the convolution's output, both channels-first.
-pub(crate) fn pool_on_cpu(problem: &ConvProblem, pool: FusedPool, conv: &[f32], y: &mut [f32]) {
-    crate::cpu::pool(&problem.pool_problem(pool.kind()), conv, y);
-}
-
-impl Computed for ConvProblem {
-    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
-        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
-        conv_residual(self, inputs[0], inputs[1], bias, residual, y).ok()
-    }
-}
 
 /// Computes the first output of any op on all cores, f32, in logical order; `false` where the engine does not have the op (those with
 /// index tensors, and reductions over axes that lie apart).
@@ -135,6 +122,12 @@ fn on_arrays(
     conv(&problem, &x, &filter, bias.as_deref(), &mut y)?;
     ArrayD::from_shape_vec(IxDyn(&problem.output_extents()), y).map_err(|e| Error::Internal { label: "cpu::convolve".into(), message: e.to_string() })
 }
+
+/// The pool on the CPU engine: `conv` is the convolution's output, both channels-first.
+pub(crate) fn pool_on_cpu(problem: &ConvProblem, kind: FusedPool, conv: &[f32], y: &mut [f32]) {
+    pool::pool(&problem.pool_problem(kind.kind()), conv, y);
+}
+
 /// A problem that the engine may have.
 pub(crate) trait Computed {
     /// Computes the first output on all cores, f32, in logical order. `None` where the engine does not have the op. Slices have the lengths of the
@@ -164,6 +157,13 @@ fn engine(op: &Op) -> &dyn Computed {
         Op::Transpose(problem) => problem,
         Op::ToLayout(problem) => problem,
         Op::DepthToSpace(problem) => problem,
+    }
+}
+
+impl Computed for ConvProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+        conv_residual(self, inputs[0], inputs[1], bias, residual, y).ok()
     }
 }
 

@@ -6,68 +6,6 @@ use crate::ops::elementwise::binary::broadcast;
 use crate::ops::spec::TensorSpec;
 use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape};
 
-/// What the algorithm of a label makes of its operands, if it multiplies on matrix units.
-pub(crate) fn operands_of(algorithm: &str) -> Option<Operands> {
-    match algorithm.split(' ').next() {
-        Some(MATRIX) => Some(Operands::Whole),
-        Some(SPLIT) => Some(Operands::Split),
-        _ => None,
-    }
-}
-
-/// Whether the algorithm or plan of this label needs matrix units.
-pub(crate) fn on_matrix_units(label: &str) -> bool {
-    operands_of(label).is_some()
-}
-
-impl Problem for MatMulProblem {
-    fn name(&self) -> &'static str {
-        match self.product {
-            Product::MatMul => "matmul",
-            Product::Gemm => "gemm",
-            Product::Linear => "linear",
-        }
-    }
-
-    fn inputs(&self) -> Vec<TensorSpec> {
-        let names = match self.product {
-            Product::Linear => ["x", "w", "bias"],
-            _ => ["a", "b", "c"],
-        };
-        let spec = |name: &'static str, extents: &[usize], weight: bool| {
-            if weight && self.fixed() {
-                TensorSpec::fixed(name, extents, self.element)
-            } else {
-                TensorSpec::new(name, extents, self.element, Layout::ChannelsFirst)
-            }
-        };
-        let mut inputs = vec![spec(names[0], &self.a.extents, false), spec(names[1], &self.b.extents, true)];
-        if let Some(addend) = &self.addend {
-            inputs.push(spec(names[2], &addend.extents, true));
-        }
-        if self.has_residual {
-            inputs.push(spec("residual", &self.y, false));
-        }
-        inputs
-    }
-
-    fn outputs(&self) -> Vec<TensorSpec> {
-        vec![TensorSpec::new("y", &self.y, self.element, Layout::ChannelsFirst)]
-    }
-
-    fn is_exact(&self) -> bool {
-        self.activation.is_exact() && [self.alpha, self.beta].iter().all(|v| v.fract() == 0.0 && v.abs() <= 4.0)
-    }
-
-    fn flops(&self) -> f64 {
-        2.0 * self.output_count() as f64 * self.k as f64
-    }
-
-    fn depth(&self) -> u64 {
-        self.k
-    }
-}
-
 pub(crate) const MATRIX: &str = "gemm_matrix";
 
 pub(crate) const SPLIT: &str = "gemm_split";
@@ -413,6 +351,53 @@ impl MatMulProblem {
     }
 }
 
+/// One line that says all: `17x65x33` is M x N x K, followed by what is not the default.
+impl std::fmt::Display for MatMulProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}x{}", self.m, self.n, self.k)?;
+        let list = |values: &[u64]| values.iter().map(u64::to_string).collect::<Vec<_>>().join("x");
+        if self.batches() > 1 {
+            write!(f, "_b{}_sa{}_sb{}", list(&self.batch), list(&self.a.batch), list(&self.b.batch))?;
+        }
+        if self.product != Product::Linear {
+            write!(f, "{}{}", if self.a.outer == 1 && self.m > 1 { "_ta" } else { "" }, if self.b.depth == 1 && self.k > 1 { "_tb" } else { "" })?;
+        }
+        if (self.alpha, self.beta) != (1.0, 1.0) {
+            write!(f, "_al{}_be{}", self.alpha, self.beta)?;
+        }
+        if let Some(addend) = &self.addend {
+            write!(f, "_c")?;
+            if self.product == Product::Gemm {
+                write!(f, "{}", addend.extents.iter().map(usize::to_string).collect::<Vec<_>>().join("x"))?;
+            }
+        }
+        if self.has_residual {
+            write!(f, "_r")?;
+        }
+        if self.activation != Activation::None {
+            write!(f, "_{}", self.activation)?;
+        }
+        if self.a.extents.len() != 2 || self.b.extents.len() != 2 {
+            write!(f, "_rank{}{}", self.a.extents.len(), self.b.extents.len())?;
+        }
+        if self.element == ElementType::F32 { Ok(()) } else { write!(f, "_{}", self.element) }
+    }
+}
+
+/// What the algorithm of a label makes of its operands, if it multiplies on matrix units.
+pub(crate) fn operands_of(algorithm: &str) -> Option<Operands> {
+    match algorithm.split(' ').next() {
+        Some(MATRIX) => Some(Operands::Whole),
+        Some(SPLIT) => Some(Operands::Split),
+        _ => None,
+    }
+}
+
+/// Whether the algorithm or plan of this label needs matrix units.
+pub(crate) fn on_matrix_units(label: &str) -> bool {
+    operands_of(label).is_some()
+}
+
 /// Strides of an operand along the axes of the batch, which it may lack or broadcast.
 fn batch_strides(batch: &[usize], own: &[usize], matrix: u64) -> [u64; 3] {
     let mut strides = [0; 3];
@@ -447,35 +432,50 @@ fn addend(name: &str, c: &[usize], m: usize, n: usize) -> Result<Addend> {
     Ok(Addend { extents: c.to_vec(), batch: [0; 3], rows, columns })
 }
 
-/// One line that says all: `17x65x33` is M x N x K, followed by what is not the default.
-impl std::fmt::Display for MatMulProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}x{}", self.m, self.n, self.k)?;
-        let list = |values: &[u64]| values.iter().map(u64::to_string).collect::<Vec<_>>().join("x");
-        if self.batches() > 1 {
-            write!(f, "_b{}_sa{}_sb{}", list(&self.batch), list(&self.a.batch), list(&self.b.batch))?;
+impl Problem for MatMulProblem {
+    fn name(&self) -> &'static str {
+        match self.product {
+            Product::MatMul => "matmul",
+            Product::Gemm => "gemm",
+            Product::Linear => "linear",
         }
-        if self.product != Product::Linear {
-            write!(f, "{}{}", if self.a.outer == 1 && self.m > 1 { "_ta" } else { "" }, if self.b.depth == 1 && self.k > 1 { "_tb" } else { "" })?;
-        }
-        if (self.alpha, self.beta) != (1.0, 1.0) {
-            write!(f, "_al{}_be{}", self.alpha, self.beta)?;
-        }
-        if let Some(addend) = &self.addend {
-            write!(f, "_c")?;
-            if self.product == Product::Gemm {
-                write!(f, "{}", addend.extents.iter().map(usize::to_string).collect::<Vec<_>>().join("x"))?;
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        let names = match self.product {
+            Product::Linear => ["x", "w", "bias"],
+            _ => ["a", "b", "c"],
+        };
+        let spec = |name: &'static str, extents: &[usize], weight: bool| {
+            if weight && self.fixed() {
+                TensorSpec::fixed(name, extents, self.element)
+            } else {
+                TensorSpec::new(name, extents, self.element, Layout::ChannelsFirst)
             }
+        };
+        let mut inputs = vec![spec(names[0], &self.a.extents, false), spec(names[1], &self.b.extents, true)];
+        if let Some(addend) = &self.addend {
+            inputs.push(spec(names[2], &addend.extents, true));
         }
         if self.has_residual {
-            write!(f, "_r")?;
+            inputs.push(spec("residual", &self.y, false));
         }
-        if self.activation != Activation::None {
-            write!(f, "_{}", self.activation)?;
-        }
-        if self.a.extents.len() != 2 || self.b.extents.len() != 2 {
-            write!(f, "_rank{}{}", self.a.extents.len(), self.b.extents.len())?;
-        }
-        if self.element == ElementType::F32 { Ok(()) } else { write!(f, "_{}", self.element) }
+        inputs
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::new("y", &self.y, self.element, Layout::ChannelsFirst)]
+    }
+
+    fn is_exact(&self) -> bool {
+        self.activation.is_exact() && [self.alpha, self.beta].iter().all(|v| v.fract() == 0.0 && v.abs() <= 4.0)
+    }
+
+    fn flops(&self) -> f64 {
+        2.0 * self.output_count() as f64 * self.k as f64
+    }
+
+    fn depth(&self) -> u64 {
+        self.k
     }
 }

@@ -6,58 +6,6 @@ use crate::types::lattice::Lattice;
 use crate::types::shape::front_axis;
 use crate::types::{ElementType, Error, Layout, Result, TensorShape};
 
-impl Problem for ReduceProblem {
-    fn name(&self) -> &'static str {
-        match self.kind {
-            ReduceKind::Sum => "reduce_sum",
-            ReduceKind::Mean => "reduce_mean",
-            ReduceKind::Max => "reduce_max",
-        }
-    }
-
-    fn inputs(&self) -> Vec<TensorSpec> {
-        vec![TensorSpec::new("x", &self.x, self.element, self.layout)]
-    }
-
-    fn outputs(&self) -> Vec<TensorSpec> {
-        vec![TensorSpec::new("y", &self.y(), self.element, self.y_layout())]
-    }
-
-    fn is_exact(&self) -> bool {
-        self.kind != ReduceKind::Mean
-    }
-
-    fn flops(&self) -> f64 {
-        self.x.iter().map(|&e| e as f64).product()
-    }
-
-    fn depth(&self) -> u64 {
-        self.reduced_count()
-    }
-}
-
-impl Problem for ArgmaxProblem {
-    fn name(&self) -> &'static str {
-        "argmax"
-    }
-
-    fn inputs(&self) -> Vec<TensorSpec> {
-        vec![TensorSpec::new("x", &self.x, self.element, self.layout)]
-    }
-
-    fn outputs(&self) -> Vec<TensorSpec> {
-        vec![TensorSpec::new("y", &self.y(), ElementType::U32, self.y_layout())]
-    }
-
-    fn is_exact(&self) -> bool {
-        true
-    }
-
-    fn flops(&self) -> f64 {
-        self.x.iter().map(|&e| e as f64).product()
-    }
-}
-
 /// What is made of the elements along the reduced axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReduceKind {
@@ -222,6 +170,19 @@ impl ArgmaxProblem {
     }
 }
 
+impl std::fmt::Display for ReduceProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write_id(f, &self.x, &self.reduced, self.keepdims, self.element, self.layout)
+    }
+}
+
+impl std::fmt::Display for ArgmaxProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write_id(f, &self.x, &self.reduced(), self.keepdims, self.element, self.layout)?;
+        if self.select_last { write!(f, "_last") } else { Ok(()) }
+    }
+}
+
 fn output_extents(x: &[usize], reduced: &[bool], keepdims: bool) -> Vec<usize> {
     let axes = x.iter().zip(reduced).filter(|(_, r)| keepdims || !**r);
     axes.map(|(&extent, r)| if *r { 1 } else { extent }).collect()
@@ -248,19 +209,6 @@ pub(crate) fn output_lattice(x: &[usize], reduced: &[bool], layout: Layout, y: &
     Ok(Lattice::new(&axes))
 }
 
-impl std::fmt::Display for ReduceProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write_id(f, &self.x, &self.reduced, self.keepdims, self.element, self.layout)
-    }
-}
-
-impl std::fmt::Display for ArgmaxProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write_id(f, &self.x, &self.reduced(), self.keepdims, self.element, self.layout)?;
-        if self.select_last { write!(f, "_last") } else { Ok(()) }
-    }
-}
-
 fn write_id(
     f: &mut std::fmt::Formatter<'_>,
     x: &[usize],
@@ -273,4 +221,56 @@ fn write_id(
     crate::ops::spec::write_tensor(f, x, element, layout)?;
     let axes: Vec<String> = reduced.iter().enumerate().filter(|(_, r)| **r).map(|(i, _)| i.to_string()).collect();
     write!(f, "_over{}{}", axes.join(","), if keepdims { "_keep" } else { "" })
+}
+
+impl Problem for ReduceProblem {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            ReduceKind::Sum => "reduce_sum",
+            ReduceKind::Mean => "reduce_mean",
+            ReduceKind::Max => "reduce_max",
+        }
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::new("x", &self.x, self.element, self.layout)]
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::new("y", &self.y(), self.element, self.y_layout())]
+    }
+
+    fn is_exact(&self) -> bool {
+        self.kind != ReduceKind::Mean
+    }
+
+    fn flops(&self) -> f64 {
+        self.x.iter().map(|&e| e as f64).product()
+    }
+
+    fn depth(&self) -> u64 {
+        self.reduced_count()
+    }
+}
+
+impl Problem for ArgmaxProblem {
+    fn name(&self) -> &'static str {
+        "argmax"
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::new("x", &self.x, self.element, self.layout)]
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::new("y", &self.y(), ElementType::U32, self.y_layout())]
+    }
+
+    fn is_exact(&self) -> bool {
+        true
+    }
+
+    fn flops(&self) -> f64 {
+        self.x.iter().map(|&e| e as f64).product()
+    }
 }

@@ -3,40 +3,6 @@
 use crate::types::{ElementType, Error, Layout, Result};
 use std::borrow::Cow;
 
-/// Extents, and layout and element type where they are not the default, as ids have them.
-pub(crate) fn write_tensor(f: &mut std::fmt::Formatter<'_>, extents: &[usize], element: ElementType, layout: Layout) -> std::fmt::Result {
-    let extents: Vec<String> = extents.iter().map(usize::to_string).collect();
-    write!(f, "_{}", if extents.is_empty() { "scalar".to_string() } else { extents.join("x") })?;
-    if layout == Layout::ChannelsLast {
-        write!(f, "_cl")?;
-    }
-    if element == ElementType::F32 { Ok(()) } else { write!(f, "_{element}") }
-}
-
-/// Slices must be as many and as long as the tensors that they stand for.
-pub(crate) fn check_lengths(specs: &[TensorSpec], lengths: &[usize]) -> Result<()> {
-    if specs.len() != lengths.len() {
-        return Err(Error::invalid("slices", lengths.len(), format!("the op has {} such tensors", specs.len())));
-    }
-    match specs.iter().zip(lengths).find(|(spec, length)| spec.count() != **length as u64) {
-        Some((spec, length)) => Err(Error::invalid(spec.name.clone(), format!("{length} elements"), format!("the op has {}", spec.count()))),
-        None => Ok(()),
-    }
-}
-
-/// Values of an index tensor must be whole numbers below the end of its range. A device cannot refuse a value; the entry points of the
-/// reference and of the CPU engine do.
-pub(crate) fn check_indices<T: Copy + Into<f64>>(specs: &[TensorSpec], values: &[&[T]]) -> Result<()> {
-    for (spec, values) in specs.iter().zip(values) {
-        let Domain::Index(end) = spec.domain else { continue };
-        let is_index = |v: f64| v.fract() == 0.0 && v >= 0.0 && v < end as f64;
-        if let Some((i, value)) = values.iter().map(|&v| v.into()).enumerate().find(|(_, v)| !is_index(*v)) {
-            return Err(Error::invalid(format!("{}[{i}]", spec.name), value, format!("an index is a whole number from 0 to below {end}")));
-        }
-    }
-    Ok(())
-}
-
 /// What values a tensor may hold; tells the proofs and benches what data to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Domain {
@@ -94,4 +60,38 @@ impl TensorSpec {
     pub fn bytes(&self) -> u64 {
         self.count().saturating_mul(self.element.bytes())
     }
+}
+
+/// Extents, and layout and element type where they are not the default, as ids have them.
+pub(crate) fn write_tensor(f: &mut std::fmt::Formatter<'_>, extents: &[usize], element: ElementType, layout: Layout) -> std::fmt::Result {
+    let extents: Vec<String> = extents.iter().map(usize::to_string).collect();
+    write!(f, "_{}", if extents.is_empty() { "scalar".to_string() } else { extents.join("x") })?;
+    if layout == Layout::ChannelsLast {
+        write!(f, "_cl")?;
+    }
+    if element == ElementType::F32 { Ok(()) } else { write!(f, "_{element}") }
+}
+
+/// Slices must be as many and as long as the tensors that they stand for.
+pub(crate) fn check_lengths(specs: &[TensorSpec], lengths: &[usize]) -> Result<()> {
+    if specs.len() != lengths.len() {
+        return Err(Error::invalid("slices", lengths.len(), format!("the op has {} such tensors", specs.len())));
+    }
+    match specs.iter().zip(lengths).find(|(spec, length)| spec.count() != **length as u64) {
+        Some((spec, length)) => Err(Error::invalid(spec.name.clone(), format!("{length} elements"), format!("the op has {}", spec.count()))),
+        None => Ok(()),
+    }
+}
+
+/// Values of an index tensor must be whole numbers below the end of its range. A device cannot refuse a value; the entry points of the
+/// reference and of the CPU engine do.
+pub(crate) fn check_indices<T: Copy + Into<f64>>(specs: &[TensorSpec], values: &[&[T]]) -> Result<()> {
+    for (spec, values) in specs.iter().zip(values) {
+        let Domain::Index(end) = spec.domain else { continue };
+        let is_index = |v: f64| v.fract() == 0.0 && v >= 0.0 && v < end as f64;
+        if let Some((i, value)) = values.iter().map(|&v| v.into()).enumerate().find(|(_, v)| !is_index(*v)) {
+            return Err(Error::invalid(format!("{}[{i}]", spec.name), value, format!("an index is a whole number from 0 to below {end}")));
+        }
+    }
+    Ok(())
 }

@@ -12,107 +12,6 @@ use crate::types::shape::WindowAxis;
 use crate::types::{Activation, Element, ElementType, PaddingMode, Result};
 use rayon::prelude::*;
 
-/// Pools the reference of a convolution.
-///
-/// Each element errs by at most e_i, and by one rounding more where it is stored as f16. A maximum of values that err by e_i errs by no more
-/// than the largest e_i of its window. A mean errs by the mean of the e_i, and by its own roundings of what it sums: those of
-/// [`crate::reference::pool`], of values that may be larger by their e_i.
-pub(crate) fn pooled(problem: &ConvProblem, pool: FusedPool, conv: &Bounded) -> Bounded {
-    let error = |(value, error): (&f64, &f64)| {
-        // An infinity or NaN is stored as it is.
-        if value.is_finite() { error + storage_rounding(problem.element, value.abs() + error) } else { 0.0 }
-    };
-    let errors: Vec<f64> = conv.value.iter().zip(&conv.error).map(error).collect();
-    let of = |values: &[f64]| crate::reference::pool(&problem.pool_problem(pool.kind()), values).remove(0);
-    let (mut pooled, carried) = (of(&conv.value), of(&errors));
-    let own = match pool {
-        FusedPool::Max => 0.0,
-        FusedPool::Average => gamma(WINDOW.pow(3) + 6, ElementType::F32.unit_roundoff()),
-    };
-    pooled.error.iter_mut().zip(&carried.value).for_each(|(error, carried)| *error += carried * (1.0 + own));
-    pooled
-}
-
-/// Roundings after the product: bias, residual, and the one that every sum of n terms has to spare (see [`conv_error`]).
-pub(crate) fn matrix_roundings(problem: &ConvProblem) -> u64 {
-    2 + u64::from(problem.has_residual)
-}
-
-pub(crate) fn matrix_error(operands: Operands, problem: &ConvProblem) -> MatrixError {
-    MatrixError::new(operands, problem.element, problem.reduction_depth(), matrix_roundings(problem))
-}
-
-/// The largest error over inputs and filters of magnitude 1, relative to that of plain f32 sums.
-pub(crate) fn matrix_relative_error(operands: Operands, problem: &ConvProblem) -> f64 {
-    matrix_error(operands, problem).relative_to_plain(problem.reduction_depth(), matrix_roundings(problem))
-}
-
-impl Referenced for ConvProblem {
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        if let Some(pool) = self.pool {
-            return vec![pooled(self, pool, &self.convolution().reference(inputs)[0])];
-        }
-        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
-        let conv = terms(self, inputs[0], inputs[1], bias, residual);
-        let error = conv.sum.iter().zip(&conv.magnitude).map(|(&sum, &magnitude)| conv_error(self, sum, magnitude)).collect();
-        vec![Bounded { value: conv.output(self.activation), error }]
-    }
-
-    fn bound_for(&self, algorithm: &str, inputs: &[&[f64]], outputs: &mut [Bounded]) {
-        if matrix_operands(algorithm).is_none() && transform(algorithm).is_none() {
-            return;
-        }
-        if let Some(pool) = self.pool {
-            outputs[0] = pooled(self, pool, &self.convolution().reference_for(algorithm, inputs)[0]);
-            return;
-        }
-        if let Some(operands) = matrix_operands(algorithm) {
-            self.bound_by_matrix_units(operands, inputs, &mut outputs[0]);
-        } else if let Some(transform) = transform(algorithm) {
-            let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
-            let plain = terms(self, inputs[0], inputs[1], bias, residual);
-            let magnitude = winograd::magnitude(self, transform, inputs[0], inputs[1], bias, residual);
-            let gamma = gamma(transform.roundings(self), ElementType::F32.unit_roundoff());
-            for output in outputs {
-                for (i, error) in output.error.iter_mut().enumerate() {
-                    *error = activation_error(self.activation, gamma * magnitude[i], plain.sum[i], output.value[i]);
-                }
-            }
-        }
-    }
-}
-
-impl ConvProblem {
-    /// Sets the errors to those that matrix units may make.
-    fn bound_by_matrix_units(&self, operands: Operands, inputs: &[&[f64]], output: &mut Bounded) {
-        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
-        let [x, filter] = [inputs[0], inputs[1]];
-        let plain = terms(self, x, filter, bias, residual);
-        let own = operand_sums(self, x, filter);
-        let units = matrix_error(operands, self);
-        for (i, error) in output.error.iter_mut().enumerate() {
-            let [x, w] = own.largest[i];
-            let [sum_x, sum_w] = own.sums[i];
-            let sum = units.bound(plain.magnitude[i], [x * sum_w, w * sum_x], self.reduction_depth() as f64 * x * w);
-            *error = activation_error(self.activation, sum, plain.sum[i], output.value[i]);
-        }
-    }
-}
-
-/// The algorithm that a label names.
-fn named(label: &str) -> Option<Algorithm> {
-    label.split(' ').next()?.parse().ok()
-}
-
-pub(crate) fn matrix_operands(label: &str) -> Option<Operands> {
-    named(label).and_then(Algorithm::operands)
-}
-
-/// The transform of the algorithm that a label names.
-pub(crate) fn transform(label: &str) -> Option<&'static Transform> {
-    named(label).and_then(Transform::of)
-}
-
 /// What the reference computed, in logical order N K \[Z\] \[P\] Q, row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvReference {
@@ -265,6 +164,107 @@ pub(crate) fn source(problem: &ConvProblem, axis: &WindowAxis, o: u64, tap: u64)
         }
     };
     (0..input).contains(&i).then_some(i as u64)
+}
+
+impl Referenced for ConvProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        if let Some(pool) = self.pool {
+            return vec![pooled(self, pool, &self.convolution().reference(inputs)[0])];
+        }
+        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+        let conv = terms(self, inputs[0], inputs[1], bias, residual);
+        let error = conv.sum.iter().zip(&conv.magnitude).map(|(&sum, &magnitude)| conv_error(self, sum, magnitude)).collect();
+        vec![Bounded { value: conv.output(self.activation), error }]
+    }
+
+    fn bound_for(&self, algorithm: &str, inputs: &[&[f64]], outputs: &mut [Bounded]) {
+        if matrix_operands(algorithm).is_none() && transform(algorithm).is_none() {
+            return;
+        }
+        if let Some(pool) = self.pool {
+            outputs[0] = pooled(self, pool, &self.convolution().reference_for(algorithm, inputs)[0]);
+            return;
+        }
+        if let Some(operands) = matrix_operands(algorithm) {
+            self.bound_by_matrix_units(operands, inputs, &mut outputs[0]);
+        } else if let Some(transform) = transform(algorithm) {
+            let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+            let plain = terms(self, inputs[0], inputs[1], bias, residual);
+            let magnitude = winograd::magnitude(self, transform, inputs[0], inputs[1], bias, residual);
+            let gamma = gamma(transform.roundings(self), ElementType::F32.unit_roundoff());
+            for output in outputs {
+                for (i, error) in output.error.iter_mut().enumerate() {
+                    *error = activation_error(self.activation, gamma * magnitude[i], plain.sum[i], output.value[i]);
+                }
+            }
+        }
+    }
+}
+
+impl ConvProblem {
+    /// Sets the errors to those that matrix units may make.
+    fn bound_by_matrix_units(&self, operands: Operands, inputs: &[&[f64]], output: &mut Bounded) {
+        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+        let [x, filter] = [inputs[0], inputs[1]];
+        let plain = terms(self, x, filter, bias, residual);
+        let own = operand_sums(self, x, filter);
+        let units = matrix_error(operands, self);
+        for (i, error) in output.error.iter_mut().enumerate() {
+            let [x, w] = own.largest[i];
+            let [sum_x, sum_w] = own.sums[i];
+            let sum = units.bound(plain.magnitude[i], [x * sum_w, w * sum_x], self.reduction_depth() as f64 * x * w);
+            *error = activation_error(self.activation, sum, plain.sum[i], output.value[i]);
+        }
+    }
+}
+
+/// Pools the reference of a convolution.
+///
+/// Each element errs by at most e_i, and by one rounding more where it is stored as f16. A maximum of values that err by e_i errs by no more
+/// than the largest e_i of its window. A mean errs by the mean of the e_i, and by its own roundings of what it sums: those of
+/// [`crate::reference::pool`], of values that may be larger by their e_i.
+pub(crate) fn pooled(problem: &ConvProblem, pool: FusedPool, conv: &Bounded) -> Bounded {
+    let error = |(value, error): (&f64, &f64)| {
+        // An infinity or NaN is stored as it is.
+        if value.is_finite() { error + storage_rounding(problem.element, value.abs() + error) } else { 0.0 }
+    };
+    let errors: Vec<f64> = conv.value.iter().zip(&conv.error).map(error).collect();
+    let of = |values: &[f64]| crate::reference::pool(&problem.pool_problem(pool.kind()), values).remove(0);
+    let (mut pooled, carried) = (of(&conv.value), of(&errors));
+    let own = match pool {
+        FusedPool::Max => 0.0,
+        FusedPool::Average => gamma(WINDOW.pow(3) + 6, ElementType::F32.unit_roundoff()),
+    };
+    pooled.error.iter_mut().zip(&carried.value).for_each(|(error, carried)| *error += carried * (1.0 + own));
+    pooled
+}
+
+/// Roundings after the product: bias, residual, and the one that every sum of n terms has to spare (see [`conv_error`]).
+pub(crate) fn matrix_roundings(problem: &ConvProblem) -> u64 {
+    2 + u64::from(problem.has_residual)
+}
+
+pub(crate) fn matrix_error(operands: Operands, problem: &ConvProblem) -> MatrixError {
+    MatrixError::new(operands, problem.element, problem.reduction_depth(), matrix_roundings(problem))
+}
+
+/// The largest error over inputs and filters of magnitude 1, relative to that of plain f32 sums.
+pub(crate) fn matrix_relative_error(operands: Operands, problem: &ConvProblem) -> f64 {
+    matrix_error(operands, problem).relative_to_plain(problem.reduction_depth(), matrix_roundings(problem))
+}
+
+/// The algorithm that a label names.
+fn named(label: &str) -> Option<Algorithm> {
+    label.split(' ').next()?.parse().ok()
+}
+
+pub(crate) fn matrix_operands(label: &str) -> Option<Operands> {
+    named(label).and_then(Algorithm::operands)
+}
+
+/// The transform of the algorithm that a label names.
+pub(crate) fn transform(label: &str) -> Option<&'static Transform> {
+    named(label).and_then(Transform::of)
 }
 
 #[cfg(test)]

@@ -6,18 +6,6 @@ use crate::ops::elementwise::unary::UnaryProblem;
 use crate::reference::{Bounded, Referenced};
 use crate::types::{Activation, ElementType};
 
-impl Referenced for BinaryProblem {
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        vec![binary(self, inputs[0], inputs[1])]
-    }
-}
-
-impl Referenced for UnaryProblem {
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        vec![unary(self.activation, inputs[0])]
-    }
-}
-
 /// activation(x); the error is the activation's own.
 pub fn unary(activation: Activation, x: &[f64]) -> Bounded {
     let value: Vec<f64> = x.iter().map(|&x| activation.apply(x)).collect();
@@ -58,4 +46,16 @@ pub fn binary(problem: &BinaryProblem, a: &[f64], b: &[f64]) -> Bounded {
         error.push(activation_error(problem.activation, rounding, result, y));
     }
     Bounded { value, error }
+}
+
+impl Referenced for BinaryProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![binary(self, inputs[0], inputs[1])]
+    }
+}
+
+impl Referenced for UnaryProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![unary(self.activation, inputs[0])]
+    }
 }

@@ -19,18 +19,6 @@ pub(crate) fn relative_error(operands: Operands, problem: &MatMulProblem) -> f64
     error(operands, problem).relative_to_plain(problem.k, MORE)
 }
 
-impl Referenced for MatMulProblem {
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        vec![matmul(self, inputs)]
-    }
-
-    fn bound_for(&self, algorithm: &str, inputs: &[&[f64]], outputs: &mut [Bounded]) {
-        if let Some(operands) = operands_of(algorithm) {
-            outputs[0] = matmul_on_matrix_units(self, &error(operands, self), inputs);
-        }
-    }
-}
-
 /// activation(alpha a b + beta addend + residual).
 ///
 /// The sum of k products errs by gamma_k times the sum of the absolute products; alpha and beta are one rounding each, and so is each of
@@ -98,4 +86,16 @@ fn products(problem: &MatMulProblem, inputs: &[&[f64]], bound: impl Fn(&Sums) ->
     };
     let (value, error) = (0..problem.batches() as usize * m).into_par_iter().flat_map_iter(line).unzip();
     Bounded { value, error }
+}
+
+impl Referenced for MatMulProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![matmul(self, inputs)]
+    }
+
+    fn bound_for(&self, algorithm: &str, inputs: &[&[f64]], outputs: &mut [Bounded]) {
+        if let Some(operands) = operands_of(algorithm) {
+            outputs[0] = matmul_on_matrix_units(self, &error(operands, self), inputs);
+        }
+    }
 }

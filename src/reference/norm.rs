@@ -7,24 +7,6 @@ use crate::ops::norm::rows::NormProblem;
 use crate::reference::{Bounded, Referenced};
 use crate::types::{ElementType, Layout};
 
-impl Referenced for BatchNormProblem {
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        vec![batch_norm(self, inputs)]
-    }
-}
-
-impl Referenced for LrnProblem {
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        vec![lrn(self, inputs[0])]
-    }
-}
-
-impl Referenced for NormProblem {
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        norm(self, inputs)
-    }
-}
-
 /// y, and mean and inverse standard deviation where the problem wants them.
 ///
 /// With n elements of a row, u the unit roundoff, A the mean of |x - x_0|, d = x - mean, D the mean of |d| and v the variance: the first mean m
@@ -134,4 +116,22 @@ pub fn lrn(problem: &LrnProblem, x: &[f64]) -> Bounded {
     };
     let (value, error) = x.iter().enumerate().map(element).unzip();
     Bounded { value, error }
+}
+
+impl Referenced for BatchNormProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![batch_norm(self, inputs)]
+    }
+}
+
+impl Referenced for LrnProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![lrn(self, inputs[0])]
+    }
+}
+
+impl Referenced for NormProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        norm(self, inputs)
+    }
 }

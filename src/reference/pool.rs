@@ -8,25 +8,6 @@ use crate::reference::{Bounded, Referenced};
 use crate::types::ElementType;
 use crate::types::shape::WindowAxis;
 
-impl Referenced for PoolProblem {
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        pool(self, inputs[0])
-    }
-}
-
-impl Referenced for MaxUnpoolProblem {
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        let [positions_x, positions_y] = self.positions().map(|p| p as usize);
-        let mut y = vec![0.0; self.y.iter().product()];
-        for (i, (&v, &index)) in inputs[0].iter().zip(inputs[1]).enumerate() {
-            if (index as usize) < positions_y {
-                y[i / positions_x * positions_y + index as usize] = v;
-            }
-        }
-        vec![Bounded::exact(y)]
-    }
-}
-
 /// Values, and indices where the problem wants them.
 ///
 /// An average of n elements sums with an error of at most gamma_n times the sum of the absolute values, and divides, for which WGSL
@@ -118,4 +99,23 @@ fn window(problem: &PoolProblem, axis: &WindowAxis, o: u64) -> (Vec<u64>, u64) {
     let coordinates = (0..axis.filter).map(|tap| (o * axis.stride + tap * axis.dilation) as i64 - axis.pad_begin);
     let padded = coordinates.clone().filter(|&i| i < axis.input as i64 + axis.pad_end).count() as u64;
     (coordinates.filter(|&i| i >= 0 && i < axis.input as i64).map(|i| i as u64).collect(), padded)
+}
+
+impl Referenced for PoolProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        pool(self, inputs[0])
+    }
+}
+
+impl Referenced for MaxUnpoolProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        let [positions_x, positions_y] = self.positions().map(|p| p as usize);
+        let mut y = vec![0.0; self.y.iter().product()];
+        for (i, (&v, &index)) in inputs[0].iter().zip(inputs[1]).enumerate() {
+            if (index as usize) < positions_y {
+                y[i / positions_x * positions_y + index as usize] = v;
+            }
+        }
+        vec![Bounded::exact(y)]
+    }
 }

@@ -5,18 +5,6 @@ use crate::ops::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
 use crate::reference::{Bounded, Referenced};
 use crate::types::ElementType;
 
-impl Referenced for ReduceProblem {
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        vec![reduce(self, inputs[0])]
-    }
-}
-
-impl Referenced for ArgmaxProblem {
-    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
-        vec![Bounded::exact(argmax(self, inputs[0]))]
-    }
-}
-
 /// Calls `visit(result, element)` for every element of x, both numbered row-major.
 fn each(x: &[usize], reduced: &[bool], mut visit: impl FnMut(usize, usize)) {
     let count: usize = x.iter().product();
@@ -76,4 +64,16 @@ pub fn argmax(problem: &ArgmaxProblem, x: &[f64]) -> Vec<f64> {
         }
     });
     index.into_iter().map(|i| i as f64).collect()
+}
+
+impl Referenced for ReduceProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![reduce(self, inputs[0])]
+    }
+}
+
+impl Referenced for ArgmaxProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![Bounded::exact(argmax(self, inputs[0]))]
+    }
 }

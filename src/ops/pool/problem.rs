@@ -6,48 +6,6 @@ use crate::ops::spec::TensorSpec;
 use crate::types::shape::{WindowAxis, axis_name, resolve_axis};
 use crate::types::{ElementType, Error, Layout, Result, TensorShape};
 
-impl Problem for PoolProblem {
-    fn name(&self) -> &'static str {
-        match (self.kind, self.adaptive) {
-            (PoolKind::Max { .. }, false) => "max_pool",
-            (PoolKind::Average { .. }, false) => "average_pool",
-            (PoolKind::Lp { .. }, false) => "lp_pool",
-            (PoolKind::Max { .. }, true) => "adaptive_max_pool",
-            (PoolKind::Average { .. }, true) => "adaptive_average_pool",
-            (PoolKind::Lp { .. }, true) => "adaptive_lp_pool",
-        }
-    }
-
-    fn inputs(&self) -> Vec<TensorSpec> {
-        vec![TensorSpec::new("x", &self.input_extents(), self.element, self.layout)]
-    }
-
-    fn outputs(&self) -> Vec<TensorSpec> {
-        let extents = self.output_extents();
-        let mut outputs = vec![TensorSpec::new("y", &extents, self.element, self.layout)];
-        if self.indices().is_some() {
-            outputs.push(TensorSpec::new("indices", &extents, ElementType::U32, self.layout));
-        }
-        outputs
-    }
-
-    fn is_exact(&self) -> bool {
-        match self.kind {
-            PoolKind::Max { .. } => true,
-            PoolKind::Lp { p } => p == 1.0,
-            PoolKind::Average { .. } => false, // a quotient is rounded
-        }
-    }
-
-    fn flops(&self) -> f64 {
-        (self.batch * self.channels * self.output_positions()) as f64 * self.taps() as f64
-    }
-
-    fn depth(&self) -> u64 {
-        self.taps()
-    }
-}
-
 /// A resolved pooling. Make one with [`PoolProblem::new`], [`PoolProblem::adaptive`] or [`PoolProblem::global`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolProblem {
@@ -229,6 +187,41 @@ impl PoolProblem {
     }
 }
 
+/// One line that says all: `n2c3h12w13_r3s2_st2x2_p1,0,1,0_d1x1`, followed by what is not the default.
+impl std::fmt::Display for PoolProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let axes = &self.axes[3 - self.rank..];
+        let list = |pick: fn(&WindowAxis) -> i64, sep: &str| axes.iter().map(|a| pick(a).to_string()).collect::<Vec<_>>().join(sep);
+        write!(f, "n{}c{}", self.batch, self.channels)?;
+        for (axis, letter) in axes.iter().zip(&["d", "h", "w"][3 - self.rank..]) {
+            write!(f, "{letter}{}", axis.input)?;
+        }
+        if self.adaptive {
+            write!(f, "_to{}", list(|a| a.output as i64, "x"))?;
+        } else {
+            write!(f, "_")?;
+            for (axis, letter) in axes.iter().zip(&["t", "r", "s"][3 - self.rank..]) {
+                write!(f, "{letter}{}", axis.filter)?;
+            }
+            let pads = format!("p{},{}", list(|a| a.pad_begin, ","), list(|a| a.pad_end, ","));
+            write!(f, "_st{}_{pads}_d{}", list(|a| a.stride as i64, "x"), list(|a| a.dilation as i64, "x"))?;
+            // The output tells ceil_mode where it matters.
+            write!(f, "_o{}", list(|a| a.output as i64, "x"))?;
+        }
+        match self.kind {
+            PoolKind::Max { indices: None } => {}
+            PoolKind::Max { indices: Some(IndexOrder::RowMajor) } => write!(f, "_i")?,
+            PoolKind::Max { indices: Some(IndexOrder::ColumnMajor) } => write!(f, "_icol")?,
+            PoolKind::Average { count_include_pad } => write!(f, "{}", if count_include_pad { "_cip" } else { "" })?,
+            PoolKind::Lp { p } => write!(f, "_L{p}")?,
+        }
+        if self.layout == Layout::ChannelsLast {
+            write!(f, "_cl")?;
+        }
+        if self.element == ElementType::F32 { Ok(()) } else { write!(f, "_{}", self.element) }
+    }
+}
+
 /// Window extents are at least 1.
 pub(crate) fn check_window(axis: &str, window: u64) -> Result<()> {
     if window == 0 {
@@ -271,38 +264,45 @@ fn floor_sum(mut n: u128, mut m: u128, mut a: u128, mut b: u128) -> u128 {
     sum
 }
 
-/// One line that says all: `n2c3h12w13_r3s2_st2x2_p1,0,1,0_d1x1`, followed by what is not the default.
-impl std::fmt::Display for PoolProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let axes = &self.axes[3 - self.rank..];
-        let list = |pick: fn(&WindowAxis) -> i64, sep: &str| axes.iter().map(|a| pick(a).to_string()).collect::<Vec<_>>().join(sep);
-        write!(f, "n{}c{}", self.batch, self.channels)?;
-        for (axis, letter) in axes.iter().zip(&["d", "h", "w"][3 - self.rank..]) {
-            write!(f, "{letter}{}", axis.input)?;
+impl Problem for PoolProblem {
+    fn name(&self) -> &'static str {
+        match (self.kind, self.adaptive) {
+            (PoolKind::Max { .. }, false) => "max_pool",
+            (PoolKind::Average { .. }, false) => "average_pool",
+            (PoolKind::Lp { .. }, false) => "lp_pool",
+            (PoolKind::Max { .. }, true) => "adaptive_max_pool",
+            (PoolKind::Average { .. }, true) => "adaptive_average_pool",
+            (PoolKind::Lp { .. }, true) => "adaptive_lp_pool",
         }
-        if self.adaptive {
-            write!(f, "_to{}", list(|a| a.output as i64, "x"))?;
-        } else {
-            write!(f, "_")?;
-            for (axis, letter) in axes.iter().zip(&["t", "r", "s"][3 - self.rank..]) {
-                write!(f, "{letter}{}", axis.filter)?;
-            }
-            let pads = format!("p{},{}", list(|a| a.pad_begin, ","), list(|a| a.pad_end, ","));
-            write!(f, "_st{}_{pads}_d{}", list(|a| a.stride as i64, "x"), list(|a| a.dilation as i64, "x"))?;
-            // The output tells ceil_mode where it matters.
-            write!(f, "_o{}", list(|a| a.output as i64, "x"))?;
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::new("x", &self.input_extents(), self.element, self.layout)]
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        let extents = self.output_extents();
+        let mut outputs = vec![TensorSpec::new("y", &extents, self.element, self.layout)];
+        if self.indices().is_some() {
+            outputs.push(TensorSpec::new("indices", &extents, ElementType::U32, self.layout));
         }
+        outputs
+    }
+
+    fn is_exact(&self) -> bool {
         match self.kind {
-            PoolKind::Max { indices: None } => {}
-            PoolKind::Max { indices: Some(IndexOrder::RowMajor) } => write!(f, "_i")?,
-            PoolKind::Max { indices: Some(IndexOrder::ColumnMajor) } => write!(f, "_icol")?,
-            PoolKind::Average { count_include_pad } => write!(f, "{}", if count_include_pad { "_cip" } else { "" })?,
-            PoolKind::Lp { p } => write!(f, "_L{p}")?,
+            PoolKind::Max { .. } => true,
+            PoolKind::Lp { p } => p == 1.0,
+            PoolKind::Average { .. } => false, // a quotient is rounded
         }
-        if self.layout == Layout::ChannelsLast {
-            write!(f, "_cl")?;
-        }
-        if self.element == ElementType::F32 { Ok(()) } else { write!(f, "_{}", self.element) }
+    }
+
+    fn flops(&self) -> f64 {
+        (self.batch * self.channels * self.output_positions()) as f64 * self.taps() as f64
+    }
+
+    fn depth(&self) -> u64 {
+        self.taps()
     }
 }
 
