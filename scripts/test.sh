@@ -5,9 +5,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# The program that is asked is built with the tests: alone, its dependencies would have other features and be built twice.
+cargo test --workspace --no-run
+
 # 0: an adapter is there. The library itself is asked, since that is what the tests will use.
+program="${CARGO_TARGET_DIR:-target}/debug/wgconv"
+[ -x "$program" ] || program="cargo run --quiet --package wgconv-cli --" # another folder, by cargo's configuration
 has_adapter() {
-  cargo run --quiet --package wgconv-cli -- info | grep -q '^0: '
+  $program info | grep -q '^0: '
 }
 
 if ! has_adapter; then

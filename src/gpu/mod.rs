@@ -179,7 +179,7 @@ impl Gpu {
     /// planner's own.
     ///
     /// # Errors
-    /// As [`Planned::plan`](crate::op::Planned::plan); loss of the device.
+    /// As [`Planned::plan`]; loss of the device.
     pub fn plan(&self, op: impl Into<Op>) -> Result<Plan> {
         let op = op.into();
         let plan = self.chooser().plan(self, &op)?;
