@@ -9,6 +9,7 @@ use crate::ops::Op;
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
+use crate::plan::packing::Packing;
 use crate::plan::step::{Place, Plan, Step, check_binding};
 use crate::shader::source::BindingKind;
 use crate::types::{Error, Result};
@@ -31,6 +32,8 @@ struct Shared {
     calls: Vec<Call>,
     /// By input: the tensor, where it is fixed and recorded steps read it. What was only packed is let go.
     fixed: Vec<Option<Tensor>>,
+    /// By input: [`Tensor::origin`], where it is fixed.
+    origins: Vec<Option<u64>>,
     scratch: Vec<wgpu::Buffer>,
     tables: Vec<wgpu::Buffer>,
 }
@@ -61,8 +64,48 @@ impl Prepared {
     }
 
     pub(crate) fn with_plan(gpu: &Gpu, plan: Plan, fixed: &[&Tensor]) -> Result<Self> {
+        Self::submitted(gpu, plan, fixed, None)
+    }
+
+    /// Prepares `op` as [`Prepared::new`] does, over the same fixed inputs: this op for another batch size, say. What both plans pack alike
+    /// is not packed again, and both share the buffers; where the plans pack differently, or another tensor is given, `fixed` is packed anew.
+    ///
+    /// ```no_run
+    /// # use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
+    /// # use wgconv::{ElementType, Gpu, Layout, Result, op::Prepared};
+    /// # fn main() -> Result<()> {
+    /// let gpu = Gpu::new()?;
+    /// let filter = gpu.zeros(&[64, 32, 3, 3], ElementType::F32, Layout::ChannelsFirst)?;
+    /// let layout = Layout::ChannelsFirst;
+    /// let problem = |batch| {
+    ///     let x = [batch, 32, 56, 56];
+    ///     let inputs = ConvInputs { x: &x, filter: &[64, 32, 3, 3], bias: None, element: ElementType::F32, x_layout: layout, y_layout: layout };
+    ///     ConvProblem::forward(&Conv2dDescriptor::default(), &inputs)
+    /// };
+    /// let one = Prepared::new(&gpu, problem(1)?, &[&filter])?;
+    /// let eight = one.also(problem(8)?, &[&filter])?; // one packed filter on the device
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Prepared::new`].
+    pub fn also(&self, op: impl Into<Op>, fixed: &[&Tensor]) -> Result<Self> {
+        Self::submitted(&self.gpu, self.gpu.plan(op)?, fixed, Some(self))
+    }
+
+    /// As [`Prepared::also`], by one of [`Op::algorithms`]. The planner may choose another tile or algorithm for another batch size, which packs
+    /// differently; by the label of this plan (`prepared.plan().label`) every batch size shares.
+    ///
+    /// # Errors
+    /// As [`Prepared::with_algorithm`].
+    pub fn also_with_algorithm(&self, op: impl Into<Op>, algorithm: &str, fixed: &[&Tensor]) -> Result<Self> {
+        Self::submitted(&self.gpu, op.into().plan(self.gpu.profile(), Some(algorithm))?, fixed, Some(self))
+    }
+
+    fn submitted(gpu: &Gpu, plan: Plan, fixed: &[&Tensor], other: Option<&Self>) -> Result<Self> {
         let mut recorder = gpu.recorder();
-        let prepared = Self::recorded(&mut recorder, plan, fixed)?;
+        let prepared = Self::recorded_beside(&mut recorder, plan, fixed, other)?;
         if !prepared.plan().prepare.is_empty() {
             recorder.submit()?;
         }
@@ -71,6 +114,11 @@ impl Prepared {
 
     /// Prepares with the packing recorded into `recorder`, so that a filter computed earlier in the same recording is seen.
     pub(crate) fn recorded(recorder: &mut Recorder<'_>, plan: Plan, fixed: &[&Tensor]) -> Result<Self> {
+        Self::recorded_beside(recorder, plan, fixed, None)
+    }
+
+    /// As [`Prepared::recorded`]; what `other` has packed of the same tensors is shared.
+    fn recorded_beside(recorder: &mut Recorder<'_>, plan: Plan, fixed: &[&Tensor], other: Option<&Self>) -> Result<Self> {
         let gpu = recorder.gpu().clone();
         let wanted = plan.inputs.iter().filter(|i| i.fixed).count();
         if fixed.len() != wanted {
@@ -87,7 +135,10 @@ impl Prepared {
             .collect::<Result<_>>()?;
         gpu.compile(&[&plan])?;
         let calls: Vec<Call> = plan.steps.iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
-        let packing: Vec<Call> = plan.prepare.iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
+        let origins: Vec<Option<u64>> = fixed.iter().map(|tensor| tensor.as_ref().map(Tensor::origin)).collect();
+        let packed = other.and_then(|other| other.shared.packed(&plan, &origins));
+        let to_pack = if packed.is_some() { 0 } else { plan.prepare.len() };
+        let packing: Vec<Call> = plan.prepare[..to_pack].iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
         let buffer = |label: &str, bytes: u64| {
             check_binding(label, bytes, gpu.profile())?;
             gpu.storage(label, bytes)
@@ -95,12 +146,15 @@ impl Prepared {
         let parts_of = |index: usize| {
             plan.steps.iter().flat_map(|step| &step.places).any(|place| matches!(place, Place::ScratchPart { index: own, .. } if *own == index))
         };
-        let scratch = (0..)
-            .zip(&plan.scratch)
-            .map(|(index, &bytes)| if parts_of(index) { gpu.storage("scratch memory", bytes) } else { buffer("scratch memory", bytes) });
+        let scratch =
+            (0..).zip(&plan.scratch).map(|(index, &bytes)| match packed.as_ref().and_then(|packed| packed.iter().find(|(own, _)| *own == index)) {
+                Some((_, shared)) => Ok(shared.clone()),
+                None if parts_of(index) => gpu.storage("scratch memory", bytes),
+                None => buffer("scratch memory", bytes),
+            });
         let scratch = scratch.collect::<Result<_>>()?;
         let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
-        let mut shared = Shared { plan, calls, fixed, scratch, tables };
+        let mut shared = Shared { plan, calls, fixed, origins, scratch, tables };
         let inputs: Vec<Option<&Tensor>> = shared.fixed.iter().map(Option::as_ref).collect();
         if !packing.is_empty() {
             recorder
@@ -218,6 +272,14 @@ impl Call {
 }
 
 impl Shared {
+    /// What `plan` would pack of fixed inputs of these origins, if it is here already: its scratch buffers, by the plan's number.
+    fn packed(&self, plan: &Plan, origins: &[Option<u64>]) -> Option<Vec<(usize, wgpu::Buffer)>> {
+        let (own, wanted) = (Packing::of(&self.plan)?, Packing::of(plan)?);
+        let same = |index: &usize| self.origins[*index].is_some() && self.origins[*index] == origins[*index];
+        let is_here = own.equals(&wanted) && own.inputs == wanted.inputs && own.inputs.iter().all(same);
+        is_here.then(|| wanted.scratch.iter().zip(&own.scratch).map(|(index, own)| (*index, self.scratch[*own].clone())).collect())
+    }
+
     /// Binds what the steps name, within an error scope; inputs that they do not name may be absent.
     fn dispatches(&self, gpu: &Gpu, steps: &[Step], calls: &[Call], inputs: &[Option<&Tensor>], outputs: &[&Tensor]) -> Result<Vec<Dispatch>> {
         let bind = |place: &Place| -> Result<Option<Binding>> {

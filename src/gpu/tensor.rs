@@ -5,6 +5,7 @@ use crate::gpu::Gpu;
 use crate::gpu::pipelines::Binding;
 use crate::types::{Element, ElementType, Error, Layout, Result, TensorShape};
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, IxDyn};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -22,6 +23,14 @@ pub struct Tensor {
     /// Bytes past the tensor that its binding also covers, so that a stray write of a kernel under proof lands in guard words
     /// instead of being dropped by the driver.
     slack: u64,
+    /// Which call made or adopted it: the same in its clones and views.
+    origin: u64,
+}
+
+/// A number that no other tensor of this process has.
+fn new_origin() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl std::fmt::Debug for Tensor {
@@ -73,7 +82,8 @@ impl Gpu {
         check_element(self, element, "a tensor")?;
         let bytes = tensor_bytes(&shape, element)?;
         let buffer = self.create_buffer("wgconv tensor", padded(bytes) + 2 * guard_bytes, usages())?;
-        Ok(Tensor { gpu: self.clone(), buffer, byte_offset: guard_bytes, shape, element, layout, slack: guard_bytes + padded(bytes) - bytes })
+        let slack = guard_bytes + padded(bytes) - bytes;
+        Ok(Tensor { gpu: self.clone(), buffer, byte_offset: guard_bytes, shape, element, layout, slack, origin: new_origin() })
     }
 }
 
@@ -163,7 +173,7 @@ impl Tensor {
             return Err(Error::invalid("buffer", format!("{:?}", buffer.usage()), "its usage must contain STORAGE"));
         }
         check_own(gpu, &buffer)?;
-        Ok(Tensor { gpu: gpu.clone(), buffer, byte_offset, shape, element, layout, slack: 0 })
+        Ok(Tensor { gpu: gpu.clone(), buffer, byte_offset, shape, element, layout, slack: 0, origin: new_origin() })
     }
 
     /// The device it lives on.
@@ -199,6 +209,11 @@ impl Tensor {
     /// Bytes of its elements.
     pub fn byte_size(&self) -> u64 {
         self.shape.element_count() * self.element.bytes() // checked when the tensor was made
+    }
+
+    /// The same in all tensors that share its elements, but for those that adopted one buffer twice.
+    pub(crate) fn origin(&self) -> u64 {
+        self.origin
     }
 
     /// The same elements under another shape of the same count; the caller knows that the memory order allows it.

@@ -8,6 +8,7 @@ pub(crate) mod gemm;
 pub(crate) mod lanes;
 pub(crate) mod matmul;
 pub(crate) mod norm;
+pub(crate) mod packing;
 pub(crate) mod pool;
 pub(crate) mod profile;
 pub(crate) mod reduce;
