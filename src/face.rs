@@ -24,7 +24,7 @@ pub mod elementwise {
 /// Kernels: what makes their text, and what they bind.
 pub mod kernel {
     pub use crate::gpu::pipelines::Compiled;
-    pub use crate::shader::{BindingKind, File, KernelSource, KernelSpec, Part, StructLayout, all_sources, fold_workgroups};
+    pub use crate::shader::{BindingKind, FILES, File, KernelSource, KernelSpec, StructLayout, all_sources, fold_workgroups};
 }
 
 /// Matrix products: [`matmul`](crate::Recorder::matmul) with numpy's broadcasting, [`gemm`](crate::Recorder::gemm) with transposes and a broadcast c, and

@@ -5,10 +5,10 @@
 
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use wgconv::ElementType;
 use wgconv::gpu::{DeviceProfile, MatrixUnits};
-use wgconv::kernel::{BindingKind, KernelSpec, all_sources};
+use wgconv::kernel::{BindingKind, FILES, KernelSpec, all_sources};
 use wgconv::op::Planned;
 use wgconv::validate::grid;
 
@@ -55,7 +55,7 @@ fn profile(is_cpu: bool, has_int64: bool, (extent, is_vulkan): (u32, bool)) -> D
 }
 
 fn parse(spec: &KernelSpec) -> (naga::Module, ModuleInfo) {
-    let text = spec.wgsl();
+    let text = spec.wgsl().unwrap();
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}: {}", spec.label(), e.emit_to_string(&text)));
     let capabilities = Capabilities::SHADER_FLOAT16 | Capabilities::SHADER_INT64 | Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP;
     let info = Validator::new(ValidationFlags::all(), capabilities)
@@ -112,6 +112,43 @@ fn every_emitted_kernel_compiles_for_every_backend() {
             .unwrap_or_else(|e| panic!("{label}: HLSL: {e}"));
         assert!(text.contains("numthreads"), "{label}: HLSL has no kernel");
     }
+}
+
+/// Names of the files that are joined in a text: its banners.
+fn joined(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_prefix("// ---- shaders/"))
+}
+
+#[test]
+fn every_file_is_listed_and_joined_and_every_const_is_asked_for() {
+    let specs = emitted();
+    let listed: HashSet<&str> = FILES.iter().map(|(name, _)| *name).collect();
+    let (mut used, mut asked) = (HashSet::new(), HashMap::new());
+    for spec in &specs {
+        let text = spec.wgsl().unwrap();
+        let own: HashSet<String> = joined(&text).map(str::to_string).collect();
+        for (name, _) in &spec.consts {
+            // In the text below the prelude, or in a condition of its files; `ABSENT` is what `BOUND_n` asks.
+            let is_asked = *name == "ABSENT"
+                || text.matches(name).count() > 1
+                || FILES.iter().any(|(file, source)| own.contains(*file) && source.lines().any(|line| line.contains("//@") && line.contains(name)));
+            *asked.entry((spec.source.name, *name)).or_insert(false) |= is_asked;
+        }
+        used.extend(own);
+    }
+    let used: HashSet<&str> = used.iter().map(String::as_str).collect();
+    assert_eq!(listed.difference(&used).collect::<Vec<_>>(), [] as [&&str; 0], "no kernel is made of these");
+    let unasked: Vec<_> = asked.iter().filter(|(_, asked)| !**asked).map(|(name, _)| name).collect();
+    assert!(unasked.is_empty(), "consts that no text asks for: {unasked:?}");
+    // The list against the folder.
+    let mut found = vec![];
+    for folder in std::fs::read_dir("shaders").unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        for file in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            found.push(file.strip_prefix("shaders").unwrap().to_string_lossy().replace('\\', "/"));
+        }
+    }
+    let found: HashSet<&str> = found.iter().map(String::as_str).collect();
+    assert_eq!(found, listed);
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Outcome {
                 if !overrides.is_empty() {
                     say!("// overrides: {}", overrides.join(", "));
                 }
-                say!("{}", kernel.wgsl().trim_end());
+                say!("{}", kernel.wgsl()?.trim_end());
             }
         }
     }

@@ -4,7 +4,7 @@
 //! under another name and moved into place, so that readers never see half of one, and of two writers at once the later wins.
 
 use crate::gpu::Gpu;
-use crate::shader::source::all_sources;
+use crate::shader::{FILES, all_sources};
 use serde::{Deserialize, Serialize};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
@@ -32,7 +32,7 @@ impl Key {
     pub(crate) fn new(gpu: &Gpu, format: u32) -> Self {
         let report = gpu.report();
         let mut shaders = DefaultHasher::new();
-        all_sources().into_iter().for_each(|source| source.hash(&mut shaders));
+        (all_sources(), FILES).hash(&mut shaders);
         let mut profile = DefaultHasher::new();
         gpu.profile().hash(&mut profile);
         Self {

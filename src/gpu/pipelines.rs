@@ -202,8 +202,8 @@ impl Gpu {
 fn compile(gpu: &Gpu, spec: &KernelSpec) -> Result<Kernel> {
     let label = spec.label();
     let text = match gpu.source_patch() {
-        Some(SourcePatch(patch)) => patch(&label, spec.wgsl()),
-        None => spec.wgsl(),
+        Some(SourcePatch(patch)) => patch(&label, spec.wgsl()?),
+        None => spec.wgsl()?,
     };
     let driver_cache = gpu.driver_cache();
     // wgpu keeps error scopes by thread: this one is opened and closed on the thread that compiles.

@@ -1,4 +1,4 @@
-//! How many invocations share a line of a reduction (`shaders/common/lanes.wgsl`).
+//! How many invocations share a line of a reduction (`shaders/lib/lanes.wgsl`).
 
 use crate::plan::profile::DeviceProfile;
 

@@ -98,7 +98,7 @@ impl DeviceProfile {
         Err(Error::Unsupported { algorithm: algorithm.into(), reason })
     }
 
-    /// The const of kernels whose invocations share neighbouring items (`shaders/common/share.wgsl`): how many of a workgroup's 64 run together.
+    /// The const of kernels whose invocations share neighbouring items (`shaders/lib/share.wgsl`): how many of a workgroup's 64 run together.
     /// Where a processor does not say, eight: vectors of another length are served a little worse.
     pub(crate) fn together(&self) -> (&'static str, u32) {
         ("TOGETHER", if self.is_cpu { self.subgroup.unwrap_or(8).min(64) } else { 64 })
@@ -109,8 +109,8 @@ impl DeviceProfile {
         self.is_cpu && self.max_loop_turns != u64::MAX
     }
 
-    /// The consts of a tile core that reads quads of `element`: by 64-bit loads where they pay (`shaders/common/quad_wide.wgsl`), and in halves
-    /// all the same where only they do not (`shaders/common/quad_halves.wgsl`). Kernels that multiply little gain by 64-bit loads on either.
+    /// The consts of a tile core that reads quads of `element`: by 64-bit loads where they pay (`shaders/lib/quad.wgsl`), and in halves
+    /// all the same where only they do not (`shaders/lib/quad.wgsl`). Kernels that multiply little gain by 64-bit loads on either.
     pub(crate) fn quad_consts(&self, element: ElementType) -> Vec<(&'static str, u32)> {
         if self.loads_half_quads(element) { vec![("WIDE", 1 + u32::from(self.wide_vectors_slow))] } else { vec![] }
     }

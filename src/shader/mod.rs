@@ -1,22 +1,28 @@
 //! Kernels: the only code that makes WGSL text.
 //!
 //! A [`KernelSpec`] is one hashable value; it makes the text, the constants, the label and the key of the pipeline cache, so
-//! that they cannot drift apart. The sources are listed in `source` and `source_gemm`, the uniform structs in `uniforms`.
+//! that they cannot drift apart. A file says itself what it is made of (`assemble`); the kernels are listed in `source` and
+//! `source_gemm`, the uniform structs in `uniforms`.
 
+mod assemble;
+pub(crate) mod files;
 pub(crate) mod layout;
-#[macro_use]
 pub(crate) mod source;
 pub(crate) mod source_gemm;
 pub(crate) mod uniforms;
 
+pub use files::{FILES, File};
 pub use layout::StructLayout;
 pub(crate) use layout::uniform;
-pub use source::{BindingKind, File, KernelSource, Part, all_sources};
+pub use source::{BindingKind, KernelSource, all_sources};
 
 use crate::types::{ElementType, Error, Result};
 
 /// The const that says, a bit for each, which bindings of its source a kernel leaves out: those that its step has nothing for.
 pub(crate) const ABSENT: &str = "ABSENT";
+
+/// The tile core on matrix units, which WGSL has to be told to enable.
+const MATRIX_CORE: &str = "gemm/matrix.wgsl";
 
 /// What makes one pipeline: a source and the numbers baked into it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -42,8 +48,11 @@ impl KernelSpec {
         label
     }
 
-    /// The complete WGSL text: prelude, then the parts, each under a banner with its file name.
-    pub fn wgsl(&self) -> String {
+    /// The complete WGSL text: prelude, then the files, each under a banner with its name.
+    ///
+    /// # Errors
+    /// A directive of a file that is wrong, such as a condition on a const that neither the spec nor its source gives.
+    pub fn wgsl(&self) -> Result<String> {
         let mut text = String::new();
         if self.element == ElementType::F16 || self.uses_matrix_units() {
             text.push_str("enable f16;\n");
@@ -55,32 +64,19 @@ impl KernelSpec {
         for (name, value) in &self.consts {
             text.push_str(&format!("const {name}: u32 = {value}u;\n"));
         }
-        for part in self.source.parts {
-            let (file, part) = match part {
-                Part::One(file) => file,
-                Part::Pick(name, files) => &files[(self.constant(name) as usize).min(files.len() - 1)],
-            };
-            text.push_str(&format!("\n// ---- shaders/{file}\n"));
-            for line in part.lines().filter(|line| !self.never_runs(line)) {
-                match self.declared(line) {
-                    Some(variable) => text.push_str(&variable),
-                    None => text.push_str(line),
-                }
-                text.push('\n');
-            }
-        }
-        text
+        let files = assemble::assemble(self.source.files, &|name| self.condition(name));
+        text.push_str(&files.map_err(|message| Error::Internal { label: self.label(), message })?);
+        Ok(text)
     }
 
-    /// Whether a line is `if NAME > 8u { ... }` with a const of that name that is not greater. Every driver would find that out too, but
-    /// after it has inlined what the line calls.
-    fn never_runs(&self, line: &str) -> bool {
-        let test = line.trim().strip_prefix("if ").and_then(|rest| rest.strip_suffix('}')).and_then(|rest| rest.split_once("u {"));
-        let Some((name, bound)) = test.and_then(|(condition, _)| condition.split_once(" > ")) else { return false };
-        match (self.consts.iter().find(|(n, _)| *n == name), bound.parse::<u32>()) {
-            (Some((_, value)), Ok(bound)) => *value <= bound,
-            _ => false,
+    /// What a condition (`//@if`) of this name sees: whether a binding has a buffer (`BOUND_2`), a const of the spec, a switch of the source.
+    fn condition(&self, name: &str) -> Option<u32> {
+        if let Some(binding) = name.strip_prefix("BOUND_") {
+            let binding: u32 = binding.parse().ok()?;
+            return Some(u32::from(self.bindings().any(|(own, _)| own == binding)));
         }
+        let named = |(own, _): &&(&str, u32)| *own == name;
+        self.consts.iter().find(named).or_else(|| self.source.switches.iter().find(named)).map(|(_, value)| *value)
     }
 
     /// What it binds, by binding number: what its source lists but for what the const `ABSENT` leaves out.
@@ -89,19 +85,9 @@ impl KernelSpec {
         (0..).zip(self.source.bindings.iter().copied()).filter(move |(binding, _)| absent >> binding & 1 == 0)
     }
 
-    /// A line that declares a storage buffer which is left out becomes a variable of one element: the text may name it, but never reads it,
-    /// and a device whose kernels bind few buffers has room for the others.
-    fn declared(&self, line: &str) -> Option<String> {
-        let (binding, declaration) = line.strip_prefix("@group(0) @binding(")?.split_once(") var<storage, read> ")?;
-        let (name, kind) = declaration.split_once(": array<")?;
-        let (element, _) = kind.rsplit_once(">;")?;
-        let binding = binding.parse::<u32>().ok()?;
-        (self.constant(ABSENT) >> binding & 1 == 1).then(|| format!("var<private> {name}: array<{element}, 1>; // left out"))
-    }
-
     /// Whether it multiplies on matrix units.
     pub fn uses_matrix_units(&self) -> bool {
-        self.consts.iter().any(|(name, _)| *name == "MATRIX_16")
+        self.source.files.contains(&MATRIX_CORE)
     }
 
     /// The const of this name; 0 where there is none.
@@ -140,26 +126,28 @@ mod tests {
     fn what_is_left_out_is_neither_bound_nor_declared_as_a_buffer() {
         let spec = KernelSpec { source: &CONV_DIRECT, element: ElementType::F32, consts: vec![(ABSENT, 0b110)], overrides: vec![] };
         assert_eq!(spec.bindings().map(|(binding, _)| binding).collect::<Vec<_>>(), [0, 3, 4, 5]);
-        let text = spec.wgsl();
-        assert!(text.contains("var<private> bias: array<Elem, 1>; // left out\n"), "{text}");
+        let text = spec.wgsl().unwrap();
+        assert!(text.contains("var<private> bias: array<Elem, 1>; // nothing is bound\n"), "{text}");
         assert!(!text.contains("@binding(1)") && !text.contains("@binding(2)") && text.contains("@binding(3)"), "{text}");
     }
 
     #[test]
-    fn lines_that_never_run_are_left_out_and_others_stay() {
+    fn lines_that_never_run_are_left_out() {
         let source = all_sources().into_iter().find(|s| s.name == "matmul_register").unwrap();
         let tile = [("THREAD_M", 8), ("THREAD_QUADS", 1), ("STEPS", 2), ("REST", 1), ("LANES", 64), ("PANEL", 0)];
         let spec = KernelSpec { source, element: ElementType::F32, consts: tile.to_vec(), overrides: vec![] };
-        let text = spec.wgsl();
-        for (line, stays) in [
-            ("if THREAD_M > 4u { (*sums).b1", true),
-            ("if THREAD_M > 8u { (*sums).b2", false),
-            ("if steps > 2u { turn.s2", true),
-            ("if THREAD_QUADS > 1u { far = load_turn", false),
-            ("if THREAD_QUADS > 1u {\n", true), // longer than a line: the driver's own business
-        ] {
+        let text = spec.wgsl().unwrap();
+        for (line, stays) in [("(*sums).b1 = add_rows", true), ("(*sums).b2 = add_rows", false), ("turn.s2", true), ("far = load_turn", false)] {
             assert_eq!(text.contains(line), stays, "{line}");
         }
+    }
+
+    #[test]
+    fn a_const_that_nobody_gives_is_an_error() {
+        let source = all_sources().into_iter().find(|s| s.name == "pool_pairs").unwrap();
+        let spec = KernelSpec { source, element: ElementType::F32, consts: vec![], overrides: vec![] };
+        let error = spec.wgsl().unwrap_err().to_string();
+        assert!(error.contains("pool_pairs[f32]") && error.contains("no const STORE_PAIRS is given"), "{error}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ impl LatticeAxis {
 }
 
 uniform! {
-    /// Twin of `ConvParams` in `shaders/common/conv.wgsl`.
+    /// Twin of `ConvParams` in `shaders/conv/problem.wgsl`.
     ConvParams {
         depth: Axis,
         height: Axis,
@@ -46,7 +46,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `PackParams` in `shaders/common/conv_pack.wgsl`.
+    /// Twin of `PackParams` in `shaders/conv/pack.wgsl`.
     PackParams {
         items: u32,
         rows: u32,
@@ -60,7 +60,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `UnaryParams` in `shaders/elementwise_unary.wgsl`.
+    /// Twin of `UnaryParams` in `shaders/elementwise/unary.wgsl`.
     UnaryParams {
         items: u32,
         x_base: u32,
@@ -74,7 +74,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `BinaryParams` in `shaders/elementwise_binary.wgsl`.
+    /// Twin of `BinaryParams` in `shaders/elementwise/binary.wgsl`.
     BinaryParams {
         axes: [LatticeAxis; MAX_AXES],
         items: u32,
@@ -89,7 +89,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `MatMulParams` in `shaders/common/matmul.wgsl`.
+    /// Twin of `MatMulParams` in `shaders/matmul/problem.wgsl`.
     MatMulParams {
         batch: [LatticeAxis; 3],
         base: [u32; 3],
@@ -118,7 +118,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `PackOperandParams` in `shaders/common/pack_operand.wgsl`.
+    /// Twin of `PackOperandParams` in `shaders/matmul/pack_operand.wgsl`.
     PackOperandParams {
         batch: [LatticeAxis; 3],
         items: u32,
@@ -133,7 +133,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `NormParams` in `shaders/norm_rows.wgsl`.
+    /// Twin of `NormParams` in `shaders/rows/norm.wgsl`.
     NormParams {
         items: u32,
         row_inner: u32,
@@ -151,7 +151,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `BatchFoldParams` in `shaders/norm_batch_fold.wgsl`.
+    /// Twin of `BatchFoldParams` in `shaders/rows/batch_norm_fold.wgsl`.
     BatchFoldParams {
         items: u32,
         epsilon: f32,
@@ -161,7 +161,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `BatchNormParams` in `shaders/norm_batch.wgsl`.
+    /// Twin of `BatchNormParams` in `shaders/rows/batch_norm.wgsl`.
     BatchNormParams {
         items: u32,
         channels: u32,
@@ -175,7 +175,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `LrnParams` in `shaders/norm_lrn.wgsl`.
+    /// Twin of `LrnParams` in `shaders/rows/lrn.wgsl`.
     LrnParams {
         items: u32,
         channels: u32,
@@ -189,7 +189,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `MagnitudeParams` in `shaders/magnitudes.wgsl`.
+    /// Twin of `MagnitudeParams` in `shaders/gemm/magnitudes.wgsl`.
     MagnitudeParams {
         batch: [LatticeAxis; 3],
         base: u32,
@@ -204,7 +204,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `MagnitudeJoinParams` in `shaders/magnitudes_join.wgsl`.
+    /// Twin of `MagnitudeJoinParams` in `shaders/gemm/magnitudes_join.wgsl`.
     MagnitudeJoinParams {
         count: u32,
         unused0: u32,
@@ -214,7 +214,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `Axis` in `shaders/common/axis.wgsl`.
+    /// Twin of `Axis` in `shaders/lib/axis.wgsl`.
     Axis {
         input: i32,
         output: i32,
@@ -228,7 +228,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `PoolParams` in `shaders/pool.wgsl`.
+    /// Twin of `PoolParams` in `shaders/pool/pool.wgsl`.
     PoolParams {
         depth: Axis,
         height: Axis,
@@ -249,7 +249,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `PoolPairsParams` in `shaders/pool_pairs.wgsl`.
+    /// Twin of `PoolPairsParams` in `shaders/pool/pairs.wgsl`.
     PoolPairsParams {
         depth: Axis,
         height: Axis,
@@ -270,7 +270,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `UnpoolParams` in `shaders/pool_max_unpool.wgsl`.
+    /// Twin of `UnpoolParams` in `shaders/pool/max_unpool.wgsl`.
     UnpoolParams {
         planes: u32,
         channels: u32,
@@ -280,7 +280,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `ReduceParams` in `shaders/reduce.wgsl` and `shaders/reduce_argmax.wgsl`.
+    /// Twin of `ReduceParams` in `shaders/rows/reduce.wgsl` and `shaders/rows/argmax.wgsl`.
     ReduceParams {
         axes: [LatticeAxis; MAX_AXES],
         items: u32,
@@ -295,7 +295,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `SoftmaxParams` in `shaders/softmax.wgsl`.
+    /// Twin of `SoftmaxParams` in `shaders/rows/softmax.wgsl`.
     SoftmaxParams {
         items: u32,
         inner: u32,
@@ -305,7 +305,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `CopyAxis` in `shaders/common/copy.wgsl`.
+    /// Twin of `CopyAxis` in `shaders/transform/axes.wgsl`.
     CopyAxis {
         extent: u32,
         x_stride: i32,
@@ -315,7 +315,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `CopyParams` in `shaders/common/copy.wgsl`.
+    /// Twin of `CopyParams` in `shaders/transform/axes.wgsl`.
     CopyParams {
         items: u32,
         x_base: i32,
@@ -330,7 +330,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `GatherAxis` in `shaders/transform_gather.wgsl`.
+    /// Twin of `GatherAxis` in `shaders/transform/gather.wgsl`.
     GatherAxis {
         extent: u32,
         first: u32,
@@ -340,7 +340,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `GatherParams` in `shaders/transform_gather.wgsl`.
+    /// Twin of `GatherParams` in `shaders/transform/gather.wgsl`.
     GatherParams {
         items: u32,
         run: u32,
@@ -355,7 +355,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `ResizeAxis` in `shaders/transform_resize_linear.wgsl`.
+    /// Twin of `ResizeAxis` in `shaders/transform/resize_linear.wgsl`.
     ResizeAxis {
         extent: u32,
         first: u32,
@@ -365,7 +365,7 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `ResizeParams` in `shaders/transform_resize_linear.wgsl`.
+    /// Twin of `ResizeParams` in `shaders/transform/resize_linear.wgsl`.
     ResizeParams {
         depth: ResizeAxis,
         height: ResizeAxis,

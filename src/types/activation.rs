@@ -1,6 +1,6 @@
 //! Activations: the list, its numbers in the shaders, the formula in f64, and the error that a correct kernel may make.
 //!
-//! Adding one touches this file, `shaders/common/activation.wgsl` and nothing else; see docs/adding/activation.md.
+//! Adding one touches this file, `shaders/lib/activation.wgsl` and nothing else; see docs/adding/activation.md.
 
 use crate::types::{Error, Result};
 
@@ -111,7 +111,7 @@ impl Activation {
         self.row().0
     }
 
-    /// Number of the case in `shaders/common/activation.wgsl`.
+    /// Number of the case in `shaders/lib/activation.wgsl`.
     pub(crate) const fn shader_id(self) -> u32 {
         self.row().1
     }
@@ -283,7 +283,7 @@ impl Activation {
 
     /// Error that evaluating the formula in f32 may add to a result `y` of the argument `x`.
     ///
-    /// Relative to the result, whatever its size: `shaders/common/activation.wgsl` computes exponentials itself, with an error of 3e-7 and a rounding of the argument,
+    /// Relative to the result, whatever its size: `shaders/lib/activation.wgsl` computes exponentials itself, with an error of 3e-7 and a rounding of the argument,
     /// and divides, for which WGSL allows 2.5 units in the last place (5 u). Results and exponentials below the smallest normal number may be 0.
     pub fn own_error(self, x: f64, y: f64) -> f64 {
         let u = crate::types::element::ElementType::F32.unit_roundoff();

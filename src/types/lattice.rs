@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 /// Most axes of a lattice: N C D H W and one more, for ops that split an axis.
 pub(crate) const MAX_AXES: usize = 6;
 
-/// One axis: its extent and the stride of each operand, in elements. Twin of `LatticeAxis` in `shaders/common/lattice.wgsl`.
+/// One axis: its extent and the stride of each operand, in elements. Twin of `LatticeAxis` in `shaders/lib/lattice.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 pub(crate) struct LatticeAxis {

@@ -91,9 +91,10 @@ pub fn evidence(gpu: &Gpu, case: &Case) -> Result<Option<Evidence>> {
 impl Call {
     fn new(gpu: &Gpu, plan: &Plan, step: &Step) -> Self {
         let label = step.kernel.label();
-        let wgsl = match gpu.source_patch() {
-            Some(SourcePatch(patch)) => patch(&label, step.kernel.wgsl()),
-            None => step.kernel.wgsl(),
+        let wgsl = match (gpu.source_patch(), step.kernel.wgsl()) {
+            (Some(SourcePatch(patch)), Ok(text)) => patch(&label, text),
+            (None, Ok(text)) => text,
+            (_, Err(error)) => error.to_string(),
         };
         let mut bindings = Vec::new();
         if step.kernel.source.bindings.first() == Some(&BindingKind::Uniform) {

@@ -5,7 +5,7 @@ use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
 use crate::types::ElementType;
 
-/// The transforms along one axis, as matrices; the shaders `common/winograd_f2.wgsl` and `common/winograd_f4.wgsl` spell them out.
+/// The transforms along one axis, as matrices; the shaders `conv/winograd_f2.wgsl` and `conv/winograd_f4.wgsl` spell them out.
 pub(crate) struct Transform {
     /// Outputs of a tile.
     pub tile: u64,

@@ -84,7 +84,7 @@ impl NormProblem {
     }
 }
 
-/// How rows lie in memory, as `shaders/norm_rows.wgsl` walks them.
+/// How rows lie in memory, as `shaders/rows/norm.wgsl` walks them.
 pub(crate) struct Rows {
     pub rows: usize,
     pub row_inner: usize,

@@ -1,4 +1,4 @@
-//! The range of an operand of a product on matrix units, found by `shaders/magnitudes.wgsl`: how far it must be scaled to lie in f16's range, and
+//! The range of an operand of a product on matrix units, found by `shaders/gemm/magnitudes.wgsl`: how far it must be scaled to lie in f16's range, and
 //! whether one scale serves all of its lines.
 
 use crate::plan::lanes::{lane_consts, lane_turns, lanes, lines_per_workgroup};
@@ -10,7 +10,7 @@ use crate::shader::uniforms::{MagnitudeJoinParams, MagnitudeParams};
 use crate::types::lattice::LatticeAxis;
 use crate::types::{ElementType, Result};
 
-/// Ranges that one workgroup of `shaders/magnitudes_join.wgsl` joins.
+/// Ranges that one workgroup of `shaders/gemm/magnitudes_join.wgsl` joins.
 const CHUNK: u64 = 4096;
 
 /// The lines of an f32 operand: what one row or column of the product reads of it, or a part of that. Strides count elements, and all lie below

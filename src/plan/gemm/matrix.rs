@@ -1,4 +1,4 @@
-//! Products on matrix units: the tiles of their core (`shaders/common/gemm_matrix.wgsl`) and the bound of their errors.
+//! Products on matrix units: the tiles of their core (`shaders/gemm/matrix.wgsl`) and the bound of their errors.
 
 use crate::numeric::{Accuracy, MatrixError, Operands};
 use crate::plan::profile::{DeviceProfile, MatrixUnits};
@@ -84,7 +84,7 @@ impl MatrixTile {
     /// The core's prelude on a device that has matrix units.
     pub fn consts(&self, operands: Operands, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
         let (extent, subgroup) = profile.matrix.map_or((0, 0), |units| (units.extent, units.subgroup));
-        // What the pick of `shaders/common/matrix_*.wgsl` counts.
+        // What the pick of `shaders/gemm/matrix_operands.wgsl` counts.
         let loads_vectors = profile.matrix.is_none_or(|units| units.loads_vectors);
         let file = match operands {
             Operands::Whole if loads_vectors => 0,

@@ -1,11 +1,11 @@
-//! Tiles of the register core (`shaders/common/gemm_register.wgsl`), which convolution and matmul share, which of them a problem gets, and
+//! Tiles of the register core (`shaders/gemm/register.wgsl`), which convolution and matmul share, which of them a problem gets, and
 //! a [`Core`]: either core with its tile, as a plan uses it. The other core's tiles are in `tile_workgroup`.
 
 use crate::plan::gemm::tile_workgroup::{Tile, whole_slabs};
 use crate::plan::profile::DeviceProfile;
 use crate::types::{ElementType, Error, Result};
 
-/// A tile of the register core (`shaders/common/gemm_register.wgsl`).
+/// A tile of the register core (`shaders/gemm/register.wgsl`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RegisterTile {
     /// Rows of one invocation, a multiple of 4.

@@ -1,4 +1,4 @@
-//! Tiles of the workgroup-memory core (`shaders/common/gemm_workgroup.wgsl`): which shapes there are, how labels name them, and which of
+//! Tiles of the workgroup-memory core (`shaders/gemm/workgroup.wgsl`): which shapes there are, how labels name them, and which of
 //! them a product gets. The rules follow what is known of GPUs; none of them is measured yet, for lack of one.
 
 use crate::plan::profile::DeviceProfile;

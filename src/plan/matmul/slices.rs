@@ -1,6 +1,6 @@
 //! Products too large for the device's bindings are computed in parts: boxes over the batch, rows, columns and depth, each of whose
 //! operands, packed operands and outputs fits one binding. Parts of one depth write y straight; where the depth is cut too, each of its slices leaves
-//! f32 partial sums, which `shaders/matmul_sum.wgsl` adds in order.
+//! f32 partial sums, which `shaders/matmul/sum.wgsl` adds in order.
 //!
 //! What is too large is cut along the axis with its longest stride, so that its slices lie together in memory: rows of y, rows of b as
 //! matmul has it (the depth), columns of b transposed.

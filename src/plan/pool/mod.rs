@@ -185,7 +185,7 @@ impl PoolProblem {
         !self.adaptive && self.axes.iter().all(|a| a.pad_begin == 0 && (a.output - 1) * a.stride + a.window_extent() <= a.input)
     }
 
-    /// Those of `shaders/common/pool.wgsl`.
+    /// Those of `shaders/pool/window.wgsl`.
     fn overrides(&self) -> Vec<(&'static str, u32)> {
         let kind = match self.kind {
             PoolKind::Max { .. } => 0,
@@ -204,7 +204,7 @@ impl PoolProblem {
         all.into_iter().filter(|(_, value)| *value != 0).collect()
     }
 
-    /// Those of `shaders/pool.wgsl`.
+    /// Those of `shaders/pool/pool.wgsl`.
     fn loop_overrides(&self, algorithm: &str, strip: u64) -> Vec<(&'static str, u32)> {
         let taps = |axis: usize| if algorithm == UNROLLED { self.axes[axis].filter as u32 } else { 0 };
         let all = [

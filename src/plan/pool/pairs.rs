@@ -1,4 +1,4 @@
-//! The pooling kernel for CPU-like devices: strips of outputs from 64-bit loads (`shaders/pool_pairs.wgsl`).
+//! The pooling kernel for CPU-like devices: strips of outputs from 64-bit loads (`shaders/pool/pairs.wgsl`).
 
 use crate::ops::pool::descriptor::PoolKind;
 use crate::ops::pool::problem::PoolProblem;

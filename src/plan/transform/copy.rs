@@ -25,7 +25,7 @@ use crate::types::{ElementType, Error, Result};
 /// Most axes of a copy, as the shader's uniform has them.
 const MAX_AXES: usize = 6;
 
-/// Side of a tile of `tiled`, twin of TILE in `shaders/transform_tile.wgsl`.
+/// Side of a tile of `tiled`, twin of TILE in `shaders/transform/tile.wgsl`.
 const TILE: u64 = 32;
 
 /// Invocations of a workgroup of `tiled`, and the bytes of its tile at 4 bytes an element, one column of padding included.

@@ -1,3 +1,0 @@
-// Items of one stored element.
-
-alias Item = Elem;

@@ -1,0 +1,89 @@
+// y = activation(a op b) with broadcasting: an operand that does not step along an axis has stride 0 there. Operands of the
+// lattice: a, b, y. IN_PLACE, a is y, which WebGPU cannot bind for reading too.
+//
+// Prelude: alias Elem, AXES (of the lattice).
+
+//@use lib/activation.wgsl
+//@use lib/lattice.wgsl
+//@use lib/share.wgsl
+
+// Twin of BinaryParams in src/shader/uniforms.rs.
+struct BinaryParams {
+    axes: array<LatticeAxis, 6>,
+    items: u32,      // points of the lattice
+    row_blocks: u32, // with ROWS: blocks of 256 points that one line along the fastest axis takes
+    alpha: f32,      // parameters of the activation
+    beta: f32,
+    a_base: i32,     // first elements of a slice
+    b_base: i32,
+    y_base: i32,
+    unused: i32,
+}
+
+@group(0) @binding(0) var<uniform> params: BinaryParams;
+
+//@if IN_PLACE
+@group(0) @binding(1) var<storage, read> b: array<Elem>;
+@group(0) @binding(2) var<storage, read_write> output: array<Elem>;
+
+fn operand_a(at: u32, at_output: u32) -> f32 {
+    return f32(output[at_output]);
+}
+//@else
+@group(0) @binding(1) var<storage, read> a: array<Elem>;
+@group(0) @binding(2) var<storage, read> b: array<Elem>;
+@group(0) @binding(3) var<storage, read_write> output: array<Elem>;
+
+fn operand_a(at: u32, at_output: u32) -> f32 {
+    return f32(a[at]);
+}
+//@end
+
+// 0 add, 1 sub, 2 mul, 3 div, 4 min, 5 max, 6 prelu.
+override OPERATION: u32 = 0u;
+// 1: a workgroup owns 256 points of one line, so that the other coordinates are decoded once for all of them.
+override ROWS: u32 = 0u;
+
+// NaN wins in min and max: WGSL's own may drop it.
+fn combine(a: f32, b: f32) -> f32 {
+    switch OPERATION {
+        case 1u: { return a - b; }
+        case 2u: { return a * b; }
+        case 3u: { return a / b; }
+        case 4u: { return select(b, a, (a < b) | is_nan(a)); }
+        case 5u: { return select(b, a, (a > b) | is_nan(a)); }
+        case 6u: { return select(a, a * b, a < 0.0); }
+        default: { return a + b; }
+    }
+}
+
+fn compute(point: vec3<i32>) {
+    let at = point + vec3<i32>(params.a_base, params.b_base, params.y_base);
+    let v = combine(operand_a(u32(at.x), u32(at.z)), f32(b[u32(at.y)]));
+    output[u32(at.z)] = Elem(activate(v, params.alpha, params.beta));
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let local = local_id.x;
+    let group = group_id.y * group_count.x + group_id.x;
+    if ROWS == 0u {
+        let item = group * 64u + local;
+        if item < params.items {
+            compute(lattice_offsets(item, AXES));
+        }
+    } else {
+        let inner = params.axes[AXES - 1u];
+        let row = group / params.row_blocks;
+        let share = share_of(local, (group - row * params.row_blocks) * 256u, 256u, inner.extent);
+        if row * inner.extent < params.items { // the last workgroups of a folded dispatch have no row
+            let start = lattice_offsets(row, AXES - 1u);
+            for (var j = 0u; j < 4u; j++) {
+                let i = share.begin + TOGETHER * j;
+                if i < share.end {
+                    compute(start + i32(i) * inner.strides);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+// Adds up the partial sums of a product whose depth was split, in the order of the splits at every run, and finishes them: bias,
+// residual, activation, store.
+//
+// One invocation owns four rows x four columns. Hooks: partials, sum_rows, sum_columns (conv/sum.wgsl, matmul/sum.wgsl), gemm_columns,
+// gemm_store_block. Prelude: SPLITS. Uniform: params.items.
+
+//@use gemm/block.wgsl
+//@use gemm/store_block.wgsl
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let item = (group_id.y * group_count.x + group_id.x) * 64u + local_id.x;
+    if item >= params.items {
+        return;
+    }
+    let column_quads = (sum_columns() + 3u) / 4u;
+    let row_quads = (sum_rows() + 3u) / 4u;
+    let line = item / column_quads;
+    let quad = item - line * column_quads;
+    let group = line / row_quads;
+    let row0 = 4u * (line - group * row_quads);
+    let below = sum_rows() - 1u - row0; // rows past the last repeat it; they are never stored
+    var block = Block();
+    for (var split = 0u; split < SPLITS; split++) {
+        let at = ((group * SPLITS + split) * sum_rows() + row0) * column_quads + quad;
+        block.r0 += partials[at];
+        block.r1 += partials[at + min(1u, below) * column_quads];
+        block.r2 += partials[at + min(2u, below) * column_quads];
+        block.r3 += partials[at + min(3u, below) * column_quads];
+    }
+    gemm_store_block(gemm_columns(group, 4u * quad), group, row0, block);
+}

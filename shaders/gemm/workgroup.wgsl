@@ -1,0 +1,206 @@
+// Tile core in workgroup memory, for GPUs: a workgroup owns TILE_M rows x TILE_N columns, an invocation THREAD_M x THREAD_N of them; the
+// depth goes by in slabs of TILE_K steps of both matrices, staged in workgroup memory.
+//
+// The next slab is loaded into registers before the current one is multiplied, so that the loads are on their way meanwhile. With two
+// stages in workgroup memory it is put beside the current one, and a slab costs one barrier; with one stage it costs two.
+//
+// No bank is asked twice at once: neighbouring invocations load and store neighbouring quads, and an invocation with eight rows or columns
+// owns two fours of them half a tile apart, not eight in a row. Sums have names: a driver that does not unroll loops would keep an array
+// in memory.
+//
+// SPLITS workgroups may share the depth of a tile, each a range of slabs; the store then writes partial sums (gemm/sum.wgsl).
+//
+// Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store
+// (conv/gemm.wgsl, matmul/gemm.wgsl).
+// Prelude: TILE_M, TILE_N, TILE_K (multiples of 4), THREAD_M and THREAD_N (4 or 8), BLOCKS = THREAD_M THREAD_N / 16,
+// WG_SIZE = TILE_M TILE_N / (THREAD_M THREAD_N), a multiple of TILE_N / 4; LHS_QUADS and RHS_QUADS, the quads that an invocation stages of
+// a slab, 1, 2 or 4; STAGES, 1 or 2; SPLITS; WHOLE, 1 where every slab is full and every split has one: loads then
+// go without a test. Uniforms: params.items (tiles x splits), tiles_m, tiles_n.
+
+//@use gemm/block.wgsl
+//@use gemm/store_block.wgsl
+//@use gemm/slab.wgsl
+
+//@if RANGED
+//@use gemm/matrix_range.wgsl
+// Computes where matrix units cannot.
+fn gemm_wanted() -> bool {
+    return !operands_in_range();
+}
+//@else
+fn gemm_wanted() -> bool {
+    return true;
+}
+//@end
+
+const ROW_QUADS: u32 = TILE_M / 4u;
+const COLUMN_QUADS: u32 = TILE_N / 4u;
+const THREADS_M: u32 = TILE_M / THREAD_M;
+const THREADS_N: u32 = TILE_N / THREAD_N;
+const LHS_SLAB: u32 = TILE_K * ROW_QUADS;
+const RHS_SLAB: u32 = TILE_K * COLUMN_QUADS;
+
+var<workgroup> sh_lhs: array<vec4<f32>, STAGES * LHS_SLAB>; // [stage][k][row / 4]
+var<workgroup> sh_rhs: array<vec4<f32>, STAGES * RHS_SLAB>; // [stage][k][column / 4]
+
+// Sums of an invocation: near and far rows x near and far columns.
+struct Sums {
+    b00: Block,
+    b01: Block,
+    b10: Block,
+    b11: Block,
+}
+
+// Where an invocation's part of the right-hand side has come to. It always stages the same four columns, decoded once, and their sources
+// are worked out once a segment; counting along spares a division a step.
+struct Walk {
+    columns: Columns,
+    sources: Sources,
+    segment: u32,
+    inner: u32, // step of the segment
+}
+
+fn start_walk(columns: Columns, k: u32) -> Walk {
+    let segment = k / gemm_length();
+    return Walk(columns, gemm_sources(columns, segment), segment, k - segment * gemm_length());
+}
+
+fn next_slab(walk: ptr<function, Walk>) {
+    let inner = (*walk).inner + TILE_K;
+    (*walk).inner = inner;
+    if inner >= gemm_length() {
+        let passed = inner / gemm_length();
+        (*walk).segment += passed;
+        (*walk).inner = inner - passed * gemm_length();
+        (*walk).sources = gemm_sources((*walk).columns, (*walk).segment);
+    }
+}
+
+// Past the depth there are zeros, in both operands: zero times anything else might be NaN.
+fn lhs_or_zero(at: u32, end: u32) -> vec4<f32> {
+    var v = vec4<f32>();
+    if (WHOLE > 0u) | (at < end) {
+        v = gemm_lhs(at);
+    }
+    return v;
+}
+
+fn load_lhs(at: u32, end: u32) -> Block {
+    var block = Block();
+    block.r0 = lhs_or_zero(at, end);
+    block.r1 = lhs_or_zero(at + WG_SIZE, end); //@if LHS_QUADS > 1
+    block.r2 = lhs_or_zero(at + 2u * WG_SIZE, end); //@if LHS_QUADS > 2
+    block.r3 = lhs_or_zero(at + 3u * WG_SIZE, end); //@if LHS_QUADS > 3
+    return block;
+}
+
+// Puts what was loaded into a stage: `lhs_at` and `rhs_at` are the first quads of this invocation in a slab.
+fn put(stage: u32, lhs_at: u32, rhs_at: u32, lhs: Block, rhs: Block) {
+    let l = stage * LHS_SLAB + lhs_at;
+    sh_lhs[l] = lhs.r0;
+    sh_lhs[l + WG_SIZE] = lhs.r1; //@if LHS_QUADS > 1
+    sh_lhs[l + 2u * WG_SIZE] = lhs.r2; //@if LHS_QUADS > 2
+    sh_lhs[l + 3u * WG_SIZE] = lhs.r3; //@if LHS_QUADS > 3
+    let r = stage * RHS_SLAB + rhs_at;
+    sh_rhs[r] = rhs.r0;
+    sh_rhs[r + COLUMN_QUADS] = rhs.r1; //@if RHS_QUADS > 1
+    sh_rhs[r + 2u * COLUMN_QUADS] = rhs.r2; //@if RHS_QUADS > 2
+    sh_rhs[r + 3u * COLUMN_QUADS] = rhs.r3; //@if RHS_QUADS > 3
+}
+
+// Adds one step of the depth: rows' quads from `l` on times columns' quads from `r` on.
+fn add_step(sums: ptr<function, Sums>, l: u32, r: u32) {
+    let near_lhs = sh_lhs[l];
+    let near_rhs = sh_rhs[r];
+    var far_lhs = vec4<f32>();
+    var far_rhs = vec4<f32>();
+    far_lhs = sh_lhs[l + THREADS_M]; //@if THREAD_M > 4
+    far_rhs = sh_rhs[r + THREADS_N]; //@if THREAD_N > 4
+    (*sums).b00 = multiply((*sums).b00, near_lhs, near_rhs);
+    (*sums).b01 = multiply((*sums).b01, near_lhs, far_rhs); //@if THREAD_N > 4
+    (*sums).b10 = multiply((*sums).b10, far_lhs, near_rhs); //@if THREAD_M > 4
+    (*sums).b11 = multiply((*sums).b11, far_lhs, far_rhs); //@if BLOCKS > 2
+}
+
+@compute @workgroup_size(WG_SIZE)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let local = local_id.x;
+    let tile = group_id.y * group_count.x + group_id.x;
+    if (tile >= params.items) | !gemm_wanted() { // uniform over the workgroup
+        return;
+    }
+    // Neighbouring tiles share their columns: the larger operand stays in the cache while the rows pass by.
+    let pair = tile / params.tiles_m;
+    let tile_m = tile - pair * params.tiles_m;
+    let share = pair / params.tiles_n; // group and split
+    let tile_n = pair - share * params.tiles_n;
+    let group = share / SPLITS;
+    let split = share - group * SPLITS;
+    let column0 = tile_n * TILE_N;
+
+    // The slabs of this split; the last splits may have none.
+    let depth = gemm_segments() * gemm_length();
+    let slabs = (depth + TILE_K - 1u) / TILE_K;
+    let slabs_each = (slabs + SPLITS - 1u) / SPLITS;
+    let first = split * slabs_each;
+    let end = min(first + slabs_each, slabs);
+
+    // This invocation stages every WG_SIZE-th quad of rows, and RHS_QUADS neighbouring steps of four columns.
+    let column_quad = local % COLUMN_QUADS;
+    let step = local / COLUMN_QUADS * RHS_QUADS;
+    let rhs_at = step * COLUMN_QUADS + column_quad;
+    let lhs_base = gemm_lhs_base(group, tile_m);
+    let lhs_end = lhs_base + depth * ROW_QUADS;
+    var lhs_from = lhs_base + first * LHS_SLAB + local;
+    var walk = start_walk(gemm_columns(group, column0 + 4u * column_quad), first * TILE_K + step);
+    var lhs = load_lhs(lhs_from, lhs_end);
+    var rhs = load_rhs(&walk);
+    put(0u, local, rhs_at, lhs, rhs);
+    workgroupBarrier();
+
+    let thread_m = local / THREADS_N;
+    let thread_n = local % THREADS_N;
+    var sums = Sums();
+    var stage = 0u;
+    for (var slab = first; slab < end; slab++) {
+        // 1. The next slab is on its way ...
+        let more = slab + 1u < end; // uniform over the workgroup
+        if more {
+            lhs_from += LHS_SLAB;
+            next_slab(&walk);
+            lhs = load_lhs(lhs_from, lhs_end);
+            rhs = load_rhs(&walk);
+        }
+        // 2. ... while this one is multiplied.
+        let l = stage * LHS_SLAB + thread_m;
+        let r = stage * RHS_SLAB + thread_n;
+        for (var k = 0u; k < TILE_K; k += 4u) {
+            add_step(&sums, l + k * ROW_QUADS, r + k * COLUMN_QUADS);
+            add_step(&sums, l + (k + 1u) * ROW_QUADS, r + (k + 1u) * COLUMN_QUADS);
+            add_step(&sums, l + (k + 2u) * ROW_QUADS, r + (k + 2u) * COLUMN_QUADS);
+            add_step(&sums, l + (k + 3u) * ROW_QUADS, r + (k + 3u) * COLUMN_QUADS);
+        }
+        // 3. It goes where nobody reads: into the other stage, or into the only one once all are done with it.
+        stage = 1u - stage; //@if STAGES > 1
+        if STAGES < 2u {
+            workgroupBarrier();
+        }
+        if more {
+            put(stage, local, rhs_at, lhs, rhs);
+        }
+        workgroupBarrier();
+    }
+
+    // The epilogue stands in the kernel once: by now, memory costs nothing. [rows][columns]
+    var blocks: array<Block, 4>;
+    blocks[0] = sums.b00;
+    blocks[1] = sums.b01; //@if THREAD_N > 4
+    blocks[2] = sums.b10; //@if THREAD_M > 4
+    blocks[3] = sums.b11; //@if BLOCKS > 2
+    for (var n = 0u; n < THREAD_N / 4u; n++) {
+        let columns = gemm_columns(group, column0 + 4u * (thread_n + n * THREADS_N));
+        for (var m = 0u; m < THREAD_M / 4u; m++) {
+            gemm_store_block(columns, share, tile_m * TILE_M + 4u * (thread_m + m * THREADS_M), blocks[2u * m + n]);
+        }
+    }
+}

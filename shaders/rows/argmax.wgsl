@@ -1,0 +1,58 @@
+// Where the largest element of each line stands: x as [outer][total][inner] gives [outer][inner] indices along the axis. Of equal elements
+// the first (or the last) wins, NaN wins over everything. Prelude: alias Elem, AXES (of y's lattice), WG_SIZE, LANES.
+
+//@use rows/reduce_params.wgsl
+//@use lib/lanes.wgsl
+
+@group(0) @binding(1) var<storage, read> x: array<Elem>;
+@group(0) @binding(2) var<storage, read_write> output: array<u32>;
+
+// 1: of equal elements the last.
+override SELECT_LAST: u32 = 0u;
+
+var<workgroup> joined_index: array<u32, WG_SIZE>;
+
+struct Best {
+    value: f32,
+    index: u32,
+}
+
+fn better(a: Best, b: Best) -> Best {
+    let both_nan = is_nan(a.value) & is_nan(b.value);
+    let equal = both_nan | (a.value == b.value);
+    let earlier = select((a.index < b.index), (a.index > b.index), SELECT_LAST != 0u);
+    let wins = (equal & earlier) | (!equal & ((a.value > b.value) | is_nan(a.value)));
+    return Best(select(b.value, a.value, wins), select(b.index, a.index, wins));
+}
+
+@compute @workgroup_size(WG_SIZE)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let at = lane_of(local_id.x);
+    let item = (group_id.y * group_count.x + group_id.x) * LINES + at.line;
+    let line = min(item, params.items - 1u);
+    let outer = line / params.inner;
+    let start = outer * params.total * params.inner + (line - outer * params.inner);
+    let own = min(at.lane, params.total - 1u);
+    var best = Best(f32(x[start + own * params.inner]), own);
+    for (var i = at.lane + LANES; i < params.total; i += LANES) {
+        best = better(Best(f32(x[start + i * params.inner]), i), best);
+    }
+    if LANES > 1u {
+        let first = at.line * LANES;
+        joined[first + at.lane] = best.value;
+        joined_index[first + at.lane] = best.index;
+        workgroupBarrier();
+        for (var half = LANES / 2u; half > 0u; half /= 2u) {
+            if at.lane < half {
+                let a = first + at.lane;
+                best = better(Best(joined[a + half], joined_index[a + half]), Best(joined[a], joined_index[a]));
+                joined[a] = best.value;
+                joined_index[a] = best.index;
+            }
+            workgroupBarrier();
+        }
+    }
+    if (item < params.items) & (at.lane == 0u) {
+        output[u32(lattice_offsets(item, AXES).z)] = best.index;
+    }
+}

@@ -1,0 +1,58 @@
+// One pass of a reduction: x as [outer][total][inner] becomes [outer][chunks][inner], each chunk `length` neighbours along the axis, the last
+// one fewer. One line of LANES invocations per result.
+// Prelude: alias Elem, AXES (of y's lattice), WG_SIZE, LANES.
+
+//@use rows/reduce_params.wgsl
+//@use lib/lanes.wgsl
+
+// What a pass reads and writes: a single pass what is stored, the first of several f32 sums, the last of several from those.
+//@if PASS == 1
+alias Source = Elem;
+alias Target = f32;
+//@elif PASS == 2
+alias Source = f32;
+alias Target = Elem;
+//@else
+alias Source = Elem;
+alias Target = Elem;
+//@end
+
+@group(0) @binding(1) var<storage, read> x: array<Source>;
+@group(0) @binding(2) var<storage, read_write> output: array<Target>;
+
+// 0 sum, 1 max.
+override KIND: u32 = 0u;
+override MEAN: u32 = 0u;
+
+@compute @workgroup_size(WG_SIZE)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let at = lane_of(local_id.x);
+    let item = (group_id.y * group_count.x + group_id.x) * LINES + at.line;
+    // Past the last result, the last one again: every invocation must reach the barriers.
+    let line = min(item, params.items - 1u);
+    let row = line / params.inner;
+    let column = line - row * params.inner;
+    let outer = row / params.chunks;
+    let first = (row - outer * params.chunks) * params.length;
+    let count = min(params.length, params.total - first);
+    let start = (outer * params.total + first) * params.inner + column;
+    var value = 0.0;
+    if KIND == 0u {
+        for (var i = at.lane; i < count; i += LANES) {
+            value += opaque(f32(x[start + i * params.inner]) * params.unit, params.items >> 31u);
+        }
+        value = join_sum(at, value);
+        if MEAN != 0u {
+            value /= params.divisor;
+        }
+    } else {
+        value = f32(x[start + min(at.lane, count - 1u) * params.inner]);
+        for (var i = at.lane + LANES; i < count; i += LANES) {
+            value = larger(value, f32(x[start + i * params.inner]));
+        }
+        value = join_max(at, value);
+    }
+    if (item < params.items) & (at.lane == 0u) {
+        output[u32(lattice_offsets(item, AXES).z)] = Target(value);
+    }
+}
