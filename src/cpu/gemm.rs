@@ -2,6 +2,7 @@
 //! second-level cache, and multiplied there by the `gemm` crate. Each core takes whole blocks, so nothing is shared.
 
 use crate::cpu::epilogue::finish;
+use crate::cpu::product::{Cores, Operand, product};
 use crate::cpu::window::{NOTHING, Windows};
 use crate::ops::conv::problem::{ConvProblem, Direction};
 use rayon::prelude::*;
@@ -82,33 +83,11 @@ pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Optio
                 im2col(problem, &windows, x, first, count, windows_block);
                 (windows_block.as_slice(), count)
             };
-            debug_assert!(b.len() >= (depth - 1) * b_stride + count, "the block must hold every row");
-            // SAFETY: a is filters x depth; b reaches row depth - 1, column count - 1 at stride b_stride (b.len() checked below); the
-            // product goes to rows y_start + k positions, columns 0 .. count, which lie inside y, and no other task writes them:
-            // tasks differ in plane (other rows) or block (other columns).
-            unsafe {
-                gemm::gemm(
-                    filters,
-                    count,
-                    depth,
-                    shared.slice(y_start, (filters - 1) * positions + count).as_mut_ptr(),
-                    1,
-                    positions as isize,
-                    false,
-                    a.as_ptr(),
-                    1,
-                    depth as isize,
-                    b.as_ptr(),
-                    1,
-                    b_stride as isize,
-                    0.0,
-                    1.0,
-                    false,
-                    false,
-                    false,
-                    gemm::Parallelism::None,
-                );
-            }
+            // SAFETY: the product goes to rows y_start + k positions, columns 0 .. count, which lie inside y, and no other task writes
+            // them: tasks differ in plane (other rows) or block (other columns).
+            let block = unsafe { shared.slice(y_start, (filters - 1) * positions + count) };
+            let (a, b) = (Operand { elements: a, row: depth, column: 1 }, Operand { elements: b, row: b_stride, column: 1 });
+            product([filters, count, depth], 1.0, a, b, block, positions, Cores::This);
             for k in 0..filters {
                 // SAFETY: row k of this task's own block, as above.
                 let row = unsafe { shared.slice(y_start + k * positions, count) };

@@ -2,6 +2,7 @@
 
 use crate::cpu::Computed;
 use crate::cpu::epilogue::{add_and_activate, finish};
+use crate::cpu::product::{Cores, Operand, product};
 use crate::ops::matmul::MatMulProblem;
 use crate::types::Activation;
 use rayon::prelude::*;
@@ -14,32 +15,9 @@ pub(crate) fn matmul(problem: &MatMulProblem, inputs: &[&[f32]], y: &mut [f32]) 
         let at = [number / (e1 * e2), number / e2 % e1, number % e2];
         let start = |strides: &[u64; 3]| -> usize { at.iter().zip(strides).map(|(c, s)| c * *s as usize).sum() };
         let (a, b) = (&inputs[0][start(&problem.a.batch)..], &inputs[1][start(&problem.b.batch)..]);
-        assert!(a.len() > (m - 1) * problem.a.outer as usize + (k - 1) * problem.a.depth as usize, "a must hold every row");
-        assert!(b.len() > (n - 1) * problem.b.outer as usize + (k - 1) * problem.b.depth as usize, "b must hold every column");
-        // SAFETY: the largest element of a and b that is read was just checked to exist; y is m x n without gaps.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                y.as_mut_ptr(),
-                1,
-                n as isize,
-                false,
-                a.as_ptr(),
-                problem.a.depth as isize,
-                problem.a.outer as isize,
-                b.as_ptr(),
-                problem.b.outer as isize,
-                problem.b.depth as isize,
-                0.0,
-                problem.alpha,
-                false,
-                false,
-                false,
-                gemm::Parallelism::Rayon(0),
-            );
-        }
+        let a = Operand { elements: a, row: problem.a.outer as usize, column: problem.a.depth as usize };
+        let b = Operand { elements: b, row: problem.b.depth as usize, column: problem.b.outer as usize };
+        product([m, n, k], problem.alpha, a, b, y, n, Cores::All);
         let addend = problem.addend.as_ref().filter(|_| problem.reads_addend());
         let activation = if problem.has_residual { Activation::None } else { problem.activation };
         if addend.is_some() || activation != Activation::None {

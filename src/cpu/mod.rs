@@ -10,6 +10,7 @@ pub(crate) mod gemm;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod pool;
+mod product;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
 pub(crate) mod transform;

@@ -44,6 +44,15 @@ impl ElementType {
         }
     }
 
+    /// The smallest positive number that it holds at full precision; numbers below are subnormal. 0 for whole numbers.
+    pub const fn smallest_normal(self) -> f64 {
+        match self {
+            ElementType::F32 => f32::MIN_POSITIVE as f64,
+            ElementType::F16 => 1.0 / 16_384.0, // 2^-14
+            ElementType::U32 => 0.0,
+        }
+    }
+
     /// `v`, or the infinity that stands for what is past the largest number.
     pub fn held(self, v: f64) -> f64 {
         if v.is_finite() && v.abs() > self.largest() { f64::INFINITY.copysign(v) } else { v }
