@@ -6,7 +6,7 @@
 //! (struct literal)         (pure, no GPU)      kernels (pure)  filters (GPU)      nothing compiled
 //! ```
 //!
-//! Three levels of use, each a thin layer over the next: eager ([`Gpu::conv2d`]), recorded ([`Recorder`]: many ops, one submit,
+//! Three levels of use, each a thin layer over the next: at once ([`Gpu::run`]), recorded ([`Recorder`]: many ops, one submit,
 //! also on the caller's own encoder) and prepared ([`conv::Conv`]: pipelines compiled and filters packed beforehand). The caller's
 //! own wgpu device is adopted by [`Gpu::from_wgpu`], a buffer of its by [`Tensor::from_buffer`].
 //!
@@ -21,7 +21,7 @@
 //! let image = ndarray::Array4::<f32>::ones((1, 3, 224, 224));
 //! let filter = ndarray::Array4::<f32>::ones((64, 3, 7, 7));
 //! let descriptor = Conv2dDescriptor { stride: [2, 2], padding: Padding::Same, activation: Activation::Relu, ..Default::default() };
-//! let y = gpu.conv2d(&descriptor, &gpu.upload(&image)?, &gpu.upload(&filter)?, None)?;
+//! let y = gpu.run(|r| r.conv2d(&descriptor, &gpu.upload(&image)?, &gpu.upload(&filter)?, None))?;
 //! let out: ndarray::Array4<f32> = y.download()?;
 //! assert_eq!(out.shape(), [1, 64, 112, 112]);
 //! # Ok(())

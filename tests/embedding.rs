@@ -31,7 +31,7 @@ fn eager_convolution_finds_the_edge() {
     let gpu = gpu();
     let (image, filter) = edge_case();
     let (x, f) = (gpu.upload(&image).unwrap(), gpu.upload(&filter).unwrap());
-    let y: Array4<f32> = gpu.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap().download().unwrap();
+    let y: Array4<f32> = gpu.run(|r| r.conv2d(&Conv2dDescriptor::default(), &x, &f, None)).unwrap().download().unwrap();
     assert_eq!(y.shape(), [1, 1, 4, 4]);
     for row in y.rows() {
         assert_eq!(row, array![0.0, 30.0, 30.0, 0.0]);
@@ -46,7 +46,7 @@ fn every_algorithm_agrees_on_integers() {
     let [x, f, b] = [gpu.upload(&image), gpu.upload(&filter), gpu.upload(&bias)].map(Result::unwrap);
     let run = |algorithm| -> Array4<f32> {
         let descriptor = Conv2dDescriptor { activation: Activation::Relu, algorithm: Some(algorithm), ..Default::default() };
-        gpu.conv2d(&descriptor, &x, &f, Some(&b)).unwrap().download().unwrap()
+        gpu.run(|r| r.conv2d(&descriptor, &x, &f, Some(&b))).unwrap().download().unwrap()
     };
     let direct = run(Algorithm::Direct);
     assert!(direct.iter().any(|v| *v > 0.0), "the test would prove nothing on zeros");
@@ -70,8 +70,8 @@ fn recorded_layers_run_in_one_submit_and_match_eager_ones() {
     let h = recorder.conv2d(&first, &x, &f1, None).unwrap();
     let y = recorder.conv2d(&second, &h, &f2, None).unwrap();
     recorder.submit().unwrap();
-    let h = gpu.conv2d(&first, &x, &f1, None).unwrap();
-    let eager = gpu.conv2d(&second, &h, &f2, None).unwrap();
+    let h = gpu.run(|r| r.conv2d(&first, &x, &f1, None)).unwrap();
+    let eager = gpu.run(|r| r.conv2d(&second, &h, &f2, None)).unwrap();
     let (y, eager): (Array4<f32>, Array4<f32>) = (y.download().unwrap(), eager.download().unwrap());
     assert_eq!(y, eager);
 }
@@ -91,7 +91,7 @@ fn a_filter_computed_in_the_same_recording_is_seen() {
         let filter = recorder.conv2d(&Conv2dDescriptor::default(), &base_t, &two, None).unwrap();
         let y = recorder.conv2d(&descriptor, &x, &filter, None).unwrap();
         recorder.submit().unwrap();
-        let want: Array4<f32> = gpu.conv2d(&descriptor, &x, &doubled, None).unwrap().download().unwrap();
+        let want: Array4<f32> = gpu.run(|r| r.conv2d(&descriptor, &x, &doubled, None)).unwrap().download().unwrap();
         assert_eq!(y.download::<f32, ndarray::Ix4>().unwrap(), want, "{algorithm}");
     }
 }
@@ -110,7 +110,7 @@ fn prepared_convolution_runs_again_on_other_data() {
     conv.record(&mut recorder, &x[1], &y[1]).unwrap();
     recorder.submit().unwrap();
     for i in 0..2 {
-        let want: Array4<f32> = gpu.conv2d(&descriptor, &x[i], &filter, None).unwrap().download().unwrap();
+        let want: Array4<f32> = gpu.run(|r| r.conv2d(&descriptor, &x[i], &filter, None)).unwrap().download().unwrap();
         assert_eq!(y[i].download::<f32, ndarray::Ix4>().unwrap(), want);
     }
     let (a, b): (Array4<f32>, Array4<f32>) = (y[0].download().unwrap(), y[1].download().unwrap());
@@ -248,12 +248,12 @@ fn ranks_one_and_transposed_have_names_of_their_own() {
     let gpu = gpu();
     let x = gpu.upload(&array![[[1.0f32, 2.0, 3.0, 4.0]]]).unwrap();
     let f = gpu.upload(&array![[[1.0f32, 10.0]]]).unwrap();
-    let y: ndarray::Array3<f32> = gpu.conv1d(&Conv1dDescriptor::default(), &x, &f, None).unwrap().download().unwrap();
+    let y: ndarray::Array3<f32> = gpu.run(|r| r.conv1d(&Conv1dDescriptor::default(), &x, &f, None)).unwrap().download().unwrap();
     assert_eq!(y, array![[[21.0, 32.0, 43.0]]]);
     let x = gpu.upload(&array![[[[1.0f32, 2.0]]]]).unwrap();
     let f = gpu.upload(&array![[[[1.0f32, 10.0, 100.0]]]]).unwrap();
     let descriptor = ConvTranspose2dDescriptor { stride: [1, 2], ..Default::default() };
-    let y: Array4<f32> = gpu.conv_transpose2d(&descriptor, &x, &f, None).unwrap().download().unwrap();
+    let y: Array4<f32> = gpu.run(|r| r.conv_transpose2d(&descriptor, &x, &f, None)).unwrap().download().unwrap();
     assert_eq!(y, array![[[[1.0, 10.0, 102.0, 20.0, 200.0]]]]);
 }
 
@@ -287,7 +287,8 @@ fn a_buffer_of_another_device_or_one_that_was_destroyed_is_refused_by_name() {
 
     let tensor = here.upload(&Array1::from_elem(4, 1.0f32)).unwrap();
     tensor.buffer().destroy();
-    for error in [tensor.download::<f32, ndarray::Ix1>().unwrap_err(), here.activation(Activation::Relu, &tensor).map(|_| ()).unwrap_err()] {
+    for error in [tensor.download::<f32, ndarray::Ix1>().unwrap_err(), here.run(|r| r.activation(Activation::Relu, &tensor)).map(|_| ()).unwrap_err()]
+    {
         let Error::Invalid { value, rule, .. } = &error else { panic!("{error}") };
         assert!(value == "destroyed" && rule.starts_with("a buffer must live as long as its tensors are used"), "{error}");
     }
@@ -344,13 +345,21 @@ fn what_was_recorded_and_never_submitted_is_warned_of_and_runs_in_the_order_of_s
         assert!(recorder.op(wgconv::matmul::MatMulProblem::matmul(&[1, 1], &[1, 1], ElementType::F32).unwrap(), &[&y]).is_err());
     };
     assert_eq!(warnings(failed), 0);
+    let refused = || {
+        let run = gpu.run(|r| {
+            record(r);
+            Err::<(), _>(Error::invalid("it", "so", "the closure says no"))
+        });
+        assert_eq!(run.unwrap_err().to_string(), "it is so: the closure says no");
+    };
+    assert_eq!(warnings(refused), 0);
     let submitted = || {
         let mut recorder = gpu.recorder();
         let y = record(&mut recorder);
         // Submitted before the recording that it reads from.
-        let early = gpu.add(&y, &y).unwrap();
+        let early = gpu.run(|r| r.add(&y, &y)).unwrap();
         recorder.submit().unwrap();
-        assert_eq!([values(&early), values(&y), values(&gpu.add(&y, &y).unwrap())], [0.0, 8.0, 16.0]);
+        assert_eq!([values(&early), values(&y), values(&gpu.run(|r| r.add(&y, &y)).unwrap())], [0.0, 8.0, 16.0]);
     };
     assert_eq!(warnings(submitted), 0);
     let on_anothers = || {

@@ -35,7 +35,7 @@ fn activations_keep_their_digits_over_all_of_f32() {
     let tensor = GPU.upload(&x).unwrap();
     let mut failures = Vec::new();
     for activation in Activation::ALL {
-        let y = GPU.activation(activation, &tensor).unwrap().download::<f32, Ix1>().unwrap();
+        let y = GPU.run(|r| r.activation(activation, &tensor)).unwrap().download::<f32, Ix1>().unwrap();
         let mut worst = 0.0f64;
         for (&x, &y) in x.iter().zip(&y) {
             let want = activation.apply(f64::from(x));
@@ -142,7 +142,8 @@ fn known_values_of_activations() {
         (Softsign, -inf, nan),
     ];
     for (activation, x, want) in table {
-        let y = GPU.activation(activation, &GPU.upload(&Array1::from(vec![x as f32; 5])).unwrap()).unwrap().download::<f32, Ix1>().unwrap();
+        let y =
+            GPU.run(|r| r.activation(activation, &GPU.upload(&Array1::from(vec![x as f32; 5])).unwrap())).unwrap().download::<f32, Ix1>().unwrap();
         let mut engine = [0.0f32];
         let op = wgconv::elementwise::UnaryProblem::new(activation, &[1], F32, CF).unwrap();
         assert!(wgconv::cpu::compute(&op, &[&[x as f32]], &mut engine).unwrap());

@@ -41,9 +41,9 @@ fn agree(pool: FusedPool, a: &ArrayD<f32>, b: &ArrayD<f32>) -> bool {
 
 /// The fused convolution, and convolution then pool.
 fn both(gpu: &Gpu, descriptor: &Conv2dDescriptor, pool: FusedPool, [x, f, b]: [&Tensor; 3]) -> [ArrayD<f32>; 2] {
-    let fused = gpu.conv2d(&Conv2dDescriptor { pool: Some(pool), ..*descriptor }, x, f, Some(b)).unwrap();
-    let conv = gpu.conv2d(descriptor, x, f, Some(b)).unwrap();
-    let pooled = gpu.pool(pool.kind(), &PoolDescriptor::window([2, 2]), &conv).unwrap();
+    let fused = gpu.run(|r| r.conv2d(&Conv2dDescriptor { pool: Some(pool), ..*descriptor }, x, f, Some(b))).unwrap();
+    let conv = gpu.run(|r| r.conv2d(descriptor, x, f, Some(b))).unwrap();
+    let pooled = gpu.run(|r| r.pool(pool.kind(), &PoolDescriptor::window([2, 2]), &conv)).unwrap();
     [values(&fused), values(&pooled)]
 }
 
@@ -150,9 +150,9 @@ fn a_residual_has_the_convolution_s_extents_and_one_axis_pools_alone() {
     let x = image((1, 3, 8, 7));
     let (x, f) = (gpu.upload(&x).unwrap(), gpu.upload(&image((3, 3, 3, 3))).unwrap());
     let plain = Conv2dDescriptor { padding: Padding::Same, activation: Activation::Relu, ..Default::default() };
-    let conv = gpu.conv_residual(&plain, &x, &f, None, &x).unwrap();
-    let pooled = gpu.max_pool(&PoolDescriptor::window([2, 2]), &conv).unwrap();
-    let fused = gpu.conv_residual(&Conv2dDescriptor { pool: Some(FusedPool::Max), ..plain }, &x, &f, None, &x).unwrap();
+    let conv = gpu.run(|r| r.conv_residual(&plain, &x, &f, None, &x)).unwrap();
+    let pooled = gpu.run(|r| r.max_pool(&PoolDescriptor::window([2, 2]), &conv)).unwrap();
+    let fused = gpu.run(|r| r.conv_residual(&Conv2dDescriptor { pool: Some(FusedPool::Max), ..plain }, &x, &f, None, &x)).unwrap();
     assert_eq!(values(&fused), values(&pooled));
 
     let line = Array3::from_shape_fn((2, 4, 19), |at| value(IxDyn(&[at.0, at.1, at.2]), 11));
@@ -160,9 +160,9 @@ fn a_residual_has_the_convolution_s_extents_and_one_axis_pools_alone() {
     let (x, f) = (gpu.upload(&line).unwrap(), gpu.upload(&taps).unwrap());
     for algorithm in [Algorithm::WinogradF4, Algorithm::Direct] {
         let plain = Conv1dDescriptor { accuracy: Accuracy::Reduced, algorithm: Some(algorithm), ..Default::default() };
-        let fused = gpu.conv1d(&Conv1dDescriptor { pool: Some(FusedPool::Average), ..plain }, &x, &f, None).unwrap();
-        let conv = gpu.conv1d(&plain, &x, &f, None).unwrap();
-        let pooled = gpu.pool(PoolKind::AVERAGE, &PoolDescriptor::window([2]), &conv).unwrap();
+        let fused = gpu.run(|r| r.conv1d(&Conv1dDescriptor { pool: Some(FusedPool::Average), ..plain }, &x, &f, None)).unwrap();
+        let conv = gpu.run(|r| r.conv1d(&plain, &x, &f, None)).unwrap();
+        let pooled = gpu.run(|r| r.pool(PoolKind::AVERAGE, &PoolDescriptor::window([2]), &conv)).unwrap();
         assert!(agree(FusedPool::Average, &values(&fused), &values(&pooled)), "{algorithm}");
         assert_eq!(values(&fused).shape(), [2, 5, 8]);
     }

@@ -19,7 +19,7 @@ fn gpu() -> Gpu {
 fn assert_works(gpu: &Gpu) {
     let x = gpu.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
     let f = gpu.upload(&Array4::<f32>::ones((3, 2, 2, 2))).unwrap();
-    let y: Array4<f32> = gpu.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap().download().unwrap();
+    let y: Array4<f32> = gpu.run(|r| r.conv2d(&Conv2dDescriptor::default(), &x, &f, None)).unwrap().download().unwrap();
     assert_eq!(y, Array4::from_elem((1, 3, 3, 3), 8.0));
 }
 
@@ -55,7 +55,7 @@ fn every_mistake_names_argument_value_and_rule_and_the_device_works_on() {
         (plain, &x, &f, Some(&bias), "bias is [5]: it has one value per output channel: [6]"),
     ];
     for (descriptor, x, filter, bias, message) in calls {
-        let error = gpu.conv2d(&descriptor, x, filter, bias).unwrap_err();
+        let error = gpu.run(|r| r.conv2d(&descriptor, x, filter, bias)).unwrap_err();
         assert_eq!(error.to_string(), message);
         assert_works(&gpu);
     }
@@ -78,12 +78,13 @@ fn a_forced_algorithm_runs_or_is_refused_by_name() {
         (Algorithm::PointwiseRegister, "algorithm pointwise_register does not apply: it needs filter extent 1"),
         (Algorithm::PointwiseWorkgroup, "algorithm pointwise_workgroup does not apply: it needs filter extent 1"),
     ] {
-        let error = gpu.conv2d(&Conv2dDescriptor { algorithm: Some(algorithm), ..Default::default() }, &x, &f, None).unwrap_err().to_string();
+        let error =
+            gpu.run(|r| r.conv2d(&Conv2dDescriptor { algorithm: Some(algorithm), ..Default::default() }, &x, &f, None)).unwrap_err().to_string();
         assert!(error.starts_with(reason), "{error}");
     }
     let winograd = |accuracy| {
         let descriptor = Conv2dDescriptor { algorithm: Some(Algorithm::WinogradF2), accuracy, ..Default::default() };
-        gpu.conv2d(&descriptor, &x, &f, None).map(|_| ()).map_err(|e| e.to_string())
+        gpu.run(|r| r.conv2d(&descriptor, &x, &f, None)).map(|_| ()).map_err(|e| e.to_string())
     };
     let error = winograd(Accuracy::F32).unwrap_err();
     assert!(error.contains("its error bound is 2.99 times that of plain f32 sums here; accuracy reduced admits that, f32 does not"), "{error}");
@@ -100,9 +101,9 @@ fn tensors_of_another_device_and_aliases_are_refused() {
     let (here, there) = (gpu(), gpu());
     let x = here.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
     let f = there.upload(&Array4::<f32>::ones((3, 2, 2, 2))).unwrap();
-    let error = here.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap_err();
+    let error = here.run(|r| r.conv2d(&Conv2dDescriptor::default(), &x, &f, None)).unwrap_err();
     assert_eq!(error, Error::OtherDevice { argument: "filter".into() });
-    let error = there.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap_err();
+    let error = there.run(|r| r.conv2d(&Conv2dDescriptor::default(), &x, &f, None)).unwrap_err();
     assert_eq!(error, Error::OtherDevice { argument: "x".into() });
     // x and y in one buffer: wgpu could not record it, so it is refused by name.
     let f = here.upload(&Array4::<f32>::ones((2, 2, 1, 1))).unwrap();
@@ -189,7 +190,7 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
     }
     let error = narrow.upload(&Array4::<f32>::ones((1, 1, 200, 200))).and_then(|x| {
         let f = narrow.upload(&Array4::<f32>::ones((1, 1, 3, 3)))?;
-        narrow.conv2d(&Conv2dDescriptor::default(), &x, &f, None)
+        narrow.run(|r| r.conv2d(&Conv2dDescriptor::default(), &x, &f, None))
     });
     let message = error.unwrap_err().to_string();
     assert_eq!(message, "one image of x needs 160000 bytes, but max_storage_buffer_binding_size is 65536");
@@ -287,18 +288,18 @@ fn pools_elementwise_ops_and_softmax_are_split_too() {
         let bias = ndarray::array![[[1.0f32]], [[2.0]], [[3.0]]];
         let run = |gpu: &Gpu| -> [Array4<f32>; 5] {
             let x = gpu.upload_as(&image, layout).unwrap();
-            let pooled = gpu.max_pool(&PoolDescriptor::window([3, 2]), &x).unwrap();
-            let activated = gpu.activation(Activation::Relu, &x).unwrap();
-            let soft = gpu.softmax(&x, 2).unwrap();
-            let added = gpu.add(&x, &x).unwrap();
-            let shifted = gpu.sub(&gpu.upload(&bias).unwrap(), &x).unwrap();
+            let pooled = gpu.run(|r| r.max_pool(&PoolDescriptor::window([3, 2]), &x)).unwrap();
+            let activated = gpu.run(|r| r.activation(Activation::Relu, &x)).unwrap();
+            let soft = gpu.run(|r| r.softmax(&x, 2)).unwrap();
+            let added = gpu.run(|r| r.add(&x, &x)).unwrap();
+            let shifted = gpu.run(|r| r.sub(&gpu.upload(&bias).unwrap(), &x)).unwrap();
             [pooled, activated, soft, added, shifted].map(|y| y.download().unwrap())
         };
         assert_eq!(run(&narrow), run(&wide), "{layout:?}");
     }
     // What has no batch to split over is refused with need and limit.
     let x = narrow.upload(&image).unwrap();
-    let error = narrow.reduce_sum(&x, &[0], false).unwrap_err().to_string();
+    let error = narrow.run(|r| r.reduce_sum(&x, &[0], false)).unwrap_err().to_string();
     assert_eq!(error, "x needs 189000 bytes, but max_storage_buffer_binding_size is 65536");
 }
 
@@ -335,7 +336,7 @@ fn a_broken_kernel_is_reported_as_this_crates_bug() {
     let broken = Gpu::with_descriptor(&GpuDescriptor { source_patch, ..Default::default() }).unwrap();
     let x = broken.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
     let f = broken.upload(&Array4::<f32>::ones((3, 2, 2, 2))).unwrap();
-    let error = broken.conv2d(&Conv2dDescriptor::default(), &x, &f, None).unwrap_err().to_string();
+    let error = broken.run(|r| r.conv2d(&Conv2dDescriptor::default(), &x, &f, None)).unwrap_err().to_string();
     assert!(error.starts_with("internal error in conv_") && error.contains("report"), "{error}");
     let back: Array4<f32> = x.download().unwrap();
     assert_eq!(back.sum(), 32.0, "the device works on");

@@ -133,7 +133,7 @@ fn a_kernel_that_cannot_be_compiled_is_named_and_the_device_goes_on() {
     }
     let gelu = &ops()[0];
     let x = gpu.upload(&ndarray::Array2::<f32>::ones((3, 40))).unwrap();
-    assert!(gpu.op(gelu, &[&x]).unwrap()[0].download::<f32, ndarray::Ix2>().unwrap()[[0, 0]] > 0.8);
+    assert!(gpu.run(|r| r.op(gelu, &[&x])).unwrap()[0].download::<f32, ndarray::Ix2>().unwrap()[[0, 0]] > 0.8);
 }
 
 /// A device with a file in `folder`, and the bytes that it found there; none where the device has no such cache.
@@ -165,7 +165,7 @@ fn pipelines_are_kept_and_what_cannot_be_trusted_is_not_used() {
     assert!(bytes > 0 && bytes < whole.len(), "{bytes} of {}", whole.len());
     compile(&second);
     let x = second.upload(&ndarray::Array2::<f32>::ones((2, 3))).unwrap();
-    let y = second.op(&ops()[1], &[&x]).unwrap()[0].download::<f32, ndarray::Ix2>().unwrap();
+    let y = second.run(|r| r.op(&ops()[1], &[&x])).unwrap()[0].download::<f32, ndarray::Ix2>().unwrap();
     assert!(y.iter().all(|y| (y - 1.0 / 3.0).abs() < 1e-6), "{y}");
 
     // Torn, changed, of another version, no such file at all: ignored, and replaced by the next process.

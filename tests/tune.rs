@@ -228,7 +228,7 @@ fn an_op_of_which_nothing_is_proven_is_planned_by_the_rules() {
         gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder));
         let x = gpu.upload(&ndarray::Array2::<f32>::ones((64, 64))).unwrap();
         for _ in 0..2 {
-            drop(gpu.activation(wgconv::Activation::Relu, &x).unwrap());
+            drop(gpu.run(|r| r.activation(wgconv::Activation::Relu, &x)).unwrap());
         }
         let found = gpu.tuned(&op).unwrap();
         assert!(found.complete, "{found:?}");
@@ -250,7 +250,7 @@ fn threads_that_meet_an_op_at_once_and_devices_that_share_a_folder_all_get_a_pla
             scope.spawn(move || {
                 std::thread::sleep(Duration::from_millis(i as u64 * 20));
                 let x = gpu.upload(&ndarray::Array2::<f32>::from_elem((36, 64), -1.0)).unwrap();
-                let y = gpu.activation(wgconv::Activation::Relu, &x).unwrap();
+                let y = gpu.run(|r| r.activation(wgconv::Activation::Relu, &x)).unwrap();
                 assert_eq!(y.download::<f32, ndarray::Ix2>().unwrap().sum(), 0.0);
             });
         }
@@ -321,8 +321,8 @@ fn calls_in_place_are_tuned_too() {
     let gpu = Gpu::new().unwrap();
     gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder("in_place")));
     let x = gpu.upload(&ndarray::Array2::from_shape_fn((64, 64), |(i, j)| (i as f32 - j as f32) / 8.0)).unwrap();
-    gpu.activation_in_place(wgconv::Activation::Relu, &x).unwrap();
-    gpu.softmax_in_place(&x, 1).unwrap();
+    gpu.run(|r| r.activation_in_place(wgconv::Activation::Relu, &x)).unwrap();
+    gpu.run(|r| r.softmax_in_place(&x, 1)).unwrap();
     let unary = wgconv::elementwise::UnaryProblem::new(wgconv::Activation::Relu, &[64, 64], ElementType::F32, Default::default()).unwrap();
     let softmax = wgconv::softmax::SoftmaxProblem::new(false, &[64, 64], 1, ElementType::F32, Default::default()).unwrap();
     for op in [wgconv::op::Op::from(unary.in_place()), softmax.in_place().into()] {

@@ -149,7 +149,7 @@ pub fn on_gpu(gpu: &Gpu, link: &Link, x: &ArrayD<f32>) -> Result<ArrayD<f32>, Er
     let (op, filter) = link.op(x.shape())?;
     let (x, filter) = (gpu.upload(x)?, filter.map(|f| gpu.upload(&f)).transpose()?);
     let inputs: Vec<&Tensor> = [&x].into_iter().chain(&filter).collect();
-    gpu.op(&op, &inputs)?.swap_remove(0).download::<f32, IxDyn>()
+    gpu.run(|r| r.op(&op, &inputs))?.swap_remove(0).download::<f32, IxDyn>()
 }
 
 /// One link on images N C H W, by the CPU engine.

@@ -364,16 +364,3 @@ impl Recorder<'_> {
         }
     }
 }
-
-impl Gpu {
-    /// As [`Recorder::op`], at once: submits, and returns the outputs without waiting for them.
-    ///
-    /// # Errors
-    /// As [`Recorder::op`].
-    pub fn op(&self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        let mut recorder = self.recorder();
-        let outputs = recorder.op(op, inputs)?;
-        recorder.submit()?;
-        Ok(outputs)
-    }
-}

@@ -11,7 +11,7 @@ use crate::types::{Error, Result};
 /// the log has a warning. On the caller's encoder ([`Recorder::on`]), dropping the recorder (or [`Recorder::submit`], which then only ends the
 /// pass) leaves the encoder to the caller.
 ///
-/// Work runs in the order of the submits, not of the calls: an eager op or a download of a tensor that a recorder has recorded but not
+/// Work runs in the order of the submits, not of the calls: an op of [`Gpu::run`] or a download of a tensor that a recorder has recorded but not
 /// submitted reads what the tensor held before, zeros in a new one.
 #[must_use = "nothing that is recorded runs before it is submitted"]
 pub struct Recorder<'e> {
@@ -59,6 +59,39 @@ impl Recorder<'static> {
         let mut recorder = Self::new(gpu);
         recorder.timestamps = Some((queries.clone(), slot));
         recorder
+    }
+}
+
+impl Gpu {
+    /// Runs what `record` records, at once: one recording, one submit, no waiting. Returns what `record` returns, such as the output of an op;
+    /// [`Tensor::download`](crate::Tensor::download) waits for its values.
+    ///
+    /// ```no_run
+    /// use wgconv::{Activation, Gpu};
+    /// # fn main() -> wgconv::Result<()> {
+    /// let gpu = Gpu::new()?;
+    /// let x = gpu.upload(&ndarray::array![[1.0f32, -2.0, 3.0]])?;
+    /// let positive = gpu.run(|r| r.activation(Activation::Relu, &x))?;
+    /// let shares = gpu.run(|r| {
+    ///     let doubled = r.add(&positive, &positive)?;
+    ///     r.softmax(&doubled, -1)
+    /// })?;
+    /// let values: ndarray::Array2<f32> = shares.download()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `record`, and nothing is submitted then; as [`Recorder::submit`].
+    pub fn run<T>(&self, record: impl FnOnce(&mut Recorder<'static>) -> Result<T>) -> Result<T> {
+        let mut recorder = self.recorder();
+        match record(&mut recorder) {
+            Ok(output) => recorder.submit().map(|()| output),
+            Err(error) => {
+                recorder.note_failure();
+                Err(error)
+            }
+        }
     }
 }
 

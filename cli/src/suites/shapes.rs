@@ -208,7 +208,8 @@ mod tests {
                 })
                 .collect();
             let tensors: Vec<_> = op.inputs().iter().zip(&data).map(|(spec, data)| wgconv::validate::upload(&gpu, spec, data).unwrap()).collect();
-            let y = gpu.op(op, &tensors.iter().collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{}: {error}", signature.op)).swap_remove(0);
+            let y =
+                gpu.run(|r| r.op(op, &tensors.iter().collect::<Vec<_>>())).unwrap_or_else(|error| panic!("{}: {error}", signature.op)).swap_remove(0);
             let got = wgconv::validate::download(&y).unwrap();
             let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
             let want = op.reference(&operands).swap_remove(0);

@@ -1,4 +1,4 @@
-//! A prepared convolution: [`Prepared`] with the names that convolution has, and the eager and recorded calls.
+//! A prepared convolution: [`Prepared`] with the names that convolution has, and the recorded calls.
 
 use crate::gpu::Gpu;
 use crate::gpu::prepared::Prepared;
@@ -122,7 +122,6 @@ fn inputs<'a>(x: &'a Tensor, filter: &'a Tensor, bias: Option<&'a Tensor>) -> Co
     }
 }
 
-/// The ops, eager on a [`Gpu`] and recorded on a [`Recorder`].
 impl Recorder<'_> {
     /// Records a convolution and returns its output, in the layout of `x`.
     ///
@@ -172,17 +171,6 @@ impl Recorder<'_> {
 
 macro_rules! ranks {
     ($($name:ident, $on:ident, $descriptor:ident, $rank:literal, $what:literal;)*) => {
-        impl Gpu {
-            $(
-                #[doc = concat!("Computes a ", $what, " at once: plans, submits, and returns the output without waiting for it.")]
-                ///
-                /// # Errors
-                /// As [`Conv::prepare`] or [`Conv::prepare_transposed`].
-                pub fn $name(&self, descriptor: &$descriptor<$rank>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-                    self.$on(descriptor, x, filter, bias)
-                }
-            )*
-        }
         impl Recorder<'_> {
             $(
                 #[doc = concat!("Records a ", $what, " and returns its output.")]
@@ -204,10 +192,4 @@ ranks! {
     conv_transpose1d, conv_transpose, ConvTransposeDescriptor, 1, "1-D transposed convolution";
     conv_transpose2d, conv_transpose, ConvTransposeDescriptor, 2, "2-D transposed convolution";
     conv_transpose3d, conv_transpose, ConvTransposeDescriptor, 3, "3-D transposed convolution";
-}
-
-crate::gpu::api::eager! {
-    fn conv<const N: usize>(descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Tensor;
-    fn conv_transpose<const N: usize>(descriptor: &ConvTransposeDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Tensor;
-    fn conv_residual<const N: usize>(descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>, residual: &Tensor) -> Tensor;
 }

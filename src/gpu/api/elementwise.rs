@@ -132,18 +132,3 @@ fn binary_problem(op: BinaryOp, a: &Tensor, b: &Tensor) -> Result<BinaryProblem>
     }
     BinaryProblem::new(op, (a.shape().extents(), a.layout()), (b.shape().extents(), b.layout()), a.element())
 }
-
-crate::gpu::api::eager! {
-    fn activation(activation: Activation, x: &Tensor) -> Tensor;
-    fn activation_in_place(activation: Activation, x: &Tensor) -> ();
-    fn binary(op: BinaryOp, a: &Tensor, b: &Tensor) -> Tensor;
-    fn binary_activation(op: BinaryOp, activation: Activation, a: &Tensor, b: &Tensor) -> Tensor;
-    fn binary_in_place(op: BinaryOp, a: &Tensor, b: &Tensor) -> ();
-    fn add(a: &Tensor, b: &Tensor) -> Tensor;
-    fn sub(a: &Tensor, b: &Tensor) -> Tensor;
-    fn mul(a: &Tensor, b: &Tensor) -> Tensor;
-    fn div(a: &Tensor, b: &Tensor) -> Tensor;
-    fn min(tensors: &[&Tensor]) -> Tensor;
-    fn max(tensors: &[&Tensor]) -> Tensor;
-    fn prelu(x: &Tensor, slope: &Tensor) -> Tensor;
-}

@@ -55,10 +55,3 @@ fn check_elements(name: &str, tensor: &Tensor, first: &Tensor) -> Result<()> {
     }
     Err(Error::invalid(name, tensor.element(), format!("operands have one element type, and the first holds {}", first.element())))
 }
-
-crate::gpu::api::eager! {
-    fn matmul(a: &Tensor, b: &Tensor) -> Tensor;
-    fn gemm(descriptor: &GemmDescriptor, a: &Tensor, b: &Tensor, c: Option<&Tensor>) -> Tensor;
-    fn linear(activation: Activation, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Tensor;
-    fn linear_residual(activation: Activation, x: &Tensor, w: &Tensor, bias: Option<&Tensor>, residual: &Tensor) -> Tensor;
-}

@@ -116,13 +116,3 @@ impl Recorder<'_> {
         self.op1(&LrnProblem::new(descriptor, x.shape().extents(), x.element(), x.layout())?, &[x])
     }
 }
-
-crate::gpu::api::eager! {
-    fn layer_norm(x: &Tensor, axis: isize, scale: Option<&Tensor>, bias: Option<&Tensor>, epsilon: f32) -> Tensor;
-    fn layer_norm_statistics(x: &Tensor, axis: isize, scale: Option<&Tensor>, bias: Option<&Tensor>, epsilon: f32) -> [Tensor; 3];
-    fn group_norm(x: &Tensor, groups: usize, scale: Option<&Tensor>, bias: Option<&Tensor>, epsilon: f32) -> Tensor;
-    fn instance_norm(x: &Tensor, scale: Option<&Tensor>, bias: Option<&Tensor>, epsilon: f32) -> Tensor;
-    fn batch_norm(x: &Tensor, norm: &BatchNorm<'_>) -> Tensor;
-    fn batch_norm_in_place(x: &Tensor, norm: &BatchNorm<'_>) -> ();
-    fn lrn(descriptor: &LrnDescriptor, x: &Tensor) -> Tensor;
-}

@@ -97,15 +97,3 @@ fn pair(outputs: Vec<Tensor>) -> Result<(Tensor, Tensor)> {
         .map(|[y, indices]| (y, indices))
         .map_err(|outputs| Error::Internal { label: "max_pool".into(), message: format!("{} outputs in place of two", outputs.len()) })
 }
-
-crate::gpu::api::eager! {
-    fn pool<const N: usize>(kind: PoolKind, descriptor: &PoolDescriptor<N>, x: &Tensor) -> Tensor;
-    fn max_pool<const N: usize>(descriptor: &PoolDescriptor<N>, x: &Tensor) -> Tensor;
-    fn max_pool_indices<const N: usize>(descriptor: &PoolDescriptor<N>, order: IndexOrder, x: &Tensor) -> (Tensor, Tensor);
-    fn average_pool<const N: usize>(descriptor: &PoolDescriptor<N>, count_include_pad: bool, x: &Tensor) -> Tensor;
-    fn lp_pool<const N: usize>(descriptor: &PoolDescriptor<N>, p: f32, x: &Tensor) -> Tensor;
-    fn adaptive_pool<const N: usize>(kind: PoolKind, output: [usize; N], x: &Tensor) -> Tensor;
-    fn adaptive_max_pool_indices<const N: usize>(output: [usize; N], x: &Tensor) -> (Tensor, Tensor);
-    fn global_pool(kind: PoolKind, x: &Tensor) -> Tensor;
-    fn max_unpool<const N: usize>(descriptor: &MaxUnpoolDescriptor<N>, x: &Tensor, indices: &Tensor) -> Tensor;
-}

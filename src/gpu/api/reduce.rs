@@ -50,11 +50,3 @@ impl Recorder<'_> {
         self.op1(&problem, &[x])
     }
 }
-
-crate::gpu::api::eager! {
-    fn reduce(kind: ReduceKind, x: &Tensor, axes: &[isize], keepdims: bool) -> Tensor;
-    fn reduce_sum(x: &Tensor, axes: &[isize], keepdims: bool) -> Tensor;
-    fn reduce_mean(x: &Tensor, axes: &[isize], keepdims: bool) -> Tensor;
-    fn reduce_max(x: &Tensor, axes: &[isize], keepdims: bool) -> Tensor;
-    fn argmax(x: &Tensor, axis: Option<isize>, keepdims: bool, select_last: bool) -> Tensor;
-}

@@ -40,7 +40,7 @@ impl Tensor {
                 "x",
                 format!("{} stored {}", self.shape(), self.layout().name()),
                 "its memory order is not its logical order, so it cannot be reshaped without a copy: convert it with to_layout first, or use \
-                 Recorder::reshape or Gpu::reshape, which do",
+                 Recorder::reshape, which does",
             ));
         }
         Ok(self.with_view(shape, Layout::ChannelsFirst))
@@ -78,11 +78,6 @@ impl Recorder<'_> {
         let kind = TensorKind::of(x);
         if kind.extents == extents || is_logical(&kind.extents, kind.layout) { Ok(x.clone()) } else { self.to_layout(x, Layout::ChannelsFirst) }
     }
-}
-
-crate::gpu::api::eager! {
-    fn reshape(x: &Tensor, shape: &[isize]) -> Tensor;
-    fn flatten(x: &Tensor, axis: isize) -> Tensor;
 }
 
 #[cfg(test)]

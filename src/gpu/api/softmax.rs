@@ -48,10 +48,3 @@ impl Recorder<'_> {
 pub(crate) fn problem(logarithm: bool, x: &Tensor, axis: isize) -> Result<SoftmaxProblem> {
     SoftmaxProblem::new(logarithm, x.shape().extents(), axis, x.element(), x.layout())
 }
-
-crate::gpu::api::eager! {
-    fn softmax(x: &Tensor, axis: isize) -> Tensor;
-    fn log_softmax(x: &Tensor, axis: isize) -> Tensor;
-    fn softmax_in_place(x: &Tensor, axis: isize) -> ();
-    fn log_softmax_in_place(x: &Tensor, axis: isize) -> ();
-}

@@ -28,13 +28,7 @@ impl Recorder<'_> {
     pub fn concat(&mut self, xs: &[&Tensor], axis: isize) -> Result<Tensor> {
         self.op1(&Concat::new(xs.iter().map(|x| TensorKind::of(x)).collect(), axis)?, xs)
     }
-}
 
-crate::gpu::api::eager! {
-    fn concat(xs: &[&Tensor], axis: isize) -> Tensor;
-}
-
-impl Recorder<'_> {
     /// Records depth to space: blocks of channels become blocks of positions. The output keeps x's layout.
     ///
     /// # Errors
@@ -50,14 +44,7 @@ impl Recorder<'_> {
     pub fn space_to_depth(&mut self, x: &Tensor, block: usize, mode: DepthToSpaceMode) -> Result<Tensor> {
         self.op1(&DepthToSpace::inverse(TensorKind::of(x), block, mode)?, &[x])
     }
-}
 
-crate::gpu::api::eager! {
-    fn depth_to_space(x: &Tensor, block: usize, mode: DepthToSpaceMode) -> Tensor;
-    fn space_to_depth(x: &Tensor, block: usize, mode: DepthToSpaceMode) -> Tensor;
-}
-
-impl Recorder<'_> {
     /// Records a pad over all axes: `pads` holds the begins of all axes, then the ends. The output keeps x's layout.
     ///
     /// # Errors
@@ -65,13 +52,7 @@ impl Recorder<'_> {
     pub fn pad(&mut self, x: &Tensor, pads: &[usize], mode: PadMode) -> Result<Tensor> {
         self.op1(&Pad::new(TensorKind::of(x), pads, mode)?, &[x])
     }
-}
 
-crate::gpu::api::eager! {
-    fn pad(x: &Tensor, pads: &[usize], mode: PadMode) -> Tensor;
-}
-
-impl Recorder<'_> {
     /// Records a resize of the spatial axes to `sizes`; the output keeps x's layout.
     ///
     /// # Errors
@@ -79,13 +60,7 @@ impl Recorder<'_> {
     pub fn resize(&mut self, descriptor: &ResizeDescriptor, x: &Tensor, sizes: &[usize]) -> Result<Tensor> {
         self.op1(&Resize::new(descriptor, TensorKind::of(x), sizes)?, &[x])
     }
-}
 
-crate::gpu::api::eager! {
-    fn resize(descriptor: &ResizeDescriptor, x: &Tensor, sizes: &[usize]) -> Tensor;
-}
-
-impl Recorder<'_> {
     /// Records a slice by numpy's rules (see [`Slice::new`]); the output keeps x's layout.
     ///
     /// # Errors
@@ -93,13 +68,7 @@ impl Recorder<'_> {
     pub fn slice(&mut self, x: &Tensor, starts: &[isize], ends: &[isize], axes: &[isize], steps: &[isize]) -> Result<Tensor> {
         self.op1(&Slice::new(TensorKind::of(x), starts, ends, axes, steps)?, &[x])
     }
-}
 
-crate::gpu::api::eager! {
-    fn slice(x: &Tensor, starts: &[isize], ends: &[isize], axes: &[isize], steps: &[isize]) -> Tensor;
-}
-
-impl Recorder<'_> {
     /// Records a transpose: axis i of the output is axis `perm[i]` of x. The output is channels-first.
     ///
     /// # Errors
@@ -118,9 +87,4 @@ impl Recorder<'_> {
         }
         self.op1(&ToLayout::new(TensorKind::of(x), layout)?, &[x])
     }
-}
-
-crate::gpu::api::eager! {
-    fn transpose(x: &Tensor, perm: &[usize]) -> Tensor;
-    fn to_layout(x: &Tensor, layout: Layout) -> Tensor;
 }
