@@ -6,14 +6,17 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::time::Duration;
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
-use wgconv::matmul::MatMulProblem;
-use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
+use wgconv::matmul::{LinearDescriptor, MatMulInputs, MatMulProblem};
+use wgconv::norm::{
+    BatchNormDescriptor, BatchNormProblem, BatchNormVectors, GroupNormDescriptor, LayerNormDescriptor, LrnDescriptor, LrnProblem, NormInputs,
+    NormProblem,
+};
 use wgconv::numeric::Generator;
 use wgconv::op::{Op, Planned, Prepared, Problem, Referenced};
-use wgconv::pool::{MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
-use wgconv::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
-use wgconv::softmax::SoftmaxProblem;
-use wgconv::transform::{Concat, CoordinateMode, Pad, PadMode, Resize, ResizeDescriptor, ResizeMode, TensorKind, Transpose};
+use wgconv::pool::{AdaptivePoolDescriptor, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
+use wgconv::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceProblem};
+use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
+use wgconv::transform::{Concat, Pad, PadDescriptor, PadMode, Resize, ResizeDescriptor, ResizeMode, TensorKind, Transpose};
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::Data;
 use wgconv::validate::{download, upload};
@@ -27,29 +30,38 @@ fn problems() -> Result<Vec<Op>> {
     let vector: &[usize] = &[64];
     let vectors = BatchNormVectors { scale: Some(vector), bias: Some(vector), mean: vector, variance: vector };
     let kind = || TensorKind::new("x", half, element, layout);
-    let resize = ResizeDescriptor { mode: ResizeMode::Linear, coordinates: CoordinateMode::HalfPixel, scales: None };
+    let resize = ResizeDescriptor { sizes: vec![112, 112], mode: ResizeMode::Linear, ..Default::default() };
     let unpool = MaxUnpoolDescriptor { pool: PoolDescriptor::window([2, 2]), output_shape: None };
     Ok(vec![
-        Op::from(PoolProblem::new(PoolKind::MAX, &window, image, element, layout)?),
-        Op::from(PoolProblem::new(PoolKind::AVERAGE, &window, image, element, layout)?),
-        Op::from(PoolProblem::adaptive(PoolKind::AVERAGE, [7, 7], &[1, 512, 28, 28], element, layout)?),
-        Op::from(MaxUnpoolProblem::new(&unpool, half, half, element, layout)?),
+        Op::from(PoolProblem::new(image, element, layout, &window)?),
+        Op::from(PoolProblem::new(image, element, layout, &window.with_kind(PoolKind::AVERAGE))?),
+        Op::from(PoolProblem::adaptive(&[1, 512, 28, 28], element, layout, &AdaptivePoolDescriptor { kind: PoolKind::AVERAGE, output: [7, 7] })?),
+        Op::from(MaxUnpoolProblem::new(half, half, element, layout, &unpool)?),
         Op::from(MatMulProblem::matmul(&[512, 512], &[512, 512], element)?),
-        Op::from(MatMulProblem::linear(Activation::Relu, &[1, 2048], &[1000, 2048], Some(&[1000]), element)?),
-        Op::from(UnaryProblem::new(Activation::Gelu, image, element, layout)?),
-        Op::from(BinaryProblem::new(BinaryOp::Add, (image, layout), (image, layout), element)?),
-        Op::from(BinaryProblem::new(BinaryOp::Mul, (image, layout), (&[64, 1, 1], layout), element)?),
-        Op::from(SoftmaxProblem::new(false, &[64, 1000], 1, element, layout)?),
-        Op::from(ReduceProblem::new(ReduceKind::Mean, image, &[2, 3], true, element, layout)?),
-        Op::from(ArgmaxProblem::new(&[64, 1000], Some(1), false, false, element, layout)?),
-        Op::from(BatchNormProblem::new(image, &vectors, 1e-5, element, layout)?),
-        Op::from(NormProblem::layer(&[1, 196, 768], -1, Some(&[768]), Some(&[768]), 1e-5, element, layout)?),
-        Op::from(NormProblem::group(&[1, 256, 28, 28], 32, Some(&[256]), Some(&[256]), 1e-5, element, layout)?),
-        Op::from(LrnProblem::new(&LrnDescriptor::default(), &[1, 96, 55, 55], element, layout)?),
+        Op::from(MatMulProblem::linear(
+            &MatMulInputs { a: &[1, 2048], b: &[1000, 2048], addend: Some(&[1000]), element },
+            &LinearDescriptor { activation: Activation::Relu, ..Default::default() },
+        )?),
+        Op::from(UnaryProblem::new(image, element, layout, Activation::Gelu)?),
+        Op::from(BinaryProblem::new((image, layout), (image, layout), element, BinaryOp::Add)?),
+        Op::from(BinaryProblem::new((image, layout), (&[64, 1, 1], layout), element, BinaryOp::Mul)?),
+        Op::from(SoftmaxProblem::new(&[64, 1000], element, layout, &SoftmaxDescriptor { axis: 1, ..Default::default() })?),
+        Op::from(ReduceProblem::new(image, element, layout, &ReduceDescriptor::mean(&[2, 3]).with_keepdims(true))?),
+        Op::from(ArgmaxProblem::new(&[64, 1000], element, layout, &ArgmaxDescriptor { axis: Some(1), ..Default::default() })?),
+        Op::from(BatchNormProblem::new(image, &vectors, element, layout, &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() })?),
+        Op::from(NormProblem::layer(
+            &NormInputs { x: &[1, 196, 768], scale: Some(&[768]), bias: Some(&[768]), element, layout },
+            &LayerNormDescriptor { axis: -1, epsilon: 1e-5 },
+        )?),
+        Op::from(NormProblem::group(
+            &NormInputs { x: &[1, 256, 28, 28], scale: Some(&[256]), bias: Some(&[256]), element, layout },
+            &GroupNormDescriptor { groups: 32, epsilon: 1e-5 },
+        )?),
+        Op::from(LrnProblem::new(&[1, 96, 55, 55], element, layout, &LrnDescriptor::default())?),
         Op::from(Transpose::new(kind()?, &[0, 2, 3, 1])?),
         Op::from(Concat::new(vec![kind()?, kind()?], 1)?),
-        Op::from(Pad::new(kind()?, &[0, 0, 3, 3, 0, 0, 3, 3], PadMode::Reflect)?),
-        Op::from(Resize::new(&resize, kind()?, &[112, 112])?),
+        Op::from(Pad::new(kind()?, &PadDescriptor { pads: vec![0, 0, 3, 3, 0, 0, 3, 3], mode: PadMode::Reflect })?),
+        Op::from(Resize::new(kind()?, &resize)?),
     ])
 }
 

@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptor = Conv2dDescriptor { padding: Padding::uniform(1), padding_mode: PaddingMode::Reflect, ..Default::default() };
 
     let gpu = Gpu::new()?;
-    let y: Array4<f32> = gpu.run(|r| r.conv2d(&descriptor, &gpu.upload(&x)?, &gpu.upload(&filter)?, None))?.download()?;
+    let y: Array4<f32> = gpu.run(|r| r.conv2d(&gpu.upload(&x)?, &gpu.upload(&filter)?, None, &descriptor))?.download()?;
     let edges = image::GrayImage::from_fn(width, height, |column, row| {
         let (dx, dy) = (y[[0, 0, row as usize, column as usize]], y[[0, 1, row as usize, column as usize]]);
         image::Luma([dx.hypot(dy).min(255.0) as u8])

@@ -6,11 +6,11 @@
 use ndarray::{Array1, Array2, Array4, ArrayD, IxDyn};
 use std::time::Instant;
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem};
-use wgconv::matmul::MatMulProblem;
+use wgconv::matmul::{LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::numeric::Generator;
 use wgconv::op::{Op, Prepared, Problem};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
-use wgconv::softmax::SoftmaxProblem;
+use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::{Activation, ElementType, Gpu, Layout, Tensor};
 
 /// A layer that is ready to record, and the tensor that it writes.
@@ -38,9 +38,11 @@ fn main() -> wgconv::Result<()> {
 
     let (element, first) = (ElementType::F32, Layout::ChannelsFirst);
     let tanh = ConvDescriptor::<2> { activation: Activation::Tanh, ..Default::default() };
-    let conv = |x: &[usize], w: &[usize]| ConvProblem::forward(&tanh, &ConvInputs::new(x, w, Some(&w[..1])));
-    let pool = |x: &[usize]| PoolProblem::new(PoolKind::AVERAGE, &PoolDescriptor::window([2, 2]), x, element, first);
-    let dense = |activation, x: &[usize], w: &[usize]| MatMulProblem::linear(activation, x, w, Some(&w[..1]), element);
+    let conv = |x: &[usize], w: &[usize]| ConvProblem::forward(&ConvInputs::new(x, w, Some(&w[..1])), &tanh);
+    let pool = |x: &[usize]| PoolProblem::new(x, element, first, &PoolDescriptor::window([2, 2]).with_kind(PoolKind::AVERAGE));
+    let dense = |activation, x: &[usize], w: &[usize]| {
+        MatMulProblem::linear(&MatMulInputs { a: x, b: w, addend: Some(&w[..1]), element }, &LinearDescriptor { activation, ..Default::default() })
+    };
 
     let mut layers = Vec::new();
     for (x, w) in [([1, 1, 32, 32], [6, 1, 5, 5]), ([1, 6, 14, 14], [16, 6, 5, 5]), ([1, 16, 5, 5], [120, 16, 5, 5])] {
@@ -57,7 +59,7 @@ fn main() -> wgconv::Result<()> {
         let (weights, bias) = (random(&w, (w[1] as f64).sqrt().recip())?, random(&w[..1], 0.1)?);
         layers.push(layer(&gpu, &dense(activation, &[1, w[1]], &w)?, &[&weights, &bias])?);
     }
-    layers.push(layer(&gpu, &SoftmaxProblem::new(false, &[1, 10], 1, element, first)?, &[])?);
+    layers.push(layer(&gpu, &SoftmaxProblem::new(&[1, 10], element, first, &SoftmaxDescriptor { axis: 1, ..Default::default() })?, &[])?);
 
     // A ring for a zero, in the middle of the picture.
     let digit = Array4::from_shape_fn((1, 1, 32, 32), |(_, _, y, x)| {

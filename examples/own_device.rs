@@ -62,8 +62,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         pass.dispatch_workgroups(8, 8, 1);
     }
     let mut recorder = Recorder::on(&gpu, &mut encoder);
-    let outline = recorder.conv2d(&edges, &x, &filter, None)?;
-    let again = recorder.conv2d(&edges, &outline, &filter, None)?;
+    let outline = recorder.conv2d(&x, &filter, None, &edges)?;
+    let again = recorder.conv2d(&outline, &filter, None, &edges)?;
     drop(recorder); // ends wgconv's pass
     let kept = device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("kept"),

@@ -17,7 +17,7 @@ pub mod conv {
 
 /// Activations, and operations on two tensors with numpy's broadcasting.
 pub mod elementwise {
-    pub use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem, broadcast};
+    pub use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem, broadcast};
     pub use crate::ops::elementwise::unary::UnaryProblem;
 }
 
@@ -30,20 +30,21 @@ pub mod kernel {
 /// Matrix products: [`matmul`](crate::Recorder::matmul) with numpy's broadcasting, [`gemm`](crate::Recorder::gemm) with transposes and a broadcast c, and
 /// [`linear`](crate::Recorder::linear), the dense layer.
 pub mod matmul {
-    pub use crate::ops::matmul::{Addend, GemmDescriptor, MatMulProblem, Operand, Product};
+    pub use crate::ops::matmul::{Addend, GemmDescriptor, LinearDescriptor, MatMulDescriptor, MatMulInputs, MatMulProblem, Operand, Product};
 }
 
 /// Normalisation: layer, group, instance, batch, and local response.
 pub mod norm {
     pub use crate::gpu::api::norm::BatchNorm;
-    pub use crate::ops::norm::batch::{BatchNormProblem, BatchNormValues, BatchNormVectors, fold_batch_norm};
+    pub use crate::ops::norm::batch::{BatchNormDescriptor, BatchNormProblem, BatchNormValues, BatchNormVectors, fold_batch_norm};
     pub use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
-    pub use crate::ops::norm::rows::{NormKind, NormProblem};
+    pub use crate::ops::norm::rows::{GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, NormInputs, NormKind, NormProblem};
 }
 
 pub mod op {
     //! What every op shares: [`Op`] is any resolved problem, a [`Plan`] lists kernel calls, [`Prepared`] is a plan with its pipelines, ready to record.
 
+    pub use crate::gpu::api::Addends;
     pub use crate::gpu::prepared::{Bound, Prepared};
     pub use crate::ops::spec::{Domain, TensorSpec};
     pub use crate::ops::{Op, Problem};
@@ -55,7 +56,7 @@ pub mod op {
 /// Pooling: max, average, Lp, adaptive, global; max unpooling.
 pub mod pool {
     pub use crate::ops::pool::descriptor::{
-        IndexOrder, MaxUnpoolDescriptor, Pool1dDescriptor, Pool2dDescriptor, Pool3dDescriptor, PoolDescriptor, PoolKind,
+        AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, Pool1dDescriptor, Pool2dDescriptor, Pool3dDescriptor, PoolDescriptor, PoolKind,
     };
     pub use crate::ops::pool::global;
     pub use crate::ops::pool::problem::PoolProblem;
@@ -64,12 +65,12 @@ pub mod pool {
 
 /// Reductions over axes, and argmax.
 pub mod reduce {
-    pub use crate::ops::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
+    pub use crate::ops::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceKind, ReduceProblem};
 }
 
 /// Softmax and log-softmax along one axis, stable for large values, also in place.
 pub mod softmax {
-    pub use crate::ops::softmax::SoftmaxProblem;
+    pub use crate::ops::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 }
 
 /// Tensors in device memory.
@@ -80,11 +81,11 @@ pub mod tensor {
 /// Shape ops: what networks need between convolutions to move, cut, join, pad and resize tensors.
 pub mod transform {
     pub use crate::ops::transform::concat::Concat;
-    pub use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceMode};
+    pub use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode};
     pub use crate::ops::transform::kind::TensorKind;
-    pub use crate::ops::transform::pad::{Pad, PadMode};
+    pub use crate::ops::transform::pad::{Pad, PadDescriptor, PadMode};
     pub use crate::ops::transform::reshape::{flatten_extents, reshape_extents};
     pub use crate::ops::transform::resize::{CoordinateMode, NearestMode, Resize, ResizeDescriptor, ResizeMode};
-    pub use crate::ops::transform::slice::{Slice, SliceRange};
+    pub use crate::ops::transform::slice::{Slice, SliceDescriptor, SliceRange};
     pub use crate::ops::transform::transpose::{ToLayout, Transpose};
 }

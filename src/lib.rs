@@ -21,7 +21,7 @@
 //! let image = ndarray::Array4::<f32>::ones((1, 3, 224, 224));
 //! let filter = ndarray::Array4::<f32>::ones((64, 3, 7, 7));
 //! let descriptor = Conv2dDescriptor { stride: [2, 2], padding: Padding::Same, activation: Activation::Relu, ..Default::default() };
-//! let y = gpu.run(|r| r.conv2d(&descriptor, &gpu.upload(&image)?, &gpu.upload(&filter)?, None))?;
+//! let y = gpu.run(|r| r.conv2d(&gpu.upload(&image)?, &gpu.upload(&filter)?, None, &descriptor))?;
 //! let out: ndarray::Array4<f32> = y.download()?;
 //! assert_eq!(out.shape(), [1, 64, 112, 112]);
 //! # Ok(())

@@ -8,13 +8,15 @@ use ndarray::{ArrayD, IxDyn};
 use std::sync::LazyLock;
 use wgconv::conv::{Accuracy, Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::matmul::MatMulProblem;
-use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
+use wgconv::norm::{
+    BatchNormDescriptor, BatchNormProblem, BatchNormVectors, LayerNormDescriptor, LrnDescriptor, LrnProblem, NormInputs, NormProblem,
+};
 use wgconv::numeric::Generator;
 use wgconv::numeric::bound::{SQUARE_ROOT_ERROR, UNDERFLOW, gamma, power_error, storage_rounding};
 use wgconv::op::{Op, Planned, Prepared, Problem, Referenced};
 use wgconv::pool::{Pool2dDescriptor, PoolKind, PoolProblem};
-use wgconv::reduce::{ReduceKind, ReduceProblem};
-use wgconv::softmax::SoftmaxProblem;
+use wgconv::reduce::{ReduceDescriptor, ReduceProblem};
+use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::transform::{CoordinateMode, Resize, ResizeDescriptor, ResizeMode, TensorKind};
 use wgconv::{Activation, ElementType, Gpu, Layout, Padding};
 
@@ -351,7 +353,11 @@ fn rows_are_normalised_within_their_bound() {
     for length in [1usize, 2, 7, 64, 300] {
         for (data, x) in rows(2 * length, &mut generator) {
             for epsilon in [1e-5f32, 1e-12] {
-                let op = NormProblem::layer(&[2, length], -1, None, None, epsilon, F32, CF).unwrap();
+                let op = NormProblem::layer(
+                    &NormInputs { x: &[2, length], scale: None, bias: None, element: F32, layout: CF },
+                    &LayerNormDescriptor { axis: -1, epsilon },
+                )
+                .unwrap();
                 let exact: Vec<Dd> = x
                     .chunks(length)
                     .flat_map(|row| {
@@ -364,9 +370,9 @@ fn rows_are_normalised_within_their_bound() {
                 compare(&op, data, &[&x], &exact);
             }
             let exact: Vec<Dd> = x.chunks(length).map(|row| Dd::sum(dd(row)) / Dd::of(length as f64)).collect();
-            compare(ReduceProblem::new(ReduceKind::Mean, &[2, length], &[1], false, F32, CF).unwrap(), data, &[&x], &exact);
+            compare(ReduceProblem::new(&[2, length], F32, CF, &ReduceDescriptor::mean(&[1])).unwrap(), data, &[&x], &exact);
             let exact: Vec<Dd> = x.chunks(length).map(|row| Dd::sum(dd(row))).collect();
-            compare(ReduceProblem::new(ReduceKind::Sum, &[2, length], &[1], false, F32, CF).unwrap(), data, &[&x], &exact);
+            compare(ReduceProblem::new(&[2, length], F32, CF, &ReduceDescriptor::sum(&[1])).unwrap(), data, &[&x], &exact);
             if ["huge", "a mask", "wide", "growing", "cancelling"].contains(&data) {
                 continue; // the exponentials below are of differences that a series holds
             }
@@ -380,7 +386,7 @@ fn rows_are_normalised_within_their_bound() {
                 })
                 .collect();
             for (logarithm, exact) in [(false, exact.iter().map(|y| y[0]).collect::<Vec<_>>()), (true, exact.iter().map(|y| y[1]).collect())] {
-                compare(SoftmaxProblem::new(logarithm, &[2, length], 1, F32, CF).unwrap(), data, &[&x], &exact);
+                compare(SoftmaxProblem::new(&[2, length], F32, CF, &SoftmaxDescriptor { axis: 1, logarithm }).unwrap(), data, &[&x], &exact);
             }
         }
     }
@@ -391,7 +397,7 @@ fn batch_and_local_response_norms_keep_their_bound() {
     let mut generator = Generator::from_text("batch");
     let [mean, variance, scale, bias] = [[12_345.678f32, -0.5, 1e9], [1e-4, 2.0, 1e-20], [1.5, -3.0, 0.25], [0.1, 12_345.678, -7.0]];
     let vectors = BatchNormVectors { scale: Some(&[3]), bias: Some(&[3]), mean: &[3], variance: &[3] };
-    let op = BatchNormProblem::new(&[2, 3, 11], &vectors, 1e-5, F32, CF).unwrap();
+    let op = BatchNormProblem::new(&[2, 3, 11], &vectors, F32, CF, &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() }).unwrap();
     for (data, x) in rows(66, &mut generator) {
         let of = |(i, x): (usize, &f32)| {
             let c = i / 11 % 3;
@@ -402,7 +408,7 @@ fn batch_and_local_response_norms_keep_their_bound() {
         compare(&op, data, &[&x, &scale, &bias, &mean, &variance], &exact);
         // beta 1/2 and 1: powers that double-double arithmetic has.
         for beta in [0.5f32, 1.0] {
-            let op = LrnProblem::new(&LrnDescriptor { size: 3, alpha: 1e-3, beta, bias: 2.0 }, &[1, 66, 1], F32, CF).unwrap();
+            let op = LrnProblem::new(&[1, 66, 1], F32, CF, &LrnDescriptor { size: 3, alpha: 1e-3, beta, bias: 2.0 }).unwrap();
             let of = |c: usize| {
                 let sum = Dd::sum((c.saturating_sub(1)..(c + 2).min(66)).map(|k| Dd::of(x[k]) * Dd::of(x[k])));
                 let base = Dd::of(2.0) + Dd::of(1e-3f32) / Dd::of(3.0) * sum;
@@ -420,7 +426,7 @@ fn pools_and_products_keep_their_bound() {
     let descriptor = Conv2dDescriptor { padding: Padding::uniform(1), ..Default::default() };
     // Reduced: every Winograd, and matrix units where the device has some.
     let reduced = Conv2dDescriptor { accuracy: Accuracy::Reduced, ..descriptor };
-    let conv = [descriptor, reduced].map(|d| ConvProblem::forward(&d, &ConvInputs::new(&[1, 5, 6, 6], &[8, 5, 3, 3], None)).unwrap());
+    let conv = [descriptor, reduced].map(|d| ConvProblem::forward(&ConvInputs::new(&[1, 5, 6, 6], &[8, 5, 3, 3], None), &d).unwrap());
     let product = MatMulProblem::matmul(&[9, 20], &[20, 18], F32).unwrap();
     for (data, x) in &images {
         let at = |x: &[f32], c: usize, h: usize, w: usize| Dd::of(x[(c * 6 + h) * 6 + w]);
@@ -444,9 +450,9 @@ fn pools_and_products_keep_their_bound() {
         };
         let square = Pool2dDescriptor::window([2, 2]);
         let exact: Vec<Dd> = (0..45).map(|i| Dd::sum(window(i)) / Dd::of(4.0)).collect();
-        compare(PoolProblem::new(PoolKind::AVERAGE, &square, &[1, 5, 6, 6], F32, CF).unwrap(), data, &[x], &exact);
+        compare(PoolProblem::new(&[1, 5, 6, 6], F32, CF, &square.with_kind(PoolKind::AVERAGE)).unwrap(), data, &[x], &exact);
         let exact: Vec<Dd> = (0..45).map(|i| Dd::sum(window(i).map(|v| v * v)).sqrt()).collect();
-        compare(PoolProblem::new(PoolKind::Lp { p: 2.0 }, &square, &[1, 5, 6, 6], F32, CF).unwrap(), data, &[x], &exact);
+        compare(PoolProblem::new(&[1, 5, 6, 6], F32, CF, &square.with_kind(PoolKind::Lp { p: 2.0 })).unwrap(), data, &[x], &exact);
     }
 }
 
@@ -457,9 +463,9 @@ fn linear_resizing_keeps_its_bound() {
         for (coordinates, sizes) in
             [(CoordinateMode::HalfPixel, [7, 9]), (CoordinateMode::HalfPixel, [2, 3]), (CoordinateMode::AlignCorners, [10, 6])]
         {
-            let descriptor = ResizeDescriptor { mode: ResizeMode::Linear, coordinates, scales: None };
+            let descriptor = ResizeDescriptor { sizes: sizes.to_vec(), mode: ResizeMode::Linear, coordinates, scales: None };
             let kind = TensorKind { extents: vec![1, 1, 3, 5], element: F32, layout: CF };
-            let op = Resize::new(&descriptor, kind, &sizes).unwrap();
+            let op = Resize::new(kind, &descriptor).unwrap();
             // Both neighbours along an axis, and the weight of the second: a quotient of integers.
             let neighbours = |o: usize, input: usize, output: usize| {
                 let [numerator, denominator] = match coordinates {

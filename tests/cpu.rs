@@ -3,19 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use wgconv::ElementType;
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
-use wgconv::matmul::MatMulProblem;
-use wgconv::norm::NormProblem;
+use wgconv::matmul::{LinearDescriptor, MatMulInputs, MatMulProblem};
+use wgconv::norm::{GroupNormDescriptor, NormInputs, NormProblem};
 use wgconv::numeric::Generator;
 use wgconv::numeric::bound::UNDERFLOW;
 use wgconv::op::{Op, Problem};
-use wgconv::reduce::{ReduceKind, ReduceProblem};
+use wgconv::reduce::{ReduceDescriptor, ReduceProblem};
 use wgconv::shape::{Layout, Padding};
-use wgconv::softmax::SoftmaxProblem;
+use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::Data;
 use wgconv::validate::grid;
-use wgconv::{Activation, ElementType};
 
 #[test]
 fn the_engine_computes_what_the_reference_does() {
@@ -71,22 +71,32 @@ fn results_do_not_depend_on_the_number_of_threads() {
         ([3, 8, 27, 29], [6, 8, 7, 1], 0),
     ] {
         let descriptor = ConvDescriptor::<2> { padding: Padding::uniform(pad), ..Default::default() };
-        problems.push(Op::from(ConvProblem::forward(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap()));
+        problems.push(Op::from(ConvProblem::forward(&ConvInputs::new(&x, &filter, None), &descriptor).unwrap()));
     }
     for (x, filter, stride, dilation) in
         [([2, 64, 3, 9], [64, 8, 3, 3], 3, 2), ([1, 32, 20, 21], [32, 16, 2, 2], 2, 1), ([1, 7, 11, 40], [7, 9, 3, 3], 1, 1)]
     {
         let descriptor = ConvTransposeDescriptor::<2> { stride: [stride; 2], dilation: [dilation; 2], ..Default::default() };
-        problems.push(Op::from(ConvProblem::transposed(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap()));
+        problems.push(Op::from(ConvProblem::transposed(&ConvInputs::new(&x, &filter, None), &descriptor).unwrap()));
     }
     for [m, n, k] in [[512, 512, 512], [1, 1000, 2048], [333, 47, 129], [2048, 16, 300], [5, 4096, 64], [70, 1, 900]] {
         problems.push(Op::from(MatMulProblem::matmul(&[m, k], &[k, n], f32s).unwrap()));
-        problems.push(Op::from(MatMulProblem::linear(Activation::None, &[m, k], &[n, k], None, f32s).unwrap()));
+        problems.push(Op::from(
+            MatMulProblem::linear(&MatMulInputs { a: &[m, k], b: &[n, k], addend: None, element: f32s }, &LinearDescriptor::default()).unwrap(),
+        ));
     }
     problems.push(Op::from(MatMulProblem::matmul(&[3, 65, 70], &[3, 70, 90], f32s).unwrap()));
-    problems.push(Op::from(ReduceProblem::new(ReduceKind::Sum, &[4, 100_000], &[1], true, f32s, Layout::ChannelsFirst).unwrap()));
-    problems.push(Op::from(NormProblem::group(&[2, 6, 50, 50], 2, None, None, 1e-5, f32s, Layout::ChannelsFirst).unwrap()));
-    problems.push(Op::from(SoftmaxProblem::new(false, &[7, 3000], 1, f32s, Layout::ChannelsFirst).unwrap()));
+    problems
+        .push(Op::from(ReduceProblem::new(&[4, 100_000], f32s, Layout::ChannelsFirst, &ReduceDescriptor::sum(&[1]).with_keepdims(true)).unwrap()));
+    problems.push(Op::from(
+        NormProblem::group(
+            &NormInputs { x: &[2, 6, 50, 50], scale: None, bias: None, element: f32s, layout: Layout::ChannelsFirst },
+            &GroupNormDescriptor { groups: 2, epsilon: 1e-5 },
+        )
+        .unwrap(),
+    ));
+    problems
+        .push(Op::from(SoftmaxProblem::new(&[7, 3000], f32s, Layout::ChannelsFirst, &SoftmaxDescriptor { axis: 1, ..Default::default() }).unwrap()));
     let small = grid::cases(false).unwrap().into_iter().filter(|case| case.op.inputs().iter().all(|spec| spec.element == f32s)).map(|case| case.op);
     let mut seen = BTreeSet::new();
     problems.extend(small.filter(|op| op.outputs()[0].element == f32s && !op.outputs()[0].updated && seen.insert(format!("{}/{op}", op.name()))));

@@ -7,8 +7,8 @@ use ndarray::{Array1, Array4, s};
 use std::collections::BTreeMap;
 use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor};
 use wgconv::gpu::DeviceProfile;
-use wgconv::norm::NormProblem;
-use wgconv::op::{Planned, Problem};
+use wgconv::norm::{InstanceNormDescriptor, NormInputs, NormProblem};
+use wgconv::op::{Addends, Planned, Problem};
 use wgconv::validate::{Case, Outcome, grid, prove};
 use wgconv::{Activation, ElementType, Gpu, GpuDescriptor, Layout, Padding, wgpu};
 
@@ -77,8 +77,8 @@ fn every_op_holds_on_four_storage_buffers_or_is_refused_by_name() {
         let descriptor = Conv2dDescriptor { algorithm: Some(algorithm), activation: Activation::Relu, ..Default::default() };
         for (given, residual) in [(Some(&b), None), (None, Some(&residual)), (None, None)] {
             let y = match residual {
-                Some(residual) => gpu.run(|r| r.conv_residual(&descriptor, &x, &f, given, residual)),
-                None => gpu.run(|r| r.conv2d(&descriptor, &x, &f, given)),
+                Some(residual) => gpu.run(|r| r.conv_residual(&x, &f, Addends { bias: given, residual }, &descriptor)),
+                None => gpu.run(|r| r.conv2d(&x, &f, given, &descriptor)),
             };
             let y: Array4<f32> = y.unwrap().download().unwrap();
             for ((_, k, h, w), y) in y.indexed_iter() {
@@ -91,7 +91,7 @@ fn every_op_holds_on_four_storage_buffers_or_is_refused_by_name() {
     // With both, five, unless the sums are stored before the rest is read: by Winograd, which is chosen then.
     let (padding, accuracy) = (Padding::uniform(1), Accuracy::Reduced);
     let wide = gpu.upload(&Array4::<f32>::ones((4, 8, 3, 3))).unwrap();
-    let y = |descriptor| gpu.run(|r| r.conv_residual(&descriptor, &x, &wide, Some(&b), &residual));
+    let y = |descriptor| gpu.run(|r| r.conv_residual(&x, &wide, Addends { bias: Some(&b), residual: &residual }, &descriptor));
     let chosen: Array4<f32> = y(Conv2dDescriptor { padding, accuracy, ..Default::default() }).unwrap().download().unwrap();
     let window = |h: usize, w: usize| image.slice(s![0, .., h.saturating_sub(1)..(h + 2).min(6), w.saturating_sub(1)..(w + 2).min(6)]).sum();
     for ((_, k, h, w), y) in chosen.indexed_iter() {
@@ -101,7 +101,7 @@ fn every_op_holds_on_four_storage_buffers_or_is_refused_by_name() {
     assert!(error.ends_with("needs 5 storage buffers, but max_storage_buffers_per_shader_stage is 4"), "{error}");
     // A forced one is refused before the device is asked.
     let descriptor = Conv2dDescriptor { algorithm: Some(Algorithm::Direct), ..Default::default() };
-    let error = gpu.run(|r| r.conv_residual(&descriptor, &x, &f, Some(&b), &residual)).unwrap_err().to_string();
+    let error = gpu.run(|r| r.conv_residual(&x, &f, Addends { bias: Some(&b), residual: &residual }, &descriptor)).unwrap_err().to_string();
     assert_eq!(error, "the kernel conv_direct needs 5 storage buffers, but max_storage_buffers_per_shader_stage is 4");
 }
 
@@ -119,7 +119,11 @@ fn a_device_without_compute_is_refused_by_name() {
 /// Whatever profile a caller makes up, planning ends in a plan or an error.
 #[test]
 fn planning_takes_any_number_of_invocations() {
-    let problem = NormProblem::instance(&[2, 3, 40, 40], None, None, 1e-5, ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let problem = NormProblem::instance(
+        &NormInputs { x: &[2, 3, 40, 40], scale: None, bias: None, element: ElementType::F32, layout: Layout::ChannelsFirst },
+        &InstanceNormDescriptor { epsilon: 1e-5 },
+    )
+    .unwrap();
     for max_workgroup_invocations in [0, 1, 3, 64, 100, 200, 257, u32::MAX] {
         for max_loop_turns in [1, 65_535, u64::MAX] {
             let profile = DeviceProfile { max_workgroup_invocations, max_loop_turns, ..DeviceProfile::MINIMAL };

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use ndarray::{Array1, Array2, Array4, Ix2, Ix4, array};
-use wgconv::elementwise::BinaryOp;
+use wgconv::elementwise::{BinaryDescriptor, BinaryOp};
 use wgconv::{Activation, Gpu, Layout};
 
 fn gpu() -> Gpu {
@@ -40,15 +40,15 @@ fn in_place_gives_what_the_other_form_gives() {
     let (x, other) = (ramp((1, 2, 5, 7)), ramp((1, 2, 5, 7)) + 1.0);
     for activation in [Activation::Relu, Activation::Silu] {
         let (a, b) = (gpu.upload(&x).unwrap(), gpu.upload(&x).unwrap());
-        let y: Array4<f32> = gpu.run(|r| r.activation(activation, &a)).unwrap().download().unwrap();
-        gpu.run(|r| r.activation_in_place(activation, &b)).unwrap();
+        let y: Array4<f32> = gpu.run(|r| r.activation(&a, activation)).unwrap().download().unwrap();
+        gpu.run(|r| r.activation_in_place(&b, activation)).unwrap();
         assert_eq!(b.download::<f32, Ix4>().unwrap(), y, "{activation}");
     }
     let (a, b) = (gpu.upload(&x).unwrap(), gpu.upload(&other).unwrap());
     let y: Array4<f32> = gpu.run(|r| r.sub(&a, &b)).unwrap().download().unwrap();
-    gpu.run(|r| r.binary_in_place(BinaryOp::Sub, &a, &b)).unwrap();
+    gpu.run(|r| r.binary_in_place(&a, &b, BinaryOp::Sub)).unwrap();
     assert_eq!(a.download::<f32, Ix4>().unwrap(), y);
-    let error = gpu.run(|r| r.binary_in_place(BinaryOp::Add, &a, &a)).unwrap_err().to_string();
+    let error = gpu.run(|r| r.binary_in_place(&a, &a, BinaryOp::Add)).unwrap_err().to_string();
     assert!(error.starts_with("y is a range of the buffer of b:"), "{error}");
 }
 
@@ -58,8 +58,8 @@ fn many_ops_record_into_one_submit() {
     let x = gpu.upload(&ramp((1, 2, 3, 4))).unwrap();
     let mut recorder = gpu.recorder();
     let doubled = recorder.add(&x, &x).unwrap();
-    let rectified = recorder.activation(Activation::Relu, &doubled).unwrap();
-    let y = recorder.binary_activation(BinaryOp::Sub, Activation::Relu, &rectified, &x).unwrap();
+    let rectified = recorder.activation(&doubled, Activation::Relu).unwrap();
+    let y = recorder.binary(&rectified, &x, BinaryDescriptor { op: BinaryOp::Sub, activation: Activation::Relu }).unwrap();
     recorder.submit().unwrap();
     let expected = ramp((1, 2, 3, 4)).mapv(|v| ((2.0 * v).max(0.0) - v).max(0.0));
     assert_eq!(y.download::<f32, Ix4>().unwrap(), expected);
@@ -75,7 +75,7 @@ fn nan_wins_minima_and_maxima_and_goes_through_activations() {
     }
     assert_eq!(gpu.run(|r| r.max(&[&c])).unwrap().download::<f32, ndarray::Ix1>().unwrap(), array![0.0, 5.0, 1.0]);
     for activation in Activation::ALL {
-        let y: Array1<f32> = gpu.run(|r| r.activation(activation, &a)).unwrap().download().unwrap();
+        let y: Array1<f32> = gpu.run(|r| r.activation(&a, activation)).unwrap().download().unwrap();
         assert!(y[1].is_nan() && y[0].is_finite(), "{activation}: {y}");
     }
     let slope = gpu.upload(&array![0.5f32]).unwrap();
@@ -93,10 +93,10 @@ fn mistakes_are_named_with_value_and_rule() {
     let wide = gpu.upload(&Array2::<f32>::ones((4, 1))).unwrap();
     let error = gpu.run(|r| r.prelu(&b, &wide)).unwrap_err().to_string();
     assert_eq!(error, "slope is [4, 1]: it must broadcast to x of shape [2]");
-    let error = gpu.run(|r| r.activation(Activation::Clip { min: 1.0, max: -1.0 }, &a)).unwrap_err().to_string();
+    let error = gpu.run(|r| r.activation(&a, Activation::Clip { min: 1.0, max: -1.0 })).unwrap_err().to_string();
     assert_eq!(error, "clip is min 1, max -1: min must not exceed max");
     assert_eq!(gpu.run(|r| r.max(&[])).unwrap_err().to_string(), "tensors is 0: max takes at least one tensor");
-    let error = gpu.run(|r| r.binary_in_place(BinaryOp::Add, &b, &wide)).unwrap_err().to_string();
+    let error = gpu.run(|r| r.binary_in_place(&b, &wide, BinaryOp::Add)).unwrap_err().to_string();
     assert_eq!(error, "b is [4, 1]: in place, it must broadcast to a of shape [2]");
     if gpu.profile().has_f16 {
         let half = gpu.upload(&Array2::from_elem((2, 3), half::f16::ONE)).unwrap();

@@ -6,10 +6,13 @@
 use ndarray::{Array1, ArrayD, Ix1, IxDyn};
 use std::sync::LazyLock;
 use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem, ConvTranspose2dDescriptor};
-use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
+use wgconv::norm::{
+    BatchNormDescriptor, BatchNormProblem, BatchNormVectors, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor, LrnProblem, NormInputs,
+    NormProblem,
+};
 use wgconv::op::{Op, Planned, Problem};
-use wgconv::pool::{Pool2dDescriptor, PoolKind, PoolProblem};
-use wgconv::reduce::{ReduceKind, ReduceProblem};
+use wgconv::pool::{AdaptivePoolDescriptor, Pool2dDescriptor, PoolKind, PoolProblem};
+use wgconv::reduce::{ReduceDescriptor, ReduceProblem};
 use wgconv::{Activation, ElementType, Gpu, Layout, Padding};
 
 const F32: ElementType = ElementType::F32;
@@ -35,7 +38,7 @@ fn activations_keep_their_digits_over_all_of_f32() {
     let tensor = GPU.upload(&x).unwrap();
     let mut failures = Vec::new();
     for activation in Activation::ALL {
-        let y = GPU.run(|r| r.activation(activation, &tensor)).unwrap().download::<f32, Ix1>().unwrap();
+        let y = GPU.run(|r| r.activation(&tensor, activation)).unwrap().download::<f32, Ix1>().unwrap();
         let mut worst = 0.0f64;
         for (&x, &y) in x.iter().zip(&y) {
             let want = activation.apply(f64::from(x));
@@ -143,9 +146,9 @@ fn known_values_of_activations() {
     ];
     for (activation, x, want) in table {
         let y =
-            GPU.run(|r| r.activation(activation, &GPU.upload(&Array1::from(vec![x as f32; 5])).unwrap())).unwrap().download::<f32, Ix1>().unwrap();
+            GPU.run(|r| r.activation(&GPU.upload(&Array1::from(vec![x as f32; 5])).unwrap(), activation)).unwrap().download::<f32, Ix1>().unwrap();
         let mut engine = [0.0f32];
-        let op = wgconv::elementwise::UnaryProblem::new(activation, &[1], F32, CF).unwrap();
+        let op = wgconv::elementwise::UnaryProblem::new(&[1], F32, CF, activation).unwrap();
         assert!(wgconv::cpu::compute(&op, &[&[x as f32]], &mut engine).unwrap());
         for got in [f64::from(y[2]), f64::from(engine[0])] {
             let same = got == want || (got.is_nan() && want.is_nan()) || (got - want).abs() <= (1.5e-6 + 6e-8 * x.abs().min(88.0)) * want.abs();
@@ -157,11 +160,19 @@ fn known_values_of_activations() {
 #[test]
 fn constant_rows_normalise_to_nothing() {
     for (extents, value) in [([3, 1000], 12345.678f32), ([2, 768], 1000.1), ([4, 7], 1e-30), ([2, 65], -3e38)] {
-        let op = NormProblem::layer(&extents, -1, None, None, 1e-5, F32, CF).unwrap();
+        let op = NormProblem::layer(
+            &NormInputs { x: &extents, scale: None, bias: None, element: F32, layout: CF },
+            &LayerNormDescriptor { axis: -1, epsilon: 1e-5 },
+        )
+        .unwrap();
         check(&op, &[&vec![value; extents[0] * extents[1]]], &vec![0.0; extents[0] * extents[1]], 0.0);
     }
     for (side, value) in [(64usize, 123.456f32), (256, 0.7), (512, 123.456)] {
-        let op = NormProblem::instance(&[1, 1, side, side], None, None, 1e-5, F32, CF).unwrap();
+        let op = NormProblem::instance(
+            &NormInputs { x: &[1, 1, side, side], scale: None, bias: None, element: F32, layout: CF },
+            &InstanceNormDescriptor { epsilon: 1e-5 },
+        )
+        .unwrap();
         check(&op, &[&vec![value; side * side]], &vec![0.0; side * side], 0.0);
     }
 }
@@ -180,13 +191,21 @@ fn nearly_constant_and_huge_and_tiny_rows_normalise() {
         (1e-3, 1e-9, 0.0),
     ] {
         let x = narrow(&steps.iter().map(|v| offset + scale * v).collect::<Vec<_>>());
-        let op = NormProblem::layer(&[2, 500], -1, None, None, epsilon, F32, CF).unwrap();
+        let op = NormProblem::layer(
+            &NormInputs { x: &[2, 500], scale: None, bias: None, element: F32, layout: CF },
+            &LayerNormDescriptor { axis: -1, epsilon },
+        )
+        .unwrap();
         let want: Vec<f64> = x.chunks(500).flat_map(|row| normalised(row, f64::from(epsilon))).collect();
         check(&op, &[&x], &want, 2e-6);
     }
     // The largest numbers of both signs, whose differences leave f32.
     let x: Vec<f32> = (0..130).map(|i| if i % 2 == 0 { f32::MAX } else { f32::MIN }).collect();
-    let op = NormProblem::layer(&[1, 130], -1, None, None, 1e-5, F32, CF).unwrap();
+    let op = NormProblem::layer(
+        &NormInputs { x: &[1, 130], scale: None, bias: None, element: F32, layout: CF },
+        &LayerNormDescriptor { axis: -1, epsilon: 1e-5 },
+    )
+    .unwrap();
     check(&op, &[&x], &normalised(&x, 1e-5), 2e-6);
 }
 
@@ -194,7 +213,7 @@ fn nearly_constant_and_huge_and_tiny_rows_normalise() {
 fn batch_norm_keeps_its_digits_far_from_zero() {
     let x = narrow(&noise(600).iter().map(|v| 1000.0 + 0.02 * v).collect::<Vec<_>>());
     let vectors = BatchNormVectors { scale: None, bias: Some(&[2]), mean: &[2], variance: &[2] };
-    let op = BatchNormProblem::new(&[3, 2, 100], &vectors, 1e-5, F32, CF).unwrap();
+    let op = BatchNormProblem::new(&[3, 2, 100], &vectors, F32, CF, &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() }).unwrap();
     let (bias, mean, variance) = ([0.5f32, -0.25], [1000.0f32, 999.99], [1e-4f32, 2e-4]);
     let of = |(i, x): (usize, &f32)| {
         let c = i / 100 % 2;
@@ -208,14 +227,24 @@ fn batch_norm_keeps_its_digits_far_from_zero() {
 fn means_of_numbers_whose_sum_leaves_f32() {
     let big = f64::from(3e38f32);
     for count in [4usize, 16, 1000, 40_000] {
-        let op = ReduceProblem::new(ReduceKind::Mean, &[2, count], &[1], false, F32, CF).unwrap();
+        let op = ReduceProblem::new(&[2, count], F32, CF, &ReduceDescriptor::mean(&[1])).unwrap();
         check(&op, &[&vec![3e38; 2 * count]], &[big, big], (count + 6) as f64 * 6e-8);
     }
     let square = Pool2dDescriptor::window([2, 2]);
     let x = vec![3e38f32; 64];
-    check(PoolProblem::new(PoolKind::AVERAGE, &square, &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big; 16], 1e-6);
-    check(PoolProblem::adaptive(PoolKind::AVERAGE, [3, 3], &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big; 9], 1e-6);
-    check(PoolProblem::adaptive(PoolKind::AVERAGE, [1, 1], &[1, 1, 8, 8], F32, CF).unwrap(), &[&x], &[big], 1e-6);
+    check(PoolProblem::new(&[1, 1, 8, 8], F32, CF, &square.with_kind(PoolKind::AVERAGE)).unwrap(), &[&x], &[big; 16], 1e-6);
+    check(
+        PoolProblem::adaptive(&[1, 1, 8, 8], F32, CF, &AdaptivePoolDescriptor { kind: PoolKind::AVERAGE, output: [3, 3] }).unwrap(),
+        &[&x],
+        &[big; 9],
+        1e-6,
+    );
+    check(
+        PoolProblem::adaptive(&[1, 1, 8, 8], F32, CF, &AdaptivePoolDescriptor { kind: PoolKind::AVERAGE, output: [1, 1] }).unwrap(),
+        &[&x],
+        &[big],
+        1e-6,
+    );
 }
 
 #[test]
@@ -227,7 +256,7 @@ fn a_fused_mean_of_numbers_whose_sum_leaves_f32() {
     filter[4] = 1.0;
     filter[13] = -1.0;
     let depthwise = Conv2dDescriptor { groups: 2, ..descriptor };
-    let op = ConvProblem::forward(&depthwise, &ConvInputs::new(&[1, 2, 6, 6], &[2, 1, 3, 3], None)).unwrap();
+    let op = ConvProblem::forward(&ConvInputs::new(&[1, 2, 6, 6], &[2, 1, 3, 3], None), &depthwise).unwrap();
     let big = f64::from(3e38f32);
     let want = [[big; 4], [-big; 4]].concat();
     check(&op, &[&[3e38; 72], &filter], &want, 1e-6);
@@ -237,12 +266,12 @@ fn a_fused_mean_of_numbers_whose_sum_leaves_f32() {
 fn norms_of_windows_neither_overflow_nor_vanish() {
     let square = Pool2dDescriptor::window([2, 2]);
     for p in [2.0f32, 3.0, 0.5, 7.5] {
-        let op = PoolProblem::new(PoolKind::Lp { p }, &square, &[1, 1, 2, 2], F32, CF).unwrap();
+        let op = PoolProblem::new(&[1, 1, 2, 2], F32, CF, &square.with_kind(PoolKind::Lp { p })).unwrap();
         for value in [1e20f32, 1e-25, 1e30, 3e-38, 1.0] {
             let want = f64::from(value) * 4f64.powf(1.0 / f64::from(p));
             check(&op, &[&[value, -value, value, value]], &[want], 3e-5);
         }
-        let adaptive = PoolProblem::adaptive(PoolKind::Lp { p }, [1, 1], &[1, 1, 2, 2], F32, CF).unwrap();
+        let adaptive = PoolProblem::adaptive(&[1, 1, 2, 2], F32, CF, &AdaptivePoolDescriptor { kind: PoolKind::Lp { p }, output: [1, 1] }).unwrap();
         for op in [&op, &adaptive] {
             check(op, &[&[1.0, f32::NAN, 2.0, 3.0]], &[f64::NAN], 0.0);
             check(op, &[&[1.0, f32::NEG_INFINITY, 2.0, 3.0]], &[f64::INFINITY], 0.0);
@@ -255,7 +284,7 @@ fn norms_of_windows_neither_overflow_nor_vanish() {
 fn local_response_normalisation_of_huge_numbers_and_nan() {
     let x = [1e20f32, -2e20, 3e30, 1.0, f32::NAN, 0.5, 7.0, -8.0];
     for beta in [0.75f32, 0.5, 1.0, -0.25] {
-        let op = LrnProblem::new(&LrnDescriptor { size: 3, alpha: 1e-3, beta, bias: 2.0 }, &[1, 8, 1], F32, CF).unwrap();
+        let op = LrnProblem::new(&[1, 8, 1], F32, CF, &LrnDescriptor { size: 3, alpha: 1e-3, beta, bias: 2.0 }).unwrap();
         let of = |c: usize| {
             let sum: f64 = (c.saturating_sub(1)..(c + 2).min(8)).map(|k| f64::from(x[k]).powi(2)).sum();
             F32.held(f64::from(x[c]) / (2.0 + f64::from(1e-3f32) / 3.0 * sum).powf(f64::from(beta)))
@@ -266,7 +295,7 @@ fn local_response_normalisation_of_huge_numbers_and_nan() {
     }
     // Windows full of the largest numbers: as many squares as there are channels.
     for channels in [2usize, 5, 64] {
-        let op = LrnProblem::new(&LrnDescriptor { size: channels, alpha: 0.5, beta: 0.5, bias: 1.5 }, &[1, channels, 1], F32, CF).unwrap();
+        let op = LrnProblem::new(&[1, channels, 1], F32, CF, &LrnDescriptor { size: channels, alpha: 0.5, beta: 0.5, bias: 1.5 }).unwrap();
         let x = vec![f32::MAX; channels];
         // (size - 1) / 2 channels before, size / 2 after (ONNX).
         let seen = |c: usize| ((c + channels / 2 + 1).min(channels) - c.saturating_sub((channels - 1) / 2)) as f64;
@@ -284,12 +313,12 @@ fn infinite_weights_over_zeros_are_nan_by_every_algorithm() {
     corner[0] = f32::INFINITY;
     // The corner of the window lies over the padding in the first row and column, and over an element elsewhere.
     let want: Vec<f64> = (0..9).map(|i| if i < 3 || i % 3 == 0 { f64::NAN } else { f64::INFINITY }).collect();
-    check(ConvProblem::forward(&one, &inputs(&[1, 1, 3, 3])).unwrap(), &[&[1.0; 9], &corner], &want, 0.0);
+    check(ConvProblem::forward(&inputs(&[1, 1, 3, 3]), &one).unwrap(), &[&[1.0; 9], &corner], &want, 0.0);
 
     // y[o] = sum of x[i] w[t] with 2 i + t = o: the first tap meets elements at even o alone.
     let gaps = ConvTranspose2dDescriptor { stride: [2, 2], ..Default::default() };
     let want: Vec<f64> = (0..49).map(|i| if i / 7 % 2 == 0 && i % 7 % 2 == 0 && i / 7 < 6 && i % 7 < 6 { f64::INFINITY } else { f64::NAN }).collect();
-    check(ConvProblem::transposed(&gaps, &inputs(&[1, 1, 3, 3])).unwrap(), &[&[1.0; 9], &corner], &want, 0.0);
+    check(ConvProblem::transposed(&inputs(&[1, 1, 3, 3]), &gaps).unwrap(), &[&[1.0; 9], &corner], &want, 0.0);
 
     // Many shapes: the same places are NaN and infinite for every engine and algorithm as for the reference.
     let shapes = |x: u64, groups: u64, stride, dilation: usize| {
@@ -310,8 +339,8 @@ fn infinite_weights_over_zeros_are_nan_by_every_algorithm() {
         let (x_extents, group, out) = ([2, x as usize, 7, 8], (x / groups) as usize, if groups == x { x as usize } else { 8 });
         let inputs = |filter| ConvInputs::new(&x_extents, filter, None);
         [
-            ConvProblem::forward(&forward, &inputs(&[out, group, 3, 3])).unwrap(),
-            ConvProblem::transposed(&transposed, &inputs(&[x as usize, out / groups as usize, 3, 3])).unwrap(),
+            ConvProblem::forward(&inputs(&[out, group, 3, 3]), &forward).unwrap(),
+            ConvProblem::transposed(&inputs(&[x as usize, out / groups as usize, 3, 3]), &transposed).unwrap(),
         ]
     };
     for (x, groups) in [(8, 1), (3, 1), (8, 2), (6, 6)] {

@@ -6,7 +6,7 @@ use ndarray::{Array3, Array4, ArrayD, Dimension, IxDyn};
 use std::sync::Arc;
 use wgconv::conv::{Accuracy, Algorithm, Conv1dDescriptor, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool};
 use wgconv::gpu::{DeviceProfile, SourcePatch};
-use wgconv::op::{Plan, Planned};
+use wgconv::op::{Addends, Plan, Planned};
 use wgconv::pool::{PoolDescriptor, PoolKind};
 use wgconv::{Activation, Gpu, GpuDescriptor, Layout, Padding, Tensor, cpu};
 
@@ -41,9 +41,9 @@ fn agree(pool: FusedPool, a: &ArrayD<f32>, b: &ArrayD<f32>) -> bool {
 
 /// The fused convolution, and convolution then pool.
 fn both(gpu: &Gpu, descriptor: &Conv2dDescriptor, pool: FusedPool, [x, f, b]: [&Tensor; 3]) -> [ArrayD<f32>; 2] {
-    let fused = gpu.run(|r| r.conv2d(&Conv2dDescriptor { pool: Some(pool), ..*descriptor }, x, f, Some(b))).unwrap();
-    let conv = gpu.run(|r| r.conv2d(descriptor, x, f, Some(b))).unwrap();
-    let pooled = gpu.run(|r| r.pool(pool.kind(), &PoolDescriptor::window([2, 2]), &conv)).unwrap();
+    let fused = gpu.run(|r| r.conv2d(x, f, Some(b), &Conv2dDescriptor { pool: Some(pool), ..*descriptor })).unwrap();
+    let conv = gpu.run(|r| r.conv2d(x, f, Some(b), descriptor)).unwrap();
+    let pooled = gpu.run(|r| r.pool(&conv, &PoolDescriptor::window([2, 2]).with_kind(pool.kind()))).unwrap();
     [values(&fused), values(&pooled)]
 }
 
@@ -121,13 +121,13 @@ fn pool_steps(plan: &Plan) -> usize {
 fn only_kernels_that_hold_whole_windows_fuse() {
     let descriptor = Conv2dDescriptor { padding: Padding::Same, accuracy: Accuracy::Reduced, pool: Some(FusedPool::Max), ..Default::default() };
     let plan = |problem: &ConvProblem, algorithm: Algorithm| problem.plan(&DeviceProfile::MINIMAL, Some(algorithm.name())).unwrap();
-    let full = ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, 8, 9, 9], &[8, 8, 3, 3], None)).unwrap();
+    let full = ConvProblem::forward(&ConvInputs::new(&[1, 8, 9, 9], &[8, 8, 3, 3], None), &descriptor).unwrap();
     let grouped = Conv2dDescriptor { groups: 8, ..descriptor };
-    let depthwise = ConvProblem::forward(&grouped, &ConvInputs::new(&[1, 8, 9, 9], &[8, 1, 3, 3], None)).unwrap();
-    let row = ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, 8, 9, 9], &[8, 8, 1, 3], None)).unwrap();
+    let depthwise = ConvProblem::forward(&ConvInputs::new(&[1, 8, 9, 9], &[8, 1, 3, 3], None), &grouped).unwrap();
+    let row = ConvProblem::forward(&ConvInputs::new(&[1, 8, 9, 9], &[8, 8, 1, 3], None), &descriptor).unwrap();
     let residual = full.clone().with_residual(true);
     let strips = Conv2dDescriptor { dilation: [2, 2], ..grouped };
-    let strips = ConvProblem::forward(&strips, &ConvInputs::new(&[1, 8, 9, 9], &[8, 1, 3, 3], None)).unwrap();
+    let strips = ConvProblem::forward(&ConvInputs::new(&[1, 8, 9, 9], &[8, 1, 3, 3], None), &strips).unwrap();
     let pools = [
         (0, pool_steps(&plan(&full, Algorithm::WinogradF2))),
         (0, pool_steps(&plan(&full, Algorithm::WinogradF4))),
@@ -150,9 +150,11 @@ fn a_residual_has_the_convolution_s_extents_and_one_axis_pools_alone() {
     let x = image((1, 3, 8, 7));
     let (x, f) = (gpu.upload(&x).unwrap(), gpu.upload(&image((3, 3, 3, 3))).unwrap());
     let plain = Conv2dDescriptor { padding: Padding::Same, activation: Activation::Relu, ..Default::default() };
-    let conv = gpu.run(|r| r.conv_residual(&plain, &x, &f, None, &x)).unwrap();
-    let pooled = gpu.run(|r| r.max_pool(&PoolDescriptor::window([2, 2]), &conv)).unwrap();
-    let fused = gpu.run(|r| r.conv_residual(&Conv2dDescriptor { pool: Some(FusedPool::Max), ..plain }, &x, &f, None, &x)).unwrap();
+    let conv = gpu.run(|r| r.conv_residual(&x, &f, Addends { bias: None, residual: &x }, &plain)).unwrap();
+    let pooled = gpu.run(|r| r.pool(&conv, &PoolDescriptor::window([2, 2]))).unwrap();
+    let fused = gpu
+        .run(|r| r.conv_residual(&x, &f, Addends { bias: None, residual: &x }, &Conv2dDescriptor { pool: Some(FusedPool::Max), ..plain }))
+        .unwrap();
     assert_eq!(values(&fused), values(&pooled));
 
     let line = Array3::from_shape_fn((2, 4, 19), |at| value(IxDyn(&[at.0, at.1, at.2]), 11));
@@ -160,9 +162,9 @@ fn a_residual_has_the_convolution_s_extents_and_one_axis_pools_alone() {
     let (x, f) = (gpu.upload(&line).unwrap(), gpu.upload(&taps).unwrap());
     for algorithm in [Algorithm::WinogradF4, Algorithm::Direct] {
         let plain = Conv1dDescriptor { accuracy: Accuracy::Reduced, algorithm: Some(algorithm), ..Default::default() };
-        let fused = gpu.run(|r| r.conv1d(&Conv1dDescriptor { pool: Some(FusedPool::Average), ..plain }, &x, &f, None)).unwrap();
-        let conv = gpu.run(|r| r.conv1d(&plain, &x, &f, None)).unwrap();
-        let pooled = gpu.run(|r| r.pool(PoolKind::AVERAGE, &PoolDescriptor::window([2]), &conv)).unwrap();
+        let fused = gpu.run(|r| r.conv1d(&x, &f, None, &Conv1dDescriptor { pool: Some(FusedPool::Average), ..plain })).unwrap();
+        let conv = gpu.run(|r| r.conv1d(&x, &f, None, &plain)).unwrap();
+        let pooled = gpu.run(|r| r.pool(&conv, &PoolDescriptor::window([2]).with_kind(PoolKind::AVERAGE))).unwrap();
         assert!(agree(FusedPool::Average, &values(&fused), &values(&pooled)), "{algorithm}");
         assert_eq!(values(&fused).shape(), [2, 5, 8]);
     }

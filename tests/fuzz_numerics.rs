@@ -16,13 +16,13 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use wgconv::conv::{Accuracy, Conv2dDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use wgconv::matmul::MatMulProblem;
-use wgconv::norm::NormProblem;
+use wgconv::norm::{LayerNormDescriptor, NormInputs, NormProblem};
 use wgconv::numeric::Generator;
 use wgconv::op::{Op, Prepared, Problem};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
-use wgconv::reduce::{ReduceKind, ReduceProblem};
+use wgconv::reduce::{ReduceDescriptor, ReduceKind, ReduceProblem};
 use wgconv::shape::{Layout, Padding};
-use wgconv::softmax::SoftmaxProblem;
+use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::{ElementType, Gpu};
 
 const F32: ElementType = ElementType::F32;
@@ -104,9 +104,9 @@ fn convolution(g: &mut Generator, transposed: bool) -> Option<Case> {
     let inputs = ConvInputs::new(&x_extents, &filter_extents, Some(&bias_extents));
     let accuracy = Accuracy::Exact; // others mix neighbours, or round operands
     let problem = if transposed {
-        ConvProblem::transposed(&ConvTransposeDescriptor { stride, dilation, padding, groups, accuracy, ..Default::default() }, &inputs)
+        ConvProblem::transposed(&inputs, &ConvTransposeDescriptor { stride, dilation, padding, groups, accuracy, ..Default::default() })
     } else {
-        ConvProblem::forward(&Conv2dDescriptor { stride, dilation, padding, groups, accuracy, ..Default::default() }, &inputs)
+        ConvProblem::forward(&inputs, &Conv2dDescriptor { stride, dilation, padding, groups, accuracy, ..Default::default() })
     }
     .ok()?;
     let extents = problem.output_extents();
@@ -171,7 +171,7 @@ fn pool(g: &mut Generator) -> Option<Case> {
         _ => PoolKind::Lp { p: powers[g.below(3) as usize] },
     };
     let descriptor = PoolDescriptor { dilation, ..PoolDescriptor::window(window).with_stride(stride).with_padding(padding) };
-    let problem = PoolProblem::new(kind, &descriptor, &[n, c, h, w], F32, CF).ok()?;
+    let problem = PoolProblem::new(&[n, c, h, w], F32, CF, &descriptor.with_kind(kind)).ok()?;
     let x = numbers(g, n * c * h * w, true);
     let [rows, columns] = [problem.output_extents()[2], problem.output_extents()[3]];
     let mut expected = Vec::new();
@@ -228,7 +228,7 @@ fn rows(g: &mut Generator) -> Option<Case> {
     let n = length as f64;
     Some(match g.below(4) {
         0 => {
-            let problem = SoftmaxProblem::new(false, &[rows, length], 1, F32, CF).ok()?;
+            let problem = SoftmaxProblem::new(&[rows, length], F32, CF, &SoftmaxDescriptor { axis: 1, ..Default::default() }).ok()?;
             let of = |line: &[f64]| -> Expected {
                 let largest = line.iter().copied().fold(f64::NEG_INFINITY, |m, v| if v > m || v.is_nan() { v } else { m });
                 let sum: f64 = line.iter().map(|v| (v - largest).exp()).sum();
@@ -239,7 +239,11 @@ fn rows(g: &mut Generator) -> Option<Case> {
             (Op::from(problem), vec![x.clone()], lines.flat_map(of).collect())
         }
         1 => {
-            let problem = NormProblem::layer(&[rows, length], -1, None, None, 1e-3, F32, CF).ok()?;
+            let problem = NormProblem::layer(
+                &NormInputs { x: &[rows, length], scale: None, bias: None, element: F32, layout: CF },
+                &LayerNormDescriptor { axis: -1, epsilon: 1e-3 },
+            )
+            .ok()?;
             let of = |line: &[f64]| -> Expected {
                 let mean = line[0] + line.iter().map(|v| v - line[0]).sum::<f64>() / n;
                 let variance = line.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
@@ -253,7 +257,7 @@ fn rows(g: &mut Generator) -> Option<Case> {
         }
         kind => {
             let kind = if kind == 2 { ReduceKind::Sum } else { ReduceKind::Mean };
-            let problem = ReduceProblem::new(kind, &[rows, length], &[1], false, F32, CF).ok()?;
+            let problem = ReduceProblem::new(&[rows, length], F32, CF, &ReduceDescriptor::new(kind, &[1])).ok()?;
             let divisor = if kind == ReduceKind::Sum { 1.0 } else { n };
             let of = |line: &[f64]| {
                 let mut sum = Sum::default();

@@ -21,16 +21,19 @@ use std::time::{Duration, Instant};
 use wgconv::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
 use wgconv::gpu::{DeviceProfile, MatrixUnits};
-use wgconv::matmul::{GemmDescriptor, MatMulProblem};
-use wgconv::norm::{BatchNormProblem, BatchNormVectors, LrnDescriptor, LrnProblem, NormProblem};
+use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
+use wgconv::norm::{
+    BatchNormDescriptor, BatchNormProblem, BatchNormVectors, GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor,
+    LrnProblem, NormInputs, NormProblem,
+};
 use wgconv::op::{Op, Planned, Problem};
-use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem, global};
-use wgconv::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
+use wgconv::pool::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem, global};
+use wgconv::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceKind, ReduceProblem};
 use wgconv::shape::{Layout, Padding, PaddingMode};
-use wgconv::softmax::SoftmaxProblem;
+use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::transform::{
-    Concat, CoordinateMode, DepthToSpace, DepthToSpaceMode, NearestMode, Pad, PadMode, Resize, ResizeDescriptor, ResizeMode, Slice, TensorKind,
-    ToLayout, Transpose, flatten_extents, reshape_extents,
+    Concat, CoordinateMode, DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode, NearestMode, Pad, PadDescriptor, PadMode, Resize,
+    ResizeDescriptor, ResizeMode, Slice, SliceDescriptor, TensorKind, ToLayout, Transpose, flatten_extents, reshape_extents,
 };
 use wgconv::{Activation, ElementType, Result};
 
@@ -229,7 +232,7 @@ fn convolution<const N: usize>(random: &mut Random) -> Result<Op> {
             accuracy,
             ..Default::default()
         };
-        ConvProblem::transposed(&descriptor, &inputs)?
+        ConvProblem::transposed(&inputs, &descriptor)?
     } else {
         let descriptor = ConvDescriptor::<N> {
             stride: random.steps(),
@@ -242,7 +245,7 @@ fn convolution<const N: usize>(random: &mut Random) -> Result<Op> {
             accuracy,
             ..Default::default()
         };
-        ConvProblem::forward(&descriptor, &inputs)?
+        ConvProblem::forward(&inputs, &descriptor)?
     };
     assert!(problem.flops() >= 0.0 && problem.bytes() > 0 && problem.multiply_adds() > 0 && problem.parameter_count() > 0);
     problem.output_shape()?;
@@ -261,6 +264,7 @@ fn pool<const N: usize>(random: &mut Random) -> Result<Op> {
         _ => PoolKind::Lp { p: random.pick(&[0.5, 1.0, 2.0, 3.0, f32::NAN]) },
     };
     let descriptor = PoolDescriptor::<N> {
+        kind,
         window: random.steps(),
         stride: random.chance(2).then(|| random.steps()),
         dilation: random.steps(),
@@ -268,13 +272,18 @@ fn pool<const N: usize>(random: &mut Random) -> Result<Op> {
         ceil_mode: random.chance(2),
     };
     Ok(match random.below(6) {
-        0 => Op::from(PoolProblem::adaptive(kind, std::array::from_fn::<usize, N, _>(|_| random.extent()), &x, element, layout)?),
-        1 => global(kind, &x, element, layout)?,
+        0 => Op::from(PoolProblem::adaptive(
+            &x,
+            element,
+            layout,
+            &AdaptivePoolDescriptor { kind, output: std::array::from_fn::<usize, N, _>(|_| random.extent()) },
+        )?),
+        1 => global(&x, element, layout, kind)?,
         2 => {
             let output_shape = random.chance(2).then(|| std::array::from_fn(|_| random.extent()));
-            Op::from(MaxUnpoolProblem::new(&MaxUnpoolDescriptor { pool: descriptor, output_shape }, &x, &x, element, layout)?)
+            Op::from(MaxUnpoolProblem::new(&x, &x, element, layout, &MaxUnpoolDescriptor { pool: descriptor, output_shape })?)
         }
-        _ => Op::from(PoolProblem::new(kind, &descriptor, &x, element, layout)?),
+        _ => Op::from(PoolProblem::new(&x, element, layout, &descriptor)?),
     })
 }
 
@@ -305,12 +314,15 @@ fn product(random: &mut Random) -> Result<Op> {
             };
             let (a, b) = (if descriptor.trans_a { [k, m] } else { [m, k] }, if descriptor.trans_b { [n, k] } else { [k, n] });
             let c = random.pick(&[[m, n], [1, n], [m, 1], [1, 1]]);
-            MatMulProblem::gemm(&descriptor, &a, &b, random.chance(2).then_some(&c), element)?
+            MatMulProblem::gemm(&MatMulInputs { a: &a, b: &b, addend: random.chance(2).then_some(&c), element }, &descriptor)?
         }
         _ => {
             let mut x = random.extents(2);
             x.push(k);
-            MatMulProblem::linear(random.activation(), &x, &[n, k], random.chance(2).then_some(&[n]), element)?
+            MatMulProblem::linear(
+                &MatMulInputs { a: &x, b: &[n, k], addend: random.chance(2).then_some(&[n]), element },
+                &LinearDescriptor { activation: random.activation(), ..Default::default() },
+            )?
         }
     };
     let has_residual = random.chance(3);
@@ -323,12 +335,12 @@ fn elementwise(random: &mut Random) -> Result<Op> {
     let a = random.extents(rank);
     if random.chance(3) {
         let in_place = random.chance(2);
-        let problem = UnaryProblem::new(random.activation(), &a, random.element(), random.layout())?;
+        let problem = UnaryProblem::new(&a, random.element(), random.layout(), random.activation())?;
         return Ok(Op::from(if in_place { problem.in_place() } else { problem }));
     }
     let b: Vec<usize> = a.iter().skip(random.below(3) as usize).map(|&extent| if random.chance(3) { 1 } else { extent }).collect();
     let (a, b) = if random.chance(4) { (b, a) } else { (a, b) };
-    let problem = BinaryProblem::new(random.pick(&BinaryOp::ALL), (&a, random.layout()), (&b, random.layout()), random.element())?;
+    let problem = BinaryProblem::new((&a, random.layout()), (&b, random.layout()), random.element(), random.pick(&BinaryOp::ALL))?;
     Ok(if random.chance(3) { Op::from(problem.in_place()?) } else { Op::from(problem) })
 }
 
@@ -339,30 +351,38 @@ fn rows(random: &mut Random) -> Result<Op> {
     let channels = [x.get(1).copied().unwrap_or(1)];
     let vector = random.chance(2).then_some(&channels[..]);
     Ok(match random.below(8) {
-        0 => Op::from(SoftmaxProblem::new(random.chance(2), &x, random.axis(), element, layout)?),
+        0 => Op::from(SoftmaxProblem::new(&x, element, layout, &SoftmaxDescriptor { axis: random.axis(), logarithm: random.chance(2) })?),
         1 => {
             let kind = random.pick(&[ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max]);
             let axes: Vec<isize> = (0..random.below(4)).map(|_| random.axis()).collect();
-            Op::from(ReduceProblem::new(kind, &x, &axes, random.chance(2), element, layout)?)
+            Op::from(ReduceProblem::new(&x, element, layout, &ReduceDescriptor::new(kind, &axes).with_keepdims(random.chance(2)))?)
         }
         2 => {
             let axis = random.chance(2).then(|| random.axis());
-            Op::from(ArgmaxProblem::new(&x, axis, random.chance(2), random.chance(2), element, layout)?)
+            Op::from(ArgmaxProblem::new(&x, element, layout, &ArgmaxDescriptor { axis, keepdims: random.chance(2), select_last: random.chance(2) })?)
         }
         3 => {
             let vectors = BatchNormVectors { scale: vector, bias: vector, mean: &channels, variance: &channels };
-            Op::from(BatchNormProblem::new(&x, &vectors, epsilon, element, layout)?)
+            Op::from(BatchNormProblem::new(&x, &vectors, element, layout, &BatchNormDescriptor { epsilon, ..Default::default() })?)
         }
         4 => {
             let first = random.below(rank as u64) as usize;
             let scale = random.chance(2).then_some(&x[first..]);
-            Op::from(NormProblem::layer(&x, first as isize, scale, scale, epsilon, element, layout)?)
+            Op::from(NormProblem::layer(
+                &NormInputs { x: &x, scale, bias: scale, element, layout },
+                &LayerNormDescriptor { axis: first as isize, epsilon },
+            )?)
         }
-        5 => Op::from(NormProblem::group(&x, random.step(), vector, vector, epsilon, element, layout)?),
-        6 => Op::from(NormProblem::instance(&x, vector, vector, epsilon, element, layout)?),
+        5 => Op::from(NormProblem::group(
+            &NormInputs { x: &x, scale: vector, bias: vector, element, layout },
+            &GroupNormDescriptor { groups: random.step(), epsilon },
+        )?),
+        6 => {
+            Op::from(NormProblem::instance(&NormInputs { x: &x, scale: vector, bias: vector, element, layout }, &InstanceNormDescriptor { epsilon })?)
+        }
         _ => {
             let [alpha, beta, bias] = std::array::from_fn(|_| random.float());
-            Op::from(LrnProblem::new(&LrnDescriptor { size: random.step(), alpha, beta, bias }, &x, element, layout)?)
+            Op::from(LrnProblem::new(&x, element, layout, &LrnDescriptor { size: random.step(), alpha, beta, bias })?)
         }
     })
 }
@@ -384,7 +404,7 @@ fn transform(random: &mut Random) -> Result<Op> {
             let count = random.below(rank as u64 + 1) as usize;
             let mut list = || (0..count).map(|_| if random.chance(2) { random.extreme() as isize } else { random.axis() }).collect::<Vec<_>>();
             let (starts, ends, steps) = (list(), list(), list());
-            Op::from(Slice::new(x, &starts, &ends, &[], &steps)?)
+            Op::from(Slice::new(x, &SliceDescriptor { starts: starts.clone(), ends: ends.clone(), steps: steps.clone(), ..Default::default() })?)
         }
         3 => {
             let axis = random.axis();
@@ -401,19 +421,30 @@ fn transform(random: &mut Random) -> Result<Op> {
         4 => {
             let mode = random.pick(&[DepthToSpaceMode::Dcr, DepthToSpaceMode::Crd]);
             let block = random.step();
-            Op::from(if random.chance(2) { DepthToSpace::new(x, block, mode)? } else { DepthToSpace::inverse(x, block, mode)? })
+            Op::from(if random.chance(2) {
+                DepthToSpace::new(x, &DepthToSpaceDescriptor { block, mode })?
+            } else {
+                DepthToSpace::inverse(x, &DepthToSpaceDescriptor { block, mode })?
+            })
         }
         5 => {
             let pads: Vec<usize> = (0..2 * rank).map(|_| random.pads::<1>()[0]).collect();
             let value = random.float();
-            Op::from(Pad::new(x, &pads, random.pick(&[PadMode::Constant(value), PadMode::Reflect, PadMode::Replicate, PadMode::Circular]))?)
+            Op::from(Pad::new(
+                x,
+                &PadDescriptor {
+                    pads: pads.clone(),
+                    mode: random.pick(&[PadMode::Constant(value), PadMode::Reflect, PadMode::Replicate, PadMode::Circular]),
+                },
+            )?)
         }
         _ => {
             let sizes = random.extents(rank.saturating_sub(2));
             let mode = if random.chance(2) { ResizeMode::Linear } else { ResizeMode::Nearest(random.pick(&NearestMode::ALL)) };
             let scales: Vec<f64> = sizes.iter().map(|_| random.pick(&[2.0, 0.5, 1.0 / 3.0, 1e-300, 1e300, f64::NAN])).collect();
-            let descriptor = ResizeDescriptor { mode, coordinates: random.pick(&CoordinateMode::ALL), scales: random.chance(4).then_some(scales) };
-            Op::from(Resize::new(&descriptor, x, &sizes)?)
+            let descriptor =
+                ResizeDescriptor { sizes, mode, coordinates: random.pick(&CoordinateMode::ALL), scales: random.chance(4).then_some(scales) };
+            Op::from(Resize::new(x, &descriptor)?)
         }
     })
 }

@@ -6,9 +6,10 @@
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
 use wgconv::conv::{Accuracy, Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool, plan};
 use wgconv::gpu::DeviceProfile;
-use wgconv::matmul::{GemmDescriptor, MatMulProblem};
+use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::op::{Planned, Prepared, Problem};
 use wgconv::pool::PoolDescriptor;
+use wgconv::reduce::ReduceDescriptor;
 use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, wgpu};
 
 fn gpu() -> Gpu {
@@ -19,7 +20,7 @@ fn gpu() -> Gpu {
 fn assert_works(gpu: &Gpu) {
     let x = gpu.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
     let f = gpu.upload(&Array4::<f32>::ones((3, 2, 2, 2))).unwrap();
-    let y: Array4<f32> = gpu.run(|r| r.conv2d(&Conv2dDescriptor::default(), &x, &f, None)).unwrap().download().unwrap();
+    let y: Array4<f32> = gpu.run(|r| r.conv2d(&x, &f, None, &Conv2dDescriptor::default())).unwrap().download().unwrap();
     assert_eq!(y, Array4::from_elem((1, 3, 3, 3), 8.0));
 }
 
@@ -55,7 +56,7 @@ fn every_mistake_names_argument_value_and_rule_and_the_device_works_on() {
         (plain, &x, &f, Some(&bias), "bias is [5]: it has one value per output channel: [6]"),
     ];
     for (descriptor, x, filter, bias, message) in calls {
-        let error = gpu.run(|r| r.conv2d(&descriptor, x, filter, bias)).unwrap_err();
+        let error = gpu.run(|r| r.conv2d(x, filter, bias, &descriptor)).unwrap_err();
         assert_eq!(error.to_string(), message);
         assert_works(&gpu);
     }
@@ -79,12 +80,12 @@ fn a_forced_algorithm_runs_or_is_refused_by_name() {
         (Algorithm::PointwiseWorkgroup, "algorithm pointwise_workgroup does not apply: it needs filter extent 1"),
     ] {
         let error =
-            gpu.run(|r| r.conv2d(&Conv2dDescriptor { algorithm: Some(algorithm), ..Default::default() }, &x, &f, None)).unwrap_err().to_string();
+            gpu.run(|r| r.conv2d(&x, &f, None, &Conv2dDescriptor { algorithm: Some(algorithm), ..Default::default() })).unwrap_err().to_string();
         assert!(error.starts_with(reason), "{error}");
     }
     let winograd = |accuracy| {
         let descriptor = Conv2dDescriptor { algorithm: Some(Algorithm::WinogradF2), accuracy, ..Default::default() };
-        gpu.run(|r| r.conv2d(&descriptor, &x, &f, None)).map(|_| ()).map_err(|e| e.to_string())
+        gpu.run(|r| r.conv2d(&x, &f, None, &descriptor)).map(|_| ()).map_err(|e| e.to_string())
     };
     let error = winograd(Accuracy::F32).unwrap_err();
     assert!(error.contains("its error bound is 2.99 times that of plain f32 sums here; accuracy reduced admits that, f32 does not"), "{error}");
@@ -101,9 +102,9 @@ fn tensors_of_another_device_and_aliases_are_refused() {
     let (here, there) = (gpu(), gpu());
     let x = here.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
     let f = there.upload(&Array4::<f32>::ones((3, 2, 2, 2))).unwrap();
-    let error = here.run(|r| r.conv2d(&Conv2dDescriptor::default(), &x, &f, None)).unwrap_err();
+    let error = here.run(|r| r.conv2d(&x, &f, None, &Conv2dDescriptor::default())).unwrap_err();
     assert_eq!(error, Error::OtherDevice { argument: "filter".into() });
-    let error = there.run(|r| r.conv2d(&Conv2dDescriptor::default(), &x, &f, None)).unwrap_err();
+    let error = there.run(|r| r.conv2d(&x, &f, None, &Conv2dDescriptor::default())).unwrap_err();
     assert_eq!(error, Error::OtherDevice { argument: "x".into() });
     // x and y in one buffer: wgpu could not record it, so it is refused by name.
     let f = here.upload(&Array4::<f32>::ones((2, 2, 1, 1))).unwrap();
@@ -116,7 +117,7 @@ fn tensors_of_another_device_and_aliases_are_refused() {
 
 #[test]
 fn sizes_past_the_arithmetic_or_the_device_name_need_and_limit() {
-    let problem = |x: &[usize], filter: &[usize]| ConvProblem::forward::<2>(&Conv2dDescriptor::default(), &ConvInputs::new(x, filter, None));
+    let problem = |x: &[usize], filter: &[usize]| ConvProblem::forward::<2>(&ConvInputs::new(x, filter, None), &Conv2dDescriptor::default());
     let large = problem(&[1, 1, 1 << 16, 1 << 16], &[1, 1, 3, 3]).unwrap();
     let error = plan(&large, &DeviceProfile::MINIMAL).unwrap_err().to_string();
     assert_eq!(error, "x needs 4294967296 elements, but the largest 31-bit index is 2147483647");
@@ -190,7 +191,7 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
     }
     let error = narrow.upload(&Array4::<f32>::ones((1, 1, 200, 200))).and_then(|x| {
         let f = narrow.upload(&Array4::<f32>::ones((1, 1, 3, 3)))?;
-        narrow.run(|r| r.conv2d(&Conv2dDescriptor::default(), &x, &f, None))
+        narrow.run(|r| r.conv2d(&x, &f, None, &Conv2dDescriptor::default()))
     });
     let message = error.unwrap_err().to_string();
     assert_eq!(message, "one image of x needs 160000 bytes, but max_storage_buffer_binding_size is 65536");
@@ -205,7 +206,7 @@ fn vectors_along_channels_and_splits_of_the_depth_hold_in_every_slice() {
     let (x_layout, y_layout) = (Layout::ChannelsLast, Layout::ChannelsLast);
     let descriptor = Conv2dDescriptor { padding: Padding::Same, ..Default::default() };
     let problem =
-        ConvProblem::forward(&descriptor, &ConvInputs { x_layout, y_layout, ..ConvInputs::new(&[11, 8, 25, 21], &[4, 8, 3, 3], None) }).unwrap();
+        ConvProblem::forward(&ConvInputs { x_layout, y_layout, ..ConvInputs::new(&[11, 8, 25, 21], &[4, 8, 3, 3], None) }, &descriptor).unwrap();
     let run = |gpu: &Gpu, label: &str| -> (usize, Array4<f32>) {
         let (x, f) = (gpu.upload_as(&image, x_layout).unwrap(), gpu.upload(&filter).unwrap());
         let conv = Prepared::with_algorithm(gpu, &problem, label, &[&f]).unwrap();
@@ -227,7 +228,7 @@ fn vectors_along_channels_and_splits_of_the_depth_hold_in_every_slice() {
     // Filters are padded to whole tiles: 2^25 of them to 2^32 elements, which no 32 bits count.
     let many = 1 << 25;
     let descriptor = Conv2dDescriptor { groups: many, ..Default::default() };
-    let depthwise = ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, many, 1, 1], &[many, 1, 1, 1], None)).unwrap();
+    let depthwise = ConvProblem::forward(&ConvInputs::new(&[1, many, 1, 1], &[many, 1, 1, 1], None), &descriptor).unwrap();
     let packed = depthwise.plan(&DeviceProfile::MINIMAL, Some("pointwise_workgroup 128x128x16")).unwrap_err().to_string();
     assert_eq!(packed, "the packed filter needs 17179869184 bytes, but max_storage_buffer_binding_size is 134217728");
     assert!(error.starts_with("partial sums of 4 splits needs ") && error.ends_with("but max_storage_buffer_binding_size is 65536"), "{error}");
@@ -246,13 +247,17 @@ fn products_larger_than_a_binding_are_computed_in_parts() {
     };
     let transposed = GemmDescriptor { trans_a: true, trans_b: true, alpha: 2.0, ..Default::default() };
     let element = ElementType::F32;
-    let linear = MatMulProblem::linear(Activation::Relu, &[7, 1000], &[130, 1000], Some(&[130]), element).unwrap();
+    let linear = MatMulProblem::linear(
+        &MatMulInputs { a: &[7, 1000], b: &[130, 1000], addend: Some(&[130]), element },
+        &LinearDescriptor { activation: Activation::Relu, ..Default::default() },
+    )
+    .unwrap();
     let problems = [
         MatMulProblem::matmul(&[3, 150, 133], &[3, 133, 161], element).unwrap(),
         MatMulProblem::matmul(&[1, 400], &[400, 300], element).unwrap(),
-        MatMulProblem::gemm(&transposed, &[190, 210], &[180, 190], Some(&[210, 180]), element).unwrap(),
+        MatMulProblem::gemm(&MatMulInputs { a: &[190, 210], b: &[180, 190], addend: Some(&[210, 180]), element }, &transposed).unwrap(),
         linear.with_residual(true),
-        MatMulProblem::linear(Activation::None, &[1, 20_000], &[5, 20_000], Some(&[5]), element).unwrap(),
+        MatMulProblem::linear(&MatMulInputs { a: &[1, 20_000], b: &[5, 20_000], addend: Some(&[5]), element }, &LinearDescriptor::default()).unwrap(),
     ];
     for problem in &problems {
         let operands: Vec<_> = problem.inputs().iter().enumerate().map(|(i, spec)| values(&spec.extents, 5 + 2 * i)).collect();
@@ -288,8 +293,8 @@ fn pools_elementwise_ops_and_softmax_are_split_too() {
         let bias = ndarray::array![[[1.0f32]], [[2.0]], [[3.0]]];
         let run = |gpu: &Gpu| -> [Array4<f32>; 5] {
             let x = gpu.upload_as(&image, layout).unwrap();
-            let pooled = gpu.run(|r| r.max_pool(&PoolDescriptor::window([3, 2]), &x)).unwrap();
-            let activated = gpu.run(|r| r.activation(Activation::Relu, &x)).unwrap();
+            let pooled = gpu.run(|r| r.pool(&x, &PoolDescriptor::window([3, 2]))).unwrap();
+            let activated = gpu.run(|r| r.activation(&x, Activation::Relu)).unwrap();
             let soft = gpu.run(|r| r.softmax(&x, 2)).unwrap();
             let added = gpu.run(|r| r.add(&x, &x)).unwrap();
             let shifted = gpu.run(|r| r.sub(&gpu.upload(&bias).unwrap(), &x)).unwrap();
@@ -299,7 +304,7 @@ fn pools_elementwise_ops_and_softmax_are_split_too() {
     }
     // What has no batch to split over is refused with need and limit.
     let x = narrow.upload(&image).unwrap();
-    let error = narrow.run(|r| r.reduce_sum(&x, &[0], false)).unwrap_err().to_string();
+    let error = narrow.run(|r| r.reduce(&x, &ReduceDescriptor::sum(&[0]))).unwrap_err().to_string();
     assert_eq!(error, "x needs 189000 bytes, but max_storage_buffer_binding_size is 65536");
 }
 
@@ -336,7 +341,7 @@ fn a_broken_kernel_is_reported_as_this_crates_bug() {
     let broken = Gpu::with_descriptor(&GpuDescriptor { source_patch, ..Default::default() }).unwrap();
     let x = broken.upload(&Array4::<f32>::ones((1, 2, 4, 4))).unwrap();
     let f = broken.upload(&Array4::<f32>::ones((3, 2, 2, 2))).unwrap();
-    let error = broken.run(|r| r.conv2d(&Conv2dDescriptor::default(), &x, &f, None)).unwrap_err().to_string();
+    let error = broken.run(|r| r.conv2d(&x, &f, None, &Conv2dDescriptor::default())).unwrap_err().to_string();
     assert!(error.starts_with("internal error in conv_") && error.contains("report"), "{error}");
     let back: Array4<f32> = x.download().unwrap();
     assert_eq!(back.sum(), 32.0, "the device works on");

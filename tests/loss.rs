@@ -22,7 +22,7 @@ struct World {
 }
 
 fn problem(activation: Activation) -> UnaryProblem {
-    UnaryProblem::new(activation, &[4, 8], ElementType::F32, Layout::ChannelsFirst).unwrap()
+    UnaryProblem::new(&[4, 8], ElementType::F32, Layout::ChannelsFirst, activation).unwrap()
 }
 
 impl World {
@@ -72,16 +72,16 @@ const CALLS: &[Call] = &[
     ("from_buffer", |w| Tensor::from_buffer(&w.gpu, w.x.buffer().clone(), 0, &[4, 8], ElementType::F32, Layout::ChannelsFirst).map(|_| ())),
     ("download", |w| w.x.download::<f32, Ix2>().map(|_| ())),
     ("download_async", |w| pollster::block_on(w.x.download_async::<f32, Ix2>()).map(|_| ())),
-    ("an eager op whose pipeline is there", |w| w.gpu.run(|r| r.activation(Activation::Relu, &w.x)).map(|_| ())),
-    ("an eager op whose pipeline is not", |w| w.gpu.run(|r| r.activation(Activation::Mish, &w.x)).map(|_| ())),
-    ("an eager convolution", |w| w.gpu.run(|r| r.conv2d(&Conv2dDescriptor::default(), &w.image, &w.filter, None)).map(|_| ())),
+    ("an eager op whose pipeline is there", |w| w.gpu.run(|r| r.activation(&w.x, Activation::Relu)).map(|_| ())),
+    ("an eager op whose pipeline is not", |w| w.gpu.run(|r| r.activation(&w.x, Activation::Mish)).map(|_| ())),
+    ("an eager convolution", |w| w.gpu.run(|r| r.conv2d(&w.image, &w.filter, None, &Conv2dDescriptor::default())).map(|_| ())),
     ("preparing a convolution", |w| Conv::prepare(&w.gpu, &Conv2dDescriptor::default(), &w.image, &w.filter, None).map(|_| ())),
     ("preparing a known op", |w| Prepared::new(&w.gpu, problem(Activation::Relu), &[]).map(|_| ())),
     ("outputs", |w| w.known.outputs().map(|_| ())),
     ("compile", |w| w.gpu.compile(&[&w.plan])),
     ("record", |w| w.record(&mut w.gpu.recorder())),
     ("bind", |w| w.known.bind(&[&w.x], &[&w.y]).map(|_| ())),
-    ("recording an op", |w| w.gpu.recorder().activation(Activation::Relu, &w.x).map(|_| ())),
+    ("recording an op", |w| w.gpu.recorder().activation(&w.x, Activation::Relu).map(|_| ())),
     ("submitting nothing", |w| w.gpu.recorder().submit()),
     ("recording on an encoder", |w| {
         let mut encoder = w.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -227,7 +227,7 @@ fn a_loss_from_another_thread_is_an_error() {
                 let mut lost = None;
                 while lost.is_none() {
                     let turn = || -> Result<()> {
-                        let y = world.gpu.run(|r| r.activation(Activation::Relu, &world.x))?;
+                        let y = world.gpu.run(|r| r.activation(&world.x, Activation::Relu))?;
                         let back: Array2<f32> = y.download()?;
                         assert_eq!(back, Array2::<f32>::ones((4, 8)), "{what}");
                         world.gpu.upload(&back).map(|_| ())

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use ndarray::{Array1, Array2, Array3, Ix0, Ix1, Ix2, Ix3, array};
-use wgconv::matmul::{GemmDescriptor, MatMulProblem};
-use wgconv::op::{Planned, Prepared};
+use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor, MatMulInputs, MatMulProblem};
+use wgconv::op::{Addends, Planned, Prepared};
 use wgconv::{Activation, ElementType, Gpu, Layout};
 
 fn gpu() -> Gpu {
@@ -82,10 +82,17 @@ fn vectors_and_batches_follow_numpy() {
     let gpu = gpu();
     let (row, matrix) = (array![1.0f32, 2.0, 3.0], integers(3, 4, 5));
     let (r, mat) = (gpu.upload(&row).unwrap(), gpu.upload(&matrix).unwrap());
-    assert_eq!(gpu.run(|recorder| recorder.matmul(&r, &mat)).unwrap().download::<f32, Ix1>().unwrap(), row.dot(&matrix));
-    assert_eq!(gpu.run(|recorder| recorder.matmul(&r, &r)).unwrap().download::<f32, Ix0>().unwrap().into_scalar(), 14.0);
+    assert_eq!(
+        gpu.run(|recorder| recorder.matmul(&r, &mat, &MatMulDescriptor::default())).unwrap().download::<f32, Ix1>().unwrap(),
+        row.dot(&matrix)
+    );
+    assert_eq!(
+        gpu.run(|recorder| recorder.matmul(&r, &r, &MatMulDescriptor::default())).unwrap().download::<f32, Ix0>().unwrap().into_scalar(),
+        14.0
+    );
     let batch = Array3::from_shape_fn((2, 5, 3), |(b, i, j)| (b * 10 + i + j) as f32);
-    let y: Array3<f32> = gpu.run(|r| r.matmul(&gpu.upload(&batch).unwrap(), &mat)).unwrap().download::<f32, Ix3>().unwrap();
+    let y: Array3<f32> =
+        gpu.run(|r| r.matmul(&gpu.upload(&batch).unwrap(), &mat, &MatMulDescriptor::default())).unwrap().download::<f32, Ix3>().unwrap();
     for b in 0..2 {
         assert_eq!(y.index_axis(ndarray::Axis(0), b), batch.index_axis(ndarray::Axis(0), b).dot(&matrix));
     }
@@ -98,10 +105,10 @@ fn gemm_transposes_scales_and_adds() {
     let descriptor = GemmDescriptor { alpha: 2.0, beta: -1.0, trans_a: true, trans_b: true, ..Default::default() };
     let [x, y, z] = [&a, &b, &c].map(|v| gpu.upload(v).unwrap());
     let expected = 2.0 * a.t().dot(&b.t()) - &c;
-    assert_eq!(gpu.run(|r| r.gemm(&descriptor, &x, &y, Some(&z))).unwrap().download::<f32, Ix2>().unwrap(), expected);
+    assert_eq!(gpu.run(|r| r.gemm(&x, &y, Some(&z), &descriptor)).unwrap().download::<f32, Ix2>().unwrap(), expected);
     // At beta 0 c is not read: whatever it holds.
     let nan = gpu.upload(&array![f32::NAN]).unwrap();
-    let y: Array2<f32> = gpu.run(|r| r.gemm(&GemmDescriptor { beta: 0.0, ..descriptor }, &x, &y, Some(&nan))).unwrap().download().unwrap();
+    let y: Array2<f32> = gpu.run(|r| r.gemm(&x, &y, Some(&nan), &GemmDescriptor { beta: 0.0, ..descriptor })).unwrap().download().unwrap();
     assert_eq!(y, 2.0 * a.t().dot(&b.t()));
 }
 
@@ -113,11 +120,30 @@ fn a_dense_layer_is_prepared_once_and_adds_bias_residual_and_activation() {
     let [tx, tw, tr] = [&x, &w, &residual].map(|v| gpu.upload(v).unwrap());
     let tb = gpu.upload(&bias).unwrap();
     let plain = x.dot(&w.t()) + &bias;
-    let y: Array2<f32> = gpu.run(|r| r.linear(Activation::Relu, &tx, &tw, Some(&tb))).unwrap().download().unwrap();
+    let y: Array2<f32> = gpu
+        .run(|r| r.linear(&tx, &tw, Some(&tb), &LinearDescriptor { activation: Activation::Relu, ..Default::default() }))
+        .unwrap()
+        .download()
+        .unwrap();
     assert_eq!(y, plain.mapv(|v| v.max(0.0)));
-    let y: Array2<f32> = gpu.run(|r| r.linear_residual(Activation::Relu, &tx, &tw, Some(&tb), &tr)).unwrap().download().unwrap();
+    let y: Array2<f32> = gpu
+        .run(|r| {
+            r.linear_residual(
+                &tx,
+                &tw,
+                Addends { bias: Some(&tb), residual: &tr },
+                &LinearDescriptor { activation: Activation::Relu, ..Default::default() },
+            )
+        })
+        .unwrap()
+        .download()
+        .unwrap();
     assert_eq!(y, (&plain + &residual).mapv(|v| v.max(0.0)));
-    let problem = MatMulProblem::linear(Activation::None, &[6, 20], &[12, 20], Some(&[12]), ElementType::F32).unwrap();
+    let problem = MatMulProblem::linear(
+        &MatMulInputs { a: &[6, 20], b: &[12, 20], addend: Some(&[12]), element: ElementType::F32 },
+        &LinearDescriptor::default(),
+    )
+    .unwrap();
     let layer = Prepared::new(&gpu, &problem, &[&tw, &tb]).unwrap();
     let output = layer.outputs().unwrap().pop().unwrap();
     for _ in 0..2 {
@@ -135,7 +161,7 @@ fn a_dense_layer_is_a_convolution_that_sees_everything() {
     let filter = ndarray::Array4::from_shape_fn((6, 3, 4, 5), |(k, c, h, w)| ((k + c + h + w) % 5) as f32 - 2.0);
     let (x, f) = (gpu.upload(&image).unwrap(), gpu.upload(&filter).unwrap());
     let conv: Array2<f32> = gpu
-        .run(|r| r.conv2d(&Default::default(), &x, &f, None))
+        .run(|r| r.conv2d(&x, &f, None, &Default::default()))
         .unwrap()
         .download::<f32, ndarray::Ix4>()
         .unwrap()
@@ -143,7 +169,7 @@ fn a_dense_layer_is_a_convolution_that_sees_everything() {
         .unwrap();
     let (flat, w) = (image.into_shape_with_order((2, 60)).unwrap(), filter.into_shape_with_order((6, 60)).unwrap());
     let dense: Array2<f32> =
-        gpu.run(|r| r.linear(Activation::None, &gpu.upload(&flat).unwrap(), &gpu.upload(&w).unwrap(), None)).unwrap().download().unwrap();
+        gpu.run(|r| r.linear(&gpu.upload(&flat).unwrap(), &gpu.upload(&w).unwrap(), None, &LinearDescriptor::default())).unwrap().download().unwrap();
     assert_eq!(dense, conv);
 }
 
@@ -151,18 +177,18 @@ fn a_dense_layer_is_a_convolution_that_sees_everything() {
 fn mistakes_are_named_with_value_and_rule() {
     let gpu = gpu();
     let ones = |shape: &[usize]| gpu.zeros(shape, ElementType::F32, Layout::ChannelsFirst).unwrap();
-    let error = gpu.run(|r| r.matmul(&ones(&[3, 4]), &ones(&[5, 6]))).unwrap_err().to_string();
+    let error = gpu.run(|r| r.matmul(&ones(&[3, 4]), &ones(&[5, 6]), &MatMulDescriptor::default())).unwrap_err().to_string();
     assert_eq!(error, "b is [5, 6]: inner extents must agree: 4 of a, 5 of b");
-    let error = gpu.run(|r| r.matmul(&ones(&[2, 3, 4]), &ones(&[3, 4, 5]))).unwrap_err().to_string();
+    let error = gpu.run(|r| r.matmul(&ones(&[2, 3, 4]), &ones(&[3, 4, 5]), &MatMulDescriptor::default())).unwrap_err().to_string();
     assert_eq!(error, "the batch of b is [3]: it must broadcast with the batch of a of shape [2]: extents are equal or 1, not 2 and 3");
-    let error = gpu.run(|r| r.linear(Activation::None, &ones(&[2, 7]), &ones(&[4, 8]), None)).unwrap_err().to_string();
+    let error = gpu.run(|r| r.linear(&ones(&[2, 7]), &ones(&[4, 8]), None, &LinearDescriptor::default())).unwrap_err().to_string();
     assert_eq!(error, "x is [2, 7]: its last extent, 7, must be w's second, 8");
-    let error = gpu.run(|r| r.linear(Activation::None, &ones(&[2, 8]), &ones(&[4, 8]), Some(&ones(&[3])))).unwrap_err().to_string();
+    let error = gpu.run(|r| r.linear(&ones(&[2, 8]), &ones(&[4, 8]), Some(&ones(&[3])), &LinearDescriptor::default())).unwrap_err().to_string();
     assert_eq!(error, "bias is [3]: it has one value per output: [4]");
-    let error = gpu.run(|r| r.gemm(&GemmDescriptor::default(), &ones(&[3, 4]), &ones(&[4, 5]), Some(&ones(&[4])))).unwrap_err().to_string();
+    let error = gpu.run(|r| r.gemm(&ones(&[3, 4]), &ones(&[4, 5]), Some(&ones(&[4])), &GemmDescriptor::default())).unwrap_err().to_string();
     assert_eq!(error, "c is [4]: it must broadcast to 3 x 5: extents are equal or 1, not 4 and 5");
     let last = gpu.zeros(&[2, 3, 4], ElementType::F32, Layout::ChannelsLast).unwrap();
-    let error = gpu.run(|r| r.matmul(&last, &ones(&[4, 5]))).unwrap_err().to_string();
+    let error = gpu.run(|r| r.matmul(&last, &ones(&[4, 5]), &MatMulDescriptor::default())).unwrap_err().to_string();
     assert_eq!(error, "a is channels_last: this matmul takes a stored channels_first");
     let huge = MatMulProblem::matmul(&[8_388_608, 1], &[1, 8_388_608], ElementType::F32).unwrap();
     let error = huge.plan(gpu.profile(), None).unwrap_err().to_string();

@@ -33,7 +33,7 @@ fn product() -> MatMulProblem {
 fn convolution() -> ConvProblem {
     let padding = Padding::Explicit { begin: [1, 1], end: [1, 1] };
     let descriptor = ConvDescriptor::<2> { padding, accuracy: Accuracy::Reduced, ..Default::default() };
-    ConvProblem::forward(&descriptor, &ConvInputs::new(&[2, 12, 7, 9], &[40, 12, 3, 3], None)).unwrap()
+    ConvProblem::forward(&ConvInputs::new(&[2, 12, 7, 9], &[40, 12, 3, 3], None), &descriptor).unwrap()
 }
 
 /// Runs `label` on real numbers that `change` has changed, and holds every output to the bound of that algorithm.

@@ -40,7 +40,7 @@ const MIB: usize = 1 << 20;
 
 fn assert_works(gpu: &Gpu) {
     let x = gpu.upload(&Array2::<f32>::from_elem((4, 8), -2.0)).unwrap();
-    let y = gpu.run(|r| r.activation(Activation::Relu, &x)).unwrap();
+    let y = gpu.run(|r| r.activation(&x, Activation::Relu)).unwrap();
     assert_eq!(y.download::<f32, Ix2>().unwrap().sum(), 0.0);
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use wgconv::elementwise::UnaryProblem;
 use wgconv::gpu::SourcePatch;
 use wgconv::op::{Op, Plan, Prepared};
-use wgconv::softmax::SoftmaxProblem;
+use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout};
 
 /// An empty folder of this test's own.
@@ -22,9 +22,9 @@ fn folder(name: &str) -> PathBuf {
 /// Ops of several kernels: lines of different length take different numbers of lanes.
 fn ops() -> Vec<Op> {
     let (element, layout) = (ElementType::F32, Layout::ChannelsFirst);
-    let mut ops: Vec<Op> = vec![Op::from(UnaryProblem::new(Activation::Gelu, &[3, 40], element, layout).unwrap())];
+    let mut ops: Vec<Op> = vec![Op::from(UnaryProblem::new(&[3, 40], element, layout, Activation::Gelu).unwrap())];
     for length in [3, 100, 3000] {
-        ops.push(Op::from(SoftmaxProblem::new(false, &[2, length], 1, element, layout).unwrap()));
+        ops.push(Op::from(SoftmaxProblem::new(&[2, length], element, layout, &SoftmaxDescriptor { axis: 1, ..Default::default() }).unwrap()));
     }
     ops
 }

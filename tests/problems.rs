@@ -6,12 +6,12 @@
 use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool};
 use wgconv::elementwise::{BinaryOp, BinaryProblem};
 use wgconv::gpu::DeviceProfile;
-use wgconv::norm::{BatchNormProblem, BatchNormVectors};
+use wgconv::norm::{BatchNormDescriptor, BatchNormProblem, BatchNormVectors};
 use wgconv::op::Planned;
 use wgconv::{Activation, ElementType, Layout, Padding, PaddingMode};
 
 fn conv(descriptor: &Conv2dDescriptor) -> wgconv::Result<ConvProblem> {
-    ConvProblem::forward(descriptor, &ConvInputs::new(&[2, 4, 3, 3], &[6, 4, 3, 3], None))
+    ConvProblem::forward(&ConvInputs::new(&[2, 4, 3, 3], &[6, 4, 3, 3], None), descriptor)
 }
 
 /// Pads of 4 on an input of 3 leave a circular input: by the constructor, the one way to a padding mode.
@@ -35,17 +35,24 @@ fn what_may_be_changed_is_checked_again() {
     let first = problem.clone().first(1, 2).unwrap();
     assert_eq!([first.input_extents(), first.filter_extents(), first.output_extents()], [vec![1, 4, 3, 3], vec![2, 4, 3, 3], vec![1, 2, 3, 3]]);
     let grouped =
-        ConvProblem::forward(&Conv2dDescriptor { groups: 2, ..Default::default() }, &ConvInputs::new(&[1, 4, 3, 3], &[6, 2, 3, 3], None)).unwrap();
+        ConvProblem::forward(&ConvInputs::new(&[1, 4, 3, 3], &[6, 2, 3, 3], None), &Conv2dDescriptor { groups: 2, ..Default::default() }).unwrap();
     assert_eq!(grouped.clone().first(1, 2).unwrap_err().to_string(), "filters is 2: it is from 1 to 6; of 2 groups all of them");
     assert_eq!(grouped.clone().first(1, 6), Ok(grouped.clone()));
     // Its output of 1 x 1 has no window of 2.
     assert!(grouped.clone().with_pool(Some(FusedPool::Max)).is_err() && problem.clone().with_pool(Some(FusedPool::Max)).is_ok());
 
     let bad = Activation::Elu { alpha: f32::NAN };
-    let binary = BinaryProblem::new(BinaryOp::Add, (&[3], Layout::ChannelsFirst), (&[3], Layout::ChannelsFirst), ElementType::F32).unwrap();
+    let binary = BinaryProblem::new((&[3], Layout::ChannelsFirst), (&[3], Layout::ChannelsFirst), ElementType::F32, BinaryOp::Add).unwrap();
     assert!(binary.with_activation(bad).is_err());
     let vectors = BatchNormVectors { scale: None, bias: None, mean: &[3], variance: &[3] };
-    let norm = BatchNormProblem::new(&[1, 3, 4], &vectors, 1e-5, ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let norm = BatchNormProblem::new(
+        &[1, 3, 4],
+        &vectors,
+        ElementType::F32,
+        Layout::ChannelsFirst,
+        &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() },
+    )
+    .unwrap();
     assert!(norm.clone().with_activation(bad).is_err() && norm.with_activation(Activation::Relu).unwrap().is_in_place().eq(&false));
 }
 

@@ -10,6 +10,7 @@ use wgconv::gpu::{DeviceProfile, SourcePatch};
 use wgconv::numeric::Generator;
 use wgconv::op::{Planned, Problem, Referenced};
 use wgconv::transform::*;
+use wgconv::transform::{DepthToSpaceDescriptor, PadDescriptor, ResizeDescriptor, SliceDescriptor};
 use wgconv::validate::{Options, Outcome, data, grid, run};
 use wgconv::{Element, ElementType, Gpu, GpuDescriptor, Layout, Tensor};
 
@@ -45,7 +46,14 @@ fn moves<T: Element>(gpu: &Gpu) {
             assert_eq!(y.layout(), other);
             assert_eq!(down::<T, IxDyn>(&y), a);
         }
-        let y = gpu.run(|r| r.slice(&x, &[1, -1, 0], &[isize::MAX, isize::MIN, 5], &[1, -1, 2], &[2, -2, 3])).unwrap();
+        let y = gpu
+            .run(|r| {
+                r.slice(
+                    &x,
+                    &SliceDescriptor { starts: vec![1, -1, 0], ends: vec![isize::MAX, isize::MIN, 5], axes: vec![1, -1, 2], steps: vec![2, -2, 3] },
+                )
+            })
+            .unwrap();
         assert_eq!(y.layout(), layout);
         assert_eq!(down::<T, IxDyn>(&y), a.slice(ndarray::s![.., 1..;2, 0..5;3, ..;-2]).into_dyn());
         let z = gpu.upload(&counted::<T>(&[2, 3, 6, 5])).unwrap();
@@ -55,15 +63,16 @@ fn moves<T: Element>(gpu: &Gpu) {
         let joined = ndarray::concatenate(ndarray::Axis(1), &[a.view(), b.view(), a.view()]).unwrap();
         assert_eq!(down::<T, IxDyn>(&y), joined);
         for mode in [DepthToSpaceMode::Dcr, DepthToSpaceMode::Crd] {
-            let wide = gpu.run(|r| r.depth_to_space(&x, 2, mode)).unwrap();
+            let wide = gpu.run(|r| r.depth_to_space(&x, &DepthToSpaceDescriptor { block: 2, mode })).unwrap();
             assert_eq!((wide.shape().extents(), wide.layout()), (&[2, 1, 12, 10][..], layout));
-            assert_eq!(down::<T, IxDyn>(&gpu.run(|r| r.space_to_depth(&wide, 2, mode)).unwrap()), a);
+            assert_eq!(down::<T, IxDyn>(&gpu.run(|r| r.space_to_depth(&wide, &DepthToSpaceDescriptor { block: 2, mode })).unwrap()), a);
         }
-        let y: ArrayD<T> = down(&gpu.run(|r| r.pad(&x, &[0, 1, 0, 2, 1, 0, 0, 0], PadMode::Constant(3.0))).unwrap());
+        let y: ArrayD<T> =
+            down(&gpu.run(|r| r.pad(&x, &PadDescriptor { pads: vec![0, 1, 0, 2, 1, 0, 0, 0], mode: PadMode::Constant(3.0) })).unwrap());
         assert_eq!(y.slice(ndarray::s![..2, 1.., .., 2..]).into_dyn(), a);
         assert_eq!(y[[2, 1, 0, 2]], T::from_f64(3.0));
         assert_eq!(y[[0, 1, 0, 1]], T::from_f64(3.0));
-        let y: ArrayD<T> = down(&gpu.run(|r| r.resize(&ResizeDescriptor::default(), &x, &[12, 10])).unwrap());
+        let y: ArrayD<T> = down(&gpu.run(|r| r.resize(&x, &ResizeDescriptor { sizes: vec![12, 10], ..Default::default() })).unwrap());
         assert_eq!(y.slice(ndarray::s![.., .., ..;2, 1..;2]).into_dyn(), a);
     }
 }
@@ -84,10 +93,10 @@ fn known_values_of_depth_to_space() {
     let x = Array4::from_shape_fn((1, 8, 2, 3), |(_, c, h, w)| (9 * c + 3 * h + w) as f32);
     let gpu = gpu();
     let x = gpu.upload(&x).unwrap();
-    let dcr: Array4<f32> = down(&gpu.run(|r| r.depth_to_space(&x, 2, DepthToSpaceMode::Dcr)).unwrap());
+    let dcr: Array4<f32> = down(&gpu.run(|r| r.depth_to_space(&x, &DepthToSpaceDescriptor { block: 2, mode: DepthToSpaceMode::Dcr })).unwrap());
     assert_eq!(dcr.slice(ndarray::s![0, 0, 0, ..]), array![0.0, 18.0, 1.0, 19.0, 2.0, 20.0]);
     assert_eq!(dcr.slice(ndarray::s![0, 1, 1, ..]), array![45.0, 63.0, 46.0, 64.0, 47.0, 65.0]);
-    let crd: Array4<f32> = down(&gpu.run(|r| r.depth_to_space(&x, 2, DepthToSpaceMode::Crd)).unwrap());
+    let crd: Array4<f32> = down(&gpu.run(|r| r.depth_to_space(&x, &DepthToSpaceDescriptor { block: 2, mode: DepthToSpaceMode::Crd })).unwrap());
     assert_eq!(crd.slice(ndarray::s![0, 0, 0, ..]), array![0.0, 9.0, 1.0, 10.0, 2.0, 11.0]);
     assert_eq!(crd.slice(ndarray::s![0, 1, 1, ..]), array![54.0, 63.0, 55.0, 64.0, 56.0, 65.0]);
 }
@@ -96,7 +105,7 @@ fn known_values_of_depth_to_space() {
 fn known_values_of_pads_and_resizes() {
     let gpu = gpu();
     let x = gpu.upload(&array![1.0f32, 2.0, 3.0]).unwrap();
-    let pad = |pads: &[usize], mode| down::<f32, Ix1>(&gpu.run(|r| r.pad(&x, pads, mode)).unwrap());
+    let pad = |pads: &[usize], mode| down::<f32, Ix1>(&gpu.run(|r| r.pad(&x, &PadDescriptor { pads: pads.to_vec(), mode })).unwrap());
     assert_eq!(pad(&[1, 2], PadMode::Constant(9.5)), array![9.5, 1.0, 2.0, 3.0, 9.5, 9.5]);
     assert_eq!(pad(&[2, 1], PadMode::Reflect), array![3.0, 2.0, 1.0, 2.0, 3.0, 2.0]);
     assert_eq!(pad(&[2, 4], PadMode::Replicate), array![1.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0, 3.0, 3.0]);
@@ -104,16 +113,17 @@ fn known_values_of_pads_and_resizes() {
 
     // ONNX's resize_upsample_scales_linear: one bilinear plane, by 2.
     let x = gpu.upload(&Array4::from_shape_vec((1, 1, 2, 2), vec![1.0f32, 2.0, 3.0, 4.0]).unwrap()).unwrap();
-    let linear = |coordinates| ResizeDescriptor { mode: ResizeMode::Linear, coordinates, scales: None };
+    let linear = |coordinates| ResizeDescriptor { sizes: vec![4, 4], mode: ResizeMode::Linear, coordinates, scales: None };
     let plane = |y: Tensor| down::<f32, Ix4>(&y).into_shape_with_order((4, 4)).unwrap();
-    let y = plane(gpu.run(|r| r.resize(&linear(CoordinateMode::HalfPixel), &x, &[4, 4])).unwrap());
+    let y = plane(gpu.run(|r| r.resize(&x, &linear(CoordinateMode::HalfPixel))).unwrap());
     assert_eq!(y, array![[1.0, 1.25, 1.75, 2.0], [1.5, 1.75, 2.25, 2.5], [2.5, 2.75, 3.25, 3.5], [3.0, 3.25, 3.75, 4.0]]);
     // The weights of align_corners are thirds here, so it is near and not equal.
-    let y = plane(gpu.run(|r| r.resize(&linear(CoordinateMode::AlignCorners), &x, &[4, 4])).unwrap());
+    let y = plane(gpu.run(|r| r.resize(&x, &linear(CoordinateMode::AlignCorners))).unwrap());
     let expected = array![[3.0f32, 4.0, 5.0, 6.0], [5.0, 6.0, 7.0, 8.0], [7.0, 8.0, 9.0, 10.0], [9.0, 10.0, 11.0, 12.0]] / 3.0;
     assert!(y.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{y}");
-    let nearest = ResizeDescriptor { mode: ResizeMode::Nearest(NearestMode::Floor), coordinates: CoordinateMode::Asymmetric, scales: None };
-    let y = plane(gpu.run(|r| r.resize(&nearest, &x, &[4, 4])).unwrap());
+    let (mode, coordinates) = (ResizeMode::Nearest(NearestMode::Floor), CoordinateMode::Asymmetric);
+    let nearest = ResizeDescriptor { sizes: vec![4, 4], mode, coordinates, scales: None };
+    let y = plane(gpu.run(|r| r.resize(&x, &nearest)).unwrap());
     assert_eq!(y, array![[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0], [3.0, 3.0, 4.0, 4.0], [3.0, 3.0, 4.0, 4.0]]);
 }
 
@@ -127,8 +137,8 @@ fn nothing_is_changed_on_the_way() {
     assert_eq!(y.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), [bits[0], bits[3], bits[1], bits[4], bits[2], bits[5]]);
     // An infinite neighbour of weight 0 stays out of the result.
     let x = gpu.upload(&Array::from_shape_vec((1, 1, 3), vec![1.0f32, f32::INFINITY, 2.0]).unwrap()).unwrap();
-    let linear = ResizeDescriptor { mode: ResizeMode::Linear, coordinates: CoordinateMode::AlignCorners, scales: None };
-    let y: ArrayD<f32> = down(&gpu.run(|r| r.resize(&linear, &x, &[5])).unwrap());
+    let linear = ResizeDescriptor { sizes: vec![5], mode: ResizeMode::Linear, coordinates: CoordinateMode::AlignCorners, scales: None };
+    let y: ArrayD<f32> = down(&gpu.run(|r| r.resize(&x, &linear)).unwrap());
     assert_eq!(y.into_raw_vec_and_offset().0, [1.0, f32::INFINITY, f32::INFINITY, f32::INFINITY, 2.0]);
 }
 
@@ -166,10 +176,10 @@ fn ops_meet_in_one_recording() {
     let a = counted::<f32>(&[1, 4, 3, 3]);
     let x = gpu.upload_as(&a, Layout::ChannelsLast).unwrap();
     let mut recorder = gpu.recorder();
-    let padded = recorder.pad(&x, &[0, 0, 1, 1, 0, 0, 1, 1], PadMode::Constant(-1.0)).unwrap();
-    let cut = recorder.slice(&padded, &[1, 1], &[-1, -1], &[2, 3], &[]).unwrap();
-    let wide = recorder.depth_to_space(&cut, 2, DepthToSpaceMode::Crd).unwrap();
-    let back = recorder.space_to_depth(&wide, 2, DepthToSpaceMode::Crd).unwrap();
+    let padded = recorder.pad(&x, &PadDescriptor { pads: vec![0, 0, 1, 1, 0, 0, 1, 1], mode: PadMode::Constant(-1.0) }).unwrap();
+    let cut = recorder.slice(&padded, &SliceDescriptor { starts: vec![1, 1], ends: vec![-1, -1], axes: vec![2, 3], ..Default::default() }).unwrap();
+    let wide = recorder.depth_to_space(&cut, &DepthToSpaceDescriptor { block: 2, mode: DepthToSpaceMode::Crd }).unwrap();
+    let back = recorder.space_to_depth(&wide, &DepthToSpaceDescriptor { block: 2, mode: DepthToSpaceMode::Crd }).unwrap();
     let both = recorder.concat(&[&back, &x], -1).unwrap();
     let flat = recorder.flatten(&both, 1).unwrap();
     recorder.submit().unwrap();
@@ -182,50 +192,77 @@ fn every_mistake_names_argument_value_and_rule() {
     let gpu = gpu();
     let tensor = |extents: &[usize]| gpu.upload(&counted::<f32>(extents)).unwrap();
     let (row, plane, image) = (tensor(&[3, 4]), tensor(&[2, 3, 4]), tensor(&[1, 6, 2, 3]));
-    let linear = ResizeDescriptor { mode: ResizeMode::Linear, ..Default::default() };
-    let plain = ResizeDescriptor::default();
-    let scaled = |scales: &[f64]| ResizeDescriptor { scales: Some(scales.to_vec()), ..Default::default() };
+    let linear = ResizeDescriptor { sizes: vec![4], mode: ResizeMode::Linear, ..Default::default() };
+    let resize = |sizes: &[usize]| ResizeDescriptor { sizes: sizes.to_vec(), ..Default::default() };
+    let scaled = |scales: &[f64]| ResizeDescriptor { sizes: vec![4, 4], scales: Some(scales.to_vec()), ..Default::default() };
     let whole = gpu.upload(&counted::<u32>(&[1, 1, 4])).unwrap();
     let dcr = DepthToSpaceMode::Dcr;
     let calls = [
         (gpu.run(|r| r.transpose(&plane, &[0, 1, 1])), "perm is [0, 1, 1]: it must name each of the 3 axes of x once, from 0 on"),
         (gpu.run(|r| r.transpose(&plane, &[1, 0])), "perm is [1, 0]: it must name each of the 3 axes of x once, from 0 on"),
-        (gpu.run(|r| r.slice(&row, &[0], &[3], &[2], &[1])), "axes is 2: it must lie within the rank: -2 to 1 for rank 2"),
-        (gpu.run(|r| r.slice(&row, &[0], &[3], &[0], &[0])), "steps is 0: the step along axis 0 cannot be 0"),
-        (gpu.run(|r| r.slice(&row, &[0, 0], &[3, 3], &[0, -2], &[])), "axes is [0, -2]: axis 0 is named twice"),
-        (gpu.run(|r| r.slice(&row, &[0], &[3, 3], &[0], &[])), "ends is [3, 3]: it must have one entry per start, 1, not 2"),
         (
-            gpu.run(|r| r.slice(&row, &[2], &[1], &[1], &[1])),
+            gpu.run(|r| r.slice(&row, &SliceDescriptor { starts: vec![0], ends: vec![3], axes: vec![2], steps: vec![1] })),
+            "axes is 2: it must lie within the rank: -2 to 1 for rank 2",
+        ),
+        (
+            gpu.run(|r| r.slice(&row, &SliceDescriptor { starts: vec![0], ends: vec![3], axes: vec![0], steps: vec![0] })),
+            "steps is 0: the step along axis 0 cannot be 0",
+        ),
+        (
+            gpu.run(|r| r.slice(&row, &SliceDescriptor { starts: vec![0, 0], ends: vec![3, 3], axes: vec![0, -2], ..Default::default() })),
+            "axes is [0, -2]: axis 0 is named twice",
+        ),
+        (
+            gpu.run(|r| r.slice(&row, &SliceDescriptor { starts: vec![0], ends: vec![3, 3], axes: vec![0], ..Default::default() })),
+            "ends is [3, 3]: it must have one entry per start, 1, not 2",
+        ),
+        (
+            gpu.run(|r| r.slice(&row, &SliceDescriptor { starts: vec![2], ends: vec![1], axes: vec![1], steps: vec![1] })),
             "starts is 2: from 2 to 1 by 1 nothing is left of the extent 4 of axis 1, and every extent must be at least 1",
         ),
         (gpu.run(|r| r.concat(&[], 0)), "inputs is empty: a concatenation takes at least one tensor"),
         (gpu.run(|r| r.concat(&[&row, &row], 2)), "axis is 2: it must lie within the rank: -2 to 1 for rank 2"),
         (gpu.run(|r| r.concat(&[&row, &plane], 0)), "x1 is [2, 3, 4]: every extent but that of axis 0 must be that of x0, [3, 4]"),
         (gpu.run(|r| r.concat(&[&tensor(&[1, 1, 4]), &whole], 0)), "x1 is u32: every input must be of x0's element type, f32"),
-        (gpu.run(|r| r.depth_to_space(&image, 2, dcr)), "x is [1, 6, 2, 3]: its 6 channels must be a multiple of blocksize squared, 4"),
-        (gpu.run(|r| r.depth_to_space(&image, 0, dcr)), "blocksize is 0: it must be at least 1"),
-        (gpu.run(|r| r.depth_to_space(&plane, 2, dcr)), "x is [2, 3, 4]: it must be N C H W, of rank 4, not 3"),
-        (gpu.run(|r| r.space_to_depth(&image, 2, dcr)), "x is [1, 6, 2, 3]: its width 3 must be a multiple of blocksize, 2"),
-        (gpu.run(|r| r.pad(&row, &[0, 0, 1], PadMode::Reflect)), "pads is [0, 0, 1]: it must hold a begin and an end per axis: 4 for rank 2, not 3"),
         (
-            gpu.run(|r| r.pad(&row, &[0, 4, 0, 0], PadMode::Reflect)),
+            gpu.run(|r| r.depth_to_space(&image, &DepthToSpaceDescriptor { block: 2, mode: dcr })),
+            "x is [1, 6, 2, 3]: its 6 channels must be a multiple of blocksize squared, 4",
+        ),
+        (gpu.run(|r| r.depth_to_space(&image, &DepthToSpaceDescriptor { block: 0, mode: dcr })), "blocksize is 0: it must be at least 1"),
+        (
+            gpu.run(|r| r.depth_to_space(&plane, &DepthToSpaceDescriptor { block: 2, mode: dcr })),
+            "x is [2, 3, 4]: it must be N C H W, of rank 4, not 3",
+        ),
+        (
+            gpu.run(|r| r.space_to_depth(&image, &DepthToSpaceDescriptor { block: 2, mode: dcr })),
+            "x is [1, 6, 2, 3]: its width 3 must be a multiple of blocksize, 2",
+        ),
+        (
+            gpu.run(|r| r.pad(&row, &PadDescriptor { pads: vec![0, 0, 1], mode: PadMode::Reflect })),
+            "pads is [0, 0, 1]: it must hold a begin and an end per axis: 4 for rank 2, not 3",
+        ),
+        (
+            gpu.run(|r| r.pad(&row, &PadDescriptor { pads: vec![0, 4, 0, 0], mode: PadMode::Reflect })),
             "pads is [0, 4, 0, 0]: a reflect pad must be smaller than the extent, and along axis 1 it is 4 against 4",
         ),
         (
-            gpu.run(|r| r.pad(&row, &[0, 0, 4, 0], PadMode::Circular)),
+            gpu.run(|r| r.pad(&row, &PadDescriptor { pads: vec![0, 0, 4, 0], mode: PadMode::Circular })),
             "pads is [0, 0, 4, 0]: a circular pad must not be larger than the extent, and along axis 0 it is 4 against 3",
         ),
         (
-            gpu.run(|r| r.pad(&whole, &[1; 6], PadMode::Constant(-1.0))),
+            gpu.run(|r| r.pad(&whole, &PadDescriptor { pads: vec![1; 6], mode: PadMode::Constant(-1.0) })),
             "value is -1: in a u32 tensor it must be a whole number from 0 to below 4294967296",
         ),
-        (gpu.run(|r| r.pad(&row, &[usize::MAX, 0, 0, 0], PadMode::Replicate)), "the extents [3, 4] + pads do not fit 64 bits"),
-        (gpu.run(|r| r.resize(&plain, &image, &[0, 4])), "sizes is [0, 4]: every size must be at least 1"),
-        (gpu.run(|r| r.resize(&plain, &image, &[4])), "sizes is [4]: it must have one entry per spatial axis of x, 2, not 1"),
-        (gpu.run(|r| r.resize(&plain, &row, &[4])), "x is [3, 4]: it must be N C and 1 to 3 spatial axes, not of rank 2"),
-        (gpu.run(|r| r.resize(&scaled(&[1.0, 0.0]), &image, &[4, 4])), "scales is [1.0, 0.0]: every scale must be positive and finite"),
-        (gpu.run(|r| r.resize(&scaled(&[1.0]), &image, &[4, 4])), "scales is [1.0]: it must have one entry per spatial axis of x, 2, not 1"),
-        (gpu.run(|r| r.resize(&linear, &whole, &[4])), "x is of u32: this op computes on f32 or f16"),
+        (
+            gpu.run(|r| r.pad(&row, &PadDescriptor { pads: vec![usize::MAX, 0, 0, 0], mode: PadMode::Replicate })),
+            "the extents [3, 4] + pads do not fit 64 bits",
+        ),
+        (gpu.run(|r| r.resize(&image, &resize(&[0, 4]))), "sizes is [0, 4]: every size must be at least 1"),
+        (gpu.run(|r| r.resize(&image, &resize(&[4]))), "sizes is [4]: it must have one entry per spatial axis of x, 2, not 1"),
+        (gpu.run(|r| r.resize(&row, &resize(&[4]))), "x is [3, 4]: it must be N C and 1 to 3 spatial axes, not of rank 2"),
+        (gpu.run(|r| r.resize(&image, &scaled(&[1.0, 0.0]))), "scales is [1.0, 0.0]: every scale must be positive and finite"),
+        (gpu.run(|r| r.resize(&image, &scaled(&[1.0]))), "scales is [1.0]: it must have one entry per spatial axis of x, 2, not 1"),
+        (gpu.run(|r| r.resize(&whole, &linear)), "x is of u32: this op computes on f32 or f16"),
         (gpu.run(|r| r.reshape(&row, &[2, 5])), "shape is [2, 5]: a reshape keeps the count: 10 against the 12 elements of x"),
         (gpu.run(|r| r.flatten(&row, 3)), "axis is 3: it must lie within -2 ..= 2 for x of shape [3, 4]"),
     ];
@@ -243,16 +280,19 @@ fn what_does_not_fit_one_binding_is_refused_with_need_and_limit() {
     let message = |op: &dyn Planned| op.plan(&DeviceProfile::MINIMAL, None).unwrap_err().to_string();
     let expected = "x needs 144000000 bytes, but max_storage_buffer_binding_size is 134217728";
     assert_eq!(message(&Transpose::new(x.clone(), &[0, 1, 3, 2]).unwrap()), expected);
-    assert_eq!(message(&Pad::new(x.clone(), &[0; 8], PadMode::Reflect).unwrap()), expected);
-    let linear = ResizeDescriptor { mode: ResizeMode::Linear, ..Default::default() };
-    assert_eq!(message(&Resize::new(&linear, x.clone(), &[2, 2]).unwrap()), expected);
+    assert_eq!(message(&Pad::new(x.clone(), &PadDescriptor { pads: vec![0; 8], mode: PadMode::Reflect }).unwrap()), expected);
+    let linear = ResizeDescriptor { sizes: vec![2, 2], mode: ResizeMode::Linear, ..Default::default() };
+    assert_eq!(message(&Resize::new(x.clone(), &linear).unwrap()), expected);
     // Plans refuse before they make tables.
     let small = TensorKind::new("x", &[1, 1, 2, 2], ElementType::F32, Layout::ChannelsFirst).unwrap();
     for mode in [ResizeMode::Linear, ResizeMode::default()] {
-        let huge = Resize::new(&ResizeDescriptor { mode, ..Default::default() }, small.clone(), &[1 << 20, 1 << 40]).unwrap();
+        let huge = Resize::new(small.clone(), &ResizeDescriptor { sizes: vec![1 << 20, 1 << 40], mode, ..Default::default() }).unwrap();
         assert!(message(&huge).contains("the largest 31-bit index"));
     }
-    assert!(message(&Pad::new(small, &[0, 0, 0, 0, 0, 0, 0, 1 << 50], PadMode::Replicate).unwrap()).contains("the largest 31-bit index"));
+    assert!(
+        message(&Pad::new(small, &PadDescriptor { pads: vec![0, 0, 0, 0, 0, 0, 0, 1 << 50], mode: PadMode::Replicate }).unwrap())
+            .contains("the largest 31-bit index")
+    );
     let halves = TensorKind::new("x", &[2, 2], ElementType::F16, Layout::ChannelsFirst).unwrap();
     assert!(message(&Transpose::new(halves, &[1, 0]).unwrap()).contains("shader-f16"));
 }

@@ -10,6 +10,7 @@ use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem};
 use wgconv::gpu::SourcePatch;
 use wgconv::matmul::MatMulProblem;
 use wgconv::op::Planned;
+use wgconv::softmax::SoftmaxDescriptor;
 use wgconv::tune::{Candidate, Tuned, Verdict};
 use wgconv::{ElementType, Gpu, GpuDescriptor, Tuning};
 
@@ -24,7 +25,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn problem() -> ConvProblem {
-    ConvProblem::forward(&ConvDescriptor::<2>::default(), &ConvInputs::new(&[1, 8, 18, 22], &[32, 8, 3, 3], None)).unwrap()
+    ConvProblem::forward(&ConvInputs::new(&[1, 8, 18, 22], &[32, 8, 3, 3], None), &ConvDescriptor::<2>::default()).unwrap()
 }
 
 /// A device whose kernels of `label` do only the first segment of their work: as fast as wrong.
@@ -210,7 +211,7 @@ fn a_trial_that_never_ended_is_tried_once_more() {
 #[test]
 fn an_op_of_which_nothing_is_proven_is_planned_by_the_rules() {
     let folder = folder("nothing");
-    let op = wgconv::elementwise::UnaryProblem::new(wgconv::Activation::Relu, &[64, 64], ElementType::F32, Default::default()).unwrap();
+    let op = wgconv::elementwise::UnaryProblem::new(&[64, 64], ElementType::F32, Default::default(), wgconv::Activation::Relu).unwrap();
     let gpu = Gpu::new().unwrap();
     gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder));
     let tuned = gpu.tune(&op, BUDGET, None).unwrap();
@@ -228,7 +229,7 @@ fn an_op_of_which_nothing_is_proven_is_planned_by_the_rules() {
         gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder));
         let x = gpu.upload(&ndarray::Array2::<f32>::ones((64, 64))).unwrap();
         for _ in 0..2 {
-            drop(gpu.run(|r| r.activation(wgconv::Activation::Relu, &x)).unwrap());
+            drop(gpu.run(|r| r.activation(&x, wgconv::Activation::Relu)).unwrap());
         }
         let found = gpu.tuned(&op).unwrap();
         assert!(found.complete, "{found:?}");
@@ -250,12 +251,12 @@ fn threads_that_meet_an_op_at_once_and_devices_that_share_a_folder_all_get_a_pla
             scope.spawn(move || {
                 std::thread::sleep(Duration::from_millis(i as u64 * 20));
                 let x = gpu.upload(&ndarray::Array2::<f32>::from_elem((36, 64), -1.0)).unwrap();
-                let y = gpu.run(|r| r.activation(wgconv::Activation::Relu, &x)).unwrap();
+                let y = gpu.run(|r| r.activation(&x, wgconv::Activation::Relu)).unwrap();
                 assert_eq!(y.download::<f32, ndarray::Ix2>().unwrap().sum(), 0.0);
             });
         }
     });
-    let op = wgconv::elementwise::UnaryProblem::new(wgconv::Activation::Relu, &[36, 64], ElementType::F32, Default::default()).unwrap();
+    let op = wgconv::elementwise::UnaryProblem::new(&[36, 64], ElementType::F32, Default::default(), wgconv::Activation::Relu).unwrap();
     for gpu in &gpus {
         let tuned = gpu.tuned(&op).unwrap();
         assert!(tuned.complete && tuned.candidates.iter().all(|c| !matches!(c.verdict, Verdict::Interrupted { .. })), "{tuned:?}");
@@ -284,7 +285,7 @@ fn whoever_waits_may_end_it_with_what_is_found() {
 /// On a software driver a trial of this layer takes seconds: naive runs alone are 7 GFLOP each.
 fn large() -> ConvProblem {
     let descriptor = ConvDescriptor::<2> { padding: wgconv::Padding::Same, ..Default::default() };
-    ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, 128, 112, 112], &[256, 128, 3, 3], None)).unwrap()
+    ConvProblem::forward(&ConvInputs::new(&[1, 128, 112, 112], &[256, 128, 3, 3], None), &descriptor).unwrap()
 }
 
 #[test]
@@ -308,7 +309,8 @@ fn ops_whose_labels_say_more_than_they_can_be_asked_for_are_tuned_too() {
     use wgconv::softmax::SoftmaxProblem;
     let gpu = Gpu::new().unwrap();
     gpu.set_tuning(Tuning::Cached, Some(&folder("labels")));
-    let problem = SoftmaxProblem::new(false, &[3, 1000], 1, ElementType::F32, Default::default()).unwrap();
+    let problem =
+        SoftmaxProblem::new(&[3, 1000], ElementType::F32, Default::default(), &SoftmaxDescriptor { axis: 1, ..Default::default() }).unwrap();
     assert!(gpu.plan(&problem).unwrap().label.contains(' '), "the label has numbers");
     let tuned = gpu.tune(&problem, BUDGET, None).unwrap();
     assert!(tuned.complete && tuned.lag().is_some(), "{tuned:?}");
@@ -321,10 +323,12 @@ fn calls_in_place_are_tuned_too() {
     let gpu = Gpu::new().unwrap();
     gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder("in_place")));
     let x = gpu.upload(&ndarray::Array2::from_shape_fn((64, 64), |(i, j)| (i as f32 - j as f32) / 8.0)).unwrap();
-    gpu.run(|r| r.activation_in_place(wgconv::Activation::Relu, &x)).unwrap();
+    gpu.run(|r| r.activation_in_place(&x, wgconv::Activation::Relu)).unwrap();
     gpu.run(|r| r.softmax_in_place(&x, 1)).unwrap();
-    let unary = wgconv::elementwise::UnaryProblem::new(wgconv::Activation::Relu, &[64, 64], ElementType::F32, Default::default()).unwrap();
-    let softmax = wgconv::softmax::SoftmaxProblem::new(false, &[64, 64], 1, ElementType::F32, Default::default()).unwrap();
+    let unary = wgconv::elementwise::UnaryProblem::new(&[64, 64], ElementType::F32, Default::default(), wgconv::Activation::Relu).unwrap();
+    let softmax =
+        wgconv::softmax::SoftmaxProblem::new(&[64, 64], ElementType::F32, Default::default(), &SoftmaxDescriptor { axis: 1, ..Default::default() })
+            .unwrap();
     for op in [wgconv::op::Op::from(unary.in_place()), softmax.in_place().into()] {
         let tuned = gpu.tuned(&op).unwrap_or_else(|| panic!("{op} was not tuned"));
         assert!(tuned.complete && tuned.candidates.len() > 1, "{tuned:?}");

@@ -100,11 +100,11 @@ impl Link {
                 let channels = x[1];
                 let filter = Array4::from_shape_fn((channels, 1, weights.nrows(), weights.ncols()), |(_, _, r, s)| weights[[r, s]]).into_dyn();
                 let descriptor = Conv2dDescriptor { groups: channels, ..*descriptor };
-                let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(x, filter.shape(), None))?;
+                let problem = ConvProblem::forward(&ConvInputs::new(x, filter.shape(), None), &descriptor)?;
                 (Op::from(problem), Some(filter))
             }
-            Link::Activation(activation) => (Op::from(UnaryProblem::new(*activation, x, element, layout)?), None),
-            Link::Pool(kind, size) => (Op::from(PoolProblem::new(*kind, &PoolDescriptor::window([*size; 2]), x, element, layout)?), None),
+            Link::Activation(activation) => (Op::from(UnaryProblem::new(x, element, layout, *activation)?), None),
+            Link::Pool(kind, size) => (Op::from(PoolProblem::new(x, element, layout, &PoolDescriptor::window([*size; 2]).with_kind(*kind))?), None),
         })
     }
 }

@@ -41,13 +41,13 @@ pub fn run(args: &Args) -> Outcome {
     let bias = [filters];
     let usage = |error: wgconv::Error| Failure::Usage(error.to_string());
     let problem =
-        ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, channels, height, width], &[filters, channels, rows, columns], Some(&bias)))
+        ConvProblem::forward(&ConvInputs::new(&[1, channels, height, width], &[filters, channels, rows, columns], Some(&bias)), &descriptor)
             .map_err(usage)?;
     // A dense layer joins every input with every output: a convolution whose one window is the whole input.
     let inputs = height * width * channels;
     let outputs = problem.output_extents().iter().product::<usize>();
     let dense_bias = [outputs];
-    let dense = ConvProblem::forward(&Conv2dDescriptor::default(), &ConvInputs::new(&[1, inputs, 1, 1], &[outputs, inputs, 1, 1], Some(&dense_bias)))
+    let dense = ConvProblem::forward(&ConvInputs::new(&[1, inputs, 1, 1], &[outputs, inputs, 1, 1], Some(&dense_bias)), &Conv2dDescriptor::default())
         .map_err(|e| Failure::Usage(format!("the dense layer of the same sizes is past counting: {e}")))?;
 
     let out = problem.output_extents();
@@ -153,7 +153,7 @@ trait Resolve {
 
 impl Resolve for ConvInputs<'_> {
     fn resolve(&self) -> Result<ConvProblem, wgconv::Error> {
-        ConvProblem::forward::<2>(&Conv2dDescriptor::default(), self)
+        ConvProblem::forward::<2>(self, &Conv2dDescriptor::default())
     }
 }
 

@@ -94,7 +94,7 @@ pub fn convolve<const N: usize>(
     filter: ArrayViewD<'_, f32>,
     bias: Option<ArrayViewD<'_, f32>>,
 ) -> Result<ArrayD<f32>> {
-    on_arrays(x, filter, bias, |inputs| ConvProblem::forward(descriptor, inputs))
+    on_arrays(x, filter, bias, |inputs| ConvProblem::forward(inputs, descriptor))
 }
 
 /// [`conv()`] on arrays, transposed.
@@ -107,7 +107,7 @@ pub fn convolve_transpose<const N: usize>(
     filter: ArrayViewD<'_, f32>,
     bias: Option<ArrayViewD<'_, f32>>,
 ) -> Result<ArrayD<f32>> {
-    on_arrays(x, filter, bias, |inputs| ConvProblem::transposed(descriptor, inputs))
+    on_arrays(x, filter, bias, |inputs| ConvProblem::transposed(inputs, descriptor))
 }
 
 fn on_arrays(

@@ -27,11 +27,11 @@ fn check(problem: &ConvProblem) {
 
 fn forward<const N: usize>(descriptor: &ConvDescriptor<N>, x: &[usize], filter: &[usize], bias: bool) {
     let bias_extents = [filter[0]];
-    check(&ConvProblem::forward(descriptor, &ConvInputs::new(x, filter, bias.then_some(&bias_extents[..]))).unwrap());
+    check(&ConvProblem::forward(&ConvInputs::new(x, filter, bias.then_some(&bias_extents[..])), descriptor).unwrap());
 }
 
 fn transposed<const N: usize>(descriptor: &ConvTransposeDescriptor<N>, x: &[usize], filter: &[usize]) {
-    check(&ConvProblem::transposed(descriptor, &ConvInputs::new(x, filter, None)).unwrap());
+    check(&ConvProblem::transposed(&ConvInputs::new(x, filter, None), descriptor).unwrap());
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl Gpu {
     /// # fn main() -> wgconv::Result<()> {
     /// let gpu = Gpu::new()?;
     /// let x = gpu.upload(&ndarray::array![[1.0f32, -2.0, 3.0]])?;
-    /// let positive = gpu.run(|r| r.activation(Activation::Relu, &x))?;
+    /// let positive = gpu.run(|r| r.activation(&x, Activation::Relu))?;
     /// let shares = gpu.run(|r| {
     ///     let doubled = r.add(&positive, &positive)?;
     ///     r.softmax(&doubled, -1)

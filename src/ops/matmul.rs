@@ -5,6 +5,7 @@ use crate::ops::Problem;
 use crate::ops::elementwise::binary::broadcast;
 use crate::ops::spec::TensorSpec;
 use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape};
+use serde::{Deserialize, Serialize};
 
 pub(crate) const MATRIX: &str = "gemm_matrix";
 
@@ -22,7 +23,8 @@ impl MatMulProblem {
 }
 
 /// alpha op(a) op(b) + beta c, as BLAS and ONNX have it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct GemmDescriptor {
     /// Multiplies the product.
     pub alpha: f32,
@@ -41,6 +43,44 @@ pub struct GemmDescriptor {
 impl Default for GemmDescriptor {
     fn default() -> Self {
         Self { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false, activation: Activation::None, accuracy: Accuracy::default() }
+    }
+}
+
+/// A matrix product by numpy's rules.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MatMulDescriptor {
+    /// How exact the answer must be.
+    pub accuracy: Accuracy,
+}
+
+/// A dense layer.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinearDescriptor {
+    /// Applied last.
+    pub activation: Activation,
+    /// How exact the answer must be.
+    pub accuracy: Accuracy,
+}
+
+/// Extents of the tensors that a gemm or a dense layer takes.
+#[derive(Debug, Clone, Copy)]
+pub struct MatMulInputs<'a> {
+    /// Left operand: a, or x of a dense layer.
+    pub a: &'a [usize],
+    /// Right operand: b, or w \[O, I\] of a dense layer.
+    pub b: &'a [usize],
+    /// c, or the bias of a dense layer.
+    pub addend: Option<&'a [usize]>,
+    /// Element type of all of them and of the output.
+    pub element: ElementType,
+}
+
+impl<'a> MatMulInputs<'a> {
+    /// f32.
+    pub fn new(a: &'a [usize], b: &'a [usize], addend: Option<&'a [usize]>) -> Self {
+        Self { a, b, addend, element: ElementType::F32 }
     }
 }
 
@@ -71,7 +111,8 @@ pub struct Addend {
 }
 
 /// Which of the three calls a product came from: it names the tensors, and says which are fixed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Product {
     /// a b, numpy's rules.
     MatMul,
@@ -221,11 +262,12 @@ impl MatMulProblem {
         Ok(Self::checked(Product::MatMul, &batch, [m, n, k], operand_a, operand_b, y, element)?.merge_batch())
     }
 
-    /// BLAS's gemm on matrices; `c` broadcasts to M x N.
+    /// BLAS's gemm on matrices; the addend c broadcasts to M x N.
     ///
     /// # Errors
     /// [`Error::Invalid`], naming argument, value and rule.
-    pub fn gemm(descriptor: &GemmDescriptor, a: &[usize], b: &[usize], c: Option<&[usize]>, element: ElementType) -> Result<Self> {
+    pub fn gemm(inputs: &MatMulInputs<'_>, descriptor: &GemmDescriptor) -> Result<Self> {
+        let &MatMulInputs { a, b, addend: c, element } = inputs;
         element.check_float("a")?;
         descriptor.activation.check()?;
         for (name, value) in [("alpha", descriptor.alpha), ("beta", descriptor.beta)] {
@@ -260,9 +302,10 @@ impl MatMulProblem {
     ///
     /// # Errors
     /// [`Error::Invalid`], naming argument, value and rule.
-    pub fn linear(activation: Activation, x: &[usize], w: &[usize], bias: Option<&[usize]>, element: ElementType) -> Result<Self> {
+    pub fn linear(inputs: &MatMulInputs<'_>, descriptor: &LinearDescriptor) -> Result<Self> {
+        let &MatMulInputs { a: x, b: w, addend: bias, element } = inputs;
         element.check_float("x")?;
-        activation.check()?;
+        descriptor.activation.check()?;
         TensorShape::named("x", x)?;
         TensorShape::named("w", w)?;
         let &[out, inputs] = w else {
@@ -285,7 +328,7 @@ impl MatMulProblem {
         let b = Operand { extents: w.to_vec(), batch: [0; 3], outer: inputs as u64, depth: 1 };
         let mut problem = Self::checked(Product::Linear, &[], [m, out, inputs], a, b, y, element)?;
         problem.addend = bias.map(|bias| Addend { extents: bias.to_vec(), batch: [0; 3], rows: 0, columns: 1 });
-        Ok(Self { activation, ..problem })
+        Ok(Self { activation: descriptor.activation, accuracy: descriptor.accuracy, ..problem })
     }
 
     pub(crate) fn checked(

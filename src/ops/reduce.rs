@@ -5,16 +5,71 @@ use crate::ops::spec::TensorSpec;
 use crate::types::lattice::Lattice;
 use crate::types::shape::front_axis;
 use crate::types::{ElementType, Error, Layout, Result, TensorShape};
+use serde::{Deserialize, Serialize};
 
 /// What is made of the elements along the reduced axes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReduceKind {
     /// Their sum.
+    #[default]
     Sum,
     /// Their mean.
     Mean,
     /// The largest one; NaN wins.
     Max,
+}
+
+/// A reduction over axes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReduceDescriptor {
+    /// What is computed.
+    pub kind: ReduceKind,
+    /// The axes; negative ones count from the end, none means all.
+    pub axes: Vec<isize>,
+    /// Whether reduced axes stay with extent 1.
+    pub keepdims: bool,
+}
+
+impl ReduceDescriptor {
+    /// A reduction over `axes`, which are gone from its result.
+    pub fn new(kind: ReduceKind, axes: &[isize]) -> Self {
+        Self { kind, axes: axes.to_vec(), keepdims: false }
+    }
+
+    /// The sum over `axes`.
+    pub fn sum(axes: &[isize]) -> Self {
+        Self::new(ReduceKind::Sum, axes)
+    }
+
+    /// The mean over `axes`.
+    pub fn mean(axes: &[isize]) -> Self {
+        Self::new(ReduceKind::Mean, axes)
+    }
+
+    /// The maximum over `axes`; NaN wins.
+    pub fn max(axes: &[isize]) -> Self {
+        Self::new(ReduceKind::Max, axes)
+    }
+
+    /// The same, where reduced axes stay with extent 1 or go.
+    #[must_use]
+    pub fn with_keepdims(self, keepdims: bool) -> Self {
+        Self { keepdims, ..self }
+    }
+}
+
+/// Where the largest element stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ArgmaxDescriptor {
+    /// The axis, negative: from the end; `None`: the flat tensor.
+    pub axis: Option<isize>,
+    /// Whether the axis stays with extent 1.
+    pub keepdims: bool,
+    /// Of equal elements the last one, not the first.
+    pub select_last: bool,
 }
 
 /// Sum, mean or maximum over some axes.
@@ -106,11 +161,12 @@ impl ArgmaxProblem {
 }
 
 impl ReduceProblem {
-    /// Resolves a reduction over `axes`, negative ones counted from the end; none at all means every axis.
+    /// Resolves a reduction.
     ///
     /// # Errors
     /// An axis outside the rank or named twice; extents that make no tensor.
-    pub fn new(kind: ReduceKind, x: &[usize], axes: &[isize], keepdims: bool, element: ElementType, layout: Layout) -> Result<Self> {
+    pub fn new(x: &[usize], element: ElementType, layout: Layout, descriptor: &ReduceDescriptor) -> Result<Self> {
+        let ReduceDescriptor { kind, axes, keepdims } = descriptor;
         element.check_float("x")?;
         TensorShape::named("x", x)?;
         let mut reduced = vec![axes.is_empty(); x.len()];
@@ -120,7 +176,7 @@ impl ReduceProblem {
                 return Err(Error::invalid("axes", format!("{axes:?}"), format!("an axis may stand once, and axis {resolved} stands twice")));
             }
         }
-        Ok(Self { kind, x: x.to_vec(), reduced, keepdims, element, layout })
+        Ok(Self { kind: *kind, x: x.to_vec(), reduced, keepdims: *keepdims, element, layout })
     }
 
     /// Extents of y.
@@ -144,7 +200,8 @@ impl ArgmaxProblem {
     ///
     /// # Errors
     /// An axis outside the rank; a flat argmax of a channels-last tensor, whose memory is not in the order that indices count.
-    pub fn new(x: &[usize], axis: Option<isize>, keepdims: bool, select_last: bool, element: ElementType, layout: Layout) -> Result<Self> {
+    pub fn new(x: &[usize], element: ElementType, layout: Layout, descriptor: &ArgmaxDescriptor) -> Result<Self> {
+        let &ArgmaxDescriptor { axis, keepdims, select_last } = descriptor;
         element.check_float("x")?;
         TensorShape::named("x", x)?;
         let axis = axis.map(|axis| front_axis("axis", axis, x.len())).transpose()?;

@@ -4,6 +4,24 @@ use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::types::shape::front_axis;
 use crate::types::{ElementType, Layout, Result, TensorShape};
+use serde::{Deserialize, Serialize};
+
+/// Softmax along an axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SoftmaxDescriptor {
+    /// The axis; negative: from the end.
+    pub axis: isize,
+    /// The logarithm of the softmax.
+    pub logarithm: bool,
+}
+
+impl Default for SoftmaxDescriptor {
+    /// Along the last axis, no logarithm.
+    fn default() -> Self {
+        Self { axis: -1, logarithm: false }
+    }
+}
 
 /// y = e^x / sum of e^x along an axis, or the logarithm of that.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,15 +74,15 @@ impl SoftmaxProblem {
 }
 
 impl SoftmaxProblem {
-    /// Resolves a softmax along `axis`, counted from the end if negative.
+    /// Resolves a softmax.
     ///
     /// # Errors
     /// An axis outside the rank; extents that make no tensor.
-    pub fn new(logarithm: bool, extents: &[usize], axis: isize, element: ElementType, layout: Layout) -> Result<Self> {
+    pub fn new(extents: &[usize], element: ElementType, layout: Layout, descriptor: &SoftmaxDescriptor) -> Result<Self> {
         element.check_float("x")?;
         TensorShape::named("x", extents)?;
-        let axis = front_axis("axis", axis, extents.len())?;
-        Ok(Self { logarithm, extents: extents.to_vec(), axis, element, layout, in_place: false })
+        let axis = front_axis("axis", descriptor.axis, extents.len())?;
+        Ok(Self { logarithm: descriptor.logarithm, extents: extents.to_vec(), axis, element, layout, in_place: false })
     }
 
     /// The tensor in memory as \[outer\]\[length\]\[inner\].

@@ -278,7 +278,7 @@ mod tests {
     use crate::types::shape::Padding;
 
     fn forward<const N: usize>(descriptor: &ConvDescriptor<N>, x: (&[usize], &[f32]), filter: (&[usize], &[f32])) -> Vec<f64> {
-        let problem = ConvProblem::forward(descriptor, &ConvInputs::new(x.0, filter.0, None)).unwrap();
+        let problem = ConvProblem::forward(&ConvInputs::new(x.0, filter.0, None), descriptor).unwrap();
         conv(&problem, x.1, filter.1, None).unwrap().sum
     }
 
@@ -318,10 +318,10 @@ mod tests {
         let (x_shape, f_shape) = ([2, 4, 9, 8], [6, 2, 3, 2]);
         let padding = Padding::Explicit { begin: [1, 0], end: [2, 1] };
         let descriptor = Conv2dDescriptor { stride: [2, 3], dilation: [1, 2], padding, groups: 2, ..Default::default() };
-        let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(&x_shape, &f_shape, None)).unwrap();
+        let problem = ConvProblem::forward(&ConvInputs::new(&x_shape, &f_shape, None), &descriptor).unwrap();
         let y_shape = problem.output_extents();
         let back = ConvTransposeDescriptor { stride: [2, 3], dilation: [1, 2], padding, groups: 2, output_padding: [1, 0], ..Default::default() };
-        let adjoint = ConvProblem::transposed::<2>(&back, &ConvInputs::new(&y_shape, &f_shape, None)).unwrap();
+        let adjoint = ConvProblem::transposed::<2>(&ConvInputs::new(&y_shape, &f_shape, None), &back).unwrap();
         let (x, f, y) = (integers(problem.input_count(), 3), integers(problem.filter_count(), 5), integers(problem.output_count(), 4));
         assert_eq!(adjoint.output_extents(), x_shape, "the case must invert the shape");
         let dot = |a: &[f64], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| a * f64::from(*b)).sum() };
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn bias_and_magnitude() {
-        let problem = ConvProblem::forward::<1>(&Conv1dDescriptor::default(), &ConvInputs::new(&[1, 1, 2], &[2, 1, 2], Some(&[2]))).unwrap();
+        let problem = ConvProblem::forward::<1>(&ConvInputs::new(&[1, 1, 2], &[2, 1, 2], Some(&[2])), &Conv1dDescriptor::default()).unwrap();
         let result = conv(&problem, &[1.0f32, -2.0], &[3.0, 4.0, -1.0, 1.0], Some(&[0.5, -7.0])).unwrap();
         assert_eq!(result.sum, [3.0 - 8.0 + 0.5, -1.0 - 2.0 - 7.0]);
         assert_eq!(result.magnitude, [3.0 + 8.0 + 0.5, 1.0 + 2.0 + 7.0]);

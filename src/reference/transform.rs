@@ -136,7 +136,7 @@ pub fn resize_nearest(problem: &Resize, mode: NearestMode, x: &[f64]) -> Vec<f64
 /// another u M. So one blend errs by at most (4 u + 8 u^2) M, and one whose operands already err by e by that plus e (1 + 4 u + 8 u^2). k
 /// blends in a row err by at most ((1 + 4 u + 8 u^2)^k - 1) M <= gamma(4 k + 1) M, since 8 k u^2 < u.
 pub fn resize_linear(problem: &Resize, x: &[f64]) -> Bounded {
-    let spatial = problem.sizes.len();
+    let spatial = problem.sizes().len();
     let factor = gamma(4 * spatial as u64 + 1, ElementType::F32.unit_roundoff());
     let (mut value, mut error) = (Vec::new(), Vec::new());
     walk(&problem.output_extents(), |at| {

@@ -3,13 +3,15 @@
 //! Adding one touches this file, `shaders/lib/activation.wgsl` and nothing else; see docs/adding/activation.md.
 
 use crate::types::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// An activation function, applied to the finished sum (bias included) before it is stored.
 ///
 /// All pass NaN through, on GPU and CPU alike, and keep their digits wherever their result is a normal f32 number ([`Activation::own_error`]).
 /// At infinities they give what their formulas do, as PyTorch's: silu, gelu, gelu_tanh, hard_swish and mish of -inf, a product of -inf and 0, are NaN,
 /// and so is softsign of either infinity; all others have their limits.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Activation {
     /// x
@@ -27,8 +29,10 @@ pub enum Activation {
     /// min(max(x, min), max); infinite bounds leave that side open
     Clip {
         /// Lower bound.
+        #[serde(with = "crate::types::float")]
         min: f32,
         /// Upper bound.
+        #[serde(with = "crate::types::float")]
         max: f32,
     },
     /// 1 / (1 + e^-x)

@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod element;
 mod error;
+pub(crate) mod float;
 pub(crate) mod lattice;
 pub mod shape;
 pub(crate) mod strided;

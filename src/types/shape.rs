@@ -123,7 +123,9 @@ impl Layout {
 }
 
 /// Padding of the spatial axes of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[serde(bound(serialize = "[usize; N]: Serialize", deserialize = "[usize; N]: Deserialize<'de>"))]
 pub enum Padding<const N: usize> {
     /// None: the window stays inside the input.
     #[default]

@@ -43,7 +43,7 @@ impl Grid {
         extra: Extra,
     ) -> Result<()> {
         let filter: Vec<usize> = [filters, x[1] / descriptor.groups].into_iter().chain(window).collect();
-        self.add(x, &filter, filters, extra, |inputs| ConvProblem::forward(&descriptor, inputs))
+        self.add(x, &filter, filters, extra, |inputs| ConvProblem::forward(inputs, &descriptor))
     }
 
     pub fn transposed<const N: usize>(
@@ -55,7 +55,7 @@ impl Grid {
         extra: Extra,
     ) -> Result<()> {
         let filter: Vec<usize> = [x[1], filters / descriptor.groups].into_iter().chain(window).collect();
-        self.add(x, &filter, filters, extra, |inputs| ConvProblem::transposed(&descriptor, inputs))
+        self.add(x, &filter, filters, extra, |inputs| ConvProblem::transposed(inputs, &descriptor))
     }
 
     fn add(

@@ -175,7 +175,7 @@ pub(crate) fn pools(grid: &mut Grid, full: bool) -> Result<()> {
         grid.problems.extend(several);
         let transposed = ConvTransposeDescriptor { stride: [2, 1], ..Default::default() };
         let inputs = ConvInputs::new(&[2, 4, 3, 5], &[4, 6, 3, 2], None);
-        grid.problems.push(ConvProblem::transposed::<2>(&transposed, &inputs)?.with_pool(pool)?.with_accuracy(Accuracy::Reduced));
+        grid.problems.push(ConvProblem::transposed::<2>(&inputs, &transposed)?.with_pool(pool)?.with_accuracy(Accuracy::Reduced));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ const CLIP: Activation = Activation::Clip { min: -3.0, max: 3.0 };
 pub(crate) fn unary(full: bool) -> Result<Vec<UnaryProblem>> {
     let mut problems = Vec::new();
     let mut add = |activation, extents: &[usize], element, layout| -> Result<()> {
-        let problem = UnaryProblem::new(activation, extents, element, layout)?;
+        let problem = UnaryProblem::new(extents, element, layout, activation)?;
         problems.push(problem.clone().in_place());
         problems.push(problem);
         Ok(())
@@ -61,11 +61,11 @@ pub(crate) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
             if !few && !full && i % 3 != 0 {
                 continue;
             }
-            let Ok(problem) = BinaryProblem::new(op, a, b, ElementType::F32) else { continue }; // a slope must not enlarge x
+            let Ok(problem) = BinaryProblem::new(a, b, ElementType::F32, op) else { continue }; // a slope must not enlarge x
             if let Ok(in_place) = problem.clone().in_place() {
                 problems.push(in_place);
             }
-            problems.push(BinaryProblem::new(op, a, b, ElementType::F16)?);
+            problems.push(BinaryProblem::new(a, b, ElementType::F16, op)?);
             problems.push(problem.clone().with_activation(CLIP)?);
             problems.push(problem);
         }

@@ -1,7 +1,7 @@
 //! Products about the edges of every tile and item, short sides, vectors, broadcast batches, transposes, every way to add.
 
 use crate::numeric::Accuracy;
-use crate::ops::matmul::{GemmDescriptor, MatMulProblem};
+use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use crate::types::{Activation, ElementType, Result};
 use crate::validate::elsewhere::Elsewhere;
 
@@ -24,7 +24,13 @@ fn tiled_shapes(full: bool) -> Result<Vec<MatMulProblem>> {
     for &[m, n, k] in shapes {
         problems.push(MatMulProblem::matmul(&[2, m, k], &[2, k, n], ElementType::F32)?);
         if full {
-            problems.push(MatMulProblem::linear(CLIP, &[m, k], &[n, k], Some(&[n]), ElementType::F32)?.with_residual(true));
+            problems.push(
+                MatMulProblem::linear(
+                    &MatMulInputs { a: &[m, k], b: &[n, k], addend: Some(&[n]), element: ElementType::F32 },
+                    &LinearDescriptor { activation: CLIP, ..Default::default() },
+                )?
+                .with_residual(true),
+            );
             problems.push(MatMulProblem::matmul(&[m, k], &[k, n], ElementType::F16)?);
         }
     }
@@ -37,9 +43,17 @@ pub(crate) fn workgroup_tiled() -> Result<Vec<MatMulProblem>> {
     Ok(vec![
         MatMulProblem::matmul(&[2, 131, 45], &[2, 45, 70], ElementType::F32)?,
         MatMulProblem::matmul(&[2, 3, 33, 70], &[3, 70, 132], ElementType::F32)?,
-        MatMulProblem::gemm(&descriptor, &[66, 33], &[65, 33], Some(&[66, 1]), ElementType::F32)?,
-        MatMulProblem::linear(CLIP, &[35, 100], &[68, 100], Some(&[68]), ElementType::F32)?.with_residual(true),
-        MatMulProblem::linear(CLIP, &[67, 49], &[130, 49], Some(&[130]), ElementType::F16)?.with_residual(true),
+        MatMulProblem::gemm(&MatMulInputs { a: &[66, 33], b: &[65, 33], addend: Some(&[66, 1]), element: ElementType::F32 }, &descriptor)?,
+        MatMulProblem::linear(
+            &MatMulInputs { a: &[35, 100], b: &[68, 100], addend: Some(&[68]), element: ElementType::F32 },
+            &LinearDescriptor { activation: CLIP, ..Default::default() },
+        )?
+        .with_residual(true),
+        MatMulProblem::linear(
+            &MatMulInputs { a: &[67, 49], b: &[130, 49], addend: Some(&[130]), element: ElementType::F16 },
+            &LinearDescriptor { activation: CLIP, ..Default::default() },
+        )?
+        .with_residual(true),
     ])
 }
 
@@ -79,11 +93,23 @@ pub(crate) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
         let descriptor = GemmDescriptor { trans_a: i % 2 == 0, trans_b: i % 3 != 0, activation: CLIP, ..Default::default() };
         let (a, b) = (if descriptor.trans_a { [k, m] } else { [m, k] }, if descriptor.trans_b { [n, k] } else { [k, n] });
         let c: [&[usize]; 5] = [&[m, n], &[n], &[m, 1], &[1, n], &[]];
-        problems.push(MatMulProblem::gemm(&descriptor, &a, &b, Some(c[i % 5]), ElementType::F32)?);
-        problems.push(MatMulProblem::linear(Activation::None, &[m, k], &[n, k], Some(&[n]), ElementType::F32)?);
+        problems.push(MatMulProblem::gemm(&MatMulInputs { a: &a, b: &b, addend: Some(c[i % 5]), element: ElementType::F32 }, &descriptor)?);
+        problems.push(MatMulProblem::linear(
+            &MatMulInputs { a: &[m, k], b: &[n, k], addend: Some(&[n]), element: ElementType::F32 },
+            &LinearDescriptor::default(),
+        )?);
         if full || i % 2 == 0 {
-            problems.push(MatMulProblem::linear(Activation::Gelu, &[m, k], &[n, k], Some(&[n]), ElementType::F16)?);
-            problems.push(MatMulProblem::linear(CLIP, &[m, k], &[n, k], None, ElementType::F32)?.with_residual(true));
+            problems.push(MatMulProblem::linear(
+                &MatMulInputs { a: &[m, k], b: &[n, k], addend: Some(&[n]), element: ElementType::F16 },
+                &LinearDescriptor { activation: Activation::Gelu, ..Default::default() },
+            )?);
+            problems.push(
+                MatMulProblem::linear(
+                    &MatMulInputs { a: &[m, k], b: &[n, k], addend: None, element: ElementType::F32 },
+                    &LinearDescriptor { activation: CLIP, ..Default::default() },
+                )?
+                .with_residual(true),
+            );
         }
     }
     let batches: &[(&[usize], &[usize])] = &[
@@ -107,11 +133,21 @@ pub(crate) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
     }
     for (alpha, beta) in [(2.0, -1.0), (-0.25, 0.5), (1.0, 0.0)] {
         let descriptor = GemmDescriptor { alpha, beta, ..Default::default() };
-        problems.push(MatMulProblem::gemm(&descriptor, &[17, 9], &[9, 20], Some(&[17, 20]), ElementType::F32)?);
+        problems
+            .push(MatMulProblem::gemm(&MatMulInputs { a: &[17, 9], b: &[9, 20], addend: Some(&[17, 20]), element: ElementType::F32 }, &descriptor)?);
     }
-    problems.push(MatMulProblem::gemm(&GemmDescriptor { trans_b: true, ..Default::default() }, &[17, 9], &[20, 9], Some(&[20]), ElementType::F16)?);
-    problems.push(MatMulProblem::linear(Activation::Silu, &[2, 3, 4, 9], &[20, 9], Some(&[20]), ElementType::F32)?);
-    problems.push(MatMulProblem::linear(Activation::None, &[9], &[20, 9], Some(&[20]), ElementType::F32)?);
+    problems.push(MatMulProblem::gemm(
+        &MatMulInputs { a: &[17, 9], b: &[20, 9], addend: Some(&[20]), element: ElementType::F16 },
+        &GemmDescriptor { trans_b: true, ..Default::default() },
+    )?);
+    problems.push(MatMulProblem::linear(
+        &MatMulInputs { a: &[2, 3, 4, 9], b: &[20, 9], addend: Some(&[20]), element: ElementType::F32 },
+        &LinearDescriptor { activation: Activation::Silu, ..Default::default() },
+    )?);
+    problems.push(MatMulProblem::linear(
+        &MatMulInputs { a: &[9], b: &[20, 9], addend: Some(&[20]), element: ElementType::F32 },
+        &LinearDescriptor::default(),
+    )?);
     Ok(every_accuracy(problems))
 }
 
@@ -119,7 +155,11 @@ pub(crate) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
 pub(crate) fn on_other_processor() -> Result<Vec<(MatMulProblem, Elsewhere)>> {
     let products = [
         MatMulProblem::matmul(&[2, 37, 45], &[2, 45, 68], ElementType::F32)?,
-        MatMulProblem::linear(CLIP, &[35, 40], &[67, 40], Some(&[67]), ElementType::F32)?.with_residual(true),
+        MatMulProblem::linear(
+            &MatMulInputs { a: &[35, 40], b: &[67, 40], addend: Some(&[67]), element: ElementType::F32 },
+            &LinearDescriptor { activation: CLIP, ..Default::default() },
+        )?
+        .with_residual(true),
     ];
     Ok(products.map(|problem| (problem, Elsewhere::OtherProcessor)).to_vec())
 }
@@ -136,10 +176,15 @@ pub(crate) fn sliced() -> Result<Vec<(MatMulProblem, Elsewhere)>> {
     let gemm = |trans_a, trans_b, c: Option<&[usize]>, element| {
         let descriptor = GemmDescriptor { alpha: 2.0, beta: -1.0, trans_a, trans_b, activation: CLIP, ..Default::default() };
         let (a, b) = (if trans_a { [70, 37] } else { [37, 70] }, if trans_b { [45, 70] } else { [70, 45] });
-        MatMulProblem::gemm(&descriptor, &a, &b, c, element)
+        MatMulProblem::gemm(&MatMulInputs { a: &a, b: &b, addend: c, element }, &descriptor)
     };
-    let linear =
-        |m, n, k, element| -> Result<MatMulProblem> { Ok(MatMulProblem::linear(CLIP, &[m, k], &[n, k], Some(&[n]), element)?.with_residual(true)) };
+    let linear = |m, n, k, element| -> Result<MatMulProblem> {
+        Ok(MatMulProblem::linear(
+            &MatMulInputs { a: &[m, k], b: &[n, k], addend: Some(&[n]), element },
+            &LinearDescriptor { activation: CLIP, ..Default::default() },
+        )?
+        .with_residual(true))
+    };
     let products = [
         gemm(false, false, Some(&[37, 45]), f32s)?,
         gemm(true, false, Some(&[37, 1]), f32s)?,

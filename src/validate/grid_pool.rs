@@ -1,7 +1,7 @@
 //! Pooling problems: every kind over windows with odd extents, strides larger and smaller than the window, dilation, four different
 //! pads, ceil_mode, both layouts, every rank; adaptive windows that divide and that do not; unpooling.
 
-use crate::ops::pool::descriptor::{IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
+use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
 use crate::ops::pool::problem::PoolProblem;
 use crate::ops::pool::unpool::MaxUnpoolProblem;
 use crate::types::{ElementType, Layout, Padding, Result};
@@ -40,9 +40,9 @@ pub(crate) fn pools(full: bool) -> Result<Vec<PoolProblem>> {
                 continue;
             }
             let layout = LAYOUTS[(i + j) % 2];
-            problems.push(PoolProblem::new(kind, window, &[2, 3, 9, 13], ElementType::F32, layout)?);
+            problems.push(PoolProblem::new(&[2, 3, 9, 13], ElementType::F32, layout, &window.with_kind(kind))?);
             if full || j == 0 {
-                problems.push(PoolProblem::new(kind, window, &[1, 70, 8, 9], ElementType::F32, LAYOUTS[(i + j + 1) % 2])?);
+                problems.push(PoolProblem::new(&[1, 70, 8, 9], ElementType::F32, LAYOUTS[(i + j + 1) % 2], &window.with_kind(kind))?);
             }
         }
     }
@@ -50,50 +50,47 @@ pub(crate) fn pools(full: bool) -> Result<Vec<PoolProblem>> {
     for (i, (x, window)) in windows.iter().enumerate() {
         for (j, kind) in KINDS.into_iter().enumerate() {
             if full || (i + j) % 3 == 0 {
-                problems.push(PoolProblem::new(kind, window, x, ElementType::F32, Layout::ChannelsFirst)?);
+                problems.push(PoolProblem::new(x, ElementType::F32, Layout::ChannelsFirst, &window.with_kind(kind))?);
             }
             if full || (i + j) % 8 == 0 {
-                problems.push(PoolProblem::new(kind, window, x, ElementType::F16, LAYOUTS[j % 2])?);
+                problems.push(PoolProblem::new(x, ElementType::F16, LAYOUTS[j % 2], &window.with_kind(kind))?);
             }
         }
     }
     for kind in KINDS {
-        let volume = |descriptor: PoolDescriptor<3>, x: [usize; 5]| PoolProblem::new(kind, &descriptor, &x, ElementType::F32, LAYOUTS[0]);
+        let volume = |descriptor: PoolDescriptor<3>, x: [usize; 5]| PoolProblem::new(&x, ElementType::F32, LAYOUTS[0], &descriptor.with_kind(kind));
         problems.push(volume(PoolDescriptor::window([2, 2, 2]), [2, 3, 6, 5, 6])?);
         let padded = PoolDescriptor { dilation: [2, 1, 1], ..PoolDescriptor::window([2, 3, 3]).with_stride([1, 2, 2]) };
         problems.push(volume(padded.with_padding(Padding::uniform(1)), [1, 3, 4, 5, 10])?);
-        problems.push(PoolProblem::new(kind, &PoolDescriptor::window([4]).with_stride([2]), &[2, 3, 26], ElementType::F32, LAYOUTS[0])?);
+        problems.push(PoolProblem::new(&[2, 3, 26], ElementType::F32, LAYOUTS[0], &PoolDescriptor::window([4]).with_stride([2]).with_kind(kind))?);
     }
     for kind in KINDS {
         for layout in LAYOUTS {
             problems.push(PoolProblem::new(
-                kind,
-                &plain([3, 2]).with_stride([2, 1]).with_padding(Padding::uniform(1)),
                 &[2, 3, 7, 9],
                 ElementType::F16,
                 layout,
+                &plain([3, 2]).with_stride([2, 1]).with_padding(Padding::uniform(1)).with_kind(kind),
             )?);
-            problems.push(PoolProblem::adaptive(kind, [3, 4], &[2, 5, 7, 8], ElementType::F32, layout)?);
+            problems.push(PoolProblem::adaptive(&[2, 5, 7, 8], ElementType::F32, layout, &AdaptivePoolDescriptor { kind, output: [3, 4] })?);
         }
         problems.push(PoolProblem::new(
-            kind,
-            &PoolDescriptor::window([3]).with_stride([2]).with_padding(Padding::uniform(1)),
             &[2, 3, 17],
             ElementType::F32,
             LAYOUTS[0],
+            &PoolDescriptor::window([3]).with_stride([2]).with_padding(Padding::uniform(1)).with_kind(kind),
         )?);
         problems.push(PoolProblem::new(
-            kind,
-            &PoolDescriptor::window([2, 3, 2]).with_stride([1, 2, 3]).with_padding(Padding::uniform(1)),
             &[1, 3, 4, 5, 7],
             ElementType::F32,
             LAYOUTS[1],
+            &PoolDescriptor::window([2, 3, 2]).with_stride([1, 2, 3]).with_padding(Padding::uniform(1)).with_kind(kind),
         )?);
-        problems.push(PoolProblem::global(kind, &[2, 3, 5, 7], ElementType::F32, LAYOUTS[0])?);
-        problems.push(PoolProblem::global(kind, &[1, 2, 130, 141], ElementType::F32, LAYOUTS[1])?); // several passes
-        problems.push(PoolProblem::new(kind, &plain([6, 7]), &[2, 3, 6, 7], ElementType::F32, LAYOUTS[1])?);
-        problems.push(PoolProblem::adaptive(kind, [2, 3, 1], &[1, 4, 3, 7, 5], ElementType::F16, LAYOUTS[1])?);
-        problems.push(PoolProblem::adaptive(kind, [9], &[1, 4, 6], ElementType::F32, LAYOUTS[0])?);
+        problems.push(PoolProblem::global(&[2, 3, 5, 7], ElementType::F32, LAYOUTS[0], kind)?);
+        problems.push(PoolProblem::global(&[1, 2, 130, 141], ElementType::F32, LAYOUTS[1], kind)?); // several passes
+        problems.push(PoolProblem::new(&[2, 3, 6, 7], ElementType::F32, LAYOUTS[1], &plain([6, 7]).with_kind(kind))?);
+        problems.push(PoolProblem::adaptive(&[1, 4, 3, 7, 5], ElementType::F16, LAYOUTS[1], &AdaptivePoolDescriptor { kind, output: [2, 3, 1] })?);
+        problems.push(PoolProblem::adaptive(&[1, 4, 6], ElementType::F32, LAYOUTS[0], &AdaptivePoolDescriptor { kind, output: [9] })?);
     }
     Ok(problems)
 }
@@ -128,9 +125,9 @@ pub(crate) fn sliced() -> Result<Vec<(PoolProblem, Elsewhere)>> {
     for (i, x) in [[5, 3, 9, 14], [7, 3, 9, 16], [5, 3, 9, 13]].into_iter().enumerate() {
         for layout in LAYOUTS {
             let window = PoolDescriptor::window([2, 2]);
-            problems.push(PoolProblem::new([PoolKind::MAX, PoolKind::AVERAGE][i % 2], &window, &x, ElementType::F32, layout)?);
+            problems.push(PoolProblem::new(&x, ElementType::F32, layout, &window.with_kind([PoolKind::MAX, PoolKind::AVERAGE][i % 2]))?);
             let window = PoolDescriptor::window([3, 3]).with_stride([2, 2]).with_padding(Padding::uniform(1));
-            problems.push(PoolProblem::new(KINDS[3 * i], &window, &x, ElementType::F32, layout)?);
+            problems.push(PoolProblem::new(&x, ElementType::F32, layout, &window.with_kind(KINDS[3 * i]))?);
         }
     }
     Ok(problems.into_iter().map(|problem| (problem, Elsewhere::Binding(4096))).collect())
@@ -143,13 +140,13 @@ pub(crate) fn unpools() -> Result<Vec<MaxUnpoolProblem>> {
         for element in [ElementType::F32, ElementType::F16] {
             for output_shape in [None, Some([9, 17])] {
                 let x = [2, 3, 4, 5];
-                problems.push(MaxUnpoolProblem::new(&MaxUnpoolDescriptor { pool, output_shape }, &x, &x, element, layout)?);
+                problems.push(MaxUnpoolProblem::new(&x, &x, element, layout, &MaxUnpoolDescriptor { pool, output_shape })?);
             }
         }
         let line = MaxUnpoolDescriptor { pool: PoolDescriptor::window([3]).with_stride([2]).with_padding(Padding::uniform(1)), output_shape: None };
-        problems.push(MaxUnpoolProblem::new(&line, &[1, 5, 70], &[1, 5, 70], ElementType::F32, layout)?);
+        problems.push(MaxUnpoolProblem::new(&[1, 5, 70], &[1, 5, 70], ElementType::F32, layout, &line)?);
         let volume = MaxUnpoolDescriptor { pool: PoolDescriptor::window([2, 2, 2]), output_shape: None };
-        problems.push(MaxUnpoolProblem::new(&volume, &[1, 2, 2, 3, 4], &[1, 2, 2, 3, 4], ElementType::F32, layout)?);
+        problems.push(MaxUnpoolProblem::new(&[1, 2, 2, 3, 4], &[1, 2, 2, 3, 4], ElementType::F32, layout, &volume)?);
     }
     Ok(problems)
 }

@@ -2,11 +2,11 @@
 //! and prime ones, never alike on two axes, backwards and at the edges.
 
 use crate::ops::transform::concat::Concat;
-use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceMode};
+use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode};
 use crate::ops::transform::kind::TensorKind;
-use crate::ops::transform::pad::{Pad, PadMode};
+use crate::ops::transform::pad::{Pad, PadDescriptor, PadMode};
 use crate::ops::transform::resize::{CoordinateMode, NearestMode, Resize, ResizeDescriptor, ResizeMode};
-use crate::ops::transform::slice::Slice;
+use crate::ops::transform::slice::{Slice, SliceDescriptor};
 use crate::ops::transform::transpose::{ToLayout, Transpose};
 use crate::types::element::ElementType::{F16, F32, U32};
 use crate::types::shape::Layout::{ChannelsFirst, ChannelsLast};
@@ -80,7 +80,10 @@ fn layouts(full: bool) -> Result<Vec<ToLayout>> {
 fn slices(full: bool) -> Result<Vec<Slice>> {
     let mut all = Vec::new();
     let mut put = |extents: &[usize], layout, element, starts: &[isize], ends: &[isize], axes: &[isize], steps: &[isize]| -> Result<()> {
-        all.push(Slice::new(kind(extents, layout, element)?, starts, ends, axes, steps)?);
+        all.push(Slice::new(
+            kind(extents, layout, element)?,
+            &SliceDescriptor { starts: starts.to_vec(), ends: ends.to_vec(), axes: axes.to_vec(), steps: steps.to_vec() },
+        )?);
         Ok(())
     };
     put(&[9], ChannelsFirst, F32, &[2], &[7], &[0], &[2])?;
@@ -125,15 +128,15 @@ fn blocks(full: bool) -> Result<Vec<DepthToSpace>> {
     let modes = [DepthToSpaceMode::Dcr, DepthToSpaceMode::Crd];
     for (i, mode) in modes.into_iter().enumerate() {
         let layout = [ChannelsFirst, ChannelsLast][i];
-        all.push(DepthToSpace::new(kind(&[2, 12, 3, 5], layout, F32)?, 2, mode)?);
-        all.push(DepthToSpace::inverse(kind(&[2, 3, 6, 9], layout, F32)?, 3, mode)?);
+        all.push(DepthToSpace::new(kind(&[2, 12, 3, 5], layout, F32)?, &DepthToSpaceDescriptor { block: 2, mode })?);
+        all.push(DepthToSpace::inverse(kind(&[2, 3, 6, 9], layout, F32)?, &DepthToSpaceDescriptor { block: 3, mode })?);
         if full {
             for element in [F32, F16, U32] {
-                all.push(DepthToSpace::new(kind(&[1, 32, 4, 35], layout, element)?, 4, mode)?);
-                all.push(DepthToSpace::inverse(kind(&[3, 5, 4, 66], layout, element)?, 2, mode)?);
+                all.push(DepthToSpace::new(kind(&[1, 32, 4, 35], layout, element)?, &DepthToSpaceDescriptor { block: 4, mode })?);
+                all.push(DepthToSpace::inverse(kind(&[3, 5, 4, 66], layout, element)?, &DepthToSpaceDescriptor { block: 2, mode })?);
             }
-            all.push(DepthToSpace::new(kind(&[2, 12, 1, 1], ChannelsLast, F32)?, 2, mode)?);
-            all.push(DepthToSpace::new(kind(&[2, 5, 3, 4], layout, F32)?, 1, mode)?);
+            all.push(DepthToSpace::new(kind(&[2, 12, 1, 1], ChannelsLast, F32)?, &DepthToSpaceDescriptor { block: 2, mode })?);
+            all.push(DepthToSpace::new(kind(&[2, 5, 3, 4], layout, F32)?, &DepthToSpaceDescriptor { block: 1, mode })?);
         }
     }
     Ok(all)
@@ -142,7 +145,7 @@ fn blocks(full: bool) -> Result<Vec<DepthToSpace>> {
 fn pads(full: bool) -> Result<Vec<Pad>> {
     let mut all = Vec::new();
     let mut put = |extents: &[usize], layout, element, pads: &[usize], mode| -> Result<()> {
-        all.push(Pad::new(kind(extents, layout, element)?, pads, mode)?);
+        all.push(Pad::new(kind(extents, layout, element)?, &PadDescriptor { pads: pads.to_vec(), mode })?);
         Ok(())
     };
     let others = [PadMode::Reflect, PadMode::Replicate, PadMode::Circular];
@@ -182,13 +185,13 @@ fn nearest(full: bool) -> Result<Vec<Resize>> {
                     continue;
                 }
                 let (layout, element) = ([ChannelsFirst, ChannelsLast][(i + j + k) % 2], [F32, F32, F16, U32][(i + 2 * j + k) % 4]);
-                let descriptor = ResizeDescriptor { mode: ResizeMode::Nearest(rounding), coordinates, scales: None };
-                all.push(Resize::new(&descriptor, kind(x, layout, element)?, sizes)?);
+                let descriptor = ResizeDescriptor { mode: ResizeMode::Nearest(rounding), coordinates, sizes: sizes.to_vec(), scales: None };
+                all.push(Resize::new(kind(x, layout, element)?, &descriptor)?);
             }
         }
     }
-    let scaled = ResizeDescriptor { coordinates: CoordinateMode::HalfPixel, scales: Some(vec![0.6, 1.7]), ..Default::default() };
-    all.push(Resize::new(&scaled, kind(&[2, 3, 5, 6], ChannelsFirst, F32)?, &[3, 10])?);
+    let scaled = ResizeDescriptor { sizes: vec![3, 10], coordinates: CoordinateMode::HalfPixel, scales: Some(vec![0.6, 1.7]), ..Default::default() };
+    all.push(Resize::new(kind(&[2, 3, 5, 6], ChannelsFirst, F32)?, &scaled)?);
     Ok(all)
 }
 
@@ -200,15 +203,15 @@ fn linear(full: bool) -> Result<Vec<Resize>> {
                 continue;
             }
             let element = if (i + k) % 4 == 3 { F16 } else { F32 };
-            let descriptor = ResizeDescriptor { mode: ResizeMode::Linear, coordinates, scales: None };
-            all.push(Resize::new(&descriptor, kind(x, [ChannelsFirst, ChannelsLast][(i + k) % 2], element)?, sizes)?);
+            let descriptor = ResizeDescriptor { mode: ResizeMode::Linear, coordinates, sizes: sizes.to_vec(), scales: None };
+            all.push(Resize::new(kind(x, [ChannelsFirst, ChannelsLast][(i + k) % 2], element)?, &descriptor)?);
         }
     }
-    let double = ResizeDescriptor { mode: ResizeMode::Linear, ..Default::default() };
-    all.push(Resize::new(&double, kind(&[1, 5, 3, 35], ChannelsFirst, F32)?, &[6, 70])?); // exact
-    all.push(Resize::new(&double, kind(&[2, 40, 3, 2, 2], ChannelsLast, F16)?, &[6, 4, 4])?); // exact, trilinear
-    all.push(Resize::new(&double, kind(&[3, 2, 300], ChannelsFirst, F32)?, &[2051])?); // past one workgroup's part of a row
-    let scaled = ResizeDescriptor { scales: Some(vec![1.7]), ..double };
-    all.push(Resize::new(&scaled, kind(&[2, 3, 6], ChannelsFirst, F32)?, &[10])?);
+    let double = |sizes: &[usize]| ResizeDescriptor { sizes: sizes.to_vec(), mode: ResizeMode::Linear, ..Default::default() };
+    all.push(Resize::new(kind(&[1, 5, 3, 35], ChannelsFirst, F32)?, &double(&[6, 70]))?); // exact
+    all.push(Resize::new(kind(&[2, 40, 3, 2, 2], ChannelsLast, F16)?, &double(&[6, 4, 4]))?); // exact, trilinear
+    all.push(Resize::new(kind(&[3, 2, 300], ChannelsFirst, F32)?, &double(&[2051]))?); // past one workgroup's part of a row
+    let scaled = ResizeDescriptor { scales: Some(vec![1.7]), ..double(&[10]) };
+    all.push(Resize::new(kind(&[2, 3, 6], ChannelsFirst, F32)?, &scaled)?);
     Ok(all)
 }

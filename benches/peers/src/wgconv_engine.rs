@@ -53,12 +53,12 @@ fn op(shape: &Shape) -> Result<Op, Failure> {
     let padding = Padding::Explicit { begin: [top, left], end: [bottom, right] };
     let pool = |kind: PoolKind| {
         let descriptor = PoolDescriptor::window(attrs.kernel_shape).with_stride(attrs.strides).with_padding(padding);
-        PoolProblem::new(kind, &descriptor, x, ElementType::F32, Layout::ChannelsFirst)
+        PoolProblem::new(x, ElementType::F32, Layout::ChannelsFirst, &descriptor.with_kind(kind))
     };
     Ok(match shape.op.as_str() {
         "conv" => {
             let descriptor = ConvDescriptor { stride: attrs.strides, dilation: attrs.dilations, padding, groups: attrs.group, ..Default::default() };
-            Box::new(ConvProblem::forward::<2>(&descriptor, &ConvInputs::new(x, shape.w()?.0, None))?)
+            Box::new(ConvProblem::forward::<2>(&ConvInputs::new(x, shape.w()?.0, None), &descriptor)?)
         }
         "max_pool" => Box::new(pool(PoolKind::Max { indices: None })?),
         "average_pool" => Box::new(pool(PoolKind::Average { count_include_pad: false })?),

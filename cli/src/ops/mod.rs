@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use wgconv::conv::Accuracy;
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
-use wgconv::matmul::{GemmDescriptor, MatMulProblem};
+use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::op::Op;
 use wgconv::reduce::ReduceKind;
 use wgconv::{ElementType, Layout};
@@ -167,7 +167,8 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Strin
             let (trans_a, trans_b) = (attributes::flag("transA", trans_a)?, attributes::flag("transB", trans_b)?);
             let descriptor = GemmDescriptor { alpha, beta, trans_a, trans_b, accuracy: inputs.accuracy, ..Default::default() };
             let (c, element) = (inputs.get("c"), inputs.element(&["a", "b", "c"])?);
-            let problem = MatMulProblem::gemm(&descriptor, inputs.need("a")?, inputs.need("b")?, c, element).map_err(text)?;
+            let problem =
+                MatMulProblem::gemm(&MatMulInputs { a: inputs.need("a")?, b: inputs.need("b")?, addend: c, element }, &descriptor).map_err(text)?;
             let roles = if c.is_some() { vec!["a", "b", "c"] } else { vec!["a", "b"] };
             Ok(Call::one(problem, &roles, &["y"]))
         }
@@ -190,7 +191,7 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Strin
             let Some(activation) = read::<ActivationAttribute>(attrs)?.named(op) else {
                 return Err(format!("op {op} is not known"));
             };
-            let problem = UnaryProblem::new(activation?, inputs.need("x")?, inputs.element(&["x"])?, inputs.layout).map_err(text)?;
+            let problem = UnaryProblem::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout, activation?).map_err(text)?;
             Ok(Call::one(problem, &["x"], &["y"]))
         }
     }
@@ -200,7 +201,11 @@ fn linear(attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, St
     let activation = read::<Fused>(attrs)?.activation.resolve()?;
     let element = inputs.element(&["x", "w", "b", "residual"])?;
     let bias = inputs.get("b");
-    let problem = MatMulProblem::linear(activation, inputs.need("x")?, inputs.need("w")?, bias, element).map_err(|e| e.to_string())?;
+    let problem = MatMulProblem::linear(
+        &MatMulInputs { a: inputs.need("x")?, b: inputs.need("w")?, addend: bias, element },
+        &LinearDescriptor { activation, ..Default::default() },
+    )
+    .map_err(|e| e.to_string())?;
     let mut roles = vec!["x", "w"];
     roles.extend(bias.map(|_| "b"));
     if residual {
@@ -222,7 +227,7 @@ fn operation(op: &str) -> Result<BinaryOp, String> {
 fn binary(op: &str, inputs: &Inputs<'_>, roles: &[&str; 2]) -> Result<Call, String> {
     let element = inputs.element(roles)?;
     let (a, b) = (inputs.need(roles[0])?, inputs.need(roles[1])?);
-    let problem = BinaryProblem::new(operation(op)?, (a, inputs.layout), (b, inputs.layout), element).map_err(|e| e.to_string())?;
+    let problem = BinaryProblem::new((a, inputs.layout), (b, inputs.layout), element, operation(op)?).map_err(|e| e.to_string())?;
     Ok(Call::one(problem, roles, &["y"]))
 }
 
@@ -234,13 +239,13 @@ fn fold(op: &str, inputs: &Inputs<'_>) -> Result<Call, String> {
     let element = inputs.element(&names)?;
     let mut extents = inputs.need("x0")?.to_vec();
     if roles.len() == 1 {
-        let problem = UnaryProblem::new(wgconv::Activation::None, &extents, element, inputs.layout).map_err(|e| e.to_string())?;
+        let problem = UnaryProblem::new(&extents, element, inputs.layout, wgconv::Activation::None).map_err(|e| e.to_string())?;
         return Ok(Call::one(problem, &["x0"], &["y"]));
     }
     let (mut steps, mut last) = (Vec::new(), "x0".to_string());
     for role in &roles[1..] {
         let problem =
-            BinaryProblem::new(operation, (&extents, inputs.layout), (inputs.need(role)?, inputs.layout), element).map_err(|e| e.to_string())?;
+            BinaryProblem::new((&extents, inputs.layout), (inputs.need(role)?, inputs.layout), element, operation).map_err(|e| e.to_string())?;
         extents = problem.y().to_vec();
         let result = format!("{last} {role}");
         steps.push(Step { op: problem.into(), tensors: vec![last, role.clone()], results: vec![result.clone()] });

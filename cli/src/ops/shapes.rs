@@ -5,8 +5,8 @@ use super::{Call, Inputs, View};
 use serde::Deserialize;
 use serde_json::Value;
 use wgconv::transform::{
-    Concat, DepthToSpace, DepthToSpaceMode, Pad, PadMode, Resize, ResizeDescriptor, ResizeMode, Slice, TensorKind, Transpose, flatten_extents,
-    reshape_extents,
+    Concat, DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode, Pad, PadDescriptor, PadMode, Resize, ResizeDescriptor, ResizeMode, Slice,
+    SliceDescriptor, TensorKind, Transpose, flatten_extents, reshape_extents,
 };
 use wgconv::{Error, Layout};
 
@@ -94,7 +94,7 @@ pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String>
             let a: Slices = read(attrs)?;
             let axes = a.axes.unwrap_or_else(|| (0..a.starts.len() as isize).collect());
             let steps = a.steps.unwrap_or_else(|| vec![1; a.starts.len()]);
-            Call::one(Slice::new(x, &a.starts, &a.ends, &axes, &steps).map_err(text)?, &["x"], &["y"])
+            Call::one(Slice::new(x, &SliceDescriptor { starts: a.starts, ends: a.ends, axes, steps }).map_err(text)?, &["x"], &["y"])
         }
         "pad" => {
             let a: Pads = read(attrs)?;
@@ -105,7 +105,7 @@ pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String>
                 "circular" => PadMode::Circular,
                 other => return Err(format!("mode is {other}: it is constant, reflect, replicate or circular")),
             };
-            Call::one(Pad::new(x, &a.pads, mode).map_err(text)?, &["x"], &["y"])
+            Call::one(Pad::new(x, &PadDescriptor { pads: a.pads, mode }).map_err(text)?, &["x"], &["y"])
         }
         "transpose" => {
             let perm = read::<Permutation>(attrs)?.perm.unwrap_or_else(|| (0..x.extents.len()).rev().collect());
@@ -115,7 +115,7 @@ pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String>
             let a: Blocks = read(attrs)?;
             let mode = a.mode.map_or(Ok(DepthToSpaceMode::default()), |mode| mode.parse()).map_err(text)?;
             let problem = if op == "depth_to_space" { DepthToSpace::new } else { DepthToSpace::inverse };
-            Call::one(problem(x, a.blocksize, mode).map_err(text)?, &["x"], &["y"])
+            Call::one(problem(x, &DepthToSpaceDescriptor { block: a.blocksize, mode }).map_err(text)?, &["x"], &["y"])
         }
         _ => {
             let a: Sizes = read(attrs)?;
@@ -126,11 +126,12 @@ pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String>
                 (other, _) => return Err(format!("mode is {other}: it is nearest or linear")),
             };
             let descriptor = ResizeDescriptor {
+                sizes: a.sizes,
                 mode,
                 coordinates: a.coordinate_mode.map_or(Ok(Default::default()), |mode| mode.parse()).map_err(text)?,
                 scales: a.scales,
             };
-            Call::one(Resize::new(&descriptor, x, &a.sizes).map_err(text)?, &["x"], &["y"])
+            Call::one(Resize::new(x, &descriptor).map_err(text)?, &["x"], &["y"])
         }
     })
 }

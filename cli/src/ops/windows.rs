@@ -5,7 +5,7 @@ use super::{Call, Inputs, same_shape};
 use serde::Deserialize;
 use serde_json::Value;
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
-use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem, global};
+use wgconv::pool::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem, global};
 use wgconv::{Error, Padding};
 
 /// conv, conv_transpose, and conv with a residual.
@@ -55,7 +55,7 @@ fn conv_of<const N: usize>(op: &str, a: &Conv, shapes: &ConvInputs<'_>) -> Resul
     if op == "conv" {
         let padding_mode = a.padding_mode.unwrap_or_default();
         let descriptor = ConvDescriptor { stride, dilation, padding, padding_mode, groups, activation, ..Default::default() };
-        ConvProblem::forward::<N>(&descriptor, shapes)
+        ConvProblem::forward::<N>(shapes, &descriptor)
     } else {
         let descriptor = ConvTransposeDescriptor {
             stride,
@@ -67,7 +67,7 @@ fn conv_of<const N: usize>(op: &str, a: &Conv, shapes: &ConvInputs<'_>) -> Resul
             activation,
             ..Default::default()
         };
-        ConvProblem::transposed::<N>(&descriptor, shapes)
+        ConvProblem::transposed::<N>(shapes, &descriptor)
     }
     .map_err(|e| e.to_string())
 }
@@ -109,7 +109,7 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
                 "global_average_pool" => PoolKind::AVERAGE,
                 _ => PoolKind::Lp { p: read::<Power>(attrs)?.p },
             };
-            return Ok(Call::one(global(kind, x, element, inputs.layout).map_err(text)?, &["x"], &["y"]));
+            return Ok(Call::one(global(x, element, inputs.layout, kind).map_err(text)?, &["x"], &["y"]));
         }
         "adaptive_max_pool" | "adaptive_average_pool" | "adaptive_lp_pool" => {
             let kind = match op {
@@ -120,9 +120,9 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
             let size = read::<Adaptive>(attrs)?.output_size;
             let spatial = x.len().saturating_sub(2);
             match spatial {
-                1 => PoolProblem::adaptive::<1>(kind, list("output_size", &size)?, x, element, inputs.layout),
-                2 => PoolProblem::adaptive::<2>(kind, list("output_size", &size)?, x, element, inputs.layout),
-                3 => PoolProblem::adaptive::<3>(kind, list("output_size", &size)?, x, element, inputs.layout),
+                1 => PoolProblem::adaptive::<1>(x, element, inputs.layout, &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? }),
+                2 => PoolProblem::adaptive::<2>(x, element, inputs.layout, &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? }),
+                3 => PoolProblem::adaptive::<3>(x, element, inputs.layout, &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? }),
                 _ => return Err(format!("x is {x:?}: pools take x of rank 3 to 5")),
             }
             .map_err(text)?
@@ -141,9 +141,9 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
             };
             let window = &attributes.window;
             match window.kernel_shape.len() {
-                1 => PoolProblem::new(kind, &descriptor::<1>(window, ceil_mode)?, x, element, inputs.layout),
-                2 => PoolProblem::new(kind, &descriptor::<2>(window, ceil_mode)?, x, element, inputs.layout),
-                3 => PoolProblem::new(kind, &descriptor::<3>(window, ceil_mode)?, x, element, inputs.layout),
+                1 => PoolProblem::new(x, element, inputs.layout, &descriptor::<1>(kind, window, ceil_mode)?),
+                2 => PoolProblem::new(x, element, inputs.layout, &descriptor::<2>(kind, window, ceil_mode)?),
+                3 => PoolProblem::new(x, element, inputs.layout, &descriptor::<3>(kind, window, ceil_mode)?),
                 rank => return Err(format!("kernel_shape is {:?}: pools have 1 to 3 spatial axes, not {rank}", window.kernel_shape)),
             }
             .map_err(text)?
@@ -153,10 +153,10 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
     Ok(Call::one(problem, &["x"], outputs))
 }
 
-fn descriptor<const N: usize>(window: &attributes::Window, ceil_mode: bool) -> Result<PoolDescriptor<N>, String> {
+fn descriptor<const N: usize>(kind: PoolKind, window: &attributes::Window, ceil_mode: bool) -> Result<PoolDescriptor<N>, String> {
     let resolved = window.resolve::<N>()?;
     let stride = window.strides.is_some().then_some(resolved.strides);
-    Ok(PoolDescriptor { window: resolved.kernel, stride, dilation: resolved.dilations, padding: resolved.padding, ceil_mode })
+    Ok(PoolDescriptor { kind, window: resolved.kernel, stride, dilation: resolved.dilations, padding: resolved.padding, ceil_mode })
 }
 
 fn unpool(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
@@ -177,5 +177,5 @@ fn unpool_of<const N: usize>(a: &Unpool, inputs: &Inputs<'_>) -> Result<MaxUnpoo
         pool: pool.with_stride(list("strides", &a.strides)?),
         output_shape: a.output_shape.as_deref().map(|s| list("output_shape", s)).transpose()?,
     };
-    MaxUnpoolProblem::new(&descriptor, inputs.need("x")?, inputs.need("indices")?, inputs.element(&["x"])?, inputs.layout).map_err(|e| e.to_string())
+    MaxUnpoolProblem::new(inputs.need("x")?, inputs.need("indices")?, inputs.element(&["x"])?, inputs.layout, &descriptor).map_err(|e| e.to_string())
 }

@@ -189,7 +189,7 @@ impl Network {
         let Kind { element, layout, .. } = self.kind;
         let plain = ConvInputs::new(self.extents(x), &filter, Some(&bias));
         let inputs = ConvInputs { element, x_layout: layout, y_layout: layout, ..plain };
-        let problem = ConvProblem::forward(&descriptor, &inputs).map_err(|e| e.to_string())?;
+        let problem = ConvProblem::forward(&inputs, &descriptor).map_err(|e| e.to_string())?;
         let op = Op::from(problem.with_residual(residual.is_some()));
         self.push(name, op, [x].into_iter().chain(residual).collect(), gain(activation), residual.is_some())
     }

@@ -1,6 +1,7 @@
 //! A prepared convolution: [`Prepared`] with the names that convolution has, and the recorded calls.
 
 use crate::gpu::Gpu;
+use crate::gpu::api::Addends;
 use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
@@ -29,7 +30,7 @@ impl Conv {
     /// # Errors
     /// As [`ConvProblem::forward`] and [`Gpu::plan`]; a tensor of another device.
     pub fn prepare<const N: usize>(gpu: &Gpu, descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
-        Self::from_problem(gpu, &ConvProblem::forward(descriptor, &inputs(x, filter, bias))?, filter, bias)
+        Self::from_problem(gpu, &ConvProblem::forward(&inputs(x, filter, bias), descriptor)?, filter, bias)
     }
 
     /// As [`Conv::prepare`], for a transposed convolution.
@@ -43,7 +44,7 @@ impl Conv {
         filter: &Tensor,
         bias: Option<&Tensor>,
     ) -> Result<Self> {
-        Self::from_problem(gpu, &ConvProblem::transposed(descriptor, &inputs(x, filter, bias))?, filter, bias)
+        Self::from_problem(gpu, &ConvProblem::transposed(&inputs(x, filter, bias), descriptor)?, filter, bias)
     }
 
     /// Prepares a resolved problem, and packs the filter in a submit of its own. For `activation(conv(x) + bias + residual)` set
@@ -123,62 +124,89 @@ fn inputs<'a>(x: &'a Tensor, filter: &'a Tensor, bias: Option<&'a Tensor>) -> Co
 }
 
 impl Recorder<'_> {
-    /// Records a convolution and returns its output, in the layout of `x`.
+    /// Records a convolution, x N C \[D\] \[H\] W with filter O C/g \[kD\] \[kH\] kW and bias \[O\], and returns its output, in the layout of `x`.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor, filter: &Tensor) -> Result<()> {
+    /// use wgconv::{Padding, conv::Conv2dDescriptor};
+    /// let layer = Conv2dDescriptor { padding: Padding::Same, activation: Activation::Relu, ..Default::default() };
+    /// let y = gpu.run(|r| r.conv(x, filter, None, &layer))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Conv::prepare`].
-    pub fn conv<const N: usize>(&mut self, descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        let problem = ConvProblem::forward(descriptor, &inputs(x, filter, bias))?;
-        self.conv_problem(&problem, x, filter, bias)
+    /// As [`ConvProblem::forward`]; a tensor of another device.
+    pub fn conv<const N: usize>(&mut self, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>, descriptor: &ConvDescriptor<N>) -> Result<Tensor> {
+        self.op1(ConvProblem::forward(&inputs(x, filter, bias), descriptor)?, &tensors(x, filter, bias))
     }
 
-    /// Records a transposed convolution and returns its output, in the layout of `x`.
+    /// Records a transposed convolution, filter C O/g ..., and returns its output, in the layout of `x`.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor, filter: &Tensor) -> Result<()> {
+    /// use wgconv::conv::ConvTranspose2dDescriptor;
+    /// let double = ConvTranspose2dDescriptor { stride: [2, 2], ..Default::default() };
+    /// let y = gpu.run(|r| r.conv_transpose(x, filter, None, &double))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Conv::prepare_transposed`].
+    /// As [`ConvProblem::transposed`]; a tensor of another device.
     pub fn conv_transpose<const N: usize>(
         &mut self,
-        descriptor: &ConvTransposeDescriptor<N>,
         x: &Tensor,
         filter: &Tensor,
         bias: Option<&Tensor>,
+        descriptor: &ConvTransposeDescriptor<N>,
     ) -> Result<Tensor> {
-        let problem = ConvProblem::transposed(descriptor, &inputs(x, filter, bias))?;
-        self.conv_problem(&problem, x, filter, bias)
+        self.op1(ConvProblem::transposed(&inputs(x, filter, bias), descriptor)?, &tensors(x, filter, bias))
     }
 
-    /// Records activation(conv(x) + bias + residual); `residual` has the shape and layout of the output.
+    /// Records activation(conv(x) + bias + residual); the residual has the shape and layout of the output.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor, filter: &Tensor, residual: &Tensor) -> Result<()> {
+    /// use wgconv::{conv::Conv2dDescriptor, op::Addends};
+    /// let y = gpu.run(|r| r.conv_residual(x, filter, Addends { bias: None, residual }, &Conv2dDescriptor::default()))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Conv::prepare`]; a residual of another shape.
+    /// As [`Recorder::conv`]; a residual of another shape.
     pub fn conv_residual<const N: usize>(
         &mut self,
-        descriptor: &ConvDescriptor<N>,
         x: &Tensor,
         filter: &Tensor,
-        bias: Option<&Tensor>,
-        residual: &Tensor,
+        addends: Addends<'_>,
+        descriptor: &ConvDescriptor<N>,
     ) -> Result<Tensor> {
-        let problem = ConvProblem::forward(descriptor, &inputs(x, filter, bias))?.with_residual(true);
-        let tensors: Vec<&Tensor> = [x, filter].into_iter().chain(bias).chain([residual]).collect();
-        self.op1(&problem, &tensors)
+        let problem = ConvProblem::forward(&inputs(x, filter, addends.bias), descriptor)?.with_residual(true);
+        self.op1(&problem, &[x, filter].into_iter().chain(addends.tensors()).collect::<Vec<_>>())
     }
+}
 
-    fn conv_problem(&mut self, problem: &ConvProblem, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        self.op1(problem, &[x, filter].into_iter().chain(bias).collect::<Vec<_>>())
-    }
+fn tensors<'a>(x: &'a Tensor, filter: &'a Tensor, bias: Option<&'a Tensor>) -> Vec<&'a Tensor> {
+    [x, filter].into_iter().chain(bias).collect()
 }
 
 macro_rules! ranks {
     ($($name:ident, $on:ident, $descriptor:ident, $rank:literal, $what:literal;)*) => {
         impl Recorder<'_> {
             $(
-                #[doc = concat!("Records a ", $what, " and returns its output.")]
+                #[doc = concat!("Records a ", $what, " and returns its output: [`Recorder::", stringify!($on), "`] of this rank.")]
+                ///
+                #[doc = concat!("```no_run\n# use wgconv::{Gpu, Tensor};\n# fn example(gpu: &Gpu, x: &Tensor, filter: &Tensor) -> wgconv::Result<()> {\nlet y = gpu.run(|r| r.", stringify!($name), "(x, filter, None, &Default::default()))?;\n# Ok(())\n# }\n```")]
                 ///
                 /// # Errors
-                /// As [`Conv::prepare`] or [`Conv::prepare_transposed`].
-                pub fn $name(&mut self, descriptor: &$descriptor<$rank>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-                    self.$on(descriptor, x, filter, bias)
+                #[doc = concat!("As [`Recorder::", stringify!($on), "`].")]
+                pub fn $name(&mut self, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>, descriptor: &$descriptor<$rank>) -> Result<Tensor> {
+                    self.$on(x, filter, bias, descriptor)
                 }
             )*
         }

@@ -4,90 +4,156 @@
 use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
-use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
+use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::types::{Activation, Error, Result};
 
 impl Recorder<'_> {
     /// Records activation(x).
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.activation(x, Activation::Gelu))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Parameters that make no function; a tensor of another device.
-    pub fn activation(&mut self, activation: Activation, x: &Tensor) -> Result<Tensor> {
-        let problem = UnaryProblem::new(activation, x.shape().extents(), x.element(), x.layout())?;
+    pub fn activation(&mut self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        let problem = UnaryProblem::new(x.shape().extents(), x.element(), x.layout(), activation)?;
         self.op1(&problem, &[x])
     }
 
     /// Records x = activation(x).
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// gpu.run(|r| r.activation_in_place(x, Activation::Relu))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Recorder::activation`].
-    pub fn activation_in_place(&mut self, activation: Activation, x: &Tensor) -> Result<()> {
-        let problem = UnaryProblem::new(activation, x.shape().extents(), x.element(), x.layout())?;
+    pub fn activation_in_place(&mut self, x: &Tensor, activation: Activation) -> Result<()> {
+        let problem = UnaryProblem::new(x.shape().extents(), x.element(), x.layout(), activation)?;
         let plan = self.gpu().plan(problem.in_place())?;
         Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
     }
 
-    /// Records a op b, broadcast by numpy's rules.
+    /// Records activation(a op b), broadcast by numpy's rules. A [`BinaryOp`] alone has no activation; with one, a residual connection and its
+    /// activation are one kernel.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, a: &Tensor, b: &Tensor) -> Result<()> {
+    /// use wgconv::elementwise::{BinaryDescriptor, BinaryOp};
+    /// let smaller = gpu.run(|r| r.binary(a, b, BinaryOp::Min))?;
+    /// let sum = gpu.run(|r| r.binary(a, b, BinaryDescriptor { op: BinaryOp::Add, activation: Activation::Relu }))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// Extents that do not broadcast, element types that differ, tensors of another device.
-    pub fn binary(&mut self, op: BinaryOp, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        self.op1(&binary_problem(op, a, b)?, &[a, b])
+    /// Extents that do not broadcast, element types that differ, parameters that make no activation, tensors of another device.
+    pub fn binary(&mut self, a: &Tensor, b: &Tensor, descriptor: impl Into<BinaryDescriptor>) -> Result<Tensor> {
+        self.op1(&binary_problem(a, b, descriptor.into())?, &[a, b])
     }
 
-    /// Records activation(a op b): a residual connection and its activation in one kernel.
+    /// Records a = activation(a op b); b broadcasts to a.
     ///
-    /// # Errors
-    /// As [`Recorder::binary`].
-    pub fn binary_activation(&mut self, op: BinaryOp, activation: Activation, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        activation.check()?;
-        self.op1(&binary_problem(op, a, b)?.with_activation(activation)?, &[a, b])
-    }
-
-    /// Records a = a op b; b broadcasts to a.
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, a: &Tensor, b: &Tensor) -> Result<()> {
+    /// use wgconv::elementwise::BinaryOp;
+    /// gpu.run(|r| r.binary_in_place(a, b, BinaryOp::Add))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Recorder::binary`]; a result of another shape than a's; a and b in one buffer.
-    pub fn binary_in_place(&mut self, op: BinaryOp, a: &Tensor, b: &Tensor) -> Result<()> {
-        let problem = binary_problem(op, a, b)?.in_place()?;
-        let plan = self.gpu().plan(problem)?;
+    pub fn binary_in_place(&mut self, a: &Tensor, b: &Tensor, descriptor: impl Into<BinaryDescriptor>) -> Result<()> {
+        let plan = self.gpu().plan(binary_problem(a, b, descriptor.into())?.in_place()?)?;
         Prepared::recorded(self, plan, &[])?.record(self, &[b], &[a])
     }
 
     /// Records a + b.
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, a: &Tensor, b: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.add(a, b))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Recorder::binary`].
     pub fn add(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        self.binary(BinaryOp::Add, a, b)
+        self.binary(a, b, BinaryOp::Add)
     }
 
     /// Records a - b.
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, a: &Tensor, b: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.sub(a, b))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Recorder::binary`].
     pub fn sub(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        self.binary(BinaryOp::Sub, a, b)
+        self.binary(a, b, BinaryOp::Sub)
     }
 
     /// Records a b, element by element.
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, a: &Tensor, b: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.mul(a, b))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Recorder::binary`].
     pub fn mul(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        self.binary(BinaryOp::Mul, a, b)
+        self.binary(a, b, BinaryOp::Mul)
     }
 
     /// Records a / b.
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, a: &Tensor, b: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.div(a, b))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Recorder::binary`].
     pub fn div(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        self.binary(BinaryOp::Div, a, b)
+        self.binary(a, b, BinaryOp::Div)
     }
 
     /// Records the smallest of several tensors, element by element; NaN wins.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, a: &Tensor, b: &Tensor, c: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.min(&[a, b, c]))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Recorder::binary`]; no tensor at all.
@@ -97,6 +163,14 @@ impl Recorder<'_> {
 
     /// Records the largest of several tensors, element by element; NaN wins.
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, a: &Tensor, b: &Tensor, c: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.max(&[a, b, c]))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Recorder::binary`]; no tensor at all.
     pub fn max(&mut self, tensors: &[&Tensor]) -> Result<Tensor> {
@@ -105,20 +179,28 @@ impl Recorder<'_> {
 
     /// Records x where x >= 0, else slope x; the slope broadcasts to x (one per channel: shape C, 1, 1).
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor, slope: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.prelu(x, slope))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Recorder::binary`].
     pub fn prelu(&mut self, x: &Tensor, slope: &Tensor) -> Result<Tensor> {
-        self.binary(BinaryOp::Prelu, x, slope)
+        self.binary(x, slope, BinaryOp::Prelu)
     }
 
     fn fold(&mut self, op: BinaryOp, tensors: &[&Tensor]) -> Result<Tensor> {
         match tensors {
             [] => Err(Error::invalid("tensors", 0, format!("{} takes at least one tensor", op.name()))),
-            [one] => self.activation(Activation::None, one),
+            [one] => self.activation(one, Activation::None),
             [first, second, rest @ ..] => {
-                let mut y = self.binary(op, first, second)?;
+                let mut y = self.binary(first, second, op)?;
                 for next in rest {
-                    y = self.binary(op, &y, next)?;
+                    y = self.binary(&y, next, op)?;
                 }
                 Ok(y)
             }
@@ -126,9 +208,9 @@ impl Recorder<'_> {
     }
 }
 
-fn binary_problem(op: BinaryOp, a: &Tensor, b: &Tensor) -> Result<BinaryProblem> {
+fn binary_problem(a: &Tensor, b: &Tensor, descriptor: BinaryDescriptor) -> Result<BinaryProblem> {
     if a.element() != b.element() {
         return Err(Error::invalid("b", b.element(), format!("both operands have one element type, and a holds {}", a.element())));
     }
-    BinaryProblem::new(op, (a.shape().extents(), a.layout()), (b.shape().extents(), b.layout()), a.element())
+    BinaryProblem::new((a.shape().extents(), a.layout()), (b.shape().extents(), b.layout()), a.element(), descriptor)
 }

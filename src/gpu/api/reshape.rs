@@ -15,6 +15,14 @@ impl Tensor {
     /// The same elements under other extents, channels-first, in the same buffer: nothing is copied. 0 keeps x's extent at that
     /// place, and one -1 is inferred.
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(x: &Tensor) -> Result<()> {
+    /// let y = x.reshape(&[0, -1])?; // N C H W to N and the product of the others
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`reshape_extents`]; a channels-last tensor whose memory order is not its logical one ([`Recorder::reshape`] converts it).
     pub fn reshape(&self, extents: &[isize]) -> Result<Tensor> {
@@ -22,6 +30,14 @@ impl Tensor {
     }
 
     /// As [`Tensor::reshape`], to \[product of the extents before `axis`, product of those from it\].
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(x: &Tensor) -> Result<()> {
+    /// let y = x.flatten(1)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`flatten_extents`] and [`Tensor::reshape`].
@@ -57,6 +73,14 @@ impl Tensor {
 impl Recorder<'_> {
     /// [`Tensor::reshape`], with a recorded copy to channels-first where the memory order asks for one.
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.reshape(x, &[0, -1]))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`reshape_extents`]; sizes past the device's limits.
     pub fn reshape(&mut self, x: &Tensor, shape: &[isize]) -> Result<Tensor> {
@@ -65,6 +89,14 @@ impl Recorder<'_> {
     }
 
     /// [`Tensor::flatten`], with a recorded copy to channels-first where the memory order asks for one.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.flatten(x, 1))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`flatten_extents`]; sizes past the device's limits.

@@ -3,11 +3,11 @@
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::ops::transform::concat::Concat;
-use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceMode};
+use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor};
 use crate::ops::transform::kind::TensorKind;
-use crate::ops::transform::pad::{Pad, PadMode};
+use crate::ops::transform::pad::{Pad, PadDescriptor};
 use crate::ops::transform::resize::{Resize, ResizeDescriptor};
-use crate::ops::transform::slice::Slice;
+use crate::ops::transform::slice::{Slice, SliceDescriptor};
 use crate::ops::transform::transpose::{ToLayout, Transpose};
 use crate::types::{Layout, Result};
 
@@ -23,6 +23,14 @@ impl Recorder<'_> {
     /// Records a concatenation along `axis`, one dispatch per input; the output has the layout of the first. A negative axis counts from
     /// the end.
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, a: &Tensor, b: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.concat(&[a, b], 1))?; // channels of a, then of b
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`Concat::new`]; sizes past the device's limits.
     pub fn concat(&mut self, xs: &[&Tensor], axis: isize) -> Result<Tensor> {
@@ -31,45 +39,100 @@ impl Recorder<'_> {
 
     /// Records depth to space: blocks of channels become blocks of positions. The output keeps x's layout.
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// use wgconv::transform::DepthToSpaceDescriptor;
+    /// let y = gpu.run(|r| r.depth_to_space(x, &DepthToSpaceDescriptor::default()))?; // blocks of 2 x 2
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`DepthToSpace::new`]; sizes past the device's limits.
-    pub fn depth_to_space(&mut self, x: &Tensor, block: usize, mode: DepthToSpaceMode) -> Result<Tensor> {
-        self.op1(&DepthToSpace::new(TensorKind::of(x), block, mode)?, &[x])
+    pub fn depth_to_space(&mut self, x: &Tensor, descriptor: &DepthToSpaceDescriptor) -> Result<Tensor> {
+        self.op1(&DepthToSpace::new(TensorKind::of(x), descriptor)?, &[x])
     }
 
     /// Records space to depth, which undoes [`Recorder::depth_to_space`]. The output keeps x's layout.
     ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// use wgconv::transform::DepthToSpaceDescriptor;
+    /// let y = gpu.run(|r| r.space_to_depth(x, &DepthToSpaceDescriptor::default()))?; // blocks of 2 x 2
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`DepthToSpace::inverse`]; sizes past the device's limits.
-    pub fn space_to_depth(&mut self, x: &Tensor, block: usize, mode: DepthToSpaceMode) -> Result<Tensor> {
-        self.op1(&DepthToSpace::inverse(TensorKind::of(x), block, mode)?, &[x])
+    pub fn space_to_depth(&mut self, x: &Tensor, descriptor: &DepthToSpaceDescriptor) -> Result<Tensor> {
+        self.op1(&DepthToSpace::inverse(TensorKind::of(x), descriptor)?, &[x])
     }
 
-    /// Records a pad over all axes: `pads` holds the begins of all axes, then the ends. The output keeps x's layout.
+    /// Records a pad over all axes. The output keeps x's layout.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// use wgconv::transform::{PadDescriptor, PadMode};
+    /// let frame = PadDescriptor { pads: vec![0, 0, 1, 1, 0, 0, 1, 1], mode: PadMode::Reflect };
+    /// let y = gpu.run(|r| r.pad(x, &frame))?; // one row and column on every side
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Pad::new`]; sizes past the device's limits.
-    pub fn pad(&mut self, x: &Tensor, pads: &[usize], mode: PadMode) -> Result<Tensor> {
-        self.op1(&Pad::new(TensorKind::of(x), pads, mode)?, &[x])
+    pub fn pad(&mut self, x: &Tensor, descriptor: &PadDescriptor) -> Result<Tensor> {
+        self.op1(&Pad::new(TensorKind::of(x), descriptor)?, &[x])
     }
 
-    /// Records a resize of the spatial axes to `sizes`; the output keeps x's layout.
+    /// Records a resize of the spatial axes of x N C \[D\] \[H\] W; the output keeps x's layout.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// use wgconv::transform::{ResizeDescriptor, ResizeMode};
+    /// let y = gpu.run(|r| r.resize(x, &ResizeDescriptor { sizes: vec![224, 224], mode: ResizeMode::Linear, ..Default::default() }))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Resize::new`]; sizes past the device's limits.
-    pub fn resize(&mut self, descriptor: &ResizeDescriptor, x: &Tensor, sizes: &[usize]) -> Result<Tensor> {
-        self.op1(&Resize::new(descriptor, TensorKind::of(x), sizes)?, &[x])
+    pub fn resize(&mut self, x: &Tensor, descriptor: &ResizeDescriptor) -> Result<Tensor> {
+        self.op1(&Resize::new(TensorKind::of(x), descriptor)?, &[x])
     }
 
-    /// Records a slice by numpy's rules (see [`Slice::new`]); the output keeps x's layout.
+    /// Records a slice by numpy's rules; the output keeps x's layout.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// use wgconv::transform::SliceDescriptor;
+    /// let middle = SliceDescriptor { starts: vec![1, 1], ends: vec![-1, -1], axes: vec![2, 3], ..Default::default() };
+    /// let y = gpu.run(|r| r.slice(x, &middle))?; // x[:, :, 1:-1, 1:-1]
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Slice::new`]; sizes past the device's limits.
-    pub fn slice(&mut self, x: &Tensor, starts: &[isize], ends: &[isize], axes: &[isize], steps: &[isize]) -> Result<Tensor> {
-        self.op1(&Slice::new(TensorKind::of(x), starts, ends, axes, steps)?, &[x])
+    pub fn slice(&mut self, x: &Tensor, descriptor: &SliceDescriptor) -> Result<Tensor> {
+        self.op1(&Slice::new(TensorKind::of(x), descriptor)?, &[x])
     }
 
     /// Records a transpose: axis i of the output is axis `perm[i]` of x. The output is channels-first.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.transpose(x, &[1, 0]))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// A `perm` that does not name every axis once; sizes past the device's limits.
@@ -78,6 +141,14 @@ impl Recorder<'_> {
     }
 
     /// x in `layout`: x itself where it is stored so already, else a recorded copy.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.to_layout(x, Layout::ChannelsLast))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Sizes past the device's limits.

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 /// A convolution over N spatial axes (cross-correlation, as the field has it): input N C \[D\] \[H\] W, filter O I/g \[kD\] \[kH\] kW.
 ///
 /// Lists run from the slowest spatial axis to the width.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[serde(bound(serialize = "[usize; N]: Serialize", deserialize = "[usize; N]: Deserialize<'de>"))]
 pub struct ConvDescriptor<const N: usize> {
     /// Step between windows.
     pub stride: [usize; N],
@@ -59,7 +61,9 @@ pub type Conv3dDescriptor = ConvDescriptor<3>;
 /// stride (n - 1) + output_padding + dilation (k - 1) + 1 - pads.
 ///
 /// It is the gradient of [`ConvDescriptor`] with respect to its input, so `stride` spreads the output.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[serde(bound(serialize = "[usize; N]: Serialize", deserialize = "[usize; N]: Deserialize<'de>"))]
 pub struct ConvTransposeDescriptor<const N: usize> {
     /// Step between the places of two neighbouring inputs in the output.
     pub stride: [usize; N],

@@ -5,6 +5,7 @@ use crate::ops::pool::descriptor::PoolKind;
 use crate::ops::pool::problem::PoolProblem;
 use crate::types::shape::{WindowAxis, axis_name};
 use crate::types::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// Extent and stride of the window along every spatial axis of the call.
 pub(crate) const WINDOW: u64 = 2;
@@ -12,7 +13,8 @@ pub(crate) const WINDOW: u64 = 2;
 /// A pool over the result of a convolution: bias, residual and activation come first. Windows have extent 2 and stride 2 along every
 /// spatial axis of the call, without padding; the last row or column of an odd extent belongs to no window and is dropped, as in a pool
 /// without `ceil_mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FusedPool {
     /// The largest element; NaN wins.
     Max,

@@ -9,9 +9,11 @@ use crate::ops::conv::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescr
 use crate::ops::conv::fused::FusedPool;
 use crate::types::shape::{AxisPadding, MAX_COUNT, WindowAxis, axis_name, check_count, check_step, resolve_axis, window_extent};
 use crate::types::{Activation, ElementType, Error, Layout, PaddingMode, Result, TensorShape};
+use serde::{Deserialize, Serialize};
 
 /// Whether windows gather (convolution) or scatter (its transpose).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// y\[o\] = sum over taps of x\[o stride + tap dilation - pad\] w\[tap\]
     Forward,
@@ -70,7 +72,7 @@ impl ConvProblem {
     ///
     /// # Errors
     /// [`Error::Invalid`] or [`Error::TooLarge`], naming argument, value and rule.
-    pub fn forward<const N: usize>(descriptor: &ConvDescriptor<N>, inputs: &ConvInputs<'_>) -> Result<Self> {
+    pub fn forward<const N: usize>(inputs: &ConvInputs<'_>, descriptor: &ConvDescriptor<N>) -> Result<Self> {
         let channels = Channels::check::<N>(Direction::Forward, descriptor.groups, inputs)?;
         let mut axes = [WindowAxis::UNIT; 3];
         for i in 0..N {
@@ -113,7 +115,7 @@ impl ConvProblem {
     ///
     /// # Errors
     /// [`Error::Invalid`] or [`Error::TooLarge`], naming argument, value and rule.
-    pub fn transposed<const N: usize>(descriptor: &ConvTransposeDescriptor<N>, inputs: &ConvInputs<'_>) -> Result<Self> {
+    pub fn transposed<const N: usize>(inputs: &ConvInputs<'_>, descriptor: &ConvTransposeDescriptor<N>) -> Result<Self> {
         let channels = Channels::check::<N>(Direction::Transposed, descriptor.groups, inputs)?;
         let mut axes = [WindowAxis::UNIT; 3];
         for i in 0..N {
@@ -349,7 +351,7 @@ mod tests {
     #[test]
     fn lenet_first_layer_has_456_parameters_on_three_channels() {
         let inputs = ConvInputs::new(&[1, 3, 32, 32], &[6, 3, 5, 5], Some(&[6]));
-        let problem = ConvProblem::forward::<2>(&ConvDescriptor::default(), &inputs).unwrap();
+        let problem = ConvProblem::forward::<2>(&inputs, &ConvDescriptor::default()).unwrap();
         assert_eq!(problem.output_extents(), [1, 6, 28, 28]);
         assert_eq!(problem.parameter_count(), 456);
         assert_eq!(problem.multiply_adds(), 28 * 28 * 6 * 75);
@@ -360,7 +362,7 @@ mod tests {
     fn transposed_same_doubles_the_extent() {
         let inputs = ConvInputs::new(&[1, 4, 5, 7], &[4, 2, 3, 3], None);
         let descriptor = ConvTransposeDescriptor { stride: [2, 2], padding: Padding::Same, ..Default::default() };
-        let problem = ConvProblem::transposed::<2>(&descriptor, &inputs).unwrap();
+        let problem = ConvProblem::transposed::<2>(&inputs, &descriptor).unwrap();
         assert_eq!(problem.output_extents(), [1, 2, 10, 14]);
         assert_eq!((problem.axes[1].pad_begin, problem.axes[1].pad_end), (0, 1));
     }
@@ -369,7 +371,7 @@ mod tests {
     fn a_wanted_output_can_make_a_pad_negative() {
         let inputs = ConvInputs::new(&[1, 1, 3], &[1, 1, 2], None);
         let descriptor = ConvTransposeDescriptor { stride: [3], output_shape: Some([11]), ..Default::default() };
-        let problem = ConvProblem::transposed::<1>(&descriptor, &inputs).unwrap();
+        let problem = ConvProblem::transposed::<1>(&inputs, &descriptor).unwrap();
         // full = 3 x 2 + 2 = 8, total = -3, end = floor(-3 / 2) = -2, begin = the rest.
         assert_eq!((problem.axes[2].pad_begin, problem.axes[2].pad_end), (-1, -2));
         assert_eq!(problem.output_extents(), [1, 1, 11]);
@@ -378,7 +380,7 @@ mod tests {
     #[test]
     fn messages_carry_argument_value_and_rule() {
         let inputs = ConvInputs::new(&[1, 3, 4, 4], &[2, 3, 5, 5], None);
-        let error = ConvProblem::forward::<2>(&ConvDescriptor::default(), &inputs).unwrap_err().to_string();
+        let error = ConvProblem::forward::<2>(&inputs, &ConvDescriptor::default()).unwrap_err().to_string();
         assert_eq!(error, "filter (height) is 5: the window extent = dilation x (filter - 1) + 1 = 5 must fit into the padded input 4 + 0 + 0 = 4");
     }
 }

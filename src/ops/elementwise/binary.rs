@@ -4,11 +4,14 @@ use crate::ops::Problem;
 use crate::ops::spec::{Domain, TensorSpec};
 use crate::types::lattice::Lattice;
 use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape};
+use serde::{Deserialize, Serialize};
 
 /// What is done with two operands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BinaryOp {
     /// a + b
+    #[default]
     Add,
     /// a - b
     Sub,
@@ -74,6 +77,22 @@ impl BinaryOp {
 
     pub(crate) const fn shader_id(self) -> u32 {
         self as u32
+    }
+}
+
+/// An operation on two tensors, and an activation of its result. A [`BinaryOp`] alone is one too.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BinaryDescriptor {
+    /// The operation.
+    pub op: BinaryOp,
+    /// Applied to its result.
+    pub activation: Activation,
+}
+
+impl From<BinaryOp> for BinaryDescriptor {
+    fn from(op: BinaryOp) -> Self {
+        Self { op, activation: Activation::None }
     }
 }
 
@@ -178,8 +197,10 @@ impl BinaryProblem {
     /// Resolves an operation on tensors of these extents and layouts.
     ///
     /// # Errors
-    /// Extents that do not broadcast; a slope that would enlarge y.
-    pub fn new(op: BinaryOp, a: (&[usize], Layout), b: (&[usize], Layout), element: ElementType) -> Result<Self> {
+    /// Extents that do not broadcast; a slope that would enlarge y; parameters that make no activation.
+    pub fn new(a: (&[usize], Layout), b: (&[usize], Layout), element: ElementType, descriptor: impl Into<BinaryDescriptor>) -> Result<Self> {
+        let BinaryDescriptor { op, activation } = descriptor.into();
+        activation.check()?;
         element.check_float("a")?;
         let ((a, a_layout), (b, b_layout)) = (a, b);
         let (first, second) = if op == BinaryOp::Prelu { ("x", "slope") } else { ("a", "b") };
@@ -192,7 +213,7 @@ impl BinaryProblem {
         TensorShape::named("y", &y)?;
         let y_layout = if a.len() == y.len() { a_layout } else { b_layout };
         let (a, b) = (a.to_vec(), b.to_vec());
-        Ok(Self { op, activation: Activation::None, a, b, y, element, a_layout, b_layout, y_layout, in_place: false })
+        Ok(Self { op, activation, a, b, y, element, a_layout, b_layout, y_layout, in_place: false })
     }
 
     /// The same, with y written over a.

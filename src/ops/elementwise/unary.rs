@@ -53,7 +53,7 @@ impl UnaryProblem {
     ///
     /// # Errors
     /// Extents that make no tensor, parameters that make no function.
-    pub fn new(activation: Activation, extents: &[usize], element: ElementType, layout: Layout) -> Result<Self> {
+    pub fn new(extents: &[usize], element: ElementType, layout: Layout, activation: Activation) -> Result<Self> {
         activation.check()?;
         element.check_float("x")?;
         TensorShape::named("x", extents)?;

@@ -2,9 +2,11 @@
 
 use crate::ops::Problem;
 use crate::ops::conv::problem::Direction;
+use crate::ops::norm::rows::EPSILON;
 use crate::ops::spec::{Domain, TensorSpec};
 use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape};
 use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewD, Axis};
+use serde::{Deserialize, Serialize};
 
 /// y = activation((x - mean) / sqrt(variance + epsilon) scale + bias), each vector per channel and fixed.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +79,23 @@ impl BatchNormProblem {
     }
 }
 
+/// Batch normalisation with known statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchNormDescriptor {
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// Applied last.
+    pub activation: Activation,
+}
+
+impl Default for BatchNormDescriptor {
+    /// 1e-5, no activation.
+    fn default() -> Self {
+        Self { epsilon: EPSILON, activation: Activation::None }
+    }
+}
+
 /// Extents of batch normalisation's vectors.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNormVectors<'a> {
@@ -94,11 +113,13 @@ impl BatchNormProblem {
     /// Resolves a batch normalisation.
     ///
     /// # Errors
-    /// x below rank 2, a vector of another length than x has channels, an epsilon that is negative.
-    pub fn new(x: &[usize], vectors: &BatchNormVectors<'_>, epsilon: f32, element: ElementType, layout: Layout) -> Result<Self> {
+    /// x below rank 2, a vector of another length than x has channels, an epsilon that is negative, parameters that make no activation.
+    pub fn new(x: &[usize], vectors: &BatchNormVectors<'_>, element: ElementType, layout: Layout, descriptor: &BatchNormDescriptor) -> Result<Self> {
+        let &BatchNormDescriptor { epsilon, activation } = descriptor;
         TensorShape::named("x", x)?;
         element.check_float("x")?;
         crate::ops::norm::check_epsilon(epsilon)?;
+        activation.check()?;
         let &[_, channels, ..] = x else {
             return Err(Error::invalid("x", format!("{x:?}"), format!("it has rank 2 or more, N C ..., not {}", x.len())));
         };
@@ -111,7 +132,7 @@ impl BatchNormProblem {
             }
         }
         let (has_scale, has_bias) = (vectors.scale.is_some(), vectors.bias.is_some());
-        Ok(Self { x: x.to_vec(), has_scale, has_bias, epsilon, activation: Activation::None, element, layout, in_place: false })
+        Ok(Self { x: x.to_vec(), has_scale, has_bias, epsilon, activation, element, layout, in_place: false })
     }
 
     /// Channels, and how many neighbours in memory share one.

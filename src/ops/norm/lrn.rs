@@ -4,9 +4,11 @@ use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::types::shape::MAX_COUNT;
 use crate::types::{ElementType, Error, Layout, Result, TensorShape};
+use serde::{Deserialize, Serialize};
 
 /// y = x / (bias + alpha / size sum of x^2)^beta over the channels c - floor((size - 1) / 2) .. c + ceil((size - 1) / 2).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LrnDescriptor {
     /// Channels of the window.
     pub size: usize,
@@ -62,7 +64,7 @@ impl LrnProblem {
     ///
     /// # Errors
     /// x below rank 2, a size of 0 or above 2^60, a bias that is not positive (the sum of squares may be 0), numbers that are not finite.
-    pub fn new(descriptor: &LrnDescriptor, x: &[usize], element: ElementType, layout: Layout) -> Result<Self> {
+    pub fn new(x: &[usize], element: ElementType, layout: Layout, descriptor: &LrnDescriptor) -> Result<Self> {
         TensorShape::named("x", x)?;
         element.check_float("x")?;
         if x.len() < 2 {

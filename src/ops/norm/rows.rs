@@ -4,9 +4,11 @@ use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::types::shape::front_axis;
 use crate::types::{ElementType, Error, Layout, Result, TensorShape};
+use serde::{Deserialize, Serialize};
 
 /// Which elements share a mean and a variance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NormKind {
     /// All axes from this one on; scale and bias have their extents.
     Layer {
@@ -20,6 +22,80 @@ pub enum NormKind {
     },
     /// One channel at all positions; scale and bias are per channel.
     Instance,
+}
+
+/// The epsilon of a norm unless it is given.
+pub(crate) const EPSILON: f32 = 1e-5;
+
+/// Layer normalisation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LayerNormDescriptor {
+    /// The first normalised axis; negative: from the end.
+    pub axis: isize,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl Default for LayerNormDescriptor {
+    /// The last axis, 1e-5.
+    fn default() -> Self {
+        Self { axis: -1, epsilon: EPSILON }
+    }
+}
+
+/// Group normalisation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GroupNormDescriptor {
+    /// Number of groups; divides the channels.
+    pub groups: usize,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl Default for GroupNormDescriptor {
+    /// One group, 1e-5.
+    fn default() -> Self {
+        Self { groups: 1, epsilon: EPSILON }
+    }
+}
+
+/// Instance normalisation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InstanceNormDescriptor {
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl Default for InstanceNormDescriptor {
+    /// 1e-5.
+    fn default() -> Self {
+        Self { epsilon: EPSILON }
+    }
+}
+
+/// What a norm over rows takes: extents of its tensors, and what x holds.
+#[derive(Debug, Clone, Copy)]
+pub struct NormInputs<'a> {
+    /// Extents of x.
+    pub x: &'a [usize],
+    /// Extents of the scale; none for 1.
+    pub scale: Option<&'a [usize]>,
+    /// Extents of the bias; none for 0.
+    pub bias: Option<&'a [usize]>,
+    /// Element type of all.
+    pub element: ElementType,
+    /// Layout of x and y.
+    pub layout: Layout,
+}
+
+impl<'a> NormInputs<'a> {
+    /// f32, channels-first.
+    pub fn new(x: &'a [usize], scale: Option<&'a [usize]>, bias: Option<&'a [usize]>) -> Self {
+        Self { x, scale, bias, element: ElementType::F32, layout: Layout::ChannelsFirst }
+    }
 }
 
 /// y = (x - mean) / sqrt(variance + epsilon) scale + bias, variances biased.
@@ -110,74 +186,42 @@ impl Rows {
 }
 
 impl NormProblem {
-    /// Layer normalisation over the axes from `axis` on (negative: from the end). `scale` and `bias` are their extents where given.
+    /// Layer normalisation over the axes from `axis` on, whose extents scale and bias have.
     ///
     /// # Errors
     /// An axis outside the rank, a scale or bias of other extents, a channels-last x normalised over its batch.
-    pub fn layer(
-        x: &[usize],
-        axis: isize,
-        scale: Option<&[usize]>,
-        bias: Option<&[usize]>,
-        epsilon: f32,
-        element: ElementType,
-        layout: Layout,
-    ) -> Result<Self> {
+    pub fn layer(inputs: &NormInputs<'_>, descriptor: &LayerNormDescriptor) -> Result<Self> {
+        let &NormInputs { x, layout, .. } = inputs;
         TensorShape::named("x", x)?;
-        let axis = front_axis("axis", axis, x.len())?;
+        let axis = front_axis("axis", descriptor.axis, x.len())?;
         if axis == 0 && layout == Layout::ChannelsLast && x.len() >= 3 {
             return Err(Error::invalid("x", layout.name(), "normalised over its batch too, x must be stored channels_first"));
         }
-        Self::checked(NormKind::Layer { axis }, x, scale, bias, &x[axis..], epsilon, element, layout)
+        Self::checked(inputs, NormKind::Layer { axis }, &x[axis..], descriptor.epsilon)
     }
 
     /// Group normalisation: x N C ..., scale and bias \[C\].
     ///
     /// # Errors
     /// x below rank 2, groups that do not divide the channels, a scale or bias of another length.
-    pub fn group(
-        x: &[usize],
-        groups: usize,
-        scale: Option<&[usize]>,
-        bias: Option<&[usize]>,
-        epsilon: f32,
-        element: ElementType,
-        layout: Layout,
-    ) -> Result<Self> {
-        let channels = channels(x)?;
+    pub fn group(inputs: &NormInputs<'_>, descriptor: &GroupNormDescriptor) -> Result<Self> {
+        let (channels, groups) = (channels(inputs.x)?, descriptor.groups);
         if groups == 0 || !channels.is_multiple_of(groups) {
             return Err(Error::invalid("groups", groups, format!("groups must divide the {channels} channels")));
         }
-        Self::checked(NormKind::Group { groups }, x, scale, bias, &[channels], epsilon, element, layout)
+        Self::checked(inputs, NormKind::Group { groups }, &[channels], descriptor.epsilon)
     }
 
     /// Instance normalisation: x N C ..., scale and bias \[C\].
     ///
     /// # Errors
     /// x below rank 2, a scale or bias of another length.
-    pub fn instance(
-        x: &[usize],
-        scale: Option<&[usize]>,
-        bias: Option<&[usize]>,
-        epsilon: f32,
-        element: ElementType,
-        layout: Layout,
-    ) -> Result<Self> {
-        let channels = channels(x)?;
-        Self::checked(NormKind::Instance, x, scale, bias, &[channels], epsilon, element, layout)
+    pub fn instance(inputs: &NormInputs<'_>, descriptor: &InstanceNormDescriptor) -> Result<Self> {
+        Self::checked(inputs, NormKind::Instance, &[channels(inputs.x)?], descriptor.epsilon)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "three public constructors meet here")]
-    pub(crate) fn checked(
-        kind: NormKind,
-        x: &[usize],
-        scale: Option<&[usize]>,
-        bias: Option<&[usize]>,
-        wanted: &[usize],
-        epsilon: f32,
-        element: ElementType,
-        layout: Layout,
-    ) -> Result<Self> {
+    fn checked(inputs: &NormInputs<'_>, kind: NormKind, wanted: &[usize], epsilon: f32) -> Result<Self> {
+        let &NormInputs { x, scale, bias, element, layout } = inputs;
         TensorShape::named("x", x)?;
         element.check_float("x")?;
         crate::ops::norm::check_epsilon(epsilon)?;

@@ -1,10 +1,15 @@
 //! What a caller asks for: plain structs with public fields. Nothing is checked here; the problems check.
 
 use crate::types::Padding;
+use serde::{Deserialize, Serialize};
 
-/// A window that slides over N spatial axes. Lists run from the slowest axis to the width.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A pooling by a window that slides over N spatial axes. Lists run from the slowest axis to the width.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[serde(bound(serialize = "[usize; N]: Serialize", deserialize = "[usize; N]: Deserialize<'de>"))]
 pub struct PoolDescriptor<const N: usize> {
+    /// What is made of a window.
+    pub kind: PoolKind,
     /// Extents of the window.
     pub window: [usize; N],
     /// Step between windows; `None`: the window's extents, so that windows do not overlap.
@@ -19,9 +24,14 @@ pub struct PoolDescriptor<const N: usize> {
 }
 
 impl<const N: usize> PoolDescriptor<N> {
-    /// Windows of these extents side by side, without padding.
+    /// Maxima of windows of these extents side by side, without padding.
     pub const fn window(window: [usize; N]) -> Self {
-        Self { window, stride: None, dilation: [1; N], padding: Padding::Valid, ceil_mode: false }
+        Self { kind: PoolKind::MAX, window, stride: None, dilation: [1; N], padding: Padding::Valid, ceil_mode: false }
+    }
+
+    /// The same of another kind.
+    pub const fn with_kind(self, kind: PoolKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// The same with another step between windows.
@@ -35,6 +45,31 @@ impl<const N: usize> PoolDescriptor<N> {
     }
 }
 
+impl<const N: usize> Default for PoolDescriptor<N> {
+    /// Maxima of windows of one element, which change nothing.
+    fn default() -> Self {
+        Self::window([1; N])
+    }
+}
+
+/// A pooling whose windows adapt to the spatial extents of its output: window i of m over n elements is floor(i n / m) .. ceil((i + 1) n / m).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[serde(bound(serialize = "[usize; N]: Serialize", deserialize = "[usize; N]: Deserialize<'de>"))]
+pub struct AdaptivePoolDescriptor<const N: usize> {
+    /// What is made of a window.
+    pub kind: PoolKind,
+    /// Spatial extents of the output.
+    pub output: [usize; N],
+}
+
+impl<const N: usize> Default for AdaptivePoolDescriptor<N> {
+    /// The maximum of each plane.
+    fn default() -> Self {
+        Self { kind: PoolKind::MAX, output: [1; N] }
+    }
+}
+
 /// A pooling window over one spatial axis.
 pub type Pool1dDescriptor = PoolDescriptor<1>;
 
@@ -45,7 +80,8 @@ pub type Pool2dDescriptor = PoolDescriptor<2>;
 pub type Pool3dDescriptor = PoolDescriptor<3>;
 
 /// What is made of a window.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PoolKind {
     /// The largest element; NaN wins. Of equal ones the first in row-major order is the maximum.
     Max {
@@ -64,6 +100,12 @@ pub enum PoolKind {
     },
 }
 
+impl Default for PoolKind {
+    fn default() -> Self {
+        PoolKind::MAX
+    }
+}
+
 impl PoolKind {
     /// Maxima alone.
     pub const MAX: PoolKind = PoolKind::Max { indices: None };
@@ -72,7 +114,8 @@ impl PoolKind {
 }
 
 /// How the indices of max pooling count inside one channel plane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum IndexOrder {
     /// The width runs fastest.
     #[default]
@@ -82,9 +125,11 @@ pub enum IndexOrder {
 }
 
 /// Puts the maxima of a max pooling back where they stood.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[serde(bound(serialize = "[usize; N]: Serialize", deserialize = "[usize; N]: Deserialize<'de>"))]
 pub struct MaxUnpoolDescriptor<const N: usize> {
-    /// The pooling that gave the indices; its window, stride, dilation and padding give the extents of y.
+    /// The pooling that gave the indices, of any kind; its window, stride, dilation and padding give the extents of y.
     pub pool: PoolDescriptor<N>,
     /// Spatial extents of y, the pooling's input: needed where it is not the smallest of those that give the same output, and with `ceil_mode` or
     /// SAME padding. The pooling must make x's extents of them.

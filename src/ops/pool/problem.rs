@@ -1,7 +1,7 @@
 //! A pooling with all its numbers resolved and checked.
 
 use crate::ops::Problem;
-use crate::ops::pool::descriptor::{IndexOrder, PoolDescriptor, PoolKind};
+use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, IndexOrder, PoolDescriptor, PoolKind};
 use crate::ops::spec::TensorSpec;
 use crate::types::shape::{WindowAxis, axis_name, resolve_axis};
 use crate::types::{ElementType, Error, Layout, Result, TensorShape};
@@ -67,8 +67,8 @@ impl PoolProblem {
     ///
     /// # Errors
     /// [`Error::Invalid`] or [`Error::TooLarge`], naming argument, value and rule.
-    pub fn new<const N: usize>(kind: PoolKind, descriptor: &PoolDescriptor<N>, x: &[usize], element: ElementType, layout: Layout) -> Result<Self> {
-        let mut problem = Self::planes::<N>(kind, x, element, layout)?;
+    pub fn new<const N: usize>(x: &[usize], element: ElementType, layout: Layout, descriptor: &PoolDescriptor<N>) -> Result<Self> {
+        let mut problem = Self::planes::<N>(descriptor.kind, x, element, layout)?;
         for i in 0..N {
             let (name, window) = (axis_name(i, N), descriptor.window[i]);
             check_window(name, window as u64)?;
@@ -101,7 +101,8 @@ impl PoolProblem {
     ///
     /// # Errors
     /// As [`PoolProblem::new`].
-    pub fn adaptive<const N: usize>(kind: PoolKind, output: [usize; N], x: &[usize], element: ElementType, layout: Layout) -> Result<Self> {
+    pub fn adaptive<const N: usize>(x: &[usize], element: ElementType, layout: Layout, descriptor: &AdaptivePoolDescriptor<N>) -> Result<Self> {
+        let &AdaptivePoolDescriptor { kind, output } = descriptor;
         let mut problem = Self { adaptive: true, ..Self::planes::<N>(kind, x, element, layout)? };
         for (i, &output) in output.iter().enumerate() {
             if output == 0 {
@@ -119,11 +120,11 @@ impl PoolProblem {
     ///
     /// # Errors
     /// As [`PoolProblem::new`].
-    pub fn global(kind: PoolKind, x: &[usize], element: ElementType, layout: Layout) -> Result<Self> {
+    pub fn global(x: &[usize], element: ElementType, layout: Layout, kind: PoolKind) -> Result<Self> {
         match x.len() {
-            3 => Self::adaptive(kind, [1], x, element, layout),
-            4 => Self::adaptive(kind, [1, 1], x, element, layout),
-            5 => Self::adaptive(kind, [1, 1, 1], x, element, layout),
+            3 => Self::adaptive(x, element, layout, &AdaptivePoolDescriptor { kind, output: [1] }),
+            4 => Self::adaptive(x, element, layout, &AdaptivePoolDescriptor { kind, output: [1, 1] }),
+            5 => Self::adaptive(x, element, layout, &AdaptivePoolDescriptor { kind, output: [1, 1, 1] }),
             rank => Err(Error::invalid("x", format!("{x:?}"), format!("a global pool takes x of rank 3 to 5, not {rank}"))),
         }
     }
@@ -322,13 +323,20 @@ mod tests {
                 for (begin, end) in (0..extent).flat_map(|b| (0..extent).map(move |e| (b, e))) {
                     for ceil_mode in [false, true] {
                         let padding = Padding::Explicit { begin: [begin], end: [end] };
-                        let descriptor = PoolDescriptor { window: [window], stride: Some([stride]), dilation: [dilation], padding, ceil_mode };
+                        let descriptor = PoolDescriptor {
+                            kind: PoolKind::MAX,
+                            window: [window],
+                            stride: Some([stride]),
+                            dilation: [dilation],
+                            padding,
+                            ceil_mode,
+                        };
                         let axis = resolve_axis("width", input as u64, window as u64, stride as u64, dilation as u64, padding.axis(0), ceil_mode);
                         let Ok(axis) = axis else { continue };
                         let taps = |o: usize| (0..window).map(move |tap| (o * stride + tap * dilation) as i64 - begin as i64);
                         let empty = (0..axis.output as usize).filter(|&o| !taps(o).any(|i| (0..input as i64).contains(&i))).count() as u64;
                         assert_eq!(empty_windows(&axis), empty, "{axis:?}");
-                        let problem = PoolProblem::new(PoolKind::MAX, &descriptor, &[1, 1, input], ElementType::F32, Layout::ChannelsFirst);
+                        let problem = PoolProblem::new(&[1, 1, input], ElementType::F32, Layout::ChannelsFirst, &descriptor);
                         assert_eq!(problem.is_err(), empty > 0, "{axis:?}");
                         if empty > 0 { refused += 1 } else { accepted += 1 }
                     }
@@ -342,7 +350,7 @@ mod tests {
     fn the_rule_is_named() {
         let descriptor = PoolDescriptor { dilation: [2], ..PoolDescriptor::window([2]).with_stride([1]).with_padding(Padding::uniform(1)) };
         for kind in [PoolKind::MAX, PoolKind::AVERAGE, PoolKind::Average { count_include_pad: true }, PoolKind::Lp { p: 2.0 }] {
-            let error = PoolProblem::new(kind, &descriptor, &[1, 1, 1], ElementType::F32, Layout::ChannelsFirst).unwrap_err().to_string();
+            let error = PoolProblem::new(&[1, 1, 1], ElementType::F32, Layout::ChannelsFirst, &descriptor.with_kind(kind)).unwrap_err().to_string();
             assert_eq!(
                 error,
                 "dilation (width) is 2: every window must reach an element of the input: taps lie further apart than its extent, 1, and 1 of 1 windows see padding alone"

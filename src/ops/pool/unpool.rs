@@ -53,11 +53,11 @@ impl MaxUnpoolProblem {
     /// rounds up or pads SAME, which do not tell the extent of y. Without `ceil_mode` either rounding is taken, since many callers do not
     /// say how the pool rounded.
     pub fn new<const N: usize>(
-        descriptor: &MaxUnpoolDescriptor<N>,
         x: &[usize],
         indices: &[usize],
         element: ElementType,
         layout: Layout,
+        descriptor: &MaxUnpoolDescriptor<N>,
     ) -> Result<Self> {
         if x.len() != N + 2 {
             return Err(Error::invalid("x", format!("{x:?}"), format!("a {N}-D unpool takes x of rank {}, not {}", N + 2, x.len())));
@@ -170,14 +170,14 @@ mod tests {
     use crate::types::shape::Padding;
 
     fn unpool<const N: usize>(pool: PoolDescriptor<N>, output_shape: Option<[usize; N]>, x: &[usize]) -> Result<MaxUnpoolProblem> {
-        MaxUnpoolProblem::new(&MaxUnpoolDescriptor { pool, output_shape }, x, x, ElementType::F32, Layout::ChannelsFirst)
+        MaxUnpoolProblem::new(x, x, ElementType::F32, Layout::ChannelsFirst, &MaxUnpoolDescriptor { pool, output_shape })
     }
 
     /// Values of a pooling of 1, 2, 3, ... by the reference, put back.
     fn there_and_back(pool: PoolDescriptor<2>, extents: [usize; 2], output_shape: Option<[usize; 2]>) -> (Vec<usize>, Vec<f64>) {
         let kind = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
         let x = [1, 1, extents[0], extents[1]];
-        let problem = PoolProblem::new(kind, &pool, &x, ElementType::F32, Layout::ChannelsFirst).unwrap();
+        let problem = PoolProblem::new(&x, ElementType::F32, Layout::ChannelsFirst, &pool.with_kind(kind)).unwrap();
         let values: Vec<f64> = (1..=extents[0] * extents[1]).map(|v| v as f64).collect();
         let pooled = crate::reference::compute(&problem, &[&values]).unwrap();
         let problem = unpool(pool, output_shape, &problem.output_extents()).unwrap();

@@ -4,9 +4,11 @@ use crate::ops::transform::kind::TensorKind;
 use crate::ops::transform::moves::Moves;
 use crate::types::strided::{StridedAxis, StridedCopy};
 use crate::types::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// In which order a channel of the deep tensor is split, slowest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DepthToSpaceMode {
     /// Row in the block, column in the block, channel of the wide tensor (ONNX's default).
     #[default]
@@ -30,6 +32,23 @@ impl std::str::FromStr for DepthToSpaceMode {
 
     fn from_str(name: &str) -> Result<Self> {
         [Self::Dcr, Self::Crd].into_iter().find(|m| m.name() == name).ok_or_else(|| Error::invalid("mode", name, "it is one of DCR, CRD"))
+    }
+}
+
+/// Depth to space, or back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DepthToSpaceDescriptor {
+    /// Side of the blocks.
+    pub block: usize,
+    /// How the deep channels are ordered.
+    pub mode: DepthToSpaceMode,
+}
+
+impl Default for DepthToSpaceDescriptor {
+    /// Blocks of 2 x 2, in ONNX's order.
+    fn default() -> Self {
+        Self { block: 2, mode: DepthToSpaceMode::Dcr }
     }
 }
 
@@ -70,7 +89,8 @@ impl DepthToSpace {
     ///
     /// # Errors
     /// A rank other than 4, a block of 0, channels that are no multiple of the block squared.
-    pub fn new(x: TensorKind, block: usize, mode: DepthToSpaceMode) -> Result<Self> {
+    pub fn new(x: TensorKind, descriptor: &DepthToSpaceDescriptor) -> Result<Self> {
+        let &DepthToSpaceDescriptor { block, mode } = descriptor;
         let square = check(&x, block)?;
         if !x.extents[1].is_multiple_of(square) {
             return Err(Error::invalid(
@@ -84,11 +104,12 @@ impl DepthToSpace {
         Ok(problem)
     }
 
-    /// Space to depth: undoes [`DepthToSpace::new`] of the same block and mode.
+    /// Space to depth: undoes [`DepthToSpace::new`] of the same descriptor.
     ///
     /// # Errors
     /// A rank other than 4, a block of 0, a height or width that is no multiple of the block.
-    pub fn inverse(x: TensorKind, block: usize, mode: DepthToSpaceMode) -> Result<Self> {
+    pub fn inverse(x: TensorKind, descriptor: &DepthToSpaceDescriptor) -> Result<Self> {
+        let &DepthToSpaceDescriptor { block, mode } = descriptor;
         check(&x, block)?;
         for (axis, name) in [(2, "height"), (3, "width")] {
             if !x.extents[axis].is_multiple_of(block) {

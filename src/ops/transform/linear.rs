@@ -19,7 +19,7 @@ pub(crate) fn tap(problem: &Resize, axis: usize, o: usize) -> Tap {
 
 /// Per spatial axis and coordinate of y: for an engine that has x in memory.
 pub(crate) fn taps(problem: &Resize) -> Vec<Vec<Tap>> {
-    problem.sizes.iter().enumerate().map(|(axis, &size)| (0..size).map(|o| tap(problem, axis, o)).collect()).collect()
+    problem.sizes().iter().enumerate().map(|(axis, &size)| (0..size).map(|o| tap(problem, axis, o)).collect()).collect()
 }
 
 /// Longest axis of which every weight is looked at.
@@ -31,7 +31,7 @@ const MOST_WEIGHTS: usize = 1 << 16;
 pub(crate) fn is_exact(problem: &Resize) -> bool {
     let units = if problem.x.element == ElementType::F16 { 4.0 } else { 16.0 };
     let is_exact = |(axis, &size): (usize, &usize)| (0..size).all(|o| (tap(problem, axis, o).weight * units).fract() == 0.0);
-    problem.sizes.iter().all(|&size| size <= MOST_WEIGHTS) && problem.sizes.iter().enumerate().all(is_exact)
+    problem.sizes().iter().all(|&size| size <= MOST_WEIGHTS) && problem.sizes().iter().enumerate().all(is_exact)
 }
 
 /// Four operations per blend (1 - w, a product, a multiply-add of two), and 2^k - 1 blends per output of k axes. Nearest computes nothing.
@@ -39,7 +39,7 @@ pub(crate) fn flops(problem: &Resize) -> f64 {
     match problem.descriptor.mode {
         ResizeMode::Nearest(_) => 0.0,
         ResizeMode::Linear => {
-            4.0 * f64::from((1u32 << problem.sizes.len()) - 1) * problem.output_extents().iter().map(|&e| e as f64).product::<f64>()
+            4.0 * f64::from((1u32 << problem.sizes().len()) - 1) * problem.output_extents().iter().map(|&e| e as f64).product::<f64>()
         }
     }
 }

@@ -5,12 +5,14 @@ use crate::ops::spec::TensorSpec;
 use crate::ops::transform::NOTHING;
 use crate::ops::transform::kind::{TensorKind, joined};
 use crate::types::{ElementType, Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// What stands in the pads.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PadMode {
     /// This value, rounded to the element type.
-    Constant(f32),
+    Constant(#[serde(with = "crate::types::float")] f32),
     /// The tensor mirrored at its edge, the edge itself not repeated. Pads must be smaller than the extent.
     Reflect,
     /// The edge repeated.
@@ -29,6 +31,23 @@ impl PadMode {
             PadMode::Circular => "circular",
         }
     }
+}
+
+impl Default for PadMode {
+    /// Zeros.
+    fn default() -> Self {
+        PadMode::Constant(0.0)
+    }
+}
+
+/// Padding over all axes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PadDescriptor {
+    /// Elements before the first one, of all axes, then those after the last one, as ONNX has it.
+    pub pads: Vec<usize>,
+    /// What stands there.
+    pub mode: PadMode,
 }
 
 /// y is x with `begin` elements before and `end` elements after it along each axis. y keeps x's layout.
@@ -64,12 +83,13 @@ impl Pad {
 }
 
 impl Pad {
-    /// Pads `x`; `pads` holds the begins of all axes, then the ends, as ONNX has it.
+    /// Pads `x`.
     ///
     /// # Errors
     /// A number of pads other than two per axis, reflect pads that reach the extent, circular pads past it, a constant that a u32
     /// tensor cannot hold, extents past 64 bits.
-    pub fn new(x: TensorKind, pads: &[usize], mode: PadMode) -> Result<Self> {
+    pub fn new(x: TensorKind, descriptor: &PadDescriptor) -> Result<Self> {
+        let (pads, mode) = (&descriptor.pads, descriptor.mode);
         let rank = x.rank();
         if pads.len() != 2 * rank {
             return Err(Error::invalid(

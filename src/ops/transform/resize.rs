@@ -7,9 +7,11 @@ use crate::ops::transform::NOTHING;
 use crate::ops::transform::kind::{TensorKind, joined};
 use crate::ops::transform::linear;
 use crate::types::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// Where in x an element of y lies; s is the scale, extent of y / extent of x unless it is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CoordinateMode {
     /// (o + 1/2) / s - 1/2: elements are areas (ONNX's default; PyTorch's `align_corners=False`).
     #[default]
@@ -44,7 +46,8 @@ impl std::str::FromStr for CoordinateMode {
 }
 
 /// Which element is the nearest to a coordinate between two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NearestMode {
     /// The one before.
     Floor,
@@ -91,7 +94,8 @@ impl std::str::FromStr for NearestMode {
 }
 
 /// How values between elements are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ResizeMode {
     /// The nearest element.
     Nearest(NearestMode),
@@ -105,9 +109,12 @@ impl Default for ResizeMode {
     }
 }
 
-/// What a resize shall do, beside its sizes.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// A resize of the spatial axes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ResizeDescriptor {
+    /// Spatial extents of y, one for each spatial axis of x.
+    pub sizes: Vec<usize>,
     /// Nearest or linear.
     pub mode: ResizeMode,
     /// How coordinates of y become those of x.
@@ -120,7 +127,6 @@ pub struct ResizeDescriptor {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resize {
     pub(crate) x: TensorKind,
-    pub(crate) sizes: Vec<usize>,
     pub(crate) descriptor: ResizeDescriptor,
 }
 
@@ -133,7 +139,7 @@ impl Resize {
 
     /// Spatial extents of y.
     pub fn sizes(&self) -> &[usize] {
-        &self.sizes
+        &self.descriptor.sizes
     }
 
     /// How.
@@ -143,12 +149,13 @@ impl Resize {
 }
 
 impl Resize {
-    /// Resizes the spatial axes of `x` to `sizes`.
+    /// Resizes the spatial axes of `x`.
     ///
     /// # Errors
     /// A rank below 3, a number of sizes or scales other than the spatial axes, a size of 0, a scale that is not positive and finite,
     /// linear on u32, sizes past 64 bits.
-    pub fn new(descriptor: &ResizeDescriptor, x: TensorKind, sizes: &[usize]) -> Result<Self> {
+    pub fn new(x: TensorKind, descriptor: &ResizeDescriptor) -> Result<Self> {
+        let sizes = &descriptor.sizes;
         if x.rank() < 3 {
             return Err(Error::invalid("x", format!("{:?}", x.extents), format!("it must be N C and 1 to 3 spatial axes, not of rank {}", x.rank())));
         }
@@ -178,14 +185,14 @@ impl Resize {
         if descriptor.mode == ResizeMode::Linear {
             x.element.check_float("x")?;
         }
-        let problem = Self { sizes: sizes.to_vec(), descriptor: descriptor.clone(), x };
+        let problem = Self { descriptor: descriptor.clone(), x };
         problem.x.resized("y", &problem.output_extents(), problem.x.layout)?;
         Ok(problem)
     }
 
     /// Extents of y.
     pub fn output_extents(&self) -> Vec<usize> {
-        self.x.extents[..2].iter().chain(&self.sizes).copied().collect()
+        self.x.extents[..2].iter().chain(self.sizes()).copied().collect()
     }
 
     pub(crate) fn kind(&self) -> TensorKind {
@@ -194,7 +201,7 @@ impl Resize {
 
     /// Where in x, along spatial axis `axis`, element `o` of y lies; may be outside. One rounding at most where no scale is given.
     pub(crate) fn coordinate(&self, axis: usize, o: usize) -> f64 {
-        let (input, output, o) = (self.x.extents[2 + axis] as f64, self.sizes[axis] as f64, o as f64);
+        let (input, output, o) = (self.x.extents[2 + axis] as f64, self.sizes()[axis] as f64, o as f64);
         let scale = self.descriptor.scales.as_ref().map(|s| s[axis]);
         match (self.descriptor.coordinates, scale) {
             (CoordinateMode::AlignCorners, _) if output == 1.0 => 0.0,
@@ -227,14 +234,14 @@ impl Resize {
         // Coordinates of x are below 2^31, else the plan has refused x; the CPU engine's tensors are in memory.
         let entry = |c: usize| u32::try_from(c).unwrap_or(NOTHING);
         let whole = self.x.extents[..2].iter().map(|&n| (0..n).map(entry).collect());
-        let spatial = self.sizes.iter().enumerate().map(|(axis, &size)| (0..size).map(|o| entry(self.nearest(mode, axis, o))).collect());
+        let spatial = self.sizes().iter().enumerate().map(|(axis, &size)| (0..size).map(|o| entry(self.nearest(mode, axis, o))).collect());
         whole.chain(spatial).collect()
     }
 }
 
 impl std::fmt::Display for Resize {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}_to{}_", self.x, joined(&self.sizes, "x"))?;
+        write!(f, "{}_to{}_", self.x, joined(self.sizes(), "x"))?;
         match self.descriptor.mode {
             ResizeMode::Linear => write!(f, "linear")?,
             ResizeMode::Nearest(mode) => write!(f, "nearest_{}", mode.name())?,
@@ -277,13 +284,13 @@ mod tests {
 
     fn resize(coordinates: CoordinateMode, input: usize, output: usize, scale: Option<f64>) -> Resize {
         let x = TensorKind::new("x", &[1, 1, input], ElementType::F32, Layout::ChannelsFirst).unwrap();
-        let descriptor = ResizeDescriptor { coordinates, scales: scale.map(|s| vec![s]), ..Default::default() };
-        Resize::new(&descriptor, x, &[output]).unwrap()
+        let descriptor = ResizeDescriptor { coordinates, scales: scale.map(|s| vec![s]), sizes: vec![output], ..Default::default() };
+        Resize::new(x, &descriptor).unwrap()
     }
 
     #[test]
     fn coordinates_follow_the_modes() {
-        let all = |r: &Resize| (0..r.sizes[0]).map(|o| r.coordinate(0, o)).collect::<Vec<_>>();
+        let all = |r: &Resize| (0..r.sizes()[0]).map(|o| r.coordinate(0, o)).collect::<Vec<_>>();
         assert_eq!(all(&resize(CoordinateMode::HalfPixel, 2, 4, None)), [-0.25, 0.25, 0.75, 1.25]);
         assert_eq!(all(&resize(CoordinateMode::HalfPixel, 2, 4, Some(2.0))), [-0.25, 0.25, 0.75, 1.25]);
         assert_eq!(all(&resize(CoordinateMode::Asymmetric, 6, 4, None)), [0.0, 1.5, 3.0, 4.5]);

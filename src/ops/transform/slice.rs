@@ -5,6 +5,23 @@ use crate::ops::transform::moves::Moves;
 use crate::types::shape::front_axis;
 use crate::types::strided::{StridedAxis, StridedCopy};
 use crate::types::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// A slice by numpy's rules: along `axes[i]` from `starts[i]` to before `ends[i]` by `steps[i]`.
+///
+/// Negative starts and ends count from the end of the axis; those past it are cut.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SliceDescriptor {
+    /// First elements.
+    pub starts: Vec<isize>,
+    /// Ends, not taken; as many as there are starts.
+    pub ends: Vec<isize>,
+    /// The axes, negative: from the end; none: the first ones.
+    pub axes: Vec<isize>,
+    /// The steps; none: all 1. Negative ones walk backwards.
+    pub steps: Vec<isize>,
+}
 
 /// y takes, along each axis, every `step`-th element of x from `first` on, `count` of them. y keeps x's layout.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,12 +55,12 @@ pub struct SliceRange {
 }
 
 impl Slice {
-    /// A slice of `x`: along `axes[i]` from `starts[i]` to before `ends[i]` by `steps[i]`. Negative starts and ends count from the end
-    /// of the axis, those past it are cut, as numpy has it. No `axes`: the first ones; no `steps`: all 1.
+    /// A slice of `x`.
     ///
     /// # Errors
     /// Lists of different lengths, an axis outside the rank or named twice, a step of 0, an axis on which nothing is left.
-    pub fn new(x: TensorKind, starts: &[isize], ends: &[isize], axes: &[isize], steps: &[isize]) -> Result<Self> {
+    pub fn new(x: TensorKind, descriptor: &SliceDescriptor) -> Result<Self> {
+        let SliceDescriptor { starts, ends, axes, steps } = descriptor;
         for (name, list, optional) in [("ends", ends, false), ("axes", axes, true), ("steps", steps, true)] {
             if list.len() != starts.len() && !(optional && list.is_empty()) {
                 return Err(Error::invalid(

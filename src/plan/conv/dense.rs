@@ -5,8 +5,8 @@
 use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::{ConvProblem, Direction};
-use crate::ops::matmul::MatMulProblem;
 use crate::ops::matmul::on_matrix_units;
+use crate::ops::matmul::{LinearDescriptor, MatMulInputs, MatMulProblem};
 use crate::plan::Planned;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::Plan;
@@ -68,7 +68,10 @@ fn layer(problem: &ConvProblem) -> Result<MatMulProblem> {
     let depth =
         usize::try_from(problem.reduction_depth()).map_err(|_| Error::invalid("filter", problem.reduction_depth(), "its volume fits memory"))?;
     let bias = [filters];
-    let layer = MatMulProblem::linear(problem.activation, &[images, depth], &[filters, depth], problem.has_bias.then_some(&bias), problem.element)?;
+    let layer = MatMulProblem::linear(
+        &MatMulInputs { a: &[images, depth], b: &[filters, depth], addend: problem.has_bias.then_some(&bias), element: problem.element },
+        &LinearDescriptor { activation: problem.activation, ..Default::default() },
+    )?;
     Ok(layer.with_residual(problem.has_residual).with_accuracy(problem.accuracy))
 }
 
@@ -83,7 +86,7 @@ mod tests {
     use crate::types::element::ElementType;
 
     fn conv(descriptor: &ConvDescriptor<2>, x: [usize; 4], filter: [usize; 4]) -> ConvProblem {
-        ConvProblem::forward(descriptor, &ConvInputs::new(&x, &filter, None)).unwrap()
+        ConvProblem::forward(&ConvInputs::new(&x, &filter, None), descriptor).unwrap()
     }
 
     fn profile() -> DeviceProfile {
@@ -127,7 +130,7 @@ mod tests {
     fn matrix_units_are_not_for_it() {
         let reduced = ConvDescriptor { accuracy: Accuracy::Reduced, ..Default::default() };
         let halves = ConvInputs { element: ElementType::F16, ..ConvInputs::new(&[4, 64, 7, 7], &[64, 64, 7, 7], None) };
-        for problem in [conv(&reduced, [4, 64, 7, 7], [64, 64, 7, 7]), ConvProblem::forward::<2>(&reduced, &halves).unwrap()] {
+        for problem in [conv(&reduced, [4, 64, 7, 7], [64, 64, 7, 7]), ConvProblem::forward::<2>(&halves, &reduced).unwrap()] {
             let labels = candidates(&problem, &profile());
             assert!(!labels.is_empty() && !labels.iter().any(|label| label.contains("matrix") || label.contains("split")), "{labels:?}");
             assert!(!problem.plan(&profile(), None).unwrap().label.contains("matrix"));

@@ -217,7 +217,7 @@ mod tests {
         let padding = Padding::Explicit { begin: window.map(|taps| taps as usize / 2), end: window.map(|taps| (taps as usize - 1) / 2) };
         let descriptor = ConvDescriptor::<2> { stride: [stride as usize; 2], padding, ..Default::default() };
         let filter = [filters as usize, 1, window[0] as usize, window[1] as usize];
-        ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, 1, 240, 240], &filter, None)).unwrap()
+        ConvProblem::forward(&ConvInputs::new(&[1, 1, 240, 240], &filter, None), &descriptor).unwrap()
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn many_filters_of_a_channel_go_where_they_are_fast() {
         let dilated = ConvDescriptor::<1> { stride: [5], ..Default::default() };
-        let first_of_wav2vec = |filters| ConvProblem::forward(&dilated, &ConvInputs::new(&[1, 1, 16_000], &[filters, 1, 10], None)).unwrap();
+        let first_of_wav2vec = |filters| ConvProblem::forward(&ConvInputs::new(&[1, 1, 16_000], &[filters, 1, 10], None), &dilated).unwrap();
         assert_eq!([1, 4, 512].map(|filters| pays(&first_of_wav2vec(filters), &PAIRS)), [true, false, false]);
         assert!(
             [[7, 2], [11, 4]].iter().all(|&[side, stride]| !pays(&conv([side; 2], stride, 64), &PAIRS) && pays(&conv([side; 2], stride, 1), &PAIRS))

@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn extents_are_pooled_and_work_is_not() {
         let descriptor = Conv2dDescriptor { pool: Some(FusedPool::Max), ..Default::default() };
-        let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(&[2, 3, 9, 6], &[5, 3, 3, 3], None)).unwrap();
+        let problem = ConvProblem::forward(&ConvInputs::new(&[2, 3, 9, 6], &[5, 3, 3, 3], None), &descriptor).unwrap();
         assert_eq!((problem.output_extents(), problem.output_count()), (vec![2, 5, 3, 2], 2 * 5 * 6));
         assert_eq!(problem.convolution().output_extents(), [2, 5, 7, 4]);
         assert_eq!(problem.multiply_adds(), problem.convolution().multiply_adds());
@@ -75,14 +75,14 @@ mod tests {
     #[test]
     fn a_window_that_does_not_fit_is_refused() {
         let descriptor = Conv2dDescriptor { pool: Some(FusedPool::Average), ..Default::default() };
-        let error = ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, 1, 3, 7], &[1, 1, 3, 3], None)).unwrap_err().to_string();
+        let error = ConvProblem::forward(&ConvInputs::new(&[1, 1, 3, 7], &[1, 1, 3, 3], None), &descriptor).unwrap_err().to_string();
         assert_eq!(error, "pool (height) is avgpool: its window of 2 must fit into the convolution's output, 1");
     }
 
     #[test]
     fn errors_go_through_the_pool() {
         let descriptor = Conv2dDescriptor { pool: Some(FusedPool::Max), ..Default::default() };
-        let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, 1, 3, 5], &[1, 1, 1, 1], None)).unwrap();
+        let problem = ConvProblem::forward(&ConvInputs::new(&[1, 1, 3, 5], &[1, 1, 1, 1], None), &descriptor).unwrap();
         // The odd row and column hold what would win everywhere.
         let value = vec![1.0, 2.0, f64::NAN, 7.0, 99.0, 3.0, -4.0, 5.0, 6.0, 99.0, 99.0, 99.0, 99.0, 99.0, 99.0];
         let error = vec![0.5, 0.25, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.125, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0];

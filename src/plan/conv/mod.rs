@@ -332,7 +332,7 @@ mod tests {
         let gpu = DeviceProfile::MINIMAL;
         let cpu = DeviceProfile { is_cpu: true, ..gpu };
         for (filter, on_cpu) in [([2, 8, 1, 1], Algorithm::PointwiseRegister), ([1, 8, 3, 3], Algorithm::ImplicitGemmRegister)] {
-            let problem = ConvProblem::forward(&ConvDescriptor::<2>::default(), &ConvInputs::new(&[1, 8, 40, 40], &filter, None)).unwrap();
+            let problem = ConvProblem::forward(&ConvInputs::new(&[1, 8, 40, 40], &filter, None), &ConvDescriptor::<2>::default()).unwrap();
             assert_eq!([preferred(&problem, &cpu), preferred(&problem, &gpu)], [Ok(on_cpu), Ok(Algorithm::Direct)], "{filter:?}");
         }
     }
@@ -345,7 +345,7 @@ mod tests {
         let old = DeviceProfile { max_loop_turns: 65_535, ..pairs };
         for (filters, largest) in [(1, [gpu, pairs, old, plain].as_slice()), (8, &[gpu, pairs, old]), (16, &[gpu, pairs])] {
             let filter = [filters, 1, 5, 5];
-            let problem = ConvProblem::forward(&ConvDescriptor::<2>::default(), &ConvInputs::new(&[1, 1, 40, 40], &filter, None)).unwrap();
+            let problem = ConvProblem::forward(&ConvInputs::new(&[1, 1, 40, 40], &filter, None), &ConvDescriptor::<2>::default()).unwrap();
             for profile in [gpu, pairs, old, plain] {
                 let wanted = if largest.contains(&profile) { Algorithm::Depthwise } else { Algorithm::ImplicitGemmRegister };
                 assert_eq!(preferred(&problem, &profile), Ok(wanted), "{filters} filters on {profile:?}");
@@ -366,7 +366,7 @@ mod tests {
                 let descriptor = ConvDescriptor::<2> { stride: [stride; 2], accuracy: crate::numeric::Accuracy::Exact, ..Default::default() };
                 let input = window.map(|taps| 32 * stride + taps - stride);
                 let (x, filter) = ([1, channels, input[0], input[1]], [filters, channels, window[0], window[1]]);
-                let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap();
+                let problem = ConvProblem::forward(&ConvInputs::new(&x, &filter, None), &descriptor).unwrap();
                 let plan = plan(&problem, &profile).unwrap();
                 let [step] = &plan.steps[..] else { panic!("{} has {} steps", plan.label, plan.steps.len()) };
                 assert!(plan.label.contains("_register"), "{}", plan.label);

@@ -81,13 +81,13 @@ mod tests {
                 ..Default::default()
             };
             let problem =
-                ConvProblem::forward(&descriptor, &ConvInputs::new(&[8, channels, extent, extent], &[filters, channels / groups, 3, 3], None))
+                ConvProblem::forward(&ConvInputs::new(&[8, channels, extent, extent], &[filters, channels / groups, 3, 3], None), &descriptor)
                     .unwrap();
             let proxy = proxy(&problem).unwrap();
             assert!(proxy.flops() < 30e6, "{proxy}: {}", proxy.flops());
             let x: Vec<usize> = proxy.input_extents();
             let descriptor = ConvDescriptor::<2> { groups: proxy.groups as usize, accuracy: Accuracy::Reduced, ..descriptor };
-            let again = ConvProblem::forward(&descriptor, &ConvInputs::new(&x, &proxy.filter_extents(), None)).unwrap();
+            let again = ConvProblem::forward(&ConvInputs::new(&x, &proxy.filter_extents(), None), &descriptor).unwrap();
             assert_eq!(again, proxy);
         }
     }
@@ -100,7 +100,7 @@ mod tests {
                 let padding = Padding::Explicit { begin: [pad, 0], end: [pad, pad / 2] };
                 let padding_mode = if pad < input { mode } else { PaddingMode::Zeros };
                 let descriptor = ConvDescriptor::<2> { stride: [stride, 1], padding, padding_mode, ..Default::default() };
-                let problem = ConvProblem::forward(&descriptor, &ConvInputs::new(&[1, 1, input, 7], &[1, 1, 3, 5], None));
+                let problem = ConvProblem::forward(&ConvInputs::new(&[1, 1, input, 7], &[1, 1, 3, 5], None), &descriptor);
                 let Ok(problem) = problem else { continue }; // circular and reflect allow no such pad
                 let proxy = proxy(&problem).unwrap();
                 assert!(proxy.flops() < 1e6, "{problem} becomes {proxy}: {}", proxy.flops());
@@ -112,7 +112,7 @@ mod tests {
                 let [begin, end] =
                     [|a: &WindowAxis| a.pad_begin as usize, |a: &WindowAxis| a.pad_end as usize].map(|pad| [1, 2].map(|i| pad(&proxy.axes[i])));
                 let descriptor = ConvDescriptor::<2> { padding: Padding::Explicit { begin, end }, accuracy: Accuracy::Reduced, ..descriptor };
-                let again = ConvProblem::forward(&descriptor, &ConvInputs::new(&proxy.input_extents(), &proxy.filter_extents(), None)).unwrap();
+                let again = ConvProblem::forward(&ConvInputs::new(&proxy.input_extents(), &proxy.filter_extents(), None), &descriptor).unwrap();
                 assert_eq!(again, proxy);
             }
         }

@@ -225,7 +225,7 @@ impl Part {
 mod tests {
     use super::*;
     use crate::ops::Problem;
-    use crate::ops::matmul::GemmDescriptor;
+    use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs};
     use crate::plan::Planned;
     use crate::plan::step::Place;
     use crate::plan::step::Plan;
@@ -254,8 +254,9 @@ mod tests {
         let problems = [
             MatMulProblem::matmul(&[2, 3, 37, 70], &[3, 70, 45], f32s).unwrap(),
             MatMulProblem::matmul(&[9, 1200], &[1200, 1], f32s).unwrap(),
-            MatMulProblem::gemm(&transposed, &[70, 37], &[44, 70], Some(&[37, 44]), f32s).unwrap(),
-            MatMulProblem::linear(Activation::None, &[1, 1100], &[41, 1100], Some(&[41]), f32s).unwrap(),
+            MatMulProblem::gemm(&MatMulInputs { a: &[70, 37], b: &[44, 70], addend: Some(&[37, 44]), element: f32s }, &transposed).unwrap(),
+            MatMulProblem::linear(&MatMulInputs { a: &[1, 1100], b: &[41, 1100], addend: Some(&[41]), element: f32s }, &LinearDescriptor::default())
+                .unwrap(),
         ];
         for problem in &problems {
             for limit in [4096, 16_384] {
@@ -278,7 +279,11 @@ mod tests {
     /// The first dense layer of VGG-16: 411 MB of weights on a device whose bindings hold 128 MiB.
     #[test]
     fn a_dense_layer_is_cut_over_its_outputs() {
-        let problem = MatMulProblem::linear(Activation::Relu, &[1, 25_088], &[4096, 25_088], Some(&[4096]), ElementType::F32).unwrap();
+        let problem = MatMulProblem::linear(
+            &MatMulInputs { a: &[1, 25_088], b: &[4096, 25_088], addend: Some(&[4096]), element: ElementType::F32 },
+            &LinearDescriptor { activation: Activation::Relu, ..Default::default() },
+        )
+        .unwrap();
         let profile = DeviceProfile { max_buffer_bytes: 1 << 30, ..DeviceProfile::MINIMAL };
         for (algorithm, prepared, steps) in [("direct", 0, 4), ("thin", 0, 4), ("gemm_register", 4, 5)] {
             let plan = problem.plan(&profile, Some(algorithm)).unwrap();

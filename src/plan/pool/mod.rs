@@ -7,7 +7,7 @@ use crate::numeric::sum_unit;
 use crate::ops::Problem;
 use crate::ops::pool::descriptor::{IndexOrder, PoolKind};
 use crate::ops::pool::problem::PoolProblem;
-use crate::ops::reduce::{ReduceKind, ReduceProblem};
+use crate::ops::reduce::{ReduceDescriptor, ReduceKind, ReduceProblem};
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
@@ -139,7 +139,7 @@ impl PoolProblem {
         if !self.axes.iter().all(is_whole) || (!self.adaptive && self.taps() <= MOST_UNROLLED) {
             return None;
         }
-        ReduceProblem::new(kind, &self.input_extents(), &spatial, true, self.element, self.layout).ok()
+        ReduceProblem::new(&self.input_extents(), self.element, self.layout, &ReduceDescriptor::new(kind, &spatial).with_keepdims(true)).ok()
     }
 
     /// Turns of one invocation's loops over the axes of a window.
@@ -222,14 +222,15 @@ impl PoolProblem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::pool::descriptor::PoolDescriptor;
+    use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, PoolDescriptor};
 
     /// One invocation that walks a whole plane is slow, and past 65,535 elements refused on one driver.
     #[test]
     fn a_window_over_the_whole_plane_is_a_reduction() {
         let old_llvmpipe = DeviceProfile { is_cpu: true, max_loop_turns: 65_535, ..DeviceProfile::MINIMAL };
-        let adaptive =
-            |kind, output: [usize; 2]| PoolProblem::adaptive(kind, output, &[2, 3, 300, 400], ElementType::F32, Layout::ChannelsFirst).unwrap();
+        let adaptive = |kind, output: [usize; 2]| {
+            PoolProblem::adaptive(&[2, 3, 300, 400], ElementType::F32, Layout::ChannelsFirst, &AdaptivePoolDescriptor { kind, output }).unwrap()
+        };
         for kind in [PoolKind::AVERAGE, PoolKind::MAX] {
             let whole = adaptive(kind, [1, 1]);
             assert_eq!(whole.algorithms(&DeviceProfile::MINIMAL), [DIRECT, TREE]);
@@ -242,7 +243,8 @@ mod tests {
             let narrow = DeviceProfile { max_binding_bytes: 1_500_000, ..DeviceProfile::MINIMAL };
             assert_eq!(whole.plan(&narrow, None).unwrap().label, DIRECT);
             let window = |side: usize, x: usize| {
-                PoolProblem::new(kind, &PoolDescriptor::window([side, side]), &[1, 2, x, x], ElementType::F32, Layout::ChannelsLast).unwrap()
+                PoolProblem::new(&[1, 2, x, x], ElementType::F32, Layout::ChannelsLast, &PoolDescriptor::window([side, side]).with_kind(kind))
+                    .unwrap()
             };
             let labels = [(7, 7), (5, 5), (7, 8)].map(|(side, x)| window(side, x).plan(&DeviceProfile::MINIMAL, None).unwrap().label);
             assert_eq!(labels, [TREE, UNROLLED, DIRECT]);

@@ -23,13 +23,13 @@ pub(crate) fn plan(problem: &Resize, profile: &DeviceProfile, forced: Option<&st
     }
     // Every cast is in range: both tensors have less than 2^31 elements, and so have extents, strides and offsets.
     let strides = problem.x.strides();
-    let spatial = problem.sizes.len();
+    let spatial = problem.sizes().len();
     let mut table: Vec<u32> = Vec::new();
-    gather::check_table(3 * (1 + problem.sizes.iter().map(|&size| size as u64).sum::<u64>()), profile)?;
+    gather::check_table(3 * (1 + problem.sizes().iter().map(|&size| size as u64).sum::<u64>()), profile)?;
     let mut axes = [ResizeAxis { extent: 1, first: 0, unused0: 0, unused1: 0 }; 3];
     // Axes that are not there read offset 0 with weight 0.
     table.extend([0, 0, 0f32.to_bits()]);
-    for (axis, &size) in problem.sizes.iter().enumerate() {
+    for (axis, &size) in problem.sizes().iter().enumerate() {
         axes[3 - spatial + axis] = ResizeAxis { extent: size as u32, first: table.len() as u32, unused0: 0, unused1: 0 };
         let stride = strides[2 + axis] as u32;
         let taps = (0..size).map(|o| tap(problem, axis, o));
