@@ -1,13 +1,18 @@
-//! The ways in which a problem may be changed after its constructor has checked it: each checks again, and what it makes holds on a device.
+//! The ways in which a problem may be changed after its constructor has checked it, and read from a file: each checks again.
 //! `src/sealed.rs` has those that must not compile.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
+use std::collections::HashSet;
 use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool};
-use wgconv::elementwise::{BinaryOp, BinaryProblem};
+use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
 use wgconv::gpu::DeviceProfile;
+use wgconv::matmul::{GemmDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::norm::{BatchNormDescriptor, BatchNormProblem, BatchNormVectors};
-use wgconv::op::Planned;
+use wgconv::op::{Op, Planned, Problem};
+use wgconv::pool::{PoolDescriptor, PoolProblem};
+use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
+use wgconv::transform::{Pad, PadDescriptor, PadMode, Slice, SliceDescriptor, TensorKind};
 use wgconv::{Activation, ElementType, Layout, Padding, PaddingMode};
 
 fn conv(descriptor: &Conv2dDescriptor) -> wgconv::Result<ConvProblem> {
@@ -65,5 +70,79 @@ fn a_forced_algorithm_is_checked_when_it_is_planned() {
     for algorithm in [Algorithm::Depthwise, Algorithm::WinogradF2, Algorithm::PointwiseRegister, Algorithm::ImplicitGemmMatrix] {
         let error = plan(Some(algorithm)).unwrap_err().to_string();
         assert!(error.contains(algorithm.name()), "{error}");
+    }
+}
+
+/// Written and read, an op of the grid is the same op, and hashes alike.
+#[test]
+fn every_op_of_the_grid_comes_back_from_its_written_form() {
+    let ops: HashSet<Op> = wgconv::validate::grid::cases(true).unwrap().into_iter().map(|case| case.op).collect();
+    assert!(ops.len() > 500, "{}", ops.len());
+    let mut lost = vec![];
+    for op in &ops {
+        let text = serde_json::to_string(op).unwrap();
+        match serde_json::from_str::<Op>(&text) {
+            Ok(read) if read == *op && ops.contains(&read) => {}
+            read => lost.push(format!("{} {op}: {text} gives {read:?}", op.name())),
+        }
+    }
+    assert!(lost.is_empty(), "{} of {}, such as\n{}", lost.len(), ops.len(), lost[..lost.len().min(9)].join("\n"));
+}
+
+#[test]
+fn parameters_count_by_their_bits() {
+    let clip = |min| UnaryProblem::new(&[3], ElementType::F32, Layout::ChannelsFirst, Activation::Clip { min, max: f32::INFINITY }).unwrap();
+    let pad = |value| {
+        let x = TensorKind::new("x", &[2, 3], ElementType::F32, Layout::ChannelsFirst).unwrap();
+        Pad::new(x, &PadDescriptor { pads: vec![1; 4], mode: PadMode::Constant(value) }).unwrap()
+    };
+    let ops: HashSet<Op> = [Op::from(clip(0.0)), clip(-0.0).into(), clip(f32::NEG_INFINITY).into(), pad(f32::NAN).into(), pad(f32::INFINITY).into()]
+        .into_iter()
+        .collect();
+    assert_eq!(ops.len(), 5);
+    for op in &ops {
+        let text = serde_json::to_string(op).unwrap();
+        assert_eq!(serde_json::from_str::<Op>(&text).ok().as_ref(), Some(op), "{text}");
+    }
+}
+
+/// What a constructor refuses, a file cannot make.
+#[test]
+fn a_tampered_op_is_refused() {
+    let circular = Conv2dDescriptor { padding: Padding::uniform(3), padding_mode: PaddingMode::Circular, ..Default::default() };
+    let conv = Op::from(conv(&circular).unwrap());
+    let softmax = SoftmaxProblem::new(&[2, 3], ElementType::F32, Layout::ChannelsFirst, &SoftmaxDescriptor::default()).unwrap();
+    let x = TensorKind::new("x", &[2, 9], ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let descriptor = SliceDescriptor { starts: vec![1, 7], ends: vec![2, 0], steps: vec![1, -3], ..Default::default() };
+    let slice = Op::from(Slice::new(x, &descriptor).unwrap());
+    let pool = PoolDescriptor { ceil_mode: true, ..PoolDescriptor::window([2]) };
+    let pool = Op::from(PoolProblem::new(&[1, 2, 5], ElementType::F32, Layout::ChannelsLast, &pool).unwrap());
+    let square = MatMulInputs::new(&[4, 4], &[4, 4], None);
+    let gemm = Op::from(MatMulProblem::gemm(&square, &GemmDescriptor { trans_b: true, ..Default::default() }).unwrap());
+    let cases: [(&Op, &str, &str, &str); 17] = [
+        (&conv, r#""pads":[3,3,3,3]"#, r#""pads":[3,3,3,4]"#, "circular pads must not be larger"),
+        (&conv, r#""pads":[3,3,3,3]"#, r#""pads":[3,-3,3,3]"#, "a pad is at least 0"),
+        (&conv, r#""pads":[3,3,3,3]"#, r#""pads":[3,3,3]"#, "pads"),
+        (&conv, r#""x":[2,4,3,3]"#, r#""x":[2,5,3,3]"#, "filter"),
+        (&conv, r#""x":[2,4,3,3]"#, r#""x":[2,4,3,1152921504606846976]"#, "the largest count"),
+        (&conv, r#""output":[7,7]"#, r#""output":[7,8]"#, "output"),
+        (&conv, r#""groups":1"#, r#""groups":0"#, "groups"),
+        (&conv, r#""direction":"forward""#, r#""direction":"transposed""#, "padding_mode"),
+        (&conv, r#""padding_mode":"circular","#, "", "missing field"),
+        (&conv, r#""groups":1"#, r#""groups":1,"bias_too":true"#, "unknown field"),
+        (&Op::from(softmax), r#""axis":1"#, r#""axis":2"#, "must lie within the rank"),
+        (&slice, r#""first":7"#, r#""first":9"#, "ranges"),
+        (&slice, r#""count":3"#, r#""count":4"#, "ranges"),
+        (&slice, r#""step":-3"#, r#""step":0"#, "cannot be 0"),
+        (&pool, r#""output":[3]"#, r#""output":[4]"#, "output"),
+        (&gemm, r#""a":[4,4]"#, r#""a":[4,5]"#, "inner extents must agree"),
+        (&gemm, r#""a":[4,4]"#, r#""a":[4,4,1]"#, "rank 2"),
+    ];
+    for (op, from, to, wanted) in cases {
+        let text = serde_json::to_string(op).unwrap();
+        let tampered = text.replace(from, to);
+        assert_ne!(text, tampered, "{from}");
+        let error = serde_json::from_str::<Op>(&tampered).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{tampered}: {error}");
     }
 }

@@ -4,6 +4,7 @@ use crate::numeric::{Accuracy, Operands};
 use crate::ops::Problem;
 use crate::ops::elementwise::binary::broadcast;
 use crate::ops::spec::TensorSpec;
+use crate::types::bits::by_bits;
 use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape};
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +86,7 @@ impl<'a> MatMulInputs<'a> {
 }
 
 /// How an operand of a product lies in memory, in elements.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Operand {
     /// Extents as the caller has them.
     pub extents: Vec<usize>,
@@ -98,7 +99,7 @@ pub struct Operand {
 }
 
 /// What is added to the product.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Addend {
     /// Extents as the caller has them.
     pub extents: Vec<usize>,
@@ -111,7 +112,7 @@ pub struct Addend {
 }
 
 /// Which of the three calls a product came from: it names the tensors, and says which are fixed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Product {
     /// a b, numpy's rules.
@@ -123,7 +124,8 @@ pub enum Product {
 }
 
 /// A resolved product: y = activation(alpha a b + beta addend + residual), batch x M x N.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::MatMul", into = "crate::ops::written::MatMul")]
 pub struct MatMulProblem {
     pub(crate) product: Product,
     pub(crate) batch: [u64; 3],
@@ -140,6 +142,10 @@ pub struct MatMulProblem {
     pub(crate) activation: Activation,
     pub(crate) element: ElementType,
     pub(crate) accuracy: Accuracy,
+}
+
+by_bits! {
+    MatMulProblem { product, batch, m, n, k, a, b, addend, has_residual, y, activation, element, accuracy } bits { alpha, beta }
 }
 
 /// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.

@@ -10,6 +10,7 @@ pub(crate) mod reduce;
 pub(crate) mod softmax;
 pub(crate) mod spec;
 pub(crate) mod transform;
+pub(crate) mod written;
 
 use crate::ops::conv::problem::ConvProblem;
 use crate::ops::elementwise::binary::BinaryProblem;
@@ -31,6 +32,7 @@ use crate::ops::transform::resize::Resize;
 use crate::ops::transform::slice::Slice;
 use crate::ops::transform::transpose::ToLayout;
 use crate::ops::transform::transpose::Transpose;
+use serde::{Deserialize, Serialize};
 
 /// What is known of every resolved problem. Its `Display` is an id that says all.
 pub trait Problem: std::fmt::Display {
@@ -61,7 +63,11 @@ pub trait Problem: std::fmt::Display {
 }
 
 /// Any op: a resolved problem, every number known and checked, nothing decided yet. Its `Display` is the problem's id.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Ops are equal, and hash alike, where all their numbers are; f32 parameters count by their bits. With serde an op is written as what its constructor
+/// takes, and read through the constructor: what that would refuse is an error.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Op {
     /// A convolution, forward or transposed.
     Conv(ConvProblem),

@@ -73,7 +73,8 @@ pub struct ArgmaxDescriptor {
 }
 
 /// Sum, mean or maximum over some axes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Reduce", into = "crate::ops::written::Reduce")]
 pub struct ReduceProblem {
     pub(crate) kind: ReduceKind,
     pub(crate) x: Vec<usize>,
@@ -117,7 +118,8 @@ impl ReduceProblem {
 }
 
 /// Where the largest element along one axis stands, or in the whole tensor.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Argmax", into = "crate::ops::written::Argmax")]
 pub struct ArgmaxProblem {
     pub(crate) x: Vec<usize>,
     pub(crate) axis: Option<usize>,

@@ -24,7 +24,8 @@ impl Default for SoftmaxDescriptor {
 }
 
 /// y = e^x / sum of e^x along an axis, or the logarithm of that.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Softmax", into = "crate::ops::written::Softmax")]
 pub struct SoftmaxProblem {
     pub(crate) logarithm: bool,
     pub(crate) extents: Vec<usize>,

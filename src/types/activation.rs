@@ -2,6 +2,7 @@
 //!
 //! Adding one touches this file, `shaders/lib/activation.wgsl` and nothing else; see docs/adding/activation.md.
 
+use crate::types::bits::by_key;
 use crate::types::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// All pass NaN through, on GPU and CPU alike, and keep their digits wherever their result is a normal f32 number ([`Activation::own_error`]).
 /// At infinities they give what their formulas do, as PyTorch's: silu, gelu, gelu_tanh, hard_swish and mish of -inf, a product of -inf and 0, are NaN,
 /// and so is softsign of either infinity; all others have their limits.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Activation {
@@ -85,6 +86,8 @@ pub enum Activation {
         value: f32,
     },
 }
+
+by_key!(Activation, |activation: &Activation| (activation.shader_id(), activation.parameters().map(f32::to_bits)));
 
 impl Activation {
     /// One of each, with its customary parameters: what proofs and listings walk over.

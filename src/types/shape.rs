@@ -200,7 +200,7 @@ impl PaddingMode {
 }
 
 /// One axis of a resolved window: all its numbers, checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WindowAxis {
     /// Extent of the input.
     pub input: u64,

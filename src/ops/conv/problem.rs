@@ -46,7 +46,8 @@ impl<'a> ConvInputs<'a> {
 }
 
 /// A resolved convolution. Make one with [`ConvProblem::forward`] or [`ConvProblem::transposed`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Conv", into = "crate::ops::written::Conv")]
 pub struct ConvProblem {
     pub(crate) direction: Direction,
     pub(crate) rank: usize,

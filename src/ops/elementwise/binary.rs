@@ -97,7 +97,8 @@ impl From<BinaryOp> for BinaryDescriptor {
 }
 
 /// y = activation(a op b).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Binary", into = "crate::ops::written::Binary")]
 pub struct BinaryProblem {
     pub(crate) op: BinaryOp,
     pub(crate) activation: Activation,

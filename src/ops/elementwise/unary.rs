@@ -3,9 +3,11 @@
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::types::{Activation, ElementType, Layout, Result, TensorShape};
+use serde::{Deserialize, Serialize};
 
 /// y = activation(x), of x's shape and layout.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Unary", into = "crate::ops::written::Unary")]
 pub struct UnaryProblem {
     pub(crate) activation: Activation,
     pub(crate) extents: Vec<usize>,

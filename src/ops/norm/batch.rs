@@ -4,12 +4,14 @@ use crate::ops::Problem;
 use crate::ops::conv::problem::Direction;
 use crate::ops::norm::rows::EPSILON;
 use crate::ops::spec::{Domain, TensorSpec};
+use crate::types::bits::by_bits;
 use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape};
 use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewD, Axis};
 use serde::{Deserialize, Serialize};
 
 /// y = activation((x - mean) / sqrt(variance + epsilon) scale + bias), each vector per channel and fixed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::BatchNorm", into = "crate::ops::written::BatchNorm")]
 pub struct BatchNormProblem {
     pub(crate) x: Vec<usize>,
     pub(crate) has_scale: bool,
@@ -19,6 +21,10 @@ pub struct BatchNormProblem {
     pub(crate) element: ElementType,
     pub(crate) layout: Layout,
     pub(crate) in_place: bool,
+}
+
+by_bits! {
+    BatchNormProblem { x, has_scale, has_bias, activation, element, layout, in_place } bits { epsilon }
 }
 
 /// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.

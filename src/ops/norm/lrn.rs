@@ -2,12 +2,13 @@
 
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
+use crate::types::bits::by_bits;
 use crate::types::shape::MAX_COUNT;
 use crate::types::{ElementType, Error, Layout, Result, TensorShape};
 use serde::{Deserialize, Serialize};
 
 /// y = x / (bias + alpha / size sum of x^2)^beta over the channels c - floor((size - 1) / 2) .. c + ceil((size - 1) / 2).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LrnDescriptor {
     /// Channels of the window.
@@ -20,6 +21,10 @@ pub struct LrnDescriptor {
     pub bias: f32,
 }
 
+by_bits! {
+    LrnDescriptor { size } bits { alpha, beta, bias }
+}
+
 impl Default for LrnDescriptor {
     /// ONNX's, with AlexNet's window of five.
     fn default() -> Self {
@@ -28,7 +33,8 @@ impl Default for LrnDescriptor {
 }
 
 /// A resolved local response normalisation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Lrn", into = "crate::ops::written::Lrn")]
 pub struct LrnProblem {
     pub(crate) descriptor: LrnDescriptor,
     pub(crate) x: Vec<usize>,

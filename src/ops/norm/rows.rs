@@ -2,6 +2,7 @@
 
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
+use crate::types::bits::by_bits;
 use crate::types::shape::front_axis;
 use crate::types::{ElementType, Error, Layout, Result, TensorShape};
 use serde::{Deserialize, Serialize};
@@ -99,7 +100,8 @@ impl<'a> NormInputs<'a> {
 }
 
 /// y = (x - mean) / sqrt(variance + epsilon) scale + bias, variances biased.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Norm", into = "crate::ops::written::Norm")]
 pub struct NormProblem {
     pub(crate) kind: NormKind,
     pub(crate) x: Vec<usize>,
@@ -109,6 +111,10 @@ pub struct NormProblem {
     pub(crate) statistics: bool,
     pub(crate) element: ElementType,
     pub(crate) layout: Layout,
+}
+
+by_bits! {
+    NormProblem { kind, x, has_scale, has_bias, statistics, element, layout } bits { epsilon }
 }
 
 /// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.

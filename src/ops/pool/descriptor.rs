@@ -1,6 +1,7 @@
 //! What a caller asks for: plain structs with public fields. Nothing is checked here; the problems check.
 
 use crate::types::Padding;
+use crate::types::bits::by_key;
 use serde::{Deserialize, Serialize};
 
 /// A pooling by a window that slides over N spatial axes. Lists run from the slowest axis to the width.
@@ -80,7 +81,7 @@ pub type Pool2dDescriptor = PoolDescriptor<2>;
 pub type Pool3dDescriptor = PoolDescriptor<3>;
 
 /// What is made of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PoolKind {
     /// The largest element; NaN wins. Of equal ones the first in row-major order is the maximum.
@@ -99,6 +100,12 @@ pub enum PoolKind {
         p: f32,
     },
 }
+
+by_key!(PoolKind, |kind: &PoolKind| match *kind {
+    PoolKind::Max { indices } => (0, indices.map_or(0, |order| 1 + order as u32)),
+    PoolKind::Average { count_include_pad } => (1, u32::from(count_include_pad)),
+    PoolKind::Lp { p } => (2, p.to_bits()),
+});
 
 impl Default for PoolKind {
     fn default() -> Self {

@@ -5,9 +5,11 @@ use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, IndexOrder, PoolDescr
 use crate::ops::spec::TensorSpec;
 use crate::types::shape::{WindowAxis, axis_name, resolve_axis};
 use crate::types::{ElementType, Error, Layout, Result, TensorShape};
+use serde::{Deserialize, Serialize};
 
 /// A resolved pooling. Make one with [`PoolProblem::new`], [`PoolProblem::adaptive`] or [`PoolProblem::global`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Pool", into = "crate::ops::written::Pool")]
 pub struct PoolProblem {
     pub(crate) kind: PoolKind,
     pub(crate) rank: usize,

@@ -6,13 +6,15 @@ use crate::ops::pool::problem::check_window;
 use crate::ops::spec::{Domain, TensorSpec};
 use crate::types::shape::{AxisPadding, axis_name, check_step, resolve_axis, window_extent};
 use crate::types::{ElementType, Error, Layout, Result, TensorShape};
+use serde::{Deserialize, Serialize};
 
 /// A resolved max unpooling. Indices are flat inside the output plane, row-major. Of several that point at one output the last in row-major
 /// order wins.
 ///
 /// An index past the plane is a mistake: [`crate::reference::compute`] and [`crate::cpu::compute`] refuse it by name. A device cannot refuse a
 /// value, and on a GPU such an element is dropped: y is 0 wherever no other index points, and nothing outside y is written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::MaxUnpool", into = "crate::ops::written::MaxUnpool")]
 pub struct MaxUnpoolProblem {
     pub(crate) x: Vec<usize>,
     pub(crate) y: Vec<usize>,

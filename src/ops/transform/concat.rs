@@ -5,9 +5,11 @@ use crate::ops::transform::moves::Moves;
 use crate::types::shape::front_axis;
 use crate::types::strided::{StridedAxis, StridedCopy};
 use crate::types::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// y is the inputs one after another along `axis`. y has the layout of the first; the others may have any.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Concat", into = "crate::ops::written::Concat")]
 pub struct Concat {
     /// The inputs; at least one.
     pub(crate) inputs: Vec<TensorKind>,

@@ -53,7 +53,8 @@ impl Default for DepthToSpaceDescriptor {
 }
 
 /// x \[N, C b b, H, W\] to y \[N, C, H b, W b\], or the reverse. y keeps x's layout.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::DepthToSpace", into = "crate::ops::written::DepthToSpace")]
 pub struct DepthToSpace {
     pub(crate) x: TensorKind,
     pub(crate) block: usize,

@@ -2,9 +2,11 @@
 
 use crate::ops::spec::{Domain, TensorSpec};
 use crate::types::{ElementType, Layout, Result, TensorShape};
+use serde::{Deserialize, Serialize};
 
 /// What a shape op must know of a tensor.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Tensor", into = "crate::ops::written::Tensor")]
 pub struct TensorKind {
     /// Its extents.
     pub extents: Vec<usize>,

@@ -4,11 +4,12 @@ use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::ops::transform::NOTHING;
 use crate::ops::transform::kind::{TensorKind, joined};
+use crate::types::bits::by_key;
 use crate::types::{ElementType, Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// What stands in the pads.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PadMode {
     /// This value, rounded to the element type.
@@ -20,6 +21,8 @@ pub enum PadMode {
     /// The tensor repeated. Pads must not be larger than the extent.
     Circular,
 }
+
+by_key!(PadMode, |mode: &PadMode| (mode.name(), if let PadMode::Constant(value) = mode { value.to_bits() } else { 0 }));
 
 impl PadMode {
     /// `constant`, `reflect`, `replicate` or `circular`.
@@ -41,7 +44,7 @@ impl Default for PadMode {
 }
 
 /// Padding over all axes.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PadDescriptor {
     /// Elements before the first one, of all axes, then those after the last one, as ONNX has it.
@@ -51,7 +54,8 @@ pub struct PadDescriptor {
 }
 
 /// y is x with `begin` elements before and `end` elements after it along each axis. y keeps x's layout.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Pad", into = "crate::ops::written::Pad")]
 pub struct Pad {
     pub(crate) x: TensorKind,
     pub(crate) begin: Vec<usize>,

@@ -6,6 +6,7 @@ use crate::ops::spec::TensorSpec;
 use crate::ops::transform::NOTHING;
 use crate::ops::transform::kind::{TensorKind, joined};
 use crate::ops::transform::linear;
+use crate::types::bits::by_key;
 use crate::types::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -110,7 +111,7 @@ impl Default for ResizeMode {
 }
 
 /// A resize of the spatial axes.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResizeDescriptor {
     /// Spatial extents of y, one for each spatial axis of x.
@@ -123,8 +124,16 @@ pub struct ResizeDescriptor {
     pub scales: Option<Vec<f64>>,
 }
 
+by_key!(ResizeDescriptor, |d: &ResizeDescriptor| (
+    d.sizes.clone(),
+    d.mode,
+    d.coordinates,
+    d.scales.as_ref().map(|scales| scales.iter().map(|scale| scale.to_bits()).collect::<Vec<_>>())
+));
+
 /// y is x, N C \[D\] \[H\] W, with other spatial extents. y keeps x's layout.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Resize", into = "crate::ops::written::Resize")]
 pub struct Resize {
     pub(crate) x: TensorKind,
     pub(crate) descriptor: ResizeDescriptor,

@@ -24,7 +24,8 @@ pub struct SliceDescriptor {
 }
 
 /// y takes, along each axis, every `step`-th element of x from `first` on, `count` of them. y keeps x's layout.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Slice", into = "crate::ops::written::Slice")]
 pub struct Slice {
     pub(crate) x: TensorKind,
     pub(crate) ranges: Vec<SliceRange>,
@@ -44,7 +45,8 @@ impl Slice {
 }
 
 /// What is taken along one axis, resolved: `first + i step` for i below `count`, all inside the axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SliceRange {
     /// First element.
     pub first: usize,

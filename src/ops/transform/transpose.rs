@@ -4,9 +4,11 @@ use crate::ops::transform::kind::{TensorKind, joined};
 use crate::ops::transform::moves::Moves;
 use crate::types::strided::{StridedAxis, StridedCopy};
 use crate::types::{Error, Layout, Result};
+use serde::{Deserialize, Serialize};
 
 /// y has x's axes in the order `perm`: axis i of y is axis `perm[i]` of x. y is channels-first.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::Transpose", into = "crate::ops::written::Transpose")]
 pub struct Transpose {
     pub(crate) x: TensorKind,
     pub(crate) perm: Vec<usize>,
@@ -71,7 +73,8 @@ impl std::fmt::Display for Transpose {
 }
 
 /// y is x in another memory layout; the logical order stays.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::ops::written::ToLayout", into = "crate::ops::written::ToLayout")]
 pub struct ToLayout {
     /// The input.
     pub x: TensorKind,

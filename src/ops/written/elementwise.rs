@@ -1,0 +1,61 @@
+//! The written forms of elementwise ops.
+
+use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
+use crate::ops::elementwise::unary::UnaryProblem;
+use crate::types::{Activation, ElementType, Error, Layout, Result};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Unary {
+    activation: Activation,
+    x: Vec<usize>,
+    element: ElementType,
+    layout: Layout,
+    in_place: bool,
+}
+
+impl From<UnaryProblem> for Unary {
+    fn from(p: UnaryProblem) -> Self {
+        Self { activation: p.activation, x: p.extents, element: p.element, layout: p.layout, in_place: p.in_place }
+    }
+}
+
+impl TryFrom<Unary> for UnaryProblem {
+    type Error = Error;
+
+    fn try_from(w: Unary) -> Result<Self> {
+        let problem = UnaryProblem::new(&w.x, w.element, w.layout, w.activation)?;
+        Ok(if w.in_place { problem.in_place() } else { problem })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Binary {
+    op: BinaryOp,
+    activation: Activation,
+    a: Vec<usize>,
+    a_layout: Layout,
+    b: Vec<usize>,
+    b_layout: Layout,
+    element: ElementType,
+    in_place: bool,
+}
+
+impl From<BinaryProblem> for Binary {
+    fn from(p: BinaryProblem) -> Self {
+        let BinaryProblem { op, activation, a, b, element, a_layout, b_layout, in_place, .. } = p;
+        Self { op, activation, a, a_layout, b, b_layout, element, in_place }
+    }
+}
+
+impl TryFrom<Binary> for BinaryProblem {
+    type Error = Error;
+
+    fn try_from(w: Binary) -> Result<Self> {
+        let descriptor = BinaryDescriptor { op: w.op, activation: w.activation };
+        let problem = BinaryProblem::new((&w.a, w.a_layout), (&w.b, w.b_layout), w.element, descriptor)?;
+        if w.in_place { problem.in_place() } else { Ok(problem) }
+    }
+}
