@@ -22,7 +22,7 @@ fn problem(batch: usize) -> ConvProblem {
     let inputs = ConvInputs { x: &x, filter: &[24, 16, 3, 3], bias: None, element: ElementType::F32, x_layout: layout, y_layout: layout };
     // Winograd of so few channels errs more than plain sums, but not on integers.
     let descriptor = Conv2dDescriptor { padding: Padding::Same, accuracy: Accuracy::Reduced, ..Default::default() };
-    ConvProblem::forward(&descriptor, &inputs).unwrap()
+    ConvProblem::forward(&inputs, &descriptor).unwrap()
 }
 
 fn run(gpu: &Gpu, prepared: &Prepared, batch: usize) -> Array4<f32> {

@@ -74,7 +74,7 @@ mod tests {
         let (x, filter) = ([batch, 16, 12, 12], [filters, 16, 3, 3]);
         let layout = Layout::ChannelsFirst;
         let inputs = ConvInputs { x: &x, filter: &filter, bias: None, element: ElementType::F32, x_layout: layout, y_layout: layout };
-        ConvProblem::forward(&descriptor, &inputs).unwrap().plan(&DeviceProfile::MINIMAL, Some(algorithm)).unwrap()
+        ConvProblem::forward(&inputs, &descriptor).unwrap().plan(&DeviceProfile::MINIMAL, Some(algorithm)).unwrap()
     }
 
     /// Channels, extent, window; filters, stride: the convolutions of ResNet-18.
@@ -100,7 +100,7 @@ mod tests {
                 let plan = |batch: usize, label: Option<&str>| {
                     let descriptor = Conv2dDescriptor { padding: Padding::Same, stride: [stride; 2], ..Default::default() };
                     let (x, filter) = ([batch, channels, extent, extent], [filters, channels, window, window]);
-                    ConvProblem::forward(&descriptor, &ConvInputs::new(&x, &filter, None)).unwrap().plan(&profile, label).unwrap()
+                    ConvProblem::forward(&ConvInputs::new(&x, &filter, None), &descriptor).unwrap().plan(&profile, label).unwrap()
                 };
                 let one = plan(1, None);
                 for batch in [2, 16] {

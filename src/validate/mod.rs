@@ -426,12 +426,13 @@ pub fn download(tensor: &Tensor) -> Result<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::reduce::ArgmaxProblem;
+    use crate::ops::reduce::{ArgmaxDescriptor, ArgmaxProblem};
     use crate::types::Layout;
 
     #[test]
     fn an_index_may_be_that_of_a_device_without_subnormal_numbers_and_no_other() {
-        let op: Op = ArgmaxProblem::new(&[3, 3], Some(1), false, false, ElementType::F32, Layout::ChannelsFirst).unwrap().into();
+        let descriptor = ArgmaxDescriptor { axis: Some(1), ..Default::default() };
+        let op: Op = ArgmaxProblem::new(&[3, 3], ElementType::F32, Layout::ChannelsFirst, &descriptor).unwrap().into();
         let observed = |got: [f64; 3]| {
             let operands = vec![vec![1e-40, 2e-40, -1.0, 0.0, 1e-40, 1.0, -2.0, -1e-39, -1e-40]];
             let expected = op.reference(&[&operands[0]]);
