@@ -6,9 +6,9 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::{ArrayD, IxDyn};
 use std::time::Duration;
-use wgconv::conv::{Conv, Conv2dDescriptor, ConvInputs, ConvProblem, admitted};
+use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem, admitted};
 use wgconv::numeric::Generator;
-use wgconv::op::Problem;
+use wgconv::op::{Prepared, Problem};
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::Data;
 use wgconv::{Gpu, Padding, cpu, reference};
@@ -56,11 +56,11 @@ fn convolution(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(problem.multiply_adds())).sample_size(10).measurement_time(Duration::from_secs(2));
         for algorithm in admitted(&problem, gpu.profile()) {
             let forced = problem.clone().with_algorithm(Some(algorithm));
-            let conv = Conv::from_problem(&gpu, &forced, &w_tensor, None).expect("an admitted algorithm");
+            let conv = Prepared::new(&gpu, forced, &[&w_tensor]).expect("an admitted algorithm");
             let output = conv.output().expect("an output");
             let run = || {
                 let mut recorder = gpu.recorder();
-                conv.record(&mut recorder, &x_tensor, &output).expect("a recording");
+                conv.record(&mut recorder, &[&x_tensor], &[&output]).expect("a recording");
                 recorder.submit().expect("a submit");
                 gpu.wait().expect("the device");
             };

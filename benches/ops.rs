@@ -16,11 +16,11 @@ use wgconv::op::{Op, Planned, Prepared, Problem, Referenced};
 use wgconv::pool::{AdaptivePoolDescriptor, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceProblem};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
-use wgconv::transform::{Concat, Pad, PadDescriptor, PadMode, Resize, ResizeDescriptor, ResizeMode, TensorKind, Transpose};
+use wgconv::transform::{Concat, Pad, PadDescriptor, PadMode, Resize, ResizeDescriptor, ResizeMode, Transpose};
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::Data;
 use wgconv::validate::{download, upload};
-use wgconv::{Activation, ElementType, Gpu, Layout, Padding, Result, Tensor};
+use wgconv::{Activation, ElementType, Gpu, Layout, Padding, Result, Tensor, TensorType};
 
 fn problems() -> Result<Vec<Op>> {
     let (element, layout) = (ElementType::F32, Layout::ChannelsFirst);
@@ -29,39 +29,46 @@ fn problems() -> Result<Vec<Op>> {
     let window = PoolDescriptor::window([3, 3]).with_stride([2, 2]).with_padding(Padding::uniform(1));
     let vector: &[usize] = &[64];
     let vectors = BatchNormVectors { scale: Some(vector), bias: Some(vector), mean: vector, variance: vector };
-    let kind = || TensorKind::new("x", half, element, layout);
+    let kind = || TensorType::new(half, element, layout);
     let resize = ResizeDescriptor { sizes: vec![112, 112], mode: ResizeMode::Linear, ..Default::default() };
     let unpool = MaxUnpoolDescriptor { pool: PoolDescriptor::window([2, 2]), output_shape: None };
     Ok(vec![
-        Op::from(PoolProblem::new(image, element, layout, &window)?),
-        Op::from(PoolProblem::new(image, element, layout, &window.with_kind(PoolKind::AVERAGE))?),
-        Op::from(PoolProblem::adaptive(&[1, 512, 28, 28], element, layout, &AdaptivePoolDescriptor { kind: PoolKind::AVERAGE, output: [7, 7] })?),
-        Op::from(MaxUnpoolProblem::new(half, half, element, layout, &unpool)?),
+        Op::from(PoolProblem::new(&TensorType::new(image, element, layout), &window)?),
+        Op::from(PoolProblem::new(&TensorType::new(image, element, layout), &window.with_kind(PoolKind::AVERAGE))?),
+        Op::from(PoolProblem::adaptive(
+            &TensorType::new(&[1, 512, 28, 28], element, layout),
+            &AdaptivePoolDescriptor { kind: PoolKind::AVERAGE, output: [7, 7] },
+        )?),
+        Op::from(MaxUnpoolProblem::new(&TensorType::new(half, element, layout), half, &unpool)?),
         Op::from(MatMulProblem::matmul(&[512, 512], &[512, 512], element)?),
         Op::from(MatMulProblem::linear(
             &MatMulInputs { a: &[1, 2048], b: &[1000, 2048], addend: Some(&[1000]), element },
             &LinearDescriptor { activation: Activation::Relu, ..Default::default() },
         )?),
-        Op::from(UnaryProblem::new(image, element, layout, Activation::Gelu)?),
-        Op::from(BinaryProblem::new((image, layout), (image, layout), element, BinaryOp::Add)?),
-        Op::from(BinaryProblem::new((image, layout), (&[64, 1, 1], layout), element, BinaryOp::Mul)?),
-        Op::from(SoftmaxProblem::new(&[64, 1000], element, layout, &SoftmaxDescriptor { axis: 1, ..Default::default() })?),
-        Op::from(ReduceProblem::new(image, element, layout, &ReduceDescriptor::mean(&[2, 3]).with_keepdims(true))?),
-        Op::from(ArgmaxProblem::new(&[64, 1000], element, layout, &ArgmaxDescriptor { axis: Some(1), ..Default::default() })?),
-        Op::from(BatchNormProblem::new(image, &vectors, element, layout, &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() })?),
+        Op::from(UnaryProblem::new(&TensorType::new(image, element, layout), Activation::Gelu)?),
+        Op::from(BinaryProblem::new(&TensorType::new(image, element, layout), &TensorType::new(image, element, layout), BinaryOp::Add)?),
+        Op::from(BinaryProblem::new(&TensorType::new(image, element, layout), &TensorType::new(&[64, 1, 1], element, layout), BinaryOp::Mul)?),
+        Op::from(SoftmaxProblem::new(&TensorType::new(&[64, 1000], element, layout), &SoftmaxDescriptor { axis: 1, ..Default::default() })?),
+        Op::from(ReduceProblem::new(&TensorType::new(image, element, layout), &ReduceDescriptor::mean(&[2, 3]).with_keepdims(true))?),
+        Op::from(ArgmaxProblem::new(&TensorType::new(&[64, 1000], element, layout), &ArgmaxDescriptor { axis: Some(1), ..Default::default() })?),
+        Op::from(BatchNormProblem::new(
+            &TensorType::new(image, element, layout),
+            &vectors,
+            &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() },
+        )?),
         Op::from(NormProblem::layer(
-            &NormInputs { x: &[1, 196, 768], scale: Some(&[768]), bias: Some(&[768]), element, layout },
+            &NormInputs { x: TensorType::new(&[1, 196, 768], element, layout), scale: Some(&[768]), bias: Some(&[768]) },
             &LayerNormDescriptor { axis: -1, epsilon: 1e-5 },
         )?),
         Op::from(NormProblem::group(
-            &NormInputs { x: &[1, 256, 28, 28], scale: Some(&[256]), bias: Some(&[256]), element, layout },
+            &NormInputs { x: TensorType::new(&[1, 256, 28, 28], element, layout), scale: Some(&[256]), bias: Some(&[256]) },
             &GroupNormDescriptor { groups: 32, epsilon: 1e-5 },
         )?),
-        Op::from(LrnProblem::new(&[1, 96, 55, 55], element, layout, &LrnDescriptor::default())?),
-        Op::from(Transpose::new(kind()?, &[0, 2, 3, 1])?),
-        Op::from(Concat::new(vec![kind()?, kind()?], 1)?),
-        Op::from(Pad::new(kind()?, &PadDescriptor { pads: vec![0, 0, 3, 3, 0, 0, 3, 3], mode: PadMode::Reflect })?),
-        Op::from(Resize::new(kind()?, &resize)?),
+        Op::from(LrnProblem::new(&TensorType::new(&[1, 96, 55, 55], element, layout), &LrnDescriptor::default())?),
+        Op::from(Transpose::new(&kind(), &[0, 2, 3, 1])?),
+        Op::from(Concat::new(&[kind(), kind()], 1)?),
+        Op::from(Pad::new(&kind(), &PadDescriptor { pads: vec![0, 0, 3, 3, 0, 0, 3, 3], mode: PadMode::Reflect })?),
+        Op::from(Resize::new(&kind(), &resize)?),
     ])
 }
 
@@ -91,7 +98,8 @@ fn ops(criterion: &mut Criterion) {
             run();
             let spec = &op.outputs()[0];
             let got = download(&outputs[0]).expect("a download");
-            let mismatch = compare(&got, &expected[0].value, |i| expected[0].allowed(i, spec.element)).map(|m| m.describe(&spec.extents));
+            let mismatch =
+                compare(&got, &expected[0].value, |i| expected[0].allowed(i, spec.tensor.element)).map(|m| m.describe(&spec.tensor.extents));
             assert_eq!(mismatch, None, "{op} {algorithm}: a wrong kernel is not timed");
             group.bench_function(algorithm, |bencher| bencher.iter(run));
         }

@@ -11,7 +11,7 @@ use wgconv::numeric::Generator;
 use wgconv::op::{Op, Prepared, Problem};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
-use wgconv::{Activation, ElementType, Gpu, Layout, Tensor};
+use wgconv::{Activation, ElementType, Gpu, Layout, Tensor, TensorType};
 
 /// A layer that is ready to record, and the tensor that it writes.
 struct Layer {
@@ -39,7 +39,7 @@ fn main() -> wgconv::Result<()> {
     let (element, first) = (ElementType::F32, Layout::ChannelsFirst);
     let tanh = ConvDescriptor::<2> { activation: Activation::Tanh, ..Default::default() };
     let conv = |x: &[usize], w: &[usize]| ConvProblem::forward(&ConvInputs::new(x, w, Some(&w[..1])), &tanh);
-    let pool = |x: &[usize]| PoolProblem::new(x, element, first, &PoolDescriptor::window([2, 2]).with_kind(PoolKind::AVERAGE));
+    let pool = |x: &[usize]| PoolProblem::new(&TensorType::new(x, element, first), &PoolDescriptor::window([2, 2]).with_kind(PoolKind::AVERAGE));
     let dense = |activation, x: &[usize], w: &[usize]| {
         MatMulProblem::linear(&MatMulInputs { a: x, b: w, addend: Some(&w[..1]), element }, &LinearDescriptor { activation, ..Default::default() })
     };
@@ -59,7 +59,11 @@ fn main() -> wgconv::Result<()> {
         let (weights, bias) = (random(&w, (w[1] as f64).sqrt().recip())?, random(&w[..1], 0.1)?);
         layers.push(layer(&gpu, &dense(activation, &[1, w[1]], &w)?, &[&weights, &bias])?);
     }
-    layers.push(layer(&gpu, &SoftmaxProblem::new(&[1, 10], element, first, &SoftmaxDescriptor { axis: 1, ..Default::default() })?, &[])?);
+    layers.push(layer(
+        &gpu,
+        &SoftmaxProblem::new(&TensorType::new(&[1, 10], element, first), &SoftmaxDescriptor { axis: 1, ..Default::default() })?,
+        &[],
+    )?);
 
     // A ring for a zero, in the middle of the picture.
     let digit = Array4::from_shape_fn((1, 1, 32, 32), |(_, _, y, x)| {
@@ -73,7 +77,7 @@ fn main() -> wgconv::Result<()> {
         let mut x = image.clone();
         for layer in &layers {
             // The last convolution gives [1, 120, 1, 1], the first dense layer takes [1, 120]: the same buffer.
-            let wanted = &layer.prepared.plan().inputs[0].extents;
+            let wanted = &layer.prepared.plan().inputs[0].tensor.extents;
             if x.shape().extents() != wanted {
                 x = x.reshape(&wanted.iter().map(|&e| e as isize).collect::<Vec<_>>())?;
             }

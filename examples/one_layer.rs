@@ -3,8 +3,9 @@
 //! `cargo run --release --example one_layer`
 
 use ndarray::{Array1, Array4};
-use wgconv::conv::{Conv, Conv2dDescriptor};
+use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::numeric::Generator;
+use wgconv::op::Prepared;
 use wgconv::{Activation, Gpu, Padding, reference};
 
 fn main() -> wgconv::Result<()> {
@@ -20,22 +21,23 @@ fn main() -> wgconv::Result<()> {
 
     // Prepared once: planned, compiled, the filter packed. Recording only dispatches.
     let (x, f, b) = (gpu.upload(&image)?, gpu.upload(&filter)?, gpu.upload(&bias)?);
-    let conv = Conv::prepare(&gpu, &descriptor, &x, &f, Some(&b))?;
-    println!("plan: {}, {:.0} MFLOP", conv.plan(), conv.problem().flops() / 1e6);
+    let problem = ConvProblem::forward(&ConvInputs::of(&x, &f, Some(&b)), &descriptor)?;
+    let conv = Prepared::new(&gpu, &problem, &[&f, &b])?;
+    println!("plan: {}, {:.0} MFLOP", conv.plan(), problem.flops() / 1e6);
     let y = conv.output()?;
     let mut recorder = gpu.recorder();
-    conv.record(&mut recorder, &x, &y)?;
+    conv.record(&mut recorder, &[&x], &[&y])?;
     recorder.submit()?;
     let result: Array4<f32> = y.download()?;
 
     // The reference sums in f64 and returns the sum of absolute products, from which the bound follows.
     let slice = |a: &Array4<f32>| a.iter().copied().collect::<Vec<f32>>();
-    let expected = reference::conv(conv.problem(), &slice(&image), &slice(&filter), Some(&bias.to_vec()))?;
+    let expected = reference::conv(&problem, &slice(&image), &slice(&filter), Some(&bias.to_vec()))?;
     let (mut worst, mut worst_share) = (0.0f64, 0.0f64);
     for ((got, want), (sum, magnitude)) in result.iter().zip(expected.output(descriptor.activation)).zip(expected.sum.iter().zip(&expected.magnitude))
     {
         let error = (f64::from(*got) - want).abs();
-        let allowed = reference::conv_allowed(conv.problem(), *sum, *magnitude);
+        let allowed = reference::conv_allowed(&problem, *sum, *magnitude);
         assert!(error <= allowed, "an output is {got}, expected {want} within {allowed:e}");
         worst = worst.max(error);
         worst_share = worst_share.max(error / allowed);

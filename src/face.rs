@@ -4,7 +4,6 @@ pub mod conv {
     //! Convolution, forward and transposed, 1-D to 3-D: what is wanted ([`ConvDescriptor`]), the resolved numbers ([`ConvProblem`]), the decision
     //! ([`plan()`]), and the prepared thing that records itself ([`Conv`]).
 
-    pub use crate::gpu::api::conv::{Conv, Conv2d};
     pub use crate::numeric::Accuracy;
     pub use crate::ops::conv::descriptor::{
         Algorithm, Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor, ConvDescriptor, ConvTranspose1dDescriptor, ConvTranspose2dDescriptor,
@@ -82,7 +81,6 @@ pub mod tensor {
 pub mod transform {
     pub use crate::ops::transform::concat::Concat;
     pub use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode};
-    pub use crate::ops::transform::kind::TensorKind;
     pub use crate::ops::transform::pad::{Pad, PadDescriptor, PadMode};
     pub use crate::ops::transform::reshape::{flatten_extents, reshape_extents};
     pub use crate::ops::transform::resize::{CoordinateMode, NearestMode, Resize, ResizeDescriptor, ResizeMode};

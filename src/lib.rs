@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Three levels of use, each a thin layer over the next: at once ([`Gpu::run`]), recorded ([`Recorder`]: many ops, one submit,
-//! also on the caller's own encoder) and prepared ([`conv::Conv`]: pipelines compiled and filters packed beforehand). The caller's
+//! also on the caller's own encoder) and prepared ([`op::Prepared`]: pipelines compiled and filters packed beforehand). The caller's
 //! own wgpu device is adopted by [`Gpu::from_wgpu`], a buffer of its by [`Tensor::from_buffer`].
 //!
 //! Convolution is the heart ([`conv`]); around it stand [`pool`], [`matmul`], [`elementwise`], [`softmax`], [`reduce`], [`norm`] and
@@ -31,12 +31,15 @@
 pub mod cpu;
 pub mod gpu;
 pub mod numeric;
+mod open;
 mod ops;
 mod plan;
 pub mod reference;
 mod shader;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod tune;
 pub mod types;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod validate;
 
 mod face;
@@ -45,8 +48,9 @@ pub use face::{conv, elementwise, kernel, matmul, norm, op, pool, reduce, softma
 pub use gpu::recorder::Recorder;
 pub use gpu::tensor::Tensor;
 pub use gpu::{Gpu, GpuDescriptor};
+#[cfg(not(target_arch = "wasm32"))]
 pub use tune::Tuning;
-pub use types::{Activation, Element, ElementType, Error, Layout, Padding, PaddingMode, Result, TensorShape, activation, element, shape};
+pub use types::{Activation, Element, ElementType, Error, Layout, Padding, PaddingMode, Result, TensorShape, TensorType, activation, element, shape};
 /// The wgpu this crate is built on, for callers that own the device; the arrays and the f16 of its signatures.
 pub use {half, ndarray, wgpu};
 

@@ -17,8 +17,8 @@ use wgconv::op::{Op, Planned, Prepared, Problem, Referenced};
 use wgconv::pool::{Pool2dDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ReduceDescriptor, ReduceProblem};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
-use wgconv::transform::{CoordinateMode, Resize, ResizeDescriptor, ResizeMode, TensorKind};
-use wgconv::{Activation, ElementType, Gpu, Layout, Padding};
+use wgconv::transform::{CoordinateMode, Resize, ResizeDescriptor, ResizeMode};
+use wgconv::{Activation, ElementType, Gpu, Layout, Padding, TensorType};
 
 const F32: ElementType = ElementType::F32;
 const CF: Layout = Layout::ChannelsFirst;
@@ -327,7 +327,7 @@ fn compare(op: impl Into<Op>, data: &str, inputs: &[&[f32]], exact: &[Dd]) {
         within("the CPU engine", &y, &reference.error);
     }
     let upload = |(spec, values): (&wgconv::op::TensorSpec, &&[f32])| {
-        GPU.upload(&ArrayD::from_shape_vec(IxDyn(&spec.extents), values.to_vec()).unwrap()).unwrap()
+        GPU.upload(&ArrayD::from_shape_vec(IxDyn(&spec.tensor.extents), values.to_vec()).unwrap()).unwrap()
     };
     let specs = op.inputs();
     let tensors: Vec<_> = specs.iter().zip(inputs).map(upload).collect();
@@ -354,7 +354,7 @@ fn rows_are_normalised_within_their_bound() {
         for (data, x) in rows(2 * length, &mut generator) {
             for epsilon in [1e-5f32, 1e-12] {
                 let op = NormProblem::layer(
-                    &NormInputs { x: &[2, length], scale: None, bias: None, element: F32, layout: CF },
+                    &NormInputs { x: TensorType::f32(&[2, length]), scale: None, bias: None },
                     &LayerNormDescriptor { axis: -1, epsilon },
                 )
                 .unwrap();
@@ -370,9 +370,9 @@ fn rows_are_normalised_within_their_bound() {
                 compare(&op, data, &[&x], &exact);
             }
             let exact: Vec<Dd> = x.chunks(length).map(|row| Dd::sum(dd(row)) / Dd::of(length as f64)).collect();
-            compare(ReduceProblem::new(&[2, length], F32, CF, &ReduceDescriptor::mean(&[1])).unwrap(), data, &[&x], &exact);
+            compare(ReduceProblem::new(&TensorType::f32(&[2, length]), &ReduceDescriptor::mean(&[1])).unwrap(), data, &[&x], &exact);
             let exact: Vec<Dd> = x.chunks(length).map(|row| Dd::sum(dd(row))).collect();
-            compare(ReduceProblem::new(&[2, length], F32, CF, &ReduceDescriptor::sum(&[1])).unwrap(), data, &[&x], &exact);
+            compare(ReduceProblem::new(&TensorType::f32(&[2, length]), &ReduceDescriptor::sum(&[1])).unwrap(), data, &[&x], &exact);
             if ["huge", "a mask", "wide", "growing", "cancelling"].contains(&data) {
                 continue; // the exponentials below are of differences that a series holds
             }
@@ -386,7 +386,7 @@ fn rows_are_normalised_within_their_bound() {
                 })
                 .collect();
             for (logarithm, exact) in [(false, exact.iter().map(|y| y[0]).collect::<Vec<_>>()), (true, exact.iter().map(|y| y[1]).collect())] {
-                compare(SoftmaxProblem::new(&[2, length], F32, CF, &SoftmaxDescriptor { axis: 1, logarithm }).unwrap(), data, &[&x], &exact);
+                compare(SoftmaxProblem::new(&TensorType::f32(&[2, length]), &SoftmaxDescriptor { axis: 1, logarithm }).unwrap(), data, &[&x], &exact);
             }
         }
     }
@@ -397,7 +397,7 @@ fn batch_and_local_response_norms_keep_their_bound() {
     let mut generator = Generator::from_text("batch");
     let [mean, variance, scale, bias] = [[12_345.678f32, -0.5, 1e9], [1e-4, 2.0, 1e-20], [1.5, -3.0, 0.25], [0.1, 12_345.678, -7.0]];
     let vectors = BatchNormVectors { scale: Some(&[3]), bias: Some(&[3]), mean: &[3], variance: &[3] };
-    let op = BatchNormProblem::new(&[2, 3, 11], &vectors, F32, CF, &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() }).unwrap();
+    let op = BatchNormProblem::new(&TensorType::f32(&[2, 3, 11]), &vectors, &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() }).unwrap();
     for (data, x) in rows(66, &mut generator) {
         let of = |(i, x): (usize, &f32)| {
             let c = i / 11 % 3;
@@ -408,7 +408,7 @@ fn batch_and_local_response_norms_keep_their_bound() {
         compare(&op, data, &[&x, &scale, &bias, &mean, &variance], &exact);
         // beta 1/2 and 1: powers that double-double arithmetic has.
         for beta in [0.5f32, 1.0] {
-            let op = LrnProblem::new(&[1, 66, 1], F32, CF, &LrnDescriptor { size: 3, alpha: 1e-3, beta, bias: 2.0 }).unwrap();
+            let op = LrnProblem::new(&TensorType::f32(&[1, 66, 1]), &LrnDescriptor { size: 3, alpha: 1e-3, beta, bias: 2.0 }).unwrap();
             let of = |c: usize| {
                 let sum = Dd::sum((c.saturating_sub(1)..(c + 2).min(66)).map(|k| Dd::of(x[k]) * Dd::of(x[k])));
                 let base = Dd::of(2.0) + Dd::of(1e-3f32) / Dd::of(3.0) * sum;
@@ -450,9 +450,9 @@ fn pools_and_products_keep_their_bound() {
         };
         let square = Pool2dDescriptor::window([2, 2]);
         let exact: Vec<Dd> = (0..45).map(|i| Dd::sum(window(i)) / Dd::of(4.0)).collect();
-        compare(PoolProblem::new(&[1, 5, 6, 6], F32, CF, &square.with_kind(PoolKind::AVERAGE)).unwrap(), data, &[x], &exact);
+        compare(PoolProblem::new(&TensorType::f32(&[1, 5, 6, 6]), &square.with_kind(PoolKind::AVERAGE)).unwrap(), data, &[x], &exact);
         let exact: Vec<Dd> = (0..45).map(|i| Dd::sum(window(i).map(|v| v * v)).sqrt()).collect();
-        compare(PoolProblem::new(&[1, 5, 6, 6], F32, CF, &square.with_kind(PoolKind::Lp { p: 2.0 })).unwrap(), data, &[x], &exact);
+        compare(PoolProblem::new(&TensorType::f32(&[1, 5, 6, 6]), &square.with_kind(PoolKind::Lp { p: 2.0 })).unwrap(), data, &[x], &exact);
     }
 }
 
@@ -464,8 +464,8 @@ fn linear_resizing_keeps_its_bound() {
             [(CoordinateMode::HalfPixel, [7, 9]), (CoordinateMode::HalfPixel, [2, 3]), (CoordinateMode::AlignCorners, [10, 6])]
         {
             let descriptor = ResizeDescriptor { sizes: sizes.to_vec(), mode: ResizeMode::Linear, coordinates, scales: None };
-            let kind = TensorKind { extents: vec![1, 1, 3, 5], element: F32, layout: CF };
-            let op = Resize::new(kind, &descriptor).unwrap();
+            let kind = TensorType { extents: vec![1, 1, 3, 5], element: F32, layout: CF };
+            let op = Resize::new(&kind, &descriptor).unwrap();
             // Both neighbours along an axis, and the weight of the second: a quotient of integers.
             let neighbours = |o: usize, input: usize, output: usize| {
                 let [numerator, denominator] = match coordinates {

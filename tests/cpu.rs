@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use wgconv::ElementType;
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use wgconv::matmul::{LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::norm::{GroupNormDescriptor, NormInputs, NormProblem};
@@ -16,6 +15,7 @@ use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::Data;
 use wgconv::validate::grid;
+use wgconv::{ElementType, TensorType};
 
 #[test]
 fn the_engine_computes_what_the_reference_does() {
@@ -25,7 +25,7 @@ fn the_engine_computes_what_the_reference_does() {
     for case in grid::cases(true).unwrap() {
         let op = case.op;
         let (inputs, outputs) = (op.inputs(), op.outputs());
-        let is_f32 = inputs.iter().chain(&outputs[..1]).all(|spec| spec.element == ElementType::F32);
+        let is_f32 = inputs.iter().chain(&outputs[..1]).all(|spec| spec.tensor.element == ElementType::F32);
         if !is_f32 || outputs[0].updated || !seen.insert(format!("{}/{op}", op.name())) {
             continue;
         }
@@ -46,7 +46,7 @@ fn the_engine_computes_what_the_reference_does() {
             let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, ElementType::F32) + lost };
             let want: Vec<f64> = want.value.iter().map(|v| ElementType::F32.held(*v)).collect();
             if let Some(mismatch) = compare(&got, &want, allowed) {
-                panic!("{}/{op} on {data:?} data: {}", op.name(), mismatch.describe(&outputs[0].extents));
+                panic!("{}/{op} on {data:?} data: {}", op.name(), mismatch.describe(&outputs[0].tensor.extents));
             }
             *tried.entry(op.name()).or_default() += 1;
         }
@@ -86,20 +86,24 @@ fn results_do_not_depend_on_the_number_of_threads() {
         ));
     }
     problems.push(Op::from(MatMulProblem::matmul(&[3, 65, 70], &[3, 70, 90], f32s).unwrap()));
-    problems
-        .push(Op::from(ReduceProblem::new(&[4, 100_000], f32s, Layout::ChannelsFirst, &ReduceDescriptor::sum(&[1]).with_keepdims(true)).unwrap()));
+    problems.push(Op::from(
+        ReduceProblem::new(&TensorType::new(&[4, 100_000], f32s, Layout::ChannelsFirst), &ReduceDescriptor::sum(&[1]).with_keepdims(true)).unwrap(),
+    ));
     problems.push(Op::from(
         NormProblem::group(
-            &NormInputs { x: &[2, 6, 50, 50], scale: None, bias: None, element: f32s, layout: Layout::ChannelsFirst },
+            &NormInputs { x: TensorType::new(&[2, 6, 50, 50], f32s, Layout::ChannelsFirst), scale: None, bias: None },
             &GroupNormDescriptor { groups: 2, epsilon: 1e-5 },
         )
         .unwrap(),
     ));
-    problems
-        .push(Op::from(SoftmaxProblem::new(&[7, 3000], f32s, Layout::ChannelsFirst, &SoftmaxDescriptor { axis: 1, ..Default::default() }).unwrap()));
-    let small = grid::cases(false).unwrap().into_iter().filter(|case| case.op.inputs().iter().all(|spec| spec.element == f32s)).map(|case| case.op);
+    problems.push(Op::from(
+        SoftmaxProblem::new(&TensorType::new(&[7, 3000], f32s, Layout::ChannelsFirst), &SoftmaxDescriptor { axis: 1, ..Default::default() }).unwrap(),
+    ));
+    let small =
+        grid::cases(false).unwrap().into_iter().filter(|case| case.op.inputs().iter().all(|spec| spec.tensor.element == f32s)).map(|case| case.op);
     let mut seen = BTreeSet::new();
-    problems.extend(small.filter(|op| op.outputs()[0].element == f32s && !op.outputs()[0].updated && seen.insert(format!("{}/{op}", op.name()))));
+    problems
+        .extend(small.filter(|op| op.outputs()[0].tensor.element == f32s && !op.outputs()[0].updated && seen.insert(format!("{}/{op}", op.name()))));
     let pools = [1, 2, 3, 4, 7, 16].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     for op in &problems {
         let mut generator = Generator::from_text(&op.to_string());

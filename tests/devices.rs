@@ -10,7 +10,7 @@ use wgconv::gpu::DeviceProfile;
 use wgconv::norm::{InstanceNormDescriptor, NormInputs, NormProblem};
 use wgconv::op::{Addends, Planned, Problem};
 use wgconv::validate::{Case, Outcome, grid, prove};
-use wgconv::{Activation, ElementType, Gpu, GpuDescriptor, Layout, Padding, wgpu};
+use wgconv::{Activation, ElementType, Gpu, GpuDescriptor, Padding, TensorType, wgpu};
 
 fn open(required_limits: wgpu::Limits) -> wgconv::Result<Gpu> {
     let adapters = pollster::block_on(wgconv::gpu::instance().enumerate_adapters(wgpu::Backends::all()));
@@ -25,7 +25,7 @@ fn cases(profile: &DeviceProfile) -> Vec<Case> {
     for case in grid::cases(false).unwrap() {
         let algorithm = case.algorithm.split(' ').next().unwrap().to_string();
         let specs = || case.op.inputs().into_iter().chain(case.op.outputs());
-        if specs().any(|spec| spec.element == ElementType::F16) || !case.op.algorithms(profile).contains(&algorithm.as_str()) {
+        if specs().any(|spec| spec.tensor.element == ElementType::F16) || !case.op.algorithms(profile).contains(&algorithm.as_str()) {
             continue;
         }
         let place = smallest.entry((case.op.name().to_string(), algorithm));
@@ -120,7 +120,7 @@ fn a_device_without_compute_is_refused_by_name() {
 #[test]
 fn planning_takes_any_number_of_invocations() {
     let problem = NormProblem::instance(
-        &NormInputs { x: &[2, 3, 40, 40], scale: None, bias: None, element: ElementType::F32, layout: Layout::ChannelsFirst },
+        &NormInputs { x: TensorType::f32(&[2, 3, 40, 40]), scale: None, bias: None },
         &InstanceNormDescriptor { epsilon: 1e-5 },
     )
     .unwrap();

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use ndarray::{Array1, Array4, array};
-use wgconv::conv::{Algorithm, Conv, Conv1dDescriptor, Conv2dDescriptor, ConvTranspose2dDescriptor};
+use wgconv::conv::{Algorithm, Conv1dDescriptor, Conv2dDescriptor, ConvInputs, ConvProblem, ConvTranspose2dDescriptor};
+use wgconv::op::Prepared;
 use wgconv::{Activation, ElementType, Error, Gpu, Layout, Padding, Recorder, Tensor, wgpu};
 
 fn gpu() -> Gpu {
@@ -103,11 +104,11 @@ fn prepared_convolution_runs_again_on_other_data() {
     let images = [ramp((1, 3, 8, 9), 5), ramp((1, 3, 8, 9), 2)];
     let x = images.each_ref().map(|i| gpu.upload(i).unwrap());
     let descriptor = Conv2dDescriptor { padding: Padding::uniform(1), ..Default::default() };
-    let conv = Conv::prepare(&gpu, &descriptor, &x[0], &filter, None).unwrap();
+    let conv = Prepared::new(&gpu, ConvProblem::forward(&ConvInputs::of(&x[0], &filter, None), &descriptor).unwrap(), &[&filter]).unwrap();
     let y = [conv.output().unwrap(), conv.output().unwrap()];
     let mut recorder = gpu.recorder();
-    conv.record(&mut recorder, &x[0], &y[0]).unwrap();
-    conv.record(&mut recorder, &x[1], &y[1]).unwrap();
+    conv.record(&mut recorder, &[&x[0]], &[&y[0]]).unwrap();
+    conv.record(&mut recorder, &[&x[1]], &[&y[1]]).unwrap();
     recorder.submit().unwrap();
     for i in 0..2 {
         let want: Array4<f32> = gpu.run(|r| r.conv2d(&x[i], &filter, None, &descriptor)).unwrap().download().unwrap();
@@ -122,13 +123,14 @@ fn a_bound_op_runs_again_over_the_same_tensors() {
     let (gpu, other) = (gpu(), gpu());
     let first = gpu.upload(&ramp((1, 3, 8, 9), 5)).unwrap();
     let filters = [ramp((5, 3, 3, 3), 7), ramp((3, 5, 1, 1), 4)].map(|f| gpu.upload(&f).unwrap());
-    let conv = |x: &Tensor, f: &Tensor| Conv::prepare(&gpu, &Conv2dDescriptor { padding: Padding::Same, ..Default::default() }, x, f, None).unwrap();
+    let same = Conv2dDescriptor { padding: Padding::Same, ..Default::default() };
+    let conv = |x: &Tensor, f: &Tensor| Prepared::new(&gpu, ConvProblem::forward(&ConvInputs::of(x, f, None), &same).unwrap(), &[f]).unwrap();
     let there = conv(&first, &filters[0]);
     let middle = there.output().unwrap();
     let back = conv(&middle, &filters[1]);
     // x -> middle -> x: each turn begins with what the last one left.
     let x = back.output().unwrap();
-    let bound = [there.prepared().bind(&[&x], &[&middle]).unwrap(), back.prepared().bind(&[&middle], &[&x]).unwrap()];
+    let bound = [there.bind(&[&x], &[&middle]).unwrap(), back.bind(&[&middle], &[&x]).unwrap()];
     let start = || {
         let mut recorder = gpu.recorder();
         let zero = gpu.zeros(&[1, 3, 8, 9], ElementType::F32, Layout::ChannelsFirst).unwrap();
@@ -146,12 +148,12 @@ fn a_bound_op_runs_again_over_the_same_tensors() {
     let own = start();
     let mut recorder = gpu.recorder();
     for _ in 0..2 {
-        there.record(&mut recorder, &own, &middle).unwrap();
-        back.record(&mut recorder, &middle, &own).unwrap();
+        there.record(&mut recorder, &[&own], &[&middle]).unwrap();
+        back.record(&mut recorder, &[&middle], &[&own]).unwrap();
     }
     recorder.submit().unwrap();
     let bound_own = start();
-    let bound = [there.prepared().bind(&[&bound_own], &[&middle]).unwrap(), back.prepared().bind(&[&middle], &[&bound_own]).unwrap()];
+    let bound = [there.bind(&[&bound_own], &[&middle]).unwrap(), back.bind(&[&middle], &[&bound_own]).unwrap()];
     for _ in 0..2 {
         let mut recorder = gpu.recorder();
         bound.iter().for_each(|op| op.record(&mut recorder).unwrap());
@@ -161,7 +163,7 @@ fn a_bound_op_runs_again_over_the_same_tensors() {
     assert_eq!(own, bound_own);
     assert!(own.iter().any(|v| *v != 0.0), "the test would prove nothing on zeros");
     // What bind refuses, and where it cannot be recorded.
-    assert!(there.prepared().bind(&[&middle], &[&middle]).is_err());
+    assert!(there.bind(&[&middle], &[&middle]).is_err());
     assert_eq!(bound[0].record(&mut other.recorder()), Err(Error::OtherDevice { argument: "the recorder".into() }));
 }
 

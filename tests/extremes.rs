@@ -13,10 +13,9 @@ use wgconv::norm::{
 use wgconv::op::{Op, Planned, Problem};
 use wgconv::pool::{AdaptivePoolDescriptor, Pool2dDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ReduceDescriptor, ReduceProblem};
-use wgconv::{Activation, ElementType, Gpu, Layout, Padding};
+use wgconv::{Activation, ElementType, Gpu, Padding, TensorType};
 
 const F32: ElementType = ElementType::F32;
-const CF: Layout = Layout::ChannelsFirst;
 
 static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::new().unwrap());
 
@@ -64,7 +63,7 @@ fn check(op: impl Into<Op>, inputs: &[&[f32]], want: &[f64], tolerance: f64) {
         .inputs()
         .iter()
         .zip(inputs)
-        .map(|(spec, values)| GPU.upload(&ArrayD::from_shape_vec(IxDyn(&spec.extents), values.to_vec()).unwrap()).unwrap())
+        .map(|(spec, values)| GPU.upload(&ArrayD::from_shape_vec(IxDyn(&spec.tensor.extents), values.to_vec()).unwrap()).unwrap())
         .collect();
     let of = |fixed: bool| op.inputs().iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect::<Vec<_>>();
     let scale = want.iter().filter(|v| v.is_finite()).fold(0.0f64, |m, v| m.max(v.abs()));
@@ -148,7 +147,7 @@ fn known_values_of_activations() {
         let y =
             GPU.run(|r| r.activation(&GPU.upload(&Array1::from(vec![x as f32; 5])).unwrap(), activation)).unwrap().download::<f32, Ix1>().unwrap();
         let mut engine = [0.0f32];
-        let op = wgconv::elementwise::UnaryProblem::new(&[1], F32, CF, activation).unwrap();
+        let op = wgconv::elementwise::UnaryProblem::new(&TensorType::f32(&[1]), activation).unwrap();
         assert!(wgconv::cpu::compute(&op, &[&[x as f32]], &mut engine).unwrap());
         for got in [f64::from(y[2]), f64::from(engine[0])] {
             let same = got == want || (got.is_nan() && want.is_nan()) || (got - want).abs() <= (1.5e-6 + 6e-8 * x.abs().min(88.0)) * want.abs();
@@ -161,7 +160,7 @@ fn known_values_of_activations() {
 fn constant_rows_normalise_to_nothing() {
     for (extents, value) in [([3, 1000], 12345.678f32), ([2, 768], 1000.1), ([4, 7], 1e-30), ([2, 65], -3e38)] {
         let op = NormProblem::layer(
-            &NormInputs { x: &extents, scale: None, bias: None, element: F32, layout: CF },
+            &NormInputs { x: TensorType::f32(&extents), scale: None, bias: None },
             &LayerNormDescriptor { axis: -1, epsilon: 1e-5 },
         )
         .unwrap();
@@ -169,7 +168,7 @@ fn constant_rows_normalise_to_nothing() {
     }
     for (side, value) in [(64usize, 123.456f32), (256, 0.7), (512, 123.456)] {
         let op = NormProblem::instance(
-            &NormInputs { x: &[1, 1, side, side], scale: None, bias: None, element: F32, layout: CF },
+            &NormInputs { x: TensorType::f32(&[1, 1, side, side]), scale: None, bias: None },
             &InstanceNormDescriptor { epsilon: 1e-5 },
         )
         .unwrap();
@@ -191,21 +190,17 @@ fn nearly_constant_and_huge_and_tiny_rows_normalise() {
         (1e-3, 1e-9, 0.0),
     ] {
         let x = narrow(&steps.iter().map(|v| offset + scale * v).collect::<Vec<_>>());
-        let op = NormProblem::layer(
-            &NormInputs { x: &[2, 500], scale: None, bias: None, element: F32, layout: CF },
-            &LayerNormDescriptor { axis: -1, epsilon },
-        )
-        .unwrap();
+        let op =
+            NormProblem::layer(&NormInputs { x: TensorType::f32(&[2, 500]), scale: None, bias: None }, &LayerNormDescriptor { axis: -1, epsilon })
+                .unwrap();
         let want: Vec<f64> = x.chunks(500).flat_map(|row| normalised(row, f64::from(epsilon))).collect();
         check(&op, &[&x], &want, 2e-6);
     }
     // The largest numbers of both signs, whose differences leave f32.
     let x: Vec<f32> = (0..130).map(|i| if i % 2 == 0 { f32::MAX } else { f32::MIN }).collect();
-    let op = NormProblem::layer(
-        &NormInputs { x: &[1, 130], scale: None, bias: None, element: F32, layout: CF },
-        &LayerNormDescriptor { axis: -1, epsilon: 1e-5 },
-    )
-    .unwrap();
+    let op =
+        NormProblem::layer(&NormInputs { x: TensorType::f32(&[1, 130]), scale: None, bias: None }, &LayerNormDescriptor { axis: -1, epsilon: 1e-5 })
+            .unwrap();
     check(&op, &[&x], &normalised(&x, 1e-5), 2e-6);
 }
 
@@ -213,7 +208,7 @@ fn nearly_constant_and_huge_and_tiny_rows_normalise() {
 fn batch_norm_keeps_its_digits_far_from_zero() {
     let x = narrow(&noise(600).iter().map(|v| 1000.0 + 0.02 * v).collect::<Vec<_>>());
     let vectors = BatchNormVectors { scale: None, bias: Some(&[2]), mean: &[2], variance: &[2] };
-    let op = BatchNormProblem::new(&[3, 2, 100], &vectors, F32, CF, &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() }).unwrap();
+    let op = BatchNormProblem::new(&TensorType::f32(&[3, 2, 100]), &vectors, &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() }).unwrap();
     let (bias, mean, variance) = ([0.5f32, -0.25], [1000.0f32, 999.99], [1e-4f32, 2e-4]);
     let of = |(i, x): (usize, &f32)| {
         let c = i / 100 % 2;
@@ -227,20 +222,20 @@ fn batch_norm_keeps_its_digits_far_from_zero() {
 fn means_of_numbers_whose_sum_leaves_f32() {
     let big = f64::from(3e38f32);
     for count in [4usize, 16, 1000, 40_000] {
-        let op = ReduceProblem::new(&[2, count], F32, CF, &ReduceDescriptor::mean(&[1])).unwrap();
+        let op = ReduceProblem::new(&TensorType::f32(&[2, count]), &ReduceDescriptor::mean(&[1])).unwrap();
         check(&op, &[&vec![3e38; 2 * count]], &[big, big], (count + 6) as f64 * 6e-8);
     }
     let square = Pool2dDescriptor::window([2, 2]);
     let x = vec![3e38f32; 64];
-    check(PoolProblem::new(&[1, 1, 8, 8], F32, CF, &square.with_kind(PoolKind::AVERAGE)).unwrap(), &[&x], &[big; 16], 1e-6);
+    check(PoolProblem::new(&TensorType::f32(&[1, 1, 8, 8]), &square.with_kind(PoolKind::AVERAGE)).unwrap(), &[&x], &[big; 16], 1e-6);
     check(
-        PoolProblem::adaptive(&[1, 1, 8, 8], F32, CF, &AdaptivePoolDescriptor { kind: PoolKind::AVERAGE, output: [3, 3] }).unwrap(),
+        PoolProblem::adaptive(&TensorType::f32(&[1, 1, 8, 8]), &AdaptivePoolDescriptor { kind: PoolKind::AVERAGE, output: [3, 3] }).unwrap(),
         &[&x],
         &[big; 9],
         1e-6,
     );
     check(
-        PoolProblem::adaptive(&[1, 1, 8, 8], F32, CF, &AdaptivePoolDescriptor { kind: PoolKind::AVERAGE, output: [1, 1] }).unwrap(),
+        PoolProblem::adaptive(&TensorType::f32(&[1, 1, 8, 8]), &AdaptivePoolDescriptor { kind: PoolKind::AVERAGE, output: [1, 1] }).unwrap(),
         &[&x],
         &[big],
         1e-6,
@@ -266,12 +261,13 @@ fn a_fused_mean_of_numbers_whose_sum_leaves_f32() {
 fn norms_of_windows_neither_overflow_nor_vanish() {
     let square = Pool2dDescriptor::window([2, 2]);
     for p in [2.0f32, 3.0, 0.5, 7.5] {
-        let op = PoolProblem::new(&[1, 1, 2, 2], F32, CF, &square.with_kind(PoolKind::Lp { p })).unwrap();
+        let op = PoolProblem::new(&TensorType::f32(&[1, 1, 2, 2]), &square.with_kind(PoolKind::Lp { p })).unwrap();
         for value in [1e20f32, 1e-25, 1e30, 3e-38, 1.0] {
             let want = f64::from(value) * 4f64.powf(1.0 / f64::from(p));
             check(&op, &[&[value, -value, value, value]], &[want], 3e-5);
         }
-        let adaptive = PoolProblem::adaptive(&[1, 1, 2, 2], F32, CF, &AdaptivePoolDescriptor { kind: PoolKind::Lp { p }, output: [1, 1] }).unwrap();
+        let adaptive =
+            PoolProblem::adaptive(&TensorType::f32(&[1, 1, 2, 2]), &AdaptivePoolDescriptor { kind: PoolKind::Lp { p }, output: [1, 1] }).unwrap();
         for op in [&op, &adaptive] {
             check(op, &[&[1.0, f32::NAN, 2.0, 3.0]], &[f64::NAN], 0.0);
             check(op, &[&[1.0, f32::NEG_INFINITY, 2.0, 3.0]], &[f64::INFINITY], 0.0);
@@ -284,7 +280,7 @@ fn norms_of_windows_neither_overflow_nor_vanish() {
 fn local_response_normalisation_of_huge_numbers_and_nan() {
     let x = [1e20f32, -2e20, 3e30, 1.0, f32::NAN, 0.5, 7.0, -8.0];
     for beta in [0.75f32, 0.5, 1.0, -0.25] {
-        let op = LrnProblem::new(&[1, 8, 1], F32, CF, &LrnDescriptor { size: 3, alpha: 1e-3, beta, bias: 2.0 }).unwrap();
+        let op = LrnProblem::new(&TensorType::f32(&[1, 8, 1]), &LrnDescriptor { size: 3, alpha: 1e-3, beta, bias: 2.0 }).unwrap();
         let of = |c: usize| {
             let sum: f64 = (c.saturating_sub(1)..(c + 2).min(8)).map(|k| f64::from(x[k]).powi(2)).sum();
             F32.held(f64::from(x[c]) / (2.0 + f64::from(1e-3f32) / 3.0 * sum).powf(f64::from(beta)))
@@ -295,7 +291,7 @@ fn local_response_normalisation_of_huge_numbers_and_nan() {
     }
     // Windows full of the largest numbers: as many squares as there are channels.
     for channels in [2usize, 5, 64] {
-        let op = LrnProblem::new(&[1, channels, 1], F32, CF, &LrnDescriptor { size: channels, alpha: 0.5, beta: 0.5, bias: 1.5 }).unwrap();
+        let op = LrnProblem::new(&TensorType::f32(&[1, channels, 1]), &LrnDescriptor { size: channels, alpha: 0.5, beta: 0.5, bias: 1.5 }).unwrap();
         let x = vec![f32::MAX; channels];
         // (size - 1) / 2 channels before, size / 2 after (ONNX).
         let seen = |c: usize| ((c + channels / 2 + 1).min(channels) - c.saturating_sub((channels - 1) / 2)) as f64;

@@ -21,12 +21,11 @@ use wgconv::numeric::Generator;
 use wgconv::op::{Op, Prepared, Problem};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::reduce::{ReduceDescriptor, ReduceKind, ReduceProblem};
-use wgconv::shape::{Layout, Padding};
+use wgconv::shape::Padding;
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
-use wgconv::{ElementType, Gpu};
+use wgconv::{ElementType, Gpu, TensorType};
 
 const F32: ElementType = ElementType::F32;
-const CF: Layout = Layout::ChannelsFirst;
 /// Unit roundoff of f32.
 const U: f64 = 1.0 / 16_777_216.0;
 /// What a device that takes subnormal numbers for zero loses in a term.
@@ -171,7 +170,7 @@ fn pool(g: &mut Generator) -> Option<Case> {
         _ => PoolKind::Lp { p: powers[g.below(3) as usize] },
     };
     let descriptor = PoolDescriptor { dilation, ..PoolDescriptor::window(window).with_stride(stride).with_padding(padding) };
-    let problem = PoolProblem::new(&[n, c, h, w], F32, CF, &descriptor.with_kind(kind)).ok()?;
+    let problem = PoolProblem::new(&TensorType::f32(&[n, c, h, w]), &descriptor.with_kind(kind)).ok()?;
     let x = numbers(g, n * c * h * w, true);
     let [rows, columns] = [problem.output_extents()[2], problem.output_extents()[3]];
     let mut expected = Vec::new();
@@ -228,7 +227,7 @@ fn rows(g: &mut Generator) -> Option<Case> {
     let n = length as f64;
     Some(match g.below(4) {
         0 => {
-            let problem = SoftmaxProblem::new(&[rows, length], F32, CF, &SoftmaxDescriptor { axis: 1, ..Default::default() }).ok()?;
+            let problem = SoftmaxProblem::new(&TensorType::f32(&[rows, length]), &SoftmaxDescriptor { axis: 1, ..Default::default() }).ok()?;
             let of = |line: &[f64]| -> Expected {
                 let largest = line.iter().copied().fold(f64::NEG_INFINITY, |m, v| if v > m || v.is_nan() { v } else { m });
                 let sum: f64 = line.iter().map(|v| (v - largest).exp()).sum();
@@ -240,7 +239,7 @@ fn rows(g: &mut Generator) -> Option<Case> {
         }
         1 => {
             let problem = NormProblem::layer(
-                &NormInputs { x: &[rows, length], scale: None, bias: None, element: F32, layout: CF },
+                &NormInputs { x: TensorType::f32(&[rows, length]), scale: None, bias: None },
                 &LayerNormDescriptor { axis: -1, epsilon: 1e-3 },
             )
             .ok()?;
@@ -257,7 +256,7 @@ fn rows(g: &mut Generator) -> Option<Case> {
         }
         kind => {
             let kind = if kind == 2 { ReduceKind::Sum } else { ReduceKind::Mean };
-            let problem = ReduceProblem::new(&[rows, length], F32, CF, &ReduceDescriptor::new(kind, &[1])).ok()?;
+            let problem = ReduceProblem::new(&TensorType::f32(&[rows, length]), &ReduceDescriptor::new(kind, &[1])).ok()?;
             let divisor = if kind == ReduceKind::Sum { 1.0 } else { n };
             let of = |line: &[f64]| {
                 let mut sum = Sum::default();
@@ -296,7 +295,7 @@ fn disagreement(engine: &str, got: &[f32], expected: &Expected) -> Option<String
 fn on_gpu(op: impl Into<Op>, inputs: &[Vec<f32>]) -> wgconv::Result<Vec<f32>> {
     let op = &op.into();
     let specs = op.inputs();
-    let array = |(spec, values): (&wgconv::op::TensorSpec, &Vec<f32>)| ArrayD::from_shape_vec(IxDyn(&spec.extents), values.clone()).unwrap();
+    let array = |(spec, values): (&wgconv::op::TensorSpec, &Vec<f32>)| ArrayD::from_shape_vec(IxDyn(&spec.tensor.extents), values.clone()).unwrap();
     let tensors: Vec<_> = specs.iter().zip(inputs).map(array).map(|array| GPU.upload(&array)).collect::<wgconv::Result<_>>()?;
     let of = |fixed: bool| specs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, tensor)| tensor).collect::<Vec<_>>();
     let prepared = Prepared::new(&GPU, op, &of(true))?;

@@ -33,9 +33,9 @@ use wgconv::shape::{Layout, Padding, PaddingMode};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::transform::{
     Concat, CoordinateMode, DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode, NearestMode, Pad, PadDescriptor, PadMode, Resize,
-    ResizeDescriptor, ResizeMode, Slice, SliceDescriptor, TensorKind, ToLayout, Transpose, flatten_extents, reshape_extents,
+    ResizeDescriptor, ResizeMode, Slice, SliceDescriptor, ToLayout, Transpose, flatten_extents, reshape_extents,
 };
-use wgconv::{Activation, ElementType, Result};
+use wgconv::{Activation, ElementType, Result, TensorType};
 
 /// Most bytes that one allocation may have: tables of a plan have 256 MiB, and a vector doubles as it grows.
 const MOST_BYTES: usize = 600 << 20;
@@ -214,10 +214,10 @@ fn convolution<const N: usize>(random: &mut Random) -> Result<Op> {
     }
     let bias = [if random.chance(9) { random.extent() } else { filter[usize::from(transposed)].saturating_mul(if transposed { groups } else { 1 }) }];
     let inputs = ConvInputs {
-        element: random.element(),
-        x_layout: random.layout(),
+        x: TensorType::new(&x, random.element(), random.layout()),
+        filter: &filter,
+        bias: random.chance(2).then_some(&bias),
         y_layout: random.layout(),
-        ..ConvInputs::new(&x, &filter, random.chance(2).then_some(&bias))
     };
     let accuracy = random.pick(&[Accuracy::Exact, Accuracy::F32, Accuracy::Reduced]);
     let problem = if transposed {
@@ -273,17 +273,15 @@ fn pool<const N: usize>(random: &mut Random) -> Result<Op> {
     };
     Ok(match random.below(6) {
         0 => Op::from(PoolProblem::adaptive(
-            &x,
-            element,
-            layout,
+            &TensorType::new(&x, element, layout),
             &AdaptivePoolDescriptor { kind, output: std::array::from_fn::<usize, N, _>(|_| random.extent()) },
         )?),
-        1 => global(&x, element, layout, kind)?,
+        1 => global(&TensorType::new(&x, element, layout), kind)?,
         2 => {
             let output_shape = random.chance(2).then(|| std::array::from_fn(|_| random.extent()));
-            Op::from(MaxUnpoolProblem::new(&x, &x, element, layout, &MaxUnpoolDescriptor { pool: descriptor, output_shape })?)
+            Op::from(MaxUnpoolProblem::new(&TensorType::new(&x, element, layout), &x, &MaxUnpoolDescriptor { pool: descriptor, output_shape })?)
         }
-        _ => Op::from(PoolProblem::new(&x, element, layout, &descriptor)?),
+        _ => Op::from(PoolProblem::new(&TensorType::new(&x, element, layout), &descriptor)?),
     })
 }
 
@@ -335,12 +333,17 @@ fn elementwise(random: &mut Random) -> Result<Op> {
     let a = random.extents(rank);
     if random.chance(3) {
         let in_place = random.chance(2);
-        let problem = UnaryProblem::new(&a, random.element(), random.layout(), random.activation())?;
+        let problem = UnaryProblem::new(&TensorType::new(&a, random.element(), random.layout()), random.activation())?;
         return Ok(Op::from(if in_place { problem.in_place() } else { problem }));
     }
     let b: Vec<usize> = a.iter().skip(random.below(3) as usize).map(|&extent| if random.chance(3) { 1 } else { extent }).collect();
     let (a, b) = if random.chance(4) { (b, a) } else { (a, b) };
-    let problem = BinaryProblem::new((&a, random.layout()), (&b, random.layout()), random.element(), random.pick(&BinaryOp::ALL))?;
+    let element = random.element();
+    let problem = BinaryProblem::new(
+        &TensorType::new(&a, element, random.layout()),
+        &TensorType::new(&b, element, random.layout()),
+        random.pick(&BinaryOp::ALL),
+    )?;
     Ok(if random.chance(3) { Op::from(problem.in_place()?) } else { Op::from(problem) })
 }
 
@@ -351,38 +354,45 @@ fn rows(random: &mut Random) -> Result<Op> {
     let channels = [x.get(1).copied().unwrap_or(1)];
     let vector = random.chance(2).then_some(&channels[..]);
     Ok(match random.below(8) {
-        0 => Op::from(SoftmaxProblem::new(&x, element, layout, &SoftmaxDescriptor { axis: random.axis(), logarithm: random.chance(2) })?),
+        0 => Op::from(SoftmaxProblem::new(
+            &TensorType::new(&x, element, layout),
+            &SoftmaxDescriptor { axis: random.axis(), logarithm: random.chance(2) },
+        )?),
         1 => {
             let kind = random.pick(&[ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max]);
             let axes: Vec<isize> = (0..random.below(4)).map(|_| random.axis()).collect();
-            Op::from(ReduceProblem::new(&x, element, layout, &ReduceDescriptor::new(kind, &axes).with_keepdims(random.chance(2)))?)
+            Op::from(ReduceProblem::new(&TensorType::new(&x, element, layout), &ReduceDescriptor::new(kind, &axes).with_keepdims(random.chance(2)))?)
         }
         2 => {
             let axis = random.chance(2).then(|| random.axis());
-            Op::from(ArgmaxProblem::new(&x, element, layout, &ArgmaxDescriptor { axis, keepdims: random.chance(2), select_last: random.chance(2) })?)
+            Op::from(ArgmaxProblem::new(
+                &TensorType::new(&x, element, layout),
+                &ArgmaxDescriptor { axis, keepdims: random.chance(2), select_last: random.chance(2) },
+            )?)
         }
         3 => {
             let vectors = BatchNormVectors { scale: vector, bias: vector, mean: &channels, variance: &channels };
-            Op::from(BatchNormProblem::new(&x, &vectors, element, layout, &BatchNormDescriptor { epsilon, ..Default::default() })?)
+            Op::from(BatchNormProblem::new(&TensorType::new(&x, element, layout), &vectors, &BatchNormDescriptor { epsilon, ..Default::default() })?)
         }
         4 => {
             let first = random.below(rank as u64) as usize;
             let scale = random.chance(2).then_some(&x[first..]);
             Op::from(NormProblem::layer(
-                &NormInputs { x: &x, scale, bias: scale, element, layout },
+                &NormInputs { x: TensorType::new(&x, element, layout), scale, bias: scale },
                 &LayerNormDescriptor { axis: first as isize, epsilon },
             )?)
         }
         5 => Op::from(NormProblem::group(
-            &NormInputs { x: &x, scale: vector, bias: vector, element, layout },
+            &NormInputs { x: TensorType::new(&x, element, layout), scale: vector, bias: vector },
             &GroupNormDescriptor { groups: random.step(), epsilon },
         )?),
-        6 => {
-            Op::from(NormProblem::instance(&NormInputs { x: &x, scale: vector, bias: vector, element, layout }, &InstanceNormDescriptor { epsilon })?)
-        }
+        6 => Op::from(NormProblem::instance(
+            &NormInputs { x: TensorType::new(&x, element, layout), scale: vector, bias: vector },
+            &InstanceNormDescriptor { epsilon },
+        )?),
         _ => {
             let [alpha, beta, bias] = std::array::from_fn(|_| random.float());
-            Op::from(LrnProblem::new(&x, element, layout, &LrnDescriptor { size: random.step(), alpha, beta, bias })?)
+            Op::from(LrnProblem::new(&TensorType::new(&x, element, layout), &LrnDescriptor { size: random.step(), alpha, beta, bias })?)
         }
     })
 }
@@ -390,21 +400,21 @@ fn rows(random: &mut Random) -> Result<Op> {
 fn transform(random: &mut Random) -> Result<Op> {
     let rank = if random.chance(2) { 4 } else { random.below(6) as usize };
     let extents = random.extents(rank);
-    let x = TensorKind::new("x", &extents, random.element(), random.layout())?;
+    let x = TensorType::new(&extents, random.element(), random.layout());
     Ok(match random.below(8) {
         0 => {
             let mut perm: Vec<usize> = (0..rank).collect();
             for i in 1..rank {
                 perm.swap(i, random.below(i as u64 + 1) as usize);
             }
-            Op::from(Transpose::new(x, &perm)?)
+            Op::from(Transpose::new(&x, &perm)?)
         }
-        1 => Op::from(ToLayout::new(x, random.layout())?),
+        1 => Op::from(ToLayout::new(&x, random.layout())?),
         2 => {
             let count = random.below(rank as u64 + 1) as usize;
             let mut list = || (0..count).map(|_| if random.chance(2) { random.extreme() as isize } else { random.axis() }).collect::<Vec<_>>();
             let (starts, ends, steps) = (list(), list(), list());
-            Op::from(Slice::new(x, &SliceDescriptor { starts: starts.clone(), ends: ends.clone(), steps: steps.clone(), ..Default::default() })?)
+            Op::from(Slice::new(&x, &SliceDescriptor { starts: starts.clone(), ends: ends.clone(), steps: steps.clone(), ..Default::default() })?)
         }
         3 => {
             let axis = random.axis();
@@ -413,25 +423,25 @@ fn transform(random: &mut Random) -> Result<Op> {
                 if let Some(extent) = other.get_mut(axis.unsigned_abs()) {
                     *extent = random.extent();
                 }
-                TensorKind::new("x", &other, x.element, random.layout())
+                TensorType::new(&other, x.element, random.layout())
             });
-            let inputs = std::iter::once(Ok(x.clone())).chain(others).collect::<Result<Vec<_>>>()?;
-            Op::from(Concat::new(inputs, axis)?)
+            let inputs: Vec<_> = std::iter::once(x.clone()).chain(others).collect();
+            Op::from(Concat::new(&inputs, axis)?)
         }
         4 => {
             let mode = random.pick(&[DepthToSpaceMode::Dcr, DepthToSpaceMode::Crd]);
             let block = random.step();
             Op::from(if random.chance(2) {
-                DepthToSpace::new(x, &DepthToSpaceDescriptor { block, mode })?
+                DepthToSpace::new(&x, &DepthToSpaceDescriptor { block, mode })?
             } else {
-                DepthToSpace::inverse(x, &DepthToSpaceDescriptor { block, mode })?
+                DepthToSpace::inverse(&x, &DepthToSpaceDescriptor { block, mode })?
             })
         }
         5 => {
             let pads: Vec<usize> = (0..2 * rank).map(|_| random.pads::<1>()[0]).collect();
             let value = random.float();
             Op::from(Pad::new(
-                x,
+                &x,
                 &PadDescriptor {
                     pads: pads.clone(),
                     mode: random.pick(&[PadMode::Constant(value), PadMode::Reflect, PadMode::Replicate, PadMode::Circular]),
@@ -444,7 +454,7 @@ fn transform(random: &mut Random) -> Result<Op> {
             let scales: Vec<f64> = sizes.iter().map(|_| random.pick(&[2.0, 0.5, 1.0 / 3.0, 1e-300, 1e300, f64::NAN])).collect();
             let descriptor =
                 ResizeDescriptor { sizes, mode, coordinates: random.pick(&CoordinateMode::ALL), scales: random.chance(4).then_some(scales) };
-            Op::from(Resize::new(x, &descriptor)?)
+            Op::from(Resize::new(&x, &descriptor)?)
         }
     })
 }

@@ -4,13 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
-use wgconv::conv::{Accuracy, Algorithm, Conv, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool, plan};
+use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool, plan};
 use wgconv::gpu::DeviceProfile;
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::op::{Planned, Prepared, Problem};
 use wgconv::pool::PoolDescriptor;
 use wgconv::reduce::ReduceDescriptor;
-use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, wgpu};
+use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, TensorType, wgpu};
 
 fn gpu() -> Gpu {
     Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
@@ -108,8 +108,8 @@ fn tensors_of_another_device_and_aliases_are_refused() {
     assert_eq!(error, Error::OtherDevice { argument: "x".into() });
     // x and y in one buffer: wgpu could not record it, so it is refused by name.
     let f = here.upload(&Array4::<f32>::ones((2, 2, 1, 1))).unwrap();
-    let conv = Conv::prepare(&here, &Conv2dDescriptor::default(), &x, &f, None).unwrap();
-    let error = conv.record(&mut here.recorder(), &x, &x).unwrap_err().to_string();
+    let conv = Prepared::new(&here, ConvProblem::forward(&ConvInputs::of(&x, &f, None), &Conv2dDescriptor::default()).unwrap(), &[&f]).unwrap();
+    let error = conv.record(&mut here.recorder(), &[&x], &[&x]).unwrap_err().to_string();
     assert!(error.starts_with("y is a range of the buffer of x:"), "{error}");
     assert_works(&here);
     assert_works(&there);
@@ -175,10 +175,10 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
             let run = |gpu: &Gpu, pool: Option<FusedPool>| -> (usize, Array4<f32>) {
                 let descriptor = Conv2dDescriptor { pool, ..plain };
                 let (x, f, b) = (gpu.upload_as(&image, layout).unwrap(), gpu.upload(&filter).unwrap(), gpu.upload(&bias).unwrap());
-                let conv = Conv::prepare(gpu, &descriptor, &x, &f, Some(&b)).unwrap();
+                let conv = Prepared::new(gpu, ConvProblem::forward(&ConvInputs::of(&x, &f, Some(&b)), &descriptor).unwrap(), &[&f, &b]).unwrap();
                 let y = conv.output().unwrap();
                 let mut recorder = gpu.recorder();
-                conv.record(&mut recorder, &x, &y).unwrap();
+                conv.record(&mut recorder, &[&x], &[&y]).unwrap();
                 recorder.submit().unwrap();
                 (conv.plan().steps.len() / calls, y.download().unwrap())
             };
@@ -205,8 +205,11 @@ fn vectors_along_channels_and_splits_of_the_depth_hold_in_every_slice() {
     let filter = Array4::from_shape_fn((4, 8, 3, 3), |(k, c, r, s)| ((k + 2 * c + 3 * r + 5 * s) % 7) as f32 - 3.0);
     let (x_layout, y_layout) = (Layout::ChannelsLast, Layout::ChannelsLast);
     let descriptor = Conv2dDescriptor { padding: Padding::Same, ..Default::default() };
-    let problem =
-        ConvProblem::forward(&ConvInputs { x_layout, y_layout, ..ConvInputs::new(&[11, 8, 25, 21], &[4, 8, 3, 3], None) }, &descriptor).unwrap();
+    let problem = ConvProblem::forward(
+        &ConvInputs { x: TensorType::new(&[11, 8, 25, 21], ElementType::F32, x_layout), filter: &[4, 8, 3, 3], bias: None, y_layout },
+        &descriptor,
+    )
+    .unwrap();
     let run = |gpu: &Gpu, label: &str| -> (usize, Array4<f32>) {
         let (x, f) = (gpu.upload_as(&image, x_layout).unwrap(), gpu.upload(&filter).unwrap());
         let conv = Prepared::with_algorithm(gpu, &problem, label, &[&f]).unwrap();
@@ -260,7 +263,7 @@ fn products_larger_than_a_binding_are_computed_in_parts() {
         MatMulProblem::linear(&MatMulInputs { a: &[1, 20_000], b: &[5, 20_000], addend: Some(&[5]), element }, &LinearDescriptor::default()).unwrap(),
     ];
     for problem in &problems {
-        let operands: Vec<_> = problem.inputs().iter().enumerate().map(|(i, spec)| values(&spec.extents, 5 + 2 * i)).collect();
+        let operands: Vec<_> = problem.inputs().iter().enumerate().map(|(i, spec)| values(&spec.tensor.extents, 5 + 2 * i)).collect();
         let run = |gpu: &Gpu, label: &str| -> (usize, ArrayD<f32>) {
             let tensors: Vec<Tensor> = operands.iter().map(|values| gpu.upload(values).unwrap()).collect();
             let part = |fixed| -> Vec<&Tensor> { problem.inputs().iter().zip(&tensors).filter(|(s, _)| s.fixed == fixed).map(|(_, t)| t).collect() };

@@ -5,10 +5,10 @@
 use ndarray::{Array2, Array4, Ix2};
 use std::sync::mpsc;
 use std::time::Duration;
-use wgconv::conv::{Conv, Conv2dDescriptor};
+use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::elementwise::UnaryProblem;
 use wgconv::op::{Plan, Prepared};
-use wgconv::{Activation, ElementType, Error, Gpu, Layout, Recorder, Result, Tensor, validate, wgpu};
+use wgconv::{Activation, ElementType, Error, Gpu, Layout, Recorder, Result, Tensor, TensorType, validate, wgpu};
 
 /// A device and what a caller has made on it before it is lost.
 struct World {
@@ -22,7 +22,7 @@ struct World {
 }
 
 fn problem(activation: Activation) -> UnaryProblem {
-    UnaryProblem::new(&[4, 8], ElementType::F32, Layout::ChannelsFirst, activation).unwrap()
+    UnaryProblem::new(&TensorType::f32(&[4, 8]), activation).unwrap()
 }
 
 impl World {
@@ -75,7 +75,10 @@ const CALLS: &[Call] = &[
     ("an eager op whose pipeline is there", |w| w.gpu.run(|r| r.activation(&w.x, Activation::Relu)).map(|_| ())),
     ("an eager op whose pipeline is not", |w| w.gpu.run(|r| r.activation(&w.x, Activation::Mish)).map(|_| ())),
     ("an eager convolution", |w| w.gpu.run(|r| r.conv2d(&w.image, &w.filter, None, &Conv2dDescriptor::default())).map(|_| ())),
-    ("preparing a convolution", |w| Conv::prepare(&w.gpu, &Conv2dDescriptor::default(), &w.image, &w.filter, None).map(|_| ())),
+    ("preparing a convolution", |w| {
+        let problem = ConvProblem::forward(&ConvInputs::of(&w.image, &w.filter, None), &Conv2dDescriptor::default()).unwrap();
+        Prepared::new(&w.gpu, problem, &[&w.filter]).map(|_| ())
+    }),
     ("preparing a known op", |w| Prepared::new(&w.gpu, problem(Activation::Relu), &[]).map(|_| ())),
     ("outputs", |w| w.known.outputs().map(|_| ())),
     ("compile", |w| w.gpu.compile(&[&w.plan])),

@@ -63,7 +63,7 @@ fn check(gpu: &Gpu, op: impl Into<Op>, label: &str, what: &str, change: impl Fn(
     let expected = if finite { op.reference_for(label, &slices) } else { op.reference(&slices) };
     let spec = &op.outputs()[0];
     if let Some(mismatch) = compare(&got, &expected[0].value, |i| expected[0].allowed(i, ElementType::F32)) {
-        panic!("{label}, {what}: {}", mismatch.describe(&spec.extents));
+        panic!("{label}, {what}: {}", mismatch.describe(&spec.tensor.extents));
     }
 }
 

@@ -9,7 +9,7 @@ use wgconv::elementwise::UnaryProblem;
 use wgconv::gpu::SourcePatch;
 use wgconv::op::{Op, Plan, Prepared};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
-use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout};
+use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, TensorType};
 
 /// An empty folder of this test's own.
 fn folder(name: &str) -> PathBuf {
@@ -22,9 +22,11 @@ fn folder(name: &str) -> PathBuf {
 /// Ops of several kernels: lines of different length take different numbers of lanes.
 fn ops() -> Vec<Op> {
     let (element, layout) = (ElementType::F32, Layout::ChannelsFirst);
-    let mut ops: Vec<Op> = vec![Op::from(UnaryProblem::new(&[3, 40], element, layout, Activation::Gelu).unwrap())];
+    let mut ops: Vec<Op> = vec![Op::from(UnaryProblem::new(&TensorType::new(&[3, 40], element, layout), Activation::Gelu).unwrap())];
     for length in [3, 100, 3000] {
-        ops.push(Op::from(SoftmaxProblem::new(&[2, length], element, layout, &SoftmaxDescriptor { axis: 1, ..Default::default() }).unwrap()));
+        ops.push(Op::from(
+            SoftmaxProblem::new(&TensorType::new(&[2, length], element, layout), &SoftmaxDescriptor { axis: 1, ..Default::default() }).unwrap(),
+        ));
     }
     ops
 }

@@ -5,7 +5,7 @@
 use ndarray::{Array2, Array3, Array4, array};
 use wgconv::op::Prepared;
 use wgconv::pool::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, Pool2dDescriptor, PoolDescriptor, PoolKind, PoolProblem};
-use wgconv::{ElementType, Error, Gpu, Layout, Padding, Tensor, wgpu};
+use wgconv::{ElementType, Error, Gpu, Layout, Padding, Tensor, TensorType, wgpu};
 
 fn gpu() -> Gpu {
     Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
@@ -118,7 +118,7 @@ fn averages_count_padding_only_when_asked_and_never_what_ceil_mode_adds() {
 #[test]
 fn prepared_pools_record_many_times_and_check_their_tensors() {
     let gpu = gpu();
-    let problem = PoolProblem::new(&[1, 1, 4, 4], ElementType::F32, Layout::ChannelsFirst, &PoolDescriptor::window([2, 2])).unwrap();
+    let problem = PoolProblem::new(&TensorType::f32(&[1, 1, 4, 4]), &PoolDescriptor::window([2, 2])).unwrap();
     let pool = Prepared::new(&gpu, &problem, &[]).unwrap();
     let y = pool.outputs().unwrap().pop().unwrap();
     for shift in [0.0, 10.0] {
@@ -132,7 +132,7 @@ fn prepared_pools_record_many_times_and_check_their_tensors() {
     let error = pool.record(&mut gpu.recorder(), &[&other], &[&y]).unwrap_err().to_string();
     assert_eq!(error, "x is [1, 1, 4, 5]: this max_pool takes x of shape [1, 1, 4, 4]");
     let kind = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
-    let both = PoolProblem::new(&[1, 1, 4, 4], ElementType::F32, Layout::ChannelsFirst, &PoolDescriptor::window([2, 2]).with_kind(kind)).unwrap();
+    let both = PoolProblem::new(&TensorType::f32(&[1, 1, 4, 4]), &PoolDescriptor::window([2, 2]).with_kind(kind)).unwrap();
     let both = Prepared::new(&gpu, &both, &[]).unwrap();
     let x = gpu.upload(&teaching()).unwrap();
     let y_and_indices = wgpu_buffer(&gpu);

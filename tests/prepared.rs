@@ -5,7 +5,7 @@
 use ndarray::{Array4, Ix4};
 use wgconv::conv::{Accuracy, Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::op::Prepared;
-use wgconv::{ElementType, Gpu, Layout, Padding, Tensor};
+use wgconv::{ElementType, Gpu, Layout, Padding, Tensor, TensorType};
 
 /// Small integers, so that any algorithm is exact.
 fn ramp(extents: (usize, usize, usize, usize), period: usize) -> Array4<f32> {
@@ -19,7 +19,7 @@ fn ramp(extents: (usize, usize, usize, usize), period: usize) -> Array4<f32> {
 fn problem(batch: usize) -> ConvProblem {
     let layout = Layout::ChannelsFirst;
     let x = [batch, 16, 10, 12];
-    let inputs = ConvInputs { x: &x, filter: &[24, 16, 3, 3], bias: None, element: ElementType::F32, x_layout: layout, y_layout: layout };
+    let inputs = ConvInputs { x: TensorType::new(&x, ElementType::F32, layout), filter: &[24, 16, 3, 3], bias: None, y_layout: layout };
     // Winograd of so few channels errs more than plain sums, but not on integers.
     let descriptor = Conv2dDescriptor { padding: Padding::Same, accuracy: Accuracy::Reduced, ..Default::default() };
     ConvProblem::forward(&inputs, &descriptor).unwrap()

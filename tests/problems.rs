@@ -12,8 +12,8 @@ use wgconv::norm::{BatchNormDescriptor, BatchNormProblem, BatchNormVectors};
 use wgconv::op::{Op, Planned, Problem};
 use wgconv::pool::{PoolDescriptor, PoolProblem};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
-use wgconv::transform::{Pad, PadDescriptor, PadMode, Slice, SliceDescriptor, TensorKind};
-use wgconv::{Activation, ElementType, Layout, Padding, PaddingMode};
+use wgconv::transform::{Pad, PadDescriptor, PadMode, Slice, SliceDescriptor};
+use wgconv::{Activation, ElementType, Layout, Padding, PaddingMode, TensorType};
 
 fn conv(descriptor: &Conv2dDescriptor) -> wgconv::Result<ConvProblem> {
     ConvProblem::forward(&ConvInputs::new(&[2, 4, 3, 3], &[6, 4, 3, 3], None), descriptor)
@@ -47,17 +47,10 @@ fn what_may_be_changed_is_checked_again() {
     assert!(grouped.clone().with_pool(Some(FusedPool::Max)).is_err() && problem.clone().with_pool(Some(FusedPool::Max)).is_ok());
 
     let bad = Activation::Elu { alpha: f32::NAN };
-    let binary = BinaryProblem::new((&[3], Layout::ChannelsFirst), (&[3], Layout::ChannelsFirst), ElementType::F32, BinaryOp::Add).unwrap();
+    let binary = BinaryProblem::new(&TensorType::f32(&[3]), &TensorType::f32(&[3]), BinaryOp::Add).unwrap();
     assert!(binary.with_activation(bad).is_err());
     let vectors = BatchNormVectors { scale: None, bias: None, mean: &[3], variance: &[3] };
-    let norm = BatchNormProblem::new(
-        &[1, 3, 4],
-        &vectors,
-        ElementType::F32,
-        Layout::ChannelsFirst,
-        &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() },
-    )
-    .unwrap();
+    let norm = BatchNormProblem::new(&TensorType::f32(&[1, 3, 4]), &vectors, &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() }).unwrap();
     assert!(norm.clone().with_activation(bad).is_err() && norm.with_activation(Activation::Relu).unwrap().is_in_place().eq(&false));
 }
 
@@ -91,10 +84,10 @@ fn every_op_of_the_grid_comes_back_from_its_written_form() {
 
 #[test]
 fn parameters_count_by_their_bits() {
-    let clip = |min| UnaryProblem::new(&[3], ElementType::F32, Layout::ChannelsFirst, Activation::Clip { min, max: f32::INFINITY }).unwrap();
+    let clip = |min| UnaryProblem::new(&TensorType::f32(&[3]), Activation::Clip { min, max: f32::INFINITY }).unwrap();
     let pad = |value| {
-        let x = TensorKind::new("x", &[2, 3], ElementType::F32, Layout::ChannelsFirst).unwrap();
-        Pad::new(x, &PadDescriptor { pads: vec![1; 4], mode: PadMode::Constant(value) }).unwrap()
+        let x = TensorType::new(&[2, 3], ElementType::F32, Layout::ChannelsFirst);
+        Pad::new(&x, &PadDescriptor { pads: vec![1; 4], mode: PadMode::Constant(value) }).unwrap()
     };
     let ops: HashSet<Op> = [Op::from(clip(0.0)), clip(-0.0).into(), clip(f32::NEG_INFINITY).into(), pad(f32::NAN).into(), pad(f32::INFINITY).into()]
         .into_iter()
@@ -111,12 +104,12 @@ fn parameters_count_by_their_bits() {
 fn a_tampered_op_is_refused() {
     let circular = Conv2dDescriptor { padding: Padding::uniform(3), padding_mode: PaddingMode::Circular, ..Default::default() };
     let conv = Op::from(conv(&circular).unwrap());
-    let softmax = SoftmaxProblem::new(&[2, 3], ElementType::F32, Layout::ChannelsFirst, &SoftmaxDescriptor::default()).unwrap();
-    let x = TensorKind::new("x", &[2, 9], ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let softmax = SoftmaxProblem::new(&TensorType::f32(&[2, 3]), &SoftmaxDescriptor::default()).unwrap();
+    let x = TensorType::new(&[2, 9], ElementType::F32, Layout::ChannelsFirst);
     let descriptor = SliceDescriptor { starts: vec![1, 7], ends: vec![2, 0], steps: vec![1, -3], ..Default::default() };
-    let slice = Op::from(Slice::new(x, &descriptor).unwrap());
+    let slice = Op::from(Slice::new(&x, &descriptor).unwrap());
     let pool = PoolDescriptor { ceil_mode: true, ..PoolDescriptor::window([2]) };
-    let pool = Op::from(PoolProblem::new(&[1, 2, 5], ElementType::F32, Layout::ChannelsLast, &pool).unwrap());
+    let pool = Op::from(PoolProblem::new(&TensorType::new(&[1, 2, 5], ElementType::F32, Layout::ChannelsLast), &pool).unwrap());
     let square = MatMulInputs::new(&[4, 4], &[4, 4], None);
     let gemm = Op::from(MatMulProblem::gemm(&square, &GemmDescriptor { trans_b: true, ..Default::default() }).unwrap());
     let cases: [(&Op, &str, &str, &str); 17] = [

@@ -23,7 +23,9 @@ fn facts() -> BTreeMap<&'static str, Facts> {
     let profile = DeviceProfile { has_f16: true, matrix, ..DeviceProfile::MINIMAL };
     for case in grid::cases(true).unwrap() {
         let facts = all.entry(case.op.name()).or_default();
-        facts.elements.extend(case.op.inputs().iter().chain(&case.op.outputs()).filter(|s| s.element != ElementType::U32).map(|s| s.element.name()));
+        facts.elements.extend(
+            case.op.inputs().iter().chain(&case.op.outputs()).filter(|s| s.tensor.element != ElementType::U32).map(|s| s.tensor.element.name()),
+        );
         for algorithm in case.op.algorithms(&profile) {
             if !facts.algorithms.contains(&algorithm) {
                 facts.algorithms.push(algorithm);

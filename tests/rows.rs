@@ -12,7 +12,7 @@ use wgconv::norm::{
 use wgconv::op::Planned;
 use wgconv::pool::PoolKind;
 use wgconv::reduce::{ArgmaxDescriptor, ReduceDescriptor, ReduceProblem};
-use wgconv::{ElementType, Error, Gpu, Layout};
+use wgconv::{Error, Gpu, Layout, TensorType};
 
 fn gpu() -> Gpu {
     Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
@@ -214,7 +214,7 @@ fn mistakes_are_named_with_value_and_rule() {
 
 #[test]
 fn the_cpu_engine_and_the_reference_check_their_slices() {
-    let problem = ReduceProblem::new(&[2, 3], ElementType::F32, Layout::ChannelsFirst, &ReduceDescriptor::sum(&[1])).unwrap();
+    let problem = ReduceProblem::new(&TensorType::f32(&[2, 3]), &ReduceDescriptor::sum(&[1])).unwrap();
     let (x, mut y) = ([1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0f32; 2]);
     assert!(wgconv::cpu::compute(&problem, &[&x], &mut y).unwrap());
     assert_eq!(y, [6.0, 15.0]);
@@ -231,7 +231,7 @@ fn a_driver_that_ends_long_loops_gets_more_lanes_or_a_refusal() {
     let limited = wgconv::gpu::DeviceProfile { is_cpu: true, max_loop_turns: 65_535, ..wgconv::gpu::DeviceProfile::MINIMAL };
     let row = |length: usize| {
         NormProblem::layer(
-            &NormInputs { x: &[2, length], scale: None, bias: None, element: ElementType::F32, layout: Layout::ChannelsFirst },
+            &NormInputs { x: TensorType::f32(&[2, length]), scale: None, bias: None },
             &LayerNormDescriptor { axis: -1, epsilon: 1e-5 },
         )
         .unwrap()
@@ -240,7 +240,7 @@ fn a_driver_that_ends_long_loops_gets_more_lanes_or_a_refusal() {
     assert_eq!(row(1_000_000).plan(&limited, None).unwrap().label, "rows 64");
     let error = row(100_000_000).plan(&limited, None).unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. }), "{error}");
-    let sum = ReduceProblem::new(&[100_000_000], ElementType::F32, Layout::ChannelsFirst, &ReduceDescriptor::sum(&[])).unwrap();
+    let sum = ReduceProblem::new(&TensorType::f32(&[100_000_000]), &ReduceDescriptor::sum(&[])).unwrap();
     let wide = wgconv::gpu::DeviceProfile { max_binding_bytes: 1 << 31, max_buffer_bytes: 1 << 31, ..limited };
     assert!(sum.plan(&wide, None).is_ok(), "a sum is cut into chunks instead");
 }

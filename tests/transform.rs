@@ -12,7 +12,7 @@ use wgconv::op::{Planned, Problem, Referenced};
 use wgconv::transform::*;
 use wgconv::transform::{DepthToSpaceDescriptor, PadDescriptor, ResizeDescriptor, SliceDescriptor};
 use wgconv::validate::{Options, Outcome, data, grid, run};
-use wgconv::{Element, ElementType, Gpu, GpuDescriptor, Layout, Tensor};
+use wgconv::{Element, ElementType, Gpu, GpuDescriptor, Layout, Tensor, TensorType};
 
 const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
 
@@ -276,41 +276,41 @@ fn every_mistake_names_argument_value_and_rule() {
 
 #[test]
 fn what_does_not_fit_one_binding_is_refused_with_need_and_limit() {
-    let x = TensorKind::new("x", &[1, 1, 6000, 6000], ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let x = TensorType::new(&[1, 1, 6000, 6000], ElementType::F32, Layout::ChannelsFirst);
     let message = |op: &dyn Planned| op.plan(&DeviceProfile::MINIMAL, None).unwrap_err().to_string();
     let expected = "x needs 144000000 bytes, but max_storage_buffer_binding_size is 134217728";
-    assert_eq!(message(&Transpose::new(x.clone(), &[0, 1, 3, 2]).unwrap()), expected);
-    assert_eq!(message(&Pad::new(x.clone(), &PadDescriptor { pads: vec![0; 8], mode: PadMode::Reflect }).unwrap()), expected);
+    assert_eq!(message(&Transpose::new(&x.clone(), &[0, 1, 3, 2]).unwrap()), expected);
+    assert_eq!(message(&Pad::new(&x.clone(), &PadDescriptor { pads: vec![0; 8], mode: PadMode::Reflect }).unwrap()), expected);
     let linear = ResizeDescriptor { sizes: vec![2, 2], mode: ResizeMode::Linear, ..Default::default() };
-    assert_eq!(message(&Resize::new(x.clone(), &linear).unwrap()), expected);
+    assert_eq!(message(&Resize::new(&x.clone(), &linear).unwrap()), expected);
     // Plans refuse before they make tables.
-    let small = TensorKind::new("x", &[1, 1, 2, 2], ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let small = TensorType::new(&[1, 1, 2, 2], ElementType::F32, Layout::ChannelsFirst);
     for mode in [ResizeMode::Linear, ResizeMode::default()] {
-        let huge = Resize::new(small.clone(), &ResizeDescriptor { sizes: vec![1 << 20, 1 << 40], mode, ..Default::default() }).unwrap();
+        let huge = Resize::new(&small.clone(), &ResizeDescriptor { sizes: vec![1 << 20, 1 << 40], mode, ..Default::default() }).unwrap();
         assert!(message(&huge).contains("the largest 31-bit index"));
     }
     assert!(
-        message(&Pad::new(small, &PadDescriptor { pads: vec![0, 0, 0, 0, 0, 0, 0, 1 << 50], mode: PadMode::Replicate }).unwrap())
+        message(&Pad::new(&small, &PadDescriptor { pads: vec![0, 0, 0, 0, 0, 0, 0, 1 << 50], mode: PadMode::Replicate }).unwrap())
             .contains("the largest 31-bit index")
     );
-    let halves = TensorKind::new("x", &[2, 2], ElementType::F16, Layout::ChannelsFirst).unwrap();
-    assert!(message(&Transpose::new(halves, &[1, 0]).unwrap()).contains("shader-f16"));
+    let halves = TensorType::new(&[2, 2], ElementType::F16, Layout::ChannelsFirst);
+    assert!(message(&Transpose::new(&halves, &[1, 0]).unwrap()).contains("shader-f16"));
 }
 
 #[test]
 fn the_planner_chooses_by_shape_and_device() {
     let plan = |extents: &[usize], perm: &[usize], is_cpu| {
-        let x = TensorKind::new("x", extents, ElementType::F32, Layout::ChannelsFirst).unwrap();
+        let x = TensorType::new(extents, ElementType::F32, Layout::ChannelsFirst);
         let profile = DeviceProfile { is_cpu, ..DeviceProfile::MINIMAL };
-        Transpose::new(x, perm).unwrap().plan(&profile, None).unwrap().algorithm().to_string()
+        Transpose::new(&x, perm).unwrap().plan(&profile, None).unwrap().algorithm().to_string()
     };
     assert_eq!(plan(&[64, 64], &[1, 0], false), "tiled");
     assert_eq!(plan(&[64, 64], &[1, 0], true), "direct");
     assert_eq!(plan(&[200, 64], &[1, 0], true), "rows");
     assert_eq!(plan(&[2, 3, 100], &[1, 0, 2], false), "rows");
     assert_eq!(plan(&[3, 5], &[1, 0], false), "direct");
-    let x = TensorKind::new("x", &[7], ElementType::F32, Layout::ChannelsFirst).unwrap();
-    let error = Transpose::new(x, &[0]).unwrap().plan(&DeviceProfile::MINIMAL, Some("tiled")).unwrap_err().to_string();
+    let x = TensorType::new(&[7], ElementType::F32, Layout::ChannelsFirst);
+    let error = Transpose::new(&x, &[0]).unwrap().plan(&DeviceProfile::MINIMAL, Some("tiled")).unwrap_err().to_string();
     assert_eq!(error, "algorithm tiled does not apply: this problem admits direct, rows");
 }
 
@@ -320,7 +320,7 @@ fn the_cpu_engine_agrees_with_the_reference() {
     for case in grid::cases(true).unwrap() {
         let op = &case.op;
         let ours = ["transpose", "to_layout", "slice", "concat", "depth_to_space", "space_to_depth", "pad", "resize"].contains(&op.name());
-        if !ours || case.algorithm != "direct" || op.outputs()[0].element != ElementType::F32 {
+        if !ours || case.algorithm != "direct" || op.outputs()[0].tensor.element != ElementType::F32 {
             continue;
         }
         let mut generator = Generator::from_text(&case.id());

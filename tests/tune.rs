@@ -12,7 +12,7 @@ use wgconv::matmul::MatMulProblem;
 use wgconv::op::Planned;
 use wgconv::softmax::SoftmaxDescriptor;
 use wgconv::tune::{Candidate, Tuned, Verdict};
-use wgconv::{ElementType, Gpu, GpuDescriptor, Tuning};
+use wgconv::{ElementType, Gpu, GpuDescriptor, TensorType, Tuning};
 
 const BUDGET: Duration = Duration::from_secs(600);
 
@@ -211,7 +211,8 @@ fn a_trial_that_never_ended_is_tried_once_more() {
 #[test]
 fn an_op_of_which_nothing_is_proven_is_planned_by_the_rules() {
     let folder = folder("nothing");
-    let op = wgconv::elementwise::UnaryProblem::new(&[64, 64], ElementType::F32, Default::default(), wgconv::Activation::Relu).unwrap();
+    let op =
+        wgconv::elementwise::UnaryProblem::new(&TensorType::new(&[64, 64], ElementType::F32, Default::default()), wgconv::Activation::Relu).unwrap();
     let gpu = Gpu::new().unwrap();
     gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder));
     let tuned = gpu.tune(&op, BUDGET, None).unwrap();
@@ -256,7 +257,8 @@ fn threads_that_meet_an_op_at_once_and_devices_that_share_a_folder_all_get_a_pla
             });
         }
     });
-    let op = wgconv::elementwise::UnaryProblem::new(&[36, 64], ElementType::F32, Default::default(), wgconv::Activation::Relu).unwrap();
+    let op =
+        wgconv::elementwise::UnaryProblem::new(&TensorType::new(&[36, 64], ElementType::F32, Default::default()), wgconv::Activation::Relu).unwrap();
     for gpu in &gpus {
         let tuned = gpu.tuned(&op).unwrap();
         assert!(tuned.complete && tuned.candidates.iter().all(|c| !matches!(c.verdict, Verdict::Interrupted { .. })), "{tuned:?}");
@@ -310,7 +312,8 @@ fn ops_whose_labels_say_more_than_they_can_be_asked_for_are_tuned_too() {
     let gpu = Gpu::new().unwrap();
     gpu.set_tuning(Tuning::Cached, Some(&folder("labels")));
     let problem =
-        SoftmaxProblem::new(&[3, 1000], ElementType::F32, Default::default(), &SoftmaxDescriptor { axis: 1, ..Default::default() }).unwrap();
+        SoftmaxProblem::new(&TensorType::new(&[3, 1000], ElementType::F32, Default::default()), &SoftmaxDescriptor { axis: 1, ..Default::default() })
+            .unwrap();
     assert!(gpu.plan(&problem).unwrap().label.contains(' '), "the label has numbers");
     let tuned = gpu.tune(&problem, BUDGET, None).unwrap();
     assert!(tuned.complete && tuned.lag().is_some(), "{tuned:?}");
@@ -325,10 +328,13 @@ fn calls_in_place_are_tuned_too() {
     let x = gpu.upload(&ndarray::Array2::from_shape_fn((64, 64), |(i, j)| (i as f32 - j as f32) / 8.0)).unwrap();
     gpu.run(|r| r.activation_in_place(&x, wgconv::Activation::Relu)).unwrap();
     gpu.run(|r| r.softmax_in_place(&x, 1)).unwrap();
-    let unary = wgconv::elementwise::UnaryProblem::new(&[64, 64], ElementType::F32, Default::default(), wgconv::Activation::Relu).unwrap();
-    let softmax =
-        wgconv::softmax::SoftmaxProblem::new(&[64, 64], ElementType::F32, Default::default(), &SoftmaxDescriptor { axis: 1, ..Default::default() })
-            .unwrap();
+    let unary =
+        wgconv::elementwise::UnaryProblem::new(&TensorType::new(&[64, 64], ElementType::F32, Default::default()), wgconv::Activation::Relu).unwrap();
+    let softmax = wgconv::softmax::SoftmaxProblem::new(
+        &TensorType::new(&[64, 64], ElementType::F32, Default::default()),
+        &SoftmaxDescriptor { axis: 1, ..Default::default() },
+    )
+    .unwrap();
     for op in [wgconv::op::Op::from(unary.in_place()), softmax.in_place().into()] {
         let tuned = gpu.tuned(&op).unwrap_or_else(|| panic!("{op} was not tuned"));
         assert!(tuned.complete && tuned.candidates.len() > 1, "{tuned:?}");

@@ -8,7 +8,7 @@ use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::elementwise::UnaryProblem;
 use wgconv::op::{Op, Problem};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
-use wgconv::{Activation, ElementType, Error, Gpu, Layout, Padding, PaddingMode, Tensor};
+use wgconv::{Activation, ElementType, Error, Gpu, Layout, Padding, PaddingMode, Tensor, TensorType};
 
 /// One op on every channel plane by itself.
 pub enum Link {
@@ -103,8 +103,10 @@ impl Link {
                 let problem = ConvProblem::forward(&ConvInputs::new(x, filter.shape(), None), &descriptor)?;
                 (Op::from(problem), Some(filter))
             }
-            Link::Activation(activation) => (Op::from(UnaryProblem::new(x, element, layout, *activation)?), None),
-            Link::Pool(kind, size) => (Op::from(PoolProblem::new(x, element, layout, &PoolDescriptor::window([*size; 2]).with_kind(*kind))?), None),
+            Link::Activation(activation) => (Op::from(UnaryProblem::new(&TensorType::new(x, element, layout), *activation)?), None),
+            Link::Pool(kind, size) => {
+                (Op::from(PoolProblem::new(&TensorType::new(x, element, layout), &PoolDescriptor::window([*size; 2]).with_kind(*kind))?), None)
+            }
         })
     }
 }
@@ -117,7 +119,7 @@ pub fn extents(plane: [usize; 2], links: &[Link]) -> Result<Vec<[usize; 2]>, Err
     let mut all = vec![plane];
     for link in links {
         let [height, width] = all[all.len() - 1];
-        let y = link.op(&[1, 1, height, width])?.0.outputs()[0].extents.clone();
+        let y = link.op(&[1, 1, height, width])?.0.outputs()[0].tensor.extents.clone();
         all.push([y[2], y[3]]);
     }
     Ok(all)
@@ -162,9 +164,9 @@ pub fn on_cpu(link: &Link, x: &ArrayD<f32>) -> Result<ArrayD<f32>, Error> {
     let filter = filter.as_ref().map(slice);
     let contiguous = x.as_standard_layout();
     let inputs: Vec<&[f32]> = contiguous.as_slice().into_iter().chain(filter.as_deref()).collect();
-    let mut y = vec![0.0; op.outputs()[0].extents.iter().product()];
+    let mut y = vec![0.0; op.outputs()[0].tensor.extents.iter().product()];
     if !wgconv::cpu::compute(&op, &inputs, &mut y)? {
         return Err(Error::Unsupported { algorithm: "cpu".into(), reason: format!("the CPU engine does not have {}", op.name()) });
     }
-    ArrayD::from_shape_vec(op.outputs()[0].extents.clone(), y).map_err(|e| Error::Internal { label: op.name().into(), message: e.to_string() })
+    ArrayD::from_shape_vec(op.outputs()[0].tensor.extents.clone(), y).map_err(|e| Error::Internal { label: op.name().into(), message: e.to_string() })
 }

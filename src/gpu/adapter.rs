@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 /// The backends this crate runs on.
 pub(crate) fn backends() -> wgpu::Backends {
-    wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12
+    wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12 | wgpu::Backends::BROWSER_WEBGPU
 }
 
 /// What is worth knowing of an adapter, for listings and reports.
@@ -112,8 +112,14 @@ fn device_type_name(device_type: wgpu::DeviceType) -> &'static str {
 }
 
 /// The adapters of this machine, in the order in which `WGCONV_ADAPTER` and [`crate::gpu::GpuDescriptor::adapter`] count them.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn adapters() -> Vec<AdapterReport> {
-    enumerate().iter().enumerate().map(|(i, a)| AdapterReport::new(i, a)).collect()
+    pollster::block_on(adapters_async())
+}
+
+/// As `adapters`, without blocking the calling thread. In a browser: the one that it prefers for speed.
+pub async fn adapters_async() -> Vec<AdapterReport> {
+    enumerate().await.iter().enumerate().map(|(i, a)| AdapterReport::new(i, a)).collect()
 }
 
 /// The wgpu instance behind [`crate::gpu::Gpu::new`], one for the process.
@@ -131,15 +137,22 @@ pub fn instance() -> wgpu::Instance {
     made.clone()
 }
 
-fn enumerate() -> Vec<wgpu::Adapter> {
+#[cfg(not(target_arch = "wasm32"))]
+async fn enumerate() -> Vec<wgpu::Adapter> {
     // The no-op backend is not among `backends()`; an adapter that computes nothing would make every figure a lie.
-    pollster::block_on(instance().enumerate_adapters(backends()))
+    instance().enumerate_adapters(backends()).await
+}
+
+#[cfg(target_arch = "wasm32")]
+async fn enumerate() -> Vec<wgpu::Adapter> {
+    let options = wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
+    instance().request_adapter(&options).await.into_iter().collect()
 }
 
 /// The adapter that `wanted` names by index or by part of its name (any case), or the best one: discrete before integrated
 /// before virtual before CPU.
-pub(crate) fn choose(wanted: Option<&str>) -> Result<(usize, wgpu::Adapter)> {
-    let all = enumerate();
+pub(crate) async fn choose(wanted: Option<&str>) -> Result<(usize, wgpu::Adapter)> {
+    let all = enumerate().await;
     let found = if all.is_empty() {
         "none".to_string()
     } else {

@@ -6,6 +6,7 @@
 
 use crate::gpu::Gpu;
 use crate::types::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 
@@ -34,7 +35,14 @@ impl Gpu {
         self.inner.lost.note(reason.to_string());
     }
 
+    /// A browser tells of a loss by the callback alone.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn check_not_lost(&self) -> Result<()> {
+        self.inner.lost.check()
+    }
+
     /// Asks wgpu itself, since neither callback nor poll may have come yet.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn check_not_lost(&self) -> Result<()> {
         self.inner.lost.check()?;
         if is_alive(&self.inner.device) {
@@ -50,11 +58,36 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn wait(&self) -> Result<()> {
         self.check_not_lost()?;
         self.poll(wgpu::PollType::wait_indefinitely())
     }
 
+    /// As `wait`, without blocking the calling thread.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub async fn wait_async(&self) -> Result<()> {
+        let gpu = self.clone();
+        crate::gpu::later::off_thread("wait", move || gpu.wait()).await
+    }
+
+    /// Until all work submitted so far is done, without blocking.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    #[cfg(target_arch = "wasm32")]
+    pub async fn wait_async(&self) -> Result<()> {
+        let done = crate::gpu::later::Later::default();
+        let heard = done.clone();
+        self.queue().on_submitted_work_done(move || heard.finish(()));
+        done.arrived().await;
+        self.check_not_lost()
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn poll(&self, how: wgpu::PollType) -> Result<()> {
         // wgpu panics where the driver fails the wait itself, which is how a crashed GPU shows first. Callbacks run in here too: what they
         // panic with goes on unless the device is lost.
@@ -67,8 +100,17 @@ impl Gpu {
         }
     }
 
+    /// Runs `f`. A browser gives the errors of an error scope later than this returns, so what wgpu has to say goes to the device's handler of
+    /// uncaptured errors.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn scoped<T>(&self, _label: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.inner.lost.check()?;
+        f()
+    }
+
     /// Runs `f` with wgpu's errors caught. What follows from a loss is the loss; out of memory is the caller's news, as is a buffer of
     /// the caller's that cannot be used; other validation and internal errors are this crate's bugs.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn scoped<T>(&self, label: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
         self.inner.lost.check()?;
         let device = &self.inner.device;
@@ -87,6 +129,7 @@ impl Gpu {
 
 /// Whether wgpu accepts work for the device. One that is alive refuses a buffer without any usage; one that is lost does not look at it. wgpu
 /// has no other question for this, and none that costs less: nothing is allocated.
+#[cfg(not(target_arch = "wasm32"))]
 fn is_alive(device: &wgpu::Device) -> bool {
     let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let label = Some("wgconv asks whether the device is alive");
@@ -95,6 +138,7 @@ fn is_alive(device: &wgpu::Device) -> bool {
 }
 
 /// wgpu's error as one of this crate's. Its kinds are not public, so two are told by their text, which tests/embedding.rs compares.
+#[cfg(not(target_arch = "wasm32"))]
 fn named(label: &str, error: &wgpu::Error) -> Error {
     let message = error.to_string();
     match error {

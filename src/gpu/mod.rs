@@ -8,6 +8,8 @@ pub(crate) mod api;
 pub(crate) mod disk;
 pub(crate) mod driver_cache;
 pub(crate) mod fault;
+pub(crate) mod later;
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod peak;
 pub(crate) mod pipelines;
 pub(crate) mod prepared;
@@ -17,7 +19,10 @@ pub(crate) mod timing;
 pub(crate) mod transfer;
 
 pub use crate::plan::profile::{DeviceProfile, MatrixUnits};
-pub use adapter::{AdapterReport, adapters, driver_hint, instance};
+#[cfg(not(target_arch = "wasm32"))]
+pub use adapter::adapters;
+pub use adapter::{AdapterReport, adapters_async, driver_hint, instance};
+#[cfg(not(target_arch = "wasm32"))]
 pub use peak::{Peak, measure_peak};
 pub use pipelines::Compiled;
 pub use recorder::Recorder;
@@ -110,24 +115,25 @@ impl PartialEq for Gpu {
 
 impl Gpu {
     /// See [`Gpu::with_descriptor`].
-    pub(crate) fn open(descriptor: &GpuDescriptor, chooser: Box<dyn Chooser>) -> Result<Self> {
+    pub(crate) async fn open(descriptor: &GpuDescriptor, chooser: Box<dyn Chooser>) -> Result<Self> {
         if let Some(limits) = &descriptor.limits {
             profile::check_limits(limits)?;
         }
         let from_environment = std::env::var(ADAPTER_VARIABLE).ok().filter(|v| !v.is_empty());
         let wanted = descriptor.adapter.clone().or(from_environment);
-        let (index, adapter) = adapter::choose(wanted.as_deref())?;
+        let (index, adapter) = adapter::choose(wanted.as_deref()).await?;
         let features = adapter::WANTED_FEATURES.iter().fold(wgpu::Features::empty(), |all, (f, _)| all | (*f & adapter.features()));
         let report = AdapterReport::new(index, &adapter);
-        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+        let wanted = wgpu::DeviceDescriptor {
             label: Some("wgconv"),
             required_features: features,
             required_limits: descriptor.limits.clone().unwrap_or_else(|| adapter.limits()),
             // SAFETY: cooperative matrices are wgpu's one experimental feature asked for, and only kernels written for them use it.
             experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
             ..Default::default()
-        }))
-        .map_err(|e| Error::NoDevice { adapter: report.name.clone(), message: e.to_string() })?;
+        };
+        let (device, queue) =
+            adapter.request_device(&wanted).await.map_err(|e| Error::NoDevice { adapter: report.name.clone(), message: e.to_string() })?;
         let gpu = Self::adopt(report, &adapter, device, queue, descriptor, chooser);
         let lost = gpu.inner.lost.clone();
         gpu.inner.device.set_device_lost_callback(move |reason, message| lost.note(format!("{reason:?}: {message}")));

@@ -10,7 +10,7 @@ use crate::types::{Error, Result};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use web_time::Instant;
 
 /// A compiled kernel.
 #[derive(Debug)]

@@ -55,6 +55,22 @@ impl Prepared {
         Self::with_plan(gpu, gpu.plan(op)?, fixed)
     }
 
+    /// As [`Prepared::new`], without blocking the calling thread, which drivers do for up to a second a pipeline: a thread of its own compiles. In a
+    /// browser, which compiles by itself, the same as [`Prepared::new`].
+    ///
+    /// # Errors
+    /// As [`Prepared::new`].
+    pub async fn new_async(gpu: &Gpu, op: impl Into<Op>, fixed: &[&Tensor]) -> Result<Self> {
+        let op = op.into();
+        #[cfg(target_arch = "wasm32")]
+        return Self::new(gpu, op, fixed);
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let (gpu, fixed): (Gpu, Vec<Tensor>) = (gpu.clone(), fixed.iter().map(|&tensor| tensor.clone()).collect());
+            crate::gpu::later::off_thread("prepare", move || Self::new(&gpu, op, &fixed.iter().collect::<Vec<_>>())).await
+        }
+    }
+
     /// As [`Prepared::new`], by one of [`Op::algorithms`].
     ///
     /// # Errors
@@ -76,11 +92,9 @@ impl Prepared {
     /// # fn main() -> Result<()> {
     /// let gpu = Gpu::new()?;
     /// let filter = gpu.zeros(&[64, 32, 3, 3], ElementType::F32, Layout::ChannelsFirst)?;
-    /// let layout = Layout::ChannelsFirst;
     /// let problem = |batch| {
-    ///     let x = [batch, 32, 56, 56];
-    ///     let inputs = ConvInputs { x: &x, filter: &[64, 32, 3, 3], bias: None, element: ElementType::F32, x_layout: layout, y_layout: layout };
-    ///     ConvProblem::forward(&Conv2dDescriptor::default(), &inputs)
+    ///     let inputs = ConvInputs::new(&[batch, 32, 56, 56], &[64, 32, 3, 3], None); // f32, channels-first
+    ///     ConvProblem::forward(&inputs, &Conv2dDescriptor::default())
     /// };
     /// let one = Prepared::new(&gpu, problem(1)?, &[&filter])?;
     /// let eight = one.also(problem(8)?, &[&filter])?; // one packed filter on the device
@@ -173,12 +187,24 @@ impl Prepared {
         &self.shared.plan
     }
 
+    /// A new tensor for the output of an op that has one.
+    ///
+    /// # Errors
+    /// Out of memory; an op of several outputs.
+    pub fn output(&self) -> Result<Tensor> {
+        let mut outputs = self.outputs()?;
+        match (outputs.pop(), outputs.len()) {
+            (Some(output), 0) => Ok(output),
+            (_, more) => Err(Error::invalid("outputs", more + 1, format!("{} gives several tensors: Prepared::outputs makes them", self.plan().op))),
+        }
+    }
+
     /// New tensors for the outputs.
     ///
     /// # Errors
     /// Out of memory.
     pub fn outputs(&self) -> Result<Vec<Tensor>> {
-        self.plan().outputs.iter().map(|spec| self.gpu.zeros(&spec.extents, spec.element, spec.layout)).collect()
+        self.plan().outputs.iter().map(|spec| self.gpu.zeros(&spec.tensor.extents, spec.tensor.element, spec.tensor.layout)).collect()
     }
 
     /// Records the op: `inputs` are those that are not fixed, in order.
@@ -316,14 +342,14 @@ pub(crate) fn check_tensor(gpu: &Gpu, op: &str, spec: &TensorSpec, tensor: &Tens
     if tensor.gpu() != gpu {
         return Err(Error::OtherDevice { argument: name.to_string() });
     }
-    if tensor.shape().extents() != spec.extents {
-        return Err(Error::invalid(name.clone(), tensor.shape(), format!("this {op} takes {name} of shape {:?}", spec.extents)));
+    if tensor.shape().extents() != spec.tensor.extents {
+        return Err(Error::invalid(name.clone(), tensor.shape(), format!("this {op} takes {name} of shape {:?}", spec.tensor.extents)));
     }
-    if tensor.element() != spec.element {
-        return Err(Error::invalid(name.clone(), tensor.element(), format!("this {op} takes {name} of {}", spec.element)));
+    if tensor.element() != spec.tensor.element {
+        return Err(Error::invalid(name.clone(), tensor.element(), format!("this {op} takes {name} of {}", spec.tensor.element)));
     }
-    if tensor.layout() != spec.layout && spec.extents.len() >= 3 {
-        return Err(Error::invalid(name.clone(), tensor.layout().name(), format!("this {op} takes {name} stored {}", spec.layout.name())));
+    if tensor.layout() != spec.tensor.layout && spec.tensor.extents.len() >= 3 {
+        return Err(Error::invalid(name.clone(), tensor.layout().name(), format!("this {op} takes {name} stored {}", spec.tensor.layout.name())));
     }
     Ok(())
 }

@@ -2,12 +2,12 @@
 //! owned array, adopt a buffer, hand it back.
 
 use crate::gpu::Gpu;
+use crate::gpu::later::Later;
 use crate::gpu::pipelines::Binding;
-use crate::types::{Element, ElementType, Error, Layout, Result, TensorShape};
+use crate::types::{Element, ElementType, Error, Layout, Result, TensorShape, TensorType};
 use ndarray::{Array, ArrayBase, ArrayD, Data, Dimension, IxDyn};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+#[cfg(not(target_arch = "wasm32"))]
 use std::time::Duration;
 
 /// A tensor on a device. Cheap to clone: clones share the buffer.
@@ -196,6 +196,11 @@ impl Tensor {
         self.layout
     }
 
+    /// Extents, element type and layout together, as problems take them.
+    pub fn tensor_type(&self) -> TensorType {
+        TensorType::new(self.shape.extents(), self.element, self.layout)
+    }
+
     /// The buffer; the tensor begins at [`Tensor::byte_offset`].
     pub fn buffer(&self) -> &wgpu::Buffer {
         &self.buffer
@@ -233,16 +238,18 @@ impl Tensor {
     ///
     /// # Errors
     /// `T` or the rank of `D` other than the tensor's, loss of the device, out of memory.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn download<T: Element, D: Dimension>(&self) -> Result<Array<T, D>> {
         self.check_download::<T, D>()?;
         let bytes = read_buffer(&self.gpu, &self.buffer, self.byte_offset, self.byte_size())?;
         self.array_of(&bytes)
     }
 
-    /// As [`Tensor::download`], without blocking the calling thread. A thread of its own waits for the copy, so any executor will do.
+    /// As `download`, without blocking the calling thread: a thread of its own waits for the copy, so any executor will do. In a browser, which
+    /// cannot block, this is the one form.
     ///
     /// # Errors
-    /// As [`Tensor::download`].
+    /// As `download`.
     pub async fn download_async<T: Element, D: Dimension>(&self) -> Result<Array<T, D>> {
         self.check_download::<T, D>()?;
         let bytes = read_buffer_async(&self.gpu, &self.buffer, self.byte_offset, self.byte_size()).await?;
@@ -317,6 +324,7 @@ impl Tensor {
     }
 
     /// Looks at the guard words and for elements that nothing wrote.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn read_guarded(&self) -> Result<GuardedRead> {
         let bytes = read_buffer(&self.gpu, &self.buffer, 0, self.buffer.size())?;
         let (first, last) = (self.byte_offset as usize, (self.byte_offset + self.byte_size()) as usize);
@@ -330,60 +338,14 @@ impl Tensor {
     }
 }
 
-/// A mapping that was asked for: its result, and who waits for it.
-#[derive(Default)]
-struct Mapping {
-    state: Mutex<MappingState>,
-    arrived: Condvar,
-}
-
-#[derive(Default)]
-struct MappingState {
-    result: Option<Result<()>>,
-    waker: Option<Waker>,
-}
-
-impl Mapping {
-    fn state(&self) -> MutexGuard<'_, MappingState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The first result counts.
-    fn finish(&self, result: Result<()>) {
-        let mut state = self.state();
-        state.result.get_or_insert(result);
-        self.arrived.notify_all();
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
-    }
-
-    /// Polls until there is a result, whatever becomes of the device.
-    fn settle(&self, gpu: &Gpu, submission: wgpu::SubmissionIndex) {
-        let mut how = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-        loop {
-            if let Err(error) = gpu.poll(how) {
-                return self.finish(Err(error));
-            }
-            // A poll of another thread may have taken the callback and be about to call it.
-            let state = self.state();
-            let wait = Duration::from_millis(5);
-            let (state, _) = self.arrived.wait_timeout_while(state, wait, |state| state.result.is_none()).unwrap_or_else(PoisonError::into_inner);
-            if state.result.is_some() {
-                return;
-            }
-            how = wgpu::PollType::Poll;
-        }
-    }
-}
-
 /// Bytes on their way back from the device.
 struct Read {
     gpu: Gpu,
     staging: wgpu::Buffer,
     size: u64,
+    #[cfg(not(target_arch = "wasm32"))]
     submission: wgpu::SubmissionIndex,
-    mapping: Arc<Mapping>,
+    mapped: Later<Result<()>>,
 }
 
 impl Read {
@@ -394,16 +356,23 @@ impl Read {
         }
         let copied = size.next_multiple_of(4);
         let staging = gpu.create_buffer("wgconv download", copied, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
-        let mapping = Arc::new(Mapping::default());
-        let heard = mapping.clone();
-        let submission = gpu.scoped("download", || {
+        let mapped = Later::default();
+        let heard = mapped.clone();
+        let _submission = gpu.scoped("download", || {
             let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgconv download") });
             encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, copied);
             let submission = gpu.queue().submit([encoder.finish()]);
             staging.map_async(wgpu::MapMode::Read, .., move |mapped| heard.finish(mapped.map_err(|e| internal(e.to_string()))));
             Ok(submission)
         })?;
-        Ok(Self { gpu: gpu.clone(), staging, size, submission, mapping })
+        Ok(Self {
+            gpu: gpu.clone(),
+            staging,
+            size,
+            #[cfg(not(target_arch = "wasm32"))]
+            submission: _submission,
+            mapped,
+        })
     }
 
     fn finish(self, mapped: Result<()>) -> Result<Vec<u8>> {
@@ -423,33 +392,44 @@ fn internal(message: String) -> Error {
     Error::Internal { label: "download".into(), message }
 }
 
+/// Polls until a mapping has its result, whatever becomes of the device.
+#[cfg(not(target_arch = "wasm32"))]
+fn settle(gpu: &Gpu, submission: wgpu::SubmissionIndex, mapped: &Later<Result<()>>) {
+    let mut how = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+    loop {
+        if let Err(error) = gpu.poll(how) {
+            return mapped.finish(Err(error));
+        }
+        // A poll of another thread may have taken the callback and be about to call it.
+        if mapped.within(Duration::from_millis(5)) {
+            return;
+        }
+        how = wgpu::PollType::Poll;
+    }
+}
+
 /// Reads a range of a buffer, waiting for the submissions up to its own copy.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn read_buffer(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, size: u64) -> Result<Vec<u8>> {
     let read = Read::begin(gpu, buffer, offset, size)?;
-    read.mapping.settle(gpu, read.submission.clone());
-    let mapped = read.mapping.state().result.take().unwrap_or(Ok(()));
+    settle(gpu, read.submission.clone(), &read.mapped);
+    let mapped = read.mapped.take().unwrap_or(Ok(()));
     read.finish(mapped)
 }
 
-async fn read_buffer_async(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, size: u64) -> Result<Vec<u8>> {
+/// As `read_buffer`, without blocking the calling thread.
+pub(crate) async fn read_buffer_async(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, size: u64) -> Result<Vec<u8>> {
     let read = Read::begin(gpu, buffer, offset, size)?;
-    // Callbacks run inside a poll; a thread that waits for this one submission makes sure that there is one.
-    let (poller, mapping, submission) = (gpu.clone(), read.mapping.clone(), read.submission.clone());
-    let started = std::thread::Builder::new().name("wgconv download".into()).spawn(move || mapping.settle(&poller, submission));
-    if let Err(error) = started {
-        log::warn!("no thread for a download ({error}): it blocks");
-        read.mapping.settle(gpu, read.submission.clone());
-    }
-    let mapped = std::future::poll_fn(|context| {
-        let mut state = read.mapping.state();
-        match state.result.take() {
-            Some(result) => Poll::Ready(result),
-            None => {
-                state.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
+    // A browser polls by itself.
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let (poller, mapped, submission) = (gpu.clone(), read.mapped.clone(), read.submission.clone());
+        let started = std::thread::Builder::new().name("wgconv download".into()).spawn(move || settle(&poller, submission, &mapped));
+        if let Err(error) = started {
+            log::warn!("no thread for a download ({error}): it blocks");
+            settle(gpu, read.submission.clone(), &read.mapped);
         }
-    })
-    .await;
+    }
+    let mapped = read.mapped.arrived().await;
     read.finish(mapped)
 }

@@ -4,7 +4,7 @@
 use crate::gpu::Gpu;
 use crate::gpu::recorder::Recorder;
 use crate::types::{Error, Result};
-use std::time::Instant;
+use web_time::Instant;
 
 /// Which clock a [`Timing`] was taken with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -39,12 +39,29 @@ impl Gpu {
     ///
     /// # Errors
     /// What `record` returns; loss of the device.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn time(&self, repeats: usize, record: &mut dyn FnMut(&mut Recorder<'_>) -> Result<()>) -> Result<Timing> {
+        // Nothing in it is ever pending.
+        pollster::block_on(self.timed(repeats, record, true))
+    }
+
+    /// As `time`, without blocking the calling thread. By the host's clock a run then includes what it takes the caller's executor to go on.
+    ///
+    /// # Errors
+    /// As `time`.
+    pub async fn time_async(&self, repeats: usize, record: &mut (dyn FnMut(&mut Recorder<'_>) -> Result<()> + Send)) -> Result<Timing> {
+        self.timed(repeats, record, false).await
+    }
+
+    async fn timed<R>(&self, repeats: usize, record: &mut R, blocks: bool) -> Result<Timing>
+    where
+        R: FnMut(&mut Recorder<'_>) -> Result<()> + ?Sized,
+    {
         let repeats = repeats.max(1);
         let mut warm_up = self.recorder();
         record(&mut warm_up)?;
         warm_up.submit()?;
-        self.wait()?;
+        self.settled(blocks).await?;
         if !self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             let mut seconds = Vec::with_capacity(repeats);
             for _ in 0..repeats {
@@ -52,7 +69,7 @@ impl Gpu {
                 record(&mut recorder)?;
                 let start = Instant::now();
                 recorder.submit()?;
-                self.wait()?;
+                self.settled(blocks).await?;
                 seconds.push(start.elapsed().as_secs_f64());
             }
             return Ok(Timing { seconds, clock: Clock::Wall });
@@ -69,7 +86,7 @@ impl Gpu {
             let mut recorder = Recorder::timed(self, &queries, slot);
             record(&mut recorder)?;
             recorder.submit()?;
-            self.wait()?;
+            self.settled(blocks).await?;
         }
         let bytes = u64::from(slots) * 16;
         let resolved = self.create_buffer("wgconv timestamps", bytes, wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC)?;
@@ -78,10 +95,26 @@ impl Gpu {
             encoder.resolve_query_set(&queries, 0..2 * slots, &resolved, 0);
             Ok(self.queue().submit([encoder.finish()]))
         })?;
-        let bytes = crate::gpu::tensor::read_buffer(self, &resolved, 0, bytes)?;
+        #[cfg(not(target_arch = "wasm32"))]
+        let bytes = if blocks {
+            crate::gpu::tensor::read_buffer(self, &resolved, 0, bytes)?
+        } else {
+            crate::gpu::tensor::read_buffer_async(self, &resolved, 0, bytes).await?
+        };
+        #[cfg(target_arch = "wasm32")]
+        let bytes = crate::gpu::tensor::read_buffer_async(self, &resolved, 0, bytes).await?;
         let ticks: &[u64] = &bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect::<Vec<_>>();
         let period = f64::from(self.queue().get_timestamp_period()) * 1e-9;
         let seconds = ticks.as_chunks::<2>().0.iter().map(|[start, end]| end.saturating_sub(*start) as f64 * period).collect();
         Ok(Timing { seconds, clock: Clock::Timestamps })
+    }
+
+    /// Waits for what was submitted.
+    async fn settled(&self, _blocks: bool) -> Result<()> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if _blocks {
+            return self.wait();
+        }
+        self.wait_async().await
     }
 }

@@ -40,6 +40,24 @@ impl Gpu {
     /// Copies `bytes` to `offset` of `buffer` before whatever is submitted later; rounded up to whole words, with zeros. A large copy may wait for
     /// work submitted before it.
     pub(crate) fn upload_bytes(&self, what: &str, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        #[cfg(target_arch = "wasm32")]
+        return self.scoped(what, || {
+            // A browser has its own staging, and cannot wait for ours.
+            let whole = bytes.len() / 4 * 4;
+            let mut last = [0; 4];
+            last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+            self.queue().write_buffer(buffer, offset, &bytes[..whole]);
+            if whole < bytes.len() {
+                self.queue().write_buffer(buffer, offset + whole as u64, &last);
+            }
+            Ok(())
+        });
+        #[cfg(not(target_arch = "wasm32"))]
+        self.upload_pieces(what, buffer, offset, bytes)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn upload_pieces(&self, what: &str, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
         let mut at = offset;
         for piece in bytes.chunks(PIECE) {
             let staging = self.staging(what, piece.len().next_multiple_of(4) as u64)?;
@@ -60,6 +78,7 @@ impl Gpu {
     }
 
     /// A mapped buffer, once not too many others are under way. Where there is no memory for it, the others are waited for first.
+    #[cfg(not(target_arch = "wasm32"))]
     fn staging(&self, what: &str, bytes: u64) -> Result<wgpu::Buffer> {
         self.drain(UNDER_WAY - bytes)?;
         let make = || self.create_mapped("wgconv staging", bytes);
@@ -74,6 +93,7 @@ impl Gpu {
     }
 
     /// Waits until at most `most` bytes of staging buffers are under way.
+    #[cfg(not(target_arch = "wasm32"))]
     fn drain(&self, most: u64) -> Result<()> {
         while let Some(index) = self.inner.staging.beyond(most) {
             self.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })?;

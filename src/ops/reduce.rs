@@ -4,7 +4,7 @@ use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::types::lattice::Lattice;
 use crate::types::shape::front_axis;
-use crate::types::{ElementType, Error, Layout, Result, TensorShape};
+use crate::types::{ElementType, Error, Layout, Result, TensorShape, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// What is made of the elements along the reduced axes.
@@ -167,18 +167,18 @@ impl ReduceProblem {
     ///
     /// # Errors
     /// An axis outside the rank or named twice; extents that make no tensor.
-    pub fn new(x: &[usize], element: ElementType, layout: Layout, descriptor: &ReduceDescriptor) -> Result<Self> {
+    pub fn new(x: &TensorType, descriptor: &ReduceDescriptor) -> Result<Self> {
         let ReduceDescriptor { kind, axes, keepdims } = descriptor;
-        element.check_float("x")?;
-        TensorShape::named("x", x)?;
-        let mut reduced = vec![axes.is_empty(); x.len()];
+        x.checked_float("x")?;
+        let mut reduced = vec![axes.is_empty(); x.rank()];
         for &axis in axes {
-            let resolved = front_axis("axes", axis, x.len())?;
+            let resolved = front_axis("axes", axis, x.rank())?;
             if std::mem::replace(&mut reduced[resolved], true) {
                 return Err(Error::invalid("axes", format!("{axes:?}"), format!("an axis may stand once, and axis {resolved} stands twice")));
             }
         }
-        Ok(Self { kind: *kind, x: x.to_vec(), reduced, keepdims: *keepdims, element, layout })
+        let TensorType { extents: x, element, layout } = x.clone();
+        Ok(Self { kind: *kind, x, reduced, keepdims: *keepdims, element, layout })
     }
 
     /// Extents of y.
@@ -202,15 +202,15 @@ impl ArgmaxProblem {
     ///
     /// # Errors
     /// An axis outside the rank; a flat argmax of a channels-last tensor, whose memory is not in the order that indices count.
-    pub fn new(x: &[usize], element: ElementType, layout: Layout, descriptor: &ArgmaxDescriptor) -> Result<Self> {
+    pub fn new(x: &TensorType, descriptor: &ArgmaxDescriptor) -> Result<Self> {
         let &ArgmaxDescriptor { axis, keepdims, select_last } = descriptor;
-        element.check_float("x")?;
-        TensorShape::named("x", x)?;
-        let axis = axis.map(|axis| front_axis("axis", axis, x.len())).transpose()?;
+        x.checked_float("x")?;
+        let axis = axis.map(|axis| front_axis("axis", axis, x.rank())).transpose()?;
+        let TensorType { extents: x, element, layout } = x.clone();
         if axis.is_none() && layout == Layout::ChannelsLast && x.len() >= 3 {
             return Err(Error::invalid("x", layout.name(), "a flat argmax counts in row-major order: convert x to channels_first first"));
         }
-        Ok(Self { x: x.to_vec(), axis, keepdims, select_last, element, layout })
+        Ok(Self { x, axis, keepdims, select_last, element, layout })
     }
 
     /// By axis of x: whether it is reduced.

@@ -3,7 +3,7 @@
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::types::shape::front_axis;
-use crate::types::{ElementType, Layout, Result, TensorShape};
+use crate::types::{ElementType, Layout, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// Softmax along an axis.
@@ -79,11 +79,11 @@ impl SoftmaxProblem {
     ///
     /// # Errors
     /// An axis outside the rank; extents that make no tensor.
-    pub fn new(extents: &[usize], element: ElementType, layout: Layout, descriptor: &SoftmaxDescriptor) -> Result<Self> {
-        element.check_float("x")?;
-        TensorShape::named("x", extents)?;
-        let axis = front_axis("axis", descriptor.axis, extents.len())?;
-        Ok(Self { logarithm: descriptor.logarithm, extents: extents.to_vec(), axis, element, layout, in_place: false })
+    pub fn new(x: &TensorType, descriptor: &SoftmaxDescriptor) -> Result<Self> {
+        x.checked_float("x")?;
+        let axis = front_axis("axis", descriptor.axis, x.rank())?;
+        let TensorType { extents, element, layout } = x.clone();
+        Ok(Self { logarithm: descriptor.logarithm, extents, axis, element, layout, in_place: false })
     }
 
     /// The tensor in memory as \[outer\]\[length\]\[inner\].

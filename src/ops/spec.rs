@@ -1,6 +1,6 @@
 //! The tensors that an op takes and gives.
 
-use crate::types::{ElementType, Error, Layout, Result};
+use crate::types::{ElementType, Error, Layout, Result, TensorType};
 use std::borrow::Cow;
 
 /// What values a tensor may hold; tells the proofs and benches what data to make.
@@ -21,12 +21,8 @@ pub enum Domain {
 pub struct TensorSpec {
     /// Its name in messages, such as `x`.
     pub name: Cow<'static, str>,
-    /// Its extents.
-    pub extents: Vec<usize>,
-    /// Its element type.
-    pub element: ElementType,
-    /// Its memory layout.
-    pub layout: Layout,
+    /// What it is.
+    pub tensor: TensorType,
     /// Given when the op is prepared and read then, such as a filter or a bias; the others are given with each recording.
     pub fixed: bool,
     /// An output that holds an operand when the op begins: what in-place ops change. Such operands come before the inputs wherever
@@ -39,7 +35,13 @@ pub struct TensorSpec {
 impl TensorSpec {
     /// A tensor of any numbers that is given with each recording.
     pub fn new(name: impl Into<Cow<'static, str>>, extents: &[usize], element: ElementType, layout: Layout) -> Self {
-        Self { name: name.into(), extents: extents.to_vec(), element, layout, fixed: false, updated: false, domain: Domain::Real }
+        Self { name: name.into(), tensor: TensorType::new(extents, element, layout), fixed: false, updated: false, domain: Domain::Real }
+    }
+
+    /// As [`TensorSpec::new`]; where the type is u32, of indices of any range.
+    pub(crate) fn of(name: impl Into<Cow<'static, str>>, tensor: &TensorType) -> Self {
+        let spec = Self::new(name, &tensor.extents, tensor.element, tensor.layout);
+        if tensor.element == ElementType::U32 { spec.with_domain(Domain::Index(1 << 32)) } else { spec }
     }
 
     /// A channels-first tensor that is given when the op is prepared.
@@ -53,12 +55,12 @@ impl TensorSpec {
 
     /// Number of elements.
     pub fn count(&self) -> u64 {
-        self.extents.iter().map(|&e| e as u64).product() // checked when the problem was made
+        self.tensor.extents.iter().map(|&e| e as u64).product() // checked when the problem was made
     }
 
     /// Bytes of its elements.
     pub fn bytes(&self) -> u64 {
-        self.count().saturating_mul(self.element.bytes())
+        self.count().saturating_mul(self.tensor.element.bytes())
     }
 }
 

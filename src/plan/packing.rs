@@ -66,14 +66,14 @@ mod tests {
     use crate::ops::conv::problem::{ConvInputs, ConvProblem};
     use crate::plan::Planned;
     use crate::plan::profile::DeviceProfile;
-    use crate::types::{ElementType, Layout, Padding};
+    use crate::types::{ElementType, Layout, Padding, TensorType};
 
     fn plan(batch: usize, filters: usize, algorithm: &str) -> Plan {
         // Winograd of so few channels errs more than plain sums.
         let descriptor = Conv2dDescriptor { padding: Padding::Same, accuracy: Accuracy::Reduced, ..Default::default() };
         let (x, filter) = ([batch, 16, 12, 12], [filters, 16, 3, 3]);
         let layout = Layout::ChannelsFirst;
-        let inputs = ConvInputs { x: &x, filter: &filter, bias: None, element: ElementType::F32, x_layout: layout, y_layout: layout };
+        let inputs = ConvInputs { x: TensorType::new(&x, ElementType::F32, layout), filter: &filter, bias: None, y_layout: layout };
         ConvProblem::forward(&inputs, &descriptor).unwrap().plan(&DeviceProfile::MINIMAL, Some(algorithm)).unwrap()
     }
 

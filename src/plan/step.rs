@@ -171,9 +171,9 @@ fn check_profile(profile: &DeviceProfile) -> Result<()> {
 pub(crate) fn check_tensors(op: &str, specs: &[&TensorSpec], profile: &DeviceProfile) -> Result<()> {
     check_profile(profile)?;
     for spec in specs {
-        TensorShape::named(&spec.name, &spec.extents)?;
+        TensorShape::named(&spec.name, &spec.tensor.extents)?;
         let count = spec.count();
-        if spec.element == ElementType::F16 && !profile.has_f16 {
+        if spec.tensor.element == ElementType::F16 && !profile.has_f16 {
             return Err(Error::MissingFeature { feature: "shader-f16", needed_for: format!("{op} of f16"), adapter: "of this plan".into() });
         }
         if count >= INDEX_LIMIT {

@@ -5,7 +5,6 @@
 //! (`cache`).
 
 pub(crate) mod cache;
-mod open;
 mod trial;
 mod units;
 
@@ -21,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::{PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use web_time::Instant;
 
 /// How a device chooses among the plans of an op.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -14,7 +14,8 @@ use crate::types::{Error, Result};
 use crate::validate::data::Data;
 use crate::validate::{Case, guard};
 use crate::validate::{Outcome, compare, download, prove, upload};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use web_time::Instant;
 
 /// Multiply-adds up to which the problem itself is small enough for the proofs, which compute it in f64.
 const SMALL: f64 = 50e6;
@@ -189,7 +190,7 @@ impl<'a> Trials<'a> {
         let mut held = set.held.iter();
         let output = |spec: &TensorSpec| match if spec.updated { held.next() } else { None } {
             Some(values) => upload(self.gpu, spec, values),
-            None => self.gpu.zeros(&spec.extents, spec.element, spec.layout),
+            None => self.gpu.zeros(&spec.tensor.extents, spec.tensor.element, spec.tensor.layout),
         };
         let outputs: Vec<Tensor> = prepared.plan().outputs.iter().map(output).collect::<Result<_>>()?;
         let (given, written) = (self.part(set, false), outputs.iter().collect::<Vec<_>>());
@@ -238,7 +239,7 @@ impl<'a> Trials<'a> {
             for ((spec, got), want) in self.op.outputs().iter().zip(&got).zip(expected) {
                 if let Some(mismatch) = compare::compare(got, want, |_| allowed) {
                     let proof = if exact { "exact" } else { "bounded" };
-                    return Ok(Some(format!("{proof}: {}: {}", spec.name, mismatch.describe(&spec.extents))));
+                    return Ok(Some(format!("{proof}: {}: {}", spec.name, mismatch.describe(&spec.tensor.extents))));
                 }
             }
         }

@@ -8,8 +8,10 @@ pub(crate) mod float;
 pub(crate) mod lattice;
 pub mod shape;
 pub(crate) mod strided;
+pub mod tensor_type;
 
 pub use activation::Activation;
 pub use element::{Element, ElementType};
 pub use error::{Error, Result};
 pub use shape::{Layout, Padding, PaddingMode, TensorShape};
+pub use tensor_type::TensorType;

@@ -38,12 +38,12 @@ impl Data {
     /// Integers reach 4, so sums stay below 2^24 to a depth of 10^6; where results are stored as f16, which counts to 2048, they reach
     /// 3 to depth 128, and are -1, 0 and 1 beyond, exact to depth 2047.
     pub fn fill(self, spec: &TensorSpec, depth: u64, generator: &mut Generator) -> Vec<f64> {
-        let limit = match spec.element {
+        let limit = match spec.tensor.element {
             ElementType::F16 if depth > 128 => 1,
             ElementType::F16 => 3, // 9 x 128 + 3 < 2048
             _ => 4,
         };
-        let stored = |v: f64| spec.element.rounded(v);
+        let stored = |v: f64| spec.tensor.element.rounded(v);
         let count = spec.count();
         let first = self.special(spec, depth, generator);
         (0..count)
@@ -70,10 +70,10 @@ impl Data {
     /// The special numbers of a tensor, and where the first stands. One of each kind, a step apart from the others, so that most windows and rows
     /// hold one or none.
     fn special(self, spec: &TensorSpec, depth: u64, generator: &mut Generator) -> (u64, Vec<f64>) {
-        if self != Data::Special || spec.fixed || spec.element == ElementType::U32 {
+        if self != Data::Special || spec.fixed || spec.tensor.element == ElementType::U32 {
             return (0, vec![]);
         }
-        let half = spec.element == ElementType::F16;
+        let half = spec.tensor.element == ElementType::F16;
         // Sums of the very largest numbers leave f32 on the way, in whatever order they are added.
         let large = if half {
             6e4 / depth.min(1000) as f64
@@ -93,10 +93,10 @@ impl Data {
 /// Element `i` of a tensor of [`Data::Mixed`].
 fn mixed(i: u64, spec: &TensorSpec, generator: &mut Generator) -> f64 {
     let v = generator.real();
-    let (count, row) = (spec.count(), spec.extents.last().copied().unwrap_or(1) as u64);
-    let image = count / spec.extents.first().copied().unwrap_or(1) as u64;
+    let (count, row) = (spec.count(), spec.tensor.extents.last().copied().unwrap_or(1) as u64);
+    let image = count / spec.tensor.extents.first().copied().unwrap_or(1) as u64;
     let wide = generator.below(81) as i32 - 40;
-    if spec.element == ElementType::F16 {
+    if spec.tensor.element == ElementType::F16 {
         // Its range ends at 65504, and results are stored in it too.
         return match i / row % 3 {
             1 => 12.34,

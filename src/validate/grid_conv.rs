@@ -4,7 +4,7 @@
 use crate::numeric::Accuracy;
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
-use crate::types::{Activation, ElementType, Layout, Padding, PaddingMode, Result};
+use crate::types::{Activation, ElementType, Layout, Padding, PaddingMode, Result, TensorType};
 use crate::validate::grid_conv_blocks::{long_windows, pools, whole_windows, winograd, winograd_pairs};
 
 /// What a problem adds to its descriptor and shapes.
@@ -67,12 +67,8 @@ impl Grid {
         resolve: impl FnOnce(&ConvInputs<'_>) -> Result<ConvProblem>,
     ) -> Result<()> {
         let bias = [filters];
-        let inputs = ConvInputs {
-            element: extra.element,
-            x_layout: extra.x_layout,
-            y_layout: extra.y_layout,
-            ..ConvInputs::new(x, filter, extra.bias.then_some(&bias[..]))
-        };
+        let x = TensorType::new(x, extra.element, extra.x_layout);
+        let inputs = ConvInputs { x, filter, bias: extra.bias.then_some(&bias[..]), y_layout: extra.y_layout };
         // Whatever admits it is forced over it; how exact a caller wants it is no matter of the proof.
         self.problems.push(resolve(&inputs)?.with_accuracy(Accuracy::Reduced));
         Ok(())

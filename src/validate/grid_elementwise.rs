@@ -5,7 +5,7 @@ use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::types::shape::Layout::ChannelsFirst as CF;
 use crate::types::shape::Layout::ChannelsLast as CL;
-use crate::types::{Activation, ElementType, Layout, Result};
+use crate::types::{Activation, ElementType, Layout, Result, TensorType};
 
 /// Exact, and hardly ever 0 for all of a few numbers.
 const CLIP: Activation = Activation::Clip { min: -3.0, max: 3.0 };
@@ -13,7 +13,7 @@ const CLIP: Activation = Activation::Clip { min: -3.0, max: 3.0 };
 pub(crate) fn unary(full: bool) -> Result<Vec<UnaryProblem>> {
     let mut problems = Vec::new();
     let mut add = |activation, extents: &[usize], element, layout| -> Result<()> {
-        let problem = UnaryProblem::new(extents, element, layout, activation)?;
+        let problem = UnaryProblem::new(&TensorType::new(extents, element, layout), activation)?;
         problems.push(problem.clone().in_place());
         problems.push(problem);
         Ok(())
@@ -61,11 +61,14 @@ pub(crate) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
             if !few && !full && i % 3 != 0 {
                 continue;
             }
-            let Ok(problem) = BinaryProblem::new(a, b, ElementType::F32, op) else { continue }; // a slope must not enlarge x
+            let Ok(problem) = BinaryProblem::new(&TensorType::new(a.0, ElementType::F32, a.1), &TensorType::new(b.0, ElementType::F32, b.1), op)
+            else {
+                continue;
+            }; // a slope must not enlarge x
             if let Ok(in_place) = problem.clone().in_place() {
                 problems.push(in_place);
             }
-            problems.push(BinaryProblem::new(a, b, ElementType::F16, op)?);
+            problems.push(BinaryProblem::new(&TensorType::new(a.0, ElementType::F16, a.1), &TensorType::new(b.0, ElementType::F16, b.1), op)?);
             problems.push(problem.clone().with_activation(CLIP)?);
             problems.push(problem);
         }

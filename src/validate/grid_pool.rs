@@ -4,7 +4,7 @@
 use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
 use crate::ops::pool::problem::PoolProblem;
 use crate::ops::pool::unpool::MaxUnpoolProblem;
-use crate::types::{ElementType, Layout, Padding, Result};
+use crate::types::{ElementType, Layout, Padding, Result, TensorType};
 use crate::validate::elsewhere::Elsewhere;
 
 const KINDS: [PoolKind; 8] = [
@@ -40,9 +40,10 @@ pub(crate) fn pools(full: bool) -> Result<Vec<PoolProblem>> {
                 continue;
             }
             let layout = LAYOUTS[(i + j) % 2];
-            problems.push(PoolProblem::new(&[2, 3, 9, 13], ElementType::F32, layout, &window.with_kind(kind))?);
+            problems.push(PoolProblem::new(&TensorType::new(&[2, 3, 9, 13], ElementType::F32, layout), &window.with_kind(kind))?);
             if full || j == 0 {
-                problems.push(PoolProblem::new(&[1, 70, 8, 9], ElementType::F32, LAYOUTS[(i + j + 1) % 2], &window.with_kind(kind))?);
+                problems
+                    .push(PoolProblem::new(&TensorType::new(&[1, 70, 8, 9], ElementType::F32, LAYOUTS[(i + j + 1) % 2]), &window.with_kind(kind))?);
             }
         }
     }
@@ -50,47 +51,53 @@ pub(crate) fn pools(full: bool) -> Result<Vec<PoolProblem>> {
     for (i, (x, window)) in windows.iter().enumerate() {
         for (j, kind) in KINDS.into_iter().enumerate() {
             if full || (i + j) % 3 == 0 {
-                problems.push(PoolProblem::new(x, ElementType::F32, Layout::ChannelsFirst, &window.with_kind(kind))?);
+                problems.push(PoolProblem::new(&TensorType::f32(x), &window.with_kind(kind))?);
             }
             if full || (i + j) % 8 == 0 {
-                problems.push(PoolProblem::new(x, ElementType::F16, LAYOUTS[j % 2], &window.with_kind(kind))?);
+                problems.push(PoolProblem::new(&TensorType::new(x, ElementType::F16, LAYOUTS[j % 2]), &window.with_kind(kind))?);
             }
         }
     }
     for kind in KINDS {
-        let volume = |descriptor: PoolDescriptor<3>, x: [usize; 5]| PoolProblem::new(&x, ElementType::F32, LAYOUTS[0], &descriptor.with_kind(kind));
+        let volume = |descriptor: PoolDescriptor<3>, x: [usize; 5]| {
+            PoolProblem::new(&TensorType::new(&x, ElementType::F32, LAYOUTS[0]), &descriptor.with_kind(kind))
+        };
         problems.push(volume(PoolDescriptor::window([2, 2, 2]), [2, 3, 6, 5, 6])?);
         let padded = PoolDescriptor { dilation: [2, 1, 1], ..PoolDescriptor::window([2, 3, 3]).with_stride([1, 2, 2]) };
         problems.push(volume(padded.with_padding(Padding::uniform(1)), [1, 3, 4, 5, 10])?);
-        problems.push(PoolProblem::new(&[2, 3, 26], ElementType::F32, LAYOUTS[0], &PoolDescriptor::window([4]).with_stride([2]).with_kind(kind))?);
+        problems.push(PoolProblem::new(
+            &TensorType::new(&[2, 3, 26], ElementType::F32, LAYOUTS[0]),
+            &PoolDescriptor::window([4]).with_stride([2]).with_kind(kind),
+        )?);
     }
     for kind in KINDS {
         for layout in LAYOUTS {
             problems.push(PoolProblem::new(
-                &[2, 3, 7, 9],
-                ElementType::F16,
-                layout,
+                &TensorType::new(&[2, 3, 7, 9], ElementType::F16, layout),
                 &plain([3, 2]).with_stride([2, 1]).with_padding(Padding::uniform(1)).with_kind(kind),
             )?);
-            problems.push(PoolProblem::adaptive(&[2, 5, 7, 8], ElementType::F32, layout, &AdaptivePoolDescriptor { kind, output: [3, 4] })?);
+            problems.push(PoolProblem::adaptive(
+                &TensorType::new(&[2, 5, 7, 8], ElementType::F32, layout),
+                &AdaptivePoolDescriptor { kind, output: [3, 4] },
+            )?);
         }
         problems.push(PoolProblem::new(
-            &[2, 3, 17],
-            ElementType::F32,
-            LAYOUTS[0],
+            &TensorType::new(&[2, 3, 17], ElementType::F32, LAYOUTS[0]),
             &PoolDescriptor::window([3]).with_stride([2]).with_padding(Padding::uniform(1)).with_kind(kind),
         )?);
         problems.push(PoolProblem::new(
-            &[1, 3, 4, 5, 7],
-            ElementType::F32,
-            LAYOUTS[1],
+            &TensorType::new(&[1, 3, 4, 5, 7], ElementType::F32, LAYOUTS[1]),
             &PoolDescriptor::window([2, 3, 2]).with_stride([1, 2, 3]).with_padding(Padding::uniform(1)).with_kind(kind),
         )?);
-        problems.push(PoolProblem::global(&[2, 3, 5, 7], ElementType::F32, LAYOUTS[0], kind)?);
-        problems.push(PoolProblem::global(&[1, 2, 130, 141], ElementType::F32, LAYOUTS[1], kind)?); // several passes
-        problems.push(PoolProblem::new(&[2, 3, 6, 7], ElementType::F32, LAYOUTS[1], &plain([6, 7]).with_kind(kind))?);
-        problems.push(PoolProblem::adaptive(&[1, 4, 3, 7, 5], ElementType::F16, LAYOUTS[1], &AdaptivePoolDescriptor { kind, output: [2, 3, 1] })?);
-        problems.push(PoolProblem::adaptive(&[1, 4, 6], ElementType::F32, LAYOUTS[0], &AdaptivePoolDescriptor { kind, output: [9] })?);
+        problems.push(PoolProblem::global(&TensorType::new(&[2, 3, 5, 7], ElementType::F32, LAYOUTS[0]), kind)?);
+        problems.push(PoolProblem::global(&TensorType::new(&[1, 2, 130, 141], ElementType::F32, LAYOUTS[1]), kind)?); // several passes
+        problems.push(PoolProblem::new(&TensorType::new(&[2, 3, 6, 7], ElementType::F32, LAYOUTS[1]), &plain([6, 7]).with_kind(kind))?);
+        problems.push(PoolProblem::adaptive(
+            &TensorType::new(&[1, 4, 3, 7, 5], ElementType::F16, LAYOUTS[1]),
+            &AdaptivePoolDescriptor { kind, output: [2, 3, 1] },
+        )?);
+        problems
+            .push(PoolProblem::adaptive(&TensorType::new(&[1, 4, 6], ElementType::F32, LAYOUTS[0]), &AdaptivePoolDescriptor { kind, output: [9] })?);
     }
     Ok(problems)
 }
@@ -125,9 +132,12 @@ pub(crate) fn sliced() -> Result<Vec<(PoolProblem, Elsewhere)>> {
     for (i, x) in [[5, 3, 9, 14], [7, 3, 9, 16], [5, 3, 9, 13]].into_iter().enumerate() {
         for layout in LAYOUTS {
             let window = PoolDescriptor::window([2, 2]);
-            problems.push(PoolProblem::new(&x, ElementType::F32, layout, &window.with_kind([PoolKind::MAX, PoolKind::AVERAGE][i % 2]))?);
+            problems.push(PoolProblem::new(
+                &TensorType::new(&x, ElementType::F32, layout),
+                &window.with_kind([PoolKind::MAX, PoolKind::AVERAGE][i % 2]),
+            )?);
             let window = PoolDescriptor::window([3, 3]).with_stride([2, 2]).with_padding(Padding::uniform(1));
-            problems.push(PoolProblem::new(&x, ElementType::F32, layout, &window.with_kind(KINDS[3 * i]))?);
+            problems.push(PoolProblem::new(&TensorType::new(&x, ElementType::F32, layout), &window.with_kind(KINDS[3 * i]))?);
         }
     }
     Ok(problems.into_iter().map(|problem| (problem, Elsewhere::Binding(4096))).collect())
@@ -140,13 +150,13 @@ pub(crate) fn unpools() -> Result<Vec<MaxUnpoolProblem>> {
         for element in [ElementType::F32, ElementType::F16] {
             for output_shape in [None, Some([9, 17])] {
                 let x = [2, 3, 4, 5];
-                problems.push(MaxUnpoolProblem::new(&x, &x, element, layout, &MaxUnpoolDescriptor { pool, output_shape })?);
+                problems.push(MaxUnpoolProblem::new(&TensorType::new(&x, element, layout), &x, &MaxUnpoolDescriptor { pool, output_shape })?);
             }
         }
         let line = MaxUnpoolDescriptor { pool: PoolDescriptor::window([3]).with_stride([2]).with_padding(Padding::uniform(1)), output_shape: None };
-        problems.push(MaxUnpoolProblem::new(&[1, 5, 70], &[1, 5, 70], ElementType::F32, layout, &line)?);
+        problems.push(MaxUnpoolProblem::new(&TensorType::new(&[1, 5, 70], ElementType::F32, layout), &[1, 5, 70], &line)?);
         let volume = MaxUnpoolDescriptor { pool: PoolDescriptor::window([2, 2, 2]), output_shape: None };
-        problems.push(MaxUnpoolProblem::new(&[1, 2, 2, 3, 4], &[1, 2, 2, 3, 4], ElementType::F32, layout, &volume)?);
+        problems.push(MaxUnpoolProblem::new(&TensorType::new(&[1, 2, 2, 3, 4], ElementType::F32, layout), &[1, 2, 2, 3, 4], &volume)?);
     }
     Ok(problems)
 }

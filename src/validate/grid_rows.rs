@@ -5,7 +5,7 @@ use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
 use crate::ops::norm::rows::{GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, NormInputs, NormProblem};
 use crate::ops::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceKind, ReduceProblem};
 use crate::ops::softmax::{SoftmaxDescriptor, SoftmaxProblem};
-use crate::types::{Activation, ElementType, Layout, Result};
+use crate::types::{Activation, ElementType, Layout, Result, TensorType};
 
 const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
 
@@ -21,16 +21,12 @@ pub(crate) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
             }
             for layout in LAYOUTS {
                 problems.push(ReduceProblem::new(
-                    &[3, 5, 4, 7],
-                    ElementType::F32,
-                    layout,
+                    &TensorType::new(&[3, 5, 4, 7], ElementType::F32, layout),
                     &ReduceDescriptor::new(kind, axes).with_keepdims((i + j) % 3 != 0),
                 )?);
             }
             problems.push(ReduceProblem::new(
-                &[2, 6, 3, 5],
-                ElementType::F16,
-                LAYOUTS[i % 2],
+                &TensorType::new(&[2, 6, 3, 5], ElementType::F16, LAYOUTS[i % 2]),
                 &ReduceDescriptor::new(kind, axes).with_keepdims(i % 2 == 0),
             )?);
         }
@@ -38,20 +34,18 @@ pub(crate) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
     // Lines about the lanes, and one long enough to be cut into chunks, with a tail.
     let lengths: &[usize] = if full { &[1, 2, 7, 8, 15, 16, 17, 63, 64, 65, 127, 128, 513, 2049] } else { &[1, 9, 64, 127, 513] };
     for (i, &length) in lengths.iter().enumerate() {
-        problems.push(ReduceProblem::new(&[5, length], ElementType::F32, LAYOUTS[0], &ReduceDescriptor::new(KINDS[i % 3], &[1]))?);
+        problems.push(ReduceProblem::new(&TensorType::new(&[5, length], ElementType::F32, LAYOUTS[0]), &ReduceDescriptor::new(KINDS[i % 3], &[1]))?);
         problems.push(ReduceProblem::new(
-            &[length, 70],
-            ElementType::F32,
-            LAYOUTS[0],
+            &TensorType::new(&[length, 70], ElementType::F32, LAYOUTS[0]),
             &ReduceDescriptor::new(KINDS[(i + 1) % 3], &[0]).with_keepdims(true),
         )?);
     }
     for kind in KINDS {
-        problems.push(ReduceProblem::new(&[33_001], ElementType::F32, LAYOUTS[0], &ReduceDescriptor::new(kind, &[]))?);
-        problems.push(ReduceProblem::new(&[2, 16_411, 3], ElementType::F32, LAYOUTS[0], &ReduceDescriptor::new(kind, &[1]))?);
+        problems.push(ReduceProblem::new(&TensorType::new(&[33_001], ElementType::F32, LAYOUTS[0]), &ReduceDescriptor::new(kind, &[]))?);
+        problems.push(ReduceProblem::new(&TensorType::new(&[2, 16_411, 3], ElementType::F32, LAYOUTS[0]), &ReduceDescriptor::new(kind, &[1]))?);
     }
-    problems.push(ReduceProblem::new(&[2, 2, 3, 2, 3], ElementType::F32, LAYOUTS[1], &ReduceDescriptor::sum(&[0, 2, 4]))?);
-    problems.push(ReduceProblem::new(&[3, 4, 5], ElementType::F32, LAYOUTS[1], &ReduceDescriptor::mean(&[0]))?);
+    problems.push(ReduceProblem::new(&TensorType::new(&[2, 2, 3, 2, 3], ElementType::F32, LAYOUTS[1]), &ReduceDescriptor::sum(&[0, 2, 4]))?);
+    problems.push(ReduceProblem::new(&TensorType::new(&[3, 4, 5], ElementType::F32, LAYOUTS[1]), &ReduceDescriptor::mean(&[0]))?);
     Ok(problems)
 }
 
@@ -60,12 +54,13 @@ pub(crate) fn argmaxes() -> Result<Vec<ArgmaxProblem>> {
     for (i, axis) in [Some(0), Some(1), Some(-1), Some(2), None].into_iter().enumerate() {
         for select_last in [false, true] {
             for element in [ElementType::F32, ElementType::F16] {
-                problems.push(ArgmaxProblem::new(&[3, 5, 4, 9], element, LAYOUTS[0], &ArgmaxDescriptor { axis, keepdims: i % 2 == 0, select_last })?);
+                problems.push(ArgmaxProblem::new(
+                    &TensorType::new(&[3, 5, 4, 9], element, LAYOUTS[0]),
+                    &ArgmaxDescriptor { axis, keepdims: i % 2 == 0, select_last },
+                )?);
                 if axis.is_some() {
                     problems.push(ArgmaxProblem::new(
-                        &[3, 5, 4, 9],
-                        element,
-                        LAYOUTS[1],
+                        &TensorType::new(&[3, 5, 4, 9], element, LAYOUTS[1]),
                         &ArgmaxDescriptor { axis, keepdims: i % 2 == 1, select_last },
                     )?);
                 }
@@ -74,15 +69,11 @@ pub(crate) fn argmaxes() -> Result<Vec<ArgmaxProblem>> {
     }
     for length in [1, 17, 130, 700] {
         problems.push(ArgmaxProblem::new(
-            &[6, length],
-            ElementType::F32,
-            LAYOUTS[0],
+            &TensorType::new(&[6, length], ElementType::F32, LAYOUTS[0]),
             &ArgmaxDescriptor { axis: Some(1), select_last: length == 17, ..Default::default() },
         )?);
         problems.push(ArgmaxProblem::new(
-            &[length, 66],
-            ElementType::F32,
-            LAYOUTS[0],
+            &TensorType::new(&[length, 66], ElementType::F32, LAYOUTS[0]),
             &ArgmaxDescriptor { axis: Some(0), select_last: length != 17, ..Default::default() },
         )?);
     }
@@ -92,7 +83,7 @@ pub(crate) fn argmaxes() -> Result<Vec<ArgmaxProblem>> {
 pub(crate) fn softmaxes(full: bool) -> Result<Vec<SoftmaxProblem>> {
     let mut problems = Vec::new();
     let mut add = |logarithm, extents: &[usize], axis, element, layout| -> Result<()> {
-        let problem = SoftmaxProblem::new(extents, element, layout, &SoftmaxDescriptor { axis, logarithm })?;
+        let problem = SoftmaxProblem::new(&TensorType::new(extents, element, layout), &SoftmaxDescriptor { axis, logarithm })?;
         problems.push(problem.clone().in_place());
         problems.push(problem);
         Ok(())
@@ -124,7 +115,7 @@ pub(crate) fn norms(full: bool) -> Result<Vec<NormProblem>> {
                 }
                 let scale = (axis % 2 == i).then_some(&x[axis..]);
                 let problem = NormProblem::layer(
-                    &NormInputs { x: &x, scale, bias: Some(&x[axis..]), element, layout },
+                    &NormInputs { x: TensorType::new(&x, element, layout), scale, bias: Some(&x[axis..]) },
                     &LayerNormDescriptor { axis: axis as isize, epsilon: 1e-5 },
                 )?;
                 problems.push(problem.clone().with_statistics(true));
@@ -132,16 +123,16 @@ pub(crate) fn norms(full: bool) -> Result<Vec<NormProblem>> {
             }
             for groups in [1, 2, 3, 6] {
                 problems.push(NormProblem::group(
-                    &NormInputs { x: &x, scale: Some(&[6]), bias: (groups > 1).then_some(&[6]), element, layout },
+                    &NormInputs { x: TensorType::new(&x, element, layout), scale: Some(&[6]), bias: (groups > 1).then_some(&[6]) },
                     &GroupNormDescriptor { groups, epsilon: 1e-3 },
                 )?);
             }
             problems.push(NormProblem::instance(
-                &NormInputs { x: &x, scale: Some(&[6]), bias: Some(&[6]), element, layout },
+                &NormInputs { x: TensorType::new(&x, element, layout), scale: Some(&[6]), bias: Some(&[6]) },
                 &InstanceNormDescriptor { epsilon: 1e-5 },
             )?);
             problems.push(NormProblem::instance(
-                &NormInputs { x: &[3, 4, 70], scale: None, bias: None, element, layout },
+                &NormInputs { x: TensorType::new(&[3, 4, 70], element, layout), scale: None, bias: None },
                 &InstanceNormDescriptor { epsilon: 1e-5 },
             )?);
         }
@@ -149,7 +140,7 @@ pub(crate) fn norms(full: bool) -> Result<Vec<NormProblem>> {
     let lengths: &[usize] = if full { &[2, 7, 8, 9, 31, 64, 65, 128, 200, 768, 1030] } else { &[2, 9, 65, 768] };
     for &length in lengths {
         problems.push(NormProblem::layer(
-            &NormInputs { x: &[5, length], scale: Some(&[length]), bias: Some(&[length]), element: ElementType::F32, layout: LAYOUTS[0] },
+            &NormInputs { x: TensorType::new(&[5, length], ElementType::F32, LAYOUTS[0]), scale: Some(&[length]), bias: Some(&[length]) },
             &LayerNormDescriptor { axis: -1, epsilon: 1e-5 },
         )?);
     }
@@ -164,8 +155,11 @@ pub(crate) fn batch_norms() -> Result<Vec<BatchNormProblem>> {
                 let vector: &[usize] = &[5];
                 let vectors =
                     BatchNormVectors { scale: has_scale.then_some(vector), bias: has_bias.then_some(vector), mean: vector, variance: vector };
-                let problem =
-                    BatchNormProblem::new(&extents, &vectors, element, layout, &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() })?;
+                let problem = BatchNormProblem::new(
+                    &TensorType::new(&extents, element, layout),
+                    &vectors,
+                    &BatchNormDescriptor { epsilon: 1e-5, ..Default::default() },
+                )?;
                 problems.push(problem.clone().in_place().with_activation(Activation::Relu)?);
                 problems.push(problem);
             }
@@ -179,8 +173,8 @@ pub(crate) fn lrns() -> Result<Vec<LrnProblem>> {
     for layout in LAYOUTS {
         for (size, beta) in [(1, 0.75), (2, 0.5), (5, 0.75), (40, 1.0)] {
             let descriptor = LrnDescriptor { size, alpha: 0.5, beta, bias: 1.5 };
-            problems.push(LrnProblem::new(&[2, 7, 3, 5], ElementType::F32, layout, &descriptor)?);
-            problems.push(LrnProblem::new(&[2, 7, 9], ElementType::F16, layout, &descriptor)?);
+            problems.push(LrnProblem::new(&TensorType::new(&[2, 7, 3, 5], ElementType::F32, layout), &descriptor)?);
+            problems.push(LrnProblem::new(&TensorType::new(&[2, 7, 9], ElementType::F16, layout), &descriptor)?);
         }
     }
     Ok(problems)

@@ -3,11 +3,11 @@
 
 use crate::ops::transform::concat::Concat;
 use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode};
-use crate::ops::transform::kind::TensorKind;
 use crate::ops::transform::pad::{Pad, PadDescriptor, PadMode};
 use crate::ops::transform::resize::{CoordinateMode, NearestMode, Resize, ResizeDescriptor, ResizeMode};
 use crate::ops::transform::slice::{Slice, SliceDescriptor};
 use crate::ops::transform::transpose::{ToLayout, Transpose};
+use crate::types::TensorType;
 use crate::types::element::ElementType::{F16, F32, U32};
 use crate::types::shape::Layout::{ChannelsFirst, ChannelsLast};
 use crate::types::{ElementType, Layout, Result};
@@ -26,14 +26,14 @@ pub(crate) fn add_problems(all: &mut Vec<Subject>, full: bool) -> Result<()> {
     Ok(())
 }
 
-fn kind(extents: &[usize], layout: Layout, element: ElementType) -> Result<TensorKind> {
-    TensorKind::new("x", extents, element, layout)
+fn kind(extents: &[usize], layout: Layout, element: ElementType) -> TensorType {
+    TensorType::new(extents, element, layout)
 }
 
 fn transposes(full: bool) -> Result<Vec<Transpose>> {
     let mut all = Vec::new();
     let mut put = |extents: &[usize], perm: &[usize], layout, element| -> Result<()> {
-        all.push(Transpose::new(kind(extents, layout, element)?, perm)?);
+        all.push(Transpose::new(&kind(extents, layout, element), perm)?);
         Ok(())
     };
     put(&[3, 5], &[1, 0], ChannelsFirst, F32)?;
@@ -61,7 +61,7 @@ fn layouts(full: bool) -> Result<Vec<ToLayout>> {
     let mut all = Vec::new();
     let mut put = |extents: &[usize], layout, element| -> Result<()> {
         let other = if layout == ChannelsFirst { ChannelsLast } else { ChannelsFirst };
-        all.push(ToLayout::new(kind(extents, layout, element)?, other)?);
+        all.push(ToLayout::new(&kind(extents, layout, element), other)?);
         Ok(())
     };
     put(&[2, 3, 17, 19], ChannelsFirst, F32)?;
@@ -81,7 +81,7 @@ fn slices(full: bool) -> Result<Vec<Slice>> {
     let mut all = Vec::new();
     let mut put = |extents: &[usize], layout, element, starts: &[isize], ends: &[isize], axes: &[isize], steps: &[isize]| -> Result<()> {
         all.push(Slice::new(
-            kind(extents, layout, element)?,
+            &kind(extents, layout, element),
             &SliceDescriptor { starts: starts.to_vec(), ends: ends.to_vec(), axes: axes.to_vec(), steps: steps.to_vec() },
         )?);
         Ok(())
@@ -106,8 +106,8 @@ fn slices(full: bool) -> Result<Vec<Slice>> {
 fn concats(full: bool) -> Result<Vec<Concat>> {
     let mut all = Vec::new();
     let mut put = |inputs: &[(&[usize], Layout)], element, axis| -> Result<()> {
-        let inputs = inputs.iter().map(|(extents, layout)| kind(extents, *layout, element)).collect::<Result<_>>()?;
-        all.push(Concat::new(inputs, axis)?);
+        let inputs = inputs.iter().map(|(extents, layout)| kind(extents, *layout, element)).collect::<Vec<_>>();
+        all.push(Concat::new(&inputs, axis)?);
         Ok(())
     };
     put(&[(&[5], ChannelsFirst), (&[1], ChannelsFirst), (&[70], ChannelsFirst)], F32, 0)?;
@@ -128,15 +128,15 @@ fn blocks(full: bool) -> Result<Vec<DepthToSpace>> {
     let modes = [DepthToSpaceMode::Dcr, DepthToSpaceMode::Crd];
     for (i, mode) in modes.into_iter().enumerate() {
         let layout = [ChannelsFirst, ChannelsLast][i];
-        all.push(DepthToSpace::new(kind(&[2, 12, 3, 5], layout, F32)?, &DepthToSpaceDescriptor { block: 2, mode })?);
-        all.push(DepthToSpace::inverse(kind(&[2, 3, 6, 9], layout, F32)?, &DepthToSpaceDescriptor { block: 3, mode })?);
+        all.push(DepthToSpace::new(&kind(&[2, 12, 3, 5], layout, F32), &DepthToSpaceDescriptor { block: 2, mode })?);
+        all.push(DepthToSpace::inverse(&kind(&[2, 3, 6, 9], layout, F32), &DepthToSpaceDescriptor { block: 3, mode })?);
         if full {
             for element in [F32, F16, U32] {
-                all.push(DepthToSpace::new(kind(&[1, 32, 4, 35], layout, element)?, &DepthToSpaceDescriptor { block: 4, mode })?);
-                all.push(DepthToSpace::inverse(kind(&[3, 5, 4, 66], layout, element)?, &DepthToSpaceDescriptor { block: 2, mode })?);
+                all.push(DepthToSpace::new(&kind(&[1, 32, 4, 35], layout, element), &DepthToSpaceDescriptor { block: 4, mode })?);
+                all.push(DepthToSpace::inverse(&kind(&[3, 5, 4, 66], layout, element), &DepthToSpaceDescriptor { block: 2, mode })?);
             }
-            all.push(DepthToSpace::new(kind(&[2, 12, 1, 1], ChannelsLast, F32)?, &DepthToSpaceDescriptor { block: 2, mode })?);
-            all.push(DepthToSpace::new(kind(&[2, 5, 3, 4], layout, F32)?, &DepthToSpaceDescriptor { block: 1, mode })?);
+            all.push(DepthToSpace::new(&kind(&[2, 12, 1, 1], ChannelsLast, F32), &DepthToSpaceDescriptor { block: 2, mode })?);
+            all.push(DepthToSpace::new(&kind(&[2, 5, 3, 4], layout, F32), &DepthToSpaceDescriptor { block: 1, mode })?);
         }
     }
     Ok(all)
@@ -145,7 +145,7 @@ fn blocks(full: bool) -> Result<Vec<DepthToSpace>> {
 fn pads(full: bool) -> Result<Vec<Pad>> {
     let mut all = Vec::new();
     let mut put = |extents: &[usize], layout, element, pads: &[usize], mode| -> Result<()> {
-        all.push(Pad::new(kind(extents, layout, element)?, &PadDescriptor { pads: pads.to_vec(), mode })?);
+        all.push(Pad::new(&kind(extents, layout, element), &PadDescriptor { pads: pads.to_vec(), mode })?);
         Ok(())
     };
     let others = [PadMode::Reflect, PadMode::Replicate, PadMode::Circular];
@@ -186,12 +186,12 @@ fn nearest(full: bool) -> Result<Vec<Resize>> {
                 }
                 let (layout, element) = ([ChannelsFirst, ChannelsLast][(i + j + k) % 2], [F32, F32, F16, U32][(i + 2 * j + k) % 4]);
                 let descriptor = ResizeDescriptor { mode: ResizeMode::Nearest(rounding), coordinates, sizes: sizes.to_vec(), scales: None };
-                all.push(Resize::new(kind(x, layout, element)?, &descriptor)?);
+                all.push(Resize::new(&kind(x, layout, element), &descriptor)?);
             }
         }
     }
     let scaled = ResizeDescriptor { sizes: vec![3, 10], coordinates: CoordinateMode::HalfPixel, scales: Some(vec![0.6, 1.7]), ..Default::default() };
-    all.push(Resize::new(kind(&[2, 3, 5, 6], ChannelsFirst, F32)?, &scaled)?);
+    all.push(Resize::new(&kind(&[2, 3, 5, 6], ChannelsFirst, F32), &scaled)?);
     Ok(all)
 }
 
@@ -204,14 +204,14 @@ fn linear(full: bool) -> Result<Vec<Resize>> {
             }
             let element = if (i + k) % 4 == 3 { F16 } else { F32 };
             let descriptor = ResizeDescriptor { mode: ResizeMode::Linear, coordinates, sizes: sizes.to_vec(), scales: None };
-            all.push(Resize::new(kind(x, [ChannelsFirst, ChannelsLast][(i + k) % 2], element)?, &descriptor)?);
+            all.push(Resize::new(&kind(x, [ChannelsFirst, ChannelsLast][(i + k) % 2], element), &descriptor)?);
         }
     }
     let double = |sizes: &[usize]| ResizeDescriptor { sizes: sizes.to_vec(), mode: ResizeMode::Linear, ..Default::default() };
-    all.push(Resize::new(kind(&[1, 5, 3, 35], ChannelsFirst, F32)?, &double(&[6, 70]))?); // exact
-    all.push(Resize::new(kind(&[2, 40, 3, 2, 2], ChannelsLast, F16)?, &double(&[6, 4, 4]))?); // exact, trilinear
-    all.push(Resize::new(kind(&[3, 2, 300], ChannelsFirst, F32)?, &double(&[2051]))?); // past one workgroup's part of a row
+    all.push(Resize::new(&kind(&[1, 5, 3, 35], ChannelsFirst, F32), &double(&[6, 70]))?); // exact
+    all.push(Resize::new(&kind(&[2, 40, 3, 2, 2], ChannelsLast, F16), &double(&[6, 4, 4]))?); // exact, trilinear
+    all.push(Resize::new(&kind(&[3, 2, 300], ChannelsFirst, F32), &double(&[2051]))?); // past one workgroup's part of a row
     let scaled = ResizeDescriptor { scales: Some(vec![1.7]), ..double(&[10]) };
-    all.push(Resize::new(kind(&[2, 3, 6], ChannelsFirst, F32)?, &scaled)?);
+    all.push(Resize::new(&kind(&[2, 3, 6], ChannelsFirst, F32), &scaled)?);
     Ok(all)
 }

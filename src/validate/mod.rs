@@ -33,7 +33,7 @@ use crate::validate::data::Data;
 use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
 use std::ops::ControlFlow;
-use std::time::Instant;
+use web_time::Instant;
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
@@ -199,7 +199,7 @@ pub fn prove(gpu: &Gpu, case: &Case) -> Result<Outcome> {
 /// As [`prove`], with what is known of the problem from the case before.
 fn prove_known(gpu: &Gpu, case: &Case, known: &mut Known) -> Result<Outcome> {
     let (op, algorithm) = (&case.op, case.algorithm.as_str());
-    let halves = op.inputs().iter().chain(&op.outputs()).any(|spec| spec.element == ElementType::F16);
+    let halves = op.inputs().iter().chain(&op.outputs()).any(|spec| spec.tensor.element == ElementType::F16);
     if halves && !gpu.profile().has_f16 {
         return Ok(Outcome::Skipped("the device has no f16".into()));
     }
@@ -314,7 +314,7 @@ pub(crate) fn observe(gpu: &Gpu, case: &Case, data: Data, twice: bool, known: &m
 impl Observed {
     /// As benchdnn's trust check: a case whose results are all zero tests nothing.
     fn proves_nothing(&self, outputs: &[TensorSpec]) -> bool {
-        outputs.iter().zip(&self.expected).all(|(spec, e)| spec.element != ElementType::U32 && e.value.iter().all(|v| *v == 0.0))
+        outputs.iter().zip(&self.expected).all(|(spec, e)| spec.tensor.element != ElementType::U32 && e.value.iter().all(|v| *v == 0.0))
     }
 
     /// Which proof failed, and where.
@@ -338,16 +338,16 @@ impl Observed {
         let lost = if data == Data::Mixed { bound::UNDERFLOW * (op.depth() as f64 + 8.0) * largest } else { 0.0 };
         for (output, ((spec, got), want)) in outputs.iter().zip(&self.got).zip(&self.expected).enumerate() {
             let proof = if exact { "exact" } else { "bounded" };
-            let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, spec.element) + lost };
+            let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, spec.tensor.element) + lost };
             if let Some(i) = (0..want.value.len()).find(|&i| want.value[i].is_finite() && !allowed(i).is_finite()) {
-                let at = compare::unravel(i, &spec.extents);
+                let at = compare::unravel(i, &spec.tensor.extents);
                 return Some(format!("{proof}: {}: the bound of {at:?} is {}, which says nothing ({data:?} data)", spec.name, allowed(i)));
             }
-            let want: Vec<f64> = want.value.iter().map(|v| spec.element.held(*v)).collect();
-            let got: Vec<f64> = got.iter().enumerate().map(|(i, got)| compare::settled(*got, want[i], allowed(i), spec.element)).collect();
-            let want = if spec.element == ElementType::U32 && data == Data::Mixed { self.or_flushed(op, output, &got, want) } else { want };
+            let want: Vec<f64> = want.value.iter().map(|v| spec.tensor.element.held(*v)).collect();
+            let got: Vec<f64> = got.iter().enumerate().map(|(i, got)| compare::settled(*got, want[i], allowed(i), spec.tensor.element)).collect();
+            let want = if spec.tensor.element == ElementType::U32 && data == Data::Mixed { self.or_flushed(op, output, &got, want) } else { want };
             if let Some(mismatch) = compare::compare(&got, &want, allowed) {
-                return Some(format!("{proof}: {}: {} ({data:?} data)", spec.name, mismatch.describe(&spec.extents)));
+                return Some(format!("{proof}: {}: {} ({data:?} data)", spec.name, mismatch.describe(&spec.tensor.extents)));
             }
         }
         let bits = |all: &[Vec<f64>]| -> Vec<u64> { all.iter().flatten().map(|v| v.to_bits()).collect() };
@@ -364,7 +364,7 @@ impl Observed {
             return want;
         }
         let specs = op.outputs().into_iter().filter(|spec| spec.updated).chain(op.inputs());
-        let operands: Vec<Vec<f64>> = specs.zip(&self.operands).map(|(spec, values)| flushed(values, spec.element)).collect();
+        let operands: Vec<Vec<f64>> = specs.zip(&self.operands).map(|(spec, values)| flushed(values, spec.tensor.element)).collect();
         let zeros = op.reference(&operands.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let either = |((got, want), zeros): ((&f64, f64), &f64)| if got == zeros { *got } else { want };
         got.iter().zip(want).zip(&zeros[output].value).map(either).collect()
@@ -379,11 +379,11 @@ fn flushed(values: &[f64], element: ElementType) -> Vec<f64> {
 /// A guarded tensor of an output, holding `values` where it is updated.
 pub(crate) fn guard(gpu: &Gpu, spec: &TensorSpec, values: Option<&Vec<f64>>) -> Result<Tensor> {
     fn holding<T: Element>(gpu: &Gpu, spec: &TensorSpec, values: &[f64]) -> Result<Tensor> {
-        let guarded = |bytes: &[u8]| Tensor::guarded(gpu, &spec.extents, spec.element, spec.layout, Some(bytes));
-        crate::gpu::tensor::in_memory_order(&array::<T>(spec, values)?, spec.layout, guarded)
+        let guarded = |bytes: &[u8]| Tensor::guarded(gpu, &spec.tensor.extents, spec.tensor.element, spec.tensor.layout, Some(bytes));
+        crate::gpu::tensor::in_memory_order(&array::<T>(spec, values)?, spec.tensor.layout, guarded)
     }
-    match (values, spec.element) {
-        (None, _) => Tensor::guarded(gpu, &spec.extents, spec.element, spec.layout, None),
+    match (values, spec.tensor.element) {
+        (None, _) => Tensor::guarded(gpu, &spec.tensor.extents, spec.tensor.element, spec.tensor.layout, None),
         (Some(values), ElementType::F32) => holding::<f32>(gpu, spec, values),
         (Some(values), ElementType::F16) => holding::<half::f16>(gpu, spec, values),
         (Some(values), ElementType::U32) => holding::<u32>(gpu, spec, values),
@@ -392,7 +392,7 @@ pub(crate) fn guard(gpu: &Gpu, spec: &TensorSpec, values: Option<&Vec<f64>>) -> 
 
 fn array<T: Element>(spec: &TensorSpec, values: &[f64]) -> Result<ArrayD<T>> {
     let elements: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
-    ArrayD::from_shape_vec(IxDyn(&spec.extents), elements)
+    ArrayD::from_shape_vec(IxDyn(&spec.tensor.extents), elements)
         .map_err(|e| Error::invalid(spec.name.clone(), format!("{} values", values.len()), e.to_string()))
 }
 
@@ -401,10 +401,10 @@ fn array<T: Element>(spec: &TensorSpec, values: &[f64]) -> Result<ArrayD<T>> {
 /// # Errors
 /// As [`Gpu::upload`]; another number of values than the spec has elements.
 pub fn upload(gpu: &Gpu, spec: &TensorSpec, values: &[f64]) -> Result<Tensor> {
-    match spec.element {
-        ElementType::F32 => gpu.upload_as(&array::<f32>(spec, values)?, spec.layout),
-        ElementType::F16 => gpu.upload_as(&array::<half::f16>(spec, values)?, spec.layout),
-        ElementType::U32 => gpu.upload_as(&array::<u32>(spec, values)?, spec.layout),
+    match spec.tensor.element {
+        ElementType::F32 => gpu.upload_as(&array::<f32>(spec, values)?, spec.tensor.layout),
+        ElementType::F16 => gpu.upload_as(&array::<half::f16>(spec, values)?, spec.tensor.layout),
+        ElementType::U32 => gpu.upload_as(&array::<u32>(spec, values)?, spec.tensor.layout),
     }
 }
 
@@ -427,12 +427,12 @@ pub fn download(tensor: &Tensor) -> Result<Vec<f64>> {
 mod tests {
     use super::*;
     use crate::ops::reduce::{ArgmaxDescriptor, ArgmaxProblem};
-    use crate::types::Layout;
+    use crate::types::TensorType;
 
     #[test]
     fn an_index_may_be_that_of_a_device_without_subnormal_numbers_and_no_other() {
         let descriptor = ArgmaxDescriptor { axis: Some(1), ..Default::default() };
-        let op: Op = ArgmaxProblem::new(&[3, 3], ElementType::F32, Layout::ChannelsFirst, &descriptor).unwrap().into();
+        let op: Op = ArgmaxProblem::new(&TensorType::f32(&[3, 3]), &descriptor).unwrap().into();
         let observed = |got: [f64; 3]| {
             let operands = vec![vec![1e-40, 2e-40, -1.0, 0.0, 1e-40, 1.0, -2.0, -1e-39, -1e-40]];
             let expected = op.reference(&[&operands[0]]);

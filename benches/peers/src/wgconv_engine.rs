@@ -4,10 +4,10 @@ use crate::shape::Shape;
 use crate::{Clock, Engine, Failure};
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem};
 use wgconv::matmul::MatMulProblem;
-use wgconv::op::{Op, Planned, Prepared, Problem, Referenced};
+use wgconv::op::{Op, Prepared, Problem};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::validate::{download, upload};
-use wgconv::{ElementType, Gpu, Layout, Padding, Tensor};
+use wgconv::{ElementType, Gpu, Padding, Tensor, TensorType};
 
 pub struct Wgconv {
     gpu: Gpu,
@@ -34,7 +34,7 @@ impl Engine for Wgconv {
             tensors.push(upload(&self.gpu, spec, &values)?);
         }
         let part = |fixed: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
-        let prepared = Prepared::new(&self.gpu, op.as_ref(), &part(true))?;
+        let prepared = Prepared::new(&self.gpu, &op, &part(true))?;
         let outputs = prepared.outputs()?;
         let (given, written) = (part(false), outputs.iter().collect::<Vec<_>>());
         clock.time(|| {
@@ -53,16 +53,16 @@ fn op(shape: &Shape) -> Result<Op, Failure> {
     let padding = Padding::Explicit { begin: [top, left], end: [bottom, right] };
     let pool = |kind: PoolKind| {
         let descriptor = PoolDescriptor::window(attrs.kernel_shape).with_stride(attrs.strides).with_padding(padding);
-        PoolProblem::new(x, ElementType::F32, Layout::ChannelsFirst, &descriptor.with_kind(kind))
+        PoolProblem::new(&TensorType::f32(x), &descriptor.with_kind(kind))
     };
     Ok(match shape.op.as_str() {
         "conv" => {
             let descriptor = ConvDescriptor { stride: attrs.strides, dilation: attrs.dilations, padding, groups: attrs.group, ..Default::default() };
-            Box::new(ConvProblem::forward::<2>(&ConvInputs::new(x, shape.w()?.0, None), &descriptor)?)
+            ConvProblem::forward::<2>(&ConvInputs::new(x, shape.w()?.0, None), &descriptor)?.into()
         }
-        "max_pool" => Box::new(pool(PoolKind::Max { indices: None })?),
-        "average_pool" => Box::new(pool(PoolKind::Average { count_include_pad: false })?),
-        "matmul" => Box::new(MatMulProblem::matmul(x, shape.w()?.0, ElementType::F32)?),
+        "max_pool" => pool(PoolKind::Max { indices: None })?.into(),
+        "average_pool" => pool(PoolKind::Average { count_include_pad: false })?.into(),
+        "matmul" => MatMulProblem::matmul(x, shape.w()?.0, ElementType::F32)?.into(),
         other => return Err(format!("{}: the op is {other}: it is conv, max_pool, average_pool or matmul", shape.name).into()),
     })
 }

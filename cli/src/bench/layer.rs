@@ -298,8 +298,8 @@ impl Expected {
 /// Compares a result with `want`, within so many times its bound.
 pub fn check(who: &str, op: impl Into<Op>, got: &[f64], want: &Bounded, times: f64) -> Result<(), Failure> {
     let spec = &op.into().outputs()[0];
-    match compare(got, &want.value, |i| times * want.allowed(i, spec.element)) {
+    match compare(got, &want.value, |i| times * want.allowed(i, spec.tensor.element)) {
         None => Ok(()),
-        Some(mismatch) => Err(Failure::Run(format!("{who}'s result is wrong: {}", mismatch.describe(&spec.extents)))),
+        Some(mismatch) => Err(Failure::Run(format!("{who}'s result is wrong: {}", mismatch.describe(&spec.tensor.extents)))),
     }
 }

@@ -19,7 +19,7 @@ use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::op::Op;
 use wgconv::reduce::ReduceKind;
-use wgconv::{ElementType, Layout};
+use wgconv::{ElementType, Layout, TensorType};
 
 /// Shape and element type of a tensor that a call is given.
 #[derive(Debug, Clone)]
@@ -191,7 +191,8 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Strin
             let Some(activation) = read::<ActivationAttribute>(attrs)?.named(op) else {
                 return Err(format!("op {op} is not known"));
             };
-            let problem = UnaryProblem::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout, activation?).map_err(text)?;
+            let problem =
+                UnaryProblem::new(&TensorType::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout), activation?).map_err(text)?;
             Ok(Call::one(problem, &["x"], &["y"]))
         }
     }
@@ -227,7 +228,8 @@ fn operation(op: &str) -> Result<BinaryOp, String> {
 fn binary(op: &str, inputs: &Inputs<'_>, roles: &[&str; 2]) -> Result<Call, String> {
     let element = inputs.element(roles)?;
     let (a, b) = (inputs.need(roles[0])?, inputs.need(roles[1])?);
-    let problem = BinaryProblem::new((a, inputs.layout), (b, inputs.layout), element, operation(op)?).map_err(|e| e.to_string())?;
+    let problem = BinaryProblem::new(&TensorType::new(a, element, inputs.layout), &TensorType::new(b, element, inputs.layout), operation(op)?)
+        .map_err(|e| e.to_string())?;
     Ok(Call::one(problem, roles, &["y"]))
 }
 
@@ -239,13 +241,17 @@ fn fold(op: &str, inputs: &Inputs<'_>) -> Result<Call, String> {
     let element = inputs.element(&names)?;
     let mut extents = inputs.need("x0")?.to_vec();
     if roles.len() == 1 {
-        let problem = UnaryProblem::new(&extents, element, inputs.layout, wgconv::Activation::None).map_err(|e| e.to_string())?;
+        let problem = UnaryProblem::new(&TensorType::new(&extents, element, inputs.layout), wgconv::Activation::None).map_err(|e| e.to_string())?;
         return Ok(Call::one(problem, &["x0"], &["y"]));
     }
     let (mut steps, mut last) = (Vec::new(), "x0".to_string());
     for role in &roles[1..] {
-        let problem =
-            BinaryProblem::new((&extents, inputs.layout), (inputs.need(role)?, inputs.layout), element, operation).map_err(|e| e.to_string())?;
+        let problem = BinaryProblem::new(
+            &TensorType::new(&extents, element, inputs.layout),
+            &TensorType::new(inputs.need(role)?, element, inputs.layout),
+            operation,
+        )
+        .map_err(|e| e.to_string())?;
         extents = problem.y().to_vec();
         let result = format!("{last} {role}");
         steps.push(Step { op: problem.into(), tensors: vec![last, role.clone()], results: vec![result.clone()] });

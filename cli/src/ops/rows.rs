@@ -4,13 +4,13 @@ use super::attributes::{flag, read};
 use super::{Call, Inputs};
 use serde::Deserialize;
 use serde_json::Value;
-use wgconv::Error;
 use wgconv::norm::{
     BatchNormDescriptor, BatchNormProblem, BatchNormVectors, GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor,
     LrnProblem, NormInputs, NormProblem,
 };
 use wgconv::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceKind, ReduceProblem};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
+use wgconv::{Error, TensorType};
 
 #[derive(Deserialize)]
 struct Reduce {
@@ -51,9 +51,11 @@ fn text(error: Error) -> String {
 pub fn reduce(kind: ReduceKind, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
     let a: Reduce = read(attrs)?;
     let keepdims = flag("keepdims", a.keepdims)?;
-    let problem =
-        ReduceProblem::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout, &ReduceDescriptor::new(kind, &a.axes).with_keepdims(keepdims))
-            .map_err(text)?;
+    let problem = ReduceProblem::new(
+        &TensorType::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout),
+        &ReduceDescriptor::new(kind, &a.axes).with_keepdims(keepdims),
+    )
+    .map_err(text)?;
     Ok(Call::one(problem, &["x"], &["y"]))
 }
 
@@ -61,9 +63,7 @@ pub fn argmax(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
     let a: Argmax = read(attrs)?;
     let (keepdims, last) = (flag("keepdims", a.keepdims)?, flag("select_last_index", a.select_last_index)?);
     let problem = ArgmaxProblem::new(
-        inputs.need("x")?,
-        inputs.element(&["x"])?,
-        inputs.layout,
+        &TensorType::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout),
         &ArgmaxDescriptor { axis: a.axis, keepdims, select_last: last },
     )
     .map_err(text)?;
@@ -74,7 +74,8 @@ pub fn argmax(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
 pub fn softmax(logarithm: bool, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
     let Axis { axis } = read(attrs)?;
     let problem =
-        SoftmaxProblem::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout, &SoftmaxDescriptor { axis, logarithm }).map_err(text)?;
+        SoftmaxProblem::new(&TensorType::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout), &SoftmaxDescriptor { axis, logarithm })
+            .map_err(text)?;
     Ok(Call::one(problem, &["x"], &["y"]))
 }
 
@@ -90,17 +91,17 @@ struct Norm {
 /// layer_norm, group_norm, instance_norm.
 pub fn norm(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
     let a: Norm = read(attrs)?;
-    let (x, scale, bias) = (inputs.need("x")?, inputs.get("scale"), inputs.get("bias"));
-    let element = inputs.element(&["x", "scale", "bias"])?;
-    let (epsilon, layout) = (a.epsilon, inputs.layout);
+    let (scale, bias, epsilon) = (inputs.get("scale"), inputs.get("bias"), a.epsilon);
+    let x = TensorType::new(inputs.need("x")?, inputs.element(&["x", "scale", "bias"])?, inputs.layout);
+    let tensors = NormInputs { x, scale, bias };
     let problem = match op {
-        "layer_norm" => NormProblem::layer(&NormInputs { x, scale, bias, element, layout }, &LayerNormDescriptor { axis: a.axis, epsilon })
-            .map(|problem| problem.with_statistics(inputs.extras)),
-        "group_norm" => NormProblem::group(
-            &NormInputs { x, scale, bias, element, layout },
-            &GroupNormDescriptor { groups: a.num_groups.ok_or("the attribute num_groups is missing")?, epsilon },
-        ),
-        _ => NormProblem::instance(&NormInputs { x, scale, bias, element, layout }, &InstanceNormDescriptor { epsilon }),
+        "layer_norm" => {
+            NormProblem::layer(&tensors, &LayerNormDescriptor { axis: a.axis, epsilon }).map(|problem| problem.with_statistics(inputs.extras))
+        }
+        "group_norm" => {
+            NormProblem::group(&tensors, &GroupNormDescriptor { groups: a.num_groups.ok_or("the attribute num_groups is missing")?, epsilon })
+        }
+        _ => NormProblem::instance(&tensors, &InstanceNormDescriptor { epsilon }),
     }
     .map_err(text)?;
     let roles: Vec<&str> = ["x"].into_iter().chain(scale.map(|_| "scale")).chain(bias.map(|_| "bias")).collect();
@@ -125,8 +126,12 @@ pub fn batch_norm(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
     let element = inputs.element(&["x", "scale", "bias", "mean", "var"])?;
     let (scale, bias) = (inputs.get("scale"), inputs.get("bias"));
     let vectors = BatchNormVectors { scale, bias, mean: inputs.need("mean")?, variance: inputs.need("var")? };
-    let problem = BatchNormProblem::new(inputs.need("x")?, &vectors, element, inputs.layout, &BatchNormDescriptor { epsilon, ..Default::default() })
-        .map_err(text)?;
+    let problem = BatchNormProblem::new(
+        &TensorType::new(inputs.need("x")?, element, inputs.layout),
+        &vectors,
+        &BatchNormDescriptor { epsilon, ..Default::default() },
+    )
+    .map_err(text)?;
     let optional = scale.map(|_| "scale").into_iter().chain(bias.map(|_| "bias"));
     let roles: Vec<&str> = ["x"].into_iter().chain(optional).chain(["mean", "var"]).collect();
     Ok(Call::one(problem, &roles, &["y"]))
@@ -143,6 +148,6 @@ struct Lrn {
 pub fn lrn(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
     let Lrn { size, alpha, beta, bias } = read(attrs)?;
     let descriptor = LrnDescriptor { size, alpha: alpha.unwrap_or(1e-4), beta: beta.unwrap_or(0.75), bias: bias.unwrap_or(1.0) };
-    let problem = LrnProblem::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout, &descriptor).map_err(text)?;
+    let problem = LrnProblem::new(&TensorType::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout), &descriptor).map_err(text)?;
     Ok(Call::one(problem, &["x"], &["y"]))
 }

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use wgconv::transform::{
     Concat, DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode, Pad, PadDescriptor, PadMode, Resize, ResizeDescriptor, ResizeMode, Slice,
-    SliceDescriptor, TensorKind, Transpose, flatten_extents, reshape_extents,
+    SliceDescriptor, Transpose, flatten_extents, reshape_extents,
 };
-use wgconv::{Error, Layout};
+use wgconv::{Error, Layout, TensorType};
 
 #[derive(Deserialize)]
 struct Reshape {
@@ -77,13 +77,13 @@ pub fn view(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
 
 pub fn concat(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
     let roles: Vec<String> = (0..inputs.given.len()).map(|i| format!("x{i}")).collect();
-    let kinds = roles.iter().map(|role| kind(role, inputs)).collect::<Result<_, _>>()?;
-    let concat = Concat::new(kinds, read::<Axis>(attrs)?.axis.ok_or("the attribute axis is missing")?).map_err(text)?;
+    let kinds = roles.iter().map(|role| kind(role, inputs)).collect::<Result<Vec<_>, _>>()?;
+    let concat = Concat::new(&kinds, read::<Axis>(attrs)?.axis.ok_or("the attribute axis is missing")?).map_err(text)?;
     Ok(Call::one(concat, &roles.iter().map(String::as_str).collect::<Vec<_>>(), &["y"]))
 }
 
-fn kind(role: &str, inputs: &Inputs<'_>) -> Result<TensorKind, String> {
-    TensorKind::new(role, inputs.need(role)?, inputs.element(&[role])?, inputs.layout).map_err(text)
+fn kind(role: &str, inputs: &Inputs<'_>) -> Result<TensorType, String> {
+    Ok(TensorType::new(inputs.need(role)?, inputs.element(&[role])?, inputs.layout))
 }
 
 /// slice, pad, transpose, depth_to_space, space_to_depth, resize.
@@ -94,7 +94,7 @@ pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String>
             let a: Slices = read(attrs)?;
             let axes = a.axes.unwrap_or_else(|| (0..a.starts.len() as isize).collect());
             let steps = a.steps.unwrap_or_else(|| vec![1; a.starts.len()]);
-            Call::one(Slice::new(x, &SliceDescriptor { starts: a.starts, ends: a.ends, axes, steps }).map_err(text)?, &["x"], &["y"])
+            Call::one(Slice::new(&x, &SliceDescriptor { starts: a.starts, ends: a.ends, axes, steps }).map_err(text)?, &["x"], &["y"])
         }
         "pad" => {
             let a: Pads = read(attrs)?;
@@ -105,17 +105,17 @@ pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String>
                 "circular" => PadMode::Circular,
                 other => return Err(format!("mode is {other}: it is constant, reflect, replicate or circular")),
             };
-            Call::one(Pad::new(x, &PadDescriptor { pads: a.pads, mode }).map_err(text)?, &["x"], &["y"])
+            Call::one(Pad::new(&x, &PadDescriptor { pads: a.pads, mode }).map_err(text)?, &["x"], &["y"])
         }
         "transpose" => {
             let perm = read::<Permutation>(attrs)?.perm.unwrap_or_else(|| (0..x.extents.len()).rev().collect());
-            Call::one(Transpose::new(x, &perm).map_err(text)?, &["x"], &["y"])
+            Call::one(Transpose::new(&x, &perm).map_err(text)?, &["x"], &["y"])
         }
         "depth_to_space" | "space_to_depth" => {
             let a: Blocks = read(attrs)?;
             let mode = a.mode.map_or(Ok(DepthToSpaceMode::default()), |mode| mode.parse()).map_err(text)?;
             let problem = if op == "depth_to_space" { DepthToSpace::new } else { DepthToSpace::inverse };
-            Call::one(problem(x, &DepthToSpaceDescriptor { block: a.blocksize, mode }).map_err(text)?, &["x"], &["y"])
+            Call::one(problem(&x, &DepthToSpaceDescriptor { block: a.blocksize, mode }).map_err(text)?, &["x"], &["y"])
         }
         _ => {
             let a: Sizes = read(attrs)?;
@@ -131,7 +131,7 @@ pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String>
                 coordinates: a.coordinate_mode.map_or(Ok(Default::default()), |mode| mode.parse()).map_err(text)?,
                 scales: a.scales,
             };
-            Call::one(Resize::new(x, &descriptor).map_err(text)?, &["x"], &["y"])
+            Call::one(Resize::new(&x, &descriptor).map_err(text)?, &["x"], &["y"])
         }
     })
 }

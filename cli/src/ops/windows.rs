@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use wgconv::pool::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem, global};
-use wgconv::{Error, Padding};
+use wgconv::{Error, Padding, TensorType};
 
 /// conv, conv_transpose, and conv with a residual.
 pub fn conv(op: &str, attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, String> {
@@ -31,10 +31,10 @@ pub fn problem(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<ConvProbl
         attributes.window.kernel_shape = w[2..].to_vec();
     }
     let shapes = ConvInputs {
-        element: inputs.element(&["x", "w", "b", "residual"])?,
-        x_layout: inputs.layout,
+        x: TensorType::new(x, inputs.element(&["x", "w", "b", "residual"])?, inputs.layout),
+        filter: w,
+        bias: inputs.get("b"),
         y_layout: inputs.layout,
-        ..ConvInputs::new(x, w, inputs.get("b"))
     };
     let problem = match attributes.window.kernel_shape.len() {
         1 => conv_of::<1>(op, &attributes, &shapes),
@@ -109,7 +109,7 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
                 "global_average_pool" => PoolKind::AVERAGE,
                 _ => PoolKind::Lp { p: read::<Power>(attrs)?.p },
             };
-            return Ok(Call::one(global(x, element, inputs.layout, kind).map_err(text)?, &["x"], &["y"]));
+            return Ok(Call::one(global(&TensorType::new(x, element, inputs.layout), kind).map_err(text)?, &["x"], &["y"]));
         }
         "adaptive_max_pool" | "adaptive_average_pool" | "adaptive_lp_pool" => {
             let kind = match op {
@@ -120,9 +120,18 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
             let size = read::<Adaptive>(attrs)?.output_size;
             let spatial = x.len().saturating_sub(2);
             match spatial {
-                1 => PoolProblem::adaptive::<1>(x, element, inputs.layout, &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? }),
-                2 => PoolProblem::adaptive::<2>(x, element, inputs.layout, &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? }),
-                3 => PoolProblem::adaptive::<3>(x, element, inputs.layout, &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? }),
+                1 => PoolProblem::adaptive::<1>(
+                    &TensorType::new(x, element, inputs.layout),
+                    &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? },
+                ),
+                2 => PoolProblem::adaptive::<2>(
+                    &TensorType::new(x, element, inputs.layout),
+                    &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? },
+                ),
+                3 => PoolProblem::adaptive::<3>(
+                    &TensorType::new(x, element, inputs.layout),
+                    &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? },
+                ),
                 _ => return Err(format!("x is {x:?}: pools take x of rank 3 to 5")),
             }
             .map_err(text)?
@@ -141,9 +150,9 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
             };
             let window = &attributes.window;
             match window.kernel_shape.len() {
-                1 => PoolProblem::new(x, element, inputs.layout, &descriptor::<1>(kind, window, ceil_mode)?),
-                2 => PoolProblem::new(x, element, inputs.layout, &descriptor::<2>(kind, window, ceil_mode)?),
-                3 => PoolProblem::new(x, element, inputs.layout, &descriptor::<3>(kind, window, ceil_mode)?),
+                1 => PoolProblem::new(&TensorType::new(x, element, inputs.layout), &descriptor::<1>(kind, window, ceil_mode)?),
+                2 => PoolProblem::new(&TensorType::new(x, element, inputs.layout), &descriptor::<2>(kind, window, ceil_mode)?),
+                3 => PoolProblem::new(&TensorType::new(x, element, inputs.layout), &descriptor::<3>(kind, window, ceil_mode)?),
                 rank => return Err(format!("kernel_shape is {:?}: pools have 1 to 3 spatial axes, not {rank}", window.kernel_shape)),
             }
             .map_err(text)?
@@ -177,5 +186,6 @@ fn unpool_of<const N: usize>(a: &Unpool, inputs: &Inputs<'_>) -> Result<MaxUnpoo
         pool: pool.with_stride(list("strides", &a.strides)?),
         output_shape: a.output_shape.as_deref().map(|s| list("output_shape", s)).transpose()?,
     };
-    MaxUnpoolProblem::new(inputs.need("x")?, inputs.need("indices")?, inputs.element(&["x"])?, inputs.layout, &descriptor).map_err(|e| e.to_string())
+    MaxUnpoolProblem::new(&TensorType::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout), inputs.need("indices")?, &descriptor)
+        .map_err(|e| e.to_string())
 }

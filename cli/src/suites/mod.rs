@@ -177,7 +177,7 @@ mod tests {
         let resnet = suite(Suite::Resnet50);
         let first = convolutions(&resnet)[0];
         assert_eq!((first.output_extents(), first.multiply_adds()), (vec![1, 64, 112, 112], 118_013_952));
-        assert_eq!(resnet[1].op().outputs()[0].extents, [1, 64, 56, 56], "the 3 x 3 max pool with stride 2");
+        assert_eq!(resnet[1].op().outputs()[0].tensor.extents, [1, 64, 56, 56], "the 3 x 3 max pool with stride 2");
         let vgg = suite(Suite::Vgg16);
         // Thirteen convolutions: 256 channels at 56 come twice, 512 at 28 twice, 512 at 14 three times.
         let repeats = [1, 1, 1, 1, 1, 2, 1, 2, 3];
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(dense, 123_633_664.0, "102,760,448 + 16,777,216 + 4,096,000");
         assert_eq!(vgg.iter().filter(|l| l.op().name() == "max_pool").count(), 5);
         let lenet = suite(Suite::Lenet5);
-        let shapes: Vec<Vec<usize>> = lenet.iter().map(|l| l.op().outputs()[0].extents.clone()).collect();
+        let shapes: Vec<Vec<usize>> = lenet.iter().map(|l| l.op().outputs()[0].tensor.extents.clone()).collect();
         assert_eq!(shapes[..5], [vec![1, 6, 28, 28], vec![1, 6, 14, 14], vec![1, 16, 10, 10], vec![1, 16, 5, 5], vec![1, 120, 1, 1]]);
         let unet = suite(Suite::Unet);
         assert_eq!(convolutions(&unet)[0].output_extents(), [1, 64, 570, 570]);
@@ -225,7 +225,8 @@ mod tests {
             let network = network(*suite, Kind::PLAIN, 2).ok().unwrap();
             let mut written = vec![network.input()];
             for node in &network.nodes {
-                let wanted: Vec<Vec<usize>> = network.op(node).inputs().into_iter().filter(|spec| !spec.fixed).map(|spec| spec.extents).collect();
+                let wanted: Vec<Vec<usize>> =
+                    network.op(node).inputs().into_iter().filter(|spec| !spec.fixed).map(|spec| spec.tensor.extents).collect();
                 let given: Vec<Vec<usize>> = node.inputs.iter().map(|value| network.values[value.0].extents.clone()).collect();
                 assert_eq!(given, wanted, "{} of {}", network.layer(node).name, suite.name());
                 assert!(node.inputs.iter().all(|value| written.contains(&network.root(*value))), "{}", network.layer(node).name);

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::op::{Op, Problem};
-use wgconv::{Activation, Padding};
+use wgconv::{Activation, Padding, TensorType};
 
 /// Ops over values, or, for a suite that is no network, ops alone.
 pub struct Network {
@@ -151,7 +151,7 @@ impl Network {
 
     fn push(&mut self, name: String, op: Op, inputs: Vec<ValueId>, gain: f64, residual: bool) -> Made {
         let layer = Layer { name, op };
-        let extents = layer.op().outputs()[0].extents.clone();
+        let extents = layer.op().outputs()[0].tensor.extents.clone();
         let place = match self.layers.iter().position(|known| known.name == layer.name) {
             Some(place) if self.layers[place].op().to_string() != layer.op().to_string() => {
                 return Err(format!("{} names both {} and {}", layer.name, self.layers[place].op(), layer.op()));
@@ -187,8 +187,7 @@ impl Network {
         let descriptor = Conv2dDescriptor { stride: [stride; 2], padding, groups, activation, accuracy: self.kind.accuracy, ..Default::default() };
         let (filter, bias) = ([filters, channels / groups, size, size], [filters]);
         let Kind { element, layout, .. } = self.kind;
-        let plain = ConvInputs::new(self.extents(x), &filter, Some(&bias));
-        let inputs = ConvInputs { element, x_layout: layout, y_layout: layout, ..plain };
+        let inputs = ConvInputs { x: TensorType::new(self.extents(x), element, layout), filter: &filter, bias: Some(&bias), y_layout: layout };
         let problem = ConvProblem::forward(&inputs, &descriptor).map_err(|e| e.to_string())?;
         let op = Op::from(problem.with_residual(residual.is_some()));
         self.push(name, op, [x].into_iter().chain(residual).collect(), gain(activation), residual.is_some())

@@ -201,10 +201,10 @@ mod tests {
                 .inputs()
                 .iter()
                 .map(|spec| {
-                    let value = |i: usize| if spec.element == ElementType::U32 { i as f64 } else { (i * 7 % 5) as f64 - 2.0 };
+                    let value = |i: usize| if spec.tensor.element == ElementType::U32 { i as f64 } else { (i * 7 % 5) as f64 - 2.0 };
                     // A variance is not negative.
-                    let least = if signature.op == "batch_norm" && spec.extents.len() == 1 { 0.0 } else { f64::NEG_INFINITY };
-                    (0..spec.extents.iter().product()).map(|i| value(i).max(least)).collect()
+                    let least = if signature.op == "batch_norm" && spec.tensor.extents.len() == 1 { 0.0 } else { f64::NEG_INFINITY };
+                    (0..spec.tensor.extents.iter().product()).map(|i| value(i).max(least)).collect()
                 })
                 .collect();
             let tensors: Vec<_> = op.inputs().iter().zip(&data).map(|(spec, data)| wgconv::validate::upload(&gpu, spec, data).unwrap()).collect();
@@ -214,8 +214,8 @@ mod tests {
             let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
             let want = op.reference(&operands).swap_remove(0);
             let spec = &op.outputs()[0];
-            let mismatch = wgconv::validate::compare::compare(&got, &want.value, |i| want.allowed(i, spec.element));
-            assert!(mismatch.is_none(), "{}: {}", signature.op, mismatch.map_or(String::new(), |m| m.describe(&spec.extents)));
+            let mismatch = wgconv::validate::compare::compare(&got, &want.value, |i| want.allowed(i, spec.tensor.element));
+            assert!(mismatch.is_none(), "{}: {}", signature.op, mismatch.map_or(String::new(), |m| m.describe(&spec.tensor.extents)));
         }
     }
 

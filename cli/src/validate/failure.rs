@@ -23,19 +23,19 @@ pub fn write(gpu: &Gpu, case: &Case, folder: &Path, replay: &str) -> Result<(), 
     let mut outcomes = Vec::new();
     let mut tensor = |role: &str, spec: &TensorSpec, values: &[f64], element: ElementType| {
         let file = format!("{role}-{}.npy", file_name(&spec.name));
-        outcomes.push(output::write(&folder.join(&file), &npy(&spec.extents, values, element)));
-        tensors.push(json!({"role": role, "name": spec.name, "file": file, "shape": spec.extents, "element": spec.element.to_string(),
-                            "layout": spec.layout.name(), "packed_beforehand": spec.fixed}));
+        outcomes.push(output::write(&folder.join(&file), &npy(&spec.tensor.extents, values, element)));
+        tensors.push(json!({"role": role, "name": spec.name, "file": file, "shape": spec.tensor.extents, "element": spec.tensor.element.to_string(),
+                            "layout": spec.tensor.layout.name(), "packed_beforehand": spec.fixed}));
     };
     for operand in &kept.operands {
-        tensor("input", &operand.spec, &operand.values, operand.spec.element);
+        tensor("input", &operand.spec, &operand.values, operand.spec.tensor.element);
     }
     for written in &kept.outputs {
-        let allowed: Vec<f64> = (0..written.expected.value.len()).map(|i| written.expected.allowed(i, written.spec.element)).collect();
-        tensor("expected", &written.spec, &written.expected.value, written.spec.element);
+        let allowed: Vec<f64> = (0..written.expected.value.len()).map(|i| written.expected.allowed(i, written.spec.tensor.element)).collect();
+        tensor("expected", &written.spec, &written.expected.value, written.spec.tensor.element);
         tensor("allowed", &written.spec, &allowed, ElementType::F32);
-        tensor("got", &written.spec, &written.got, written.spec.element);
-        tensor("again", &written.spec, &written.again, written.spec.element);
+        tensor("got", &written.spec, &written.got, written.spec.tensor.element);
+        tensor("again", &written.spec, &written.again, written.spec.tensor.element);
     }
     let mut calls = Vec::new();
     for (i, call) in kept.calls.iter().enumerate() {

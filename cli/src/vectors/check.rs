@@ -93,7 +93,8 @@ pub fn resolve<'a>(case: &'a Case, tensors: &SafeTensors<'_>) -> Result<Resolved
             call => call?,
         };
         check_roles(case, &call, &arrays, &wanted)?;
-        let sees_layout = call.steps.iter().flat_map(|s| s.op.inputs()).any(|spec| spec.layout == Layout::ChannelsLast && spec.extents.len() >= 3);
+        let sees_layout =
+            call.steps.iter().flat_map(|s| s.op.inputs()).any(|spec| spec.tensor.layout == Layout::ChannelsLast && spec.tensor.extents.len() >= 3);
         if layout == Layout::ChannelsFirst || sees_layout {
             calls.push((layout, call));
         }
@@ -111,7 +112,7 @@ fn check_roles(case: &Case, call: &Call, arrays: &BTreeMap<String, Array>, wante
         let Some((_, name)) = call.outputs.iter().find(|(name, _)| name == role) else {
             return Err(format!("output {role} is not one of {}", case.op));
         };
-        let of_step = |step: &Step| step.results.iter().position(|result| result == name).map(|i| step.op.outputs()[i].extents.clone());
+        let of_step = |step: &Step| step.results.iter().position(|result| result == name).map(|i| step.op.outputs()[i].tensor.extents.clone());
         let extents = call.steps.iter().find_map(of_step).or_else(|| call.views.iter().find(|v| v.name == *name).map(|v| v.extents.clone()));
         if let Some(extents) = extents.filter(|extents| *extents != want.shape) {
             return Err(format!("{role} has shape {extents:?}, expected {:?}", want.shape));

@@ -1,125 +1,26 @@
-//! A prepared convolution: [`Prepared`] with the names that convolution has, and the recorded calls.
+//! Convolutions on tensors.
 
-use crate::gpu::Gpu;
 use crate::gpu::api::Addends;
-use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
-use crate::ops::conv::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
+use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
-use crate::plan::step::Plan;
-use crate::types::{Error, Result};
+use crate::types::Result;
 
-/// A convolution that is ready to record: its plan with pipelines, and its filter on the device.
-///
-/// The filter is read when this is made (packed, where the algorithm wants it); what is written to it later may go unseen.
-#[must_use = "what was compiled and packed is lost with it"]
-#[derive(Debug, Clone)]
-pub struct Conv {
-    gpu: Gpu,
-    problem: ConvProblem,
-    prepared: Prepared,
-}
-
-/// Prepared convolutions name their rank in the descriptor; the prepared thing is the same for all.
-pub type Conv2d = Conv;
-
-impl Conv {
-    /// Prepares a convolution for inputs of the shape, element type and layout of `x`; the output has the layout of `x`.
+impl<'a> ConvInputs<'a> {
+    /// These tensors, with y in the layout of x: to prepare a convolution of them.
     ///
-    /// # Errors
-    /// As [`ConvProblem::forward`] and [`Gpu::plan`]; a tensor of another device.
-    pub fn prepare<const N: usize>(gpu: &Gpu, descriptor: &ConvDescriptor<N>, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
-        Self::from_problem(gpu, &ConvProblem::forward(&inputs(x, filter, bias), descriptor)?, filter, bias)
-    }
-
-    /// As [`Conv::prepare`], for a transposed convolution.
-    ///
-    /// # Errors
-    /// As [`ConvProblem::transposed`] and [`Gpu::plan`]; a tensor of another device.
-    pub fn prepare_transposed<const N: usize>(
-        gpu: &Gpu,
-        descriptor: &ConvTransposeDescriptor<N>,
-        x: &Tensor,
-        filter: &Tensor,
-        bias: Option<&Tensor>,
-    ) -> Result<Self> {
-        Self::from_problem(gpu, &ConvProblem::transposed(&inputs(x, filter, bias), descriptor)?, filter, bias)
-    }
-
-    /// Prepares a resolved problem, and packs the filter in a submit of its own. For `activation(conv(x) + bias + residual)` set
-    /// [`ConvProblem::has_residual`] and record with [`Conv::record_residual`].
-    ///
-    /// # Errors
-    /// As [`Gpu::plan`]; tensors that do not fit the problem; a tensor of another device.
-    pub fn from_problem(gpu: &Gpu, problem: &ConvProblem, filter: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
-        check_bias(problem, bias)?;
-        let fixed: Vec<&Tensor> = [filter].into_iter().chain(bias).collect();
-        let prepared = Prepared::with_plan(gpu, gpu.plan(problem)?, &fixed)?;
-        Ok(Self { gpu: gpu.clone(), problem: problem.clone(), prepared })
-    }
-
-    /// The resolved problem.
-    pub fn problem(&self) -> &ConvProblem {
-        &self.problem
-    }
-
-    /// The plan that was prepared.
-    pub fn plan(&self) -> &Plan {
-        self.prepared.plan()
-    }
-
-    /// The same as an op of any kind: its inputs are x and, where the problem has one, the residual. [`Prepared::bind`] is for tensors that stay.
-    pub fn prepared(&self) -> &Prepared {
-        &self.prepared
-    }
-
-    /// The algorithm that was planned.
-    pub fn algorithm(&self) -> Algorithm {
-        let name = self.plan().algorithm();
-        Algorithm::ALL.into_iter().find(|a| a.name() == name).unwrap_or(Algorithm::Direct)
-    }
-
-    /// A new tensor of the output's shape, element type and layout.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub fn output(&self) -> Result<Tensor> {
-        self.gpu.zeros(&self.problem.output_extents(), self.problem.element, self.problem.y_layout)
-    }
-
-    /// Records y = activation(conv(x) + bias).
-    ///
-    /// # Errors
-    /// Tensors of another device, shape, element type or layout than prepared for; x and y in one buffer.
-    pub fn record(&self, recorder: &mut Recorder<'_>, x: &Tensor, y: &Tensor) -> Result<()> {
-        self.prepared.record(recorder, &[x], &[y])
-    }
-
-    /// Records y = activation(conv(x) + bias + residual), of a problem with a residual.
-    ///
-    /// # Errors
-    /// As [`Conv::record`].
-    pub fn record_residual(&self, recorder: &mut Recorder<'_>, x: &Tensor, residual: &Tensor, y: &Tensor) -> Result<()> {
-        self.prepared.record(recorder, &[x, residual], &[y])
-    }
-}
-
-fn check_bias(problem: &ConvProblem, bias: Option<&Tensor>) -> Result<()> {
-    if bias.is_some() != problem.has_bias {
-        return Err(Error::invalid("bias", bias.map_or("absent", |_| "given"), "the problem was made for the other case"));
-    }
-    Ok(())
-}
-
-fn inputs<'a>(x: &'a Tensor, filter: &'a Tensor, bias: Option<&'a Tensor>) -> ConvInputs<'a> {
-    ConvInputs {
-        x: x.shape().extents(),
-        filter: filter.shape().extents(),
-        bias: bias.map(|b| b.shape().extents()),
-        element: x.element(),
-        x_layout: x.layout(),
-        y_layout: x.layout(),
+    /// ```no_run
+    /// # use wgconv::{Gpu, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor, filter: &Tensor, bias: &Tensor) -> Result<()> {
+    /// use wgconv::{conv::{Conv2dDescriptor, ConvInputs, ConvProblem}, op::Prepared};
+    /// let problem = ConvProblem::forward(&ConvInputs::of(x, filter, Some(bias)), &Conv2dDescriptor::default())?;
+    /// let conv = Prepared::new(gpu, problem, &[filter, bias])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn of(x: &Tensor, filter: &'a Tensor, bias: Option<&'a Tensor>) -> Self {
+        Self { x: x.tensor_type(), filter: filter.shape().extents(), bias: bias.map(|b| b.shape().extents()), y_layout: x.layout() }
     }
 }
 
@@ -139,7 +40,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`ConvProblem::forward`]; a tensor of another device.
     pub fn conv<const N: usize>(&mut self, x: &Tensor, filter: &Tensor, bias: Option<&Tensor>, descriptor: &ConvDescriptor<N>) -> Result<Tensor> {
-        self.op1(ConvProblem::forward(&inputs(x, filter, bias), descriptor)?, &tensors(x, filter, bias))
+        self.op1(ConvProblem::forward(&ConvInputs::of(x, filter, bias), descriptor)?, &tensors(x, filter, bias))
     }
 
     /// Records a transposed convolution, filter C O/g ..., and returns its output, in the layout of `x`.
@@ -163,7 +64,7 @@ impl Recorder<'_> {
         bias: Option<&Tensor>,
         descriptor: &ConvTransposeDescriptor<N>,
     ) -> Result<Tensor> {
-        self.op1(ConvProblem::transposed(&inputs(x, filter, bias), descriptor)?, &tensors(x, filter, bias))
+        self.op1(ConvProblem::transposed(&ConvInputs::of(x, filter, bias), descriptor)?, &tensors(x, filter, bias))
     }
 
     /// Records activation(conv(x) + bias + residual); the residual has the shape and layout of the output.
@@ -186,7 +87,7 @@ impl Recorder<'_> {
         addends: Addends<'_>,
         descriptor: &ConvDescriptor<N>,
     ) -> Result<Tensor> {
-        let problem = ConvProblem::forward(&inputs(x, filter, addends.bias), descriptor)?.with_residual(true);
+        let problem = ConvProblem::forward(&ConvInputs::of(x, filter, addends.bias), descriptor)?.with_residual(true);
         self.op1(&problem, &[x, filter].into_iter().chain(addends.tensors()).collect::<Vec<_>>())
     }
 }

@@ -22,7 +22,7 @@ impl Recorder<'_> {
     /// # Errors
     /// Parameters that make no function; a tensor of another device.
     pub fn activation(&mut self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        let problem = UnaryProblem::new(x.shape().extents(), x.element(), x.layout(), activation)?;
+        let problem = UnaryProblem::new(&x.tensor_type(), activation)?;
         self.op1(&problem, &[x])
     }
 
@@ -39,7 +39,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::activation`].
     pub fn activation_in_place(&mut self, x: &Tensor, activation: Activation) -> Result<()> {
-        let problem = UnaryProblem::new(x.shape().extents(), x.element(), x.layout(), activation)?;
+        let problem = UnaryProblem::new(&x.tensor_type(), activation)?;
         let plan = self.gpu().plan(problem.in_place())?;
         Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
     }
@@ -212,5 +212,5 @@ fn binary_problem(a: &Tensor, b: &Tensor, descriptor: BinaryDescriptor) -> Resul
     if a.element() != b.element() {
         return Err(Error::invalid("b", b.element(), format!("both operands have one element type, and a holds {}", a.element())));
     }
-    BinaryProblem::new((a.shape().extents(), a.layout()), (b.shape().extents(), b.layout()), a.element(), descriptor)
+    BinaryProblem::new(&a.tensor_type(), &b.tensor_type(), descriptor)
 }

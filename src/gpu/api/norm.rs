@@ -14,7 +14,7 @@ fn extents(tensor: Option<&Tensor>) -> Option<&[usize]> {
 }
 
 fn inputs<'a>(x: &'a Tensor, scale: Option<&'a Tensor>, bias: Option<&'a Tensor>) -> NormInputs<'a> {
-    NormInputs { x: x.shape().extents(), scale: extents(scale), bias: extents(bias), element: x.element(), layout: x.layout() }
+    NormInputs { x: x.tensor_type(), scale: extents(scale), bias: extents(bias) }
 }
 
 fn tensors<'a>(x: &'a Tensor, scale: Option<&'a Tensor>, bias: Option<&'a Tensor>) -> Vec<&'a Tensor> {
@@ -42,7 +42,7 @@ impl<'a> BatchNorm<'a> {
             mean: self.mean.shape().extents(),
             variance: self.variance.shape().extents(),
         };
-        BatchNormProblem::new(x.shape().extents(), &vectors, x.element(), x.layout(), descriptor)
+        BatchNormProblem::new(&x.tensor_type(), &vectors, descriptor)
     }
 
     fn vectors(&self) -> Vec<&'a Tensor> {
@@ -185,6 +185,6 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`LrnProblem::new`]; a tensor of another device.
     pub fn lrn(&mut self, x: &Tensor, descriptor: &LrnDescriptor) -> Result<Tensor> {
-        self.op1(LrnProblem::new(x.shape().extents(), x.element(), x.layout(), descriptor)?, &[x])
+        self.op1(LrnProblem::new(&x.tensor_type(), descriptor)?, &[x])
     }
 }

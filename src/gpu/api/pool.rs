@@ -27,7 +27,7 @@ impl Recorder<'_> {
     /// As [`PoolProblem::new`]; a tensor of another device.
     pub fn pool<const N: usize>(&mut self, x: &Tensor, descriptor: &PoolDescriptor<N>) -> Result<Tensor> {
         let descriptor = descriptor.with_kind(values(descriptor.kind));
-        self.op1(PoolProblem::new(x.shape().extents(), x.element(), x.layout(), &descriptor)?, &[x])
+        self.op1(PoolProblem::new(&x.tensor_type(), &descriptor)?, &[x])
     }
 
     /// Records a max pooling that also gives where each maximum stands: a u32 tensor of the output's shape, flat inside each channel plane,
@@ -46,7 +46,7 @@ impl Recorder<'_> {
     /// As [`Recorder::pool`]; another kind than [`PoolKind::Max`].
     pub fn pool_indices<const N: usize>(&mut self, x: &Tensor, descriptor: &PoolDescriptor<N>) -> Result<(Tensor, Tensor)> {
         let descriptor = descriptor.with_kind(indexed(descriptor.kind)?);
-        pair(self.op(PoolProblem::new(x.shape().extents(), x.element(), x.layout(), &descriptor)?, &[x])?)
+        pair(self.op(PoolProblem::new(&x.tensor_type(), &descriptor)?, &[x])?)
     }
 
     /// Records a pooling whose windows adapt to the spatial extents of the output.
@@ -64,7 +64,7 @@ impl Recorder<'_> {
     /// As [`PoolProblem::adaptive`]; a tensor of another device.
     pub fn adaptive_pool<const N: usize>(&mut self, x: &Tensor, descriptor: &AdaptivePoolDescriptor<N>) -> Result<Tensor> {
         let descriptor = AdaptivePoolDescriptor { kind: values(descriptor.kind), ..*descriptor };
-        self.op1(PoolProblem::adaptive(x.shape().extents(), x.element(), x.layout(), &descriptor)?, &[x])
+        self.op1(PoolProblem::adaptive(&x.tensor_type(), &descriptor)?, &[x])
     }
 
     /// Records an adaptive max pooling that also gives where each maximum stands, as [`Recorder::pool_indices`] does.
@@ -82,7 +82,7 @@ impl Recorder<'_> {
     /// As [`Recorder::adaptive_pool`]; another kind than [`PoolKind::Max`].
     pub fn adaptive_pool_indices<const N: usize>(&mut self, x: &Tensor, descriptor: &AdaptivePoolDescriptor<N>) -> Result<(Tensor, Tensor)> {
         let descriptor = AdaptivePoolDescriptor { kind: indexed(descriptor.kind)?, ..*descriptor };
-        pair(self.op(PoolProblem::adaptive(x.shape().extents(), x.element(), x.layout(), &descriptor)?, &[x])?)
+        pair(self.op(PoolProblem::adaptive(&x.tensor_type(), &descriptor)?, &[x])?)
     }
 
     /// Records one window over each whole channel plane; spatial extents become 1.
@@ -99,7 +99,7 @@ impl Recorder<'_> {
     /// # Errors
     /// x of a rank other than 3 to 5; a tensor of another device.
     pub fn global_pool(&mut self, x: &Tensor, kind: PoolKind) -> Result<Tensor> {
-        self.op1(global(x.shape().extents(), x.element(), x.layout(), kind)?, &[x])
+        self.op1(global(&x.tensor_type(), kind)?, &[x])
     }
 
     /// Records max unpooling: zero but where `indices`, of x's shape, point. See [`MaxUnpoolProblem`].
@@ -118,7 +118,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`MaxUnpoolProblem::new`]; a tensor of another device.
     pub fn max_unpool<const N: usize>(&mut self, x: &Tensor, indices: &Tensor, descriptor: &MaxUnpoolDescriptor<N>) -> Result<Tensor> {
-        let problem = MaxUnpoolProblem::new(x.shape().extents(), indices.shape().extents(), x.element(), x.layout(), descriptor)?;
+        let problem = MaxUnpoolProblem::new(&x.tensor_type(), indices.shape().extents(), descriptor)?;
         self.op1(&problem, &[x, indices])
     }
 }

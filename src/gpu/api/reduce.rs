@@ -21,7 +21,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`ReduceProblem::new`]; a tensor of another device.
     pub fn reduce(&mut self, x: &Tensor, descriptor: &ReduceDescriptor) -> Result<Tensor> {
-        self.op1(ReduceProblem::new(x.shape().extents(), x.element(), x.layout(), descriptor)?, &[x])
+        self.op1(ReduceProblem::new(&x.tensor_type(), descriptor)?, &[x])
     }
 
     /// Records where the largest element along an axis stands, or in the flat tensor: a u32 tensor. NaN wins; of equal elements the first, or
@@ -39,6 +39,6 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`ArgmaxProblem::new`]; a tensor of another device.
     pub fn argmax(&mut self, x: &Tensor, descriptor: &ArgmaxDescriptor) -> Result<Tensor> {
-        self.op1(ArgmaxProblem::new(x.shape().extents(), x.element(), x.layout(), descriptor)?, &[x])
+        self.op1(ArgmaxProblem::new(&x.tensor_type(), descriptor)?, &[x])
     }
 }

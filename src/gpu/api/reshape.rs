@@ -2,7 +2,6 @@
 
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
-use crate::ops::transform::kind::TensorKind;
 use crate::ops::transform::reshape::{flatten_extents, reshape_extents};
 use crate::types::{Error, Layout, Result, TensorShape};
 
@@ -107,7 +106,7 @@ impl Recorder<'_> {
 
     /// x, or a copy in logical order where a view under `extents` needs one.
     fn logical(&mut self, x: &Tensor, extents: &[usize]) -> Result<Tensor> {
-        let kind = TensorKind::of(x);
+        let kind = x.tensor_type();
         if kind.extents == extents || is_logical(&kind.extents, kind.layout) { Ok(x.clone()) } else { self.to_layout(x, Layout::ChannelsFirst) }
     }
 }

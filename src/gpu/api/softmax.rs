@@ -78,5 +78,5 @@ impl Recorder<'_> {
 }
 
 fn problem(x: &Tensor, axis: isize, logarithm: bool) -> Result<SoftmaxProblem> {
-    SoftmaxProblem::new(x.shape().extents(), x.element(), x.layout(), &SoftmaxDescriptor { axis, logarithm })
+    SoftmaxProblem::new(&x.tensor_type(), &SoftmaxDescriptor { axis, logarithm })
 }

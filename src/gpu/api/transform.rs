@@ -4,20 +4,11 @@ use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::ops::transform::concat::Concat;
 use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor};
-use crate::ops::transform::kind::TensorKind;
 use crate::ops::transform::pad::{Pad, PadDescriptor};
 use crate::ops::transform::resize::{Resize, ResizeDescriptor};
 use crate::ops::transform::slice::{Slice, SliceDescriptor};
 use crate::ops::transform::transpose::{ToLayout, Transpose};
 use crate::types::{Layout, Result};
-
-impl TensorKind {
-    /// The kind of `tensor`.
-    pub fn of(tensor: &Tensor) -> Self {
-        let layout = if tensor.shape().rank() < 3 { Layout::ChannelsFirst } else { tensor.layout() };
-        Self { extents: tensor.shape().extents().to_vec(), element: tensor.element(), layout }
-    }
-}
 
 impl Recorder<'_> {
     /// Records a concatenation along `axis`, one dispatch per input; the output has the layout of the first. A negative axis counts from
@@ -34,7 +25,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Concat::new`]; sizes past the device's limits.
     pub fn concat(&mut self, xs: &[&Tensor], axis: isize) -> Result<Tensor> {
-        self.op1(&Concat::new(xs.iter().map(|x| TensorKind::of(x)).collect(), axis)?, xs)
+        self.op1(&Concat::new(&xs.iter().map(|x| x.tensor_type()).collect::<Vec<_>>(), axis)?, xs)
     }
 
     /// Records depth to space: blocks of channels become blocks of positions. The output keeps x's layout.
@@ -51,7 +42,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`DepthToSpace::new`]; sizes past the device's limits.
     pub fn depth_to_space(&mut self, x: &Tensor, descriptor: &DepthToSpaceDescriptor) -> Result<Tensor> {
-        self.op1(&DepthToSpace::new(TensorKind::of(x), descriptor)?, &[x])
+        self.op1(&DepthToSpace::new(&x.tensor_type(), descriptor)?, &[x])
     }
 
     /// Records space to depth, which undoes [`Recorder::depth_to_space`]. The output keeps x's layout.
@@ -68,7 +59,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`DepthToSpace::inverse`]; sizes past the device's limits.
     pub fn space_to_depth(&mut self, x: &Tensor, descriptor: &DepthToSpaceDescriptor) -> Result<Tensor> {
-        self.op1(&DepthToSpace::inverse(TensorKind::of(x), descriptor)?, &[x])
+        self.op1(&DepthToSpace::inverse(&x.tensor_type(), descriptor)?, &[x])
     }
 
     /// Records a pad over all axes. The output keeps x's layout.
@@ -86,7 +77,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Pad::new`]; sizes past the device's limits.
     pub fn pad(&mut self, x: &Tensor, descriptor: &PadDescriptor) -> Result<Tensor> {
-        self.op1(&Pad::new(TensorKind::of(x), descriptor)?, &[x])
+        self.op1(&Pad::new(&x.tensor_type(), descriptor)?, &[x])
     }
 
     /// Records a resize of the spatial axes of x N C \[D\] \[H\] W; the output keeps x's layout.
@@ -103,7 +94,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Resize::new`]; sizes past the device's limits.
     pub fn resize(&mut self, x: &Tensor, descriptor: &ResizeDescriptor) -> Result<Tensor> {
-        self.op1(&Resize::new(TensorKind::of(x), descriptor)?, &[x])
+        self.op1(&Resize::new(&x.tensor_type(), descriptor)?, &[x])
     }
 
     /// Records a slice by numpy's rules; the output keeps x's layout.
@@ -121,7 +112,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Slice::new`]; sizes past the device's limits.
     pub fn slice(&mut self, x: &Tensor, descriptor: &SliceDescriptor) -> Result<Tensor> {
-        self.op1(&Slice::new(TensorKind::of(x), descriptor)?, &[x])
+        self.op1(&Slice::new(&x.tensor_type(), descriptor)?, &[x])
     }
 
     /// Records a transpose: axis i of the output is axis `perm[i]` of x. The output is channels-first.
@@ -137,7 +128,7 @@ impl Recorder<'_> {
     /// # Errors
     /// A `perm` that does not name every axis once; sizes past the device's limits.
     pub fn transpose(&mut self, x: &Tensor, perm: &[usize]) -> Result<Tensor> {
-        self.op1(&Transpose::new(TensorKind::of(x), perm)?, &[x])
+        self.op1(&Transpose::new(&x.tensor_type(), perm)?, &[x])
     }
 
     /// x in `layout`: x itself where it is stored so already, else a recorded copy.
@@ -156,6 +147,6 @@ impl Recorder<'_> {
         if let Some(same) = x.relabelled(layout) {
             return Ok(same);
         }
-        self.op1(&ToLayout::new(TensorKind::of(x), layout)?, &[x])
+        self.op1(&ToLayout::new(&x.tensor_type(), layout)?, &[x])
     }
 }

@@ -8,7 +8,7 @@ use crate::numeric::Accuracy;
 use crate::ops::conv::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::fused::FusedPool;
 use crate::types::shape::{AxisPadding, MAX_COUNT, WindowAxis, axis_name, check_count, check_step, resolve_axis, window_extent};
-use crate::types::{Activation, ElementType, Error, Layout, PaddingMode, Result, TensorShape};
+use crate::types::{Activation, ElementType, Error, Layout, PaddingMode, Result, TensorShape, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// Whether windows gather (convolution) or scatter (its transpose).
@@ -21,27 +21,23 @@ pub enum Direction {
     Transposed,
 }
 
-/// Extents of the tensors that a convolution is asked to work on, as the caller has them.
-#[derive(Debug, Clone, Copy)]
+/// The tensors that a convolution is asked to work on, as the caller has them.
+#[derive(Debug, Clone)]
 pub struct ConvInputs<'a> {
-    /// N C \[D\] \[H\] W.
-    pub x: &'a [usize],
+    /// N C \[D\] \[H\] W. All the others, and the output, have its element type.
+    pub x: TensorType,
     /// O I/g ... for a convolution, C O/g ... for a transposed one.
     pub filter: &'a [usize],
     /// One value per output channel.
     pub bias: Option<&'a [usize]>,
-    /// Element type of all of them and of the output.
-    pub element: ElementType,
-    /// Memory layout of x.
-    pub x_layout: Layout,
     /// Memory layout of the output.
     pub y_layout: Layout,
 }
 
 impl<'a> ConvInputs<'a> {
     /// f32, channels-first.
-    pub fn new(x: &'a [usize], filter: &'a [usize], bias: Option<&'a [usize]>) -> Self {
-        Self { x, filter, bias, element: ElementType::F32, x_layout: Layout::ChannelsFirst, y_layout: Layout::ChannelsFirst }
+    pub fn new(x: &[usize], filter: &'a [usize], bias: Option<&'a [usize]>) -> Self {
+        Self { x: TensorType::f32(x), filter, bias, y_layout: Layout::ChannelsFirst }
     }
 }
 
@@ -80,7 +76,7 @@ impl ConvProblem {
             let name = axis_name(i, N);
             let axis = resolve_axis(
                 name,
-                inputs.x[2 + i] as u64,
+                inputs.x.extents[2 + i] as u64,
                 inputs.filter[2 + i] as u64,
                 descriptor.stride[i] as u64,
                 descriptor.dilation[i] as u64,
@@ -93,14 +89,14 @@ impl ConvProblem {
         let problem = Self {
             direction: Direction::Forward,
             rank: N,
-            batch: inputs.x[0] as u64,
+            batch: inputs.x.extents[0] as u64,
             in_channels: channels.input,
             out_channels: channels.output,
             groups: channels.groups,
             axes,
             padding_mode: descriptor.padding_mode,
-            element: inputs.element,
-            x_layout: inputs.x_layout,
+            element: inputs.x.element,
+            x_layout: inputs.x.layout,
             y_layout: inputs.y_layout,
             has_bias: inputs.bias.is_some(),
             has_residual: false,
@@ -122,7 +118,7 @@ impl ConvProblem {
         for i in 0..N {
             axes[3 - N + i] = transposed_axis(
                 axis_name(i, N),
-                inputs.x[2 + i] as u64,
+                inputs.x.extents[2 + i] as u64,
                 inputs.filter[2 + i] as u64,
                 TransposedAxis {
                     stride: descriptor.stride[i] as u64,
@@ -136,14 +132,14 @@ impl ConvProblem {
         let problem = Self {
             direction: Direction::Transposed,
             rank: N,
-            batch: inputs.x[0] as u64,
+            batch: inputs.x.extents[0] as u64,
             in_channels: channels.input,
             out_channels: channels.output,
             groups: channels.groups,
             axes,
             padding_mode: PaddingMode::Zeros,
-            element: inputs.element,
-            x_layout: inputs.x_layout,
+            element: inputs.x.element,
+            x_layout: inputs.x.layout,
             y_layout: inputs.y_layout,
             has_bias: inputs.bias.is_some(),
             has_residual: false,
@@ -187,7 +183,7 @@ impl Channels {
             Direction::Transposed => "transposed convolution",
         };
         const { assert!(N >= 1 && N <= 3, "convolutions have one to three spatial axes") };
-        for (argument, extents) in [("x", inputs.x), ("filter", inputs.filter)] {
+        for (argument, extents) in [("x", inputs.x.extents.as_slice()), ("filter", inputs.filter)] {
             if extents.len() != N + 2 {
                 return Err(Error::invalid(
                     argument,
@@ -197,11 +193,11 @@ impl Channels {
             }
             TensorShape::named(argument, extents)?;
         }
-        inputs.element.check_float("x")?;
+        inputs.x.element.check_float("x")?;
         if groups == 0 {
             return Err(Error::invalid("groups", groups, "there is at least 1 group"));
         }
-        let (c, first, second) = (inputs.x[1], inputs.filter[0], inputs.filter[1]);
+        let (c, first, second) = (inputs.x.extents[1], inputs.filter[0], inputs.filter[1]);
         if c % groups != 0 {
             return Err(Error::invalid("groups", groups, format!("groups must divide the {c} input channels")));
         }

@@ -3,7 +3,8 @@
 use crate::ops::Problem;
 use crate::ops::spec::{Domain, TensorSpec};
 use crate::types::lattice::Lattice;
-use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape};
+use crate::types::tensor_type::strides;
+use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// What is done with two operands.
@@ -195,25 +196,24 @@ pub fn broadcast(a: (&str, &[usize]), b: (&str, &[usize])) -> Result<Vec<usize>>
 }
 
 impl BinaryProblem {
-    /// Resolves an operation on tensors of these extents and layouts.
+    /// Resolves an operation on two tensors.
     ///
     /// # Errors
-    /// Extents that do not broadcast; a slope that would enlarge y; parameters that make no activation.
-    pub fn new(a: (&[usize], Layout), b: (&[usize], Layout), element: ElementType, descriptor: impl Into<BinaryDescriptor>) -> Result<Self> {
+    /// Extents that do not broadcast; two element types; a slope that would enlarge y; parameters that make no activation.
+    pub fn new(a: &TensorType, b: &TensorType, descriptor: impl Into<BinaryDescriptor>) -> Result<Self> {
         let BinaryDescriptor { op, activation } = descriptor.into();
         activation.check()?;
-        element.check_float("a")?;
-        let ((a, a_layout), (b, b_layout)) = (a, b);
         let (first, second) = if op == BinaryOp::Prelu { ("x", "slope") } else { ("a", "b") };
-        TensorShape::named(first, a)?;
-        TensorShape::named(second, b)?;
-        let y = broadcast((first, a), (second, b))?;
+        a.checked_float(first)?;
+        b.check_element(second, a.element, first)?;
+        b.checked_float(second)?;
+        let (TensorType { extents: a, element, layout: a_layout }, TensorType { extents: b, layout: b_layout, .. }) = (a.clone(), b.clone());
+        let y = broadcast((first, &a), (second, &b))?;
         if op == BinaryOp::Prelu && y != a {
             return Err(Error::invalid(second, format!("{b:?}"), format!("it must broadcast to x of shape {a:?}")));
         }
         TensorShape::named("y", &y)?;
         let y_layout = if a.len() == y.len() { a_layout } else { b_layout };
-        let (a, b) = (a.to_vec(), b.to_vec());
         Ok(Self { op, activation, a, b, y, element, a_layout, b_layout, y_layout, in_place: false })
     }
 
@@ -248,17 +248,6 @@ impl BinaryProblem {
         let axes: Vec<_> = self.y_layout.memory_order(rank).into_iter().map(|i| (self.y[i] as u64, [a[i], b[i], y[i]])).collect();
         Lattice::new(&axes)
     }
-}
-
-/// Strides of a tensor whose extents were checked.
-pub(crate) fn strides(extents: &[usize], layout: Layout) -> Vec<i64> {
-    let mut strides = vec![0; extents.len()];
-    let mut step = 1;
-    for axis in layout.memory_order(extents.len()).into_iter().rev() {
-        strides[axis] = step;
-        step *= extents[axis] as i64;
-    }
-    strides
 }
 
 impl Problem for BinaryProblem {

@@ -2,7 +2,7 @@
 
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
-use crate::types::{Activation, ElementType, Layout, Result, TensorShape};
+use crate::types::{Activation, ElementType, Layout, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// y = activation(x), of x's shape and layout.
@@ -55,11 +55,11 @@ impl UnaryProblem {
     ///
     /// # Errors
     /// Extents that make no tensor, parameters that make no function.
-    pub fn new(extents: &[usize], element: ElementType, layout: Layout, activation: Activation) -> Result<Self> {
+    pub fn new(x: &TensorType, activation: Activation) -> Result<Self> {
         activation.check()?;
-        element.check_float("x")?;
-        TensorShape::named("x", extents)?;
-        Ok(Self { activation, extents: extents.to_vec(), element, layout, in_place: false })
+        x.checked_float("x")?;
+        let TensorType { extents, element, layout } = x.clone();
+        Ok(Self { activation, extents, element, layout, in_place: false })
     }
 
     pub(crate) fn count(&self) -> u64 {

@@ -5,7 +5,7 @@ use crate::ops::conv::problem::Direction;
 use crate::ops::norm::rows::EPSILON;
 use crate::ops::spec::{Domain, TensorSpec};
 use crate::types::bits::by_bits;
-use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape};
+use crate::types::{Activation, ElementType, Error, Layout, Result, TensorType};
 use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewD, Axis};
 use serde::{Deserialize, Serialize};
 
@@ -120,13 +120,13 @@ impl BatchNormProblem {
     ///
     /// # Errors
     /// x below rank 2, a vector of another length than x has channels, an epsilon that is negative, parameters that make no activation.
-    pub fn new(x: &[usize], vectors: &BatchNormVectors<'_>, element: ElementType, layout: Layout, descriptor: &BatchNormDescriptor) -> Result<Self> {
+    pub fn new(x: &TensorType, vectors: &BatchNormVectors<'_>, descriptor: &BatchNormDescriptor) -> Result<Self> {
         let &BatchNormDescriptor { epsilon, activation } = descriptor;
-        TensorShape::named("x", x)?;
-        element.check_float("x")?;
+        x.checked_float("x")?;
+        let TensorType { extents: x, element, layout } = x.clone();
         crate::ops::norm::check_epsilon(epsilon)?;
         activation.check()?;
-        let &[_, channels, ..] = x else {
+        let [_, channels, ..] = x[..] else {
             return Err(Error::invalid("x", format!("{x:?}"), format!("it has rank 2 or more, N C ..., not {}", x.len())));
         };
         let all = [("scale", vectors.scale), ("bias", vectors.bias), ("mean", Some(vectors.mean)), ("var", Some(vectors.variance))];
@@ -138,7 +138,7 @@ impl BatchNormProblem {
             }
         }
         let (has_scale, has_bias) = (vectors.scale.is_some(), vectors.bias.is_some());
-        Ok(Self { x: x.to_vec(), has_scale, has_bias, epsilon, activation, element, layout, in_place: false })
+        Ok(Self { x, has_scale, has_bias, epsilon, activation, element, layout, in_place: false })
     }
 
     /// Channels, and how many neighbours in memory share one.

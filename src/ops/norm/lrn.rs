@@ -4,7 +4,7 @@ use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::types::bits::by_bits;
 use crate::types::shape::MAX_COUNT;
-use crate::types::{ElementType, Error, Layout, Result, TensorShape};
+use crate::types::{ElementType, Error, Layout, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// y = x / (bias + alpha / size sum of x^2)^beta over the channels c - floor((size - 1) / 2) .. c + ceil((size - 1) / 2).
@@ -70,9 +70,9 @@ impl LrnProblem {
     ///
     /// # Errors
     /// x below rank 2, a size of 0 or above 2^60, a bias that is not positive (the sum of squares may be 0), numbers that are not finite.
-    pub fn new(x: &[usize], element: ElementType, layout: Layout, descriptor: &LrnDescriptor) -> Result<Self> {
-        TensorShape::named("x", x)?;
-        element.check_float("x")?;
+    pub fn new(x: &TensorType, descriptor: &LrnDescriptor) -> Result<Self> {
+        x.checked_float("x")?;
+        let TensorType { extents: x, element, layout } = x.clone();
         if x.len() < 2 {
             return Err(Error::invalid("x", format!("{x:?}"), format!("it has rank 2 or more, N C ..., not {}", x.len())));
         }
@@ -91,7 +91,7 @@ impl LrnProblem {
             let given = format!("bias {}, alpha {}", descriptor.bias, descriptor.alpha);
             return Err(Error::invalid("lrn", given, "the base of the power must be positive: bias above 0, alpha not below"));
         }
-        Ok(Self { descriptor: *descriptor, x: x.to_vec(), element, layout })
+        Ok(Self { descriptor: *descriptor, x, element, layout })
     }
 
     /// Channels before and after an output's own in its window.

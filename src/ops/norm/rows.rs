@@ -4,7 +4,7 @@ use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::types::bits::by_bits;
 use crate::types::shape::front_axis;
-use crate::types::{ElementType, Error, Layout, Result, TensorShape};
+use crate::types::{ElementType, Error, Layout, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// Which elements share a mean and a variance.
@@ -77,25 +77,21 @@ impl Default for InstanceNormDescriptor {
     }
 }
 
-/// What a norm over rows takes: extents of its tensors, and what x holds.
-#[derive(Debug, Clone, Copy)]
+/// What a norm over rows takes.
+#[derive(Debug, Clone)]
 pub struct NormInputs<'a> {
-    /// Extents of x.
-    pub x: &'a [usize],
+    /// x; scale, bias and y have its element type, and y its layout.
+    pub x: TensorType,
     /// Extents of the scale; none for 1.
     pub scale: Option<&'a [usize]>,
     /// Extents of the bias; none for 0.
     pub bias: Option<&'a [usize]>,
-    /// Element type of all.
-    pub element: ElementType,
-    /// Layout of x and y.
-    pub layout: Layout,
 }
 
 impl<'a> NormInputs<'a> {
     /// f32, channels-first.
-    pub fn new(x: &'a [usize], scale: Option<&'a [usize]>, bias: Option<&'a [usize]>) -> Self {
-        Self { x, scale, bias, element: ElementType::F32, layout: Layout::ChannelsFirst }
+    pub fn new(x: &[usize], scale: Option<&'a [usize]>, bias: Option<&'a [usize]>) -> Self {
+        Self { x: TensorType::f32(x), scale, bias }
     }
 }
 
@@ -197,10 +193,10 @@ impl NormProblem {
     /// # Errors
     /// An axis outside the rank, a scale or bias of other extents, a channels-last x normalised over its batch.
     pub fn layer(inputs: &NormInputs<'_>, descriptor: &LayerNormDescriptor) -> Result<Self> {
-        let &NormInputs { x, layout, .. } = inputs;
-        TensorShape::named("x", x)?;
+        let TensorType { extents: x, layout, .. } = &inputs.x;
+        inputs.x.checked_float("x")?;
         let axis = front_axis("axis", descriptor.axis, x.len())?;
-        if axis == 0 && layout == Layout::ChannelsLast && x.len() >= 3 {
+        if axis == 0 && *layout == Layout::ChannelsLast && x.len() >= 3 {
             return Err(Error::invalid("x", layout.name(), "normalised over its batch too, x must be stored channels_first"));
         }
         Self::checked(inputs, NormKind::Layer { axis }, &x[axis..], descriptor.epsilon)
@@ -211,7 +207,7 @@ impl NormProblem {
     /// # Errors
     /// x below rank 2, groups that do not divide the channels, a scale or bias of another length.
     pub fn group(inputs: &NormInputs<'_>, descriptor: &GroupNormDescriptor) -> Result<Self> {
-        let (channels, groups) = (channels(inputs.x)?, descriptor.groups);
+        let (channels, groups) = (channels(&inputs.x.extents)?, descriptor.groups);
         if groups == 0 || !channels.is_multiple_of(groups) {
             return Err(Error::invalid("groups", groups, format!("groups must divide the {channels} channels")));
         }
@@ -223,13 +219,12 @@ impl NormProblem {
     /// # Errors
     /// x below rank 2, a scale or bias of another length.
     pub fn instance(inputs: &NormInputs<'_>, descriptor: &InstanceNormDescriptor) -> Result<Self> {
-        Self::checked(inputs, NormKind::Instance, &[channels(inputs.x)?], descriptor.epsilon)
+        Self::checked(inputs, NormKind::Instance, &[channels(&inputs.x.extents)?], descriptor.epsilon)
     }
 
     fn checked(inputs: &NormInputs<'_>, kind: NormKind, wanted: &[usize], epsilon: f32) -> Result<Self> {
-        let &NormInputs { x, scale, bias, element, layout } = inputs;
-        TensorShape::named("x", x)?;
-        element.check_float("x")?;
+        let &NormInputs { ref x, scale, bias } = inputs;
+        x.checked_float("x")?;
         crate::ops::norm::check_epsilon(epsilon)?;
         for (name, extents) in [("scale", scale), ("bias", bias)] {
             if let Some(extents) = extents
@@ -239,7 +234,8 @@ impl NormProblem {
             }
         }
         let (has_scale, has_bias) = (scale.is_some(), bias.is_some());
-        Ok(Self { kind, x: x.to_vec(), has_scale, has_bias, epsilon, statistics: false, element, layout })
+        let TensorType { extents: x, element, layout } = x.clone();
+        Ok(Self { kind, x, has_scale, has_bias, epsilon, statistics: false, element, layout })
     }
 
     /// Extents of scale and bias.

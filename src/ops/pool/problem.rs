@@ -4,7 +4,7 @@ use crate::ops::Problem;
 use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, IndexOrder, PoolDescriptor, PoolKind};
 use crate::ops::spec::TensorSpec;
 use crate::types::shape::{WindowAxis, axis_name, resolve_axis};
-use crate::types::{ElementType, Error, Layout, Result, TensorShape};
+use crate::types::{ElementType, Error, Layout, Result, TensorShape, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// A resolved pooling. Make one with [`PoolProblem::new`], [`PoolProblem::adaptive`] or [`PoolProblem::global`].
@@ -69,14 +69,14 @@ impl PoolProblem {
     ///
     /// # Errors
     /// [`Error::Invalid`] or [`Error::TooLarge`], naming argument, value and rule.
-    pub fn new<const N: usize>(x: &[usize], element: ElementType, layout: Layout, descriptor: &PoolDescriptor<N>) -> Result<Self> {
-        let mut problem = Self::planes::<N>(descriptor.kind, x, element, layout)?;
+    pub fn new<const N: usize>(x: &TensorType, descriptor: &PoolDescriptor<N>) -> Result<Self> {
+        let mut problem = Self::planes::<N>(descriptor.kind, x)?;
         for i in 0..N {
             let (name, window) = (axis_name(i, N), descriptor.window[i]);
             check_window(name, window as u64)?;
             let stride = descriptor.stride.map_or(window, |s| s[i]);
             let (dilation, padding) = (descriptor.dilation[i] as u64, descriptor.padding.axis(i));
-            let axis = resolve_axis(name, x[2 + i] as u64, window as u64, stride as u64, dilation, padding, descriptor.ceil_mode)?;
+            let axis = resolve_axis(name, x.extents[2 + i] as u64, window as u64, stride as u64, dilation, padding, descriptor.ceil_mode)?;
             for pad in [axis.pad_begin, axis.pad_end] {
                 if pad as u64 >= axis.window_extent() {
                     return Err(Error::invalid(
@@ -103,14 +103,14 @@ impl PoolProblem {
     ///
     /// # Errors
     /// As [`PoolProblem::new`].
-    pub fn adaptive<const N: usize>(x: &[usize], element: ElementType, layout: Layout, descriptor: &AdaptivePoolDescriptor<N>) -> Result<Self> {
+    pub fn adaptive<const N: usize>(x: &TensorType, descriptor: &AdaptivePoolDescriptor<N>) -> Result<Self> {
         let &AdaptivePoolDescriptor { kind, output } = descriptor;
-        let mut problem = Self { adaptive: true, ..Self::planes::<N>(kind, x, element, layout)? };
+        let mut problem = Self { adaptive: true, ..Self::planes::<N>(kind, x)? };
         for (i, &output) in output.iter().enumerate() {
             if output == 0 {
                 return Err(Error::invalid(format!("output size ({})", axis_name(i, N)), output, "output sizes must be at least 1"));
             }
-            let (input, output) = (x[2 + i] as u64, output as u64);
+            let (input, output) = (x.extents[2 + i] as u64, output as u64);
             // A window of ceil(n / m) elements may straddle one more.
             let filter = (input.div_ceil(output) + 1).min(input);
             problem.axes[3 - N + i] = WindowAxis { input, filter, output, ..WindowAxis::UNIT };
@@ -122,29 +122,29 @@ impl PoolProblem {
     ///
     /// # Errors
     /// As [`PoolProblem::new`].
-    pub fn global(x: &[usize], element: ElementType, layout: Layout, kind: PoolKind) -> Result<Self> {
-        match x.len() {
-            3 => Self::adaptive(x, element, layout, &AdaptivePoolDescriptor { kind, output: [1] }),
-            4 => Self::adaptive(x, element, layout, &AdaptivePoolDescriptor { kind, output: [1, 1] }),
-            5 => Self::adaptive(x, element, layout, &AdaptivePoolDescriptor { kind, output: [1, 1, 1] }),
-            rank => Err(Error::invalid("x", format!("{x:?}"), format!("a global pool takes x of rank 3 to 5, not {rank}"))),
+    pub fn global(x: &TensorType, kind: PoolKind) -> Result<Self> {
+        match x.rank() {
+            3 => Self::adaptive(x, &AdaptivePoolDescriptor { kind, output: [1] }),
+            4 => Self::adaptive(x, &AdaptivePoolDescriptor { kind, output: [1, 1] }),
+            5 => Self::adaptive(x, &AdaptivePoolDescriptor { kind, output: [1, 1, 1] }),
+            rank => Err(Error::invalid("x", format!("{:?}", x.extents), format!("a global pool takes x of rank 3 to 5, not {rank}"))),
         }
     }
 
-    pub(crate) fn planes<const N: usize>(kind: PoolKind, x: &[usize], element: ElementType, layout: Layout) -> Result<Self> {
+    pub(crate) fn planes<const N: usize>(kind: PoolKind, tensor: &TensorType) -> Result<Self> {
         const { assert!(N >= 1 && N <= 3, "pools have one to three spatial axes") };
+        let TensorType { extents: x, element, layout } = tensor;
         if x.len() != N + 2 {
             return Err(Error::invalid("x", format!("{x:?}"), format!("a {N}-D pool takes x of rank {}, not {}", N + 2, x.len())));
         }
-        TensorShape::named("x", x)?;
-        element.check_float("x")?;
+        tensor.checked_float("x")?;
         if let PoolKind::Lp { p } = kind
             && !(p > 0.0 && p.is_finite())
         {
             return Err(Error::invalid("p", p, "p must be positive and finite"));
         }
         let (batch, channels) = (x[0] as u64, x[1] as u64);
-        Ok(Self { kind, rank: N, batch, channels, axes: [WindowAxis::UNIT; 3], adaptive: false, element, layout })
+        Ok(Self { kind, rank: N, batch, channels, axes: [WindowAxis::UNIT; 3], adaptive: false, element: *element, layout: *layout })
     }
 
     pub(crate) fn check_output(self) -> Result<Self> {
@@ -338,7 +338,7 @@ mod tests {
                         let taps = |o: usize| (0..window).map(move |tap| (o * stride + tap * dilation) as i64 - begin as i64);
                         let empty = (0..axis.output as usize).filter(|&o| !taps(o).any(|i| (0..input as i64).contains(&i))).count() as u64;
                         assert_eq!(empty_windows(&axis), empty, "{axis:?}");
-                        let problem = PoolProblem::new(&[1, 1, input], ElementType::F32, Layout::ChannelsFirst, &descriptor);
+                        let problem = PoolProblem::new(&TensorType::f32(&[1, 1, input]), &descriptor);
                         assert_eq!(problem.is_err(), empty > 0, "{axis:?}");
                         if empty > 0 { refused += 1 } else { accepted += 1 }
                     }
@@ -352,7 +352,7 @@ mod tests {
     fn the_rule_is_named() {
         let descriptor = PoolDescriptor { dilation: [2], ..PoolDescriptor::window([2]).with_stride([1]).with_padding(Padding::uniform(1)) };
         for kind in [PoolKind::MAX, PoolKind::AVERAGE, PoolKind::Average { count_include_pad: true }, PoolKind::Lp { p: 2.0 }] {
-            let error = PoolProblem::new(&[1, 1, 1], ElementType::F32, Layout::ChannelsFirst, &descriptor.with_kind(kind)).unwrap_err().to_string();
+            let error = PoolProblem::new(&TensorType::f32(&[1, 1, 1]), &descriptor.with_kind(kind)).unwrap_err().to_string();
             assert_eq!(
                 error,
                 "dilation (width) is 2: every window must reach an element of the input: taps lie further apart than its extent, 1, and 1 of 1 windows see padding alone"

@@ -5,7 +5,7 @@ use crate::ops::pool::descriptor::{MaxUnpoolDescriptor, PoolDescriptor};
 use crate::ops::pool::problem::check_window;
 use crate::ops::spec::{Domain, TensorSpec};
 use crate::types::shape::{AxisPadding, axis_name, check_step, resolve_axis, window_extent};
-use crate::types::{ElementType, Error, Layout, Result, TensorShape};
+use crate::types::{ElementType, Error, Layout, Result, TensorShape, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// A resolved max unpooling. Indices are flat inside the output plane, row-major. Of several that point at one output the last in row-major
@@ -54,17 +54,12 @@ impl MaxUnpoolProblem {
     /// [`Error::Invalid`], naming argument, value and rule: an `output_shape` of which the pool does not make x's extents; none where the pool
     /// rounds up or pads SAME, which do not tell the extent of y. Without `ceil_mode` either rounding is taken, since many callers do not
     /// say how the pool rounded.
-    pub fn new<const N: usize>(
-        x: &[usize],
-        indices: &[usize],
-        element: ElementType,
-        layout: Layout,
-        descriptor: &MaxUnpoolDescriptor<N>,
-    ) -> Result<Self> {
+    pub fn new<const N: usize>(x: &TensorType, indices: &[usize], descriptor: &MaxUnpoolDescriptor<N>) -> Result<Self> {
+        let TensorType { extents: x, element, layout } = x.clone();
         if x.len() != N + 2 {
             return Err(Error::invalid("x", format!("{x:?}"), format!("a {N}-D unpool takes x of rank {}, not {}", N + 2, x.len())));
         }
-        TensorShape::named("x", x)?;
+        TensorShape::named("x", &x)?;
         if indices != x {
             return Err(Error::invalid("indices", format!("{indices:?}"), format!("indices have the shape of x, {x:?}")));
         }
@@ -77,7 +72,7 @@ impl MaxUnpoolProblem {
             });
         }
         TensorShape::named("the output", &y)?;
-        Ok(Self { x: x.to_vec(), y, element, layout })
+        Ok(Self { x, y, element, layout })
     }
 
     /// Positions of a plane of x and of y.
@@ -172,14 +167,14 @@ mod tests {
     use crate::types::shape::Padding;
 
     fn unpool<const N: usize>(pool: PoolDescriptor<N>, output_shape: Option<[usize; N]>, x: &[usize]) -> Result<MaxUnpoolProblem> {
-        MaxUnpoolProblem::new(x, x, ElementType::F32, Layout::ChannelsFirst, &MaxUnpoolDescriptor { pool, output_shape })
+        MaxUnpoolProblem::new(&TensorType::f32(x), x, &MaxUnpoolDescriptor { pool, output_shape })
     }
 
     /// Values of a pooling of 1, 2, 3, ... by the reference, put back.
     fn there_and_back(pool: PoolDescriptor<2>, extents: [usize; 2], output_shape: Option<[usize; 2]>) -> (Vec<usize>, Vec<f64>) {
         let kind = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
         let x = [1, 1, extents[0], extents[1]];
-        let problem = PoolProblem::new(&x, ElementType::F32, Layout::ChannelsFirst, &pool.with_kind(kind)).unwrap();
+        let problem = PoolProblem::new(&TensorType::f32(&x), &pool.with_kind(kind)).unwrap();
         let values: Vec<f64> = (1..=extents[0] * extents[1]).map(|v| v as f64).collect();
         let pooled = crate::reference::compute(&problem, &[&values]).unwrap();
         let problem = unpool(pool, output_shape, &problem.output_extents()).unwrap();

@@ -1,7 +1,7 @@
 //! Concatenation along one axis: one copy per input into the same output.
 
-use crate::ops::transform::kind::TensorKind;
 use crate::ops::transform::moves::Moves;
+use crate::types::TensorType;
 use crate::types::shape::front_axis;
 use crate::types::strided::{StridedAxis, StridedCopy};
 use crate::types::{Error, Result};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "crate::ops::written::Concat", into = "crate::ops::written::Concat")]
 pub struct Concat {
     /// The inputs; at least one.
-    pub(crate) inputs: Vec<TensorKind>,
+    pub(crate) inputs: Vec<TensorType>,
     pub(crate) axis: usize,
 }
 
@@ -29,14 +29,15 @@ impl Concat {
     ///
     /// # Errors
     /// No input, an axis outside the rank, inputs of different ranks, element types, or extents beside the axis.
-    pub fn new(inputs: Vec<TensorKind>, axis: isize) -> Result<Self> {
+    pub fn new(inputs: &[TensorType], axis: isize) -> Result<Self> {
+        let inputs: Vec<TensorType> = inputs.iter().enumerate().map(|(i, input)| input.clone().checked(&format!("x{i}"))).collect::<Result<_>>()?;
         let Some(first) = inputs.first() else {
             return Err(Error::invalid("inputs", "empty", "a concatenation takes at least one tensor"));
         };
         let axis = front_axis("axis", axis, first.rank())?;
         let mut total = 0usize;
         for (i, input) in inputs.iter().enumerate() {
-            let others = |kind: &TensorKind| kind.extents.iter().enumerate().filter(|(a, _)| *a != axis).map(|(_, e)| *e).collect::<Vec<_>>();
+            let others = |kind: &TensorType| kind.extents.iter().enumerate().filter(|(a, _)| *a != axis).map(|(_, e)| *e).collect::<Vec<_>>();
             if input.rank() != first.rank() || others(input) != others(first) {
                 return Err(Error::invalid(
                     format!("x{i}"),
@@ -72,12 +73,12 @@ impl Moves for Concat {
         "concat"
     }
 
-    fn kinds(&self) -> Vec<TensorKind> {
+    fn kinds(&self) -> Vec<TensorType> {
         self.inputs.clone()
     }
 
-    fn kind(&self) -> TensorKind {
-        TensorKind { extents: self.output_extents(), ..self.inputs[0].clone() }
+    fn kind(&self) -> TensorType {
+        TensorType { extents: self.output_extents(), ..self.inputs[0].clone() }
     }
 
     fn copies(&self, x: &[Vec<i64>], y: &[i64]) -> Vec<StridedCopy> {

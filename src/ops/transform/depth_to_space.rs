@@ -1,7 +1,7 @@
 //! Depth to space (pixel shuffle) and back: blocks of channels become blocks of positions.
 
-use crate::ops::transform::kind::TensorKind;
 use crate::ops::transform::moves::Moves;
+use crate::types::TensorType;
 use crate::types::strided::{StridedAxis, StridedCopy};
 use crate::types::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@ impl Default for DepthToSpaceDescriptor {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "crate::ops::written::DepthToSpace", into = "crate::ops::written::DepthToSpace")]
 pub struct DepthToSpace {
-    pub(crate) x: TensorKind,
+    pub(crate) x: TensorType,
     pub(crate) block: usize,
     pub(crate) mode: DepthToSpaceMode,
     pub(crate) inverse: bool,
@@ -65,7 +65,7 @@ pub struct DepthToSpace {
 /// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
 impl DepthToSpace {
     /// The input.
-    pub fn x(&self) -> &TensorKind {
+    pub fn x(&self) -> &TensorType {
         &self.x
     }
 
@@ -90,7 +90,8 @@ impl DepthToSpace {
     ///
     /// # Errors
     /// A rank other than 4, a block of 0, channels that are no multiple of the block squared.
-    pub fn new(x: TensorKind, descriptor: &DepthToSpaceDescriptor) -> Result<Self> {
+    pub fn new(x: &TensorType, descriptor: &DepthToSpaceDescriptor) -> Result<Self> {
+        let x = x.clone().checked("x")?;
         let &DepthToSpaceDescriptor { block, mode } = descriptor;
         let square = check(&x, block)?;
         if !x.extents[1].is_multiple_of(square) {
@@ -109,7 +110,8 @@ impl DepthToSpace {
     ///
     /// # Errors
     /// A rank other than 4, a block of 0, a height or width that is no multiple of the block.
-    pub fn inverse(x: TensorKind, descriptor: &DepthToSpaceDescriptor) -> Result<Self> {
+    pub fn inverse(x: &TensorType, descriptor: &DepthToSpaceDescriptor) -> Result<Self> {
+        let x = x.clone().checked("x")?;
         let &DepthToSpaceDescriptor { block, mode } = descriptor;
         check(&x, block)?;
         for (axis, name) in [(2, "height"), (3, "width")] {
@@ -148,7 +150,7 @@ impl DepthToSpace {
 }
 
 /// The block squared.
-fn check(x: &TensorKind, block: usize) -> Result<usize> {
+fn check(x: &TensorType, block: usize) -> Result<usize> {
     if x.rank() != 4 {
         return Err(Error::invalid("x", format!("{:?}", x.extents), format!("it must be N C H W, of rank 4, not {}", x.rank())));
     }
@@ -163,12 +165,12 @@ impl Moves for DepthToSpace {
         if self.inverse { "space_to_depth" } else { "depth_to_space" }
     }
 
-    fn kinds(&self) -> Vec<TensorKind> {
+    fn kinds(&self) -> Vec<TensorType> {
         vec![self.x.clone()]
     }
 
-    fn kind(&self) -> TensorKind {
-        TensorKind { extents: self.output_extents(), ..self.x.clone() }
+    fn kind(&self) -> TensorType {
+        TensorType { extents: self.output_extents(), ..self.x.clone() }
     }
 
     fn copies(&self, x: &[Vec<i64>], y: &[i64]) -> Vec<StridedCopy> {

@@ -3,7 +3,6 @@
 
 pub(crate) mod concat;
 pub(crate) mod depth_to_space;
-pub(crate) mod kind;
 pub(crate) mod linear;
 pub(crate) mod moves;
 pub(crate) mod pad;

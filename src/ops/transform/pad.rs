@@ -3,8 +3,8 @@
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::ops::transform::NOTHING;
-use crate::ops::transform::kind::{TensorKind, joined};
 use crate::types::bits::by_key;
+use crate::types::tensor_type::{TensorType, joined};
 use crate::types::{ElementType, Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +57,7 @@ pub struct PadDescriptor {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "crate::ops::written::Pad", into = "crate::ops::written::Pad")]
 pub struct Pad {
-    pub(crate) x: TensorKind,
+    pub(crate) x: TensorType,
     pub(crate) begin: Vec<usize>,
     pub(crate) end: Vec<usize>,
     pub(crate) mode: PadMode,
@@ -66,7 +66,7 @@ pub struct Pad {
 /// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
 impl Pad {
     /// The input.
-    pub fn x(&self) -> &TensorKind {
+    pub fn x(&self) -> &TensorType {
         &self.x
     }
 
@@ -92,7 +92,8 @@ impl Pad {
     /// # Errors
     /// A number of pads other than two per axis, reflect pads that reach the extent, circular pads past it, a constant that a u32
     /// tensor cannot hold, extents past 64 bits.
-    pub fn new(x: TensorKind, descriptor: &PadDescriptor) -> Result<Self> {
+    pub fn new(x: &TensorType, descriptor: &PadDescriptor) -> Result<Self> {
+        let x = x.clone().checked("x")?;
         let (pads, mode) = (&descriptor.pads, descriptor.mode);
         let rank = x.rank();
         if pads.len() != 2 * rank {
@@ -148,8 +149,8 @@ impl Pad {
         }
     }
 
-    pub(crate) fn kind(&self) -> TensorKind {
-        TensorKind { extents: self.output_extents(), ..self.x.clone() }
+    pub(crate) fn kind(&self) -> TensorType {
+        TensorType { extents: self.output_extents(), ..self.x.clone() }
     }
 
     /// Per axis and coordinate of y, the coordinate of x, or [`NOTHING`].
@@ -185,11 +186,11 @@ impl Problem for Pad {
     }
 
     fn inputs(&self) -> Vec<TensorSpec> {
-        vec![self.x.spec("x")]
+        vec![TensorSpec::of("x", &self.x)]
     }
 
     fn outputs(&self) -> Vec<TensorSpec> {
-        vec![self.kind().spec("y")]
+        vec![TensorSpec::of("y", &self.kind())]
     }
 
     fn is_exact(&self) -> bool {

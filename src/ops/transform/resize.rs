@@ -4,9 +4,9 @@
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::ops::transform::NOTHING;
-use crate::ops::transform::kind::{TensorKind, joined};
 use crate::ops::transform::linear;
 use crate::types::bits::by_key;
+use crate::types::tensor_type::{TensorType, joined};
 use crate::types::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -135,14 +135,14 @@ by_key!(ResizeDescriptor, |d: &ResizeDescriptor| (
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "crate::ops::written::Resize", into = "crate::ops::written::Resize")]
 pub struct Resize {
-    pub(crate) x: TensorKind,
+    pub(crate) x: TensorType,
     pub(crate) descriptor: ResizeDescriptor,
 }
 
 /// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
 impl Resize {
     /// The input.
-    pub fn x(&self) -> &TensorKind {
+    pub fn x(&self) -> &TensorType {
         &self.x
     }
 
@@ -163,7 +163,8 @@ impl Resize {
     /// # Errors
     /// A rank below 3, a number of sizes or scales other than the spatial axes, a size of 0, a scale that is not positive and finite,
     /// linear on u32, sizes past 64 bits.
-    pub fn new(x: TensorKind, descriptor: &ResizeDescriptor) -> Result<Self> {
+    pub fn new(x: &TensorType, descriptor: &ResizeDescriptor) -> Result<Self> {
+        let x = x.clone().checked("x")?;
         let sizes = &descriptor.sizes;
         if x.rank() < 3 {
             return Err(Error::invalid("x", format!("{:?}", x.extents), format!("it must be N C and 1 to 3 spatial axes, not of rank {}", x.rank())));
@@ -204,8 +205,8 @@ impl Resize {
         self.x.extents[..2].iter().chain(self.sizes()).copied().collect()
     }
 
-    pub(crate) fn kind(&self) -> TensorKind {
-        TensorKind { extents: self.output_extents(), ..self.x.clone() }
+    pub(crate) fn kind(&self) -> TensorType {
+        TensorType { extents: self.output_extents(), ..self.x.clone() }
     }
 
     /// Where in x, along spatial axis `axis`, element `o` of y lies; may be outside. One rounding at most where no scale is given.
@@ -269,11 +270,11 @@ impl Problem for Resize {
     }
 
     fn inputs(&self) -> Vec<TensorSpec> {
-        vec![self.x.spec("x")]
+        vec![TensorSpec::of("x", &self.x)]
     }
 
     fn outputs(&self) -> Vec<TensorSpec> {
-        vec![self.kind().spec("y")]
+        vec![TensorSpec::of("y", &self.kind())]
     }
 
     fn is_exact(&self) -> bool {
@@ -292,9 +293,9 @@ mod tests {
     use crate::types::shape::Layout;
 
     fn resize(coordinates: CoordinateMode, input: usize, output: usize, scale: Option<f64>) -> Resize {
-        let x = TensorKind::new("x", &[1, 1, input], ElementType::F32, Layout::ChannelsFirst).unwrap();
+        let x = TensorType::new(&[1, 1, input], ElementType::F32, Layout::ChannelsFirst);
         let descriptor = ResizeDescriptor { coordinates, scales: scale.map(|s| vec![s]), sizes: vec![output], ..Default::default() };
-        Resize::new(x, &descriptor).unwrap()
+        Resize::new(&x, &descriptor).unwrap()
     }
 
     #[test]

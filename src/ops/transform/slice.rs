@@ -1,9 +1,9 @@
 //! Slicing by numpy's rules: a start, an end and a step per axis, each possibly negative.
 
-use crate::ops::transform::kind::{TensorKind, joined};
 use crate::ops::transform::moves::Moves;
 use crate::types::shape::front_axis;
 use crate::types::strided::{StridedAxis, StridedCopy};
+use crate::types::tensor_type::{TensorType, joined};
 use crate::types::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -27,14 +27,14 @@ pub struct SliceDescriptor {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "crate::ops::written::Slice", into = "crate::ops::written::Slice")]
 pub struct Slice {
-    pub(crate) x: TensorKind,
+    pub(crate) x: TensorType,
     pub(crate) ranges: Vec<SliceRange>,
 }
 
 /// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
 impl Slice {
     /// The input.
-    pub fn x(&self) -> &TensorKind {
+    pub fn x(&self) -> &TensorType {
         &self.x
     }
 
@@ -61,7 +61,8 @@ impl Slice {
     ///
     /// # Errors
     /// Lists of different lengths, an axis outside the rank or named twice, a step of 0, an axis on which nothing is left.
-    pub fn new(x: TensorKind, descriptor: &SliceDescriptor) -> Result<Self> {
+    pub fn new(x: &TensorType, descriptor: &SliceDescriptor) -> Result<Self> {
+        let x = x.clone().checked("x")?;
         let SliceDescriptor { starts, ends, axes, steps } = descriptor;
         for (name, list, optional) in [("ends", ends, false), ("axes", axes, true), ("steps", steps, true)] {
             if list.len() != starts.len() && !(optional && list.is_empty()) {
@@ -122,12 +123,12 @@ impl Moves for Slice {
         "slice"
     }
 
-    fn kinds(&self) -> Vec<TensorKind> {
+    fn kinds(&self) -> Vec<TensorType> {
         vec![self.x.clone()]
     }
 
-    fn kind(&self) -> TensorKind {
-        TensorKind { extents: self.output_extents(), ..self.x.clone() }
+    fn kind(&self) -> TensorType {
+        TensorType { extents: self.output_extents(), ..self.x.clone() }
     }
 
     fn copies(&self, x: &[Vec<i64>], y: &[i64]) -> Vec<StridedCopy> {

@@ -1,8 +1,8 @@
 //! Transposing: the logical axes in another order, or the same order in another memory layout.
 
-use crate::ops::transform::kind::{TensorKind, joined};
 use crate::ops::transform::moves::Moves;
 use crate::types::strided::{StridedAxis, StridedCopy};
+use crate::types::tensor_type::{TensorType, joined};
 use crate::types::{Error, Layout, Result};
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "crate::ops::written::Transpose", into = "crate::ops::written::Transpose")]
 pub struct Transpose {
-    pub(crate) x: TensorKind,
+    pub(crate) x: TensorType,
     pub(crate) perm: Vec<usize>,
 }
 
 /// What it is made of. Its constructors check all of it, and shaders run unchecked on the strength of that, so nothing outside may change a field.
 impl Transpose {
     /// The input.
-    pub fn x(&self) -> &TensorKind {
+    pub fn x(&self) -> &TensorType {
         &self.x
     }
 
@@ -32,7 +32,8 @@ impl Transpose {
     ///
     /// # Errors
     /// A `perm` that does not name every axis of x once.
-    pub fn new(x: TensorKind, perm: &[usize]) -> Result<Self> {
+    pub fn new(x: &TensorType, perm: &[usize]) -> Result<Self> {
+        let x = x.clone().checked("x")?;
         let mut sorted = perm.to_vec();
         sorted.sort_unstable();
         if !sorted.iter().copied().eq(0..x.rank()) {
@@ -52,12 +53,12 @@ impl Moves for Transpose {
         "transpose"
     }
 
-    fn kinds(&self) -> Vec<TensorKind> {
+    fn kinds(&self) -> Vec<TensorType> {
         vec![self.x.clone()]
     }
 
-    fn kind(&self) -> TensorKind {
-        TensorKind { extents: self.output_extents(), layout: Layout::ChannelsFirst, ..self.x.clone() }
+    fn kind(&self) -> TensorType {
+        TensorType { extents: self.output_extents(), layout: Layout::ChannelsFirst, ..self.x.clone() }
     }
 
     fn copies(&self, x: &[Vec<i64>], y: &[i64]) -> Vec<StridedCopy> {
@@ -77,7 +78,7 @@ impl std::fmt::Display for Transpose {
 #[serde(try_from = "crate::ops::written::ToLayout", into = "crate::ops::written::ToLayout")]
 pub struct ToLayout {
     /// The input.
-    pub x: TensorKind,
+    pub x: TensorType,
     /// The layout of y.
     pub layout: Layout,
 }
@@ -87,7 +88,8 @@ impl ToLayout {
     ///
     /// # Errors
     /// None today; the signature is that of the other shape ops.
-    pub fn new(x: TensorKind, layout: Layout) -> Result<Self> {
+    pub fn new(x: &TensorType, layout: Layout) -> Result<Self> {
+        let x = x.clone().checked("x")?;
         Ok(Self { x, layout })
     }
 }
@@ -97,13 +99,13 @@ impl Moves for ToLayout {
         "to_layout"
     }
 
-    fn kinds(&self) -> Vec<TensorKind> {
+    fn kinds(&self) -> Vec<TensorType> {
         vec![self.x.clone()]
     }
 
-    fn kind(&self) -> TensorKind {
+    fn kind(&self) -> TensorType {
         let layout = if self.x.rank() < 3 { Layout::ChannelsFirst } else { self.layout };
-        TensorKind { layout, ..self.x.clone() }
+        TensorType { layout, ..self.x.clone() }
     }
 
     fn copies(&self, x: &[Vec<i64>], y: &[i64]) -> Vec<StridedCopy> {

@@ -6,7 +6,7 @@ use crate::ops::conv::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescr
 use crate::ops::conv::fused::FusedPool;
 use crate::ops::conv::problem::{ConvInputs, ConvProblem, Direction};
 use crate::types::shape::WindowAxis;
-use crate::types::{Activation, ElementType, Error, Layout, Padding, PaddingMode, Result};
+use crate::types::{Activation, ElementType, Error, Layout, Padding, PaddingMode, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// Lists run over the spatial axes; `pads` has the begins, then the ends.
@@ -98,9 +98,8 @@ impl Conv {
             (Direction::Transposed, [_, each, ..]) => each.saturating_mul(self.groups),
             _ => 0,
         };
-        let (x, filter, bias) = (&self.x, &self.filter, [filters]);
-        let bias = self.bias.then_some(&bias[..]);
-        f(&ConvInputs { x, filter, bias, element: self.element, x_layout: self.x_layout, y_layout: self.y_layout })
+        let (x, bias) = (TensorType::new(&self.x, self.element, self.x_layout), [filters]);
+        f(&ConvInputs { x, filter: &self.filter, bias: self.bias.then_some(&bias[..]), y_layout: self.y_layout })
     }
 
     /// The pads, where none is negative.

@@ -2,7 +2,7 @@
 
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
-use crate::types::{Activation, ElementType, Error, Layout, Result};
+use crate::types::{Activation, ElementType, Error, Layout, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl TryFrom<Unary> for UnaryProblem {
     type Error = Error;
 
     fn try_from(w: Unary) -> Result<Self> {
-        let problem = UnaryProblem::new(&w.x, w.element, w.layout, w.activation)?;
+        let problem = UnaryProblem::new(&TensorType::new(&w.x, w.element, w.layout), w.activation)?;
         Ok(if w.in_place { problem.in_place() } else { problem })
     }
 }
@@ -55,7 +55,7 @@ impl TryFrom<Binary> for BinaryProblem {
 
     fn try_from(w: Binary) -> Result<Self> {
         let descriptor = BinaryDescriptor { op: w.op, activation: w.activation };
-        let problem = BinaryProblem::new((&w.a, w.a_layout), (&w.b, w.b_layout), w.element, descriptor)?;
+        let problem = BinaryProblem::new(&TensorType::new(&w.a, w.element, w.a_layout), &TensorType::new(&w.b, w.element, w.b_layout), descriptor)?;
         if w.in_place { problem.in_place() } else { Ok(problem) }
     }
 }

@@ -13,7 +13,7 @@ pub(crate) use elementwise::{Binary, Unary};
 pub(crate) use matmul::MatMul;
 pub(crate) use pool::{MaxUnpool, Pool};
 pub(crate) use rows::{Argmax, BatchNorm, Lrn, Norm, Reduce, Softmax};
-pub(crate) use transform::{Concat, DepthToSpace, Pad, Resize, Slice, Tensor, ToLayout, Transpose};
+pub(crate) use transform::{Concat, DepthToSpace, Pad, Resize, Slice, ToLayout, Transpose};
 
 use crate::types::{Error, Result};
 

@@ -5,7 +5,7 @@ use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, MaxUnpoolDescriptor, 
 use crate::ops::pool::problem::PoolProblem;
 use crate::ops::pool::unpool::MaxUnpoolProblem;
 use crate::types::shape::WindowAxis;
-use crate::types::{ElementType, Error, Layout, Padding, Result};
+use crate::types::{ElementType, Error, Layout, Padding, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// Lists run over the spatial axes.
@@ -81,9 +81,10 @@ fn wrong_rank(op: &str, x: &[usize]) -> Error {
 impl Pool {
     fn problem<const N: usize>(&self) -> Result<PoolProblem> {
         match self {
-            Pool::Adaptive { kind, x, output, element, layout } => {
-                PoolProblem::adaptive::<N>(x, *element, *layout, &AdaptivePoolDescriptor { kind: *kind, output: list("output", output)? })
-            }
+            Pool::Adaptive { kind, x, output, element, layout } => PoolProblem::adaptive::<N>(
+                &TensorType::new(x, *element, *layout),
+                &AdaptivePoolDescriptor { kind: *kind, output: list("output", output)? },
+            ),
             Pool::Window { kind, x, window, stride, dilation, begin, end, output, element, layout } => {
                 let pool = PoolDescriptor::<N> {
                     kind: *kind,
@@ -93,11 +94,11 @@ impl Pool {
                     padding: Padding::Explicit { begin: list("begin", begin)?, end: list("end", end)? },
                     ceil_mode: false,
                 };
-                let down = PoolProblem::new(x, *element, *layout, &pool)?;
+                let down = PoolProblem::new(&TensorType::new(x, *element, *layout), &pool)?;
                 if spatial(&down, |axis| axis.output) == *output {
                     return Ok(down);
                 }
-                let up = PoolProblem::new(x, *element, *layout, &PoolDescriptor { ceil_mode: true, ..pool })?;
+                let up = PoolProblem::new(&TensorType::new(x, *element, *layout), &PoolDescriptor { ceil_mode: true, ..pool })?;
                 same("output", output, &spatial(&up, |axis| axis.output))?;
                 Ok(up)
             }
@@ -146,6 +147,6 @@ impl MaxUnpool {
             padding: Padding::Explicit { begin: [0; N], end: std::array::from_fn(|i| x[i].saturating_sub(shape[i])) },
             ..Default::default()
         };
-        MaxUnpoolProblem::new(&self.x, &self.x, self.element, self.layout, &MaxUnpoolDescriptor { pool, output_shape: Some(shape) })
+        MaxUnpoolProblem::new(&TensorType::new(&self.x, self.element, self.layout), &self.x, &MaxUnpoolDescriptor { pool, output_shape: Some(shape) })
     }
 }

@@ -6,7 +6,7 @@ use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
 use crate::ops::norm::rows::{GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, NormInputs, NormKind, NormProblem};
 use crate::ops::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceKind, ReduceProblem};
 use crate::ops::softmax::{SoftmaxDescriptor, SoftmaxProblem};
-use crate::types::{ElementType, Error, Layout, Result};
+use crate::types::{ElementType, Error, Layout, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -31,7 +31,7 @@ impl TryFrom<Softmax> for SoftmaxProblem {
 
     fn try_from(w: Softmax) -> Result<Self> {
         let descriptor = SoftmaxDescriptor { axis: signed("axis", w.axis)?, logarithm: w.logarithm };
-        let problem = SoftmaxProblem::new(&w.x, w.element, w.layout, &descriptor)?;
+        let problem = SoftmaxProblem::new(&TensorType::new(&w.x, w.element, w.layout), &descriptor)?;
         Ok(if w.in_place { problem.in_place() } else { problem })
     }
 }
@@ -66,7 +66,7 @@ impl TryFrom<Norm> for NormProblem {
         };
         // Where there are none, the constructor says why.
         let own = own.unwrap_or_default();
-        let inputs = NormInputs { x: &w.x, scale: w.scale.then_some(own), bias: w.bias.then_some(own), element: w.element, layout: w.layout };
+        let inputs = NormInputs { x: TensorType::new(&w.x, w.element, w.layout), scale: w.scale.then_some(own), bias: w.bias.then_some(own) };
         let epsilon = w.epsilon;
         let problem = match w.kind {
             NormKind::Layer { axis } => NormProblem::layer(&inputs, &LayerNormDescriptor { axis: signed("axis", axis)?, epsilon }),
@@ -102,7 +102,7 @@ impl TryFrom<BatchNorm> for BatchNormProblem {
     fn try_from(w: BatchNorm) -> Result<Self> {
         let channels = w.x.get(1..2).unwrap_or_default();
         let vectors = BatchNormVectors { scale: w.scale.then_some(channels), bias: w.bias.then_some(channels), mean: channels, variance: channels };
-        let problem = BatchNormProblem::new(&w.x, &vectors, w.element, w.layout, &w.descriptor)?;
+        let problem = BatchNormProblem::new(&TensorType::new(&w.x, w.element, w.layout), &vectors, &w.descriptor)?;
         Ok(if w.in_place { problem.in_place() } else { problem })
     }
 }
@@ -126,7 +126,7 @@ impl TryFrom<Lrn> for LrnProblem {
     type Error = Error;
 
     fn try_from(w: Lrn) -> Result<Self> {
-        LrnProblem::new(&w.x, w.element, w.layout, &w.descriptor)
+        LrnProblem::new(&TensorType::new(&w.x, w.element, w.layout), &w.descriptor)
     }
 }
 
@@ -153,7 +153,7 @@ impl TryFrom<Reduce> for ReduceProblem {
 
     fn try_from(w: Reduce) -> Result<Self> {
         let axes = w.axes.iter().map(|&axis| signed("axes", axis)).collect::<Result<_>>()?;
-        ReduceProblem::new(&w.x, w.element, w.layout, &ReduceDescriptor { kind: w.kind, axes, keepdims: w.keepdims })
+        ReduceProblem::new(&TensorType::new(&w.x, w.element, w.layout), &ReduceDescriptor { kind: w.kind, axes, keepdims: w.keepdims })
     }
 }
 
@@ -181,6 +181,6 @@ impl TryFrom<Argmax> for ArgmaxProblem {
     fn try_from(w: Argmax) -> Result<Self> {
         let axis = w.axis.map(|axis| signed("axis", axis)).transpose()?;
         let descriptor = ArgmaxDescriptor { axis, keepdims: w.keepdims, select_last: w.select_last };
-        ArgmaxProblem::new(&w.x, w.element, w.layout, &descriptor)
+        ArgmaxProblem::new(&TensorType::new(&w.x, w.element, w.layout), &descriptor)
     }
 }

@@ -1,38 +1,16 @@
 //! The written forms of shape ops.
 
 use super::{same, signed};
-use crate::ops::transform::kind::TensorKind;
 use crate::ops::transform::slice::{SliceDescriptor, SliceRange};
 use crate::ops::transform::{concat, depth_to_space, pad, resize, slice, transpose};
-use crate::types::{ElementType, Error, Layout, Result};
+use crate::types::TensorType;
+use crate::types::{Error, Layout, Result};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Tensor {
-    extents: Vec<usize>,
-    element: ElementType,
-    layout: Layout,
-}
-
-impl From<TensorKind> for Tensor {
-    fn from(kind: TensorKind) -> Self {
-        Self { extents: kind.extents, element: kind.element, layout: kind.layout }
-    }
-}
-
-impl TryFrom<Tensor> for TensorKind {
-    type Error = Error;
-
-    fn try_from(w: Tensor) -> Result<Self> {
-        TensorKind::new("x", &w.extents, w.element, w.layout)
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Resize {
-    x: TensorKind,
+    x: TensorType,
     descriptor: resize::ResizeDescriptor,
 }
 
@@ -46,14 +24,14 @@ impl TryFrom<Resize> for resize::Resize {
     type Error = Error;
 
     fn try_from(w: Resize) -> Result<Self> {
-        resize::Resize::new(w.x, &w.descriptor)
+        resize::Resize::new(&w.x, &w.descriptor)
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pad {
-    x: TensorKind,
+    x: TensorType,
     descriptor: pad::PadDescriptor,
 }
 
@@ -67,14 +45,14 @@ impl TryFrom<Pad> for pad::Pad {
     type Error = Error;
 
     fn try_from(w: Pad) -> Result<Self> {
-        pad::Pad::new(w.x, &w.descriptor)
+        pad::Pad::new(&w.x, &w.descriptor)
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Slice {
-    x: TensorKind,
+    x: TensorType,
     ranges: Vec<SliceRange>,
 }
 
@@ -100,7 +78,7 @@ impl TryFrom<Slice> for slice::Slice {
         };
         let steps = w.ranges.iter().map(|range| range.step).collect();
         let descriptor = SliceDescriptor { starts, ends: w.ranges.iter().map(end).collect(), axes: vec![], steps };
-        let problem = slice::Slice::new(w.x, &descriptor)?;
+        let problem = slice::Slice::new(&w.x, &descriptor)?;
         same("ranges", &w.ranges, &problem.ranges)?;
         Ok(problem)
     }
@@ -109,7 +87,7 @@ impl TryFrom<Slice> for slice::Slice {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Concat {
-    inputs: Vec<TensorKind>,
+    inputs: Vec<TensorType>,
     axis: usize,
 }
 
@@ -123,14 +101,14 @@ impl TryFrom<Concat> for concat::Concat {
     type Error = Error;
 
     fn try_from(w: Concat) -> Result<Self> {
-        concat::Concat::new(w.inputs, signed("axis", w.axis)?)
+        concat::Concat::new(&w.inputs, signed("axis", w.axis)?)
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Transpose {
-    x: TensorKind,
+    x: TensorType,
     perm: Vec<usize>,
 }
 
@@ -144,14 +122,14 @@ impl TryFrom<Transpose> for transpose::Transpose {
     type Error = Error;
 
     fn try_from(w: Transpose) -> Result<Self> {
-        transpose::Transpose::new(w.x, &w.perm)
+        transpose::Transpose::new(&w.x, &w.perm)
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ToLayout {
-    x: TensorKind,
+    x: TensorType,
     layout: Layout,
 }
 
@@ -165,14 +143,14 @@ impl TryFrom<ToLayout> for transpose::ToLayout {
     type Error = Error;
 
     fn try_from(w: ToLayout) -> Result<Self> {
-        transpose::ToLayout::new(w.x, w.layout)
+        transpose::ToLayout::new(&w.x, w.layout)
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DepthToSpace {
-    x: TensorKind,
+    x: TensorType,
     inverse: bool,
     descriptor: depth_to_space::DepthToSpaceDescriptor,
 }
@@ -189,6 +167,6 @@ impl TryFrom<DepthToSpace> for depth_to_space::DepthToSpace {
 
     fn try_from(w: DepthToSpace) -> Result<Self> {
         let make = if w.inverse { depth_to_space::DepthToSpace::inverse } else { depth_to_space::DepthToSpace::new };
-        make(w.x, &w.descriptor)
+        make(&w.x, &w.descriptor)
     }
 }

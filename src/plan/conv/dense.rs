@@ -83,7 +83,7 @@ mod tests {
     use crate::ops::conv::problem::ConvInputs;
     use crate::plan::Planned;
     use crate::plan::profile::MatrixUnits;
-    use crate::types::element::ElementType;
+    use crate::types::{ElementType, TensorType};
 
     fn conv(descriptor: &ConvDescriptor<2>, x: [usize; 4], filter: [usize; 4]) -> ConvProblem {
         ConvProblem::forward(&ConvInputs::new(&x, &filter, None), descriptor).unwrap()
@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn matrix_units_are_not_for_it() {
         let reduced = ConvDescriptor { accuracy: Accuracy::Reduced, ..Default::default() };
-        let halves = ConvInputs { element: ElementType::F16, ..ConvInputs::new(&[4, 64, 7, 7], &[64, 64, 7, 7], None) };
+        let halves =
+            ConvInputs { x: TensorType::new(&[4, 64, 7, 7], ElementType::F16, Layout::ChannelsFirst), ..ConvInputs::new(&[], &[64, 64, 7, 7], None) };
         for problem in [conv(&reduced, [4, 64, 7, 7], [64, 64, 7, 7]), ConvProblem::forward::<2>(&halves, &reduced).unwrap()] {
             let labels = candidates(&problem, &profile());
             assert!(!labels.is_empty() && !labels.iter().any(|label| label.contains("matrix") || label.contains("split")), "{labels:?}");

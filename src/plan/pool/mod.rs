@@ -17,7 +17,7 @@ use crate::shader::KernelSpec;
 use crate::shader::source::{POOL, POOL_INDICES, POOL_PAIRS};
 use crate::shader::uniforms::{Axis, PoolParams};
 use crate::types::shape::WindowAxis;
-use crate::types::{ElementType, Error, Layout, Result};
+use crate::types::{ElementType, Error, Layout, Result, TensorType};
 
 /// One output per invocation, its loops bounded by numbers of the uniform; the same with the window baked into the pipeline; or, where one window is the
 /// whole plane, the reduction that it is, whose lines many invocations share.
@@ -139,7 +139,11 @@ impl PoolProblem {
         if !self.axes.iter().all(is_whole) || (!self.adaptive && self.taps() <= MOST_UNROLLED) {
             return None;
         }
-        ReduceProblem::new(&self.input_extents(), self.element, self.layout, &ReduceDescriptor::new(kind, &spatial).with_keepdims(true)).ok()
+        ReduceProblem::new(
+            &TensorType::new(&self.input_extents(), self.element, self.layout),
+            &ReduceDescriptor::new(kind, &spatial).with_keepdims(true),
+        )
+        .ok()
     }
 
     /// Turns of one invocation's loops over the axes of a window.
@@ -228,9 +232,8 @@ mod tests {
     #[test]
     fn a_window_over_the_whole_plane_is_a_reduction() {
         let old_llvmpipe = DeviceProfile { is_cpu: true, max_loop_turns: 65_535, ..DeviceProfile::MINIMAL };
-        let adaptive = |kind, output: [usize; 2]| {
-            PoolProblem::adaptive(&[2, 3, 300, 400], ElementType::F32, Layout::ChannelsFirst, &AdaptivePoolDescriptor { kind, output }).unwrap()
-        };
+        let adaptive =
+            |kind, output: [usize; 2]| PoolProblem::adaptive(&TensorType::f32(&[2, 3, 300, 400]), &AdaptivePoolDescriptor { kind, output }).unwrap();
         for kind in [PoolKind::AVERAGE, PoolKind::MAX] {
             let whole = adaptive(kind, [1, 1]);
             assert_eq!(whole.algorithms(&DeviceProfile::MINIMAL), [DIRECT, TREE]);
@@ -243,8 +246,11 @@ mod tests {
             let narrow = DeviceProfile { max_binding_bytes: 1_500_000, ..DeviceProfile::MINIMAL };
             assert_eq!(whole.plan(&narrow, None).unwrap().label, DIRECT);
             let window = |side: usize, x: usize| {
-                PoolProblem::new(&[1, 2, x, x], ElementType::F32, Layout::ChannelsLast, &PoolDescriptor::window([side, side]).with_kind(kind))
-                    .unwrap()
+                PoolProblem::new(
+                    &TensorType::new(&[1, 2, x, x], ElementType::F32, Layout::ChannelsLast),
+                    &PoolDescriptor::window([side, side]).with_kind(kind),
+                )
+                .unwrap()
             };
             let labels = [(7, 7), (5, 5), (7, 8)].map(|(side, x)| window(side, x).plan(&DeviceProfile::MINIMAL, None).unwrap().label);
             assert_eq!(labels, [TREE, UNROLLED, DIRECT]);

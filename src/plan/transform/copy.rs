@@ -74,7 +74,7 @@ pub(crate) fn plan(
     let algorithm = pick(&admitted, forced, preferred(&copies, &admitted, profile))?;
     let mut plan = Plan::new(op, algorithm.to_string(), inputs, vec![output]);
     for copy in &copies {
-        let element = plan.outputs[0].element;
+        let element = plan.outputs[0].tensor.element;
         let places = vec![Place::input(copy.input, &plan.inputs), Place::output(0, &plan.outputs)];
         plan.steps.push(step(copy, algorithm, element, places, profile)?);
     }
@@ -137,7 +137,7 @@ macro_rules! moves {
             }
 
             fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
-                let (inputs, output) = (self.inputs(), self.kind().spec("y"));
+                let (inputs, output) = (self.inputs(), TensorSpec::of("y", &self.kind()));
                 check_tensors(self.op_name(), &inputs.iter().chain([&output]).collect::<Vec<_>>(), profile)?;
                 plan(self.op_name(), inputs, output, self.stored_copies(), profile, algorithm)
             }

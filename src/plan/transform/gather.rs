@@ -4,8 +4,8 @@
 //! Algorithms: `direct` (one element per invocation) and `rows` (the outer coordinates are looked up once per workgroup, whose lanes
 //! run along the innermost axis).
 
+use crate::ops::spec::TensorSpec;
 use crate::ops::transform::NOTHING;
-use crate::ops::transform::kind::TensorKind;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{Place, Plan, Step, check_binding, check_tensors};
@@ -13,6 +13,7 @@ use crate::plan::transform::{is_row, segment};
 use crate::shader::KernelSpec;
 use crate::shader::source::TRANSFORM_GATHER;
 use crate::shader::uniforms::{GatherAxis, GatherParams};
+use crate::types::TensorType;
 use crate::types::{Error, Result};
 
 /// Both always apply.
@@ -36,14 +37,14 @@ pub(crate) fn check_table(entries: u64, profile: &DeviceProfile) -> Result<()> {
 /// x or [`NOTHING`]; it is asked for after the sizes are checked.
 pub(crate) fn plan(
     op: &'static str,
-    x: &TensorKind,
-    y: &TensorKind,
+    x: &TensorType,
+    y: &TensorType,
     tables: impl FnOnce() -> Vec<Vec<u32>>,
     value: f32,
     profile: &DeviceProfile,
     forced: Option<&str>,
 ) -> Result<Plan> {
-    let (x_spec, y_spec) = (x.spec("x"), y.spec("y"));
+    let (x_spec, y_spec) = (TensorSpec::of("x", x), TensorSpec::of("y", y));
     check_tensors(op, &[&x_spec, &y_spec], profile)?;
     for spec in [&x_spec, &y_spec] {
         check_binding(&spec.name, spec.bytes(), profile)?;

@@ -23,7 +23,7 @@ impl Weights {
             let fixed = specs.iter().filter(|spec| spec.fixed);
             fixed
                 .map(|spec| {
-                    let scale = if spec.extents.len() > 1 { spread } else { 0.1 };
+                    let scale = if spec.tensor.extents.len() > 1 { spread } else { 0.1 };
                     (0..spec.count()).map(|_| (generator.real() * scale) as f32).collect()
                 })
                 .collect()
@@ -74,8 +74,9 @@ impl OnGpu {
             let op = network.op(node);
             let specs = op.inputs();
             let fixed = specs.iter().filter(|spec| spec.fixed).zip(weights);
-            let fixed: Vec<Tensor> =
-                fixed.map(|(spec, values)| Ok(gpu.upload_as(&array(&spec.extents, values)?, spec.layout)?)).collect::<Result<_, Failure>>()?;
+            let fixed: Vec<Tensor> = fixed
+                .map(|(spec, values)| Ok(gpu.upload_as(&array(&spec.tensor.extents, values)?, spec.tensor.layout)?))
+                .collect::<Result<_, Failure>>()?;
             ops.push(Prepared::new(gpu, op, &fixed.iter().collect::<Vec<_>>())?);
         }
         let mut buffers = vec![gpu.upload(&array(&network.values[network.input().0].extents, images)?)?];

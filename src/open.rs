@@ -1,24 +1,66 @@
-//! Opening a device with a tuner beside it, or adopting the caller's.
+//! Opening a device, or adopting the caller's, with what chooses among plans beside it: the tuner, or in a browser, where nothing can be measured
+//! without yielding, the planner's rules.
 
-use crate::gpu::{Gpu, GpuDescriptor};
-use crate::tune::cache::Tuner;
+use crate::gpu::{Chooser, Gpu, GpuDescriptor};
 use crate::types::Result;
+
+#[cfg(not(target_arch = "wasm32"))]
+fn chooser() -> Box<dyn Chooser> {
+    Box::new(crate::tune::cache::Tuner::default())
+}
+
+#[cfg(target_arch = "wasm32")]
+fn chooser() -> Box<dyn Chooser> {
+    Box::new(Rules)
+}
+
+#[cfg(target_arch = "wasm32")]
+struct Rules;
+
+#[cfg(target_arch = "wasm32")]
+impl Chooser for Rules {
+    fn plan(&self, gpu: &Gpu, op: &crate::ops::Op) -> Result<crate::plan::step::Plan> {
+        crate::plan::Planned::plan(op, gpu.profile(), None)
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
 
 impl Gpu {
     /// Opens the best adapter (discrete, integrated, virtual, CPU), or the one that `WGCONV_ADAPTER` names.
     ///
     /// # Errors
     /// [`Error::NoAdapter`](crate::Error::NoAdapter) with what was found and what to install; [`Error::NoDevice`](crate::Error::NoDevice) with the driver's words.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn new() -> Result<Self> {
         Self::with_descriptor(&GpuDescriptor::default())
+    }
+
+    /// As `new`, without blocking the calling thread. In a browser, which cannot block, this is the one form; its `navigator.gpu` chooses the adapter.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub async fn new_async() -> Result<Self> {
+        Self::with_descriptor_async(&GpuDescriptor::default()).await
     }
 
     /// Opens an adapter as `descriptor` says, with every feature this crate uses that it has.
     ///
     /// # Errors
-    /// As [`Gpu::new`]; [`Error::TooLarge`](crate::Error::TooLarge) where the wanted limits are below what every kernel needs, by the limit's name.
+    /// As `new`; [`Error::TooLarge`](crate::Error::TooLarge) where the wanted limits are below what every kernel needs, by the limit's name.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn with_descriptor(descriptor: &GpuDescriptor) -> Result<Self> {
-        Self::open(descriptor, Box::new(Tuner::default()))
+        pollster::block_on(Self::with_descriptor_async(descriptor))
+    }
+
+    /// As `with_descriptor`, without blocking the calling thread.
+    ///
+    /// # Errors
+    /// As `with_descriptor`.
+    pub async fn with_descriptor_async(descriptor: &GpuDescriptor) -> Result<Self> {
+        Self::open(descriptor, chooser()).await
     }
 
     /// Adopts a device that the caller owns. Nothing of it is changed: no callback is set, no feature is asked for.
@@ -34,6 +76,6 @@ impl Gpu {
     /// # Errors
     /// [`Error::TooLarge`](crate::Error::TooLarge) for a device with limits below what every kernel needs, by the limit's name; a device that is lost already.
     pub fn from_wgpu(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
-        Self::open_on(adapter, device, queue, Box::new(Tuner::default()))
+        Self::open_on(adapter, device, queue, chooser())
     }
 }
