@@ -45,6 +45,7 @@ pub mod op {
 
     pub use crate::gpu::api::Addends;
     pub use crate::gpu::prepared::{Bound, Prepared};
+    pub use crate::ops::named;
     pub use crate::ops::spec::{Domain, TensorSpec};
     pub use crate::ops::{Op, Problem};
     pub use crate::plan::Planned;

@@ -28,6 +28,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(target_arch = "wasm32", allow(dead_code, unused_imports, reason = "the tuner and the checks, which use it, are absent there"))]
+
 pub mod cpu;
 pub mod gpu;
 pub mod numeric;

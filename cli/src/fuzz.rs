@@ -7,7 +7,7 @@
 use crate::bench::{compare::Comparison, document::Document};
 use crate::suites::{Kind, shapes};
 use crate::vectors::{self, Family};
-use crate::{Failure, kernels, ops, picture};
+use crate::{Failure, kernels, picture};
 use image::{DynamicImage, ImageFormat};
 use safetensors::tensor::{TensorView, serialize};
 use safetensors::{Dtype, SafeTensors};
@@ -265,7 +265,7 @@ fn fuzz_pictures() {
 
 #[test]
 fn fuzz_shapes() {
-    let timed = || ops::SIGNATURES.iter().filter(|signature| signature.is_timed());
+    let timed = || wgconv::op::named::SIGNATURES.iter().filter(|signature| signature.is_timed());
     let mut seeds: Vec<Vec<u8>> = timed().map(|signature| format!("[{}]", signature.example()).into_bytes()).collect();
     let list = timed().map(|signature| signature.example()).collect::<Vec<_>>().join(",\n");
     seeds.push(format!("\u{feff}[{list}]").into_bytes());

@@ -17,7 +17,6 @@ mod interrupt;
 mod json;
 mod kernels;
 mod machine;
-mod ops;
 mod output;
 mod params;
 mod picture;

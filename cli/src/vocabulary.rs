@@ -1,7 +1,7 @@
 //! `wgconv ops`: the ops that `bench --shapes` and test vectors name, with inputs, attributes, defaults and an example of each.
 
-use crate::ops::{SIGNATURES, Signature, known};
 use crate::{Failure, Outcome, say};
+use wgconv::op::named::{SIGNATURES, Signature, known};
 
 #[derive(clap::Args)]
 #[command(
@@ -17,7 +17,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Outcome {
     let chosen: Vec<&Signature> = match &args.op {
-        Some(op) => vec![known(op).map_err(Failure::Usage)?],
+        Some(op) => vec![known(op).map_err(|e| Failure::Usage(e.to_string()))?],
         None => SIGNATURES.iter().collect(),
     };
     if args.examples {

@@ -4,6 +4,7 @@
 pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod matmul;
+pub mod named;
 pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod reduce;

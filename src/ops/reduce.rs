@@ -208,7 +208,8 @@ impl ArgmaxProblem {
         let axis = axis.map(|axis| front_axis("axis", axis, x.rank())).transpose()?;
         let TensorType { extents: x, element, layout } = x.clone();
         if axis.is_none() && layout == Layout::ChannelsLast && x.len() >= 3 {
-            return Err(Error::invalid("x", layout.name(), "a flat argmax counts in row-major order: convert x to channels_first first"));
+            let rule = "a flat argmax counts in row-major order: convert x to channels_first first".into();
+            return Err(Error::Layout { argument: "x".into(), layout, rule });
         }
         Ok(Self { x, axis, keepdims, select_last, element, layout })
     }

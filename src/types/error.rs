@@ -1,6 +1,6 @@
 //! The one error type. Every variant carries the values that matter, every message prints the rule with the numbers.
 //!
-//! A user's mistake is [`Error::Invalid`], [`Error::TooLarge`], [`Error::Unsupported`], [`Error::MissingFeature`] or
+//! A user's mistake is [`Error::Invalid`], [`Error::Layout`], [`Error::TooLarge`], [`Error::Unsupported`], [`Error::MissingFeature`] or
 //! [`Error::OtherDevice`]: the device stays usable. [`Error::DeviceLost`] and [`Error::OutOfMemory`] come from the device.
 //! [`Error::Internal`] is a bug of this crate.
 
@@ -19,6 +19,16 @@ pub enum Error {
         /// Its value.
         value: String,
         /// The rule, with the numbers on both sides.
+        rule: String,
+    },
+    /// A tensor is stored in a layout that the op does not take.
+    #[error("{argument} is {}: {rule}", layout.name())]
+    Layout {
+        /// The argument as the caller knows it, such as `x`.
+        argument: String,
+        /// Its layout.
+        layout: crate::types::Layout,
+        /// The rule.
         rule: String,
     },
     /// A size passes a limit of the arithmetic or of the device.

@@ -2,10 +2,10 @@
 //! distinct layers among them. Shapes follow from the input's; nothing is said twice.
 
 use super::{Kind, Layer};
-use crate::ops::{self, Given, Inputs};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
+use wgconv::op::named::{self, Inputs};
 use wgconv::op::{Op, Problem};
 use wgconv::{Activation, Padding, TensorType};
 
@@ -201,12 +201,12 @@ impl Network {
     /// Any op by its name in the vocabulary of test vectors, of values and of weights by their shapes.
     pub fn call(&mut self, name: String, op: &str, attrs: &Json, values: &[(&str, ValueId)], weights: &[(&str, &[usize])], gain: f64) -> Made {
         let values_given = values.iter().map(|(role, value)| (*role, self.extents(*value)));
-        let given: BTreeMap<String, Given> = values_given
+        let given: BTreeMap<String, TensorType> = values_given
             .chain(weights.iter().copied())
-            .map(|(role, shape)| (role.to_string(), Given { shape: shape.to_vec(), element: self.kind.element }))
+            .map(|(role, shape)| (role.to_string(), TensorType::new(shape, self.kind.element, self.kind.layout)))
             .collect();
-        let inputs = Inputs { given: &given, layout: self.kind.layout, accuracy: self.kind.accuracy, extras: false };
-        let mut steps = ops::build(op, attrs, &inputs).map_err(|why| format!("{name}: {why}"))?.steps;
+        let inputs = Inputs { given: &given, accuracy: self.kind.accuracy, extras: false };
+        let mut steps = named::build(op, attrs, &inputs).map_err(|why| format!("{name}: {why}"))?.steps;
         let step = steps.pop().filter(|_| steps.is_empty()).ok_or_else(|| format!("{name}: {op} is not one op"))?;
         let read = step.tensors.iter().filter_map(|role| values.iter().find(|(name, _)| name == role)).map(|(_, value)| *value).collect();
         self.push(name, step.op, read, gain, false)

@@ -2,14 +2,14 @@
 //! test vectors do; the short one has everything beside name and op, with `input` for x and `filter` for w.
 
 use super::{Kind, Layer};
-use crate::ops::{self, Given, Inputs, Signature};
 use crate::text::{one_line, printable};
 use crate::{Failure, input, json};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
-use wgconv::ElementType;
 use wgconv::op::Op;
+use wgconv::op::named::{self, Inputs, Signature};
+use wgconv::{ElementType, TensorType};
 
 /// Reads the layers of a `--shapes` file.
 pub fn read(path: &Path, kind: Kind) -> Result<Vec<Layer>, Failure> {
@@ -40,7 +40,7 @@ fn layer(entry: Value, number: usize, kind: Kind) -> Result<Layer, String> {
 }
 
 fn problem(op: &str, mut fields: Map<String, Value>, kind: Kind) -> Result<Op, String> {
-    let signature = ops::known(op)?;
+    let signature = named::known(op)?;
     let (shapes, attrs) = if fields.contains_key("inputs") || fields.contains_key("attrs") {
         let shapes = match fields.remove("inputs") {
             Some(Value::Object(shapes)) => shapes,
@@ -60,15 +60,15 @@ fn problem(op: &str, mut fields: Map<String, Value>, kind: Kind) -> Result<Op, S
         let shape: Vec<usize> = serde_json::from_value(value.clone())
             .map_err(|_| format!("{role} is {value}: a shape is a list of whole numbers, such as [1, 3, 32, 32]"))?;
         let element = if role == "indices" { ElementType::U32 } else { kind.element };
-        given.insert(role, Given { shape, element });
+        given.insert(role, TensorType::new(&shape, element, kind.layout));
     }
-    let inputs = Inputs { given: &given, layout: kind.layout, accuracy: kind.accuracy, extras: false };
-    let call = ops::build(op, &attrs, &inputs)?;
+    let inputs = Inputs { given: &given, accuracy: kind.accuracy, extras: false };
+    let call = named::build(op, &attrs, &inputs)?;
     if let Some(role) = given.keys().find(|role| !call.reads(role)) {
         return Err(format!("{op} of these attributes reads no input {role}"));
     }
     if op == "conv" {
-        return ops::conv_problem(op, &attrs, &inputs).map(Op::from);
+        return Ok(named::conv_problem(op, &attrs, &inputs)?.into());
     }
     call.single().ok_or_else(|| format!("op {op} of these inputs is no single kernel call: there is no one thing to time"))
 }
@@ -162,7 +162,7 @@ mod tests {
     /// What `wgconv ops` shows works as it stands, runs, and says the truth about what may be left out.
     #[test]
     fn every_example_runs_and_its_defaults_are_true() {
-        for signature in ops::SIGNATURES {
+        for signature in named::SIGNATURES {
             let example = signature.example();
             let entry: Map<String, Value> = serde_json::from_str(&example).unwrap();
             let of = |entry: &Map<String, Value>| shown(&Value::from(vec![Value::Object(entry.clone())]).to_string());
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn every_example_computes() {
         let gpu = wgconv::Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one");
-        for signature in ops::SIGNATURES.iter().filter(|signature| signature.is_timed()) {
+        for signature in named::SIGNATURES.iter().filter(|signature| signature.is_timed()) {
             let layer = parse(&format!("[{}]", signature.example()), Kind::PLAIN).unwrap().remove(0);
             let op = layer.op();
             let data: Vec<Vec<f64>> = op

@@ -2,8 +2,8 @@
 //! (`pads=1`, `axis=-1`, `activation=relu`), made into an entry of a `--shapes` list.
 
 use crate::json;
-use crate::ops::signature;
 use serde_json::{Map, Value, json};
+use wgconv::op::named::signature;
 
 /// A `--shapes` list of one entry. What is JSON already stays as it is, but for a name where there is none.
 pub fn list(text: &str) -> Result<String, String> {

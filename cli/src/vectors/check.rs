@@ -1,14 +1,15 @@
 //! Runs test vectors: a case under every algorithm that admits it and in both layouts, a bad call up to its refusal.
 
 use super::{Array, BadCall, BadInput, Case, Tolerance, array};
-use crate::ops::{self, Call, Given, Inputs, Step, View, belongs_to_training, signature};
 use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use wgconv::conv::Accuracy;
+use wgconv::op::named::{self, Call, Inputs, Step, View, signature};
 use wgconv::op::{Planned, Prepared, Problem, TensorSpec};
 use wgconv::validate::compare::compare;
 use wgconv::validate::{Outcome, download, upload};
-use wgconv::{ElementType, Error, Gpu, Layout, Tensor};
+use wgconv::{ElementType, Error, Gpu, Layout, Tensor, TensorType};
 
 /// Runs a case. `None`: it belongs to training.
 pub fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Option<Outcome> {
@@ -68,7 +69,7 @@ pub fn resolve<'a>(case: &'a Case, tensors: &SafeTensors<'_>) -> Result<Resolved
             (Dtype::I64, _) if array.values.iter().all(|v| (0.0..4_294_967_296.0).contains(v)) => ElementType::U32,
             (stored, _) => return Err(format!("input {role} is stored as {stored:?}, but the case's dtype is {}", case.dtype)),
         };
-        given.insert(role.clone(), Given { shape: array.shape.clone(), element });
+        given.insert(role.clone(), TensorType::new(&array.shape, element, Layout::ChannelsFirst));
         arrays.insert(role.clone(), array);
     }
     let mut wanted = Vec::new();
@@ -86,10 +87,11 @@ pub fn resolve<'a>(case: &'a Case, tensors: &SafeTensors<'_>) -> Result<Resolved
     let accuracy = if case.special { Accuracy::Exact } else { Accuracy::default() };
     let mut calls = Vec::new();
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
-        let inputs = Inputs { given: &given, layout, accuracy, extras: true };
-        let call = match ops::build(&case.op, &case.attrs, &inputs) {
+        given.values_mut().for_each(|tensor| tensor.layout = layout);
+        let inputs = Inputs { given: &given, accuracy, extras: true };
+        let call = match named::build(&case.op, &case.attrs, &inputs) {
             // Ops that take one layout alone say so for the other.
-            Err(why) if layout == Layout::ChannelsLast && why.contains("channels_last") => continue,
+            Err(why) if layout == Layout::ChannelsLast && why.is_layout() => continue,
             call => call?,
         };
         check_roles(case, &call, &arrays, &wanted)?;
@@ -113,7 +115,7 @@ fn check_roles(case: &Case, call: &Call, arrays: &BTreeMap<String, Array>, wante
             return Err(format!("output {role} is not one of {}", case.op));
         };
         let of_step = |step: &Step| step.results.iter().position(|result| result == name).map(|i| step.op.outputs()[i].tensor.extents.clone());
-        let extents = call.steps.iter().find_map(of_step).or_else(|| call.views.iter().find(|v| v.name == *name).map(|v| v.extents.clone()));
+        let extents = call.steps.iter().find_map(of_step).or_else(|| call.views.iter().find(|v| v.name == *name).map(|v| v.tensor.extents.clone()));
         if let Some(extents) = extents.filter(|extents| *extents != want.shape) {
             return Err(format!("{role} has shape {extents:?}, expected {:?}", want.shape));
         }
@@ -171,7 +173,7 @@ fn run(gpu: &Gpu, call: &Call, algorithm: Option<&str>, arrays: &BTreeMap<String
         recorder.submit()?;
         tensors.extend(results.iter().cloned().zip(outputs));
     }
-    for View { name, of, element, extents } in &call.views {
+    for View { name, of, tensor: TensorType { extents, element, .. } } in &call.views {
         let spec = TensorSpec::new("x", &arrays[of].shape, *element, Layout::ChannelsFirst);
         let whole = upload(gpu, &spec, &arrays[of].values)?;
         let extents: Vec<isize> = extents.iter().map(|&e| e as isize).collect();
@@ -209,7 +211,7 @@ pub fn refuse(gpu: &Gpu, call: &BadCall) -> Option<Outcome> {
     if let Some(role) = signature.inputs.iter().find(|role| !signature.takes_many() && !call.inputs.contains_key(**role)) {
         return failed(format!("the call has no {role}, so its refusal would prove nothing"));
     }
-    let is_shape = |shape: &serde_json::Value| shape.as_array().is_some_and(|list| list.iter().all(serde_json::Value::is_number));
+    let is_shape = |shape: &Value| shape.as_array().is_some_and(|list| list.iter().all(Value::is_number));
     if let Some((role, _)) = call.inputs.iter().find(|(_, input)| !is_shape(&input.shape)) {
         return failed(format!("the shape of {role} is no list of numbers, so the call's refusal would prove nothing"));
     }
@@ -223,16 +225,35 @@ pub fn refuse(gpu: &Gpu, call: &BadCall) -> Option<Outcome> {
 }
 
 fn attempt(gpu: &Gpu, call: &BadCall) -> Result<String, String> {
-    let read = |(role, input): (&String, &BadInput)| -> Result<(String, Given), String> {
-        let shape = serde_json::from_value(input.shape.clone()).map_err(|e| format!("the shape of {role}: {e}"))?;
+    let read = |(role, input): (&String, &BadInput)| -> Result<(String, TensorType), String> {
+        let shape: Vec<usize> = serde_json::from_value(input.shape.clone()).map_err(|e| format!("the shape of {role}: {e}"))?;
         if let Some(value) = input.values.iter().find(|v| input.dtype == "i64" && **v < 0.0) {
             return Err(format!("{role} holds {value}: an index is not negative"));
         }
-        Ok((role.clone(), Given { shape, element: element_type(&input.dtype)? }))
+        Ok((role.clone(), TensorType::new(&shape, element_type(&input.dtype)?, Layout::ChannelsFirst)))
     };
     let given = call.inputs.iter().map(read).collect::<Result<BTreeMap<_, _>, _>>()?;
-    let inputs = Inputs { given: &given, layout: Layout::ChannelsFirst, accuracy: Accuracy::default(), extras: true };
-    let built = ops::build(&call.op, &call.attrs, &inputs)?;
+    let inputs = Inputs { given: &given, accuracy: Accuracy::default(), extras: true };
+    let built = named::build(&call.op, &call.attrs, &inputs)?;
     let plan = |step: &Step| step.op.plan(gpu.profile(), None).map(|plan| plan.label).map_err(|e| e.to_string());
     Ok(built.steps.iter().map(plan).collect::<Result<Vec<_>, _>>()?.join(", "))
+}
+
+/// Ops of the format that belong to training, which this version does not do.
+fn belongs_to_training(op: &str, attrs: &Value) -> bool {
+    const TRAINING: [&str; 12] = [
+        "cross_entropy",
+        "bce_with_logits",
+        "mse_loss",
+        "l1_loss",
+        "huber_loss",
+        "optimizer_sgd",
+        "optimizer_rmsprop",
+        "optimizer_adam",
+        "optimizer_adamw",
+        "lr_schedule",
+        "clip_grad_norm",
+        "grad",
+    ];
+    TRAINING.contains(&op) || (op == "batch_norm" && attrs.get("training_mode") == Some(&serde_json::json!(1)))
 }

@@ -197,7 +197,8 @@ impl NormProblem {
         inputs.x.checked_float("x")?;
         let axis = front_axis("axis", descriptor.axis, x.len())?;
         if axis == 0 && *layout == Layout::ChannelsLast && x.len() >= 3 {
-            return Err(Error::invalid("x", layout.name(), "normalised over its batch too, x must be stored channels_first"));
+            let rule = "normalised over its batch too, x must be stored channels_first".into();
+            return Err(Error::Layout { argument: "x".into(), layout: *layout, rule });
         }
         Self::checked(inputs, NormKind::Layer { axis }, &x[axis..], descriptor.epsilon)
     }

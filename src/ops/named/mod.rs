@@ -1,84 +1,134 @@
-//! Ops by name: builds the library's problems from an op's name, its attributes and the shapes of its tensors, as test vectors and
-//! `bench --shapes` write them.
+//! Ops by name: builds problems from an op's name, its attributes as JSON and the types of its tensors, in the vocabulary of ONNX.
+//!
+//! Test vectors and lists of layers come in through here. [`SIGNATURES`] is the vocabulary; `wgconv ops` prints it.
 
-pub mod attributes;
+pub(crate) mod attributes;
+mod nearest;
 mod rows;
 mod shapes;
 mod signature;
 mod windows;
 
-pub use signature::{SIGNATURES, Signature, belongs_to_training, known, signature};
+pub use signature::{Attribute, SIGNATURES, Signature, known, signature};
 pub use windows::problem as conv_problem;
 
+use crate::numeric::Accuracy;
+use crate::ops::Op;
+use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
+use crate::ops::elementwise::unary::UnaryProblem;
+use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
+use crate::ops::reduce::ReduceKind;
+use crate::types::{Activation, ElementType, Error, TensorType};
 use attributes::{ActivationAttribute, read};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use wgconv::conv::Accuracy;
-use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
-use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
-use wgconv::op::Op;
-use wgconv::reduce::ReduceKind;
-use wgconv::{ElementType, Layout, TensorType};
 
-/// Shape and element type of a tensor that a call is given.
-#[derive(Debug, Clone)]
-pub struct Given {
-    pub shape: Vec<usize>,
-    pub element: ElementType,
+/// Why a call cannot be built.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The vocabulary has no such op, input or attribute; or one that the op needs is not given.
+    #[error("{0}")]
+    Vocabulary(String),
+    /// An attribute or an input is not what the op takes.
+    #[error("{0}")]
+    Attribute(String),
+    /// The problem's constructor refuses.
+    #[error(transparent)]
+    Problem(#[from] Error),
+}
+
+impl BuildError {
+    /// Whether the same call would be taken of tensors in another layout.
+    pub fn is_layout(&self) -> bool {
+        matches!(self, BuildError::Problem(Error::Layout { .. }))
+    }
+}
+
+impl From<String> for BuildError {
+    fn from(message: String) -> Self {
+        BuildError::Attribute(message)
+    }
+}
+
+impl From<BuildError> for String {
+    fn from(error: BuildError) -> Self {
+        error.to_string()
+    }
 }
 
 /// The tensors of a call by role, and what the call must be content with.
 pub struct Inputs<'a> {
-    pub given: &'a BTreeMap<String, Given>,
-    pub layout: Layout,
+    /// By role, such as `x`.
+    pub given: &'a BTreeMap<String, TensorType>,
+    /// How exact the answer must be.
     pub accuracy: Accuracy,
     /// Whether to give what an op gives beside y where it can: indices, statistics.
     pub extras: bool,
 }
 
 impl Inputs<'_> {
-    /// Extents of a role that must be there.
-    pub fn need(&self, role: &str) -> Result<&[usize], String> {
-        self.get(role).ok_or_else(|| format!("there is no input {role}"))
+    /// The tensor of a role that must be there.
+    fn tensor(&self, role: &str) -> Result<&TensorType, BuildError> {
+        self.given.get(role).ok_or_else(|| BuildError::Vocabulary(format!("there is no input {role}")))
     }
 
-    pub fn get(&self, role: &str) -> Option<&[usize]> {
-        self.given.get(role).map(|given| given.shape.as_slice())
+    /// Its extents.
+    fn need(&self, role: &str) -> Result<&[usize], BuildError> {
+        self.tensor(role).map(|tensor| tensor.extents.as_slice())
     }
 
-    /// The one element type of these roles.
-    pub fn element(&self, roles: &[&str]) -> Result<ElementType, String> {
-        let mut found = roles.iter().filter_map(|role| self.given.get(*role).map(|given| (role, given.element)));
-        let (first, element) = found.next().ok_or_else(|| format!("there is no input {}", roles.first().unwrap_or(&"x")))?;
-        match found.find(|(_, other)| *other != element) {
-            Some((role, other)) => Err(format!("{role} holds {other}: it must hold {element}, as {first} does")),
-            None => Ok(element),
+    fn get(&self, role: &str) -> Option<&[usize]> {
+        self.given.get(role).map(|tensor| tensor.extents.as_slice())
+    }
+
+    /// The tensor of the first of these roles; the others have its element type, where they are given.
+    fn first_of(&self, roles: &[&str]) -> Result<&TensorType, BuildError> {
+        let first = roles.first().copied().unwrap_or("x");
+        let tensor = self.tensor(first)?;
+        let others = roles[1..].iter().filter_map(|role| self.given.get(*role).map(|other| (role, other)));
+        for (role, other) in others {
+            if other.element != tensor.element {
+                return Err(format!("{role} holds {}: it must hold {}, as {first} does", other.element, tensor.element).into());
+            }
         }
+        Ok(tensor)
+    }
+
+    fn element(&self, roles: &[&str]) -> Result<ElementType, BuildError> {
+        self.first_of(roles).map(|tensor| tensor.element)
     }
 }
 
 /// A call that is ready to run: steps over named tensors, and views of them that copy nothing.
 pub struct Call {
+    /// Ops, in the order in which they run.
     pub steps: Vec<Step>,
+    /// Tensors that are others in another shape.
     pub views: Vec<View>,
     /// Output roles: name and which tensor it is.
     pub outputs: Vec<(&'static str, String)>,
 }
 
-/// One op of a call: `tensors` are the names of its inputs, `results` of its outputs.
+/// One op of a call.
 pub struct Step {
+    /// The op.
     pub op: Op,
+    /// Names of its inputs.
     pub tensors: Vec<String>,
+    /// Names of its outputs.
     pub results: Vec<String>,
 }
 
 /// Another shape for a tensor.
 pub struct View {
+    /// Its name.
     pub name: String,
+    /// The tensor that it is of.
     pub of: String,
-    pub element: ElementType,
-    pub extents: Vec<usize>,
+    /// What it is.
+    pub tensor: TensorType,
 }
 
 impl Call {
@@ -134,19 +184,34 @@ struct Residual {
 }
 
 /// Builds the call `op` with `attrs` on `inputs`. Whatever the op does not have is refused by name.
-pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use wgconv::op::named::{Inputs, build};
+/// use wgconv::{TensorType, conv::Accuracy};
+///
+/// let given = BTreeMap::from([("x".into(), TensorType::f32(&[1, 3, 8, 8])), ("w".into(), TensorType::f32(&[4, 3, 3, 3]))]);
+/// let inputs = Inputs { given: &given, accuracy: Accuracy::F32, extras: false };
+/// let call = build("conv", &serde_json::json!({"pads": [1, 1, 1, 1]}), &inputs).unwrap();
+/// assert_eq!(call.steps.len(), 1);
+/// let error = build("conv", &serde_json::json!({"padding": 1}), &inputs).err().unwrap().to_string();
+/// assert!(error.contains("has no attribute padding (did you mean pads?)"), "{error}");
+/// ```
+///
+/// # Errors
+/// [`BuildError`].
+pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, BuildError> {
     let signature = known(op)?;
-    signature.check(attrs, inputs.given.keys().map(String::as_str))?;
-    let text = |e: wgconv::Error| e.to_string();
+    signature.check(attrs, inputs.given.keys().map(String::as_str)).map_err(BuildError::Vocabulary)?;
     match op {
         "conv" | "conv_transpose" => windows::conv(op, attrs, inputs, false),
         "add_residual" => match read::<Residual>(attrs)?.of.as_str() {
             "conv" => windows::conv("conv", attrs, inputs, true),
             "linear" => match signature.unwritten(attrs) {
-                Some(name) => Err(format!("{op} of linear has no attribute {name}: it is one of conv's")),
+                Some(name) => Err(format!("{op} of linear has no attribute {name}: it is one of conv's").into()),
                 None => linear(attrs, inputs, true),
             },
-            other => Err(format!("of is {other}: a residual is added to conv or linear")),
+            other => Err(format!("of is {other}: a residual is added to conv or linear").into()),
         },
         "max_pool"
         | "average_pool"
@@ -159,7 +224,7 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Strin
         | "adaptive_lp_pool"
         | "max_unpool" => windows::pool(op, attrs, inputs),
         "matmul" => {
-            let problem = MatMulProblem::matmul(inputs.need("a")?, inputs.need("b")?, inputs.element(&["a", "b"])?).map_err(text)?;
+            let problem = MatMulProblem::matmul(inputs.need("a")?, inputs.need("b")?, inputs.element(&["a", "b"])?)?;
             Ok(Call::one(problem.with_accuracy(inputs.accuracy), &["a", "b"], &["y"]))
         }
         "gemm" => {
@@ -167,8 +232,7 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Strin
             let (trans_a, trans_b) = (attributes::flag("transA", trans_a)?, attributes::flag("transB", trans_b)?);
             let descriptor = GemmDescriptor { alpha, beta, trans_a, trans_b, accuracy: inputs.accuracy, ..Default::default() };
             let (c, element) = (inputs.get("c"), inputs.element(&["a", "b", "c"])?);
-            let problem =
-                MatMulProblem::gemm(&MatMulInputs { a: inputs.need("a")?, b: inputs.need("b")?, addend: c, element }, &descriptor).map_err(text)?;
+            let problem = MatMulProblem::gemm(&MatMulInputs { a: inputs.need("a")?, b: inputs.need("b")?, addend: c, element }, &descriptor)?;
             let roles = if c.is_some() { vec!["a", "b", "c"] } else { vec!["a", "b"] };
             Ok(Call::one(problem, &roles, &["y"]))
         }
@@ -189,24 +253,22 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Strin
         "slice" | "pad" | "transpose" | "depth_to_space" | "space_to_depth" | "resize" => shapes::one(op, attrs, inputs),
         _ => {
             let Some(activation) = read::<ActivationAttribute>(attrs)?.named(op) else {
-                return Err(format!("op {op} is not known"));
+                return Err(format!("op {op} is not known").into());
             };
-            let problem =
-                UnaryProblem::new(&TensorType::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout), activation?).map_err(text)?;
+            let problem = UnaryProblem::new(inputs.tensor("x")?, activation?)?;
             Ok(Call::one(problem, &["x"], &["y"]))
         }
     }
 }
 
-fn linear(attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, String> {
+fn linear(attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, BuildError> {
     let activation = read::<Fused>(attrs)?.activation.resolve()?;
     let element = inputs.element(&["x", "w", "b", "residual"])?;
     let bias = inputs.get("b");
     let problem = MatMulProblem::linear(
         &MatMulInputs { a: inputs.need("x")?, b: inputs.need("w")?, addend: bias, element },
         &LinearDescriptor { activation, ..Default::default() },
-    )
-    .map_err(|e| e.to_string())?;
+    )?;
     let mut roles = vec!["x", "w"];
     roles.extend(bias.map(|_| "b"));
     if residual {
@@ -216,43 +278,39 @@ fn linear(attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, St
     Ok(Call::one(problem.with_residual(residual).with_accuracy(inputs.accuracy), &roles, &["y"]))
 }
 
+/// The signature lists no default for an attribute that must be there, so that it is missed before this.
+fn missing(attribute: &str) -> BuildError {
+    BuildError::Vocabulary(format!("the attribute {attribute} is missing"))
+}
+
 /// A tensor that must have the shape of another.
-fn same_shape(role: &str, found: &[usize], wanted: &[usize]) -> Result<(), String> {
-    if found == wanted { Ok(()) } else { Err(format!("{role} is {found:?}: it has the output's shape, {wanted:?}")) }
+fn same_shape(role: &str, found: &[usize], wanted: &[usize]) -> Result<(), BuildError> {
+    if found == wanted { Ok(()) } else { Err(format!("{role} is {found:?}: it has the output's shape, {wanted:?}").into()) }
 }
 
-fn operation(op: &str) -> Result<BinaryOp, String> {
-    BinaryOp::ALL.into_iter().find(|b| b.name() == op).ok_or_else(|| format!("op {op} is not known"))
+fn operation(op: &str) -> Result<BinaryOp, BuildError> {
+    BinaryOp::ALL.into_iter().find(|b| b.name() == op).ok_or_else(|| BuildError::Vocabulary(format!("op {op} is not known")))
 }
 
-fn binary(op: &str, inputs: &Inputs<'_>, roles: &[&str; 2]) -> Result<Call, String> {
-    let element = inputs.element(roles)?;
-    let (a, b) = (inputs.need(roles[0])?, inputs.need(roles[1])?);
-    let problem = BinaryProblem::new(&TensorType::new(a, element, inputs.layout), &TensorType::new(b, element, inputs.layout), operation(op)?)
-        .map_err(|e| e.to_string())?;
+fn binary(op: &str, inputs: &Inputs<'_>, roles: &[&str; 2]) -> Result<Call, BuildError> {
+    let problem = BinaryProblem::new(inputs.first_of(roles)?, inputs.tensor(roles[1])?, operation(op)?)?;
     Ok(Call::one(problem, roles, &["y"]))
 }
 
 /// min and max of any number of tensors: one after the other.
-fn fold(op: &str, inputs: &Inputs<'_>) -> Result<Call, String> {
+fn fold(op: &str, inputs: &Inputs<'_>) -> Result<Call, BuildError> {
     let operation = operation(op)?;
     let roles: Vec<String> = (0..inputs.given.len()).map(|i| format!("x{i}")).collect();
     let names: Vec<&str> = roles.iter().map(String::as_str).collect();
-    let element = inputs.element(&names)?;
-    let mut extents = inputs.need("x0")?.to_vec();
+    let mut so_far = inputs.first_of(&names)?.clone();
     if roles.len() == 1 {
-        let problem = UnaryProblem::new(&TensorType::new(&extents, element, inputs.layout), wgconv::Activation::None).map_err(|e| e.to_string())?;
+        let problem = UnaryProblem::new(&so_far, Activation::None)?;
         return Ok(Call::one(problem, &["x0"], &["y"]));
     }
     let (mut steps, mut last) = (Vec::new(), "x0".to_string());
     for role in &roles[1..] {
-        let problem = BinaryProblem::new(
-            &TensorType::new(&extents, element, inputs.layout),
-            &TensorType::new(inputs.need(role)?, element, inputs.layout),
-            operation,
-        )
-        .map_err(|e| e.to_string())?;
-        extents = problem.y().to_vec();
+        let problem = BinaryProblem::new(&so_far, inputs.tensor(role)?, operation)?;
+        so_far = TensorType::new(problem.y(), so_far.element, problem.y_layout());
         let result = format!("{last} {role}");
         steps.push(Step { op: problem.into(), tensors: vec![last, role.clone()], results: vec![result.clone()] });
         last = result;

@@ -1,14 +1,17 @@
 //! Shape ops by name.
 
 use super::attributes::read;
-use super::{Call, Inputs, View};
+use super::{BuildError, Call, Inputs, View, missing};
+use crate::ops::transform::concat::Concat;
+use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode};
+use crate::ops::transform::pad::{Pad, PadDescriptor, PadMode};
+use crate::ops::transform::reshape::{flatten_extents, reshape_extents};
+use crate::ops::transform::resize::{Resize, ResizeDescriptor, ResizeMode};
+use crate::ops::transform::slice::{Slice, SliceDescriptor};
+use crate::ops::transform::transpose::Transpose;
+use crate::types::{Error, Layout, TensorType};
 use serde::Deserialize;
 use serde_json::Value;
-use wgconv::transform::{
-    Concat, DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode, Pad, PadDescriptor, PadMode, Resize, ResizeDescriptor, ResizeMode, Slice,
-    SliceDescriptor, Transpose, flatten_extents, reshape_extents,
-};
-use wgconv::{Error, Layout, TensorType};
 
 #[derive(Deserialize)]
 struct Reshape {
@@ -56,45 +59,45 @@ struct Sizes {
     scales: Option<Vec<f64>>,
 }
 
-fn text(error: Error) -> String {
-    error.to_string()
-}
-
 /// reshape, flatten: a view, no kernel.
-pub fn view(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
-    let x = inputs.need("x")?;
-    if inputs.layout == Layout::ChannelsLast {
-        return Err("a view of a channels_last tensor is a copy".into());
+pub fn view(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, BuildError> {
+    let x = inputs.tensor("x")?;
+    if x.rank() >= 3 && x.layout == Layout::ChannelsLast {
+        return Err(Error::Layout {
+            argument: "x".into(),
+            layout: x.layout,
+            rule: "a view counts in row-major order, and of this layout it is a copy".into(),
+        }
+        .into());
     }
     let extents = match op {
-        "reshape" => reshape_extents(x, &read::<Reshape>(attrs)?.shape),
-        _ => flatten_extents(x, read::<Axis>(attrs)?.axis.unwrap_or(1)),
-    }
-    .map_err(text)?;
-    let view = View { name: "y".into(), of: "x".into(), element: inputs.element(&["x"])?, extents };
+        "reshape" => reshape_extents(&x.extents, &read::<Reshape>(attrs)?.shape),
+        _ => flatten_extents(&x.extents, read::<Axis>(attrs)?.axis.unwrap_or(1)),
+    }?;
+    let view = View { name: "y".into(), of: "x".into(), tensor: TensorType { extents, ..x.clone() } };
     Ok(Call { steps: vec![], views: vec![view], outputs: vec![("y", "y".into())] })
 }
 
-pub fn concat(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+pub fn concat(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, BuildError> {
     let roles: Vec<String> = (0..inputs.given.len()).map(|i| format!("x{i}")).collect();
     let kinds = roles.iter().map(|role| kind(role, inputs)).collect::<Result<Vec<_>, _>>()?;
-    let concat = Concat::new(&kinds, read::<Axis>(attrs)?.axis.ok_or("the attribute axis is missing")?).map_err(text)?;
+    let concat = Concat::new(&kinds, read::<Axis>(attrs)?.axis.ok_or_else(|| missing("axis"))?)?;
     Ok(Call::one(concat, &roles.iter().map(String::as_str).collect::<Vec<_>>(), &["y"]))
 }
 
-fn kind(role: &str, inputs: &Inputs<'_>) -> Result<TensorType, String> {
-    Ok(TensorType::new(inputs.need(role)?, inputs.element(&[role])?, inputs.layout))
+fn kind(role: &str, inputs: &Inputs<'_>) -> Result<TensorType, BuildError> {
+    inputs.tensor(role).cloned()
 }
 
 /// slice, pad, transpose, depth_to_space, space_to_depth, resize.
-pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, BuildError> {
     let x = kind("x", inputs)?;
     Ok(match op {
         "slice" => {
             let a: Slices = read(attrs)?;
             let axes = a.axes.unwrap_or_else(|| (0..a.starts.len() as isize).collect());
             let steps = a.steps.unwrap_or_else(|| vec![1; a.starts.len()]);
-            Call::one(Slice::new(&x, &SliceDescriptor { starts: a.starts, ends: a.ends, axes, steps }).map_err(text)?, &["x"], &["y"])
+            Call::one(Slice::new(&x, &SliceDescriptor { starts: a.starts, ends: a.ends, axes, steps })?, &["x"], &["y"])
         }
         "pad" => {
             let a: Pads = read(attrs)?;
@@ -103,35 +106,35 @@ pub fn one(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String>
                 "reflect" => PadMode::Reflect,
                 "replicate" => PadMode::Replicate,
                 "circular" => PadMode::Circular,
-                other => return Err(format!("mode is {other}: it is constant, reflect, replicate or circular")),
+                other => return Err(format!("mode is {other}: it is constant, reflect, replicate or circular").into()),
             };
-            Call::one(Pad::new(&x, &PadDescriptor { pads: a.pads, mode }).map_err(text)?, &["x"], &["y"])
+            Call::one(Pad::new(&x, &PadDescriptor { pads: a.pads, mode })?, &["x"], &["y"])
         }
         "transpose" => {
             let perm = read::<Permutation>(attrs)?.perm.unwrap_or_else(|| (0..x.extents.len()).rev().collect());
-            Call::one(Transpose::new(&x, &perm).map_err(text)?, &["x"], &["y"])
+            Call::one(Transpose::new(&x, &perm)?, &["x"], &["y"])
         }
         "depth_to_space" | "space_to_depth" => {
             let a: Blocks = read(attrs)?;
-            let mode = a.mode.map_or(Ok(DepthToSpaceMode::default()), |mode| mode.parse()).map_err(text)?;
+            let mode = a.mode.map_or(Ok(DepthToSpaceMode::default()), |mode| mode.parse())?;
             let problem = if op == "depth_to_space" { DepthToSpace::new } else { DepthToSpace::inverse };
-            Call::one(problem(&x, &DepthToSpaceDescriptor { block: a.blocksize, mode }).map_err(text)?, &["x"], &["y"])
+            Call::one(problem(&x, &DepthToSpaceDescriptor { block: a.blocksize, mode })?, &["x"], &["y"])
         }
         _ => {
             let a: Sizes = read(attrs)?;
             let mode = match (a.mode.as_deref().unwrap_or("nearest"), &a.nearest_mode) {
                 ("linear", _) => ResizeMode::Linear,
-                ("nearest", Some(nearest)) => ResizeMode::Nearest(nearest.parse().map_err(text)?),
+                ("nearest", Some(nearest)) => ResizeMode::Nearest(nearest.parse()?),
                 ("nearest", None) => ResizeMode::Nearest(Default::default()),
-                (other, _) => return Err(format!("mode is {other}: it is nearest or linear")),
+                (other, _) => return Err(format!("mode is {other}: it is nearest or linear").into()),
             };
             let descriptor = ResizeDescriptor {
                 sizes: a.sizes,
                 mode,
-                coordinates: a.coordinate_mode.map_or(Ok(Default::default()), |mode| mode.parse()).map_err(text)?,
+                coordinates: a.coordinate_mode.map_or(Ok(Default::default()), |mode| mode.parse())?,
                 scales: a.scales,
             };
-            Call::one(Resize::new(&x, &descriptor).map_err(text)?, &["x"], &["y"])
+            Call::one(Resize::new(&x, &descriptor)?, &["x"], &["y"])
         }
     })
 }

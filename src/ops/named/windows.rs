@@ -1,15 +1,19 @@
 //! Convolutions and pools by name.
 
 use super::attributes::{self, Conv, Pool, explicit, flag, list, read};
-use super::{Call, Inputs, same_shape};
+use super::{BuildError, Call, Inputs, same_shape};
+use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
+use crate::ops::conv::problem::{ConvInputs, ConvProblem};
+use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
+use crate::ops::pool::global;
+use crate::ops::pool::problem::PoolProblem;
+use crate::ops::pool::unpool::MaxUnpoolProblem;
+use crate::types::Padding;
 use serde::Deserialize;
 use serde_json::Value;
-use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
-use wgconv::pool::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem, global};
-use wgconv::{Error, Padding, TensorType};
 
 /// conv, conv_transpose, and conv with a residual.
-pub fn conv(op: &str, attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, String> {
+pub fn conv(op: &str, attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Result<Call, BuildError> {
     let problem = problem(op, attrs, inputs)?;
     let mut roles = vec!["x", "w"];
     roles.extend(inputs.get("b").map(|_| "b"));
@@ -21,33 +25,28 @@ pub fn conv(op: &str, attrs: &Value, inputs: &Inputs<'_>, residual: bool) -> Res
 }
 
 /// The problem of conv or conv_transpose.
-pub fn problem(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<ConvProblem, String> {
+pub fn problem(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<ConvProblem, BuildError> {
     let mut attributes: Conv = read(attrs)?;
-    let (x, w) = (inputs.need("x")?, inputs.need("w")?);
+    let (x, w) = (inputs.first_of(&["x", "w", "b", "residual"])?, inputs.need("w")?);
     if attributes.window.kernel_shape.is_empty() {
         if !(3..=5).contains(&w.len()) {
-            return Err(format!("filter is {w:?}: its rank is 3 to 5, not {}", w.len()));
+            return Err(format!("filter is {w:?}: its rank is 3 to 5, not {}", w.len()).into());
         }
         attributes.window.kernel_shape = w[2..].to_vec();
     }
-    let shapes = ConvInputs {
-        x: TensorType::new(x, inputs.element(&["x", "w", "b", "residual"])?, inputs.layout),
-        filter: w,
-        bias: inputs.get("b"),
-        y_layout: inputs.layout,
-    };
+    let shapes = ConvInputs { x: x.clone(), filter: w, bias: inputs.get("b"), y_layout: x.layout };
     let problem = match attributes.window.kernel_shape.len() {
         1 => conv_of::<1>(op, &attributes, &shapes),
         2 => conv_of::<2>(op, &attributes, &shapes),
         3 => conv_of::<3>(op, &attributes, &shapes),
-        rank => Err(format!("kernel_shape is {:?}: convolutions have 1 to 3 spatial axes, not {rank}", attributes.window.kernel_shape)),
+        rank => Err(format!("kernel_shape is {:?}: convolutions have 1 to 3 spatial axes, not {rank}", attributes.window.kernel_shape).into()),
     }?;
     Ok(problem.with_accuracy(inputs.accuracy))
 }
 
-fn conv_of<const N: usize>(op: &str, a: &Conv, shapes: &ConvInputs<'_>) -> Result<ConvProblem, String> {
+fn conv_of<const N: usize>(op: &str, a: &Conv, shapes: &ConvInputs<'_>) -> Result<ConvProblem, BuildError> {
     if shapes.filter.len() == N + 2 && shapes.filter[2..] != a.window.kernel_shape[..] {
-        return Err(format!("kernel_shape is {:?}: the filter has spatial extents {:?}", a.window.kernel_shape, &shapes.filter[2..]));
+        return Err(format!("kernel_shape is {:?}: the filter has spatial extents {:?}", a.window.kernel_shape, &shapes.filter[2..]).into());
     }
     let window = a.window.resolve::<N>()?;
     let (stride, dilation, padding) = (window.strides, window.dilations, window.padding);
@@ -55,7 +54,7 @@ fn conv_of<const N: usize>(op: &str, a: &Conv, shapes: &ConvInputs<'_>) -> Resul
     if op == "conv" {
         let padding_mode = a.padding_mode.unwrap_or_default();
         let descriptor = ConvDescriptor { stride, dilation, padding, padding_mode, groups, activation, ..Default::default() };
-        ConvProblem::forward::<N>(shapes, &descriptor)
+        Ok(ConvProblem::forward::<N>(shapes, &descriptor)?)
     } else {
         let descriptor = ConvTransposeDescriptor {
             stride,
@@ -67,9 +66,8 @@ fn conv_of<const N: usize>(op: &str, a: &Conv, shapes: &ConvInputs<'_>) -> Resul
             activation,
             ..Default::default()
         };
-        ConvProblem::transposed::<N>(shapes, &descriptor)
+        Ok(ConvProblem::transposed::<N>(shapes, &descriptor)?)
     }
-    .map_err(|e| e.to_string())
 }
 
 #[derive(Deserialize)]
@@ -97,10 +95,8 @@ struct Unpool {
 }
 
 /// The pools and max_unpool.
-pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
-    let x = inputs.need("x")?;
-    let element = inputs.element(&["x"])?;
-    let text = |e: Error| e.to_string();
+pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, BuildError> {
+    let x = inputs.tensor("x")?;
     let with_indices = PoolKind::Max { indices: inputs.extras.then_some(IndexOrder::RowMajor) };
     let problem = match op {
         "global_max_pool" | "global_average_pool" | "global_lp_pool" => {
@@ -109,7 +105,7 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
                 "global_average_pool" => PoolKind::AVERAGE,
                 _ => PoolKind::Lp { p: read::<Power>(attrs)?.p },
             };
-            return Ok(Call::one(global(&TensorType::new(x, element, inputs.layout), kind).map_err(text)?, &["x"], &["y"]));
+            return Ok(Call::one(global(x, kind)?, &["x"], &["y"]));
         }
         "adaptive_max_pool" | "adaptive_average_pool" | "adaptive_lp_pool" => {
             let kind = match op {
@@ -118,23 +114,13 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
                 _ => PoolKind::Lp { p: read::<Power>(attrs)?.p },
             };
             let size = read::<Adaptive>(attrs)?.output_size;
-            let spatial = x.len().saturating_sub(2);
+            let spatial = x.rank().saturating_sub(2);
             match spatial {
-                1 => PoolProblem::adaptive::<1>(
-                    &TensorType::new(x, element, inputs.layout),
-                    &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? },
-                ),
-                2 => PoolProblem::adaptive::<2>(
-                    &TensorType::new(x, element, inputs.layout),
-                    &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? },
-                ),
-                3 => PoolProblem::adaptive::<3>(
-                    &TensorType::new(x, element, inputs.layout),
-                    &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? },
-                ),
-                _ => return Err(format!("x is {x:?}: pools take x of rank 3 to 5")),
-            }
-            .map_err(text)?
+                1 => PoolProblem::adaptive::<1>(x, &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? }),
+                2 => PoolProblem::adaptive::<2>(x, &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? }),
+                3 => PoolProblem::adaptive::<3>(x, &AdaptivePoolDescriptor { kind, output: list("output_size", &size)? }),
+                _ => return Err(format!("x is {:?}: pools take x of rank 3 to 5", x.extents).into()),
+            }?
         }
         "max_unpool" => return unpool(attrs, inputs),
         _ => {
@@ -150,42 +136,40 @@ pub fn pool(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String
             };
             let window = &attributes.window;
             match window.kernel_shape.len() {
-                1 => PoolProblem::new(&TensorType::new(x, element, inputs.layout), &descriptor::<1>(kind, window, ceil_mode)?),
-                2 => PoolProblem::new(&TensorType::new(x, element, inputs.layout), &descriptor::<2>(kind, window, ceil_mode)?),
-                3 => PoolProblem::new(&TensorType::new(x, element, inputs.layout), &descriptor::<3>(kind, window, ceil_mode)?),
-                rank => return Err(format!("kernel_shape is {:?}: pools have 1 to 3 spatial axes, not {rank}", window.kernel_shape)),
-            }
-            .map_err(text)?
+                1 => PoolProblem::new(x, &descriptor::<1>(kind, window, ceil_mode)?),
+                2 => PoolProblem::new(x, &descriptor::<2>(kind, window, ceil_mode)?),
+                3 => PoolProblem::new(x, &descriptor::<3>(kind, window, ceil_mode)?),
+                rank => return Err(format!("kernel_shape is {:?}: pools have 1 to 3 spatial axes, not {rank}", window.kernel_shape).into()),
+            }?
         }
     };
     let outputs: &[&str] = if problem.indices().is_some() { &["y", "indices"] } else { &["y"] };
     Ok(Call::one(problem, &["x"], outputs))
 }
 
-fn descriptor<const N: usize>(kind: PoolKind, window: &attributes::Window, ceil_mode: bool) -> Result<PoolDescriptor<N>, String> {
+fn descriptor<const N: usize>(kind: PoolKind, window: &attributes::Window, ceil_mode: bool) -> Result<PoolDescriptor<N>, BuildError> {
     let resolved = window.resolve::<N>()?;
     let stride = window.strides.is_some().then_some(resolved.strides);
     Ok(PoolDescriptor { kind, window: resolved.kernel, stride, dilation: resolved.dilations, padding: resolved.padding, ceil_mode })
 }
 
-fn unpool(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, String> {
+fn unpool(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, BuildError> {
     let a: Unpool = read(attrs)?;
     let problem = match a.kernel_shape.len() {
         1 => unpool_of::<1>(&a, inputs),
         2 => unpool_of::<2>(&a, inputs),
         3 => unpool_of::<3>(&a, inputs),
-        rank => Err(format!("kernel_shape is {:?}: pools have 1 to 3 spatial axes, not {rank}", a.kernel_shape)),
+        rank => Err(format!("kernel_shape is {:?}: pools have 1 to 3 spatial axes, not {rank}", a.kernel_shape).into()),
     }?;
     Ok(Call::one(problem, &["x", "indices"], &["y"]))
 }
 
-fn unpool_of<const N: usize>(a: &Unpool, inputs: &Inputs<'_>) -> Result<MaxUnpoolProblem, String> {
+fn unpool_of<const N: usize>(a: &Unpool, inputs: &Inputs<'_>) -> Result<MaxUnpoolProblem, BuildError> {
     let padding = a.pads.as_deref().map_or(Ok(Padding::Valid), explicit)?;
     let pool = PoolDescriptor::<N> { padding, ..PoolDescriptor::window(list("kernel_shape", &a.kernel_shape)?) };
     let descriptor = MaxUnpoolDescriptor {
         pool: pool.with_stride(list("strides", &a.strides)?),
         output_shape: a.output_shape.as_deref().map(|s| list("output_shape", s)).transpose()?,
     };
-    MaxUnpoolProblem::new(&TensorType::new(inputs.need("x")?, inputs.element(&["x"])?, inputs.layout), inputs.need("indices")?, &descriptor)
-        .map_err(|e| e.to_string())
+    Ok(MaxUnpoolProblem::new(inputs.tensor("x")?, inputs.need("indices")?, &descriptor)?)
 }

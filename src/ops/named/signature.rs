@@ -1,15 +1,18 @@
-//! The vocabulary: every op that this program builds, its inputs, its attributes with their defaults, and an example. It is what `wgconv ops`
-//! prints, what a name is checked against, and what the format of test vectors wants written out: an entry that lacks one of those
-//! attributes is broken, and its refusal would prove nothing.
+//! The vocabulary: every op that can be built by name, its inputs, its attributes with their defaults, and an example. A name is checked against it,
+//! and so is what the format of test vectors wants written out: an entry that lacks one of those attributes is broken, and its refusal would
+//! prove nothing.
 
-use crate::text::nearest;
+use super::BuildError;
+use super::nearest::nearest;
 use serde_json::{Map, Value};
 
 /// An op.
 pub struct Signature {
+    /// Its name.
     pub op: &'static str,
     /// Inputs that no call can lack.
     pub inputs: &'static [&'static str],
+    /// Inputs that a call may lack.
     pub optional: &'static [&'static str],
     /// Lists of its attributes.
     attributes: &'static [&'static [Attribute]],
@@ -20,6 +23,7 @@ pub struct Signature {
 /// An attribute of an op.
 #[derive(Clone, Copy)]
 pub struct Attribute {
+    /// Its name.
     pub name: &'static str,
     /// What it takes.
     pub takes: &'static str,
@@ -30,6 +34,7 @@ pub struct Attribute {
 }
 
 impl Signature {
+    /// All its attributes.
     pub fn attributes(&self) -> impl Iterator<Item = &'static Attribute> {
         self.attributes.iter().copied().flatten()
     }
@@ -44,6 +49,7 @@ impl Signature {
         self.optional.contains(&"x1")
     }
 
+    /// Whether one of its inputs is called so.
     pub fn has_input(&self, role: &str) -> bool {
         let numbered = self.takes_many() && role.strip_prefix('x').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
         numbered || self.inputs.contains(&role) || self.optional.contains(&role)
@@ -54,6 +60,7 @@ impl Signature {
         self.has_attribute("kernel_shape")
     }
 
+    /// Whether one of its attributes is called so.
     pub fn has_attribute(&self, name: &str) -> bool {
         self.attributes().any(|attribute| attribute.name == name)
     }
@@ -230,7 +237,7 @@ const X: &[&str] = &["x"];
 const AB: &[&str] = &["a", "b"];
 const SCALED: &[&str] = &["scale", "bias"];
 
-/// Every op that this program builds.
+/// Every op that can be built by name.
 pub const SIGNATURES: &[Signature] = &[
     op(
         "conv",
@@ -421,34 +428,15 @@ pub const SIGNATURES: &[Signature] = &[
     ),
 ];
 
-/// The op called `name`, if this program builds it.
+/// The op called `name`, if there is one.
 pub fn signature(name: &str) -> Option<&'static Signature> {
     SIGNATURES.iter().find(|s| s.op == name)
 }
 
 /// The op called `name`, or what to say of a name that none has.
-pub fn known(name: &str) -> Result<&'static Signature, String> {
+pub fn known(name: &str) -> Result<&'static Signature, BuildError> {
     signature(name).ok_or_else(|| {
         let meant = nearest(name, SIGNATURES.iter().map(|s| s.op)).map_or(String::new(), |meant| format!(" (did you mean {meant}?)"));
-        format!("op {name} is not known{meant}: wgconv ops lists them")
+        BuildError::Vocabulary(format!("op {name} is not known{meant}: wgconv ops lists them"))
     })
-}
-
-/// Ops of the format that belong to training, which this version does not do.
-pub fn belongs_to_training(op: &str, attrs: &Value) -> bool {
-    const TRAINING: [&str; 12] = [
-        "cross_entropy",
-        "bce_with_logits",
-        "mse_loss",
-        "l1_loss",
-        "huber_loss",
-        "optimizer_sgd",
-        "optimizer_rmsprop",
-        "optimizer_adam",
-        "optimizer_adamw",
-        "lr_schedule",
-        "clip_grad_norm",
-        "grad",
-    ];
-    TRAINING.contains(&op) || (op == "batch_norm" && attrs.get("training_mode") == Some(&serde_json::json!(1)))
 }

@@ -1,9 +1,9 @@
 //! Attributes as test vectors and `--shapes` files write them: ONNX's names, see the format's vocabulary.
 
+use crate::types::{Activation, Padding, PaddingMode};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use wgconv::{Activation, Padding, PaddingMode};
 
 /// Reads the attributes of one op.
 pub fn read<T: DeserializeOwned>(attrs: &Value) -> Result<T, String> {
