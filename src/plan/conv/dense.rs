@@ -54,9 +54,9 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, core: Option<
     if let Some(label) = core.filter(|label| on_matrix_units(label)) {
         return Err(Error::Unsupported { algorithm: format!("{NAME} {label}"), reason: "so few rows are not for matrix units".into() });
     }
-    // Inputs and outputs of both have the same places and bytes.
     let plan = layer.plan(profile, core)?;
-    Ok(Plan { op: problem.name(), label: format!("{NAME} {}", plan.label), inputs: problem.inputs(), outputs: problem.outputs(), ..plan })
+    let label = format!("{NAME} {}", plan.label);
+    Ok(plan.of(problem, label))
 }
 
 fn cores(layer: &MatMulProblem, profile: &DeviceProfile) -> Vec<&'static str> {

@@ -3,14 +3,14 @@
 //! Winograd's tiles and the depthwise kernel's blocks hold whole windows of outputs in registers, so the unpooled output never goes to memory.
 //! Every other algorithm stores it in scratch memory, and the pool kernel reads it there: any convolution may have a pool.
 
-use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::fused::FusedPool;
 use crate::ops::conv::problem::ConvProblem;
 use crate::plan::Planned;
+use crate::plan::compose::{Wire, Wiring};
 use crate::plan::conv::{depthwise, plan_tile, winograd};
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step};
+use crate::plan::step::Plan;
 use crate::types::Result;
 
 /// The consts of a kernel that may pool its block of outputs: which store it has, and the window.
@@ -38,24 +38,16 @@ pub(crate) fn is_fused(algorithm: Algorithm, problem: &ConvProblem) -> bool {
 
 /// The convolution into scratch memory, and the pool kernel over that.
 pub(crate) fn two_steps(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, tile: Option<&str>) -> Result<Plan> {
-    let mut plan = plan_tile(&problem.convolution().with_algorithm(Some(algorithm)), profile, tile)?;
+    let unpooled = plan_tile(&problem.convolution().with_algorithm(Some(algorithm)), profile, tile)?;
     let pool = problem.pool_problem(problem.pool.unwrap_or(FusedPool::Max).kind()).plan(profile, None)?;
-    let unpooled = plan.scratch.len();
-    plan.scratch.push(plan.outputs[0].bytes());
-    let moved = |step: &Step, from: fn(&Place) -> Option<(u64, u64)>| {
-        let place = |place: &Place| from(place).map_or(*place, |(first, bytes)| Place::ScratchPart { index: unpooled, first, bytes });
-        Step { places: step.places.iter().map(place).collect(), ..step.clone() }
-    };
-    let output = |place: &Place| if let Place::Output { first, bytes, .. } = *place { Some((first, bytes)) } else { None };
-    let input = |place: &Place| if let Place::Input { first, bytes, .. } = *place { Some((first, bytes)) } else { None };
-    plan.steps = plan.steps.iter().map(|step| moved(step, output)).chain(pool.steps.iter().map(|step| moved(step, input))).collect();
-    plan.outputs = problem.outputs();
-    Ok(plan)
+    let wiring = Wiring { inputs: &[Wire::First(0)], outputs: &[Wire::Whole(0)] };
+    Ok(Plan::compose(problem, unpooled.label.clone(), unpooled, pool, wiring))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::Problem;
     use crate::ops::conv::descriptor::Conv2dDescriptor;
     use crate::ops::conv::problem::ConvInputs;
     use crate::reference::Bounded;

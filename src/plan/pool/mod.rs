@@ -58,9 +58,7 @@ impl Planned for PoolProblem {
         }
         let algorithm = pick(&admitted, algorithm, admitted.last().copied().unwrap_or(DIRECT))?;
         if let (TREE, Some(reduction)) = (algorithm, self.as_reduction()) {
-            // Inputs and outputs of both have the same bytes.
-            let plan = reduction.plan(profile, Some(TREE))?;
-            return Ok(Plan { op: self.name(), inputs: self.inputs(), outputs: self.outputs(), ..plan });
+            return Ok(reduction.plan(profile, Some(TREE))?.of(self, TREE.into()));
         }
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check_tensors("a pool", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;

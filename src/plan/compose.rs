@@ -1,0 +1,169 @@
+//! Plans made of plans: one after another, joined by scratch memory, or one under the name of another op.
+//!
+//! Kernel calls name tensors by their number in their own plan. [`Plan::compose`] gives the calls of both the numbers that these tensors have in the
+//! whole; nobody else rewrites a [`Place`].
+
+use crate::ops::Problem;
+use crate::plan::step::{Place, Plan, Step};
+
+/// What a tensor of the second of two plans is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// An output of the first: scratch memory of the whole.
+    First(usize),
+    /// A tensor of the whole: one of its inputs for an input, one of its outputs for an output.
+    Whole(usize),
+}
+
+/// What every tensor of the second of two plans is. Those of the first are those of the whole by the same numbers, but for the outputs that the
+/// second takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wiring<'a> {
+    pub inputs: &'a [Wire],
+    pub outputs: &'a [Wire],
+}
+
+impl Plan {
+    /// The same calls for `problem`, whose tensors have the places and the bytes of those of this plan.
+    pub(crate) fn of(self, problem: &impl Problem, label: String) -> Self {
+        Self { op: problem.name(), label, inputs: problem.inputs(), outputs: problem.outputs(), ..self }
+    }
+
+    /// The calls of `first` and then those of `second`, as the plan of `problem`.
+    ///
+    /// What `second` makes of fixed inputs is made when the whole is prepared, if they are fixed inputs of the whole; else with each recording.
+    pub(crate) fn compose(problem: &impl Problem, label: String, first: Plan, second: Plan, wiring: Wiring<'_>) -> Self {
+        let mut whole =
+            Plan { scratch: first.scratch, tables: first.tables, ..Plan::new(problem.name(), label, problem.inputs(), problem.outputs()) };
+        // Scratch memory for every output of the first that the second takes, by its number there.
+        let mut joints = vec![None; first.outputs.len()];
+        for (output, joint) in joints.iter_mut().enumerate() {
+            if wiring.inputs.iter().chain(wiring.outputs).any(|wire| *wire == Wire::First(output)) {
+                *joint = Some(whole.scratch.len());
+                whole.scratch.push(first.outputs[output].bytes());
+            }
+        }
+        let joint = |output: usize, place: Place| match (joints.get(output), place) {
+            (Some(&Some(index)), Place::Input { first, bytes, .. } | Place::Output { first, bytes, .. }) => {
+                Place::ScratchPart { index, first, bytes }
+            }
+            _ => place,
+        };
+        let of_first = |place: Place| if let Place::Output { index, .. } = place { joint(index, place) } else { place };
+        let [scratch, tables] = [whole.scratch.len(), whole.tables.len()];
+        let of_second = |place: Place| match place {
+            Place::Input { index, first, bytes } => match wiring.inputs.get(index) {
+                Some(Wire::First(output)) => joint(*output, place),
+                Some(Wire::Whole(index)) => Place::Input { index: *index, first, bytes },
+                None => place,
+            },
+            Place::Output { index, first, bytes } => match wiring.outputs.get(index) {
+                Some(Wire::First(output)) => joint(*output, place),
+                Some(Wire::Whole(index)) => Place::Output { index: *index, first, bytes },
+                None => place,
+            },
+            Place::Scratch(index) => Place::Scratch(scratch + index),
+            Place::ScratchPart { index, first, bytes } => Place::ScratchPart { index: scratch + index, first, bytes },
+            Place::Table(index) => Place::Table(tables + index),
+            Place::Nothing => Place::Nothing,
+        };
+        whole.scratch.extend(second.scratch);
+        whole.tables.extend(second.tables);
+        let stays_fixed = |(input, wire): (usize, &Wire)| {
+            let is_fixed = second.inputs.get(input).is_some_and(|spec| spec.fixed);
+            !is_fixed || matches!(wire, Wire::Whole(index) if whole.inputs.get(*index).is_some_and(|spec| spec.fixed))
+        };
+        let is_prepared = wiring.inputs.iter().enumerate().all(stays_fixed);
+        whole.prepare = moved(first.prepare, of_first);
+        whole.steps = moved(first.steps, of_first);
+        let prepared = moved(second.prepare, of_second);
+        if is_prepared {
+            whole.prepare.extend(prepared)
+        } else {
+            whole.steps.extend(prepared)
+        }
+        whole.steps.extend(moved(second.steps, of_second));
+        whole
+    }
+}
+
+/// The calls, bound to other places.
+fn moved(steps: Vec<Step>, place: impl Fn(Place) -> Place) -> Vec<Step> {
+    let to = |step: Step| Step { places: step.places.iter().map(|own| place(*own)).collect(), ..step };
+    steps.into_iter().map(to).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::matmul::{LinearDescriptor, MatMulInputs, MatMulProblem};
+    use crate::ops::spec::TensorSpec;
+    use crate::shader::KernelSpec;
+    use crate::shader::source_gemm::MATMUL_DIRECT;
+    use crate::types::{ElementType, Layout};
+
+    fn tensor(name: &'static str, fixed: bool) -> TensorSpec {
+        TensorSpec { fixed, ..TensorSpec::new(name, &[2, 3], ElementType::F32, Layout::ChannelsFirst) }
+    }
+
+    fn step(places: &[Place]) -> Step {
+        let kernel = KernelSpec { source: &MATMUL_DIRECT, element: ElementType::F32, consts: vec![], overrides: vec![] };
+        Step { kernel, params: vec![], places: places.to_vec(), workgroups: [1; 3] }
+    }
+
+    const fn input(index: usize) -> Place {
+        Place::Input { index, first: 0, bytes: 24 }
+    }
+
+    const fn output(index: usize) -> Place {
+        Place::Output { index, first: 0, bytes: 24 }
+    }
+
+    const fn joint(index: usize) -> Place {
+        Place::ScratchPart { index, first: 0, bytes: 24 }
+    }
+
+    /// It packs its input 1, which is fixed, with its table, and has two outputs.
+    fn part() -> Plan {
+        Plan {
+            scratch: vec![16],
+            tables: vec![vec![1]],
+            prepare: vec![step(&[input(1), Place::Table(0), Place::Scratch(0)])],
+            steps: vec![step(&[input(0), Place::Scratch(0), Place::Nothing, output(0), output(1)])],
+            ..Plan::new("part", "part".into(), vec![tensor("x", false), tensor("w", true)], vec![tensor("y", false), tensor("z", false)])
+        }
+    }
+
+    /// Its tensors: a, and b, which is fixed.
+    fn whole() -> MatMulProblem {
+        let inputs = MatMulInputs { a: &[2, 3], b: &[3, 3], addend: None, element: ElementType::F32 };
+        MatMulProblem::linear(&inputs, &LinearDescriptor::default()).unwrap()
+    }
+
+    #[test]
+    fn the_second_reads_what_the_first_leaves() {
+        let wiring = Wiring { inputs: &[Wire::First(0), Wire::Whole(1)], outputs: &[Wire::Whole(0), Wire::Whole(2)] };
+        let plan = Plan::compose(&whole(), "both".into(), part(), part(), wiring);
+        assert_eq!((plan.label.as_str(), plan.op), ("both", whole().name()));
+        assert_eq!((&plan.inputs, &plan.outputs), (&whole().inputs(), &whole().outputs()));
+        // The first's own, the tensor between, the second's own.
+        assert_eq!((&plan.scratch[..], plan.tables.len()), (&[16, 24, 16][..], 2));
+        let places = |steps: &[Step]| steps.iter().map(|step| step.places.clone()).collect::<Vec<_>>();
+        let packed = |own: usize, table| vec![input(1), Place::Table(table), Place::Scratch(own)];
+        assert_eq!(places(&plan.prepare), [packed(0, 0), packed(2, 1)]);
+        let first = vec![input(0), Place::Scratch(0), Place::Nothing, joint(1), output(1)];
+        assert_eq!(places(&plan.steps), [first, vec![joint(1), Place::Scratch(2), Place::Nothing, output(0), output(2)]]);
+    }
+
+    /// What is known only when the first has run cannot be packed before.
+    #[test]
+    fn what_the_first_makes_is_packed_with_each_recording() {
+        for fixed in [Wire::First(0), Wire::Whole(0)] {
+            let wiring = Wiring { inputs: &[Wire::First(1), fixed], outputs: &[Wire::Whole(0), Wire::Whole(1)] };
+            let plan = Plan::compose(&whole(), "both".into(), part(), part(), wiring);
+            assert_eq!((plan.prepare.len(), plan.steps.len()), (1, 3), "{fixed:?}");
+            let read = if fixed == Wire::Whole(0) { input(0) } else { joint(1) };
+            assert_eq!(plan.steps[1].places[0], read, "{fixed:?}");
+        }
+    }
+}
