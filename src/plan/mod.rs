@@ -38,6 +38,11 @@ pub(crate) fn pick(admitted: &[&'static str], forced: Option<&str>, preferred: &
     }
 }
 
+/// Why an algorithm does not apply, without its name.
+pub(crate) fn reason(error: Error) -> String {
+    if let Error::Unsupported { reason, .. } = error { reason } else { error.to_string() }
+}
+
 /// A problem that plans itself.
 pub trait Planned: Problem {
     /// The algorithms that can compute it on a device like `profile`. The naive one, one output per invocation, is first; it is left out

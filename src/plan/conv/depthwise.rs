@@ -101,31 +101,16 @@ fn loads(problem: &ConvProblem, profile: &DeviceProfile) -> f64 {
 }
 
 /// Cycles that llvmpipe takes for a product and for the loads that it needs (docs/drivers.md).
-fn cycles(problem: &ConvProblem, profile: &DeviceProfile) -> f64 {
+pub(crate) fn cycles(problem: &ConvProblem, profile: &DeviceProfile) -> f64 {
     14.0 * loads(problem, profile) + 0.85
 }
 
 /// Cycles that the register core takes for one tap in one column: for the column; for each filter, of which tiles have four or a multiple; and for each
 /// filter's part in the end of a tile, which all taps share. With one channel, a segment is one step long. Fitted to
 /// benchmarks/notebook/2026-11-22-several-filters-of-a-channel.md, in the unit of [`cycles`]: Mesa 22 and Mesa 26.
-fn register_cycles(problem: &ConvProblem, profile: &DeviceProfile) -> f64 {
+pub(crate) fn register_cycles(problem: &ConvProblem, profile: &DeviceProfile) -> f64 {
     let [column, filter, end] = if profile.is_old_llvmpipe() { [18.0, 1.7, 0.0] } else { [32.0, 1.8, 23.0] };
     column + (filter + end / problem.taps() as f64) * problem.filters_per_group().next_multiple_of(4) as f64
-}
-
-/// Filters of a channel up to which a GPU takes strips; with more, a quarter of its smallest tile's rows are of use. None has measured it, nor
-/// blocks, which it takes for any number.
-const MOST_STRIP_FILTERS: u64 = 8;
-
-/// Whether it is preferred to tiles. It reads its window once for each filter of a channel, tiles once for all. Without 64-bit integers (SwiftShader) it is
-/// as fast as them with one filter alone.
-pub(crate) fn pays(problem: &ConvProblem, profile: &DeviceProfile) -> bool {
-    let filters = problem.filters_per_group();
-    match profile.is_cpu {
-        true if !profile.has_int64 => filters == 1,
-        true => filters as f64 * cycles(problem, profile) <= register_cycles(problem, profile),
-        false => filters <= MOST_STRIP_FILTERS || block_extents(problem).is_some(),
-    }
 }
 
 fn all_overrides(problem: &ConvProblem) -> Vec<(&'static str, u32)> {
@@ -206,6 +191,7 @@ mod tests {
     use super::*;
     use crate::ops::conv::descriptor::ConvDescriptor;
     use crate::ops::conv::problem::ConvInputs;
+    use crate::plan::conv::choice::depthwise_pays as pays;
     use crate::types::shape::Padding;
 
     const PLAIN: DeviceProfile = DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL };

@@ -8,7 +8,7 @@ use crate::ops::conv::fused::FusedPool;
 use crate::ops::conv::problem::ConvProblem;
 use crate::plan::Planned;
 use crate::plan::compose::{Wire, Wiring};
-use crate::plan::conv::{depthwise, plan_tile, winograd};
+use crate::plan::conv::{depthwise, winograd};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::Plan;
 use crate::types::Result;
@@ -36,9 +36,8 @@ pub(crate) fn is_fused(algorithm: Algorithm, problem: &ConvProblem) -> bool {
     !problem.has_residual && block.is_some_and(holds_windows)
 }
 
-/// The convolution into scratch memory, and the pool kernel over that.
-pub(crate) fn two_steps(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, tile: Option<&str>) -> Result<Plan> {
-    let unpooled = plan_tile(&problem.convolution().with_algorithm(Some(algorithm)), profile, tile)?;
+/// The plan of the convolution alone, into scratch memory, and the pool kernel over that.
+pub(crate) fn then_pool(problem: &ConvProblem, unpooled: Plan, profile: &DeviceProfile) -> Result<Plan> {
     let pool = problem.pool_problem(problem.pool.unwrap_or(FusedPool::Max).kind()).plan(profile, None)?;
     let wiring = Wiring { inputs: &[Wire::First(0)], outputs: &[Wire::Whole(0)] };
     Ok(Plan::compose(problem, unpooled.label.clone(), unpooled, pool, wiring))

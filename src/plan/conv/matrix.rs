@@ -39,16 +39,6 @@ fn tile(algorithm: Algorithm, operands: Operands, problem: &ConvProblem, wanted:
     MatrixTile::choose(algorithm.name(), operands, [problem.filters_per_group(), columns], wanted, profile)
 }
 
-/// Whether it is the planner's choice: a GPU's units, and tiles that the product fills. Not measured on any GPU yet.
-pub(crate) fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
-    let columns = problem.batch * problem.output_positions();
-    let usual = match (problem.element, algorithm.operands()) {
-        (ElementType::F32, Some(Operands::Whole)) => problem.accuracy == crate::numeric::Accuracy::Reduced,
-        _ => true,
-    };
-    usual && !profile.is_cpu && problem.filters_per_group() >= 32 && columns >= 128 && problem.reduction_depth() >= 64
-}
-
 /// The lines of the filter whose ranges count: the channels of one tap of an output channel, since an output at a border reads some taps alone.
 pub(crate) fn filter_lines(problem: &ConvProblem) -> Lines {
     let (taps, channels, filters) = (problem.taps(), problem.channels_per_group(), problem.filters_per_group());

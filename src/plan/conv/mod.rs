@@ -1,6 +1,7 @@
-//! Planning: which algorithm computes a problem on a device, with which tiles and dispatches. Pure arithmetic: the same problem
+//! Planning: which algorithm computes a problem on a device (`choice`), with which tiles and dispatches. Pure arithmetic: the same problem
 //! and profile always give the same plan, and no device is asked.
 
+pub(crate) mod choice;
 pub(crate) mod dense;
 pub(crate) mod depthwise;
 pub(crate) mod direct;
@@ -18,6 +19,7 @@ use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::ops::conv::winograd::{F2, F4};
+use crate::plan::conv::choice::Answers;
 use crate::plan::conv::implicit_gemm::in_quads;
 use crate::plan::gemm::magnitudes::range;
 use crate::plan::gemm::tile::RegisterTile;
@@ -64,7 +66,11 @@ pub(crate) enum Companion {
 /// # Errors
 /// [`crate::Error::Unsupported`] with the condition that does not hold.
 pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
-    let problem = &problem.convolution(); // any of them may have a pool after it
+    applies(algorithm, &problem.convolution(), profile)
+}
+
+/// As [`supports`], of a problem without a pool: any of them may have one after it.
+pub(crate) fn applies(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
     let (depth, taps) = (problem.reduction_depth(), problem.taps());
     // Turns of one invocation's loops: the depth and the loops around it; those of the workgroup core see Tile.
     let turns = match algorithm {
@@ -97,7 +103,7 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
 
 /// The algorithms that admit `problem`, in [`Algorithm::ALL`]'s order.
 pub fn admitted(problem: &ConvProblem, profile: &DeviceProfile) -> Vec<Algorithm> {
-    Algorithm::ALL.into_iter().filter(|&a| supports(a, problem, profile).is_ok()).collect()
+    Answers::new(problem, profile).admitted()
 }
 
 /// Decides how to compute `problem` on a device like `profile`.
@@ -111,19 +117,21 @@ pub fn plan(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Plan> {
 
 /// As [`plan`], with the tile that a forced algorithm's label names.
 pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Option<&str>) -> Result<Plan> {
-    let (inputs, outputs) = (problem.inputs(), problem.outputs());
-    check_tensors("a convolution", &inputs.iter().chain(&outputs).collect::<Vec<_>>(), profile)?;
-    check_coordinates(problem)?;
+    check(problem, profile)?;
     let algorithm = match problem.algorithm {
-        Some(forced) => {
-            supports(forced, problem, profile)?;
-            forced
-        }
-        None => preferred(&problem.convolution(), profile)?,
+        Some(forced) => supports(forced, problem, profile).map(|()| forced)?,
+        None => Answers::new(problem, profile).preferred()?,
     };
-    if problem.pool.is_some() && !fused::is_fused(algorithm, problem) {
-        return fused::two_steps(problem, profile, algorithm, tile);
+    if problem.pool.is_none() || fused::is_fused(algorithm, problem) {
+        return calls(problem, profile, algorithm, tile);
     }
+    let unpooled = problem.convolution();
+    check(&unpooled, profile)?;
+    fused::then_pool(problem, calls(&unpooled, profile, algorithm, tile)?, profile)
+}
+
+/// The kernel calls of an algorithm that applies; with a pool, of one that pools in registers.
+fn calls(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, tile: Option<&str>) -> Result<Plan> {
     let columns = problem.batch * problem.output_positions();
     let register = || -> Result<RegisterTile> {
         let channels = problem.channels_per_group();
@@ -164,7 +172,7 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
         let reason = format!("it has no such tile here; its own is {}", if choice.tile.is_empty() { "none" } else { &choice.tile });
         return Err(Error::Unsupported { algorithm: format!("{algorithm} {text}"), reason });
     }
-    let mut plan = Plan::new(problem.name(), format!("{algorithm} {}", choice.tile).trim_end().to_string(), inputs, outputs);
+    let mut plan = Plan::new(problem.name(), format!("{algorithm} {}", choice.tile).trim_end().to_string(), problem.inputs(), problem.outputs());
     check_binding("filter", plan.inputs[FILTER].bytes(), profile)?;
     let params = ConvParams::new(problem);
     let weights = match choice.packed_multiple {
@@ -240,65 +248,9 @@ pub(crate) const FILTER: usize = 1;
 
 pub(crate) const BIAS: usize = 2;
 
-/// Filters of a group from which on a GPU takes tiles.
-const FEWEST_TILE_FILTERS: u64 = 3;
-
-/// The planner's preference among the algorithms that apply; the general direct kernel is last and admits everything.
-fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm> {
-    if supports(Algorithm::Dense, problem, profile).is_ok() {
-        return Ok(Algorithm::Dense);
-    }
-    // The fewer multiplications the better, where the error allows it.
-    for algorithm in [Algorithm::WinogradF4, Algorithm::WinogradF2] {
-        if winograd::pays(algorithm, problem, profile) && supports(algorithm, problem, profile).is_ok() {
-            return Ok(algorithm);
-        }
-    }
-    for algorithm in [Algorithm::PointwiseMatrix, Algorithm::ImplicitGemmMatrix, Algorithm::PointwiseSplit, Algorithm::ImplicitGemmSplit] {
-        if matrix::pays(algorithm, problem, profile) && supports(algorithm, problem, profile).is_ok() {
-            return Ok(algorithm);
-        }
-    }
-    let order = if profile.is_cpu {
-        [Algorithm::Depthwise, Algorithm::PointwiseRegister, Algorithm::ImplicitGemmRegister, Algorithm::ImplicitGemmWorkgroup]
-    } else {
-        [Algorithm::Depthwise, Algorithm::PointwiseWorkgroup, Algorithm::ImplicitGemmWorkgroup, Algorithm::ImplicitGemmRegister]
-    };
-    // On a GPU (none has measured it) a tile core should pay from a few rows on: below, most of its smallest tile, 32 x 32, is padding. The register
-    // core has four rows, and even one of them pays: 1.1 to 5.7 times as fast as one output an invocation, two 2.1 to 8.7 times, on three software
-    // drivers and but for the tiniest planes on one (benchmarks/notebook/2026-11-21-one-and-two-filters.md).
-    let wanted = |a: &Algorithm| match a {
-        Algorithm::Depthwise => depthwise::pays(problem, profile),
-        _ => profile.is_cpu || problem.filters_per_group() >= FEWEST_TILE_FILTERS,
-    };
-    match order.into_iter().filter(wanted).find(|&a| supports(a, problem, profile).is_ok()) {
-        Some(algorithm) => Ok(algorithm),
-        None => supports(Algorithm::Direct, problem, profile).map(|()| Algorithm::Direct),
-    }
-}
-
-/// Why [`preferred`] takes another algorithm than one that applies, in its own order.
-fn passed_over(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile, chosen: Option<Algorithm>) -> String {
-    let tiles_are_empty = !profile.is_cpu && problem.filters_per_group() < FEWEST_TILE_FILTERS;
-    match algorithm {
-        _ if problem.algorithm.is_some() => "another one is forced".into(),
-        Algorithm::WinogradF2 | Algorithm::WinogradF4 if !winograd::pays(algorithm, problem, profile) => {
-            "its transforms are not expected to pay: that takes a processor, 16 channels, 16 filters and 32 tiles of outputs".into()
-        }
-        _ if algorithm.uses_matrix_units() && !matrix::pays(algorithm, problem, profile) => {
-            "matrix units are not expected to pay: that takes a GPU, 32 filters, 128 outputs, 64 products each, and f32 operands rounded only where accuracy reduced asks for it".into()
-        }
-        Algorithm::Depthwise if !depthwise::pays(problem, profile) => "tiles serve all filters of a channel at once, and it one at a time".into(),
-        Algorithm::Direct => "it is for what no other algorithm serves better".into(),
-        _ if tiles_are_empty && algorithm != Algorithm::Depthwise => {
-            format!("with fewer than {FEWEST_TILE_FILTERS} filters a group most of a tile would be empty")
-        }
-        _ => chosen.map_or_else(|| "it applies".into(), |chosen| format!("it applies; {chosen} comes first")),
-    }
-}
-
-/// The coordinates that shaders form must fit 31 bits.
-fn check_coordinates(problem: &ConvProblem) -> Result<()> {
+/// Shaders must be able to index the tensors, and the coordinates that they form must fit 31 bits.
+fn check(problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
+    check_tensors("a convolution", &problem.inputs().iter().chain(&problem.outputs()).collect::<Vec<_>>(), profile)?;
     for (axis, name) in problem.axes.iter().zip(["depth", "height", "width"]) {
         axis.check_reach(name)?;
     }
@@ -326,6 +278,10 @@ mod tests {
     use super::*;
     use crate::ops::conv::descriptor::ConvDescriptor;
     use crate::ops::conv::problem::ConvInputs;
+
+    fn preferred(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Algorithm> {
+        Answers::new(problem, profile).preferred()
+    }
 
     #[test]
     fn few_filters_go_to_the_register_core_on_a_processor_alone() {

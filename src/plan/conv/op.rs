@@ -7,14 +7,15 @@ use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
 use crate::ops::conv::winograd::Transform;
 use crate::plan::Planned;
-use crate::plan::conv::{admitted, implicit_gemm, passed_over, plan, plan_tile, preferred, supports};
+use crate::plan::conv::choice::Answers;
+use crate::plan::conv::{admitted, implicit_gemm, plan, plan_tile};
 use crate::plan::gemm::matrix::MatrixTile;
 use crate::plan::gemm::tile::RegisterTile;
 use crate::plan::gemm::tile_workgroup::Tile;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::Plan;
 use crate::reference::conv::{matrix_operands, matrix_relative_error, transform};
-use crate::types::{ElementType, Error, Result};
+use crate::types::{ElementType, Result};
 
 impl Planned for ConvProblem {
     fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
@@ -59,15 +60,7 @@ impl Planned for ConvProblem {
     }
 
     fn not_chosen(&self, profile: &DeviceProfile) -> Vec<(&'static str, String)> {
-        let conv = self.convolution();
-        let chosen = self.algorithm.or_else(|| preferred(&conv, profile).ok());
-        let others = Algorithm::ALL.into_iter().filter(|algorithm| chosen != Some(*algorithm));
-        let why = |algorithm| match supports(algorithm, self, profile) {
-            Err(Error::Unsupported { reason, .. }) => reason,
-            Err(error) => error.to_string(),
-            Ok(()) => passed_over(algorithm, &conv, profile, chosen),
-        };
-        others.map(|algorithm| (algorithm.name(), why(algorithm))).collect()
+        Answers::new(self, profile).not_chosen()
     }
 
     fn largest_error(&self, algorithm: &str) -> Option<f64> {

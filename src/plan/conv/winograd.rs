@@ -160,13 +160,9 @@ impl Cut {
     }
 }
 
-/// Whether it pays, by what was measured on software drivers (benchmarks/results/2026-11-21-mesa-26.2.6.md): enough rows and columns for the
-/// product's tiles. With 49 columns
-/// (256 channels of 14 x 14) it is 1.8 and 3 times as fast as plain sums, with 16 it is not.
-pub(crate) fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
-    let Some(transform) = Transform::of(algorithm) else { return false };
-    let columns = problem.batch * Cut::new(transform, problem).tiles_per_image();
-    profile.is_cpu && problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= 32
+/// Columns of the product: tiles of outputs of all images.
+pub(crate) fn columns(algorithm: Algorithm, problem: &ConvProblem) -> Option<u64> {
+    Transform::of(algorithm).map(|transform| problem.batch * Cut::new(transform, problem).tiles_per_image())
 }
 
 /// Rows and columns of a tile of outputs.

@@ -1,8 +1,8 @@
 //! Products on matrix units: f16 operands as they are, f32 ones scaled into f16's range and rounded, or split in two. What cannot be scaled is
 //! computed by a plain kernel, which is recorded beside the other (see `src/plan/conv/matrix.rs`).
 
-use crate::numeric::{Accuracy, Operands};
-use crate::ops::matmul::{MATRIX, MatMulProblem, SPLIT, operands_of};
+use crate::numeric::Operands;
+use crate::ops::matmul::{MatMulProblem, operands_of};
 use crate::plan::gemm::matrix::{MatrixTile, check_accuracy};
 use crate::plan::gemm::tile_workgroup::Tile;
 use crate::plan::matmul::packing::packed;
@@ -29,14 +29,6 @@ pub(crate) fn supports(algorithm: &str, problem: &MatMulProblem, profile: &Devic
 pub(crate) fn candidates(algorithm: &str, profile: &DeviceProfile) -> Vec<String> {
     let tiles = operands_of(algorithm).map(|operands| MatrixTile::candidates(operands, profile)).unwrap_or_default();
     tiles.into_iter().map(|tile| format!("{algorithm} {tile}")).collect()
-}
-
-/// The one of these that the planner prefers, if any: on a GPU's units, for tiles that the product fills. Not measured on any GPU yet.
-pub(crate) fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> Option<&'static str> {
-    let fills = problem.m >= 32 && problem.n >= 64 && problem.k >= 64;
-    let whole = problem.element == ElementType::F16 || problem.accuracy == Accuracy::Reduced;
-    let name = if whole { MATRIX } else { SPLIT };
-    (!profile.is_cpu && fills && supports(name, problem, profile).is_ok()).then_some(name)
 }
 
 pub(crate) fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, wanted: Option<&str>) -> Result<Method> {

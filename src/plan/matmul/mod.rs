@@ -1,6 +1,7 @@
-//! Which kernel computes a product: a tile core for both large sides, the thin kernel where one side is short, the direct one for the
-//! rest and for every doubt.
+//! The planner of products. `choice` says which algorithm computes one; here are the kernels that each of them calls, and `steps` calls them for every
+//! part of the product.
 
+pub(crate) mod choice;
 pub(crate) mod matrix;
 pub(crate) mod packing;
 pub(crate) mod slices;
@@ -13,6 +14,7 @@ use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
 use crate::plan::gemm::tile::{Core, RegisterTile};
 use crate::plan::gemm::tile_workgroup::{GemmShape, Tile};
+use crate::plan::matmul::choice::Answers;
 use crate::plan::matmul::packing::packed;
 use crate::plan::matmul::slices::Memory;
 use crate::plan::matmul::steps::{Call, Method, Work, plan_parts};
@@ -24,7 +26,7 @@ use crate::types::{ElementType, Error, Result};
 
 impl Planned for MatMulProblem {
     fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
-        algorithms(self, profile)
+        Answers::new(self, profile).admitted()
     }
 
     fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
@@ -37,17 +39,7 @@ impl Planned for MatMulProblem {
 
     fn not_chosen(&self, profile: &DeviceProfile) -> Vec<(&'static str, String)> {
         let chosen = plan(self, profile, None).map_or_else(|_| String::new(), |plan| plan.algorithm().to_string());
-        let admitted = algorithms(self, profile);
-        let reason = |error: Error| if let Error::Unsupported { reason, .. } = error { reason } else { error.to_string() };
-        let refused = |result: Result<()>| result.err().map_or_else(|| "its loops would be too long for the driver".into(), reason);
-        let why = |name: &str| match name {
-            _ if admitted.contains(&name) => format!("it applies; {chosen} is preferred"),
-            THIN => format!("it is for products of which one side is at most {MOST_SHORT}"),
-            WORKGROUP => refused(Tile::check(WORKGROUP, profile)),
-            _ => refused(matrix::supports(name, self, profile)),
-        };
-        let others = [DIRECT, THIN, WORKGROUP, REGISTER, MATRIX, SPLIT].into_iter().filter(|name| *name != chosen);
-        others.map(|name| (name, why(name))).collect()
+        Answers::new(self, profile).not_chosen(&chosen)
     }
 
     fn largest_error(&self, algorithm: &str) -> Option<f64> {
@@ -75,25 +67,6 @@ pub(crate) const REGISTER: &str = "gemm_register";
 /// Longest short side of the thin kernel.
 pub(crate) const MOST_SHORT: u64 = 4;
 
-pub(crate) fn algorithms(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<&'static str> {
-    let runs = |turns: u64| turns <= profile.max_loop_turns;
-    let mut admitted = vec![];
-    if runs(problem.k) {
-        admitted.push(DIRECT);
-    }
-    if problem.m.min(problem.n) <= MOST_SHORT && runs(problem.k / thin_lanes(problem, profile).1 + 64) {
-        admitted.push(THIN);
-    }
-    if Tile::check(WORKGROUP, profile).is_ok() && runs(Tile::turns(problem.k)) {
-        admitted.push(WORKGROUP);
-    }
-    if runs(RegisterTile::choose_product(problem.m, problem.n, problem.k, profile).turns(1, problem.k)) {
-        admitted.push(REGISTER);
-    }
-    admitted.extend([MATRIX, SPLIT].into_iter().filter(|name| matrix::supports(name, problem, profile).is_ok()));
-    admitted
-}
-
 /// The algorithms, with every tile of the cores.
 pub(crate) fn candidates(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<String> {
     let with_tiles = |algorithm: &'static str| match algorithm {
@@ -102,37 +75,16 @@ pub(crate) fn candidates(problem: &MatMulProblem, profile: &DeviceProfile) -> Ve
         WORKGROUP => Tile::candidates(&shape(problem), profile).into_iter().map(|tile| format!("{WORKGROUP} {tile}")).collect(),
         other => vec![other.to_string()],
     };
-    algorithms(problem, profile).into_iter().flat_map(with_tiles).collect()
+    Answers::new(problem, profile).admitted().into_iter().flat_map(with_tiles).collect()
 }
 
 fn shape(problem: &MatMulProblem) -> GemmShape {
     GemmShape { rows: problem.m, columns: problem.n, depth: problem.k, products: problem.batches() }
 }
 
-fn preferred(problem: &MatMulProblem, profile: &DeviceProfile) -> &'static str {
-    if problem.m.min(problem.n) <= MOST_SHORT {
-        // Measured on software drivers (benchmarks/notebook/2026-11-21-what-was-learnt.md): one output per invocation beats
-        // the thin kernel on two of three, by up to ten times, and a register tile beats both, by 1.7 times and more, where the weights of a dense layer are packed beforehand and are not few.
-        let weights = problem.n * problem.k;
-        match profile.is_cpu {
-            true if problem.fixed() && problem.m <= MOST_SHORT && problem.n >= 64 && weights >= 1 << 14 => REGISTER,
-            true => DIRECT,
-            false => THIN,
-        }
-    } else if problem.m * problem.n < 256 || (profile.is_cpu && problem.n < 64) {
-        DIRECT // packing, or a register tile most of whose columns idle, would cost more than it saves
-    } else if profile.is_cpu {
-        REGISTER
-    } else {
-        matrix::preferred(problem, profile).unwrap_or(WORKGROUP)
-    }
-}
-
 pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
-    let admitted = algorithms(problem, profile);
-    let preferred = preferred(problem, profile);
-    let choice = if admitted.contains(&preferred) { Some(preferred) } else { admitted.last().copied() };
-    let Some(choice) = choice else {
+    let answers = Answers::new(problem, profile);
+    let Some(preferred) = answers.preferred() else {
         profile.check_turns(WORKGROUP, Tile::turns(problem.k))?;
         return Err(Error::Internal { label: "matmul".into(), message: "no algorithm admits the problem".into() });
     };
@@ -141,7 +93,7 @@ pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: 
         Some((name, tile)) => (Some(name), Some(tile).filter(|t| !t.is_empty())),
         None => (None, None),
     };
-    let algorithm = pick(&admitted, forced, choice)?;
+    let algorithm = pick(&answers.admitted(), forced, preferred)?;
     let mut plan = Plan::new(problem.name(), algorithm.to_string(), problem.inputs(), problem.outputs());
     let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
     check_tensors("a matmul", &tensors, profile)?;

@@ -1,5 +1,6 @@
 //! Pooling as an [`Op`]: its plan and its ways to be computed.
 
+pub(crate) mod choice;
 pub(crate) mod pairs;
 pub(crate) mod unpool;
 
@@ -7,17 +8,16 @@ use crate::numeric::sum_unit;
 use crate::ops::Problem;
 use crate::ops::pool::descriptor::{IndexOrder, PoolKind};
 use crate::ops::pool::problem::PoolProblem;
-use crate::ops::reduce::{ReduceDescriptor, ReduceKind, ReduceProblem};
 use crate::plan::Planned;
 use crate::plan::pick;
+use crate::plan::pool::choice::{STRIP_CPU, admitted, as_reduction};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{INDEX_LIMIT, Place, Plan, Step, check_tensors, slices};
 use crate::plan::window::plane_strides;
 use crate::shader::KernelSpec;
 use crate::shader::source::{POOL, POOL_INDICES, POOL_PAIRS};
 use crate::shader::uniforms::{Axis, PoolParams};
-use crate::types::shape::WindowAxis;
-use crate::types::{ElementType, Error, Layout, Result, TensorType};
+use crate::types::{ElementType, Error, Layout, Result};
 
 /// One output per invocation, its loops bounded by numbers of the uniform; the same with the window baked into the pipeline; or, where one window is the
 /// whole plane, the reduction that it is, whose lines many invocations share.
@@ -27,37 +27,18 @@ const UNROLLED: &str = "unrolled";
 
 const TREE: &str = "tree";
 
-/// Neighbouring outputs of a row that an invocation computes where working out its place costs as much as a window; even, for the kernel that
-/// takes columns in pairs.
-pub(crate) const STRIP_CPU: u64 = 4;
-
-/// Largest window that is unrolled.
-const MOST_UNROLLED: u64 = 25;
-
 impl Planned for PoolProblem {
     fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
-        let mut admitted = vec![];
-        if self.turns() <= profile.max_loop_turns {
-            admitted.push(DIRECT);
-            if !self.adaptive && self.taps() <= MOST_UNROLLED {
-                admitted.push(UNROLLED);
-            }
-        }
-        // A reduction binds all of x, where the others take it image by image.
-        let bytes = (self.batch * self.channels * self.input_positions()).saturating_mul(self.element.bytes());
-        if self.as_reduction().is_some() && bytes <= profile.max_binding_bytes.min(profile.max_buffer_bytes) {
-            admitted.push(TREE);
-        }
-        admitted
+        admitted(self, profile)
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
-        let admitted = self.algorithms(profile);
+        let admitted = admitted(self, profile);
         if admitted.is_empty() {
             profile.check_turns(DIRECT, self.turns())?;
         }
         let algorithm = pick(&admitted, algorithm, admitted.last().copied().unwrap_or(DIRECT))?;
-        if let (TREE, Some(reduction)) = (algorithm, self.as_reduction()) {
+        if let (TREE, Some(reduction)) = (algorithm, as_reduction(self)) {
             return Ok(reduction.plan(profile, Some(TREE))?.of(self, TREE.into()));
         }
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
@@ -124,28 +105,8 @@ impl Planned for PoolProblem {
 }
 
 impl PoolProblem {
-    /// The same as a reduction over the spatial axes, where the one window of a plane is all of it, too large to be unrolled, and its values' sum or
-    /// maximum is wanted.
-    fn as_reduction(&self) -> Option<ReduceProblem> {
-        let kind = match self.kind {
-            PoolKind::Average { .. } => ReduceKind::Mean,
-            PoolKind::Max { indices: None } => ReduceKind::Max,
-            _ => return None,
-        };
-        let is_whole = |a: &WindowAxis| a.output == 1 && a.filter == a.input && a.dilation == 1 && (a.pad_begin, a.pad_end) == (0, 0);
-        let spatial: Vec<isize> = (2..2 + self.rank as isize).collect();
-        if !self.axes.iter().all(is_whole) || (!self.adaptive && self.taps() <= MOST_UNROLLED) {
-            return None;
-        }
-        ReduceProblem::new(
-            &TensorType::new(&self.input_extents(), self.element, self.layout),
-            &ReduceDescriptor::new(kind, &spatial).with_keepdims(true),
-        )
-        .ok()
-    }
-
     /// Turns of one invocation's loops over the axes of a window.
-    fn turns(&self) -> u64 {
+    pub(crate) fn turns(&self) -> u64 {
         let [t, r, s] = self.axes.each_ref().map(|axis| axis.filter);
         t.saturating_add(t.saturating_mul(r)).saturating_add(t.saturating_mul(r).saturating_mul(s))
     }

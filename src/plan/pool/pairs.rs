@@ -2,7 +2,7 @@
 
 use crate::ops::pool::descriptor::PoolKind;
 use crate::ops::pool::problem::PoolProblem;
-use crate::plan::pool::STRIP_CPU as STRIP;
+use crate::plan::pool::choice::STRIP_CPU as STRIP;
 use crate::plan::profile::DeviceProfile;
 use crate::shader::uniforms::{Axis, PoolPairsParams};
 use crate::types::Layout;
