@@ -4,7 +4,7 @@
 use crate::numeric::Operands;
 use crate::ops::{Op, Problem};
 use crate::plan::Planned;
-use crate::plan::gemm::tile_workgroup::Tile;
+use crate::plan::gemm::workgroup::WorkgroupTile;
 use crate::plan::profile::{DeviceProfile, MatrixUnits};
 use crate::types::Result;
 use crate::validate::Case;
@@ -40,7 +40,7 @@ pub fn cases(full: bool) -> Result<Vec<Case>> {
         }
     }
     // Every tile of the workgroup core, each over a few of the problems that are about it, or over all.
-    for (i, tile) in Tile::every().enumerate() {
+    for (i, tile) in WorkgroupTile::every().enumerate() {
         for (j, (op, elsewhere)) in workgroup_tiled()?.into_iter().enumerate() {
             let has_tile = |name: &&str| name.ends_with("_workgroup") || (*name == "winograd_f2" && tile.splits == 1);
             for algorithm in op.algorithms(&profile).into_iter().filter(has_tile).filter(|_| full || (i + j) % 4 == 0) {

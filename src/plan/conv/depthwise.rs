@@ -3,9 +3,9 @@
 
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::{ConvProblem, Direction};
-use crate::plan::conv::{Choice, Companion, fused, overrides};
+use crate::plan::conv::{fused, overrides};
+use crate::plan::gemm::method::{Call, Method, Work};
 use crate::plan::profile::DeviceProfile;
-use crate::shader::KernelSpec;
 use crate::shader::source_gemm::{CONV_DEPTHWISE, CONV_DEPTHWISE_BLOCK, CONV_DEPTHWISE_BLOCK_PAIRS};
 use crate::types::shape::WindowAxis;
 use crate::types::{Error, Layout, PaddingMode, Result};
@@ -44,7 +44,7 @@ const PART_COLUMNS: u64 = 8;
 
 const PART_COLUMNS_OF_LINES: u64 = 16;
 
-pub(crate) fn choice(problem: &ConvProblem, profile: &DeviceProfile) -> Choice {
+pub(crate) fn method(problem: &ConvProblem, profile: &DeviceProfile) -> Method {
     match block_extents(problem) {
         Some(extents) => block(problem, extents, profile),
         None => strip(problem),
@@ -132,7 +132,7 @@ fn takes_pairs(problem: &ConvProblem, block_q: u64, profile: &DeviceProfile) -> 
 }
 
 /// A block of outputs for each invocation, rows of the input read once for all of them.
-fn block(problem: &ConvProblem, [block_p, block_q]: [u64; 2], profile: &DeviceProfile) -> Choice {
+fn block(problem: &ConvProblem, [block_p, block_q]: [u64; 2], profile: &DeviceProfile) -> Method {
     let [_, height, width] = &problem.axes;
     let pairs = takes_pairs(problem, block_q, profile);
     let [rows, columns] = part(height.filter, width.filter);
@@ -151,39 +151,22 @@ fn block(problem: &ConvProblem, [block_p, block_q]: [u64; 2], profile: &DevicePr
     let odd = pairs.then_some(("ODD", u32::from(width.pad_begin % 2 != 0)));
     let consts = consts.into_iter().map(|(name, value)| (name, value as u32)).chain(fused::consts(problem)).chain(odd).collect();
     let source = if pairs { &CONV_DEPTHWISE_BLOCK_PAIRS } else { &CONV_DEPTHWISE_BLOCK };
-    Choice {
-        kernel: KernelSpec { source, element: problem.element, consts, overrides: all_overrides(problem) },
-        tile: format!("block {block_p}x{block_q}") + &if one_part { String::new() } else { format!(" by {rows}x{columns}") },
-        packed_multiple: None,
-        count: Box::new(move |problem, batch, params| {
-            let blocks = problem.axes[1].output.div_ceil(block_p) * problem.axes[2].output.div_ceil(block_q);
-            let items = batch * problem.out_channels * blocks;
-            params.items = items as u32;
-            items.div_ceil(64)
-        }),
-        companion: Companion::None,
-    }
+    let tile = format!("block {block_p}x{block_q}") + &if one_part { String::new() } else { format!(" by {rows}x{columns}") };
+    let work = blocks(problem, [block_p, block_q]);
+    Method::plain(tile, Call { source, consts, overrides: all_overrides(problem), work })
+}
+
+/// One block of so many rows and columns an invocation.
+fn blocks(problem: &ConvProblem, [block_p, block_q]: [u64; 2]) -> Work {
+    let [depth, height, width] = problem.axes.each_ref().map(|axis| axis.output);
+    Work::Blocks { blocks: depth * height.div_ceil(block_p) * width.div_ceil(block_q), positions: problem.output_positions() }
 }
 
 /// A strip of one row of outputs for each invocation; any window.
-fn strip(problem: &ConvProblem) -> Choice {
-    Choice {
-        kernel: KernelSpec {
-            source: &CONV_DEPTHWISE,
-            element: problem.element,
-            consts: vec![("STRIP", STRIP as u32)],
-            overrides: all_overrides(problem),
-        },
-        tile: format!("strip {STRIP}"),
-        packed_multiple: None,
-        count: Box::new(|problem, batch, params| {
-            let rows = problem.axes[0].output * problem.axes[1].output;
-            let items = batch * problem.out_channels * rows * problem.axes[2].output.div_ceil(STRIP);
-            params.items = items as u32;
-            items.div_ceil(64)
-        }),
-        companion: Companion::None,
-    }
+fn strip(problem: &ConvProblem) -> Method {
+    let consts = vec![("STRIP", STRIP as u32)];
+    let work = blocks(problem, [1, STRIP]);
+    Method::plain(format!("strip {STRIP}"), Call { source: &CONV_DEPTHWISE, consts, overrides: all_overrides(problem), work })
 }
 
 #[cfg(test)]

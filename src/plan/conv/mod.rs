@@ -14,52 +14,20 @@ pub(crate) mod pointwise;
 pub(crate) mod proxy;
 pub(crate) mod winograd;
 
-use crate::numeric::Operands;
 use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::ops::conv::winograd::{F2, F4};
 use crate::plan::conv::choice::Answers;
-use crate::plan::conv::implicit_gemm::in_quads;
 use crate::plan::gemm::magnitudes::range;
-use crate::plan::gemm::tile::RegisterTile;
-use crate::plan::gemm::tile_workgroup::Tile;
+use crate::plan::gemm::tile::Core;
+use crate::plan::gemm::workgroup::partial_sums;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{Place, Plan, Step, check_binding, check_tensors, slices};
 use crate::shader::KernelSpec;
 use crate::shader::source_gemm::CONV_PACK_FILTER;
-use crate::shader::source_gemm::{
-    CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_WORKGROUP, CONV_POINTWISE_QUADS_REGISTER, CONV_POINTWISE_QUADS_WORKGROUP,
-    CONV_POINTWISE_REGISTER, CONV_POINTWISE_WORKGROUP,
-};
 use crate::shader::uniforms::{ConvParams, PackParams};
-use crate::types::{Error, Result};
-
-/// Fills in columns, tiles and items of a slice of so many images; returns the workgroups.
-pub(crate) type Count = dyn Fn(&ConvProblem, u64, &mut ConvParams) -> u64;
-
-/// What an algorithm contributes to a plan: its kernel and how it counts its work.
-pub(crate) struct Choice {
-    pub kernel: KernelSpec,
-    /// The numbers of its tile, for labels; may be empty.
-    pub tile: String,
-    /// Filters per group are padded to a multiple of this and packed; `None`: the filter is read as it is.
-    pub packed_multiple: Option<u64>,
-    pub count: Box<Count>,
-    pub companion: Companion,
-}
-
-/// What a kernel needs beside itself.
-pub(crate) enum Companion {
-    /// Nothing.
-    None,
-    /// A kernel that adds up its partial sums: the depth is split.
-    Sum(implicit_gemm::Sum),
-    /// It runs on matrix units over f16 as it is: it binds no ranges.
-    Unranged,
-    /// It runs on matrix units over f32, scaled by the operands' ranges; where that cannot be, this kernel computes.
-    Ranged(KernelSpec, Box<Count>),
-}
+use crate::types::{ElementType, Error, Result};
 
 /// Whether `algorithm` can compute `problem` on a device like `profile`.
 ///
@@ -71,26 +39,22 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
 
 /// As [`supports`], of a problem without a pool: any of them may have one after it.
 pub(crate) fn applies(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
-    let (depth, taps) = (problem.reduction_depth(), problem.taps());
-    // Turns of one invocation's loops: the depth and the loops around it; those of the workgroup core see Tile.
-    let turns = match algorithm {
-        Algorithm::Direct => depth.saturating_add(3 * taps),
-        Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister => {
-            let columns = problem.batch * problem.output_positions();
-            RegisterTile::choose(problem.filters_per_group(), columns, depth, problem.channels_per_group(), profile)
-                .turns(taps, problem.channels_per_group())
-        }
-        Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup => Tile::turns(depth),
-        Algorithm::Depthwise => depthwise::turns(problem),
-        Algorithm::WinogradF2 | Algorithm::WinogradF4 | Algorithm::Dense => 0, // they count their own
-        Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit | Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit => Tile::turns(depth),
+    // Turns of one invocation's loops: the depth and the loops around it.
+    let turns = match (implicit_gemm::core(algorithm), algorithm) {
+        (Some(core), _) => core.turns(&implicit_gemm::shape(problem, problem.batch), profile),
+        (None, Algorithm::Direct) => problem.reduction_depth().saturating_add(3 * problem.taps()),
+        (None, Algorithm::Depthwise) => depthwise::turns(problem),
+        (None, _) => 0, // they count their own
     };
     profile.check_turns(algorithm.name(), turns)?;
     match algorithm {
         Algorithm::Direct => Ok(()),
-        Algorithm::ImplicitGemmWorkgroup => implicit_gemm::supports_workgroup(algorithm, profile),
+        Algorithm::ImplicitGemmWorkgroup => Core::Workgroup.check(algorithm.name(), profile),
         Algorithm::ImplicitGemmRegister => Ok(()),
-        Algorithm::PointwiseWorkgroup => implicit_gemm::supports_workgroup(algorithm, profile).and_then(|()| pointwise::supports(algorithm, problem)),
+        Algorithm::PointwiseWorkgroup => {
+            Core::Workgroup.check(algorithm.name(), profile)?;
+            pointwise::supports(algorithm, problem)
+        }
         Algorithm::PointwiseRegister => pointwise::supports(algorithm, problem),
         Algorithm::Depthwise => depthwise::supports(problem),
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => winograd::supports(algorithm, problem, profile),
@@ -132,52 +96,25 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
 
 /// The kernel calls of an algorithm that applies; with a pool, of one that pools in registers.
 fn calls(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, tile: Option<&str>) -> Result<Plan> {
-    let columns = problem.batch * problem.output_positions();
-    let register = || -> Result<RegisterTile> {
-        let channels = problem.channels_per_group();
-        let tile = match tile {
-            Some(text) => RegisterTile::parse(algorithm.name(), text)?,
-            None => RegisterTile::choose(problem.filters_per_group(), columns, problem.reduction_depth(), channels, profile),
-        };
-        profile.check_turns(algorithm.name(), tile.turns(problem.taps(), channels))?;
-        Ok(tile)
+    let method = match (implicit_gemm::core(algorithm), algorithm) {
+        (Some(core), _) => implicit_gemm::method(algorithm, core, problem, profile, tile)?,
+        (None, Algorithm::WinogradF2) => return winograd::plan(problem, profile, algorithm, &F2, tile),
+        (None, Algorithm::WinogradF4) => return winograd::plan(problem, profile, algorithm, &F4, tile),
+        (None, Algorithm::Dense) => return dense::plan(problem, profile, tile),
+        (None, Algorithm::Depthwise) => depthwise::method(problem, profile),
+        (None, _) => direct::method(problem),
     };
-    let workgroup = || -> Result<Tile> {
-        match tile {
-            Some(text) => Tile::parse(algorithm.name(), text, profile),
-            None => Ok(Tile::choose(&implicit_gemm::shape(problem, problem.batch), profile)),
-        }
-    };
-    let quads = in_quads(problem.x_layout, problem.input_positions());
-    let choice = match algorithm {
-        Algorithm::Direct => direct::choice(problem),
-        Algorithm::ImplicitGemmWorkgroup => implicit_gemm::workgroup(&CONV_IMPLICIT_GEMM_WORKGROUP, problem, profile, workgroup()?),
-        Algorithm::ImplicitGemmRegister => implicit_gemm::register(&CONV_IMPLICIT_GEMM_REGISTER, problem, profile, &register()?),
-        Algorithm::PointwiseWorkgroup => {
-            let source = if quads { &CONV_POINTWISE_QUADS_WORKGROUP } else { &CONV_POINTWISE_WORKGROUP };
-            implicit_gemm::workgroup(source, problem, profile, workgroup()?)
-        }
-        Algorithm::PointwiseRegister => {
-            let source = if quads { &CONV_POINTWISE_QUADS_REGISTER } else { &CONV_POINTWISE_REGISTER };
-            implicit_gemm::register(source, problem, profile, &register()?)
-        }
-        Algorithm::Depthwise => depthwise::choice(problem, profile),
-        Algorithm::WinogradF2 => return winograd::plan(problem, profile, algorithm, &F2, tile),
-        Algorithm::WinogradF4 => return winograd::plan(problem, profile, algorithm, &F4, tile),
-        Algorithm::Dense => return dense::plan(problem, profile, tile),
-        Algorithm::ImplicitGemmMatrix | Algorithm::PointwiseMatrix => matrix::choice(algorithm, Operands::Whole, problem, tile, profile)?,
-        Algorithm::ImplicitGemmSplit | Algorithm::PointwiseSplit => matrix::choice(algorithm, Operands::Split, problem, tile, profile)?,
-    };
-    if let Some(text) = tile.filter(|text| *text != choice.tile) {
-        let reason = format!("it has no such tile here; its own is {}", if choice.tile.is_empty() { "none" } else { &choice.tile });
+    if let Some(text) = tile.filter(|text| *text != method.tile) {
+        let reason = format!("it has no such tile here; its own is {}", if method.tile.is_empty() { "none" } else { &method.tile });
         return Err(Error::Unsupported { algorithm: format!("{algorithm} {text}"), reason });
     }
-    let mut plan = Plan::new(problem.name(), format!("{algorithm} {}", choice.tile).trim_end().to_string(), problem.inputs(), problem.outputs());
+    let mut plan = Plan::new(problem.name(), method.label(algorithm.name()), problem.inputs(), problem.outputs());
     check_binding("filter", plan.inputs[FILTER].bytes(), profile)?;
     let params = ConvParams::new(problem);
-    let weights = match choice.packed_multiple {
+    let weights = match method.memory.packed[0] {
         None => Place::input(FILTER, &plan.inputs),
-        Some(multiple) => {
+        Some(packed) => {
+            let [multiple, _] = packed.panels(problem.filters_per_group());
             let bytes = PackParams::count(problem, multiple, problem.taps()).saturating_mul(problem.element.bytes());
             check_binding("the packed filter", bytes, profile)?;
             let pack = PackParams::new(problem, multiple, problem.taps());
@@ -188,29 +125,29 @@ fn calls(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, t
             Place::Scratch(0)
         }
     };
-    let filter_range = match &choice.companion {
-        Companion::Ranged(..) => {
-            let filter = Place::input(FILTER, &plan.inputs);
-            let (steps, range) = range(&mut plan, filter, &matrix::filter_lines(problem), profile)?;
-            plan.prepare.extend(steps);
-            range
-        }
-        _ => Place::Nothing,
-    };
+    let is_ranged = method.on_matrix_units && problem.element == ElementType::F32;
+    let mut filter_range = Place::Nothing;
+    if is_ranged {
+        let filter = Place::input(FILTER, &plan.inputs);
+        let (steps, range) = range(&mut plan, filter, &matrix::filter_lines(problem), profile)?;
+        plan.prepare.extend(steps);
+        filter_range = range;
+    }
     let x_image = problem.input_count() / problem.batch;
     let y_image = problem.output_count() / problem.batch;
     let element = problem.element;
     let bytes = |elements: u64| elements * element.bytes();
     let slices = slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)?;
+    let splits = method.memory.splits;
     let partials = Place::Scratch(plan.scratch.len());
-    if let Companion::Sum(sum) = &choice.companion {
+    if splits > 1 {
         let images = slices.iter().map(|slice| slice.count).max().unwrap_or(1);
-        plan.scratch.push(sum.scratch(problem, images, profile)?);
+        plan.scratch.push(partial_sums(&implicit_gemm::shape(problem, images), splits, profile)?);
     }
     for slice in slices {
         let (x, y) = (slice.range(x_image, element, profile), slice.range(y_image, element, profile));
+        let shape = implicit_gemm::shape(problem, slice.count);
         let mut params = ConvParams { batch: slice.count as u32, x_base: x.base, y_base: y.base, ..params };
-        let workgroups = (choice.count)(problem, slice.count, &mut params);
         let bias = if problem.has_bias { Place::input(BIAS, &plan.inputs) } else { Place::Nothing };
         let residual = match problem.has_residual {
             true => Place::Input { index: plan.inputs.len() - 1, first: y.first, bytes: y.bytes },
@@ -218,26 +155,26 @@ fn calls(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, t
         };
         let output = Place::Output { index: 0, first: y.first, bytes: y.bytes };
         let x_place = Place::Input { index: 0, first: x.first, bytes: x.bytes };
-        let kernel = choice.kernel.clone();
-        let places = vec![bias, residual, output, x_place, weights];
-        match &choice.companion {
-            Companion::None => plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?),
-            Companion::Sum(sum) => {
-                plan.steps.push(Step::new(kernel, &params, vec![Place::Nothing, Place::Nothing, partials, x_place, weights], workgroups, profile)?);
-                plan.steps.push(sum.step(problem, &params, [bias, residual, output, partials], profile)?);
-            }
-            Companion::Unranged => {
-                let places = places.into_iter().chain([Place::Nothing; 2]).collect();
-                plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
-            }
-            Companion::Ranged(plain, count) => {
-                let (steps, x_range) = range(&mut plan, x_place, &matrix::pixel_lines(problem, slice.count, x.base), profile)?;
-                plan.steps.extend(steps);
-                let places: Vec<Place> = places.into_iter().chain([filter_range, x_range]).collect();
-                plan.steps.push(Step::new(kernel, &params, places.clone(), workgroups, profile)?);
-                let workgroups = count(problem, slice.count, &mut params);
-                plan.steps.push(Step::new(plain.clone(), &params, places, workgroups, profile)?);
-            }
+        let mut ranges = if method.on_matrix_units { vec![filter_range, Place::Nothing] } else { vec![] };
+        if is_ranged {
+            let (steps, x_range) = range(&mut plan, x_place, &matrix::pixel_lines(problem, slice.count, x.base), profile)?;
+            plan.steps.extend(steps);
+            ranges[1] = x_range;
+        }
+        let target = if splits > 1 { [Place::Nothing, Place::Nothing, partials] } else { [bias, residual, output] };
+        for call in &method.calls {
+            let count = call.work.count(&shape);
+            let [tiles_m, tiles_n] = count.tiles.map(|tiles| tiles as u32);
+            params =
+                ConvParams { columns: if tiles_n > 0 { shape.columns as u32 } else { 0 }, tiles_m, tiles_n, items: count.items as u32, ..params };
+            let places = target.into_iter().chain([x_place, weights]).chain(ranges.iter().copied()).collect();
+            plan.steps.push(Step::new(call.kernel(&shape, element, profile), &params, places, count.workgroups, profile)?);
+        }
+        if splits > 1 {
+            let items = shape.products * shape.rows.div_ceil(4) * shape.columns.div_ceil(4);
+            params.items = items as u32;
+            let places = vec![bias, residual, output, partials, Place::Nothing];
+            plan.steps.push(Step::new(implicit_gemm::sum(problem, splits, profile), &params, places, items.div_ceil(64), profile)?);
         }
     }
     Ok(plan)

@@ -8,10 +8,8 @@ use crate::ops::conv::problem::ConvProblem;
 use crate::ops::conv::winograd::Transform;
 use crate::plan::Planned;
 use crate::plan::conv::choice::Answers;
-use crate::plan::conv::{admitted, implicit_gemm, plan, plan_tile};
-use crate::plan::gemm::matrix::MatrixTile;
-use crate::plan::gemm::tile::RegisterTile;
-use crate::plan::gemm::tile_workgroup::Tile;
+use crate::plan::conv::{admitted, dense, implicit_gemm, plan, plan_tile, winograd};
+use crate::plan::gemm::tile::{Core, Tile};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::Plan;
 use crate::reference::conv::{matrix_operands, matrix_relative_error, transform};
@@ -24,16 +22,13 @@ impl Planned for ConvProblem {
 
     fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
         let conv = self.convolution();
-        let register = || RegisterTile::candidates(self.filters_per_group(), self.channels_per_group()).iter().map(ToString::to_string).collect();
-        let workgroup = || Tile::candidates(&implicit_gemm::shape(&conv, self.batch), profile).iter().map(ToString::to_string).collect();
+        let shape = implicit_gemm::shape(&conv, self.batch);
         let with_tiles = |algorithm: Algorithm| {
-            let tiles: Vec<String> = match (algorithm, algorithm.operands()) {
-                (_, Some(operands)) => MatrixTile::candidates(operands, profile).iter().map(ToString::to_string).collect(),
-                (Algorithm::ImplicitGemmRegister | Algorithm::PointwiseRegister, _) => register(),
-                (Algorithm::WinogradF2 | Algorithm::WinogradF4, _) if profile.is_cpu => register(),
-                (Algorithm::ImplicitGemmWorkgroup | Algorithm::PointwiseWorkgroup, _) => workgroup(),
-                (Algorithm::WinogradF2 | Algorithm::WinogradF4, _) => crate::plan::conv::winograd::tiles(algorithm, self, profile),
-                (Algorithm::Dense, _) => return crate::plan::conv::dense::candidates(&conv, profile),
+            let tiles = match (implicit_gemm::core(algorithm), algorithm) {
+                (Some(core), _) => Tile::candidates(core, &shape, profile),
+                (None, Algorithm::WinogradF2 | Algorithm::WinogradF4) if profile.is_cpu => Tile::candidates(Core::Register, &shape, profile),
+                (None, Algorithm::WinogradF2 | Algorithm::WinogradF4) => winograd::tiles(algorithm, self, profile),
+                (None, Algorithm::Dense) => return dense::candidates(&conv, profile),
                 _ => return vec![algorithm.to_string()],
             };
             tiles.into_iter().map(|tile| format!("{algorithm} {tile}")).collect()

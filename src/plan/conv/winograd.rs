@@ -11,9 +11,9 @@ use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::ops::conv::winograd::{Transform, axes};
 use crate::plan::conv::{BIAS, FILTER, fused, overrides};
-use crate::plan::gemm::tile::{Core, RegisterTile};
-use crate::plan::gemm::tile_workgroup::{GemmShape, Tile};
-use crate::plan::matmul::packing::PackedBatch;
+use crate::plan::gemm::packing::PackedBatch;
+use crate::plan::gemm::tile::{Core, GemmShape, Tile, Tiling};
+use crate::plan::gemm::workgroup::WorkgroupTile;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{Place, Plan, Slice, Step, check_binding, check_parts, check_tensors, slices};
 use crate::shader::KernelSpec;
@@ -57,7 +57,7 @@ pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &De
         }
         _ => {}
     }
-    profile.check_turns(algorithm.name(), Tile::turns(problem.channels_per_group()).max(problem.channels_per_group() + 2))?;
+    profile.check_turns(algorithm.name(), WorkgroupTile::turns(problem.channels_per_group()).max(problem.channels_per_group() + 2))?;
     let cut = Cut::new(transform, problem);
     let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
     match cut.column_bytes(problem).into_iter().map(|bytes| bytes.saturating_mul(PANEL)).find(|bytes| *bytes > limit) {
@@ -138,9 +138,17 @@ impl Cut {
         self.has_pairs(problem, profile) && params.y_base.is_multiple_of(2) && params.y_stride_p == 1 && problem.pool.is_none()
     }
 
-    /// The products over so many columns; their depth is not split, so it counts as short.
+    /// The products over so many columns.
     fn product(&self, problem: &ConvProblem, columns: u64) -> GemmShape {
-        GemmShape { rows: problem.filters_per_group(), columns, depth: 1, products: self.lines() * problem.groups }
+        let depth = problem.channels_per_group();
+        GemmShape { rows: problem.filters_per_group(), columns, depth, length: depth, products: self.lines() * problem.groups, streams: false }
+    }
+
+    /// The same as the choice of a tile sees it. The workgroup core does not split the depth of a batch, so it counts as short; the register core
+    /// takes tall tiles for what all products of a group multiply together.
+    fn product_of_choice(&self, problem: &ConvProblem, columns: u64, core: Core) -> GemmShape {
+        let product = self.product(problem, columns);
+        GemmShape { depth: if core == Core::Register { product.depth * self.lines() } else { 1 }, ..product }
     }
 
     fn consts(&self, transform: &Transform) -> Vec<(&'static str, u32)> {
@@ -175,8 +183,7 @@ pub(crate) fn tiles(algorithm: Algorithm, problem: &ConvProblem, profile: &Devic
     let Some(transform) = Transform::of(algorithm) else { return vec![] };
     let cut = Cut::new(transform, problem);
     let columns = even(problem.batch * cut.tiles_per_image(), cut.columns_at_once(problem, profile));
-    let tiles = Tile::candidates(&cut.product(problem, columns), profile);
-    tiles.iter().map(ToString::to_string).collect()
+    Tile::candidates(Core::Workgroup, &cut.product_of_choice(problem, columns, Core::Workgroup), profile)
 }
 
 /// Plans it: the filter once, then input, product and output for every part of the tiles.
@@ -196,26 +203,25 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     });
 
     let core = match tile {
-        Some(text) if Tile::is_named_by(text) => Core::workgroup(&Tile::parse(algorithm.name(), text, profile)?, channels, profile),
-        Some(text) => Core::register(&RegisterTile::parse(algorithm.name(), text)?, columns, channels, ElementType::F32, profile),
-        None if profile.is_cpu => {
-            let tile = RegisterTile::choose(filters, columns, channels * cut.lines(), channels, profile);
-            Core::register(&tile, columns, channels, ElementType::F32, profile)
-        }
-        None => Core::workgroup(&Tile::choose(&cut.product(problem, columns), profile), channels, profile),
+        Some(text) if WorkgroupTile::is_named_by(text) => Core::Workgroup,
+        Some(_) => Core::Register,
+        None if profile.is_cpu => Core::Register,
+        None => Core::Workgroup,
     };
-    if core.splits > 1 {
+    let chosen = Tile::new(core, algorithm.name(), tile, &cut.product_of_choice(problem, columns, core), profile)?;
+    let (tiling, label) = (Tiling { tile: chosen, shape: cut.product(problem, columns) }, chosen.to_string());
+    if tiling.splits() > 1 {
         let reason = "its product is a batch already: the depth is not split".into();
-        return Err(Error::Unsupported { algorithm: format!("{algorithm} {}", core.label), reason });
+        return Err(Error::Unsupported { algorithm: format!("{algorithm} {label}"), reason });
     }
-    if let Some(text) = tile.filter(|text| *text != core.label) {
-        return Err(Error::Unsupported { algorithm: format!("{algorithm} {text}"), reason: format!("its tile here is {}", core.label) });
+    if let Some(text) = tile.filter(|text| *text != label) {
+        return Err(Error::Unsupported { algorithm: format!("{algorithm} {text}"), reason: format!("its tile here is {label}") });
     }
-    let mut plan = Plan::new(problem.name(), format!("{algorithm} {}", core.label), problem.inputs(), problem.outputs());
+    let mut plan = Plan::new(problem.name(), format!("{algorithm} {label}"), problem.inputs(), problem.outputs());
     check_tensors("a convolution", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
     check_binding("filter", plan.inputs[FILTER].bytes(), profile)?;
 
-    let padded = filters.next_multiple_of(core.m);
+    let padded = filters.next_multiple_of(tiling.m());
     let planes = problem.groups * channels * padded;
     let filter_bytes = cut.lines().saturating_mul(planes).saturating_mul(4);
     check_binding("the transformed filter", filter_bytes, profile)?;
@@ -223,7 +229,7 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     let [transformed_filter, transformed, sums] = [0, 1, 2].map(Place::Scratch);
     let kernel = |source, consts, overrides| KernelSpec { source, element: problem.element, consts, overrides };
 
-    let pack = PackParams::new(problem, core.m, 1);
+    let pack = PackParams::new(problem, tiling.m(), 1);
     let places = vec![Place::input(FILTER, &plan.inputs), transformed_filter];
     plan.prepare.push(Step::new(kernel(&CONV_WINOGRAD_FILTER, cut.consts(transform), vec![]), &pack, places, planes.div_ceil(64), profile)?);
 
@@ -247,14 +253,14 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
         let pairs = cut.reads_pairs(problem, &first, profile);
         let (source, at_once) = if pairs { (&CONV_WINOGRAD_INPUT_PAIRS, 2) } else { (&CONV_WINOGRAD_INPUT, 1) };
         let mut consts = cut.consts(transform);
-        consts.push(("PANEL", core.panel as u32));
+        consts.push(("PANEL", tiling.panel() as u32));
         if pairs {
             consts.push(("ODD", (problem.axes[2].pad_begin % 2 != 0).into()));
         }
         plan.steps.push(Step::new(kernel(source, consts, mode), &first, places, (items[0] / at_once).div_ceil(64), profile)?);
 
         let product = PackedBatch { batches: cut.lines() * problem.groups, m: filters, n: columns, k: channels };
-        plan.steps.push(product.step(&core, [transformed_filter, transformed, sums], profile)?);
+        plan.steps.push(product.step(&tiling, [transformed_filter, transformed, sums], profile)?);
 
         let last = ConvParams { items: items[1] as u32, ..params };
         let epilogue = overrides(problem).into_iter().filter(|(name, _)| *name != "PADDING_MODE").collect();

@@ -1,6 +1,7 @@
 //! Products on matrix units: the tiles of their core (`shaders/gemm/matrix.wgsl`) and the bound of their errors.
 
 use crate::numeric::{Accuracy, MatrixError, Operands};
+use crate::plan::gemm::tile::{Core, GemmShape};
 use crate::plan::profile::{DeviceProfile, MatrixUnits};
 use crate::types::{ElementType, Error, Result};
 
@@ -13,16 +14,11 @@ pub(crate) struct MatrixTile {
     /// The part of one subgroup.
     sub_m: u32,
     sub_n: u32,
+    operands: Operands,
 }
 
-/// The largest first.
-const TILES: [MatrixTile; 5] = [
-    MatrixTile { m: 128, n: 128, k: 32, sub_m: 64, sub_n: 32 },
-    MatrixTile { m: 128, n: 64, k: 32, sub_m: 32, sub_n: 32 },
-    MatrixTile { m: 64, n: 128, k: 32, sub_m: 32, sub_n: 32 },
-    MatrixTile { m: 64, n: 64, k: 32, sub_m: 32, sub_n: 32 },
-    MatrixTile { m: 32, n: 32, k: 32, sub_m: 16, sub_n: 16 },
-];
+/// Rows, columns and steps, and the rows and columns of one subgroup; the largest first.
+const TILES: [[u32; 5]; 5] = [[128, 128, 32, 64, 32], [128, 64, 32, 32, 32], [64, 128, 32, 32, 32], [64, 64, 32, 32, 32], [32, 32, 32, 16, 16]];
 
 impl MatrixTile {
     fn subgroups(&self) -> u32 {
@@ -30,18 +26,18 @@ impl MatrixTile {
     }
 
     /// Bytes of workgroup memory: both operands' slices in f16, rows padded by 8, and a matrix of f32 sums for each subgroup.
-    fn memory(&self, units: &MatrixUnits, operands: Operands) -> u32 {
-        let parts = if operands == Operands::Split { 2 } else { 1 };
+    fn memory(&self, units: &MatrixUnits) -> u32 {
+        let parts = if self.operands == Operands::Split { 2 } else { 1 };
         let sums = units.extent.saturating_mul(units.extent).saturating_mul(self.subgroups() * 4);
         sums.saturating_add(parts * self.k * (self.m + 8 + self.n + 8) * 2)
     }
 
-    fn fits(&self, units: &MatrixUnits, operands: Operands, profile: &DeviceProfile) -> bool {
+    fn fits(&self, units: &MatrixUnits, profile: &DeviceProfile) -> bool {
         let invocations = u64::from(self.subgroups()) * u64::from(units.subgroup);
         invocations > 0
             && invocations <= u64::from(profile.max_workgroup_invocations)
             && invocations.is_multiple_of(u64::from(self.n / 4))
-            && self.memory(units, operands) <= profile.max_workgroup_memory
+            && self.memory(units) <= profile.max_workgroup_memory
     }
 
     /// Tiles worth timing. A software driver computes matrices as it computes all else: one tile is enough to see that.
@@ -53,16 +49,19 @@ impl MatrixTile {
     /// The tiles that the device holds, the largest first.
     fn held(operands: Operands, profile: &DeviceProfile) -> Vec<Self> {
         match &profile.matrix {
-            Some(units) => TILES.into_iter().filter(|tile| tile.fits(units, operands, profile)).collect(),
+            Some(units) => {
+                let tiles = TILES.map(|[m, n, k, sub_m, sub_n]| Self { m, n, k, sub_m, sub_n, operands });
+                tiles.into_iter().filter(|tile| tile.fits(units, profile)).collect()
+            }
             None => vec![],
         }
     }
 
-    /// The tile for a product of `rows` x `columns`: the largest that it fills by more than half either way, or the one that a label names.
+    /// The tile for a product: the largest that it fills by more than half either way, or the one that a label names.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the device has no such tile, or no matrix units at all.
-    pub fn choose(algorithm: &str, operands: Operands, [rows, columns]: [u64; 2], wanted: Option<&str>, profile: &DeviceProfile) -> Result<Self> {
+    pub fn choose(algorithm: &str, operands: Operands, shape: &GemmShape, wanted: Option<&str>, profile: &DeviceProfile) -> Result<Self> {
         let tiles = Self::held(operands, profile);
         let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.into(), reason });
         let Some(smallest) = tiles.last() else {
@@ -72,7 +71,7 @@ impl MatrixTile {
             });
         };
         let chosen = match wanted {
-            None => tiles.iter().find(|t| rows > u64::from(t.m) / 2 && columns > u64::from(t.n) / 2).or(Some(smallest)),
+            None => tiles.iter().find(|t| shape.rows > u64::from(t.m) / 2 && shape.columns > u64::from(t.n) / 2).or(Some(smallest)),
             Some(text) => tiles.iter().find(|t| t.to_string() == text),
         };
         match chosen {
@@ -82,11 +81,11 @@ impl MatrixTile {
     }
 
     /// The core's prelude on a device that has matrix units.
-    pub fn consts(&self, operands: Operands, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
+    pub fn consts(&self, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
         let (extent, subgroup) = profile.matrix.map_or((0, 0), |units| (units.extent, units.subgroup));
         // What the pick of `shaders/gemm/matrix_operands.wgsl` counts.
         let loads_vectors = profile.matrix.is_none_or(|units| units.loads_vectors);
-        let file = match operands {
+        let file = match self.operands {
             Operands::Whole if loads_vectors => 0,
             Operands::Split => 1,
             Operands::Whole => 2,
@@ -111,11 +110,35 @@ impl std::fmt::Display for MatrixTile {
     }
 }
 
+/// Whether the device has a tile for a product on matrix units, and `accuracy` admits it; `more` as in [`MatrixError::new`].
+///
+/// # Errors
+/// [`Error::Unsupported`] with the reason.
+pub(crate) fn check(
+    algorithm: &str,
+    operands: Operands,
+    shape: &GemmShape,
+    element: ElementType,
+    accuracy: Accuracy,
+    more: u64,
+    profile: &DeviceProfile,
+) -> Result<()> {
+    if operands == Operands::Split && profile.matrix.is_some_and(|units| !units.splits) {
+        return Err(Error::Unsupported {
+            algorithm: algorithm.into(),
+            reason: "this backend cannot add matrices of sums, or its units were found wanting".into(),
+        });
+    }
+    check_accuracy(algorithm, operands, element, accuracy, shape.depth, more)?;
+    profile.check_turns(algorithm, Core::Matrix(operands).turns(shape, profile))?;
+    MatrixTile::choose(algorithm, operands, shape, None, profile).map(|_| ())
+}
+
 /// Whether `accuracy` admits a product of `depth` steps on matrix units.
 ///
 /// # Errors
 /// [`Error::Unsupported`] with the reason.
-pub(crate) fn check_accuracy(algorithm: &str, operands: Operands, element: ElementType, accuracy: Accuracy, depth: u64, more: u64) -> Result<()> {
+fn check_accuracy(algorithm: &str, operands: Operands, element: ElementType, accuracy: Accuracy, depth: u64, more: u64) -> Result<()> {
     let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.into(), reason });
     match (operands, element, accuracy) {
         (Operands::Split, ElementType::F16, _) => refuse("it splits f32 numbers; f16 tensors go to matrix units as they are".into()),
@@ -153,7 +176,8 @@ mod tests {
         let profile =
             DeviceProfile { matrix: Some(units), max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL };
         let choose = |rows, columns, wanted, profile: &DeviceProfile| {
-            MatrixTile::choose("x", Operands::Split, [rows, columns], wanted, profile).map(|t| t.to_string())
+            let shape = GemmShape { rows, columns, depth: 64, length: 64, products: 1, streams: true };
+            MatrixTile::choose("x", Operands::Split, &shape, wanted, profile).map(|t| t.to_string())
         };
         assert_eq!(choose(512, 3136, None, &profile).unwrap(), "128x128x32");
         assert_eq!(choose(512, 49, None, &profile).unwrap(), "128x64x32");

@@ -1,7 +1,12 @@
-//! What products and convolutions share as matrix products: the tiles of the cores with workgroup memory, with registers alone and on matrix units,
-//! and the ranges of operands that the latter need.
+//! What convolutions and products share as matrix products, once: the tiles of the cores with workgroup memory, with registers alone and on matrix units
+//! (`tile`, and a file for each core); what an algorithm contributes to a plan (`method`); how operands are packed (`packing`) and their ranges found
+//! (`magnitudes`); how a product is cut to fit the bindings (`parts`), and its depth into splits, whose sums another kernel adds (`workgroup`).
 
 pub(crate) mod magnitudes;
 pub(crate) mod matrix;
+pub(crate) mod method;
+pub(crate) mod packing;
+pub(crate) mod parts;
+pub(crate) mod register;
 pub(crate) mod tile;
-pub(crate) mod tile_workgroup;
+pub(crate) mod workgroup;

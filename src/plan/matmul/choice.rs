@@ -3,11 +3,12 @@
 
 use crate::numeric::Accuracy;
 use crate::ops::matmul::{MATRIX, MatMulProblem, SPLIT};
-use crate::plan::gemm::tile::RegisterTile;
-use crate::plan::gemm::tile_workgroup::Tile;
-use crate::plan::matmul::{DIRECT, MOST_SHORT, REGISTER, THIN, WORKGROUP, matrix, thin_lanes};
+use crate::plan::gemm::matrix;
+use crate::plan::gemm::tile::Core;
+use crate::plan::matmul::{DIRECT, MOST_SHORT, REGISTER, THIN, WORKGROUP, core, shape, thin_lanes};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::reason;
+use crate::reference::matmul::MORE;
 use crate::types::ElementType;
 
 /// All algorithms. Where none that is wanted applies, the last that does is taken.
@@ -71,16 +72,20 @@ impl<'a> Answers<'a> {
 
 /// Whether an algorithm can compute a product; else why not.
 fn applies(algorithm: &str, problem: &MatMulProblem, profile: &DeviceProfile) -> Result<(), String> {
-    let turns = match algorithm {
-        THIN if problem.m.min(problem.n) > MOST_SHORT => return Err(format!("it is for products of which one side is at most {MOST_SHORT}")),
-        THIN => problem.k / thin_lanes(problem, profile).1 + 64,
-        WORKGROUP => {
-            Tile::check(WORKGROUP, profile).map_err(reason)?;
-            Tile::turns(problem.k)
+    let shape = shape(problem);
+    let turns = match (core(algorithm), algorithm) {
+        (Some(Core::Matrix(operands)), _) => {
+            return matrix::check(algorithm, operands, &shape, problem.element, problem.accuracy, MORE, profile).map_err(reason);
         }
-        REGISTER => RegisterTile::choose_product(problem.m, problem.n, problem.k, profile).turns(1, problem.k),
-        MATRIX | SPLIT => return matrix::supports(algorithm, problem, profile).map_err(reason),
-        _ => problem.k,
+        (Some(core), _) => {
+            core.check(algorithm, profile).map_err(reason)?;
+            core.turns(&shape, profile)
+        }
+        (None, THIN) if problem.m.min(problem.n) > MOST_SHORT => {
+            return Err(format!("it is for products of which one side is at most {MOST_SHORT}"));
+        }
+        (None, THIN) => problem.k / thin_lanes(problem, profile).1 + 64,
+        (None, _) => problem.k,
     };
     if turns <= profile.max_loop_turns { Ok(()) } else { Err("its loops would be too long for the driver".into()) }
 }

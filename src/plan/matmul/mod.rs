@@ -2,26 +2,22 @@
 //! part of the product.
 
 pub(crate) mod choice;
-pub(crate) mod matrix;
-pub(crate) mod packing;
-pub(crate) mod slices;
 pub(crate) mod steps;
 
 use crate::numeric::bound;
 use crate::ops::Problem;
-use crate::ops::matmul::{MATRIX, MatMulProblem, SPLIT, operands_of};
+use crate::ops::matmul::{MatMulProblem, operands_of};
 use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
-use crate::plan::gemm::tile::{Core, RegisterTile};
-use crate::plan::gemm::tile_workgroup::{GemmShape, Tile};
+use crate::plan::gemm::method::{Call, Method, Work};
+use crate::plan::gemm::packing::Packed;
+use crate::plan::gemm::tile::{Core, GemmShape, Tile, Tiling};
 use crate::plan::matmul::choice::Answers;
-use crate::plan::matmul::packing::packed;
-use crate::plan::matmul::slices::Memory;
-use crate::plan::matmul::steps::{Call, Method, Work, plan_parts};
+use crate::plan::matmul::steps::plan_parts;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{Plan, check_tensors};
-use crate::shader::source_gemm::{MATMUL_DIRECT, MATMUL_REGISTER, MATMUL_THIN, MATMUL_WORKGROUP};
+use crate::shader::source_gemm::{MATMUL_DIRECT, MATMUL_FALLBACK, MATMUL_MATRIX, MATMUL_REGISTER, MATMUL_THIN, MATMUL_WORKGROUP};
 use crate::types::{ElementType, Error, Result};
 
 impl Planned for MatMulProblem {
@@ -67,25 +63,34 @@ pub(crate) const REGISTER: &str = "gemm_register";
 /// Longest short side of the thin kernel.
 pub(crate) const MOST_SHORT: u64 = 4;
 
+/// The core that an algorithm is, if it is one.
+pub(crate) fn core(algorithm: &str) -> Option<Core> {
+    match algorithm {
+        WORKGROUP => Some(Core::Workgroup),
+        REGISTER => Some(Core::Register),
+        _ => operands_of(algorithm).map(Core::Matrix),
+    }
+}
+
 /// The algorithms, with every tile of the cores.
 pub(crate) fn candidates(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<String> {
-    let with_tiles = |algorithm: &'static str| match algorithm {
-        REGISTER => RegisterTile::candidates(problem.m, problem.k).into_iter().map(|tile| format!("{REGISTER} {tile}")).collect(),
-        MATRIX | SPLIT => matrix::candidates(algorithm, profile),
-        WORKGROUP => Tile::candidates(&shape(problem), profile).into_iter().map(|tile| format!("{WORKGROUP} {tile}")).collect(),
-        other => vec![other.to_string()],
+    let with_tiles = |algorithm: &'static str| match core(algorithm) {
+        Some(core) => Tile::candidates(core, &shape(problem), profile).into_iter().map(|tile| format!("{algorithm} {tile}")).collect(),
+        None => vec![algorithm.to_string()],
     };
     Answers::new(problem, profile).admitted().into_iter().flat_map(with_tiles).collect()
 }
 
-fn shape(problem: &MatMulProblem) -> GemmShape {
-    GemmShape { rows: problem.m, columns: problem.n, depth: problem.k, products: problem.batches() }
+/// A product, or a part of one, as the choice of a tile sees it.
+pub(crate) fn shape(problem: &MatMulProblem) -> GemmShape {
+    let MatMulProblem { m, n, k, .. } = *problem;
+    GemmShape { rows: m, columns: n, depth: k, length: k, products: problem.batches(), streams: true }
 }
 
 pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
     let answers = Answers::new(problem, profile);
     let Some(preferred) = answers.preferred() else {
-        profile.check_turns(WORKGROUP, Tile::turns(problem.k))?;
+        profile.check_turns(WORKGROUP, Core::Workgroup.turns(&shape(problem), profile))?;
         return Err(Error::Internal { label: "matmul".into(), message: "no algorithm admits the problem".into() });
     };
     let forced_label = algorithm;
@@ -97,18 +102,18 @@ pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: 
     let mut plan = Plan::new(problem.name(), algorithm.to_string(), problem.inputs(), problem.outputs());
     let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
     check_tensors("a matmul", &tensors, profile)?;
-    let method = match algorithm {
-        THIN => thin(problem, profile),
-        WORKGROUP | REGISTER => gemm(problem, profile, algorithm, tile)?,
-        MATRIX | SPLIT => matrix::gemm(problem, profile, algorithm, tile)?,
-        _ => Method::plain(DIRECT.into(), Call { source: &MATMUL_DIRECT, consts: vec![], overrides: vec![], work: Work::Outputs }),
+    let method = match (core(algorithm), algorithm) {
+        (Some(core), _) => gemm(problem, profile, core, algorithm, tile)?,
+        (None, THIN) => thin(problem, profile),
+        (None, _) => Method::plain(String::new(), Call { source: &MATMUL_DIRECT, consts: vec![], overrides: vec![], work: Work::Outputs }),
     };
-    if let (Some(label), Some(_)) = (forced_label, tile)
-        && method.label != label
+    let label = method.label(algorithm);
+    if let (Some(named), Some(_)) = (forced_label, tile)
+        && label != named
     {
-        return Err(Error::Unsupported { algorithm: label.into(), reason: format!("here it is {}", method.label) });
+        return Err(Error::Unsupported { algorithm: named.into(), reason: format!("here it is {label}") });
     }
-    plan.label = method.label.clone();
+    plan.label = label;
     plan_parts(problem, profile, &method, &mut plan)?;
     Ok(plan)
 }
@@ -135,32 +140,23 @@ fn thin(problem: &MatMulProblem, profile: &DeviceProfile) -> Method {
     let overrides = [("SWAPPED", u32::from(swapped)), ("DEPTH_FASTEST", u32::from(depth_fastest))];
     let overrides = overrides.into_iter().filter(|(_, value)| *value != 0).collect();
     let work = Work::Lines { swapped, lanes };
-    Method::plain(format!("{THIN} {short}x{lanes}"), Call { source: &MATMUL_THIN, consts: vec![], overrides, work })
+    Method::plain(format!("{short}x{lanes}"), Call { source: &MATMUL_THIN, consts: vec![], overrides, work })
 }
 
 /// A tile core.
-pub(crate) fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: &str, tile: Option<&str>) -> Result<Method> {
-    let core = if algorithm == WORKGROUP {
-        let tile = match tile {
-            Some(text) => Tile::parse(WORKGROUP, text, profile)?,
-            None => Tile::choose(&shape(problem), profile),
-        };
-        Core::workgroup(&tile, problem.k, profile)
-    } else {
-        let tile = match tile {
-            Some(text) => RegisterTile::parse(REGISTER, text)?,
-            None => RegisterTile::choose_product(problem.m, problem.n, problem.k, profile),
-        };
-        profile.check_turns(REGISTER, tile.turns(1, problem.k))?;
-        Core::register(&tile, problem.n, problem.k, problem.element, profile)
+fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, core: Core, algorithm: &str, tile: Option<&str>) -> Result<Method> {
+    let shape = shape(problem);
+    let tiling = Tiling { tile: Tile::new(core, algorithm, tile, &shape, profile)?, shape };
+    tiling.check_turns(algorithm, profile)?;
+    let source = match core {
+        Core::Workgroup => &MATMUL_WORKGROUP,
+        Core::Register => &MATMUL_REGISTER,
+        Core::Matrix(_) => &MATMUL_MATRIX,
     };
-    let packed = packed(problem, core.m, core.panel);
-    let source = if core.register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };
-    let work = Work::Tiles { m: core.m, n: core.n, splits: core.splits };
-    Ok(Method {
-        label: format!("{algorithm} {}", core.label),
-        calls: vec![Call { source, consts: core.consts, overrides: vec![], work }],
-        memory: Memory { packed, splits: core.splits },
-        on_matrix_units: false,
-    })
+    let rhs = Packed::of_rhs(problem, &tiling);
+    let mut method = Method::tiled(tiling, source, &MATMUL_FALLBACK, rhs, problem.element);
+    for call in &mut method.calls {
+        call.consts.push(Packed::panel_const(rhs));
+    }
+    Ok(method)
 }

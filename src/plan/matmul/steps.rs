@@ -1,91 +1,31 @@
-//! From an algorithm to kernel calls: for every part of a product (see `slices`) its operands are packed, its kernels called and, where several
+//! From an algorithm to kernel calls: for every part of a product (see `gemm::parts`) its operands are packed, its kernels called and, where several
 //! shares of the depth leave partial sums, those added up.
 
 use crate::ops::matmul::MatMulProblem;
 use crate::plan::gemm::magnitudes::{Lines, range};
-use crate::plan::gemm::tile::Core;
-use crate::plan::matmul::packing::{Bound, Packs, own_batch};
-use crate::plan::matmul::slices::{Memory, Packed, Part, parts};
+use crate::plan::gemm::method::{Call, Method, Store, Work};
+use crate::plan::gemm::packing::{Bound, Packs, own_batch};
+use crate::plan::gemm::parts::{Part, parts};
+use crate::plan::matmul::shape;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{Place, Plan, Range, Step};
 use crate::shader::KernelSpec;
-use crate::shader::source::KernelSource;
-use crate::shader::source_gemm::{MATMUL_SUM, STORE_COLUMNS, STORE_PARTIALS};
+use crate::shader::source_gemm::MATMUL_SUM;
 use crate::shader::uniforms::MatMulParams;
 use crate::types::lattice::LatticeAxis;
 use crate::types::{ElementType, Result};
 
-/// What an algorithm contributes to a plan.
-pub(crate) struct Method {
-    pub label: String,
-    /// Called for every part, one after the other.
-    pub calls: Vec<Call>,
-    pub memory: Memory,
-    /// Its kernels bind the range of either operand; those of f32 are measured.
-    pub on_matrix_units: bool,
-}
-
-impl Method {
-    /// One kernel that reads the operands as they are.
-    pub fn plain(label: String, call: Call) -> Self {
-        Self { label, calls: vec![call], memory: Memory { packed: [None; 2], splits: 1 }, on_matrix_units: false }
+/// The kernel of a call for a part, with its epilogue and store.
+fn kernel(call: &Call, part: &MatMulProblem, store: Store, profile: &DeviceProfile) -> KernelSpec {
+    let KernelSpec { source, element, mut consts, overrides: own } = call.kernel(&shape(part), part.element, profile);
+    let is_partial = store == Store::Partials;
+    match call.work {
+        Work::Tiles(_) => consts.extend(store.consts(element, profile)),
+        _ if is_partial => consts.push(("PARTIAL", 1)),
+        _ => {}
     }
-}
-
-/// A kernel, but for its epilogue and store.
-pub(crate) struct Call {
-    pub source: &'static KernelSource,
-    pub consts: Vec<(&'static str, u32)>,
-    pub overrides: Vec<(&'static str, u32)>,
-    pub work: Work,
-}
-
-/// How a kernel shares out its work.
-#[derive(Clone, Copy)]
-pub(crate) enum Work {
-    /// One output an invocation.
-    Outputs,
-    /// `lanes` invocations a line of the long operand: a if `swapped`.
-    Lines { swapped: bool, lanes: u64 },
-    /// One workgroup a tile and split.
-    Tiles { m: u64, n: u64, splits: u64 },
-}
-
-impl Call {
-    /// The kernel and workgroups for a part; fills in what they count.
-    fn kernel(
-        &self,
-        problem: &MatMulProblem,
-        method: &Method,
-        store: Store,
-        params: &mut MatMulParams,
-        profile: &DeviceProfile,
-    ) -> (KernelSpec, u64) {
-        let mut overrides = if store == Store::Partials { vec![] } else { overrides(problem) };
-        overrides.extend(&self.overrides);
-        let element = problem.element;
-        let partial = || if store == Store::Partials { vec![("PARTIAL", 1)] } else { vec![] };
-        let plain = |consts| KernelSpec { source: self.source, element, consts, overrides: overrides.clone() };
-        match self.work {
-            Work::Outputs => {
-                params.items = problem.output_count() as u32;
-                (plain(partial()), problem.output_count().div_ceil(64))
-            }
-            Work::Lines { swapped, lanes } => {
-                let (short, long) = if swapped { (problem.n, problem.m) } else { (problem.m, problem.n) };
-                let lines = problem.batches() * long;
-                params.items = lines as u32;
-                let mut consts = vec![("SHORT", short as u32), ("LANES", lanes as u32)];
-                consts.extend(partial());
-                (plain(consts), lines.div_ceil(64 / lanes))
-            }
-            Work::Tiles { m, n, splits } => {
-                let tiles = set_tiles(params, [m, n, splits], problem.batches());
-                let panel = if let Some(Packed::Panels(width)) = method.memory.packed[1] { width } else { 0 };
-                (core_kernel(self.source, &Core::over(&self.consts, problem.k), panel, element, store, overrides, profile), tiles)
-            }
-        }
-    }
+    let overrides = if is_partial { own } else { [overrides(part), own].concat() };
+    KernelSpec { source, element, consts, overrides }
 }
 
 /// Plans the calls of all parts.
@@ -97,7 +37,7 @@ pub(crate) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
     let mut partials = None;
     // The parts after the first are like it, but for rests that are multiples of four too.
     let in_quads = parts.iter().flatten().next().is_some_and(|part| part.in_quads(problem));
-    let store = if in_quads { Store::Quads } else { Store::Scalars };
+    let store = if in_quads { Store::Columns } else { Store::Scalars };
     for depths in &parts {
         let shares = depths.len() as u64 * method.memory.splits;
         for (i, part) in depths.iter().enumerate() {
@@ -119,17 +59,18 @@ pub(crate) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
             }
             for call in &method.calls {
                 let finishing = if shares == 1 { store } else { Store::Partials };
-                let (kernel, workgroups) = call.kernel(&own, method, finishing, &mut params, profile);
+                let count = call.work.count(&shape(&own));
+                (params.tiles_m, params.tiles_n, params.items) = (count.tiles[0] as u32, count.tiles[1] as u32, count.items as u32);
+                let kernel = kernel(call, &own, finishing, profile);
                 let added = if shares == 1 { [addend.place, residual.place] } else { [Place::Nothing; 2] };
                 let places = operands.into_iter().chain(added).chain([target]).chain(ranges.iter().copied()).collect();
-                plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
+                plan.steps.push(Step::new(kernel, &params, places, count.workgroups, profile)?);
             }
             if shares > 1 && i + 1 == depths.len() {
                 let items = own.batches() * own.m.div_ceil(4) * own.n.div_ceil(4);
                 params.items = items as u32;
                 let mut consts = vec![("SPLITS", shares as u32)];
-                consts.extend(profile.quad_consts(problem.element));
-                consts.extend(store.constant());
+                consts.extend(store.consts(problem.element, profile));
                 let kernel = KernelSpec { source: &MATMUL_SUM, element: problem.element, consts, overrides: overrides(problem) };
                 let places = vec![target, Place::Nothing, addend.place, residual.place, y.place];
                 plan.steps.push(Step::new(kernel, &params, places, items.div_ceil(64), profile)?);
@@ -229,50 +170,4 @@ fn params(problem: &MatMulProblem, pitch: u64, bases: [u32; 4]) -> MatMulParams 
         unused0: 0,
         unused1: 0,
     }
-}
-
-/// What a kernel does with its sums.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Store {
-    /// Finishes and stores them one by one.
-    Scalars,
-    /// Finishes and stores four columns at once: rows of y are a multiple of four.
-    Quads,
-    /// Stores them as they are, for another kernel to add up.
-    Partials,
-}
-
-impl Store {
-    fn constant(self) -> Option<(&'static str, u32)> {
-        match self {
-            Store::Scalars => None,
-            Store::Quads => Some(("STORE_QUADS", STORE_COLUMNS)),
-            Store::Partials => Some(("STORE_QUADS", STORE_PARTIALS)),
-        }
-    }
-}
-
-/// Fills in the tiles and counts them.
-pub(crate) fn set_tiles(params: &mut MatMulParams, [tile_m, tile_n, splits]: [u64; 3], batches: u64) -> u64 {
-    let (tiles_m, tiles_n) = (u64::from(params.m).div_ceil(tile_m), u64::from(params.n).div_ceil(tile_n));
-    let tiles = tiles_m * tiles_n * batches * splits;
-    (params.tiles_m, params.tiles_n, params.items) = (tiles_m as u32, tiles_n as u32, tiles as u32);
-    tiles
-}
-
-/// The kernel of a tile core. `panel`: columns of b that lie together, or 0.
-pub(crate) fn core_kernel(
-    source: &'static KernelSource,
-    core: &[(&'static str, u32)],
-    panel: u64,
-    element: ElementType,
-    store: Store,
-    overrides: Vec<(&'static str, u32)>,
-    profile: &DeviceProfile,
-) -> KernelSpec {
-    let mut consts = core.to_vec();
-    consts.push(("PANEL", panel as u32));
-    consts.extend(profile.quad_consts(element));
-    consts.extend(store.constant());
-    KernelSpec { source, element, consts, overrides }
 }

@@ -1,23 +1,14 @@
 //! Tiles of the workgroup-memory core (`shaders/gemm/workgroup.wgsl`): which shapes there are, how labels name them, and which of
 //! them a product gets. The rules follow what is known of GPUs; none of them is measured yet, for lack of one.
 
+use crate::plan::gemm::tile::GemmShape;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{INDEX_LIMIT, check_binding};
 use crate::types::{Error, Result};
 
-/// A product as the choice of a tile sees it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct GemmShape {
-    pub rows: u64,
-    pub columns: u64,
-    pub depth: u64,
-    /// Products of this shape that run at once: groups, or a batch.
-    pub products: u64,
-}
-
 /// A tile of the workgroup-memory core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tile {
+pub(crate) struct WorkgroupTile {
     pub m: u32,
     pub n: u32,
     /// Steps of the depth that are staged at a time.
@@ -30,24 +21,24 @@ pub(crate) struct Tile {
 }
 
 /// What the planner chooses from, the largest first.
-const TILES: [Tile; 7] = [
-    Tile::new(128, 128, 16),
-    Tile::new(128, 64, 16),
-    Tile::new(64, 128, 16),
-    Tile::new(64, 64, 16),
-    Tile::new(64, 32, 16),
-    Tile::new(32, 64, 16),
-    Tile::new(32, 32, 16),
+const TILES: [WorkgroupTile; 7] = [
+    WorkgroupTile::new(128, 128, 16),
+    WorkgroupTile::new(128, 64, 16),
+    WorkgroupTile::new(64, 128, 16),
+    WorkgroupTile::new(64, 64, 16),
+    WorkgroupTile::new(64, 32, 16),
+    WorkgroupTile::new(32, 64, 16),
+    WorkgroupTile::new(32, 32, 16),
 ];
 
 /// What a tuner tries beside them: other slabs, and fewer sums for an invocation, which small register files want.
-const VARIANTS: [Tile; 6] = [
-    Tile::new(128, 128, 8),
-    Tile::new(128, 128, 32),
-    Tile::new(64, 128, 8),
-    Tile::new(64, 64, 8),
-    Tile { thread_m: 4, thread_n: 4, ..Tile::new(64, 64, 16) },
-    Tile::new(32, 32, 32),
+const VARIANTS: [WorkgroupTile; 6] = [
+    WorkgroupTile::new(128, 128, 8),
+    WorkgroupTile::new(128, 128, 32),
+    WorkgroupTile::new(64, 128, 8),
+    WorkgroupTile::new(64, 64, 8),
+    WorkgroupTile { thread_m: 4, thread_n: 4, ..WorkgroupTile::new(64, 64, 16) },
+    WorkgroupTile::new(32, 32, 32),
 ];
 
 /// Workgroups from which on a GPU counts as full. Those of the last years have 16 to 144 cores, each of which wants a workgroup or
@@ -63,7 +54,7 @@ const MOST_SPLITS: u64 = 16;
 /// Largest number of splits that a label may name.
 const MOST_NAMED_SPLITS: u32 = 64;
 
-impl Tile {
+impl WorkgroupTile {
     /// With as many sums an invocation as its sides allow: 8 x 8 sums read a vec4 of workgroup memory for every 16 multiply-adds, 4 x 4
     /// for every 8, which is more than most GPUs' memory gives.
     const fn new(m: u32, n: u32, k: u32) -> Self {
@@ -183,25 +174,7 @@ impl Tile {
         // A power of two, rounded down: of few widths, each of which is a kernel of its own.
         let largest = wanted.min(most).ilog2();
         let splits = (0..=largest).rev().map(|power| Self { splits: 1 << power, ..self });
-        splits.into_iter().find(|tile| tile.splits == 1 || tile.scratch(shape, profile).is_ok()).unwrap_or(self)
-    }
-
-    /// Bytes of the partial sums of all splits; rows of them are whole quads.
-    pub fn partial_bytes(&self, shape: &GemmShape) -> u64 {
-        let rows = shape.rows.saturating_mul(shape.products).saturating_mul(u64::from(self.splits));
-        rows.saturating_mul(shape.columns.next_multiple_of(4)).saturating_mul(4)
-    }
-
-    /// [`Tile::partial_bytes`], if a binding holds them and shaders can count them.
-    pub fn scratch(&self, shape: &GemmShape, profile: &DeviceProfile) -> Result<u64> {
-        let bytes = self.partial_bytes(shape);
-        let argument = format!("partial sums of {} splits", self.splits);
-        check_binding(&argument, bytes, profile)?;
-        if bytes / 4 >= INDEX_LIMIT {
-            let (unit, limit_name) = ("elements", "the largest 31-bit index");
-            return Err(Error::TooLarge { argument, needed: (bytes / 4).into(), unit, limit_name, limit: INDEX_LIMIT - 1 });
-        }
-        Ok(bytes)
+        splits.into_iter().find(|tile| tile.splits == 1 || partial_sums(shape, tile.splits.into(), profile).is_ok()).unwrap_or(self)
     }
 
     /// The tile of a product. Not measured yet: larger tiles read less memory for a multiply-add, but a GPU with idle cores gains nothing
@@ -278,8 +251,24 @@ impl Tile {
     }
 }
 
+/// Bytes of the partial sums of all splits of a product's depth; rows of them are whole quads.
+///
+/// # Errors
+/// More than one binding or 31 bits hold.
+pub(crate) fn partial_sums(shape: &GemmShape, splits: u64, profile: &DeviceProfile) -> Result<u64> {
+    let rows = shape.rows.saturating_mul(shape.products).saturating_mul(splits);
+    let bytes = rows.saturating_mul(shape.columns.next_multiple_of(4)).saturating_mul(4);
+    let argument = format!("partial sums of {splits} splits");
+    check_binding(&argument, bytes, profile)?;
+    if bytes / 4 >= INDEX_LIMIT {
+        let (unit, limit_name) = ("elements", "the largest 31-bit index");
+        return Err(Error::TooLarge { argument, needed: (bytes / 4).into(), unit, limit_name, limit: INDEX_LIMIT - 1 });
+    }
+    Ok(bytes)
+}
+
 /// Whether every slab of a depth is full and every split has one: its loads then need no test for the end of the depth.
-pub(crate) fn whole_slabs(steps: u32, splits: u32, depth: u64) -> (&'static str, u32) {
+fn whole_slabs(steps: u32, splits: u32, depth: u64) -> (&'static str, u32) {
     let slabs = depth / u64::from(steps);
     let last = u64::from(splits - 1) * slabs.div_ceil(u64::from(splits)); // the first slab of the last split
     ("WHOLE", u32::from(depth.is_multiple_of(u64::from(steps)) && last < slabs))
@@ -290,7 +279,7 @@ const fn thread(side: u32) -> u32 {
     if side >= 64 { 8 } else { 4 }
 }
 
-impl std::fmt::Display for Tile {
+impl std::fmt::Display for WorkgroupTile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}x{}x{}", self.m, self.n, self.k)?;
         if (self.thread_m, self.thread_n) != (thread(self.m), thread(self.n)) {
@@ -306,28 +295,33 @@ impl std::fmt::Display for Tile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::gemm::tile::Core;
+    use crate::plan::gemm::tile::{Tile, Tiling};
+    use crate::types::ElementType;
 
     const GPU: DeviceProfile = DeviceProfile::MINIMAL;
+
+    fn shape(rows: u64, columns: u64, depth: u64) -> GemmShape {
+        GemmShape { rows, columns, depth, length: depth, products: 1, streams: true }
+    }
 
     #[test]
     fn every_tile_is_what_its_label_says_and_fits_a_plain_device() {
         let roomy = DeviceProfile { max_workgroup_memory: 32_768, ..GPU };
         let mut labels = std::collections::HashSet::new();
-        for tile in Tile::every() {
+        for tile in WorkgroupTile::every() {
             let label = tile.to_string();
-            assert_eq!(Tile::parse("gemm", &label, &roomy).unwrap(), tile, "{label}");
-            assert!(Tile::is_named_by(&label), "{label}");
+            assert_eq!(WorkgroupTile::parse("gemm", &label, &roomy).unwrap(), tile, "{label}");
+            assert!(WorkgroupTile::is_named_by(&label), "{label}");
             assert!((tile.invocations() as usize).is_multiple_of(tile.n as usize / 4), "{label}");
             assert!(labels.insert(label));
         }
         assert!(TILES.iter().all(|tile| tile.fits(&GPU)));
-        assert!(!Tile::is_named_by("24x8x4"));
+        assert!(!WorkgroupTile::is_named_by("24x8x4"));
     }
 
     #[test]
     fn tiles_that_do_not_run_are_refused_with_the_reason() {
-        let reason = |text: &str, profile: &DeviceProfile| Tile::parse("gemm_workgroup", text, profile).unwrap_err().to_string();
+        let reason = |text: &str, profile: &DeviceProfile| WorkgroupTile::parse("gemm_workgroup", text, profile).unwrap_err().to_string();
         let small = DeviceProfile { max_workgroup_memory: 8192, max_workgroup_invocations: 128, ..GPU };
         assert_eq!(
             reason("128x128x8", &small),
@@ -344,8 +338,7 @@ mod tests {
 
     #[test]
     fn large_products_get_large_tiles_and_deep_narrow_ones_splits() {
-        let choose =
-            |rows, columns, depth, profile: &DeviceProfile| Tile::choose(&GemmShape { rows, columns, depth, products: 1 }, profile).to_string();
+        let choose = |rows, columns, depth, profile: &DeviceProfile| WorkgroupTile::choose(&shape(rows, columns, depth), profile).to_string();
         for (rows, columns, depth, label) in [
             (4096, 4096, 4096, "128x128x16"),
             (64, 56 * 56 * 8, 576, "64x128x16"),
@@ -370,18 +363,20 @@ mod tests {
         // Four splits of ten slabs have 3, 3, 3 and 1; of nine 3, 3, 3 and none.
         assert_eq!([whole(4, 160), whole(4, 144), whole(4, 64), whole(4, 48)], [1, 0, 1, 0]);
         // A slice of the depth has its own rest.
-        let core = Core::workgroup(&Tile { splits: 2, ..Tile::new(64, 64, 16) }, 512, &GPU);
-        let sliced = |depth| Core::over(&core.consts, depth).into_iter().find(|(name, _)| *name == "WHOLE").map(|(_, whole)| whole);
+        let tile = Tile::Workgroup(WorkgroupTile { splits: 2, ..WorkgroupTile::new(64, 64, 16) });
+        let tiling = Tiling { tile, shape: shape(64, 64, 512) };
+        let consts = |depth| tiling.consts(depth, ElementType::F32, &GPU);
+        let sliced = |depth| consts(depth).into_iter().find(|(name, _)| *name == "WHOLE").map(|(_, whole)| whole);
         assert_eq!([sliced(512), sliced(500), sliced(16), sliced(32)], [Some(1), Some(0), Some(0), Some(1)]);
     }
 
     #[test]
     fn a_tuner_tries_each_tile_once_and_few_on_a_processor() {
-        let shape = GemmShape { rows: 512, columns: 196, depth: 4608, products: 1 };
-        let tiles = Tile::candidates(&shape, &GPU);
-        let labels: std::collections::HashSet<String> = tiles.iter().map(Tile::to_string).collect();
+        let shape = shape(512, 196, 4608);
+        let tiles = WorkgroupTile::candidates(&shape, &GPU);
+        let labels: std::collections::HashSet<String> = tiles.iter().map(WorkgroupTile::to_string).collect();
         assert_eq!(labels.len(), tiles.len());
         assert!(tiles.len() > 12 && labels.contains("128x128x16") && labels.iter().any(|l| l.contains('/')), "{labels:?}");
-        assert!(Tile::candidates(&shape, &DeviceProfile { is_cpu: true, ..GPU }).len() <= 2);
+        assert!(WorkgroupTile::candidates(&shape, &DeviceProfile { is_cpu: true, ..GPU }).len() <= 2);
     }
 }

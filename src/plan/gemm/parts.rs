@@ -7,6 +7,8 @@
 
 use crate::ops::matmul::MatMulProblem;
 use crate::ops::spec::TensorSpec;
+use crate::plan::gemm::method::Memory;
+use crate::plan::gemm::packing::Packed;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{INDEX_LIMIT, Range, Slice, check_parts};
 use crate::types::{ElementType, Error, Result};
@@ -28,35 +30,6 @@ const COLUMNS: u64 = 4;
 pub(crate) struct Part {
     first: Axes,
     count: Axes,
-}
-
-/// How an operand is packed for a tile core.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Packed {
-    /// The outer index is padded to a multiple of this.
-    Panels(u64),
-    /// All of the outer index lies together, padded to quads.
-    Whole,
-}
-
-impl Packed {
-    /// The outer indices of a panel, and the panels.
-    pub fn panels(self, outer: u64) -> [u64; 2] {
-        let width = match self {
-            Packed::Panels(width) => width,
-            Packed::Whole => outer.next_multiple_of(4),
-        };
-        [width, outer.div_ceil(width)]
-    }
-}
-
-/// What an algorithm keeps in memory beside the tensors.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Memory {
-    /// Each operand, where it is packed.
-    pub packed: [Option<Packed>; 2],
-    /// Workgroups that share the depth of a tile.
-    pub splits: u64,
 }
 
 /// Strides of a, b, the addend and y along the axes; 0 where there is no such axis.

@@ -1,9 +1,8 @@
 //! Operands as the tile cores read them: quads along their outer index, packed where they do not lie so.
 
 use crate::ops::matmul::{MatMulProblem, Operand};
-use crate::plan::gemm::tile::Core;
-use crate::plan::matmul::slices::Packed;
-use crate::plan::matmul::steps::{Store, core_kernel, set_tiles};
+use crate::plan::gemm::method::{Call, Store, Work};
+use crate::plan::gemm::tile::{GemmShape, Tile, Tiling};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{Place, Plan, Step};
 use crate::shader::KernelSpec;
@@ -12,18 +11,43 @@ use crate::shader::uniforms::{MatMulParams, PackOperandParams};
 use crate::types::lattice::LatticeAxis;
 use crate::types::{ElementType, Result};
 
-/// How the operands lie for a tile core with tiles of `tile_m` rows: a has its rows padded to whole tiles, so that a core needs no bounds
-/// test; b is packed where it does not lie as vec4s along its columns, or where panels of `panel` columns pay.
-pub(crate) fn packed(problem: &MatMulProblem, tile_m: u64, panel: u64) -> [Option<Packed>; 2] {
-    let lies_in_quads = problem.n.is_multiple_of(4) && problem.b.outer == 1 && problem.b.batch.iter().all(|s| s.is_multiple_of(4));
-    // Panels of b pay from a few tiles of rows on, each of which reads all of it.
-    let panels = panel > 0 && problem.m > 4 * tile_m;
-    let b = match (lies_in_quads && !panels, panel) {
-        (true, _) => None,
-        (false, 0) => Some(Packed::Whole),
-        (false, width) => Some(Packed::Panels(width)),
-    };
-    [Some(Packed::Panels(tile_m)), b]
+/// How an operand is packed for a tile core.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Packed {
+    /// The outer index is padded to a multiple of this.
+    Panels(u64),
+    /// All of the outer index lies together, padded to quads.
+    Whole,
+}
+
+impl Packed {
+    /// The outer indices of a panel, and the panels.
+    pub fn panels(self, outer: u64) -> [u64; 2] {
+        let width = match self {
+            Packed::Panels(width) => width,
+            Packed::Whole => outer.next_multiple_of(4),
+        };
+        [width, outer.div_ceil(width)]
+    }
+
+    /// How b is packed for tiles: where it does not lie as vec4s along its columns, or where panels pay. (a has its rows padded to whole tiles, so that
+    /// a core needs no bounds test.)
+    pub fn of_rhs(problem: &MatMulProblem, tiling: &Tiling) -> Option<Self> {
+        let (tile_m, panel) = (tiling.m(), tiling.panel());
+        let lies_in_quads = problem.n.is_multiple_of(4) && problem.b.outer == 1 && problem.b.batch.iter().all(|s| s.is_multiple_of(4));
+        // Panels of b pay from a few tiles of rows on, each of which reads all of it.
+        let panels = panel > 0 && problem.m > 4 * tile_m;
+        match (lies_in_quads && !panels, panel) {
+            (true, _) => None,
+            (false, 0) => Some(Packed::Whole),
+            (false, width) => Some(Packed::Panels(width)),
+        }
+    }
+
+    /// The const of a core that reads b: columns that lie together, or 0.
+    pub fn panel_const(packed: Option<Self>) -> (&'static str, u32) {
+        ("PANEL", if let Some(Packed::Panels(width)) = packed { width as u32 } else { 0 })
+    }
 }
 
 /// An operand as a kernel call binds it, and where it begins there, in elements.
@@ -171,21 +195,28 @@ pub(crate) struct PackedBatch {
 
 impl PackedBatch {
     /// The call; `places` are a, b and y, each below 2^31 elements.
-    pub fn step(&self, core: &Core, [a, b, y]: [Place; 3], profile: &DeviceProfile) -> Result<Step> {
-        let rows = self.m.next_multiple_of(core.m) / 4; // of all tiles, in quads
-        let step = if core.panel > 0 { core.panel } else { self.n } / 4;
+    pub fn step(&self, tiling: &Tiling, [a, b, y]: [Place; 3], profile: &DeviceProfile) -> Result<Step> {
+        let (panel, is_register) = (tiling.panel(), matches!(tiling.tile, Tile::Register(_)));
+        let rows = self.m.next_multiple_of(tiling.m()) / 4; // of all tiles, in quads
+        let step = if panel > 0 { panel } else { self.n } / 4;
+        let shape = GemmShape { rows: self.m, columns: self.n, products: self.batches, ..tiling.shape };
+        let mut consts = vec![("PANEL", panel as u32)];
+        consts.extend(Store::Columns.consts(ElementType::F32, profile));
+        let source = if is_register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };
+        let call = Call { source, consts, overrides: vec![], work: Work::Tiles(*tiling) };
+        let count = call.work.count(&shape);
         let one = LatticeAxis { strides: [0; 3], extent: 1 };
         let batch = LatticeAxis { strides: [(self.k * rows) as i32, (self.k * self.n / 4) as i32, 0], extent: self.batches as u32 };
-        let mut params = MatMulParams {
+        let params = MatMulParams {
             batch: [one, one, batch],
             base: [0; 3],
             y_base: 0,
             m: self.m as u32,
             n: self.n as u32,
             k: self.k as u32,
-            items: 0,
-            tiles_m: 0,
-            tiles_n: 0,
+            items: count.items as u32,
+            tiles_m: count.tiles[0] as u32,
+            tiles_n: count.tiles[1] as u32,
             a_stride_m: 0, // the cores have no use for it
             a_stride_k: 0,
             b_stride_k: step as u32,
@@ -201,9 +232,7 @@ impl PackedBatch {
             unused0: 0,
             unused1: 0,
         };
-        let tiles = set_tiles(&mut params, [core.m, core.n, core.splits], self.batches);
-        let source = if core.register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };
-        let kernel = core_kernel(source, &core.consts, core.panel, ElementType::F32, Store::Quads, vec![], profile);
-        Step::new(kernel, &params, vec![a, b, Place::Nothing, Place::Nothing, y], tiles, profile)
+        let places = vec![a, b, Place::Nothing, Place::Nothing, y];
+        Step::new(call.kernel(&shape, ElementType::F32, profile), &params, places, count.workgroups, profile)
     }
 }

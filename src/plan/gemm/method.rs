@@ -1,0 +1,150 @@
+//! What an algorithm contributes to the plan of a convolution or of a product: the kernels that are called for every part of the work, how each shares it
+//! out, and what is kept in memory beside the tensors. Who plans fills in its own uniform and binds its own tensors.
+
+use crate::plan::gemm::packing::Packed;
+use crate::plan::gemm::tile::{GemmShape, Tile, Tiling};
+use crate::plan::gemm::workgroup::WorkgroupTile;
+use crate::plan::profile::DeviceProfile;
+use crate::shader::KernelSpec;
+use crate::shader::source::KernelSource;
+use crate::shader::source_gemm::{STORE_COLUMNS, STORE_FILTERS, STORE_PARTIALS};
+use crate::types::ElementType;
+
+/// What an algorithm contributes to a plan.
+pub(crate) struct Method {
+    /// The numbers of its tile, for labels; may be empty.
+    pub tile: String,
+    /// Called for every part, one after the other.
+    pub calls: Vec<Call>,
+    pub memory: Memory,
+    /// Its kernels bind the range of either operand; those of f32 are measured.
+    pub on_matrix_units: bool,
+}
+
+/// What an algorithm keeps in memory beside the tensors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// Each operand, where it is packed.
+    pub packed: [Option<Packed>; 2],
+    /// Workgroups that share the depth of a tile.
+    pub splits: u64,
+}
+
+impl Method {
+    /// One kernel that reads the operands as they are.
+    pub fn plain(tile: String, call: Call) -> Self {
+        Self { tile, calls: vec![call], memory: Memory { packed: [None; 2], splits: 1 }, on_matrix_units: false }
+    }
+
+    /// The kernel of a core. What cannot be scaled for matrix units, which is known only when it runs, `fallback` computes: both are called, and one of
+    /// them leaves at once.
+    pub fn tiled(tiling: Tiling, source: &'static KernelSource, fallback: &'static KernelSource, rhs: Option<Packed>, element: ElementType) -> Self {
+        let call = |source, tiling| Call { source, consts: vec![], overrides: vec![], work: Work::Tiles(tiling) };
+        let mut calls = vec![call(source, tiling)];
+        let on_matrix_units = matches!(tiling.tile, Tile::Matrix(_));
+        if on_matrix_units && element == ElementType::F32 {
+            // Both read the left-hand side as it is packed for tiles of so many rows.
+            let tile = Tile::Workgroup(WorkgroupTile::of_rows(tiling.m() as u32));
+            calls.push(call(fallback, Tiling { tile, ..tiling }));
+        }
+        let memory = Memory { packed: [Some(Packed::Panels(tiling.m())), rhs], splits: tiling.splits() };
+        Self { tile: tiling.tile.to_string(), calls, memory, on_matrix_units }
+    }
+
+    /// The name of an algorithm with the numbers of its tile.
+    pub fn label(&self, algorithm: &str) -> String {
+        format!("{algorithm} {}", self.tile).trim_end().to_string()
+    }
+}
+
+/// A kernel, and how it shares out its work.
+pub(crate) struct Call {
+    pub source: &'static KernelSource,
+    /// Beside those that follow from the work.
+    pub consts: Vec<(&'static str, u32)>,
+    pub overrides: Vec<(&'static str, u32)>,
+    pub work: Work,
+}
+
+impl Call {
+    /// The kernel for a part of this shape.
+    pub fn kernel(&self, shape: &GemmShape, element: ElementType, profile: &DeviceProfile) -> KernelSpec {
+        let mut consts = match self.work {
+            Work::Outputs | Work::Blocks { .. } => vec![],
+            Work::Lines { swapped, lanes } => {
+                let short = if swapped { shape.columns } else { shape.rows };
+                vec![("SHORT", short as u32), ("LANES", lanes as u32)]
+            }
+            Work::Tiles(tiling) => tiling.consts(shape.length, element, profile),
+        };
+        consts.extend(&self.consts);
+        KernelSpec { source: self.source, element, consts, overrides: self.overrides.clone() }
+    }
+}
+
+/// How a kernel shares out its work.
+#[derive(Clone, Copy)]
+pub(crate) enum Work {
+    /// One output an invocation.
+    Outputs,
+    /// One block of neighbouring outputs an invocation: so many in every `positions` columns of a row.
+    Blocks { blocks: u64, positions: u64 },
+    /// `lanes` invocations a line of the long operand: the left-hand one if `swapped`.
+    Lines { swapped: bool, lanes: u64 },
+    /// One workgroup a tile and split.
+    Tiles(Tiling),
+}
+
+/// The work of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Tiles along the rows and the columns; 0 where there are none.
+    pub tiles: [u64; 2],
+    pub items: u64,
+    pub workgroups: u64,
+}
+
+impl Work {
+    /// The work of a part of this shape.
+    pub fn count(&self, shape: &GemmShape) -> Count {
+        let GemmShape { rows, columns, products, .. } = *shape;
+        let items = |items: u64, in_workgroup: u64| Count { tiles: [0; 2], items, workgroups: items.div_ceil(in_workgroup) };
+        match *self {
+            Work::Outputs => items(products * rows * columns, 64),
+            Work::Blocks { blocks, positions } => items(products * rows * (columns / positions) * blocks, 64),
+            Work::Lines { swapped, lanes } => items(products * if swapped { rows } else { columns }, 64 / lanes),
+            Work::Tiles(tiling) => {
+                let tiles = [rows.div_ceil(tiling.m()), columns.div_ceil(tiling.n())];
+                let all = tiles[0] * tiles[1] * products * tiling.splits();
+                Count { tiles, items: all, workgroups: all }
+            }
+        }
+    }
+}
+
+/// What a kernel does with its sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// Finishes and stores them one by one.
+    Scalars,
+    /// Finishes and stores four columns at once: rows of the output are a multiple of four.
+    Columns,
+    /// Finishes and stores four filters at once, of a channels-last output.
+    Filters,
+    /// Stores them as they are, for another kernel to add up.
+    Partials,
+}
+
+impl Store {
+    /// The consts of a kernel that reads quads and stores so.
+    pub fn consts(self, element: ElementType, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
+        let quads = profile.quad_consts(element);
+        let store = |value: u32| vec![("STORE_QUADS", value)];
+        match self {
+            Store::Scalars => quads,
+            Store::Columns => [quads, store(STORE_COLUMNS)].concat(),
+            Store::Filters => [store(STORE_FILTERS), quads].concat(),
+            Store::Partials => [quads, store(STORE_PARTIALS)].concat(),
+        }
+    }
+}
