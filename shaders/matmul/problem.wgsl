@@ -1,7 +1,7 @@
 // What every matmul kernel shares: the parameters, where a product of the batch begins, where y lies, and the epilogue
 // y = activation(alpha a b + beta addend + residual).
 //
-// a is M x K, b is K x N, y is batch x M x N. A call may be for a part of a larger product (src/plan/matmul/slices.rs): then m, n and k are the
+// a is M x K, b is K x N, y is batch x M x N. A call may be for a part of a larger product (src/plan/gemm/parts.rs): then m, n and k are the
 // part's, rows of y lie y_pitch apart, and several products of a batch are only there if they are whole.
 // Prelude: alias Elem.
 

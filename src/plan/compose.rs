@@ -1,6 +1,6 @@
 //! Plans made of plans: one after another, joined by scratch memory, or one under the name of another op.
 //!
-//! Kernel calls name tensors by their number in their own plan. [`Plan::compose`] gives the calls of both the numbers that these tensors have in the
+//! Kernel calls name tensors by their index in their own plan. [`Plan::compose`] gives the calls of both the indices that these tensors have in the
 //! whole; nobody else rewrites a [`Place`].
 
 use crate::ops::Problem;
@@ -15,7 +15,7 @@ pub(crate) enum Wire {
     Whole(usize),
 }
 
-/// What every tensor of the second of two plans is. Those of the first are those of the whole by the same numbers, but for the outputs that the
+/// What every tensor of the second of two plans is. Those of the first are those of the whole by the same indices, but for the outputs that the
 /// second takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wiring<'a> {
@@ -24,7 +24,7 @@ pub(crate) struct Wiring<'a> {
 }
 
 impl Plan {
-    /// The same calls for `problem`, whose tensors have the places and the bytes of those of this plan.
+    /// The same calls for `problem`, whose tensors have the order and the bytes of those of this plan.
     pub(crate) fn of(self, problem: &impl Problem, label: String) -> Self {
         Self { op: problem.name(), label, inputs: problem.inputs(), outputs: problem.outputs(), ..self }
     }
@@ -35,7 +35,7 @@ impl Plan {
     pub(crate) fn compose(problem: &impl Problem, label: String, first: Plan, second: Plan, wiring: Wiring<'_>) -> Self {
         let mut whole =
             Plan { scratch: first.scratch, tables: first.tables, ..Plan::new(problem.name(), label, problem.inputs(), problem.outputs()) };
-        // Scratch memory for every output of the first that the second takes, by its number there.
+        // Scratch memory for every output of the first that the second takes, by its index there.
         let mut joints = vec![None; first.outputs.len()];
         for (output, joint) in joints.iter_mut().enumerate() {
             if wiring.inputs.iter().chain(wiring.outputs).any(|wire| *wire == Wire::First(output)) {

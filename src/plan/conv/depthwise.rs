@@ -3,7 +3,8 @@
 
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::{ConvProblem, Direction};
-use crate::plan::conv::{fused, overrides};
+use crate::plan::conv::fused;
+use crate::plan::conv::steps::overrides;
 use crate::plan::gemm::method::{Call, Method, Work};
 use crate::plan::profile::DeviceProfile;
 use crate::shader::source_gemm::{CONV_DEPTHWISE, CONV_DEPTHWISE_BLOCK, CONV_DEPTHWISE_BLOCK_PAIRS};

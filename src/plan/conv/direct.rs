@@ -1,7 +1,7 @@
 //! The general kernel: one output per invocation. Slow, simple, and it admits every problem.
 
 use crate::ops::conv::problem::ConvProblem;
-use crate::plan::conv::overrides;
+use crate::plan::conv::steps::overrides;
 use crate::plan::gemm::method::{Call, Method, Work};
 use crate::shader::source_gemm::CONV_DIRECT;
 use crate::types::Layout;

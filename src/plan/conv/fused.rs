@@ -46,7 +46,6 @@ pub(crate) fn then_pool(problem: &ConvProblem, unpooled: Plan, profile: &DeviceP
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::Problem;
     use crate::ops::conv::descriptor::Conv2dDescriptor;
     use crate::ops::conv::problem::ConvInputs;
     use crate::reference::Bounded;

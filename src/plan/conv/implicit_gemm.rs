@@ -5,7 +5,7 @@
 
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
-use crate::plan::conv::overrides;
+use crate::plan::conv::steps::overrides;
 use crate::plan::gemm::method::{Method, Store};
 use crate::plan::gemm::tile::{Core, GemmShape, Tile, Tiling};
 use crate::plan::profile::DeviceProfile;

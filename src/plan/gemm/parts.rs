@@ -9,6 +9,7 @@ use crate::ops::matmul::MatMulProblem;
 use crate::ops::spec::TensorSpec;
 use crate::plan::gemm::method::Memory;
 use crate::plan::gemm::packing::Packed;
+use crate::plan::gemm::splits::partial_bytes;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{INDEX_LIMIT, Range, Slice, check_parts};
 use crate::types::{ElementType, Error, Result};
@@ -74,8 +75,7 @@ impl Need {
                 if shares == 1 {
                     return 0;
                 }
-                let rows = count[..N].iter().product::<u64>().saturating_mul(shares);
-                rows.saturating_mul(count[N].next_multiple_of(4)).saturating_mul(4)
+                partial_bytes(count[..N].iter().product(), count[N], shares)
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Tiles of the workgroup-memory core (`shaders/gemm/workgroup.wgsl`): which shapes there are, how labels name them, and which of
 //! them a product gets. The rules follow what is known of GPUs; none of them is measured yet, for lack of one.
 
+use crate::plan::gemm::splits::partial_sums;
 use crate::plan::gemm::tile::GemmShape;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{INDEX_LIMIT, check_binding};
 use crate::types::{Error, Result};
 
 /// A tile of the workgroup-memory core.
@@ -249,22 +249,6 @@ impl WorkgroupTile {
             whole_slabs(self.k, self.splits, segments * length),
         ]
     }
-}
-
-/// Bytes of the partial sums of all splits of a product's depth; rows of them are whole quads.
-///
-/// # Errors
-/// More than one binding or 31 bits hold.
-pub(crate) fn partial_sums(shape: &GemmShape, splits: u64, profile: &DeviceProfile) -> Result<u64> {
-    let rows = shape.rows.saturating_mul(shape.products).saturating_mul(splits);
-    let bytes = rows.saturating_mul(shape.columns.next_multiple_of(4)).saturating_mul(4);
-    let argument = format!("partial sums of {splits} splits");
-    check_binding(&argument, bytes, profile)?;
-    if bytes / 4 >= INDEX_LIMIT {
-        let (unit, limit_name) = ("elements", "the largest 31-bit index");
-        return Err(Error::TooLarge { argument, needed: (bytes / 4).into(), unit, limit_name, limit: INDEX_LIMIT - 1 });
-    }
-    Ok(bytes)
 }
 
 /// Whether every slab of a depth is full and every split has one: its loads then need no test for the end of the depth.

@@ -6,6 +6,7 @@ use crate::plan::gemm::magnitudes::{Lines, range};
 use crate::plan::gemm::method::{Call, Method, Store, Work};
 use crate::plan::gemm::packing::{Bound, Packs, own_batch};
 use crate::plan::gemm::parts::{Part, parts};
+use crate::plan::gemm::splits::{partial_sums, sum_items};
 use crate::plan::matmul::shape;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{Place, Plan, Range, Step};
@@ -45,7 +46,14 @@ pub(crate) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
             let (bounds, mut params) = bind(problem, part, &own, plan, profile);
             let [a, b, addend, residual, y] = bounds;
             // The first part is the largest: its partial sums leave room for those of the others.
-            let target = if shares == 1 { y.place } else { *partials.get_or_insert_with(|| partial_sums(plan, &own, shares)) };
+            let target = match partials {
+                _ if shares == 1 => y.place,
+                Some(place) => place,
+                None => {
+                    plan.scratch.push(partial_sums(&shape(&own), shares, profile)?);
+                    *partials.insert(Place::Scratch(plan.scratch.len() - 1))
+                }
+            };
             params.first_share = i as u32 * method.memory.splits as u32;
             let mut ranges = vec![];
             if method.on_matrix_units {
@@ -67,7 +75,7 @@ pub(crate) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
                 plan.steps.push(Step::new(kernel, &params, places, count.workgroups, profile)?);
             }
             if shares > 1 && i + 1 == depths.len() {
-                let items = own.batches() * own.m.div_ceil(4) * own.n.div_ceil(4);
+                let items = sum_items(&shape(&own));
                 params.items = items as u32;
                 let mut consts = vec![("SPLITS", shares as u32)];
                 consts.extend(store.consts(problem.element, profile));
@@ -91,12 +99,6 @@ fn bind(problem: &MatMulProblem, part: &Part, own: &MatMulProblem, plan: &Plan, 
     let output = bound(Place::Output { index: 0, first: y.first, bytes: y.bytes }, y.base);
     let (a, b) = (input(0, a), input(1, b));
     ([a, b, addend, residual, output], params(own, problem.n, [a.base, b.base, addend.base, output.base]))
-}
-
-/// Scratch memory for the partial sums of a part.
-fn partial_sums(plan: &mut Plan, part: &MatMulProblem, shares: u64) -> Place {
-    plan.scratch.push(part.batches() * shares * part.m * part.n.next_multiple_of(4) * 4);
-    Place::Scratch(plan.scratch.len() - 1)
 }
 
 /// The range of what a part reads of input `index`, by its rows or columns, where it is f32: found once for parts that read the same.
