@@ -20,7 +20,6 @@ use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
 use crate::ops::conv::winograd::{F2, F4};
 use crate::plan::conv::choice::Answers;
-use crate::plan::gemm::tile::Core;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{Plan, check_tensors};
 use crate::types::{Error, Result};
@@ -35,23 +34,19 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
 
 /// As [`supports`], of a problem without a pool: any of them may have one after it.
 pub(crate) fn applies(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
+    let core = implicit_gemm::core(algorithm);
     // Turns of one invocation's loops: the depth and the loops around it.
-    let turns = match (implicit_gemm::core(algorithm), algorithm) {
+    let turns = match (core, algorithm) {
         (Some(core), _) => core.turns(&implicit_gemm::shape(problem, problem.batch), profile),
         (None, Algorithm::Direct) => problem.reduction_depth().saturating_add(3 * problem.taps()),
         (None, Algorithm::Depthwise) => depthwise::turns(problem),
         (None, _) => 0, // they count their own
     };
     profile.check_turns(algorithm.name(), turns)?;
+    core.map_or(Ok(()), |core| core.check(algorithm.name(), profile))?;
     match algorithm {
-        Algorithm::Direct => Ok(()),
-        Algorithm::ImplicitGemmWorkgroup => Core::Workgroup.check(algorithm.name(), profile),
-        Algorithm::ImplicitGemmRegister => Ok(()),
-        Algorithm::PointwiseWorkgroup => {
-            Core::Workgroup.check(algorithm.name(), profile)?;
-            pointwise::supports(algorithm, problem)
-        }
-        Algorithm::PointwiseRegister => pointwise::supports(algorithm, problem),
+        Algorithm::Direct | Algorithm::ImplicitGemmWorkgroup | Algorithm::ImplicitGemmRegister => Ok(()),
+        Algorithm::PointwiseWorkgroup | Algorithm::PointwiseRegister => pointwise::supports(algorithm, problem),
         Algorithm::Depthwise => depthwise::supports(problem),
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => winograd::supports(algorithm, problem, profile),
         Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit | Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit => {

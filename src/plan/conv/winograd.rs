@@ -12,7 +12,7 @@ use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::ops::conv::winograd::{Transform, axes};
 use crate::plan::conv::steps::overrides;
 use crate::plan::conv::{BIAS, FILTER, fused};
-use crate::plan::gemm::packing::PackedBatch;
+use crate::plan::gemm::packing::packed_products;
 use crate::plan::gemm::tile::{Core, GemmShape, Tile, Tiling};
 use crate::plan::gemm::workgroup::WorkgroupTile;
 use crate::plan::profile::DeviceProfile;
@@ -260,8 +260,7 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
         }
         plan.steps.push(Step::new(kernel(source, consts, mode), &first, places, (items[0] / at_once).div_ceil(64), profile)?);
 
-        let product = PackedBatch { batches: cut.lines() * problem.groups, m: filters, n: columns, k: channels };
-        plan.steps.push(product.step(&tiling, [transformed_filter, transformed, sums], profile)?);
+        plan.steps.push(packed_products(&tiling, columns, [transformed_filter, transformed, sums], profile)?);
 
         let last = ConvParams { items: items[1] as u32, ..params };
         let epilogue = overrides(problem).into_iter().filter(|(name, _)| *name != "PADDING_MODE").collect();

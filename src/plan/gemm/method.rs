@@ -148,3 +148,24 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_output_has_its_item() {
+        let shape = GemmShape { rows: 70, columns: 2 * 49, depth: 576, length: 64, products: 3, streams: false };
+        let profile = DeviceProfile::MINIMAL;
+        let tiling = Tiling { tile: Tile::Workgroup(WorkgroupTile::parse("gemm", "64x64x16/4", &profile).unwrap()), shape };
+        for (work, tiles, items, workgroups) in [
+            (Work::Outputs, [0, 0], 3 * 70 * 98, 322), // of 64 each
+            (Work::Blocks { blocks: 4 * 2, positions: 49 }, [0, 0], 3 * 70 * 2 * 8, 53),
+            (Work::Lines { swapped: false, lanes: 16 }, [0, 0], 3 * 98, 74),
+            (Work::Lines { swapped: true, lanes: 1 }, [0, 0], 3 * 70, 4),
+            (Work::Tiles(tiling), [2, 2], 2 * 2 * 3 * 4, 48),
+        ] {
+            assert_eq!(work.count(&shape), Count { tiles, items, workgroups });
+        }
+    }
+}

@@ -183,56 +183,33 @@ fn packed_strides(problem: &MatMulProblem, operand: &Operand, matrix: u64) -> [u
     batch
 }
 
-/// A batch of plain f32 products whose operands lie as the tile cores read them: a as \[batch\]\[k\]\[m padded to whole tiles\], b as
+/// A call for a batch of plain f32 products whose operands lie as the tile cores read them: a as \[batch\]\[k\]\[m padded to whole tiles\], b as
 /// \[batch\]\[k\]\[n\], or cut into the core's panels as \[batch\]\[panel\]\[k\]\[column\], y as \[batch\]\[m\]\[n\]; n is a multiple of four
-/// and of the panel. What other ops reduce themselves to.
-pub(crate) struct PackedBatch {
-    pub batches: u64,
-    pub m: u64,
-    pub n: u64,
-    pub k: u64,
-}
-
-impl PackedBatch {
-    /// The call; `places` are a, b and y, each below 2^31 elements.
-    pub fn step(&self, tiling: &Tiling, [a, b, y]: [Place; 3], profile: &DeviceProfile) -> Result<Step> {
-        let (panel, is_register) = (tiling.panel(), matches!(tiling.tile, Tile::Register(_)));
-        let rows = self.m.next_multiple_of(tiling.m()) / 4; // of all tiles, in quads
-        let step = if panel > 0 { panel } else { self.n } / 4;
-        let shape = GemmShape { rows: self.m, columns: self.n, products: self.batches, ..tiling.shape };
-        let mut consts = vec![("PANEL", panel as u32)];
-        consts.extend(Store::Columns.consts(ElementType::F32, profile));
-        let source = if is_register { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };
-        let call = Call { source, consts, overrides: vec![], work: Work::Tiles(*tiling) };
-        let count = call.work.count(&shape);
-        let one = LatticeAxis { strides: [0; 3], extent: 1 };
-        let batch = LatticeAxis { strides: [(self.k * rows) as i32, (self.k * self.n / 4) as i32, 0], extent: self.batches as u32 };
-        let params = MatMulParams {
-            batch: [one, one, batch],
-            base: [0; 3],
-            y_base: 0,
-            m: self.m as u32,
-            n: self.n as u32,
-            k: self.k as u32,
-            items: count.items as u32,
-            tiles_m: count.tiles[0] as u32,
-            tiles_n: count.tiles[1] as u32,
-            a_stride_m: 0, // the cores have no use for it
-            a_stride_k: 0,
-            b_stride_k: step as u32,
-            b_stride_n: 0,
-            addend_stride_m: 0,
-            addend_stride_n: 0,
-            alpha: 1.0,
-            beta: 0.0,
-            activation_alpha: 0.0,
-            activation_beta: 0.0,
-            y_pitch: self.n as u32,
-            first_share: 0,
-            unused0: 0,
-            unused1: 0,
-        };
-        let places = vec![a, b, Place::Nothing, Place::Nothing, y];
-        Step::new(call.kernel(&shape, ElementType::F32, profile), &params, places, count.workgroups, profile)
-    }
+/// and of the panel. What other ops reduce themselves to. `places` are a, b and y, each below 2^31 elements.
+pub(crate) fn packed_products(tiling: &Tiling, columns: u64, [a, b, y]: [Place; 3], profile: &DeviceProfile) -> Result<Step> {
+    let shape = GemmShape { columns, ..tiling.shape };
+    let [panel, padded_rows] = [tiling.panel(), shape.rows.next_multiple_of(tiling.m())];
+    let mut consts = vec![("PANEL", panel as u32)];
+    consts.extend(Store::Columns.consts(ElementType::F32, profile));
+    let source = if matches!(tiling.tile, Tile::Register(_)) { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };
+    let call = Call { source, consts, overrides: vec![], work: Work::Tiles(*tiling) };
+    let count = call.work.count(&shape);
+    let one = LatticeAxis { strides: [0; 3], extent: 1 };
+    // Both in quads.
+    let matrices = [padded_rows, columns].map(|outer| (shape.depth * outer / 4) as i32);
+    let params = MatMulParams {
+        batch: [one, one, LatticeAxis { strides: [matrices[0], matrices[1], 0], extent: shape.products as u32 }],
+        m: shape.rows as u32,
+        n: columns as u32,
+        k: shape.depth as u32,
+        items: count.items as u32,
+        tiles_m: count.tiles[0] as u32,
+        tiles_n: count.tiles[1] as u32,
+        b_stride_k: (if panel > 0 { panel } else { columns } / 4) as u32,
+        alpha: 1.0,
+        y_pitch: columns as u32,
+        ..bytemuck::Zeroable::zeroed()
+    };
+    let places = vec![a, b, Place::Nothing, Place::Nothing, y];
+    Step::new(call.kernel(&shape, ElementType::F32, profile), &params, places, count.workgroups, profile)
 }
