@@ -186,6 +186,7 @@ impl PoolProblem {
 mod tests {
     use super::*;
     use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, PoolDescriptor};
+    use crate::types::TensorType;
 
     /// One invocation that walks a whole plane is slow, and past 65,535 elements refused on one driver.
     #[test]
