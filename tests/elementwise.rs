@@ -2,26 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
+mod common;
+
+use common::{gpu, ramp};
 use ndarray::{Array1, Array2, Array4, Ix2, Ix4, array};
 use wgconv::elementwise::{BinaryDescriptor, BinaryOp};
 use wgconv::{Activation, Gpu, Layout};
 
-fn gpu() -> Gpu {
-    Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
-}
-
-fn ramp(shape: (usize, usize, usize, usize)) -> Array4<f32> {
-    let mut i = 0;
-    Array4::from_shape_simple_fn(shape, || {
-        i += 5;
-        (i % 11) as f32 - 5.0
-    })
-}
-
 #[test]
 fn broadcasting_is_numpys() {
     let gpu = gpu();
-    let (x, channels) = (ramp((2, 3, 4, 5)), array![[[10.0f32]], [[20.0]], [[30.0]]]);
+    let (x, channels) = (ramp((2, 3, 4, 5), 5, 11), array![[[10.0f32]], [[20.0]], [[30.0]]]);
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
         let (tensor, bias) = (gpu.upload_as(&x, layout).unwrap(), gpu.upload(&channels).unwrap());
         let y: Array4<f32> = gpu.run(|r| r.add(&tensor, &bias)).unwrap().download().unwrap();
@@ -37,7 +28,7 @@ fn broadcasting_is_numpys() {
 #[test]
 fn in_place_gives_what_the_other_form_gives() {
     let gpu = gpu();
-    let (x, other) = (ramp((1, 2, 5, 7)), ramp((1, 2, 5, 7)) + 1.0);
+    let (x, other) = (ramp((1, 2, 5, 7), 5, 11), ramp((1, 2, 5, 7), 5, 11) + 1.0);
     for activation in [Activation::Relu, Activation::Silu] {
         let (a, b) = (gpu.upload(&x).unwrap(), gpu.upload(&x).unwrap());
         let y: Array4<f32> = gpu.run(|r| r.activation(&a, activation)).unwrap().download().unwrap();
@@ -55,13 +46,13 @@ fn in_place_gives_what_the_other_form_gives() {
 #[test]
 fn many_ops_record_into_one_submit() {
     let gpu = gpu();
-    let x = gpu.upload(&ramp((1, 2, 3, 4))).unwrap();
+    let x = gpu.upload(&ramp((1, 2, 3, 4), 5, 11)).unwrap();
     let mut recorder = gpu.recorder();
     let doubled = recorder.add(&x, &x).unwrap();
     let rectified = recorder.activation(&doubled, Activation::Relu).unwrap();
     let y = recorder.binary(&rectified, &x, BinaryDescriptor { op: BinaryOp::Sub, activation: Activation::Relu }).unwrap();
     recorder.submit().unwrap();
-    let expected = ramp((1, 2, 3, 4)).mapv(|v| ((2.0 * v).max(0.0) - v).max(0.0));
+    let expected = ramp((1, 2, 3, 4), 5, 11).mapv(|v| ((2.0 * v).max(0.0) - v).max(0.0));
     assert_eq!(y.download::<f32, Ix4>().unwrap(), expected);
 }
 

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
+mod common;
+
+use common::gpu;
 use ndarray::{Array3, Array4, ArrayD, Dimension, IxDyn};
 use std::sync::Arc;
 use wgconv::conv::{Accuracy, Algorithm, Conv1dDescriptor, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool};
@@ -11,10 +14,6 @@ use wgconv::pool::{PoolDescriptor, PoolKind};
 use wgconv::{Activation, Gpu, GpuDescriptor, Layout, Padding, Tensor, cpu};
 
 const POOLS: [FusedPool; 2] = [FusedPool::Max, FusedPool::Average];
-
-fn gpu() -> Gpu {
-    Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
-}
 
 /// Reals that look random, other ones for each seed.
 fn value(at: impl Dimension, seed: usize) -> f32 {

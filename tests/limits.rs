@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
+mod common;
+
+use common::gpu;
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
 use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool, plan};
 use wgconv::gpu::DeviceProfile;
@@ -11,10 +14,6 @@ use wgconv::op::{Planned, Prepared, Problem};
 use wgconv::pool::PoolDescriptor;
 use wgconv::reduce::ReduceDescriptor;
 use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, TensorType, wgpu};
-
-fn gpu() -> Gpu {
-    Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
-}
 
 /// A small convolution with a known answer: the device still works.
 fn assert_works(gpu: &Gpu) {

@@ -2,14 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
+mod common;
+
+use common::gpu;
 use ndarray::{Array2, Array3, Array4, array};
 use wgconv::op::Prepared;
 use wgconv::pool::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, Pool2dDescriptor, PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::{ElementType, Error, Gpu, Layout, Padding, Tensor, TensorType, wgpu};
-
-fn gpu() -> Gpu {
-    Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
-}
 
 /// A buffer of the caller's.
 fn wgpu_buffer(gpu: &Gpu) -> wgpu::Buffer {

@@ -2,20 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
+mod common;
+
+use common::ramp;
 use ndarray::{Array4, Ix4};
 use wgconv::conv::{Accuracy, Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::op::Prepared;
 use wgconv::{ElementType, Gpu, Layout, Padding, Tensor, TensorType};
 
 /// Small integers, so that any algorithm is exact.
-fn ramp(extents: (usize, usize, usize, usize), period: usize) -> Array4<f32> {
-    let mut i = 0;
-    Array4::from_shape_simple_fn(extents, || {
-        i += 1;
-        (i % period) as f32 - 2.0
-    })
-}
-
 fn problem(batch: usize) -> ConvProblem {
     let layout = Layout::ChannelsFirst;
     let x = [batch, 16, 10, 12];
@@ -26,7 +21,7 @@ fn problem(batch: usize) -> ConvProblem {
 }
 
 fn run(gpu: &Gpu, prepared: &Prepared, batch: usize) -> Array4<f32> {
-    let x = gpu.upload(&ramp((batch, 16, 10, 12), 7)).unwrap();
+    let x = gpu.upload(&ramp((batch, 16, 10, 12), 1, 7)).unwrap();
     let y = prepared.outputs().unwrap().swap_remove(0);
     let mut recorder = gpu.recorder();
     prepared.record(&mut recorder, &[&x], &[&y]).unwrap();
@@ -45,7 +40,7 @@ fn overwrite(gpu: &Gpu, tensor: &Tensor, with: &Tensor) {
 fn another_batch_size_shares_the_packed_filter() {
     let gpu = Gpu::new().unwrap();
     for algorithm in ["implicit_gemm_register 24x8x2", "implicit_gemm_workgroup 32x32x16", "winograd_f2 24x8x2", "direct"] {
-        let filters = [5, 6].map(|period| gpu.upload(&ramp((24, 16, 3, 3), period)).unwrap());
+        let filters = [5, 6].map(|period| gpu.upload(&ramp((24, 16, 3, 3), 1, period)).unwrap());
         let [one, three] = [1, 3].map(|batch| Prepared::with_algorithm(&gpu, problem(batch), algorithm, &[&filters[0]]).unwrap());
         let (first, want) = (run(&gpu, &one, 1), run(&gpu, &three, 3));
         let also = one.also_with_algorithm(problem(3), algorithm, &[&filters[0]]).unwrap();
@@ -68,15 +63,15 @@ fn another_batch_size_shares_the_packed_filter() {
 #[test]
 fn the_planner_may_choose_otherwise_and_the_filter_is_packed_for_that() {
     let gpu = Gpu::new().unwrap();
-    let filter = gpu.upload(&ramp((24, 16, 3, 3), 5)).unwrap();
+    let filter = gpu.upload(&ramp((24, 16, 3, 3), 1, 5)).unwrap();
     let one = Prepared::with_algorithm(&gpu, problem(1), "winograd_f2", &[&filter]).unwrap();
     let other = one.also_with_algorithm(problem(2), "implicit_gemm_register", &[&filter]).unwrap();
     let want = run(&gpu, &Prepared::with_algorithm(&gpu, problem(2), "direct", &[&filter]).unwrap(), 2);
     assert_eq!(run(&gpu, &other, 2), want);
     assert_eq!(run(&gpu, &one.also(problem(2), &[&filter]).unwrap(), 2), want);
     assert!(one.also(problem(2), &[]).is_err());
-    let small = gpu.upload(&ramp((24, 16, 1, 1), 5)).unwrap();
+    let small = gpu.upload(&ramp((24, 16, 1, 1), 1, 5)).unwrap();
     assert!(one.also(problem(2), &[&small]).unwrap_err().to_string().contains("takes filter of shape [24, 16, 3, 3]"), "the shape is checked first");
-    let elsewhere = Gpu::new().unwrap().upload::<f32, _, Ix4>(&ramp((24, 16, 3, 3), 5)).unwrap();
+    let elsewhere = Gpu::new().unwrap().upload::<f32, _, Ix4>(&ramp((24, 16, 3, 3), 1, 5)).unwrap();
     assert!(one.also(problem(2), &[&elsewhere]).is_err());
 }

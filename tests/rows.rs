@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
+mod common;
+
+use common::{gpu, ramp};
 use ndarray::{Array1, Array2, Array3, Array4, Axis, Ix0, Ix1, Ix2, Ix4, array};
 use wgconv::conv::{Conv2dDescriptor, ConvTranspose2dDescriptor, Direction};
 use wgconv::matmul::MatMulDescriptor;
@@ -14,22 +17,10 @@ use wgconv::pool::PoolKind;
 use wgconv::reduce::{ArgmaxDescriptor, ReduceDescriptor, ReduceProblem};
 use wgconv::{Error, Gpu, Layout, TensorType};
 
-fn gpu() -> Gpu {
-    Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
-}
-
-fn ramp(shape: (usize, usize, usize, usize)) -> Array4<f32> {
-    let mut i = 0;
-    Array4::from_shape_simple_fn(shape, || {
-        i += 5;
-        (i % 11) as f32 - 5.0
-    })
-}
-
 #[test]
 fn reductions_over_any_axes_in_both_layouts() {
     let gpu = gpu();
-    let image = ramp((2, 3, 4, 5));
+    let image = ramp((2, 3, 4, 5), 5, 11);
     for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
         let x = gpu.upload_as(&image, layout).unwrap();
         let y: Array3<f32> = gpu.run(|r| r.reduce(&x, &ReduceDescriptor::sum(&[-1]))).unwrap().download().unwrap();
@@ -93,11 +84,11 @@ fn softmax_survives_large_values_and_masks() {
     assert!(y.row(2).iter().all(|v| v.is_nan()), "a row of -inf has no softmax: {y}");
     let logs: Array2<f32> = gpu.run(|r| r.log_softmax(&x, 1)).unwrap().download().unwrap();
     assert!((logs[[0, 0]] + std::f32::consts::LN_2).abs() < 1e-5 && logs[[0, 2]] == -20_000.693 && logs[[1, 1]] == -inf, "{logs}");
-    let copy = gpu.upload(&ramp((2, 3, 4, 5))).unwrap();
+    let copy = gpu.upload(&ramp((2, 3, 4, 5), 5, 11)).unwrap();
     let apart: Array4<f32> = gpu.run(|r| r.softmax(&copy, 1)).unwrap().download().unwrap();
     gpu.run(|r| r.softmax_in_place(&copy, 1)).unwrap();
     assert_eq!(copy.download::<f32, Ix4>().unwrap(), apart);
-    let copy = gpu.upload(&ramp((2, 3, 4, 5))).unwrap();
+    let copy = gpu.upload(&ramp((2, 3, 4, 5), 5, 11)).unwrap();
     let logs: Array4<f32> = gpu.run(|r| r.log_softmax(&copy, 3)).unwrap().download().unwrap();
     gpu.run(|r| r.log_softmax_in_place(&copy, 3)).unwrap();
     assert_eq!(copy.download::<f32, Ix4>().unwrap(), logs);
@@ -109,7 +100,7 @@ fn softmax_survives_large_values_and_masks() {
 #[test]
 fn normalised_rows_have_mean_zero_and_variance_one() {
     let gpu = gpu();
-    let image = ramp((2, 6, 3, 4));
+    let image = ramp((2, 6, 3, 4), 5, 11);
     let moments = |y: Vec<f32>| {
         let n = y.len() as f32;
         let mean = y.iter().sum::<f32>() / n;
@@ -156,11 +147,11 @@ fn a_folded_batch_norm_gives_what_convolution_and_batch_norm_give() {
     let values = BatchNormValues { scale: scale.view(), bias: bias.view(), mean: mean.view(), variance: variance.view(), epsilon: 1e-5 };
     let [s, b, m, v] = [&scale, &bias, &mean, &variance].map(|a| gpu.upload(a).unwrap());
     let norm = BatchNorm { scale: Some(&s), bias: Some(&b), mean: &m, variance: &v };
-    let image = gpu.upload(&ramp((1, 4, 6, 5))).unwrap();
+    let image = gpu.upload(&ramp((1, 4, 6, 5), 5, 11)).unwrap();
     let conv_bias = array![1.0f32, 2.0, 3.0, 4.0];
     let close = |a: Array4<f32>, b: Array4<f32>| a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-5 * (1.0 + b.abs()) * 10.0);
 
-    let filter = ramp((4, 2, 3, 3)).into_dyn();
+    let filter = ramp((4, 2, 3, 3), 5, 11).into_dyn();
     let descriptor = Conv2dDescriptor { groups: 2, ..Default::default() };
     let plain = gpu.run(|r| r.conv2d(&image, &gpu.upload(&filter).unwrap(), Some(&gpu.upload(&conv_bias).unwrap()), &descriptor)).unwrap();
     let apart: Array4<f32> = gpu.run(|r| r.batch_norm(&plain, &norm, &BatchNormDescriptor::default())).unwrap().download().unwrap();
@@ -170,26 +161,26 @@ fn a_folded_batch_norm_gives_what_convolution_and_batch_norm_give() {
     gpu.run(|r| r.batch_norm_in_place(&plain, &norm, &BatchNormDescriptor::default())).unwrap();
     assert_eq!(plain.download::<f32, Ix4>().unwrap(), apart);
 
-    let filter = ramp((4, 2, 2, 3)).into_dyn();
+    let filter = ramp((4, 2, 2, 3), 5, 11).into_dyn();
     let descriptor = ConvTranspose2dDescriptor { groups: 2, stride: [2, 1], ..Default::default() };
     let plain = gpu.run(|r| r.conv_transpose2d(&image, &gpu.upload(&filter).unwrap(), None, &descriptor)).unwrap();
     let apart: Array4<f32> = gpu.run(|r| r.batch_norm(&plain, &norm, &BatchNormDescriptor::default())).unwrap().download().unwrap();
     let (w, c) = fold_batch_norm(Direction::Transposed, 2, filter.view(), None, &values).unwrap();
     let folded = gpu.run(|r| r.conv_transpose2d(&image, &gpu.upload(&w).unwrap(), Some(&gpu.upload(&c).unwrap()), &descriptor)).unwrap();
     assert!(close(folded.download().unwrap(), apart));
-    let error = fold_batch_norm(Direction::Forward, 1, ramp((3, 2, 1, 1)).into_dyn().view(), None, &values).unwrap_err().to_string();
+    let error = fold_batch_norm(Direction::Forward, 1, ramp((3, 2, 1, 1), 5, 11).into_dyn().view(), None, &values).unwrap_err().to_string();
     assert_eq!(error, "scale is 4: it has one value per output channel: 3");
 }
 
 #[test]
 fn mistakes_are_named_with_value_and_rule() {
     let gpu = gpu();
-    let x = gpu.upload(&ramp((2, 6, 3, 4))).unwrap();
+    let x = gpu.upload(&ramp((2, 6, 3, 4), 5, 11)).unwrap();
     let error = gpu.run(|r| r.reduce(&x, &ReduceDescriptor::sum(&[0, -4]))).unwrap_err().to_string();
     assert_eq!(error, "axes is [0, -4]: an axis may stand once, and axis 0 stands twice");
     let error = gpu.run(|r| r.softmax(&x, 4)).unwrap_err().to_string();
     assert_eq!(error, "axis is 4: it must lie within the rank: -4 to 3 for rank 4");
-    let last = gpu.upload_as(&ramp((2, 6, 3, 4)), Layout::ChannelsLast).unwrap();
+    let last = gpu.upload_as(&ramp((2, 6, 3, 4), 5, 11), Layout::ChannelsLast).unwrap();
     assert!(gpu.run(|r| r.argmax(&last, &ArgmaxDescriptor::default())).unwrap_err().to_string().contains("convert x to channels_first"));
     assert_eq!(
         gpu.run(|r| r.group_norm(&x, None, None, &GroupNormDescriptor { groups: 4, epsilon: 1e-5 })).unwrap_err().to_string(),

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
+mod common;
+
+use common::gpu;
 use half::f16;
 use ndarray::{Array, Array1, Array2, Array4, ArrayD, Dimension, Ix1, Ix2, Ix4, IxDyn, array};
 use std::sync::Arc;
@@ -15,10 +18,6 @@ use wgconv::validate::{Options, Outcome, data, grid, run};
 use wgconv::{Element, ElementType, Gpu, GpuDescriptor, Layout, Tensor, TensorType};
 
 const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
-
-fn gpu() -> Gpu {
-    Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
-}
 
 /// 0, 1, 2, ... in logical order.
 fn counted<T: Element>(extents: &[usize]) -> ArrayD<T> {

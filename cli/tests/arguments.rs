@@ -27,6 +27,7 @@ fn bad_arguments_end_in_2_with_one_line() {
         (&["params", "32x32x3", "--padding", "9223372036854775807"], "padding (height)"),
         (&["params", "lenet5", "--stride", "2"], "lenet5"),
         (&["filter", "camera.png", "-o", "out.png", "--kernel", "bax:3"], "--kernel is bax:3"),
+        (&["filter", "camera.png", "-o", "out.png", "--kernel", "sobel"], "--kernel is sobel: it is sobel-x, sobel-y"),
         (&["filter", "camera.png", "-o", "out.png", "--kernel", "box:0"], "the size of a box"),
         (&["filter", "camera.png", "-o", "out.png", "--kernel", "gaussian:nan"], "the sigma of a gaussian"),
         (&["filter", "camera.png", "-o", "out.gif", "--kernel", "box:3"], "out.gif"),
@@ -46,6 +47,17 @@ fn bad_arguments_end_in_2_with_one_line() {
         let result = run(arguments);
         result.fails_with(2, says);
         assert_eq!(result.stdout, "", "{arguments:?} prints nothing else");
+    }
+}
+
+#[test]
+fn work_on_what_is_not_there_ends_in_1_with_one_line() {
+    for (arguments, says) in [
+        (&["filter", "missing.png", "-o", "out.png", "--kernel", "sobel-x", "--cpu"] as &[&str], "wgconv: missing.png: No such file"),
+        (&["bench", "--shapes", "missing.json"], "wgconv: missing.json: No such file"),
+        (&["validate", "--only", "no such case"], "no case that can run here contains \"no such case\""),
+    ] {
+        run(arguments).fails_with(1, says);
     }
 }
 

@@ -123,6 +123,10 @@ fn entries_that_are_no_layers_are_named() {
         (r#"{"name": "c", "op": "conv", "input": [1, 2, 4, 4], "filter": [1, 3, 3, 3]}"#, "c: filter is [1, 3, 3, 3]"),
         (r#"{"name": "d", "op": "conv", "input": [1, 1, 4, 4], "filter": [1, 1, 3, 3], "pads": [1]}"#, "d: pads is [1]"),
         (
+            r#"{"name": "odd", "op": "matmul", "input": [4, 4], "filter": [4, 4]}"#,
+            "odd: matmul has no attribute filter (did you mean b?): its inputs are a, b, its attributes none",
+        ),
+        (
             r#"{"name": "e", "op": "conv", "input": [1, 1, 4, 4], "filter": [1, 1, 3, 3], "stride": [1, 1]}"#,
             "e: conv has no attribute stride (did you mean strides?)",
         ),

@@ -1,4 +1,5 @@
-//! `wgconv explain`: the plan of a layer, the reasons against every other algorithm, the text of its kernels.
+//! `wgconv explain`, `ops` and `info`: the plan of a layer, the reasons against every other algorithm, the text of its kernels; what reads the
+//! same on every machine is compared whole (`snapshots/`; `INSTA_UPDATE=always` rewrites them).
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -24,6 +25,25 @@ fn a_layer_is_explained_without_a_device() {
     // Every algorithm is either the plan or has its reason.
     assert_eq!(text.lines().filter(|line| line.starts_with("    ")).count(), 12, "{text}");
     assert!(!text.contains("@compute"));
+}
+
+#[test]
+fn an_explanation_and_the_lists_read_as_they_did() {
+    let text = |arguments: &[&str]| run(arguments).succeeds().to_string();
+    insta::assert_snapshot!("explain_conv", text(&["explain", "--minimal", "--layer", "conv x=1x16x28x28 w=32x16x3x3 pads=1 activation=relu"]));
+    insta::assert_snapshot!("explain_softmax", text(&["explain", "--minimal", "--layer", "softmax x=8x1000"]));
+    insta::assert_snapshot!("ops_conv", text(&["ops", "conv"]));
+    insta::assert_snapshot!("params_lenet5", text(&["params", "lenet5"]));
+}
+
+/// Values are the machine's; the names are what readers of the JSON rely on.
+#[test]
+fn info_names_the_adapter_and_its_limits() {
+    assert!(run(&["info"]).succeeds().starts_with("0: "));
+    let json: serde_json::Value = serde_json::from_str(run(&["info", "--json"]).succeeds()).unwrap();
+    let names: Vec<&str> = json[0].as_object().unwrap().keys().map(String::as_str).collect();
+    insta::assert_snapshot!("info_names", names.join("\n"));
+    assert!(json[0]["name"].is_string() && json[0]["max_storage_buffer_binding_size"].as_u64() > Some(0));
 }
 
 #[test]

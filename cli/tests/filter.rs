@@ -34,6 +34,8 @@ fn gpu_and_cpu_give_the_same_photograph() {
         &["--kernel", "gaussian:2", "--padding", "replicate", "--stride", "2"],
         &["--kernel", "box:4", "--padding", "circular"],
         &["--kernel", "sharpen", "--padding", "valid"],
+        &["--kernel", "emboss"],
+        &["--kernel", &write(&folder, "edge.csv", "1, 0, -1\n1, 0, -1\n1, 0, -1\n")],
     ] {
         let gpu = filtered(&folder, "camera.png", options).into_luma8();
         let cpu = filtered(&folder, "camera.png", &[options, &["--cpu"]].concat()).into_luma8();
@@ -262,6 +264,15 @@ fn pictures_that_are_cut_off_or_too_large_are_refused() {
     image::save_buffer(&wide, &vec![9; 2000 * 600], 2000, 600, ExtendedColorType::L8).unwrap();
     refused(text(&wide), &["--max-megapixels", "1"], "wide.png: 2000 x 600 are 1.2 megapixels, and at most 1 are read");
     refused("/dev/zero", &[], "/dev/zero: not a PNG");
+}
+
+#[test]
+fn what_is_no_image_or_no_table_is_named() {
+    let folder = scratch("no_image");
+    let (notes, ragged) = (write(&folder, "notes.png", "not an image"), write(&folder, "ragged.csv", "1,2\n3\n"));
+    let refused = |image: &str, kernel: &str, says: &str| run(&["filter", image, "-o", "out.png", "--kernel", kernel, "--cpu"]).fails_with(1, says);
+    refused(&notes, "sobel-x", "notes.png: not a PNG, JPEG, WebP or TIFF image");
+    refused("camera.png", &ragged, "ragged.csv");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `wgconv validate --vectors` on families made here: what passes, what fails and under which name. Nothing broken is skipped.
+//! `wgconv validate --vectors` on families made here and by others: what passes, what fails and under which name. Nothing broken is skipped.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise, its helpers too")]
 
@@ -8,7 +8,7 @@ use common::{Run, run, scratch, write};
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The teaching texts' image of tens and zeros with the vertical edge filter: rows of 0 30 30 0.
 fn case(name: &str) -> Value {
@@ -160,6 +160,66 @@ fn bad_calls_that_are_accepted_or_prove_nothing_fail() {
     for (line, says) in failures.iter().zip(["accepted, and planned", "attribute pads", "no x", "shape of x", "op teleport"]) {
         assert!(line.contains(says), "\"{line}\" does not say \"{says}\"");
     }
+}
+
+/// Families that other frameworks made.
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/vectors")
+}
+
+#[test]
+fn vectors_of_others_pass_and_the_report_is_written() {
+    let report = scratch("vectors_report").join("report.json");
+    let run = validate(&shipped(), &["--json", report.to_str().unwrap()]);
+    let last = run.succeeds().lines().last().unwrap();
+    let counts: Vec<usize> = last.split(", ").map(|part| part.split(' ').next().unwrap().parse().unwrap()).collect();
+    let &[passed, failed, skipped] = counts.as_slice() else { panic!("{last}") };
+    let halves = run.stdout.lines().any(|line| line.starts_with("skipped ") && line.ends_with(": the device has no f16"));
+    assert!(passed >= 200 && failed == 0 && (halves || skipped == 0), "{last}");
+    let json: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    assert_eq!(json["runs"][0]["results"].as_array().unwrap().len(), passed + skipped);
+}
+
+#[test]
+fn damaged_vectors_of_others_fail_and_are_named() {
+    let copy = scratch("damaged_vectors");
+    let read = |family: &str, file: &str| std::fs::read(shipped().join(family).join(file)).unwrap();
+    // A truncated tensor file, a broken list, an op nobody knows, a wrong expectation, a call that is no mistake.
+    let (list, tensors) = (read("conv1d", "cases.json"), read("conv1d", "tensors.safetensors"));
+    let mut unknown: Value = serde_json::from_slice(&list).unwrap();
+    unknown[0]["op"] = "fold".into();
+    let mut wrong = tensors.clone();
+    let last = wrong.len() - 8;
+    wrong[last..].copy_from_slice(&1e9f64.to_le_bytes());
+    let mut fine: Value = serde_json::from_slice(&read("bad_conv", "bad.json")).unwrap();
+    fine[0]["inputs"]["b"]["shape"] = fine[0]["inputs"]["w"]["shape"].as_array().unwrap()[..1].into();
+    for (file, bytes) in [
+        ("a_truncated/cases.json", &list[..]),
+        ("a_truncated/tensors.safetensors", &tensors[..tensors.len() - 8]),
+        ("b_broken/cases.json", b"[{"),
+        ("c_unknown/cases.json", unknown.to_string().as_bytes()),
+        ("c_unknown/tensors.safetensors", &tensors),
+        ("d_wrong/cases.json", &list),
+        ("d_wrong/tensors.safetensors", &wrong),
+        ("e_no_mistake/bad.json", fine.to_string().as_bytes()),
+    ] {
+        write(&copy, file, bytes);
+    }
+    let run = validate(&copy, &[]);
+    assert_eq!(run.status, Some(1), "{}{}", run.stdout, run.stderr);
+    let failures: Vec<&str> = run.stdout.lines().filter(|l| l.starts_with("FAILED ")).collect();
+    for (folder, why) in [
+        ("a_truncated", "not a whole safetensors file"),
+        ("b_broken", "EOF"),
+        ("c_unknown/", "op fold is not known yet"),
+        ("d_wrong/", "1 of"),
+        ("e_no_mistake/", "accepted, and planned as"),
+    ] {
+        let line = failures.iter().find(|l| l.starts_with(&format!("FAILED {folder}")));
+        assert!(line.is_some_and(|l| l.contains(why)), "{folder} should fail with \"{why}\":\n{}", run.stdout);
+    }
+    assert_eq!(failures.len(), 5, "{}", run.stdout);
+    assert!(run.stdout.lines().last().unwrap().contains(", 5 failed, 0 skipped"), "{}", run.stdout);
 }
 
 #[test]

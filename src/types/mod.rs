@@ -6,6 +6,8 @@ pub mod element;
 mod error;
 pub(crate) mod float;
 pub(crate) mod lattice;
+#[cfg(test)]
+mod properties;
 pub mod shape;
 pub(crate) mod strided;
 pub mod tensor_type;
