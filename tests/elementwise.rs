@@ -7,7 +7,7 @@ mod common;
 use common::{gpu, ramp};
 use ndarray::{Array1, Array2, Array4, Ix2, Ix4, array};
 use wgconv::elementwise::{BinaryDescriptor, BinaryOp};
-use wgconv::{Activation, Gpu, Layout};
+use wgconv::{Activation, Layout};
 
 #[test]
 fn broadcasting_is_numpys() {

@@ -8,7 +8,7 @@ use common::gpu;
 use ndarray::{Array1, Array2, Array3, Ix0, Ix1, Ix2, Ix3, array};
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::op::{Addends, Planned, Prepared};
-use wgconv::{Activation, ElementType, Gpu, Layout};
+use wgconv::{Activation, ElementType, Layout};
 
 fn integers(rows: usize, columns: usize, step: usize) -> Array2<f32> {
     Array2::from_shape_fn((rows, columns), |(r, c)| ((r * 7 + c * step) % 9) as f32 - 4.0)

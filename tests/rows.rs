@@ -15,7 +15,7 @@ use wgconv::norm::{
 use wgconv::op::Planned;
 use wgconv::pool::PoolKind;
 use wgconv::reduce::{ArgmaxDescriptor, ReduceDescriptor, ReduceProblem};
-use wgconv::{Error, Gpu, Layout, TensorType};
+use wgconv::{Error, Layout, TensorType};
 
 #[test]
 fn reductions_over_any_axes_in_both_layouts() {

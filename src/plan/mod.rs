@@ -12,6 +12,8 @@ pub(crate) mod norm;
 pub(crate) mod packing;
 pub(crate) mod pool;
 pub(crate) mod profile;
+#[cfg(test)]
+mod properties;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
 pub(crate) mod step;

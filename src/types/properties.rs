@@ -30,7 +30,10 @@ proptest! {
             prop_assert!(floor.is_err() && ceil.is_err());
         } else {
             prop_assert_eq!(floor.unwrap(), starts(input, window, stride, [begin, end], false));
-            prop_assert_eq!(ceil.unwrap(), starts(input, window, stride, [begin, end], true));
+            // Pools alone round up, and their pads are shorter than a window.
+            if end < window {
+                prop_assert_eq!(ceil.unwrap(), starts(input, window, stride, [begin, end], true));
+            }
         }
     }
 

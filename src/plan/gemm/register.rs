@@ -50,8 +50,8 @@ impl RegisterTile {
 
     /// The tile that a label names, such as `24x8x4`.
     pub fn parse(algorithm: &str, text: &str) -> Result<Self> {
-        let numbers: Vec<u32> = text.split('x').filter_map(|n| n.parse().ok()).collect();
-        match numbers[..] {
+        let numbers: Option<Vec<u32>> = text.split('x').map(|n| n.parse().ok()).collect();
+        match numbers.unwrap_or_default()[..] {
             [rows @ (4 | 8 | 12 | 16 | 20 | 24 | 28 | 32), columns @ (4 | 8), steps @ 1..=4] => Ok(Self { rows, quads: columns / 4, steps }),
             _ => Err(Error::Unsupported {
                 algorithm: format!("{algorithm} {text}"),
