@@ -42,7 +42,7 @@ fn convolution(criterion: &mut Criterion) {
         let descriptor = Conv2dDescriptor { stride: [stride; 2], padding: Padding::uniform(filter[2] / 2), groups, ..Default::default() };
         let problem = ConvProblem::forward(&ConvInputs::new(&input, &filter, None), &descriptor).expect("a valid layer");
         let mut generator = Generator::from_text(name);
-        let mut data = problem.inputs().into_iter().map(|spec| Data::Real.fill(&spec, problem.depth(), &mut generator));
+        let mut data = problem.inputs().into_iter().map(|spec| Data::Real.fill(&spec, problem.terms(), &mut generator));
         let mut next = || data.next().expect("x and filter").into_iter().map(|v| v as f32).collect::<Vec<f32>>();
         let (x, w) = (next(), next());
         let mut y = vec![0.0; problem.output_count() as usize];

@@ -78,10 +78,10 @@ fn ops(criterion: &mut Criterion) {
         let op = &op;
         let mut generator = Generator::from_text(&op.to_string());
         let specs = op.inputs();
-        let data: Vec<Vec<f64>> = specs.iter().map(|spec| Data::Real.fill(spec, op.depth(), &mut generator)).collect();
+        let data: Vec<Vec<f64>> = specs.iter().map(|spec| Data::Real.fill(spec, op.terms(), &mut generator)).collect();
         let expected = op.reference(&data.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let tensors: Vec<Tensor> = specs.iter().zip(&data).map(|(spec, values)| upload(&gpu, spec, values).expect("an upload")).collect();
-        let part = |fixed: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(s, _)| s.fixed == fixed).map(|(_, t)| t).collect() };
+        let part = |constant: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(s, _)| s.constant == constant).map(|(_, t)| t).collect() };
 
         let mut group = criterion.benchmark_group(format!("{}/{op}", op.name()));
         group.throughput(Throughput::Bytes(op.bytes())).sample_size(10).measurement_time(Duration::from_secs(1));

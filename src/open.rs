@@ -67,7 +67,7 @@ impl Gpu {
     ///
     /// The device's own limits and features decide what plans may use; open it with the adapter's limits to get the most of it, and with
     /// those of these features that the adapter has: `SHADER_F16` for f16 tensors; it, `SUBGROUP` and `EXPERIMENTAL_COOPERATIVE_MATRIX` for
-    /// matrix units; `SHADER_INT64` and `SUBGROUP` on software drivers, whose convolutions take up to twice as long without them.
+    /// cooperative matrices; `SHADER_INT64` and `SUBGROUP` on software drivers, whose convolutions take up to twice as long without them.
     /// Four storage buffers a stage, as `Limits::downlevel_defaults` has them, do for all but what names five tensors: a convolution or product with
     /// bias and residual (but by Winograd or with a split depth), a batch norm with scale and bias, norms that give their statistics.
     /// wgpu keeps one device-lost callback per device, and it stays the caller's. A loss is noticed without it, by the next call; hand its

@@ -331,7 +331,7 @@ fn compare(op: impl Into<Op>, data: &str, inputs: &[&[f32]], exact: &[Dd]) {
     };
     let specs = op.inputs();
     let tensors: Vec<_> = specs.iter().zip(inputs).map(upload).collect();
-    let of = |fixed: bool| specs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect::<Vec<_>>();
+    let of = |constant: bool| specs.iter().zip(&tensors).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| t).collect::<Vec<_>>();
     for algorithm in op.algorithms(GPU.profile()) {
         let prepared = Prepared::with_algorithm(&GPU, op, algorithm, &of(true)).unwrap();
         let outputs = prepared.outputs().unwrap();
@@ -424,7 +424,7 @@ fn pools_and_products_keep_their_bound() {
     let mut generator = Generator::from_text("products");
     let (filters, images) = (rows(8 * 5 * 9, &mut generator), rows(5 * 6 * 6, &mut generator));
     let descriptor = Conv2dDescriptor { padding: Padding::uniform(1), ..Default::default() };
-    // Reduced: every Winograd, and matrix units where the device has some.
+    // Reduced: every Winograd, and cooperative matrices where the device has some.
     let reduced = Conv2dDescriptor { accuracy: Accuracy::Reduced, ..descriptor };
     let conv = [descriptor, reduced].map(|d| ConvProblem::forward(&ConvInputs::new(&[1, 5, 6, 6], &[8, 5, 3, 3], None), &d).unwrap());
     let product = MatMulProblem::matmul(&[9, 20], &[20, 18], F32).unwrap();

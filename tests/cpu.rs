@@ -1,4 +1,4 @@
-//! The CPU engine against the reference, over the problems of the proofs: exactly on integers, within the bound on reals. No GPU.
+//! The CPU engine against the reference, over the problems of the checks: exactly on integers, within the bound on reals. No GPU.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
@@ -26,12 +26,12 @@ fn the_engine_computes_what_the_reference_does() {
         let op = case.op;
         let (inputs, outputs) = (op.inputs(), op.outputs());
         let is_f32 = inputs.iter().chain(&outputs[..1]).all(|spec| spec.tensor.element == ElementType::F32);
-        if !is_f32 || outputs[0].updated || !seen.insert(format!("{}/{op}", op.name())) {
+        if !is_f32 || outputs[0].in_out || !seen.insert(format!("{}/{op}", op.name())) {
             continue;
         }
         for data in [Data::Exact, Data::Real, Data::Mixed, Data::Special] {
             let mut generator = Generator::from_text(&op.to_string());
-            let values: Vec<Vec<f64>> = inputs.iter().map(|spec| data.fill(spec, op.depth(), &mut generator)).collect();
+            let values: Vec<Vec<f64>> = inputs.iter().map(|spec| data.fill(spec, op.terms(), &mut generator)).collect();
             let narrow: Vec<Vec<f32>> = values.iter().map(|v| v.iter().map(|x| *x as f32).collect()).collect();
             let mut y = vec![f32::NAN; outputs[0].count() as usize];
             if !wgconv::cpu::compute(&op, &narrow.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut y).unwrap() {
@@ -42,7 +42,7 @@ fn the_engine_computes_what_the_reference_does() {
             let got: Vec<f64> = y.iter().map(|v| f64::from(*v)).collect();
             let exact = data == Data::Exact && op.is_exact();
             let tame = matches!(data, Data::Exact | Data::Real);
-            let lost = if tame { 0.0 } else { UNDERFLOW * (op.depth() as f64 + 8.0) };
+            let lost = if tame { 0.0 } else { UNDERFLOW * (op.terms() as f64 + 8.0) };
             let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, ElementType::F32) + lost };
             let want: Vec<f64> = want.value.iter().map(|v| ElementType::F32.held(*v)).collect();
             if let Some(mismatch) = compare(&got, &want, allowed) {
@@ -103,11 +103,11 @@ fn results_do_not_depend_on_the_number_of_threads() {
         grid::cases(false).unwrap().into_iter().filter(|case| case.op.inputs().iter().all(|spec| spec.tensor.element == f32s)).map(|case| case.op);
     let mut seen = BTreeSet::new();
     problems
-        .extend(small.filter(|op| op.outputs()[0].tensor.element == f32s && !op.outputs()[0].updated && seen.insert(format!("{}/{op}", op.name()))));
+        .extend(small.filter(|op| op.outputs()[0].tensor.element == f32s && !op.outputs()[0].in_out && seen.insert(format!("{}/{op}", op.name()))));
     let pools = [1, 2, 3, 4, 7, 16].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     for op in &problems {
         let mut generator = Generator::from_text(&op.to_string());
-        let values = op.inputs().into_iter().map(|spec| Data::Real.fill(&spec, op.depth(), &mut generator).into_iter().map(|v| v as f32).collect());
+        let values = op.inputs().into_iter().map(|spec| Data::Real.fill(&spec, op.terms(), &mut generator).into_iter().map(|v| v as f32).collect());
         let values: Vec<Vec<f32>> = values.collect();
         let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
         let bits = pools.each_ref().map(|pool| {

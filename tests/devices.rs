@@ -1,5 +1,5 @@
 //! Devices with few limits: what a kernel does not use is not bound, what the device cannot do is refused by the limit's name, and what it
-//! computes is proven.
+//! computes is verified.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
@@ -9,7 +9,7 @@ use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor};
 use wgconv::gpu::DeviceProfile;
 use wgconv::norm::{InstanceNormDescriptor, NormInputs, NormProblem};
 use wgconv::op::{Addends, Planned, Problem};
-use wgconv::validate::{Case, Outcome, grid, prove};
+use wgconv::validate::{Case, Outcome, grid, verify};
 use wgconv::{Activation, ElementType, Gpu, GpuDescriptor, Padding, TensorType, wgpu};
 
 fn open(required_limits: wgpu::Limits) -> wgconv::Result<Gpu> {
@@ -38,11 +38,11 @@ fn cases(profile: &DeviceProfile) -> Vec<Case> {
     smallest.into_values().collect()
 }
 
-/// Proves what the device plans, and gives what it refuses for want of storage buffers.
-fn prove_all(gpu: &Gpu) -> Vec<String> {
+/// Verifies what the device plans, and gives what it refuses for want of storage buffers.
+fn verify_all(gpu: &Gpu) -> Vec<String> {
     let (mut refused, mut passed) = (vec![], 0);
     for case in cases(gpu.profile()) {
-        match prove(gpu, &case) {
+        match verify(gpu, &case) {
             Ok(Outcome::Passed) => passed += 1,
             Ok(Outcome::Skipped(why)) if why.contains("max_storage_buffers_per_shader_stage") => refused.push(case.op.name().to_string()),
             other => panic!("{}: {other:?}", case.id()),
@@ -56,14 +56,14 @@ fn prove_all(gpu: &Gpu) -> Vec<String> {
 fn every_op_holds_on_webgpus_default_limits() {
     let gpu = open(wgpu::Limits::default()).unwrap();
     assert_eq!(gpu.profile().max_storage_buffers, 8);
-    assert_eq!(prove_all(&gpu), Vec::<String>::new());
+    assert_eq!(verify_all(&gpu), Vec::<String>::new());
 }
 
 #[test]
 fn every_op_holds_on_four_storage_buffers_or_is_refused_by_name() {
     let gpu = open(wgpu::Limits::downlevel_defaults()).unwrap();
     assert_eq!(gpu.profile().max_storage_buffers, 4);
-    let refused = prove_all(&gpu);
+    let refused = verify_all(&gpu);
     // Those take five tensors and more.
     assert!(refused.iter().all(|op| ["batch_norm", "layer_norm", "group_norm", "instance_norm"].contains(&op.as_str())), "{refused:?}");
 
@@ -125,11 +125,11 @@ fn planning_takes_any_number_of_invocations() {
     )
     .unwrap();
     for max_workgroup_invocations in [0, 1, 3, 64, 100, 200, 257, u32::MAX] {
-        for max_loop_turns in [1, 65_535, u64::MAX] {
-            let profile = DeviceProfile { max_workgroup_invocations, max_loop_turns, ..DeviceProfile::MINIMAL };
+        for max_loop_iterations in [1, 65_535, u64::MAX] {
+            let profile = DeviceProfile { max_workgroup_invocations, max_loop_iterations, ..DeviceProfile::MINIMAL };
             if let Ok(plan) = problem.plan(&profile, None) {
-                let lanes = plan.steps[0].kernel.constant("LANES");
-                assert!(lanes.is_power_of_two() && lanes <= max_workgroup_invocations.max(1), "{lanes} lanes of {max_workgroup_invocations}");
+                let threads = plan.steps[0].kernel.constant("ROW_THREADS");
+                assert!(threads.is_power_of_two() && threads <= max_workgroup_invocations.max(1), "{threads} threads of {max_workgroup_invocations}");
             }
         }
     }

@@ -40,11 +40,11 @@ fn every_algorithm_agrees_on_integers() {
         gpu.run(|r| r.conv2d(&x, &f, Some(&b), &descriptor)).unwrap().download().unwrap()
     };
     let direct = run(Algorithm::Direct);
-    assert!(direct.iter().any(|v| *v > 0.0), "the test would prove nothing on zeros");
+    assert!(direct.iter().any(|v| *v > 0.0), "the test would verify nothing on zeros");
     for algorithm in Algorithm::ALL {
         // Those that compute a 1 x 1 window over many channels, on any device.
-        let others = [Algorithm::Depthwise, Algorithm::WinogradF2, Algorithm::WinogradF4, Algorithm::Dense];
-        if !others.contains(&algorithm) && !algorithm.uses_matrix_units() {
+        let others = [Algorithm::Depthwise, Algorithm::WinogradF2, Algorithm::WinogradF4, Algorithm::AsLinear];
+        if !others.contains(&algorithm) && !algorithm.uses_coop_matrix() {
             assert_eq!(run(algorithm), direct, "{algorithm}");
         }
     }
@@ -151,7 +151,7 @@ fn a_bound_op_runs_again_over_the_same_tensors() {
     }
     let (own, bound_own): (Array4<f32>, Array4<f32>) = (own.download().unwrap(), bound_own.download().unwrap());
     assert_eq!(own, bound_own);
-    assert!(own.iter().any(|v| *v != 0.0), "the test would prove nothing on zeros");
+    assert!(own.iter().any(|v| *v != 0.0), "the test would verify nothing on zeros");
     // What bind refuses, and where it cannot be recorded.
     assert!(there.bind(&[&middle], &[&middle]).is_err());
     assert_eq!(bound[0].record(&mut other.recorder()), Err(Error::OtherDevice { argument: "the recorder".into() }));

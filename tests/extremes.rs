@@ -65,7 +65,7 @@ fn check(op: impl Into<Op>, inputs: &[&[f32]], want: &[f64], tolerance: f64) {
         .zip(inputs)
         .map(|(spec, values)| GPU.upload(&ArrayD::from_shape_vec(IxDyn(&spec.tensor.extents), values.to_vec()).unwrap()).unwrap())
         .collect();
-    let of = |fixed: bool| op.inputs().iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect::<Vec<_>>();
+    let of = |constant: bool| op.inputs().iter().zip(&tensors).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| t).collect::<Vec<_>>();
     let scale = want.iter().filter(|v| v.is_finite()).fold(0.0f64, |m, v| m.max(v.abs()));
     let agrees = |engine: &str, got: &[f32]| {
         assert_eq!(got.len(), want.len());

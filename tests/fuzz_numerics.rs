@@ -297,7 +297,7 @@ fn on_gpu(op: impl Into<Op>, inputs: &[Vec<f32>]) -> wgconv::Result<Vec<f32>> {
     let specs = op.inputs();
     let array = |(spec, values): (&wgconv::op::TensorSpec, &Vec<f32>)| ArrayD::from_shape_vec(IxDyn(&spec.tensor.extents), values.clone()).unwrap();
     let tensors: Vec<_> = specs.iter().zip(inputs).map(array).map(|array| GPU.upload(&array)).collect::<wgconv::Result<_>>()?;
-    let of = |fixed: bool| specs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, tensor)| tensor).collect::<Vec<_>>();
+    let of = |constant: bool| specs.iter().zip(&tensors).filter(|(spec, _)| spec.constant == constant).map(|(_, tensor)| tensor).collect::<Vec<_>>();
     let prepared = Prepared::new(&GPU, op, &of(true))?;
     let outputs = prepared.outputs()?;
     let mut recorder = GPU.recorder();

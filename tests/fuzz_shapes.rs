@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use wgconv::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
-use wgconv::gpu::{DeviceProfile, MatrixUnits};
+use wgconv::gpu::{CoopMatrix, DeviceProfile};
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::norm::{
     BatchNormDescriptor, BatchNormProblem, BatchNormVectors, GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor,
@@ -76,7 +76,7 @@ unsafe impl GlobalAlloc for Bounded {
 #[global_allocator]
 static ALLOCATOR: Bounded = Bounded;
 
-/// SplitMix64 (Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, 2014).
+/// SplitMix64 (Steele, Lea and Flood, Fast F16x2 Pseudorandom Number Generators, 2014).
 struct Random(u64);
 
 impl Random {
@@ -180,7 +180,7 @@ impl Random {
         };
         let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let size = |random: &mut Self| narrow(if random.chance(3) { random.extreme() } else { random.pick(&[8, 16, 32]) });
-        let units = MatrixUnits { extent: size(self), subgroup: size(self), loads_vectors: self.chance(2), splits: self.chance(2) };
+        let units = CoopMatrix { extent: size(self), subgroup: size(self), loads_vectors: self.chance(2), splits: self.chance(2) };
         DeviceProfile {
             max_binding_bytes: limit(self, 128 << 20),
             max_buffer_bytes: limit(self, 256 << 20),
@@ -195,7 +195,7 @@ impl Random {
             wide_vectors_slow: self.chance(2),
             subgroup: if self.chance(2) { Some(size(self)) } else { None },
             matrix: if self.chance(2) { Some(units) } else { None },
-            max_loop_turns: if self.chance(3) { self.pick(&[0, 100, 65_535]) } else { u64::MAX },
+            max_loop_iterations: if self.chance(3) { self.pick(&[0, 100, 65_535]) } else { u64::MAX },
         }
     }
 }
@@ -470,15 +470,15 @@ const FOREIGN_LABELS: [&str; 20] = [
     "tiled",
     "unrolled",
     "depthwise block 4x4",
-    "dense gemm_register 32x8x4",
-    "dense thin 1x64",
+    "as_linear gemm_register 32x8x4",
+    "as_linear gemv 1x64",
     "gemm_register 32x8x4",
     "gemm_workgroup 64x64x16/64",
     "gemm_workgroup 128x128x32",
-    "gemm_split 32x32x32",
+    "gemm_f16x2 32x32x32",
     "implicit_gemm_register 4x4x1",
     "implicit_gemm_workgroup 32x32x16/64",
-    "implicit_gemm_matrix 128x128x32",
+    "implicit_gemm_coop 128x128x32",
     "winograd_f2 64x64x16/2",
     "winograd_f4 32x8x4",
 ];
@@ -522,7 +522,7 @@ fn ask(op: impl Into<Op>, random: &mut Random) -> bool {
         assert!(spec.count() > 0 && spec.bytes() >= spec.count(), "{id}: {spec:?}");
     }
     assert!(op.flops() >= 0.0 && op.flops().is_finite(), "{id}: {} flops", op.flops());
-    assert!(op.bytes() > 0 && op.depth() > 0);
+    assert!(op.bytes() > 0 && op.terms() > 0);
     let _ = op.is_exact();
     let algorithms = op.algorithms(&profile);
     let candidates = op.candidates(&profile);

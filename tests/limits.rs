@@ -181,8 +181,8 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
                 recorder.submit().unwrap();
                 (conv.plan().steps.len() / calls, y.download().unwrap())
             };
-            let ((slices, split), (whole_slices, whole)) = (run(&narrow, None), run(&wide, None));
-            assert!(slices > 2 && whole_slices == 1, "{slices} slices against {whole_slices}");
+            let ((slices, split), (full_chunks, whole)) = (run(&narrow, None), run(&wide, None));
+            assert!(slices > 2 && full_chunks == 1, "{slices} slices against {full_chunks}");
             assert_eq!(split, whole, "{algorithm} {layout:?}");
             // The unpooled output in scratch memory is larger than a binding, or there is none.
             assert_eq!(run(&narrow, Some(FusedPool::Max)).1, run(&wide, Some(FusedPool::Max)).1, "{algorithm} {layout:?}, pooled");
@@ -236,7 +236,7 @@ fn vectors_along_channels_and_splits_of_the_depth_hold_in_every_slice() {
     assert!(error.starts_with("partial sums of 4 splits needs ") && error.ends_with("but max_storage_buffer_binding_size is 65536"), "{error}");
 }
 
-/// The device itself refuses a binding that is too large; the proofs of what the parts compute are in the grid (`_binding4096`).
+/// The device itself refuses a binding that is too large; the checks of what the parts compute are in the grid (`_binding4096`).
 #[test]
 fn products_larger_than_a_binding_are_computed_in_parts() {
     let (narrow, wide) = (narrow_gpu(), gpu());
@@ -265,7 +265,9 @@ fn products_larger_than_a_binding_are_computed_in_parts() {
         let operands: Vec<_> = problem.inputs().iter().enumerate().map(|(i, spec)| values(&spec.tensor.extents, 5 + 2 * i)).collect();
         let run = |gpu: &Gpu, label: &str| -> (usize, ArrayD<f32>) {
             let tensors: Vec<Tensor> = operands.iter().map(|values| gpu.upload(values).unwrap()).collect();
-            let part = |fixed| -> Vec<&Tensor> { problem.inputs().iter().zip(&tensors).filter(|(s, _)| s.fixed == fixed).map(|(_, t)| t).collect() };
+            let part = |constant| -> Vec<&Tensor> {
+                problem.inputs().iter().zip(&tensors).filter(|(s, _)| s.constant == constant).map(|(_, t)| t).collect()
+            };
             let product = Prepared::with_algorithm(gpu, problem, label, &part(true)).unwrap();
             let y = product.outputs().unwrap().pop().unwrap();
             let mut recorder = gpu.recorder();

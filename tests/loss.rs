@@ -93,7 +93,7 @@ const CALLS: &[Call] = &[
     ("wait", |w| w.gpu.wait()),
     ("time", |w| w.gpu.time(2, &mut |recorder| w.record(recorder)).map(|_| ())),
     ("measure_peak", |w| wgconv::gpu::measure_peak(&w.gpu).map(|_| ())),
-    ("prove", |w| validate::prove(&w.gpu, &validate::Case::new(problem(Activation::Relu), "direct")).map(|_| ())),
+    ("verify", |w| validate::verify(&w.gpu, &validate::Case::new(problem(Activation::Relu), "direct")).map(|_| ())),
     ("tune", |w| {
         wgconv::tune::tune(&w.gpu, problem(Activation::Relu), Duration::from_secs(60), None, &mut |_| std::ops::ControlFlow::Continue(())).map(|_| ())
     }),

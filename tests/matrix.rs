@@ -1,4 +1,4 @@
-//! Matrix units where the proofs' plain numbers do not go: infinities, NaNs, the ends of f32's range, wide ranges in one tensor; and damage
+//! Cooperative matrices where the checks' plain numbers do not go: infinities, NaNs, the ends of f32's range, wide ranges in one tensor; and damage
 //! to what makes f32 of f16. A device without such units has nothing to test here; the tests say so.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
@@ -10,17 +10,17 @@ use wgconv::matmul::MatMulProblem;
 use wgconv::numeric::Generator;
 use wgconv::op::{Op, Prepared, Problem, Referenced};
 use wgconv::shape::Padding;
-use wgconv::tune::doubt_matrix_units;
+use wgconv::tune::doubt_coop_matrix;
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::Data;
-use wgconv::validate::{Case, Outcome, download, prove, upload};
+use wgconv::validate::{Case, Outcome, download, upload, verify};
 use wgconv::{ElementType, Gpu, GpuDescriptor};
 
-/// A device with matrix units, or `None` with a line that says so.
+/// A device with cooperative matrices, or `None` with a line that says so.
 fn device(patch: Option<SourcePatch>) -> Option<Gpu> {
     let gpu = Gpu::with_descriptor(&GpuDescriptor { source_patch: patch, ..Default::default() }).unwrap();
     if gpu.profile().matrix.is_none() {
-        eprintln!("{gpu:?} has no matrix units: nothing is tested");
+        eprintln!("{gpu:?} has no cooperative matrices: nothing is tested");
         return None;
     }
     Some(gpu)
@@ -45,13 +45,13 @@ fn check(gpu: &Gpu, op: impl Into<Op>, label: &str, what: &str, change: impl Fn(
         .iter()
         .enumerate()
         .map(|(operand, spec)| {
-            let plain = Data::Real.fill(spec, op.depth(), &mut generator);
+            let plain = Data::Real.fill(spec, op.terms(), &mut generator);
             plain.into_iter().enumerate().map(|(i, v)| f64::from(change(operand, i, v) as f32)).collect()
         })
         .collect();
     let slices: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
     let tensors: Vec<_> = inputs.iter().zip(&values).map(|(spec, values)| upload(gpu, spec, values).unwrap()).collect();
-    let part = |fixed: bool| inputs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect::<Vec<_>>();
+    let part = |constant: bool| inputs.iter().zip(&tensors).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| t).collect::<Vec<_>>();
     let prepared = Prepared::with_algorithm(gpu, op, label, &part(true)).unwrap();
     let outputs = prepared.outputs().unwrap();
     let mut recorder = gpu.recorder();
@@ -70,10 +70,10 @@ fn check(gpu: &Gpu, op: impl Into<Op>, label: &str, what: &str, change: impl Fn(
 /// Changes both operands in one way.
 fn check_all(what: &str, change: impl Fn(usize, usize, f64) -> f64 + Copy) {
     let Some(gpu) = device(None) else { return };
-    for label in ["gemm_split", "gemm_matrix"] {
+    for label in ["gemm_f16x2", "gemm_coop"] {
         check(&gpu, product(), label, what, change);
     }
-    for label in ["implicit_gemm_split", "implicit_gemm_matrix"] {
+    for label in ["implicit_gemm_f16x2", "implicit_gemm_coop"] {
         check(&gpu, convolution(), label, what, change);
     }
 }
@@ -114,14 +114,14 @@ fn what_cannot_be_scaled_is_computed_plainly() {
     check_all("NaN", |operand, i, v| if operand == 0 && i == 50 { f64::NAN } else { v });
     // The convolution's weights stand over zero padding, where infinity times zero is a NaN by any kernel: the product alone.
     let Some(gpu) = device(None) else { return };
-    for label in ["gemm_split", "gemm_matrix"] {
+    for label in ["gemm_f16x2", "gemm_coop"] {
         check(&gpu, product(), label, "infinite weight", |operand, i, v| if operand == 1 && i == 50 { f64::NEG_INFINITY } else { v });
         // So small that its scale is no f32; the other operand keeps the products where nothing is flushed to zero.
         check(&gpu, product(), label, "tiny", |operand, _, v| if operand == 0 { (1.0 + v.abs()).copysign(v) * 1e-36 } else { v * 1e20 });
     }
 }
 
-/// A device whose kernels on matrix units have `from` replaced by `to`.
+/// A device whose kernels on cooperative matrices have `from` replaced by `to`.
 fn damaged(from: &'static str, to: &'static str) -> Option<Gpu> {
     let patch = move |_: &str, text: String| text.replace(from, to);
     device(Some(SourcePatch(Arc::new(patch))))
@@ -129,23 +129,23 @@ fn damaged(from: &'static str, to: &'static str) -> Option<Gpu> {
 
 #[test]
 fn damage_is_reported_and_damaged_units_are_doubted() {
-    for (label, from, to, proof) in [
+    for (label, from, to, check) in [
         // A compiler that takes x - high for zero leaves plain f16.
-        ("gemm_split", "vec4<f16>((v - high) * LOW)", "vec4<f16>((v - v) * LOW)", "bounded"),
+        ("gemm_f16x2", "vec4<f16>((v - high) * LOW)", "vec4<f16>((v - v) * LOW)", "bounded"),
         // One scale for rows that lie further apart than it serves.
-        ("gemm_split", "<= SPREAD)", "<= SPREAD + 200)", "bounded"),
-        ("gemm_split", "* (1.0 / LOW)", "* (2.0 / LOW)", "bounded"),
-        ("gemm_matrix", "k0 += TILE_K", "k0 += TILE_K + TILE_K", "exact"),
-        ("gemm_matrix", "let m0 = subgroup / SUBGROUPS_N * SUB_M;", "let m0 = 0u;", "guarded"),
-        ("gemm_matrix", "sum * back_first * back_second", "sum * back_first", "exact"),
+        ("gemm_f16x2", "<= SPREAD)", "<= SPREAD + 200)", "bounded"),
+        ("gemm_f16x2", "* (1.0 / LOW)", "* (2.0 / LOW)", "bounded"),
+        ("gemm_coop", "k0 += TILE_K", "k0 += TILE_K + TILE_K", "exact"),
+        ("gemm_coop", "let m0 = subgroup / SUBGROUPS_N * SUB_M;", "let m0 = 0u;", "guarded"),
+        ("gemm_coop", "sum * back_first * back_second", "sum * back_first", "exact"),
     ] {
         let Some(gpu) = damaged(from, to) else { return };
-        let outcome = prove(&gpu, &Case::new(product(), label)).unwrap();
+        let outcome = verify(&gpu, &Case::new(product(), label)).unwrap();
         let Outcome::Failed(why) = &outcome else { panic!("{label}, {from} -> {to}: {outcome:?}") };
-        assert!(why.starts_with(proof), "{from} -> {to}: {why}");
-        let doubts = doubt_matrix_units(&gpu).unwrap();
-        let doubt = if label == "gemm_split" { doubts.split } else { doubts.whole }.unwrap();
-        assert!(doubt.contains(label) && doubt.contains(proof), "{from} -> {to}: {doubt}");
+        assert!(why.starts_with(check), "{from} -> {to}: {why}");
+        let doubts = doubt_coop_matrix(&gpu).unwrap();
+        let doubt = if label == "gemm_f16x2" { doubts.split } else { doubts.whole }.unwrap();
+        assert!(doubt.contains(label) && doubt.contains(check), "{from} -> {to}: {doubt}");
     }
 }
 
@@ -153,13 +153,13 @@ fn damage_is_reported_and_damaged_units_are_doubted() {
 fn units_are_trusted_only_if_they_beat_plain_arithmetic() {
     let Some(gpu) = device(None) else {
         let plain = Gpu::new().unwrap();
-        let doubts = doubt_matrix_units(&plain).unwrap();
-        assert_eq!(doubts.whole.unwrap(), "the device does not admit gemm_matrix");
-        assert_eq!(doubts.split.unwrap(), "the device does not admit gemm_split");
+        let doubts = doubt_coop_matrix(&plain).unwrap();
+        assert_eq!(doubts.whole.unwrap(), "the device does not admit gemm_coop");
+        assert_eq!(doubts.split.unwrap(), "the device does not admit gemm_f16x2");
         return;
     };
     // What a machine has is its own business; but whole units may fail by the clock alone.
-    let doubts = doubt_matrix_units(&gpu).unwrap();
+    let doubts = doubt_coop_matrix(&gpu).unwrap();
     for doubt in [doubts.whole, doubts.split].into_iter().flatten() {
         assert!(doubt.contains(" takes "), "{doubt}");
     }

@@ -1,4 +1,4 @@
-//! Negative controls: kernels are damaged on purpose, and the proofs must say so. A checker that passes a broken kernel is worse
+//! Negative controls: kernels are damaged on purpose, and the checks must say so. A checker that passes a broken kernel is worse
 //! than none.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
@@ -40,9 +40,9 @@ fn assert_reported(algorithm: Algorithm, only: &str, from: &'static str, to: &'s
     }
 }
 
-/// Those that every device runs with kernels of their own; matrix units have other tests (`tests/matrix.rs`), and `dense` has matmul's kernels.
+/// Those that every device runs with kernels of their own; cooperative matrices have other tests (`tests/matrix.rs`), and `as_linear` has matmul's kernels.
 fn everywhere() -> impl Iterator<Item = Algorithm> {
-    Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.uses_matrix_units() && *algorithm != Algorithm::Dense)
+    Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.uses_coop_matrix() && *algorithm != Algorithm::AsLinear)
 }
 
 const BIASED: &str = "n2c3h12w13_k7r3s2_st1x2_p1,2,0,3_d1x2_g1_b";
@@ -74,8 +74,8 @@ fn undamaged_kernels_pass_the_cases_used_here() {
 #[test]
 fn a_dropped_bias_is_reported() {
     for algorithm in everywhere() {
-        let proof = if algorithm == Algorithm::WinogradF4 { "bounded" } else { "exact" };
-        assert_reported(algorithm, case_of(algorithm), "v += f32(bias[k]);", "", proof);
+        let check = if algorithm == Algorithm::WinogradF4 { "bounded" } else { "exact" };
+        assert_reported(algorithm, case_of(algorithm), "v += f32(bias[k]);", "", check);
     }
 }
 
@@ -121,8 +121,8 @@ fn a_write_past_the_end_is_reported() {
     for algorithm in [Algorithm::Direct, Algorithm::Depthwise, Algorithm::ImplicitGemmRegister, Algorithm::ImplicitGemmWorkgroup] {
         let (from, to) = match algorithm {
             Algorithm::Direct | Algorithm::Depthwise => ("output[at] =", "output[at + 8u] = Elem(1.0);\n    output[at] ="),
-            // Its planes are whole quads, so that four are written at once.
-            _ => ("output[index] =", "output[index + 2u] = Quad();\n        output[index] ="),
+            // Its planes are whole vec4s, so that four are written at once.
+            _ => ("output[index] =", "output[index + 2u] = Vec4();\n        output[index] ="),
         };
         assert_reported(algorithm, case_of(algorithm), from, to, "guarded: a guard word");
     }
@@ -133,7 +133,7 @@ fn a_wrong_constant_and_a_rounded_operand_are_reported() {
     // An activation with a slightly wrong constant stays inside no bound.
     let failures = failures_after(Algorithm::Direct, "n1c2h5w6_k5r1s1_st1x1_p0,0,0,0_d1x1_g1_b_gelu", "0.25388533", "0.2540");
     assert!(failures.iter().any(|why| why.starts_with("bounded")), "{failures:?}");
-    // A product rounded to f16 on the way passes the exact proof on small integers, but not the bounded one.
+    // A product rounded to f16 on the way passes the exact check on small integers, but not the bounded one.
     let failures = failures_after(
         Algorithm::Direct,
         BIASED,
@@ -162,16 +162,16 @@ fn failures_of(kernel: &'static str, only: &str, from: &'static str, to: &'stati
     report.results.iter().filter_map(|r| failure(&r.outcome)).collect()
 }
 
-/// Only a device that runs invocations as lanes of a CPU's vectors, with 64-bit integers and subgroups of one size, shares its loads.
+/// Only a device that runs invocations as threads of a CPU's vectors, with 64-bit integers and subgroups of one size, shares its loads.
 #[test]
 fn a_wrong_share_of_the_left_hand_side_is_reported() {
     const TILE: &str = "gemm_register 20x8x2/53x33x7"; // its turn is no multiple of a subgroup of 8
     let gpu = Gpu::new().unwrap();
     let profile = gpu.profile();
     let damages = [
-        ("half % LHS_LANES)", "(half + 1u) % LHS_LANES)"),
-        ("i * LHS_LANES + local % LHS_LANES", "local % LHS_LANES"),
-        ("(step * ROW_QUADS + quad_row) * 2u", "(quad_row + ROW_QUADS) * 2u"),
+        ("half % LHS_THREADS)", "(half + 1u) % LHS_THREADS)"),
+        ("i * LHS_THREADS + local % LHS_THREADS", "local % LHS_THREADS"),
+        ("(step * ROW_VEC4 + vec4_row) * 2u", "(vec4_row + ROW_VEC4) * 2u"),
     ];
     if profile.is_cpu && profile.has_int64 && profile.subgroup.is_some() {
         for (from, to) in damages {
@@ -181,14 +181,14 @@ fn a_wrong_share_of_the_left_hand_side_is_reported() {
     } else {
         let problem = wgconv::matmul::MatMulProblem::matmul(&[53, 70], &[70, 330], wgconv::ElementType::F32).unwrap();
         let plan = wgconv::op::Planned::plan(&problem, profile, Some("gemm_register 20x8x2")).unwrap();
-        assert!(plan.steps.iter().all(|step| step.kernel.constant("LHS_LANES") == 0), "a device of this kind cannot share");
+        assert!(plan.steps.iter().all(|step| step.kernel.constant("LHS_THREADS") == 0), "a device of this kind cannot share");
     }
 }
 
 #[test]
 fn damaged_slabs_stages_and_splits_of_the_workgroup_core_are_reported() {
     const IMPLICIT: &str = "conv_implicit_gemm_workgroup[";
-    // Several slabs deep; with segments that quads of steps straddle, channels-last, and with the depth split in three.
+    // Several slabs deep; with outer K steps that vec4s of steps straddle, channels-last, and with the depth split in three.
     let plain = "conv/implicit_gemm_workgroup 64x64x16/n2c7h9w21";
     let last = "conv/implicit_gemm_workgroup 32x32x16/n2c60";
     let fours = "conv/implicit_gemm_workgroup 64x128x16/n2c60";
@@ -219,10 +219,10 @@ fn damaged_slabs_stages_and_splits_of_the_workgroup_core_are_reported() {
         ("matmul_sum[", "linear/gemm_workgroup 64x64x16/3/", "split < SPLITS", "split < SPLITS - 1u", "exact"),
     ];
     let mut missed = Vec::new();
-    for &(kernel, only, from, to, proof) in damages {
+    for &(kernel, only, from, to, check) in damages {
         let failures = failures_of(kernel, only, from, to);
-        if !failures.iter().any(|why| why.starts_with(proof)) {
-            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {proof} of {only}, got {failures:?}"));
+        if !failures.iter().any(|why| why.starts_with(check)) {
+            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {check} of {only}, got {failures:?}"));
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
@@ -262,10 +262,10 @@ fn damaged_pools_of_pairs_are_reported() {
         ("average_pool/unrolled/n2c3h9w20", "height.divisor * width.divisor", "height.divisor", "bounded"),
     ];
     let mut missed = Vec::new();
-    for &(only, from, to, proof) in damages {
+    for &(only, from, to, check) in damages {
         let failures = failures_of("pool_pairs[", only, from, to);
-        if !failures.iter().any(|why| why.starts_with(proof)) {
-            missed.push(format!("\"{from}\" -> \"{to}\" should be reported by {proof} of {only}, got {failures:?}"));
+        if !failures.iter().any(|why| why.starts_with(check)) {
+            missed.push(format!("\"{from}\" -> \"{to}\" should be reported by {check} of {only}, got {failures:?}"));
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
@@ -273,7 +273,7 @@ fn damaged_pools_of_pairs_are_reported() {
 
 #[test]
 fn damaged_kernels_of_the_other_families_are_reported() {
-    // Kernel, cases, damage, the proof that must say so.
+    // Kernel, cases, damage, the check that must say so.
     let damages: &[(&str, &str, &str, &str, &str)] = &[
         // Elementwise: a tail left unwritten, the last line's operand, a dropped operand, a wrong function.
         ("elementwise_unary[", "activation/direct/clip_-3_3_257", "i < share.end", "i < share.end - 1u", "guarded"),
@@ -346,9 +346,9 @@ fn damaged_kernels_of_the_other_families_are_reported() {
             "i < THREAD_M - 1u; i++) {\n        gemm_store(columns",
             "guarded",
         ),
-        // Products: a step too few, a forgotten addend, the wrong side of a pack, a lane left out of the tree.
+        // Products: a step too few, a forgotten addend, the wrong side of a pack, a thread left out of the tree.
         ("matmul_direct[", "gemm/direct/", "k < params.k", "k < params.k - 1u", "exact"),
-        ("matmul_thin[", "matmul/thin/", "half = LANES / 2u", "half = LANES / 4u", "exact"),
+        ("matmul_thin[", "matmul/gemv/", "half = ROW_THREADS / 2u", "half = ROW_THREADS / 4u", "exact"),
         ("matmul_register", "gemm/gemm_register/", "params.beta * f32(addend", "f32(addend", "exact"),
         ("matmul_pack[", "matmul/gemm_workgroup/", "k * params.stride_depth", "k", "exact"),
         // Packs of two at once: a row's neighbour forgotten, a square not turned, its second row beside the first, too few steps.
@@ -359,12 +359,12 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         // Parts of products: where operands and y begin, how far rows of y lie apart, which share of the depth is whose.
         ("matmul_direct[", "gemm/direct/37x45x70", "return params.base + vec3<u32>(at);", "return vec3<u32>(at);", "exact"),
         ("matmul_direct[", "gemm/direct/37x45x70", "params.y_base + (number", "(number", "guarded"),
-        ("matmul_direct[", "gemm/direct/37x45x70", "params.first_share + share", "share", "exact"),
+        ("matmul_direct[", "gemm/direct/37x45x70", "params.first_part + share", "share", "exact"),
         ("matmul_direct[", "gemm/direct/37x45x70", "* params.y_pitch", "* params.n", "guarded"),
-        ("matmul_register", "linear/gemm_register/35x68x100", "params.first_share + share", "share", "exact"),
+        ("matmul_register", "linear/gemm_register/35x68x100", "params.first_part + share", "share", "exact"),
         ("matmul_pack[", "gemm/gemm_register/37x45x70", "params.base + u32(at)", "u32(at)", "exact"),
-        // Lines: a lane left out, a chunk's tail, the first of equals, the maximum not taken off, the variance not centred.
-        ("reduce", "reduce_sum/tree/", "half = LANES / 2u", "half = LANES / 4u", "exact"),
+        // Lines: a thread left out, a chunk's tail, the first of equals, the maximum not taken off, the variance not centred.
+        ("reduce", "reduce_sum/tree/", "half = ROW_THREADS / 2u", "half = ROW_THREADS / 4u", "exact"),
         ("reduce_first[", "reduce_sum/tree/x_33001", "i < count", "i < count - 9u", "exact"),
         ("reduce_argmax[", "argmax/", "(a.index < b.index)", "(a.index > b.index)", "exact"),
         ("softmax[", "softmax/rows/x_5x1000", "var y = d - log_sum;", "var y = d;", "bounded"),
@@ -379,10 +379,10 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("norm_lrn[", "lrn/", "c + params.after", "c + params.before", "bounded"),
     ];
     let mut missed = Vec::new();
-    for &(kernel, only, from, to, proof) in damages {
+    for &(kernel, only, from, to, check) in damages {
         let failures = failures_of(kernel, only, from, to);
-        if !failures.iter().any(|why| why.starts_with(proof)) {
-            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {proof} of {only}, got {failures:?}"));
+        if !failures.iter().any(|why| why.starts_with(check)) {
+            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {check} of {only}, got {failures:?}"));
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));

@@ -19,7 +19,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Ops of several kernels: lines of different length take different numbers of lanes.
+/// Ops of several kernels: lines of different length take different numbers of threads.
 fn ops() -> Vec<Op> {
     let (element, layout) = (ElementType::F32, Layout::ChannelsFirst);
     let mut ops: Vec<Op> = vec![Op::from(UnaryProblem::new(&TensorType::new(&[3, 40], element, layout), Activation::Gelu).unwrap())];

@@ -60,7 +60,7 @@ fn a_forced_algorithm_is_checked_when_it_is_planned() {
     let problem = conv(&Conv2dDescriptor::default()).unwrap().with_accuracy(Accuracy::Exact);
     let plan = |algorithm| problem.clone().with_algorithm(algorithm).plan(&DeviceProfile::MINIMAL, None);
     assert!(plan(None).is_ok() && plan(Some(Algorithm::Direct)).is_ok());
-    for algorithm in [Algorithm::Depthwise, Algorithm::WinogradF2, Algorithm::PointwiseRegister, Algorithm::ImplicitGemmMatrix] {
+    for algorithm in [Algorithm::Depthwise, Algorithm::WinogradF2, Algorithm::PointwiseRegister, Algorithm::ImplicitGemmCoop] {
         let error = plan(Some(algorithm)).unwrap_err().to_string();
         assert!(error.contains(algorithm.name()), "{error}");
     }

@@ -1,9 +1,9 @@
-//! README's table of ops is the code's: every op of the proofs has its row, with its element types, algorithms and proof.
+//! README's table of ops is the code's: every op of the checks has its row, with its element types, algorithms and check.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use wgconv::gpu::{DeviceProfile, MatrixUnits};
+use wgconv::gpu::{CoopMatrix, DeviceProfile};
 use wgconv::op::{Planned, Problem};
 use wgconv::validate::grid;
 use wgconv::{Activation, ElementType};
@@ -19,7 +19,7 @@ struct Facts {
 
 fn facts() -> BTreeMap<&'static str, Facts> {
     let mut all: BTreeMap<&'static str, Facts> = BTreeMap::new();
-    let matrix = Some(MatrixUnits { extent: 16, subgroup: 32, loads_vectors: true, splits: true });
+    let matrix = Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true });
     let profile = DeviceProfile { has_f16: true, matrix, ..DeviceProfile::MINIMAL };
     for case in grid::cases(true).unwrap() {
         let facts = all.entry(case.op.name()).or_default();
@@ -32,7 +32,7 @@ fn facts() -> BTreeMap<&'static str, Facts> {
             }
         }
         facts.exact |= case.op.is_exact();
-        facts.in_place |= case.op.outputs().iter().any(|spec| spec.updated);
+        facts.in_place |= case.op.outputs().iter().any(|spec| spec.in_out);
     }
     all
 }
@@ -50,9 +50,9 @@ fn the_table_of_ops_is_the_codes() {
     let mut wrong = Vec::new();
     for (name, facts) in facts() {
         let elements: Vec<&str> = facts.elements.iter().copied().rev().collect(); // f32 before f16
-        let proof = if facts.exact { "exact, bounded" } else { "bounded" };
+        let check = if facts.exact { "exact, bounded" } else { "bounded" };
         let place = if facts.in_place { ", in place" } else { "" };
-        let expected = [elements.join(", "), facts.algorithms.join(", "), format!("{proof}{place}")];
+        let expected = [elements.join(", "), facts.algorithms.join(", "), format!("{check}{place}")];
         match rows.get(name) {
             Some(cells) if cells[2..] == expected.each_ref().map(String::as_str) => {}
             _ => wrong.push(format!("| `{name}` | ... | {} |", expected.join(" | "))),
@@ -61,7 +61,7 @@ fn the_table_of_ops_is_the_codes() {
     assert!(wrong.is_empty(), "README's table lacks these rows, or has others in their place:\n{}", wrong.join("\n"));
     let known = facts();
     for name in rows.keys() {
-        assert!(known.contains_key(name), "README's table has {name}, which no proof knows");
+        assert!(known.contains_key(name), "README's table has {name}, which no check knows");
     }
     let activations = rows["activation"][1];
     for activation in &Activation::ALL[1..] {

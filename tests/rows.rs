@@ -219,7 +219,7 @@ fn the_cpu_engine_and_the_reference_check_their_slices() {
 
 #[test]
 fn a_driver_that_ends_long_loops_gets_more_lanes_or_a_refusal() {
-    let limited = wgconv::gpu::DeviceProfile { is_cpu: true, max_loop_turns: 65_535, ..wgconv::gpu::DeviceProfile::MINIMAL };
+    let limited = wgconv::gpu::DeviceProfile { is_cpu: true, max_loop_iterations: 65_535, ..wgconv::gpu::DeviceProfile::MINIMAL };
     let row = |length: usize| {
         NormProblem::layer(
             &NormInputs { x: TensorType::f32(&[2, length]), scale: None, bias: None },

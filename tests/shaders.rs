@@ -1,4 +1,4 @@
-//! Shaders without a GPU: every kernel that the planner emits over the proof grid parses, validates, translates to SPIR-V, MSL and
+//! Shaders without a GPU: every kernel that the planner emits over the check grid parses, validates, translates to SPIR-V, MSL and
 //! HLSL, and its uniform struct has the layout of its Rust twin.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
@@ -7,7 +7,7 @@ use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use wgconv::ElementType;
-use wgconv::gpu::{DeviceProfile, MatrixUnits};
+use wgconv::gpu::{CoopMatrix, DeviceProfile};
 use wgconv::kernel::{BindingKind, FILES, KernelSpec, all_sources};
 use wgconv::op::Planned;
 use wgconv::validate::grid;
@@ -20,7 +20,7 @@ fn emitted() -> Vec<KernelSpec> {
         for (is_cpu, has_int64, units) in [(false, false, (16, true)), (true, false, (8, true)), (true, true, (8, true)), (false, false, (8, false))]
         {
             let profile = profile(is_cpu, has_int64, units);
-            if !units.1 && case.algorithm.contains("_split") {
+            if !units.1 && case.algorithm.contains("_f16x2") {
                 continue; // not on Metal
             }
             for forced in [Some(case.algorithm.as_str()), None] {
@@ -33,7 +33,7 @@ fn emitted() -> Vec<KernelSpec> {
         let source = all_sources().into_iter().find(|s| s.name == name).unwrap();
         KernelSpec { source, element: ElementType::F32, consts, overrides: vec![] }
     };
-    specs.extend([peak("peak_fma", vec![("TURNS", 64)]), peak("peak_copy", vec![])]);
+    specs.extend([peak("peak_fma", vec![("ITERATIONS", 64)]), peak("peak_copy", vec![])]);
     let mut specs: Vec<_> = specs.into_iter().collect();
     specs.sort_by_key(KernelSpec::label);
     specs
@@ -41,7 +41,7 @@ fn emitted() -> Vec<KernelSpec> {
 
 /// A device with all that a plan can make use of.
 fn profile(is_cpu: bool, has_int64: bool, (extent, is_vulkan): (u32, bool)) -> DeviceProfile {
-    let matrix = Some(MatrixUnits { extent, subgroup: 2 * extent, loads_vectors: is_vulkan, splits: is_vulkan });
+    let matrix = Some(CoopMatrix { extent, subgroup: 2 * extent, loads_vectors: is_vulkan, splits: is_vulkan });
     DeviceProfile {
         has_f16: true,
         has_int64,
@@ -102,7 +102,7 @@ fn every_emitted_kernel_compiles_for_every_backend() {
         let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default()).unwrap_or_else(|e| panic!("{label}: MSL: {e}"));
         assert!(text.contains("kernel void"), "{label}: MSL has no kernel");
 
-        if spec.uses_matrix_units() {
+        if spec.uses_coop_matrix() {
             continue; // DX12 has none for wgpu
         }
         let mut text = String::new();

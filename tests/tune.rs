@@ -28,7 +28,7 @@ fn problem() -> ConvProblem {
     ConvProblem::forward(&ConvInputs::new(&[1, 8, 18, 22], &[32, 8, 3, 3], None), &ConvDescriptor::<2>::default()).unwrap()
 }
 
-/// A device whose kernels of `label` do only the first segment of their work: as fast as wrong.
+/// A device whose kernels of `label` do only the first outer K step of their work: as fast as wrong.
 fn planted(label: &'static str) -> Gpu {
     let patch = move |name: &str, text: String| match name.contains(label) {
         true => text.replacen("segment < segments; segment++", "segment < min(segments, 1u); segment++", 1),
@@ -44,14 +44,14 @@ fn verdict<'a>(tuned: &'a Tuned, label: &str) -> &'a Verdict {
 #[test]
 fn a_planted_kernel_that_is_fast_and_wrong_is_refused_and_named() {
     // An eighth of the work and less: nothing that computes the whole is as fast.
-    let gpu = planted("conv_implicit_gemm_register[f32,THREAD_M=16,THREAD_QUADS=2,STEPS=4");
+    let gpu = planted("conv_implicit_gemm_register[f32,THREAD_M=16,THREAD_VEC4=2,STEPS=4");
     gpu.set_tuning(Tuning::Cached, Some(&folder("planted")));
     let tuned = gpu.tune(problem(), BUDGET, None).unwrap();
     let Verdict::Wrong { reason } = verdict(&tuned, "implicit_gemm_register 16x8x4") else { panic!("{tuned:?}") };
     assert!(reason.contains("exact: y: "), "{reason}");
     assert_ne!(tuned.choice, "implicit_gemm_register 16x8x4");
     assert!(tuned.complete && tuned.seconds(&tuned.choice).is_some(), "{tuned:?}");
-    assert!(matches!(verdict(&tuned, "direct"), Verdict::Proven { .. } | Verdict::Slow { .. }));
+    assert!(matches!(verdict(&tuned, "direct"), Verdict::Verified { .. } | Verdict::Slow { .. }));
     // Whoever plans with the cache gets the choice.
     assert_eq!(gpu.plan(problem()).unwrap().label, tuned.choice);
     gpu.set_tuning(Tuning::Heuristic, None);
@@ -92,7 +92,7 @@ fn verdicts_are_kept_and_merged_and_what_cannot_be_trusted_is_ignored() {
 
     // A verdict of another version is foreign, half a file is none.
     let text = std::fs::read_to_string(&file).unwrap();
-    assert!(text.contains("\"verdict\": \"proven\"") && text.contains(&first.choice), "a person can read it: {text}");
+    assert!(text.contains("\"verdict\": \"verified\"") && text.contains(&first.choice), "a person can read it: {text}");
     let foreign = text.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
     for untrusted in [foreign.as_str(), &text[..text.len() / 2], "", "[]", "\u{0}\u{1}"] {
         std::fs::write(&file, untrusted).unwrap();
@@ -158,7 +158,7 @@ fn what_a_file_says_is_checked_and_its_choice_computed() {
     for label in ["gemm_register 999x8x1", "no such algorithm", ""] {
         let strange = tampered(&text, true, |problem| {
             problem["choice"] = label.into();
-            problem["candidates"] = serde_json::json!([{ "label": label, "verdict": "proven", "seconds": 1e-9 }]);
+            problem["candidates"] = serde_json::json!([{ "label": label, "verdict": "verified", "seconds": 1e-9 }]);
         });
         std::fs::write(&file, strange).unwrap();
         let gpu = open();
@@ -203,7 +203,7 @@ fn a_trial_that_never_ended_is_tried_once_more() {
 
     let mut kept = Vec::new();
     let tuned = tune(interrupted(1), BUDGET, &mut kept);
-    assert!(matches!(verdict(&tuned, "direct"), Verdict::Proven { .. } | Verdict::Slow { .. }), "{tuned:?}");
+    assert!(matches!(verdict(&tuned, "direct"), Verdict::Verified { .. } | Verdict::Slow { .. }), "{tuned:?}");
     assert!(kept.iter().any(|tuned| tuned.candidates.last().unwrap().verdict == Verdict::Interrupted { times: 2 }), "counted before it begins");
 }
 
@@ -300,7 +300,7 @@ fn a_budget_is_not_overdrawn() {
     let (none, took) = tune(Duration::ZERO);
     assert!(none.candidates.is_empty() && !none.complete && took < Duration::from_secs(1), "{none:?} in {took:?}");
     assert_eq!(none.choice, large().plan(gpu.profile(), None).unwrap().label, "the planner's own choice stays");
-    // Filling the operands and the proofs on the small problem are not foreseen; a naive run on this one is.
+    // Filling the operands and the checks on the small problem are not foreseen; a naive run on this one is.
     let (few, took) = tune(Duration::from_secs(3));
     assert!(took < Duration::from_secs(10), "{} candidates in {took:?}", few.candidates.len());
     assert!(few.candidates.iter().all(|c| !matches!(c.verdict, Verdict::Interrupted { .. })), "what was not tried is not named: {few:?}");
@@ -338,7 +338,7 @@ fn calls_in_place_are_tuned_too() {
     for op in [wgconv::op::Op::from(unary.in_place()), softmax.in_place().into()] {
         let tuned = gpu.tuned(&op).unwrap_or_else(|| panic!("{op} was not tuned"));
         assert!(tuned.complete && tuned.candidates.len() > 1, "{tuned:?}");
-        let sound = |verdict: &Verdict| matches!(verdict, Verdict::Proven { .. } | Verdict::Slow { .. });
+        let sound = |verdict: &Verdict| matches!(verdict, Verdict::Verified { .. } | Verdict::Slow { .. });
         assert!(tuned.candidates.iter().all(|candidate| sound(&candidate.verdict)), "{tuned:?}");
     }
 }

@@ -387,7 +387,7 @@ fn fuzz_verdicts() {
         gpu.set_tuning(Tuning::Cached, path.parent());
         let Some(tuned) = gpu.tuned(layer.op()) else { return Err(format!("{} is ignored", path.display())) };
         assert!(tuned.candidates.iter().all(|candidate| match candidate.verdict {
-            Verdict::Proven { seconds } | Verdict::Slow { seconds } => seconds.is_finite() && seconds > 0.0,
+            Verdict::Verified { seconds } | Verdict::Slow { seconds } => seconds.is_finite() && seconds > 0.0,
             _ => true,
         }));
         // Whatever it says, the op still has a plan.

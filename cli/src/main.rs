@@ -1,4 +1,4 @@
-//! The wgconv program: adapters, proofs, benchmarks, image filters and the arithmetic of layers.
+//! The wgconv program: adapters, checks, benchmarks, image filters and the arithmetic of layers.
 //!
 //! Each command is a file of its own and uses the library's public API alone. Exit status: 0 done, 1 failed, 2 bad arguments, 130 ended by Ctrl-C;
 //! every failure is one line on standard error. A reader of standard output that goes away early changes no exit status.
@@ -44,11 +44,11 @@ struct Cli {
 enum Command {
     /// Lists the adapters of this machine: backend, driver, limits, features, matrix shapes
     Info(info::Args),
-    /// Proves the kernels on this machine: exact, bounded, guarded, repeatable
+    /// Verifies the kernels on this machine: exact, bounded, guarded, repeatable
     Validate(validate::Args),
     /// Times standard layers on the GPU and on the CPU engine and prints the table
     Bench(bench::Args),
-    /// Proves and times every candidate plan of a suite's layers and keeps the verdicts; <-- marks the planner's choice
+    /// Verifies and times every candidate plan of a suite's layers and keeps the verdicts; <-- marks the planner's choice
     Tune(tune::Args),
     /// Tells how layers would be computed: the plan, its kernels, and why no other algorithm is taken
     Explain(explain::Args),

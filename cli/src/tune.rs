@@ -1,4 +1,4 @@
-//! `wgconv tune`: proves and times every candidate plan of a suite's layers, keeps the verdicts, and says how far the planner's own
+//! `wgconv tune`: verifies and times every candidate plan of a suite's layers, keeps the verdicts, and says how far the planner's own
 //! choice is from the best.
 
 use crate::arguments::{all, seconds, try_outputs};
@@ -151,7 +151,7 @@ fn tune(gpu: &Gpu, op: &Op, args: &Args, name: &str, bar: &ProgressBar) -> Resul
 
 /// Says how far the planner's choices are from the best, where they were compared with anything, and counts the wrong candidates.
 fn summary(records: &[Record]) -> usize {
-    let timed = |tuned: &Tuned| tuned.candidates.iter().filter(|c| matches!(c.verdict, Verdict::Proven { .. } | Verdict::Slow { .. })).count();
+    let timed = |tuned: &Tuned| tuned.candidates.iter().filter(|c| matches!(c.verdict, Verdict::Verified { .. } | Verdict::Slow { .. })).count();
     let lags: Vec<f64> = records.iter().filter(|r| timed(&r.tuned) > 1).filter_map(|r| r.tuned.lag()).collect();
     if !lags.is_empty() {
         let mean = (lags.iter().map(|lag| lag.ln()).sum::<f64>() / lags.len() as f64).exp();
@@ -168,14 +168,14 @@ fn summary(records: &[Record]) -> usize {
     records.iter().flat_map(|r| &r.tuned.candidates).filter(|c| matches!(c.verdict, Verdict::Wrong { .. })).count()
 }
 
-/// What was not tried may be faster, and what was not proven may be wrong.
+/// What was not tried may be faster, and what was not verified may be wrong.
 fn check_lags(records: &[Record], most: f64) -> Outcome {
     let lagging = records.iter().filter_map(|record| {
         let why = match record.tuned.lag() {
             Some(lag) if lag > most => format!("{lag:.2}"),
             Some(lag) if !record.tuned.complete => format!("{lag:.2} so far: the budget ended first"),
             None if record.tuned.candidates.is_empty() => "nothing was tried: the budget ended first".into(),
-            None => "its own choice is not proven".into(),
+            None => "its own choice is not verified".into(),
             Some(_) => return None,
         };
         Some(format!("{} ({why})", record.layer))
@@ -191,7 +191,7 @@ fn check_lags(records: &[Record], most: f64) -> Outcome {
 fn print(tuned: &Tuned, untried: usize) {
     let mut candidates: Vec<_> = tuned.candidates.iter().collect();
     let place = |verdict: &Verdict| match verdict {
-        Verdict::Proven { seconds } => (0, *seconds),
+        Verdict::Verified { seconds } => (0, *seconds),
         Verdict::Slow { seconds } => (1, *seconds),
         _ => (2, 0.0),
     };
@@ -199,7 +199,7 @@ fn print(tuned: &Tuned, untried: usize) {
     for candidate in candidates {
         let mark = if candidate.label == tuned.heuristic { " <--" } else { "" };
         let verdict = match &candidate.verdict {
-            Verdict::Proven { seconds } => format!("{:10.3} ms", seconds * 1e3),
+            Verdict::Verified { seconds } => format!("{:10.3} ms", seconds * 1e3),
             Verdict::Slow { seconds } => format!("{:10.3} ms, slow: one run", seconds * 1e3),
             Verdict::Wrong { reason } => format!("WRONG, refused: {}", one_line(reason)),
             Verdict::Failed { reason } => format!("failed: {}", one_line(reason)),

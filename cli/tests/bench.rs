@@ -16,7 +16,7 @@ const TINY: &str = r#"[
 /// The long form: any op in the vocabulary of test vectors.
 const OPS: &str = r#"[
     {"name": "pool", "op": "max_pool", "attrs": {"kernel_shape": [2, 2]}, "inputs": {"x": [1, 3, 8, 8]}},
-    {"name": "dense", "op": "linear", "attrs": {"activation": {"type": "relu"}}, "inputs": {"x": [4, 20], "w": [12, 20], "b": [12]}},
+    {"name": "as_linear", "op": "linear", "attrs": {"activation": {"type": "relu"}}, "inputs": {"x": [4, 20], "w": [12, 20], "b": [12]}},
     {"name": "product", "op": "matmul", "inputs": {"a": [2, 9, 7], "b": [7, 20]}},
     {"name": "soft", "op": "softmax", "attrs": {"axis": -1}, "inputs": {"x": [5, 30]}},
     {"name": "sum", "op": "add", "inputs": {"a": [2, 3, 4], "b": [3, 1]}},

@@ -50,7 +50,7 @@ fn info_names_the_adapter_and_its_limits() {
 fn the_text_is_the_one_that_is_compiled() {
     let text = run(&["explain", "--minimal", "--layer", "softmax x=8x1000", "--wgsl"]).succeeds().to_string();
     let (_, wgsl) = text.split_once("// ======== softmax[f32,").unwrap();
-    assert!(wgsl.contains("// overrides: LANE_FASTEST = 1") && wgsl.contains("const LANES: u32 = "), "{wgsl}");
+    assert!(wgsl.contains("// overrides: THREAD_FASTEST = 1") && wgsl.contains("const ROW_THREADS: u32 = "), "{wgsl}");
     assert_eq!(wgsl.matches("@compute").count(), 1);
     // A kernel that several layers share is printed once.
     let two = ["explain", "--minimal", "--wgsl", "--layer", "softmax x=8x1000", "--layer", "softmax x=4x1000"];
@@ -61,6 +61,6 @@ fn the_text_is_the_one_that_is_compiled() {
 fn a_forced_algorithm_is_explained_or_refused() {
     let forced = |label| run(&["explain", "--minimal", "--layer", "matmul a=64x64 b=64x64", "--algorithm", label]);
     assert!(forced("gemm_register 24x8x2").succeeds().contains("plan      gemm_register 24x8x2\n"));
-    forced("thin").fails_with(1, "thin");
+    forced("gemv").fails_with(1, "gemv");
     forced("nonsense").fails_with(1, "nonsense");
 }

@@ -162,7 +162,7 @@ fn tune_prints_every_candidate_keeps_the_verdicts_and_asserts() {
     let verdicts: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     assert_eq!(verdicts["layers"].as_array().unwrap().len(), 2);
     assert!(verdicts["ended_early"].is_null() && verdicts["layers"][0]["untried"] == 0 && verdicts["adapter"]["name"].is_string());
-    assert!(verdicts["layers"][0]["candidates"].as_array().unwrap().iter().any(|c| c["verdict"] == "proven"), "{verdicts}");
+    assert!(verdicts["layers"][0]["candidates"].as_array().unwrap().iter().any(|c| c["verdict"] == "verified"), "{verdicts}");
     // What is known is not measured again: the same times.
     tune(&[]).succeeds();
     let again: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
@@ -173,7 +173,7 @@ fn tune_prints_every_candidate_keeps_the_verdicts_and_asserts() {
     for tuned in kept["problems"].as_object_mut().unwrap().values_mut() {
         let heuristic = tuned["heuristic"].clone();
         for candidate in tuned["candidates"].as_array_mut().unwrap() {
-            *candidate = serde_json::json!({"label": candidate["label"], "verdict": "proven", "seconds": if candidate["label"] == heuristic { 1.0 } else { 0.001 }});
+            *candidate = serde_json::json!({"label": candidate["label"], "verdict": "verified", "seconds": if candidate["label"] == heuristic { 1.0 } else { 0.001 }});
         }
     }
     // Signed as the crate signs it: fields in the order of their structs.

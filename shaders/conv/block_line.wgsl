@@ -3,7 +3,7 @@
 //@use conv/problem.wgsl
 
 //@if PAIRS
-//@use lib/quad.wgsl
+//@use lib/vec4_io.wgsl
 // Two elements at a time: where rows have an even length, the input is channels-first, and what lies outside it is zero.
 // Prelude: ODD: 1 where the padding before a row is odd, so that rows of a block begin between two halves; else 0.
 
@@ -31,7 +31,7 @@ fn reach_columns(first: i32) -> Reach {
 fn read_line(reach: ptr<function, Reach>, row: u32, exists: bool) -> array<f32, COLUMNS> {
     var halves: array<f32, 2u * HALVES>;
     for (var j = 0u; j < HALVES; j++) {
-        let half = select(vec2<f32>(), half_quad(x[(row + (*reach).offsets[j]) / 2u]), (*reach).inside[j] & exists);
+        let half = select(vec2<f32>(), half_vec4(x[(row + (*reach).offsets[j]) / 2u]), (*reach).inside[j] & exists);
         halves[2u * j] = half.x;
         halves[2u * j + 1u] = half.y;
     }

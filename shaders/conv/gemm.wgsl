@@ -1,17 +1,17 @@
 // A convolution as a matrix product: rows are the filters of a group, columns are output positions over the whole batch, and the
-// depth is cut into segments of equal length (the taps), each as long as the channels of a group.
+// depth is cut into outer K steps of equal length (the taps), each as long as the channels of a group.
 //
-// Gives both tile cores: gemm_segments, gemm_length, gemm_columns, gemm_lhs_base, gemm_lhs. A loader gives the rest:
-// Sources, gemm_sources and gemm_rhs (conv/right_hand_side.wgsl or conv/pointwise_quads.wgsl), and gemm_store
+// Gives both tile cores: gemm_outer_k, gemm_length, gemm_columns, gemm_lhs_base, gemm_lhs. A loader gives the rest:
+// Sources, gemm_sources and gemm_rhs (conv/right_hand_side.wgsl or conv/pointwise_vec4.wgsl), and gemm_store
 // (conv/store_columns.wgsl).
 
 //@use conv/problem.wgsl
-//@use lib/quad.wgsl
+//@use lib/vec4_io.wgsl
 
 //@if BOUND_5
-@group(0) @binding(5) var<storage, read> lhs: array<Quad>;          // filters, packed: g, tile of filters, tap, channel, filter
+@group(0) @binding(5) var<storage, read> lhs: array<Vec4>;          // filters, packed: g, tile of filters, tap, channel, filter
 //@else
-var<private> lhs: array<Quad, 1>; // nothing is bound
+var<private> lhs: array<Vec4, 1>; // nothing is bound
 //@end
 
 // One output position of one image: what the loop over the depth needs of it, decoded once.
@@ -32,7 +32,7 @@ struct Columns {
     c3: Column,
 }
 
-fn gemm_segments() -> u32 {
+fn gemm_outer_k() -> u32 {
     return params.taps;
 }
 
@@ -60,11 +60,11 @@ fn decode_column(group: u32, column: u32) -> Column {
     return Column(x_start, position, y_start, output_coordinates(position), exists);
 }
 
-// Where the packed filters of a tile of rows begin, in quads.
+// Where the packed filters of a tile of rows begin, in vec4s.
 fn gemm_lhs_base(group: u32, tile_m: u32) -> u32 {
-    return (group * params.tiles_m + tile_m) * params.taps * params.channels * ROW_QUADS;
+    return (group * params.tiles_m + tile_m) * params.taps * params.channels * ROW_VEC4;
 }
 
 fn gemm_lhs(at: u32) -> vec4<f32> {
-    return quad(lhs[at]);
+    return f32x4(lhs[at]);
 }

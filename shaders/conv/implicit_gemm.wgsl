@@ -1,17 +1,17 @@
-// Implicit GEMM: the right-hand matrix of windows is never built; each segment (tap) reads the input in place.
+// Implicit GEMM: the right-hand matrix of windows is never built; each outer K step (tap) reads the input in place.
 // The hook of conv/gemm.wgsl for any window, forward and transposed; joined with either tile core.
 
 //@use conv/gemm.wgsl
 //@use conv/right_hand_side.wgsl
 //@use conv/store_columns.wgsl
 
-fn column_source(column: Column, segment: u32) -> Source {
+fn column_source(column: Column, outer_step: u32) -> Source {
     // 1. Tap t, r, s.
     let s = u32(params.width.taps);
     let r = u32(params.height.taps);
-    let line = segment / s;
+    let line = outer_step / s;
     let t = line / r;
-    let tap = vec3<i32>(i32(t), i32(line - t * r), i32(segment - line * s));
+    let tap = vec3<i32>(i32(t), i32(line - t * r), i32(outer_step - line * s));
     // 2. Input coordinates, -1 in zero padding.
     let iz = tap_coordinate(params.depth, column.o.x, tap.x);
     let iy = tap_coordinate(params.height, column.o.y, tap.y);

@@ -1,12 +1,12 @@
-// The right-hand side of conv/gemm.wgsl where four columns may lie anywhere in the input. Where a column reads in a segment says the hook
-// `column_source(column, segment) -> Source` (conv/implicit_gemm.wgsl, conv/pointwise.wgsl). ALONG_CHANNELS:
+// The right-hand side of conv/gemm.wgsl where four columns may lie anywhere in the input. Where a column reads in an outer K step says the hook
+// `column_source(column, outer K step) -> Source` (conv/implicit_gemm.wgsl, conv/pointwise.wgsl). ALONG_CHANNELS:
 // 0: element by element, from any strides;
 // 1: from a channels-last input, four channels of a column in one load; channels of a group are a multiple of four;
 // 2: the same with two.
 
 //@use gemm/block.wgsl
 
-// Where a column reads its input in one segment: element i of the segment is x[index + i x_stride_c], or 0.
+// Where a column reads its input in one outer K step: element i of the outer K step is x[index + i x_stride_c], or 0.
 struct Source {
     index: u32,
     exists: bool,
@@ -19,12 +19,12 @@ struct Sources {
     s3: Source,
 }
 
-fn gemm_sources(columns: Columns, segment: u32) -> Sources {
+fn gemm_sources(columns: Columns, outer_step: u32) -> Sources {
     return Sources(
-        column_source(columns.c0, segment),
-        column_source(columns.c1, segment),
-        column_source(columns.c2, segment),
-        column_source(columns.c3, segment),
+        column_source(columns.c0, outer_step),
+        column_source(columns.c1, outer_step),
+        column_source(columns.c2, outer_step),
+        column_source(columns.c3, outer_step),
     );
 }
 
@@ -35,7 +35,7 @@ fn element(source: Source, i: u32) -> f32 {
     return select(0.0, f32(x[source.index + i * params.x_stride_c]), source.exists);
 }
 
-// Step i of a segment.
+// Step i of an outer K step.
 fn gemm_rhs(sources: Sources, i: u32) -> vec4<f32> {
     return vec4<f32>(element(sources.s0, i), element(sources.s1, i), element(sources.s2, i), element(sources.s3, i));
 }
@@ -46,7 +46,7 @@ fn channels(source: Source, i: u32) -> vec4<f32> {
     return select(vec4<f32>(), vec4<f32>(x[(source.index + i) / 4u]), source.exists);
 }
 
-// Steps i, i + 1, ... of a segment: a row for each step, a column for each column.
+// Steps i, i + 1, ... of an outer K step: a row for each step, a column for each column.
 fn gemm_rhs_block(sources: Sources, i: u32) -> Block {
     let c0 = channels(sources.s0, i);
     let c1 = channels(sources.s1, i);
@@ -66,7 +66,7 @@ fn channels(source: Source, i: u32) -> vec2<f32> {
     return select(vec2<f32>(), vec2<f32>(x[(source.index + i) / 2u]), source.exists);
 }
 
-// Steps i, i + 1, ... of a segment: a row for each step, a column for each column.
+// Steps i, i + 1, ... of an outer K step: a row for each step, a column for each column.
 fn gemm_rhs_block(sources: Sources, i: u32) -> Block {
     let c0 = channels(sources.s0, i);
     let c1 = channels(sources.s1, i);

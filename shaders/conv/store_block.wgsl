@@ -3,7 +3,7 @@
 //@use conv/epilogue.wgsl
 
 //@if PAIRS
-//@use lib/quad.wgsl
+//@use lib/vec4_io.wgsl
 // The outputs of channel `k` that a block of BLOCK_P x BLOCK_Q has from (p0, q0) on, two neighbours at a time: where all of the block's columns
 // exist and begin at an even element.
 
@@ -22,7 +22,7 @@ fn store_block(start: u32, k: u32, p0: i32, q0: i32, sums: ptr<function, array<f
             for (var j = 0u; j < BLOCK_Q / 2u; j++) {
                 var r = vec2<f32>();
                 if HAS_RESIDUAL != 0u {
-                    r = half_quad(residual[first + j]);
+                    r = half_vec4(residual[first + j]);
                 }
                 let at = i * BLOCK_Q + 2u * j;
                 output[first + j] = as_half(vec2<f32>(finish(k, (*sums)[at], r.x), finish(k, (*sums)[at + 1u], r.y)));

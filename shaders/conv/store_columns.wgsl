@@ -1,21 +1,21 @@
-// How a tile core stores sums of a convolution, by STORE_QUADS:
+// How a tile core stores sums of a convolution, by STORE_VEC4:
 // 0: four columns of an output channel one by one; they may lie anywhere;
 // 1: four columns of an output channel at once: for channels-first outputs whose planes are a multiple of four positions;
 // 2: partial sums of four columns: one of several splits of the depth, which gemm/sum.wgsl adds up; the epilogue comes after the sum;
 // 3: four neighbouring output channels of a column at once: for channels-last outputs whose filters per group are a multiple of four.
 
 //@use conv/epilogue.wgsl
-//@use lib/quad.wgsl
+//@use lib/vec4_io.wgsl
 
-//@if STORE_QUADS == 0
+//@if STORE_VEC4 == 0
 alias OutputItem = Elem;
-//@elif STORE_QUADS == 1
-alias OutputItem = Quad;
-//@elif STORE_QUADS == 3
+//@elif STORE_VEC4 == 1
+alias OutputItem = Vec4;
+//@elif STORE_VEC4 == 3
 alias OutputItem = vec4<Elem>;
 //@end
 
-//@if STORE_QUADS == 2
+//@if STORE_VEC4 == 2
 @group(0) @binding(3) var<storage, read_write> output: array<vec4<f32>>; // [group][split][filter][column / 4]
 //@else
 //@if BOUND_2
@@ -26,7 +26,7 @@ var<private> residual: array<OutputItem, 1>; // nothing is bound
 @group(0) @binding(3) var<storage, read_write> output: array<OutputItem>; // N K Z P Q, any strides
 //@end
 
-//@if STORE_QUADS == 0
+//@if STORE_VEC4 == 0
 fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {
     if row >= params.filters {
         return;
@@ -49,23 +49,23 @@ fn store_column(column: Column, at: u32, k: u32, sum: f32) {
         output[index] = Elem(finish(k, sum, r));
     }
 }
-//@elif STORE_QUADS == 1
+//@elif STORE_VEC4 == 1
 fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {
     if (row < params.filters) & columns.c0.exists {
         let k = group * params.filters + row;
         let index = (params.y_base + k * params.y_stride_k + columns.c0.y_start) / 4u;
         var r = vec4<f32>();
         if HAS_RESIDUAL != 0u {
-            r = quad(residual[index]);
+            r = f32x4(residual[index]);
         }
-        output[index] = as_quad(vec4<f32>(finish(k, sums.x, r.x), finish(k, sums.y, r.y), finish(k, sums.z, r.z), finish(k, sums.w, r.w)));
+        output[index] = as_vec4(vec4<f32>(finish(k, sums.x, r.x), finish(k, sums.y, r.y), finish(k, sums.z, r.z), finish(k, sums.w, r.w)));
     }
 }
-//@elif STORE_QUADS == 2
+//@elif STORE_VEC4 == 2
 // `share` is the number of the split over all groups.
-fn gemm_store(columns: Columns, share: u32, row: u32, sums: vec4<f32>) {
+fn gemm_store(columns: Columns, range: u32, row: u32, sums: vec4<f32>) {
     if (row < params.filters) & (columns.first < params.columns) {
-        output[(share * params.filters + row) * ((params.columns + 3u) / 4u) + columns.first / 4u] = sums;
+        output[(range * params.filters + row) * ((params.columns + 3u) / 4u) + columns.first / 4u] = sums;
     }
 }
 //@else

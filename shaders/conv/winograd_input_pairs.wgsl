@@ -5,7 +5,7 @@
 // Prelude: ODD: 1 where the padding before a row is odd, so that windows begin between two halves; else 0.
 
 //@use conv/winograd_tile.wgsl
-//@use lib/quad.wgsl
+//@use lib/vec4_io.wgsl
 
 @group(0) @binding(1) var<storage, read> x: array<u64>;                 // N C 1 H W, two elements each
 @group(0) @binding(2) var<storage, read_write> transformed: array<u64>; // two tiles each
@@ -15,7 +15,7 @@ const HALVES: u32 = (LINES_W + TILE_W + ODD + 1u) / 2u;
 
 fn read_half(row: u32, iy: i32, ix: i32) -> vec2<f32> {
     let exists = (iy >= 0) & (ix >= 0) & (ix < params.width.input);
-    return select(vec2<f32>(), half_quad(x[(row + select(0u, u32(ix), exists)) / 2u]), exists);
+    return select(vec2<f32>(), half_vec4(x[(row + select(0u, u32(ix), exists)) / 2u]), exists);
 }
 
 // The tile that begins `first` elements into a row, along the width.

@@ -6,7 +6,7 @@
 //@use conv/winograd.wgsl
 //@use conv/winograd_axes.wgsl
 //@use conv/store_block.wgsl
-//@use lib/quad.wgsl
+//@use lib/vec4_io.wgsl
 
 // What store_block calls both tiles.
 const BLOCK_P: u32 = TILE_H;
@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         var near_line: array<f32, LINES_H>;
         var far_line: array<f32, LINES_H>;
         for (var i = 0u; i < LINES_H; i++) {
-            let half = half_quad(sums[(i * LINES_W + j) * pitch + item]);
+            let half = half_vec4(sums[(i * LINES_W + j) * pitch + item]);
             near_line[i] = half.x;
             far_line[i] = half.y;
         }

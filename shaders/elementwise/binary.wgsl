@@ -1,16 +1,16 @@
 // y = activation(a op b) with broadcasting: an operand that does not step along an axis has stride 0 there. Operands of the
-// lattice: a, b, y. IN_PLACE, a is y, which WebGPU cannot bind for reading too.
+// strided axes: a, b, y. IN_PLACE, a is y, which WebGPU cannot bind for reading too.
 //
-// Prelude: alias Elem, AXES (of the lattice).
+// Prelude: alias Elem, AXES (of the strided axes).
 
 //@use lib/activation.wgsl
-//@use lib/lattice.wgsl
-//@use lib/share.wgsl
+//@use lib/strided_axes.wgsl
+//@use lib/item_range.wgsl
 
 // Twin of BinaryParams in src/shader/uniforms.rs.
 struct BinaryParams {
-    axes: array<LatticeAxis, 6>,
-    items: u32,      // points of the lattice
+    axes: array<OperandAxis, 6>,
+    items: u32,      // points of the strided axes
     row_blocks: u32, // with ROWS: blocks of 256 points that one line along the fastest axis takes
     alpha: f32,      // parameters of the activation
     beta: f32,
@@ -70,17 +70,17 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if ROWS == 0u {
         let item = group * 64u + local;
         if item < params.items {
-            compute(lattice_offsets(item, AXES));
+            compute(strided_offsets(item, AXES));
         }
     } else {
         let inner = params.axes[AXES - 1u];
         let row = group / params.row_blocks;
-        let share = share_of(local, (group - row * params.row_blocks) * 256u, 256u, inner.extent);
+        let range = item_range(local, (group - row * params.row_blocks) * 256u, 256u, inner.extent);
         if row * inner.extent < params.items { // the last workgroups of a folded dispatch have no row
-            let start = lattice_offsets(row, AXES - 1u);
+            let start = strided_offsets(row, AXES - 1u);
             for (var j = 0u; j < 4u; j++) {
-                let i = share.begin + TOGETHER * j;
-                if i < share.end {
+                let i = range.begin + TOGETHER * j;
+                if i < range.end {
                     compute(start + i32(i) * inner.strides);
                 }
             }

@@ -1,11 +1,11 @@
 // y = activation(x), element by element. Memory order does not matter, so layouts need no case.
 //
-// One workgroup owns 64 x ITEMS_EACH neighbouring items, which its invocations share (lib/share.wgsl). An item is one element or four;
+// One workgroup owns 64 x ITEMS_EACH neighbouring items, which its invocations share (lib/item_range.wgsl). An item is one element or four;
 // the source is x, or the output itself in place. Prelude: alias Elem, ITEMS_EACH.
 
 //@use lib/item.wgsl
 //@use lib/source.wgsl
-//@use lib/share.wgsl
+//@use lib/item_range.wgsl
 
 // Twin of UnaryParams in src/shader/uniforms.rs.
 struct UnaryParams {
@@ -24,10 +24,10 @@ struct UnaryParams {
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
     let first = (group_id.y * group_count.x + group_id.x) * (64u * ITEMS_EACH);
-    let share = share_of(local_id.x, first, 64u * ITEMS_EACH, params.items);
+    let range = item_range(local_id.x, first, 64u * ITEMS_EACH, params.items);
     for (var j = 0u; j < ITEMS_EACH; j++) {
-        let i = share.begin + TOGETHER * j;
-        if i < share.end {
+        let i = range.begin + TOGETHER * j;
+        if i < range.end {
             output[params.y_base + i] = activate_item(source_item(params.x_base + i), params.alpha, params.beta);
         }
     }

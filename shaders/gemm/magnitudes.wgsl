@@ -1,14 +1,14 @@
 // The range of an operand of a product: the largest magnitude of its lines (rows of a, columns of b, pixels of an image), and that of the line
 // whose own largest magnitude is least, among those that are not all zeros. Both as bits, which are ordered as the magnitudes are, with an infinity
-// above all numbers and a NaN above that. LANES invocations walk a line; a workgroup gives one pair. Prelude: WG_SIZE, LANES.
+// above all numbers and a NaN above that. ROW_THREADS invocations walk a line; a workgroup gives one pair. Prelude: WG_SIZE, ROW_THREADS.
 
-//@use lib/lanes.wgsl
-//@use lib/lattice_axis.wgsl
+//@use lib/row_threads.wgsl
+//@use lib/strided_axis.wgsl
 //@use gemm/line_range.wgsl
 
 // Twin of MagnitudeParams in src/shader/uniforms.rs. Strides count elements.
 struct MagnitudeParams {
-    batch: array<LatticeAxis, 3>, // lines: three axes, of which the first strides count,
+    batch: array<OperandAxis, 3>, // lines: three axes, of which the first strides count,
     base: u32,                    // from here on,
     lines: u32,                   // so many a product of the batch,
     line_stride: u32,
@@ -39,12 +39,12 @@ fn line_start(item: u32) -> u32 {
 @compute @workgroup_size(WG_SIZE)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
     let local = local_id.x;
-    let at = lane_of(local);
+    let at = thread_of(local);
     let group = group_id.y * group_count.x + group_id.x;
     // Past the last line, the last one again: it changes neither.
     let start = line_start(min(group * LINES + at.line, params.items - 1u));
     var largest = 0.0;
-    for (var i = at.lane; i < params.length; i += LANES) {
+    for (var i = at.thread; i < params.length; i += ROW_THREADS) {
         largest = larger(abs(x[start + i * params.stride]), largest);
     }
     let bits = bitcast<u32>(join_max(at, largest));

@@ -1,9 +1,9 @@
-// A block of sums stored row by row, by the hook gemm_store; or, by STORE_QUADS 3, column by column, by store_filters of conv/store_columns.wgsl:
+// A block of sums stored row by row, by the hook gemm_store; or, by STORE_VEC4 3, column by column, by store_filters of conv/store_columns.wgsl:
 // rows are a multiple of four then.
 
 //@use gemm/block.wgsl
 
-//@if STORE_QUADS == 3
+//@if STORE_VEC4 == 3
 fn gemm_store_block(columns: Columns, group: u32, row0: u32, block: Block) {
     if row0 >= params.filters {
         return;

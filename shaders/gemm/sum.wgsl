@@ -13,20 +13,20 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if item >= params.items {
         return;
     }
-    let column_quads = (sum_columns() + 3u) / 4u;
-    let row_quads = (sum_rows() + 3u) / 4u;
-    let line = item / column_quads;
-    let quad = item - line * column_quads;
-    let group = line / row_quads;
-    let row0 = 4u * (line - group * row_quads);
+    let column_vec4s = (sum_columns() + 3u) / 4u;
+    let row_vec4s = (sum_rows() + 3u) / 4u;
+    let line = item / column_vec4s;
+    let vec4_index = item - line * column_vec4s;
+    let group = line / row_vec4s;
+    let row0 = 4u * (line - group * row_vec4s);
     let below = sum_rows() - 1u - row0; // rows past the last repeat it; they are never stored
     var block = Block();
     for (var split = 0u; split < SPLITS; split++) {
-        let at = ((group * SPLITS + split) * sum_rows() + row0) * column_quads + quad;
+        let at = ((group * SPLITS + split) * sum_rows() + row0) * column_vec4s + vec4_index;
         block.r0 += partials[at];
-        block.r1 += partials[at + min(1u, below) * column_quads];
-        block.r2 += partials[at + min(2u, below) * column_quads];
-        block.r3 += partials[at + min(3u, below) * column_quads];
+        block.r1 += partials[at + min(1u, below) * column_vec4s];
+        block.r2 += partials[at + min(2u, below) * column_vec4s];
+        block.r3 += partials[at + min(3u, below) * column_vec4s];
     }
-    gemm_store_block(gemm_columns(group, 4u * quad), group, row0, block);
+    gemm_store_block(gemm_columns(group, 4u * vec4_index), group, row0, block);
 }

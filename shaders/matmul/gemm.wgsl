@@ -1,16 +1,16 @@
-// Matmul for the tile cores: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store.
-// Both operands lie as quads along their outer index, so a core reads four rows or columns at once: a packed as [batch][tile of
+// Matmul for the tile cores: gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store.
+// Both operands lie as vec4s along their outer index, so a core reads four rows or columns at once: a packed as [batch][tile of
 // rows][k][row], b as [batch][k][n padded to 4], packed or as it came, or as [batch][panel][k][PANEL]. Prelude: PANEL, a multiple of 4, or 0 where b is not cut into panels.
 
 //@use matmul/problem.wgsl
 //@use matmul/store_columns.wgsl
-//@use lib/quad.wgsl
+//@use lib/vec4_io.wgsl
 
-@group(0) @binding(1) var<storage, read> lhs: array<Quad>; // a
-@group(0) @binding(2) var<storage, read> b: array<Quad>;
+@group(0) @binding(1) var<storage, read> lhs: array<Vec4>; // a
+@group(0) @binding(2) var<storage, read> b: array<Vec4>;
 
 struct Columns {
-    index: u32,     // of the first step in b, in quads
+    index: u32,     // of the first step in b, in vec4s
     at_addend: u32, // where the product begins in the addend
     first: u32,     // of the four columns
 }
@@ -19,7 +19,7 @@ struct Sources {
     index: u32,
 }
 
-fn gemm_segments() -> u32 {
+fn gemm_outer_k() -> u32 {
     return 1u;
 }
 
@@ -27,34 +27,34 @@ fn gemm_length() -> u32 {
     return params.k;
 }
 
-const PANEL_QUADS: u32 = max(PANEL / 4u, 1u);
+const PANEL_VEC4: u32 = max(PANEL / 4u, 1u);
 
-// Columns past the last quad repeat it; they are never stored.
+// Columns past the last vec4 repeat it; they are never stored.
 fn gemm_columns(group: u32, column0: u32) -> Columns {
     let at = batch_offsets(group);
-    let quad_column = min(column0 / 4u, (params.n - 1u) / 4u);
-    var index = quad_column;
+    let vec4_column = min(column0 / 4u, (params.n - 1u) / 4u);
+    var index = vec4_column;
     if PANEL != 0u {
-        let panel = quad_column / PANEL_QUADS;
-        index = panel * (PANEL_QUADS * params.k) + quad_column - panel * PANEL_QUADS;
+        let panel = vec4_column / PANEL_VEC4;
+        index = panel * (PANEL_VEC4 * params.k) + vec4_column - panel * PANEL_VEC4;
     }
     return Columns(at.y + index, at.z, column0);
 }
 
-fn gemm_sources(columns: Columns, segment: u32) -> Sources {
+fn gemm_sources(columns: Columns, outer_step: u32) -> Sources {
     return Sources(columns.index);
 }
 
 fn gemm_lhs_base(group: u32, tile_m: u32) -> u32 {
-    return batch_offsets(group).x + tile_m * params.k * ROW_QUADS;
+    return batch_offsets(group).x + tile_m * params.k * ROW_VEC4;
 }
 
 fn gemm_lhs(at: u32) -> vec4<f32> {
-    return quad(lhs[at]);
+    return f32x4(lhs[at]);
 }
 
 fn gemm_rhs(sources: Sources, i: u32) -> vec4<f32> {
-    return quad(b[sources.index + i * params.b_stride_k]);
+    return f32x4(b[sources.index + i * params.b_stride_k]);
 }
 
 fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {

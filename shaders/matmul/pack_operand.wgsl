@@ -1,10 +1,10 @@
 // An operand that matmul/pack.wgsl or matmul/pack_pairs.wgsl packs.
 
-//@use lib/lattice_axis.wgsl
+//@use lib/strided_axis.wgsl
 
 // Twin of PackOperandParams in src/shader/uniforms.rs.
 struct PackOperandParams {
-    batch: array<LatticeAxis, 3>, // strides of the operand, first of the three
+    batch: array<OperandAxis, 3>, // strides of the operand, first of the three
     items: u32,                   // blocks of packed elements
     padded: u32,                  // outer indices of a panel
     outer: u32,

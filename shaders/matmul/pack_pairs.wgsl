@@ -5,7 +5,7 @@
 // an even number; 1 where they are along the depth, of which there is: squares of two by two are turned then. All else begins at even elements.
 
 //@use matmul/pack_operand.wgsl
-//@use lib/quad.wgsl
+//@use lib/vec4_io.wgsl
 
 @group(0) @binding(1) var<storage, read> operand: array<u64>;       // two elements each
 @group(0) @binding(2) var<storage, read_write> output: array<u64>;  // two elements each
@@ -42,8 +42,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         for (var step = 0u; step < BLOCK; step += 2u) {
             let k = k0 + step;
             if k < params.depth {
-                let near = select(vec2<f32>(), half_quad(operand[(near_start + k) / 2u]), i < params.outer);
-                let far = select(vec2<f32>(), half_quad(operand[(far_start + k) / 2u]), i + 1u < params.outer);
+                let near = select(vec2<f32>(), half_vec4(operand[(near_start + k) / 2u]), i < params.outer);
+                let far = select(vec2<f32>(), half_vec4(operand[(far_start + k) / 2u]), i + 1u < params.outer);
                 let to = to_start + k * params.padded;
                 output[to / 2u] = as_half(vec2<f32>(near.x, far.x));
                 output[(to + params.padded) / 2u] = as_half(vec2<f32>(near.y, far.y));

@@ -6,11 +6,11 @@
 // Prelude: alias Elem.
 
 //@use lib/activation.wgsl
-//@use lib/lattice_axis.wgsl
+//@use lib/strided_axis.wgsl
 
 // Twin of MatMulParams in src/shader/uniforms.rs. Strides count elements, or vec4s where a tile core reads an operand.
 struct MatMulParams {
-    batch: array<LatticeAxis, 3>, // strides of a, b and the addend
+    batch: array<OperandAxis, 3>, // strides of a, b and the addend
     base: vec3<u32>,              // where they begin in their bindings
     y_base: u32,                  // where y and the residual begin in theirs, in elements
     m: u32,
@@ -30,7 +30,7 @@ struct MatMulParams {
     activation_alpha: f32,
     activation_beta: f32,
     y_pitch: u32,
-    first_share: u32, // partial sums: shares of the depth before this call's
+    first_part: u32, // partial sums: shares of the depth before this call's
     unused0: u32,
     unused1: u32,
 }

@@ -1,12 +1,12 @@
-// How a tile core stores four columns of y, by STORE_QUADS:
+// How a tile core stores four columns of y, by STORE_VEC4:
 // 0: one by one, where rows of y are no multiple of four;
 // 1: at once, where they are: so are then y_base and the first column of a part;
 // 2: partial sums: one of several splits of the depth, which gemm/sum.wgsl adds up.
 
 //@use matmul/problem.wgsl
-//@use lib/quad.wgsl
+//@use lib/vec4_io.wgsl
 
-//@if STORE_QUADS == 0
+//@if STORE_VEC4 == 0
 @group(0) @binding(5) var<storage, read_write> output: array<Elem>;
 
 fn store_columns(number: u32, at_addend: u32, row: u32, column0: u32, sums: vec4<f32>) {
@@ -17,11 +17,11 @@ fn store_columns(number: u32, at_addend: u32, row: u32, column0: u32, sums: vec4
         }
     }
 }
-//@elif STORE_QUADS == 1
-@group(0) @binding(5) var<storage, read_write> output: array<Quad>;
+//@elif STORE_VEC4 == 1
+@group(0) @binding(5) var<storage, read_write> output: array<Vec4>;
 
 fn store_columns(number: u32, at_addend: u32, row: u32, column0: u32, sums: vec4<f32>) {
-    output[y_index(number, row, column0) / 4u] = as_quad(vec4<f32>(
+    output[y_index(number, row, column0) / 4u] = as_vec4(vec4<f32>(
         finish(number, at_addend, row, column0, sums.x),
         finish(number, at_addend, row, column0 + 1u, sums.y),
         finish(number, at_addend, row, column0 + 2u, sums.z),
@@ -32,7 +32,7 @@ fn store_columns(number: u32, at_addend: u32, row: u32, column0: u32, sums: vec4
 @group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>; // [product][split][m][n / 4]
 
 // `share` is the number of the split over all products of this call.
-fn store_columns(share: u32, at_addend: u32, row: u32, column0: u32, sums: vec4<f32>) {
-    output[((params.first_share + share) * params.m + row) * ((params.n + 3u) / 4u) + column0 / 4u] = sums;
+fn store_columns(range: u32, at_addend: u32, row: u32, column0: u32, sums: vec4<f32>) {
+    output[((params.first_part + range) * params.m + row) * ((params.n + 3u) / 4u) + column0 / 4u] = sums;
 }
 //@end

@@ -1,4 +1,4 @@
-// Measures the device's f32 multiply-add rate: three independent vec4 chains in registers, 64 steps a loop turn would unroll to.
+// Measures the device's f32 multiply-add rate: three independent vec4 chains in registers, 64 steps a loop iteration would unroll to.
 // One invocation does TURNS x 32 x 12 multiply-adds. Prelude: alias Elem (f32), TURNS.
 
 @group(0) @binding(0) var<storage, read_write> output: array<f32>;
@@ -10,7 +10,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var a0 = vec4<f32>(f32(id.x));
     var a1 = a0 + 1.0;
     var a2 = a0 + 2.0;
-    for (var turn = 0u; turn < TURNS; turn++) {
+    for (var iteration = 0u; iteration < ITERATIONS; iteration++) {
         for (var i = 0u; i < 32u; i++) {
             a0 = fma(a0, m, c);
             a1 = fma(a1, m, c);

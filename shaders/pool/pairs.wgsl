@@ -1,14 +1,14 @@
 // Pooling of f32 values, channels-first, in rows of an even length: an invocation computes STRIP neighbouring outputs of a row from columns
 // that it loads once, two by two.
 //
-// For drivers that run invocations as the lanes of a CPU's vectors. They pay by the load and not by the byte, and divide lane by lane: hence
+// For drivers that run invocations as the threads of a CPU's vectors. They pay by the load and not by the byte, and divide thread by thread: hence
 // the 64-bit loads, divisors as their reciprocals, and the local id: such a driver divides for every component of it that is used, and for
 // three to give its index.
 //
 // Prelude: STRIP, an even number; STRIDE, that of the width; LEAD, 1 where its pad is odd; the window's TAPS_T, TAPS_R, TAPS_S; STORE_PAIRS.
 
 //@use pool/window.wgsl
-//@use lib/quad.wgsl
+//@use lib/vec4_io.wgsl
 
 // Twin of PoolPairsParams in src/shader/uniforms.rs. Strides and bases count elements, and are even where x has them.
 struct PoolPairsParams {
@@ -95,7 +95,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
                 // A pair before the row wraps round to behind it. Where all windows are whole, only outputs that are not stored read there.
                 let pair = u32(first + i32(i));
                 let inside = (WHOLE != 0u) | (used & (pair <= last));
-                let v = select(vec2<f32>(neutral()), half_quad(x[line + min(pair, last)]), inside);
+                let v = select(vec2<f32>(neutral()), half_vec4(x[line + min(pair, last)]), inside);
                 columns[2u * i] = v.x;
                 columns[2u * i + 1u] = v.y;
             }

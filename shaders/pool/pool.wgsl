@@ -56,7 +56,7 @@ override TAPS_R: u32 = 0u;
 override TAPS_S: u32 = 0u;
 
 // How often the loop over an axis turns: as often as it has taps inside the input, or a number that unrolls, some of it idle.
-fn turns(taps: Taps, known: u32) -> i32 {
+fn iterations(taps: Taps, known: u32) -> i32 {
     return select(taps.count, i32(known), known != 0u);
 }
 
@@ -115,12 +115,12 @@ struct Found {
 // `scale` times.
 fn walk(depth: Taps, height: Taps, width: Taps, x_start: u32, scale: f32) -> Found {
     var found = Found(0.0, 0.0, vec3<i32>(0), false, 0.0);
-    for (var t = 0; t < turns(depth, TAPS_T); t++) {
+    for (var t = 0; t < iterations(depth, TAPS_T); t++) {
         let iz = coordinate(depth, params.depth, t);
-        for (var r = 0; r < turns(height, TAPS_R); r++) {
+        for (var r = 0; r < iterations(height, TAPS_R); r++) {
             let iy = coordinate(height, params.height, r);
             let line = (iz * params.height.input + iy) * params.width.input;
-            for (var s = 0; s < turns(width, TAPS_S); s++) {
+            for (var s = 0; s < iterations(width, TAPS_S); s++) {
                 let ix = coordinate(width, params.width, s);
                 let used = (t < depth.count) & (r < height.count) & (s < width.count);
                 let v = f32(x[x_start + u32(line + ix) * params.x_stride_p]);

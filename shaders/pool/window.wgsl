@@ -57,11 +57,11 @@ fn window_taps(axis: Axis, known: u32, o: i32) -> Taps {
     return taps;
 }
 
-// The input coordinate of a turn; an idle one repeats the last tap, or a coordinate that exists where there is none.
-fn coordinate(taps: Taps, axis: Axis, turn: i32) -> i32 {
-    var at = taps.first + turn * axis.dilation;
+// The input coordinate of an iteration; an idle one repeats the last tap, or a coordinate that exists where there is none.
+fn coordinate(taps: Taps, axis: Axis, iteration: i32) -> i32 {
+    var at = taps.first + iteration * axis.dilation;
     if WHOLE == 0u {
-        at = clamp(taps.first + min(turn, taps.count - 1) * axis.dilation, 0, axis.input - 1);
+        at = clamp(taps.first + min(iteration, taps.count - 1) * axis.dilation, 0, axis.input - 1);
     }
     return at;
 }

@@ -1,8 +1,8 @@
 // Where the largest element of each line stands: x as [outer][total][inner] gives [outer][inner] indices along the axis. Of equal elements
-// the first (or the last) wins, NaN wins over everything. Prelude: alias Elem, AXES (of y's lattice), WG_SIZE, LANES.
+// the first (or the last) wins, NaN wins over everything. Prelude: alias Elem, AXES (of y's strided axes), WG_SIZE, ROW_THREADS.
 
 //@use rows/reduce_params.wgsl
-//@use lib/lanes.wgsl
+//@use lib/row_threads.wgsl
 
 @group(0) @binding(1) var<storage, read> x: array<Elem>;
 @group(0) @binding(2) var<storage, read_write> output: array<u32>;
@@ -27,24 +27,24 @@ fn better(a: Best, b: Best) -> Best {
 
 @compute @workgroup_size(WG_SIZE)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
-    let at = lane_of(local_id.x);
+    let at = thread_of(local_id.x);
     let item = (group_id.y * group_count.x + group_id.x) * LINES + at.line;
     let line = min(item, params.items - 1u);
     let outer = line / params.inner;
     let start = outer * params.total * params.inner + (line - outer * params.inner);
-    let own = min(at.lane, params.total - 1u);
+    let own = min(at.thread, params.total - 1u);
     var best = Best(f32(x[start + own * params.inner]), own);
-    for (var i = at.lane + LANES; i < params.total; i += LANES) {
+    for (var i = at.thread + ROW_THREADS; i < params.total; i += ROW_THREADS) {
         best = better(Best(f32(x[start + i * params.inner]), i), best);
     }
-    if LANES > 1u {
-        let first = at.line * LANES;
-        joined[first + at.lane] = best.value;
-        joined_index[first + at.lane] = best.index;
+    if ROW_THREADS > 1u {
+        let first = at.line * ROW_THREADS;
+        joined[first + at.thread] = best.value;
+        joined_index[first + at.thread] = best.index;
         workgroupBarrier();
-        for (var half = LANES / 2u; half > 0u; half /= 2u) {
-            if at.lane < half {
-                let a = first + at.lane;
+        for (var half = ROW_THREADS / 2u; half > 0u; half /= 2u) {
+            if at.thread < half {
+                let a = first + at.thread;
                 best = better(Best(joined[a + half], joined_index[a + half]), Best(joined[a], joined_index[a]));
                 joined[a] = best.value;
                 joined_index[a] = best.index;
@@ -52,7 +52,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
             workgroupBarrier();
         }
     }
-    if (item < params.items) & (at.lane == 0u) {
-        output[u32(lattice_offsets(item, AXES).z)] = best.index;
+    if (item < params.items) & (at.thread == 0u) {
+        output[u32(strided_offsets(item, AXES).z)] = best.index;
     }
 }

@@ -3,7 +3,7 @@
 // Prelude: alias Elem.
 
 //@use lib/activation.wgsl
-//@use lib/share.wgsl
+//@use lib/item_range.wgsl
 
 // Twin of BatchNormParams in src/shader/uniforms.rs.
 struct BatchNormParams {
@@ -58,8 +58,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         let first = (group - line * params.row_blocks) * 1024u;
         if line * params.inner < params.items { // the last workgroups of a folded dispatch have no line
             let channel = line % params.channels;
-            let share = share_of(local, first, 1024u, params.inner);
-            for (var i = share.begin; i < share.end; i += TOGETHER) {
+            let range = item_range(local, first, 1024u, params.inner);
+            for (var i = range.begin; i < range.end; i += TOGETHER) {
                 compute(line * params.inner + i, channel);
             }
         }

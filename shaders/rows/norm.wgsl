@@ -1,12 +1,12 @@
-// Layer, group and instance normalisation: y = (x - mean) / sqrt(variance + epsilon) scale + bias over each row. A row is a lattice of A x B
-// elements; a line of LANES invocations walks it three times: a first mean, the centred mean and variance, the results.
-// Prelude: alias Elem, WG_SIZE, LANES.
+// Layer, group and instance normalisation: y = (x - mean) / sqrt(variance + epsilon) scale + bias over each row. A row is strided axes of A x B
+// elements; a line of ROW_THREADS invocations walks it three times: a first mean, the centred mean and variance, the results.
+// Prelude: alias Elem, WG_SIZE, ROW_THREADS.
 //
 // Differences are taken from the row's first element, so that a constant row has no rounding at all; what the first mean errs by is the mean of
 // the differences from it, and is subtracted (the corrected two-pass algorithm: Chan, Golub and LeVeque, Algorithms for computing the sample
 // variance, 1983). Powers of two keep sums and squares inside f32, however large or small a row's numbers are.
 
-//@use lib/lanes.wgsl
+//@use lib/row_threads.wgsl
 
 // Twin of NormParams in src/shader/uniforms.rs. Strides count elements.
 struct NormParams {
@@ -60,17 +60,17 @@ const DOWN: f32 = 1.16415322e-10; // 2^-33
 
 var<workgroup> joined_sums: array<vec2<f32>, WG_SIZE>;
 
-// Two sums at once, as `join_sum` of lib/lanes.wgsl.
-fn join_sums(at: Lane, v: vec2<f32>) -> vec2<f32> {
-    if LANES == 1u {
+// Two sums at once, as `join_sum` of lib/row_threads.wgsl.
+fn join_sums(at: Thread, v: vec2<f32>) -> vec2<f32> {
+    if ROW_THREADS == 1u {
         return v;
     }
-    let first = at.line * LANES;
-    joined_sums[first + at.lane] = v;
+    let first = at.line * ROW_THREADS;
+    joined_sums[first + at.thread] = v;
     workgroupBarrier();
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        if at.lane < half {
-            joined_sums[first + at.lane] += joined_sums[first + at.lane + half];
+    for (var half = ROW_THREADS / 2u; half > 0u; half /= 2u) {
+        if at.thread < half {
+            joined_sums[first + at.thread] += joined_sums[first + at.thread + half];
         }
         workgroupBarrier();
     }
@@ -96,7 +96,7 @@ fn element_offset(i: u32) -> u32 {
 
 @compute @workgroup_size(WG_SIZE)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
-    let at = lane_of(local_id.x);
+    let at = thread_of(local_id.x);
     let item = (group_id.y * group_count.x + group_id.x) * LINES + at.line;
     // Past the last row, the last one again without storing: every invocation must reach the barriers.
     let exists = item < params.items;
@@ -112,7 +112,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let origin = opaque(0.25 * select(0.0, first, is_finite(first)), zero);
     var sums = vec2<f32>(0.0);
     var largest = 0.0;
-    for (var i = at.lane; i < params.length; i += LANES) {
+    for (var i = at.thread; i < params.length; i += ROW_THREADS) {
         let d = fma(f32(x[start + element_offset(i)]), 0.25, -origin);
         sums += vec2<f32>(d, d * DOWN);
         largest = max(largest, abs(d));
@@ -129,7 +129,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     // 2. What the first mean errs by, and the variance.
     let base = opaque(near * shrink, zero);
     sums = vec2<f32>(0.0);
-    for (var i = at.lane; i < params.length; i += LANES) {
+    for (var i = at.thread; i < params.length; i += ROW_THREADS) {
         let d = fma(f32(x[start + element_offset(i)]), shrink, -base);
         sums += vec2<f32>(d, d * d);
     }
@@ -142,7 +142,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
 
     // 3. The results.
     if exists {
-        for (var i = at.lane; i < params.length; i += LANES) {
+        for (var i = at.thread; i < params.length; i += ROW_THREADS) {
             let place = element(i);
             let from_scale = inner * params.scale_row + place.y;
             var y = (opaque(fma(f32(x[start + place.x]), shrink, -base), zero) - moments.x) * inverse;
@@ -154,7 +154,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
             }
             output[start + place.x] = Elem(y);
         }
-        if at.lane == 0u {
+        if at.thread == 0u {
 let mean = select(near, fma(moments.x, power_of_two(unit), near), is_finite(near));
             store_statistics(row, mean, inverse * shrink);
         }

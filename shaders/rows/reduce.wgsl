@@ -1,9 +1,9 @@
 // One pass of a reduction: x as [outer][total][inner] becomes [outer][chunks][inner], each chunk `length` neighbours along the axis, the last
-// one fewer. One line of LANES invocations per result.
-// Prelude: alias Elem, AXES (of y's lattice), WG_SIZE, LANES.
+// one fewer. One line of ROW_THREADS invocations per result.
+// Prelude: alias Elem, AXES (of y's strided axes), WG_SIZE, ROW_THREADS.
 
 //@use rows/reduce_params.wgsl
-//@use lib/lanes.wgsl
+//@use lib/row_threads.wgsl
 
 // What a pass reads and writes: a single pass what is stored, the first of several f32 sums, the last of several from those.
 //@if PASS == 1
@@ -26,7 +26,7 @@ override MEAN: u32 = 0u;
 
 @compute @workgroup_size(WG_SIZE)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
-    let at = lane_of(local_id.x);
+    let at = thread_of(local_id.x);
     let item = (group_id.y * group_count.x + group_id.x) * LINES + at.line;
     // Past the last result, the last one again: every invocation must reach the barriers.
     let line = min(item, params.items - 1u);
@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let start = (outer * params.total + first) * params.inner + column;
     var value = 0.0;
     if KIND == 0u {
-        for (var i = at.lane; i < count; i += LANES) {
+        for (var i = at.thread; i < count; i += ROW_THREADS) {
             value += opaque(f32(x[start + i * params.inner]) * params.unit, params.items >> 31u);
         }
         value = join_sum(at, value);
@@ -46,13 +46,13 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
             value /= params.divisor;
         }
     } else {
-        value = f32(x[start + min(at.lane, count - 1u) * params.inner]);
-        for (var i = at.lane + LANES; i < count; i += LANES) {
+        value = f32(x[start + min(at.thread, count - 1u) * params.inner]);
+        for (var i = at.thread + ROW_THREADS; i < count; i += ROW_THREADS) {
             value = larger(value, f32(x[start + i * params.inner]));
         }
         value = join_max(at, value);
     }
-    if (item < params.items) & (at.lane == 0u) {
-        output[u32(lattice_offsets(item, AXES).z)] = Target(value);
+    if (item < params.items) & (at.thread == 0u) {
+        output[u32(strided_offsets(item, AXES).z)] = Target(value);
     }
 }

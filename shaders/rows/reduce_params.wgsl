@@ -1,10 +1,10 @@
 // The parameters of the reductions.
 
-//@use lib/lattice.wgsl
+//@use lib/strided_axes.wgsl
 
 // Twin of ReduceParams in src/shader/uniforms.rs; of an argmax, chunks is 1.
 struct ReduceParams {
-    axes: array<LatticeAxis, 6>, // of y: the third stride says where a result goes
+    axes: array<OperandAxis, 6>, // of y: the third stride says where a result goes
     items: u32,                  // results
     inner: u32,
     total: u32,

@@ -11,8 +11,8 @@ struct CopyParams {
     items: u32,     // elements (direct), rows (rows) or planes (tiled)
     x_base: i32,
     y_base: u32,
-    segment: u32,   // rows: elements of a row that one workgroup copies
-    segments: u32,  // rows: workgroups per row
+    row_part: u32,   // rows: elements of a row that one workgroup copies
+    row_parts: u32,  // rows: workgroups per row
     tiles_p: u32,   // tiled: tiles along the axis that is contiguous in x
     tiles_q: u32,   // tiled: tiles along the axis that is contiguous in y
     unused: u32,

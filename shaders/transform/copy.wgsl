@@ -1,8 +1,8 @@
-// Strided copy. ROWS 0: one element per invocation. ROWS 1: a workgroup copies a segment of one row, which runs along the last
-// axis, so that the other coordinates are decoded once for all its lanes.
+// Strided copy. ROWS 0: one element per invocation. ROWS 1: a workgroup copies a part of one row, which runs along the last
+// axis, so that the other coordinates are decoded once for all its threads.
 
 //@use transform/axes.wgsl
-//@use lib/share.wgsl
+//@use lib/item_range.wgsl
 
 override ROWS: u32 = 0u;
 
@@ -18,15 +18,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         }
         return;
     }
-    let row = group / params.segments;
+    let row = group / params.row_parts;
     if row >= params.items {
         return;
     }
     let axis = params.axes[RANK - 1u];
     let at = offsets(row, RANK - 1u);
-    let first = (group - row * params.segments) * params.segment;
-    let share = share_of(local, first, params.segment, axis.extent);
-    for (var c = share.begin; c < share.end; c += TOGETHER) {
+    let first = (group - row * params.row_parts) * params.row_part;
+    let range = item_range(local, first, params.row_part, axis.extent);
+    for (var c = range.begin; c < range.end; c += TOGETHER) {
         output[at.y + c * axis.y_stride] = x[at.x + i32(c) * axis.x_stride];
     }
 }

@@ -1,9 +1,9 @@
 // Gather: y[c] = x[sum over axes of the axis's table entry for c], or a constant where an entry is NOTHING. y is dense; the last
 // axis is the one that runs fastest in memory. Prelude: RANK.
 //
-// ROWS 0: one element per invocation. ROWS 1: a workgroup writes a segment of one row of y, and looks the outer coordinates up once.
+// ROWS 0: one element per invocation. ROWS 1: a workgroup writes a part of one row of y, and looks the outer coordinates up once.
 
-//@use lib/share.wgsl
+//@use lib/item_range.wgsl
 
 struct GatherAxis {
     extent: u32,
@@ -15,8 +15,8 @@ struct GatherAxis {
 struct GatherParams {
     items: u32,     // elements, or rows
     run: u32,       // extent of the last axis
-    segment: u32,   // elements of a row that one workgroup writes
-    segments: u32,  // workgroups per row
+    row_part: u32,   // elements of a row that one workgroup writes
+    row_parts: u32,  // workgroups per row
     value: f32,     // where there is no source
     unused0: u32,
     unused1: u32,
@@ -75,14 +75,14 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         }
         return;
     }
-    let row = group / params.segments;
+    let row = group / params.row_parts;
     if row >= params.items {
         return;
     }
     let at = origin(row, RANK - 1u);
-    let first = (group - row * params.segments) * params.segment;
-    let share = share_of(local, first, params.segment, params.run);
-    for (var c = share.begin; c < share.end; c += TOGETHER) {
+    let first = (group - row * params.row_parts) * params.row_part;
+    let range = item_range(local, first, params.row_part, params.run);
+    for (var c = range.begin; c < range.end; c += TOGETHER) {
         put(row * params.run + c, at, table[last.first + c]);
     }
 }

@@ -1,10 +1,10 @@
 // Linear interpolation along the last AXES of depth, height and width. Per axis and coordinate of y the table holds the offsets of two
 // neighbours in x and the bits of the second one's weight; an axis that is not there has extent 1, offset 0, weight 0. y is dense.
 //
-// ROWS 0: one output per invocation. ROWS 1: a workgroup computes a segment of one row of y, which runs along the axis that is
+// ROWS 0: one output per invocation. ROWS 1: a workgroup computes a part of one row of y, which runs along the axis that is
 // contiguous in memory: the width, or the channels of a channels-last tensor.
 
-//@use lib/share.wgsl
+//@use lib/item_range.wgsl
 
 struct ResizeAxis {
     extent: u32,
@@ -19,8 +19,8 @@ struct ResizeParams {
     width: ResizeAxis,
     items: u32,     // outputs, or rows
     run: u32,       // extent of the axis that is contiguous in memory
-    segment: u32,   // outputs of a row that one workgroup computes
-    segments: u32,  // workgroups per row
+    row_part: u32,   // outputs of a row that one workgroup computes
+    row_parts: u32,  // workgroups per row
     channels: u32,
     x_stride_n: u32,
     x_stride_c: u32,
@@ -123,14 +123,14 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         }
         return;
     }
-    let row = group / params.segments;
+    let row = group / params.row_parts;
     if row >= params.items {
         return;
     }
     let at = row_coordinates(row);
-    let first = (group - row * params.segments) * params.segment;
-    let share = share_of(local, first, params.segment, params.run);
-    for (var c = share.begin; c < share.end; c += TOGETHER) {
+    let first = (group - row * params.row_parts) * params.row_part;
+    let range = item_range(local, first, params.row_part, params.run);
+    for (var c = range.begin; c < range.end; c += TOGETHER) {
         put(row, c, at);
     }
 }

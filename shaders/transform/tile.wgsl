@@ -1,5 +1,5 @@
 // Strided copy of 32 x 32 tiles through workgroup memory. Axis p, the last but one, is contiguous in x; axis q, the last, is
-// contiguous in y. Lanes run along p while they read and along q while they write, so both sides are contiguous.
+// contiguous in y. RowThreads run along p while they read and along q while they write, so both sides are contiguous.
 
 //@use transform/axes.wgsl
 
@@ -7,7 +7,7 @@ const TILE: u32 = 32u;
 // Rows of a tile that the 256 invocations move at once.
 const STEP: u32 = 8u;
 
-// One column of padding, so that neighbouring lanes never meet in one bank of workgroup memory.
+// One column of padding, so that neighbouring threads never meet in one bank of workgroup memory.
 var<workgroup> tile: array<Elem, 1056>; // TILE x (TILE + 1)
 
 @compute @workgroup_size(256)
@@ -26,18 +26,18 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let p0 = place / params.tiles_q * TILE;
     let q0 = place % params.tiles_q * TILE;
     let at = plane_offsets(plane);
-    let lane = local % TILE;
+    let thread = local % TILE;
     let line = local / TILE;
 
     for (var q = line; q < TILE; q += STEP) {
-        if (p0 + lane < p_axis.extent) & (q0 + q < q_axis.extent) {
-            tile[q * (TILE + 1u) + lane] = x[at.x + i32(p0 + lane) * p_axis.x_stride + i32(q0 + q) * q_axis.x_stride];
+        if (p0 + thread < p_axis.extent) & (q0 + q < q_axis.extent) {
+            tile[q * (TILE + 1u) + thread] = x[at.x + i32(p0 + thread) * p_axis.x_stride + i32(q0 + q) * q_axis.x_stride];
         }
     }
     workgroupBarrier();
     for (var p = line; p < TILE; p += STEP) {
-        if (p0 + p < p_axis.extent) & (q0 + lane < q_axis.extent) {
-            output[at.y + (p0 + p) * p_axis.y_stride + (q0 + lane) * q_axis.y_stride] = tile[lane * (TILE + 1u) + p];
+        if (p0 + p < p_axis.extent) & (q0 + thread < q_axis.extent) {
+            output[at.y + (p0 + p) * p_axis.y_stride + (q0 + thread) * q_axis.y_stride] = tile[thread * (TILE + 1u) + p];
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::cpu::Computed;
 use crate::cpu::epilogue::{BLOCK, finish};
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
-use crate::types::lattice::{Lattice, offsets};
+use crate::types::strided_axes::{StridedAxes, offsets};
 use crate::types::{Activation, Layout};
 use rayon::prelude::*;
 
@@ -16,9 +16,9 @@ pub(crate) fn unary(activation: Activation, x: &[f32], y: &mut [f32]) {
     });
 }
 
-/// y = activation(a op b) over the lattice of a, b and y; y is whole and in order.
-pub(crate) fn binary(op: BinaryOp, activation: Activation, lattice: &Lattice, a: &[f32], b: &[f32], y: &mut [f32]) {
-    let (outer, inner) = (&lattice.axes[..lattice.axes.len() - 1], lattice.inner());
+/// y = activation(a op b) over the strided axes of a, b and y; y is whole and in order.
+pub(crate) fn binary(op: BinaryOp, activation: Activation, strided_axes: &StridedAxes, a: &[f32], b: &[f32], y: &mut [f32]) {
+    let (outer, inner) = (&strided_axes.axes[..strided_axes.axes.len() - 1], strided_axes.inner());
     let line = inner.extent as usize;
     // Lines of a few elements are handed out many at a time; a long line is cut into blocks.
     if outer.is_empty() {
@@ -39,7 +39,7 @@ pub(crate) fn binary(op: BinaryOp, activation: Activation, lattice: &Lattice, a:
     });
 }
 
-/// One line: operands that step by 1 or stay, as merged lattices have them, or by any stride.
+/// One line: operands that step by 1 or stay, as merged strided axes have them, or by any stride.
 fn combine(op: BinaryOp, a: &[f32], step_a: usize, b: &[f32], step_b: usize, y: &mut [f32]) {
     match op {
         BinaryOp::Add => line(a, step_a, b, step_b, y, |a, b| a + b),
@@ -65,7 +65,7 @@ fn line(a: &[f32], step_a: usize, b: &[f32], step_b: usize, y: &mut [f32], f: im
 impl Computed for BinaryProblem {
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
         let plain = Self { a_layout: Layout::ChannelsFirst, b_layout: Layout::ChannelsFirst, y_layout: Layout::ChannelsFirst, ..self.clone() };
-        binary(self.op, self.activation, &plain.lattice(), inputs[0], inputs[1], y);
+        binary(self.op, self.activation, &plain.strided_axes(), inputs[0], inputs[1], y);
         Some(())
     }
 }

@@ -17,7 +17,7 @@ fn check(problem: &ConvProblem) {
     conv(problem, &x, &filter, bias.as_deref(), &mut y).unwrap();
     let reference = crate::reference::conv(problem, &x, &filter, bias.as_deref()).unwrap();
     let want = reference.output(problem.activation);
-    assert!(want.iter().any(|w| *w != 0.0), "{problem}: all zeros prove nothing");
+    assert!(want.iter().any(|w| *w != 0.0), "{problem}: all zeros verify nothing");
     for (i, (got, want)) in y.iter().zip(&want).enumerate() {
         let allowed = if problem.activation.is_exact() { 0.0 } else { problem.activation.own_error(reference.sum[i], *want) };
         let difference = (f64::from(*got) - want).abs();

@@ -12,7 +12,7 @@ pub(crate) fn backends() -> wgpu::Backends {
 /// What is worth knowing of an adapter, for listings and reports.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AdapterReport {
-    /// Place in the list of adapters.
+    /// BufferRef in the list of adapters.
     pub index: usize,
     /// The adapter's name.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct AdapterReport {
     pub subgroup_sizes: [u32; 2],
     /// Features that this crate asks for and the adapter has: `f16`, `int64`, `subgroups`, `timestamps`, `pipeline_cache`, `cooperative_matrix`.
     pub features: Vec<&'static str>,
-    /// Matrix shapes of the matrix units, such as `8x8x8 F16 -> F32`.
+    /// Matrix shapes of the cooperative matrices, such as `8x8x8 F16 -> F32`.
     pub matrix_shapes: Vec<String>,
 }
 

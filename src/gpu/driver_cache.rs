@@ -25,14 +25,14 @@ pub(crate) struct DriverCache {
 #[derive(Default)]
 struct State {
     cache: Option<wgpu::PipelineCache>,
-    place: Option<Place>,
+    place: Option<BufferRef>,
     /// Pipelines that had been compiled when the file was last read or written.
     kept: usize,
 }
 
 /// A file and what it is about.
 #[derive(Clone)]
-struct Place {
+struct BufferRef {
     path: PathBuf,
     key: Key,
     /// wgpu's own key of adapters that may share data.
@@ -49,12 +49,12 @@ struct Header {
 }
 
 impl Header {
-    fn new(place: &Place, data: &[u8]) -> Self {
+    fn new(place: &BufferRef, data: &[u8]) -> Self {
         Self { key: place.key.clone(), adapter: place.adapter.clone(), bytes: data.len() as u64, checksum: disk::checksum(data) }
     }
 }
 
-impl Place {
+impl BufferRef {
     /// The driver's data, if the file is there, whole and about this device.
     fn read(&self) -> Option<Vec<u8>> {
         let bytes = disk::read(&self.path)?;
@@ -124,7 +124,7 @@ impl Gpu {
         let adapter = wgpu::util::pipeline_cache_key(&device.adapter_info());
         let (Some(_), Some(adapter), Some(folder)) = (self.driver_cache(), adapter, disk::folder(folder)) else { return 0 };
         let key = Key::new(self, FORMAT);
-        let place = Place { path: folder.join(key.file("pipelines", "bin")), key, adapter };
+        let place = BufferRef { path: folder.join(key.file("pipelines", "bin")), key, adapter };
         let data = place.read();
         let loaded = data.as_deref().and_then(|data| {
             let made = self.scoped("the pipeline cache", || {
@@ -178,14 +178,14 @@ impl Gpu {
 mod tests {
     use super::*;
 
-    fn place(driver: &str, adapter: &str) -> Place {
+    fn place(driver: &str, adapter: &str) -> BufferRef {
         let key = serde_json::json!({
             "format": FORMAT, "adapter": "a", "backend": "vulkan", "driver": driver, "driver_info": "1", "version": "0.1.0", "shaders": "0", "profile": "0"
         });
-        Place { path: PathBuf::from("nowhere"), key: serde_json::from_value(key).unwrap(), adapter: adapter.into() }
+        BufferRef { path: PathBuf::from("nowhere"), key: serde_json::from_value(key).unwrap(), adapter: adapter.into() }
     }
 
-    fn file(place: &Place, data: &[u8]) -> Vec<u8> {
+    fn file(place: &BufferRef, data: &[u8]) -> Vec<u8> {
         let header = serde_json::to_vec(&Header::new(place, data)).unwrap();
         [NAME, &header, b"\n", data].concat()
     }

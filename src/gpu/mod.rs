@@ -18,7 +18,7 @@ pub(crate) mod tensor;
 pub(crate) mod timing;
 pub(crate) mod transfer;
 
-pub use crate::plan::profile::{DeviceProfile, MatrixUnits};
+pub use crate::plan::profile::{CoopMatrix, DeviceProfile};
 #[cfg(not(target_arch = "wasm32"))]
 pub use adapter::adapters;
 pub use adapter::{AdapterReport, adapters_async, driver_hint, instance};
@@ -180,8 +180,8 @@ impl Gpu {
         self.inner.chooser.as_ref()
     }
 
-    /// The plan of `op` on this device, by its [`Tuning`](crate::Tuning). The first plan for matrix units has them proven and timed first
-    /// ([`doubt_matrix_units`](crate::tune::doubt_matrix_units)). While another thread tunes the same op, and where tuning it proves nothing, that is the
+    /// The plan of `op` on this device, by its [`Tuning`](crate::Tuning). The first plan for cooperative matrices has them verified and timed first
+    /// ([`doubt_coop_matrix`](crate::tune::doubt_coop_matrix)). While another thread tunes the same op, and where tuning it verifies nothing, that is the
     /// planner's own.
     ///
     /// # Errors

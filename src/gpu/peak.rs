@@ -36,15 +36,15 @@ fn measure_fma(gpu: &Gpu) -> Result<f64> {
     let buffer = gpu.create_buffer("wgconv peak", 256, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST)?;
     gpu.write_small("wgconv peak", &buffer, bytemuck::cast_slice(&[0.5f32, 0.25]))?;
     // Enough work to hide the launch on a large device, little enough for a software one: grown until a run takes 20 ms.
-    const TURNS: u32 = 64;
-    let spec = KernelSpec { source: &PEAK_FMA, element: ElementType::F32, consts: vec![("TURNS", TURNS)], overrides: vec![] };
+    const ITERATIONS: u32 = 64;
+    let spec = KernelSpec { source: &PEAK_FMA, element: ElementType::F32, consts: vec![("ITERATIONS", ITERATIONS)], overrides: vec![] };
     let kernel = gpu.kernels().get(gpu, &spec)?;
     let mut workgroups = 128;
     loop {
         let dispatch = gpu.scoped("wgconv peak", || Ok(Dispatch::new(gpu, &kernel, &[Binding::whole(&buffer)], [workgroups, 1, 1])))?;
         let seconds = best_seconds(gpu, &dispatch)?;
         if seconds >= 0.02 || workgroups >= 32_768 {
-            let fmas = f64::from(workgroups) * 64.0 * f64::from(TURNS) * 32.0 * 12.0;
+            let fmas = f64::from(workgroups) * 64.0 * f64::from(ITERATIONS) * 32.0 * 12.0;
             return Ok(2.0 * fmas / seconds * 1e-9);
         }
         workgroups *= 4;

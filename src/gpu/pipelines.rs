@@ -213,7 +213,7 @@ fn compile(gpu: &Gpu, spec: &KernelSpec) -> Result<Kernel> {
         let module = if gpu.checked_shaders() {
             device.create_shader_module(module_descriptor)
         } else {
-            // SAFETY: every kernel of this crate guards its own indices: the host proves extents and strides in range before a
+            // SAFETY: every kernel of this crate guards its own indices: the host verifies extents and strides in range before a
             // dispatch (ConvProblem, plan), invocations past the end return, and loads outside the input are clamped. The same
             // sources run in the tests once more with all checks on. Measured reason: wgpu's loop bounding alone has turned
             // 0.1 ms into 10 ms on a software driver.

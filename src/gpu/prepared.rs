@@ -10,14 +10,14 @@ use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
 use crate::plan::packing::Packing;
-use crate::plan::step::{Place, Plan, Step, check_binding};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding};
 use crate::shader::source::BindingKind;
 use crate::types::{Error, Result};
 use std::sync::Arc;
 
 /// An op that is ready to record. Cheap to clone; clones share the buffers.
 ///
-/// Fixed inputs (filters, biases, scales) are given once and read when this is made, where the plan packs them; what is written to
+/// Constants (filters, biases, scales) are given once and read when this is made, where the plan packs them; what is written to
 /// them later may go unseen.
 #[must_use = "what was compiled and packed is lost with it"]
 #[derive(Debug, Clone)]
@@ -30,9 +30,9 @@ pub struct Prepared {
 struct Shared {
     plan: Plan,
     calls: Vec<Call>,
-    /// By input: the tensor, where it is fixed and recorded steps read it. What was only packed is let go.
-    fixed: Vec<Option<Tensor>>,
-    /// By input: [`Tensor::origin`], where it is fixed.
+    /// By input: the tensor, where it is a constant and recorded steps read it. What was only packed is released.
+    constant: Vec<Option<Tensor>>,
+    /// By input: [`Tensor::origin`], where it is a constant.
     origins: Vec<Option<u64>>,
     scratch: Vec<wgpu::Buffer>,
     tables: Vec<wgpu::Buffer>,
@@ -46,13 +46,13 @@ struct Call {
 }
 
 impl Prepared {
-    /// Plans `op` for `gpu` (see [`crate::Tuning`]) and prepares it; `fixed` are its fixed inputs, in order. What has to be packed is packed in a submit of its
+    /// Plans `op` for `gpu` (see [`crate::Tuning`]) and prepares it; `constants` are those inputs, in order. What has to be packed is packed in a submit of its
     /// own.
     ///
     /// # Errors
-    /// As [`Op::plan`]; fixed inputs of another number, shape, element type, layout or device than the op's.
-    pub fn new(gpu: &Gpu, op: impl Into<Op>, fixed: &[&Tensor]) -> Result<Self> {
-        Self::with_plan(gpu, gpu.plan(op)?, fixed)
+    /// As [`Op::plan`]; constants of another number, shape, element type, layout or device than the op's.
+    pub fn new(gpu: &Gpu, op: impl Into<Op>, constant: &[&Tensor]) -> Result<Self> {
+        Self::with_plan(gpu, gpu.plan(op)?, constant)
     }
 
     /// As [`Prepared::new`], without blocking the calling thread, which drivers do for up to a second a pipeline: a thread of its own compiles. In a
@@ -60,14 +60,14 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Prepared::new`].
-    pub async fn new_async(gpu: &Gpu, op: impl Into<Op>, fixed: &[&Tensor]) -> Result<Self> {
+    pub async fn new_async(gpu: &Gpu, op: impl Into<Op>, constant: &[&Tensor]) -> Result<Self> {
         let op = op.into();
         #[cfg(target_arch = "wasm32")]
-        return Self::new(gpu, op, fixed);
+        return Self::new(gpu, op, constant);
         #[cfg(not(target_arch = "wasm32"))]
         {
-            let (gpu, fixed): (Gpu, Vec<Tensor>) = (gpu.clone(), fixed.iter().map(|&tensor| tensor.clone()).collect());
-            crate::gpu::later::off_thread("prepare", move || Self::new(&gpu, op, &fixed.iter().collect::<Vec<_>>())).await
+            let (gpu, constant): (Gpu, Vec<Tensor>) = (gpu.clone(), constant.iter().map(|&tensor| tensor.clone()).collect());
+            crate::gpu::later::off_thread("prepare", move || Self::new(&gpu, op, &constant.iter().collect::<Vec<_>>())).await
         }
     }
 
@@ -75,16 +75,16 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Prepared::new`]; an algorithm that does not apply.
-    pub fn with_algorithm(gpu: &Gpu, op: impl Into<Op>, algorithm: &str, fixed: &[&Tensor]) -> Result<Self> {
-        Self::with_plan(gpu, op.into().plan(gpu.profile(), Some(algorithm))?, fixed)
+    pub fn with_algorithm(gpu: &Gpu, op: impl Into<Op>, algorithm: &str, constant: &[&Tensor]) -> Result<Self> {
+        Self::with_plan(gpu, op.into().plan(gpu.profile(), Some(algorithm))?, constant)
     }
 
-    pub(crate) fn with_plan(gpu: &Gpu, plan: Plan, fixed: &[&Tensor]) -> Result<Self> {
-        Self::submitted(gpu, plan, fixed, None)
+    pub(crate) fn with_plan(gpu: &Gpu, plan: Plan, constant: &[&Tensor]) -> Result<Self> {
+        Self::submitted(gpu, plan, constant, None)
     }
 
-    /// Prepares `op` as [`Prepared::new`] does, over the same fixed inputs: this op for another batch size, say. What both plans pack alike
-    /// is not packed again, and both share the buffers; where the plans pack differently, or another tensor is given, `fixed` is packed anew.
+    /// Prepares `op` as [`Prepared::new`] does, over the same constants: this op for another batch size, say. What both plans pack alike
+    /// is not packed again, and both share the buffers; where the plans pack differently, or another tensor is given. `constants` are packed anew.
     ///
     /// ```no_run
     /// # use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
@@ -104,8 +104,8 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Prepared::new`].
-    pub fn also(&self, op: impl Into<Op>, fixed: &[&Tensor]) -> Result<Self> {
-        Self::submitted(&self.gpu, self.gpu.plan(op)?, fixed, Some(self))
+    pub fn also(&self, op: impl Into<Op>, constant: &[&Tensor]) -> Result<Self> {
+        Self::submitted(&self.gpu, self.gpu.plan(op)?, constant, Some(self))
     }
 
     /// As [`Prepared::also`], by one of [`Op::algorithms`]. The planner may choose another tile or algorithm for another batch size, which packs
@@ -113,13 +113,13 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Prepared::with_algorithm`].
-    pub fn also_with_algorithm(&self, op: impl Into<Op>, algorithm: &str, fixed: &[&Tensor]) -> Result<Self> {
-        Self::submitted(&self.gpu, op.into().plan(self.gpu.profile(), Some(algorithm))?, fixed, Some(self))
+    pub fn also_with_algorithm(&self, op: impl Into<Op>, algorithm: &str, constant: &[&Tensor]) -> Result<Self> {
+        Self::submitted(&self.gpu, op.into().plan(self.gpu.profile(), Some(algorithm))?, constant, Some(self))
     }
 
-    fn submitted(gpu: &Gpu, plan: Plan, fixed: &[&Tensor], other: Option<&Self>) -> Result<Self> {
+    fn submitted(gpu: &Gpu, plan: Plan, constant: &[&Tensor], other: Option<&Self>) -> Result<Self> {
         let mut recorder = gpu.recorder();
-        let prepared = Self::recorded_beside(&mut recorder, plan, fixed, other)?;
+        let prepared = Self::recorded_beside(&mut recorder, plan, constant, other)?;
         if !prepared.plan().prepare.is_empty() {
             recorder.submit()?;
         }
@@ -127,29 +127,29 @@ impl Prepared {
     }
 
     /// Prepares with the packing recorded into `recorder`, so that a filter computed earlier in the same recording is seen.
-    pub(crate) fn recorded(recorder: &mut Recorder<'_>, plan: Plan, fixed: &[&Tensor]) -> Result<Self> {
-        Self::recorded_beside(recorder, plan, fixed, None)
+    pub(crate) fn recorded(recorder: &mut Recorder<'_>, plan: Plan, constant: &[&Tensor]) -> Result<Self> {
+        Self::recorded_beside(recorder, plan, constant, None)
     }
 
     /// As [`Prepared::recorded`]; what `other` has packed of the same tensors is shared.
-    fn recorded_beside(recorder: &mut Recorder<'_>, plan: Plan, fixed: &[&Tensor], other: Option<&Self>) -> Result<Self> {
+    fn recorded_beside(recorder: &mut Recorder<'_>, plan: Plan, constant: &[&Tensor], other: Option<&Self>) -> Result<Self> {
         let gpu = recorder.gpu().clone();
-        let wanted = plan.inputs.iter().filter(|i| i.fixed).count();
-        if fixed.len() != wanted {
-            return Err(Error::invalid("fixed inputs", fixed.len(), format!("this {} takes {wanted}", plan.op)));
+        let wanted = plan.inputs.iter().filter(|i| i.constant).count();
+        if constant.len() != wanted {
+            return Err(Error::invalid("constants", constant.len(), format!("this {} takes {wanted}", plan.op)));
         }
-        let mut given = fixed.iter();
-        let fixed: Vec<Option<Tensor>> = plan
+        let mut given = constant.iter();
+        let constant: Vec<Option<Tensor>> = plan
             .inputs
             .iter()
             .map(|spec| {
-                let tensor = if spec.fixed { given.next() } else { None };
+                let tensor = if spec.constant { given.next() } else { None };
                 tensor.map(|&tensor| check_tensor(&gpu, plan.op, spec, tensor).map(|()| tensor.clone())).transpose()
             })
             .collect::<Result<_>>()?;
         gpu.compile(&[&plan])?;
         let calls: Vec<Call> = plan.steps.iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
-        let origins: Vec<Option<u64>> = fixed.iter().map(|tensor| tensor.as_ref().map(Tensor::origin)).collect();
+        let origins: Vec<Option<u64>> = constant.iter().map(|tensor| tensor.as_ref().map(Tensor::origin)).collect();
         let packed = other.and_then(|other| other.shared.packed(&plan, &origins));
         let to_pack = if packed.is_some() { 0 } else { plan.prepare.len() };
         let packing: Vec<Call> = plan.prepare[..to_pack].iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
@@ -158,7 +158,7 @@ impl Prepared {
             gpu.storage(label, bytes)
         };
         let parts_of = |index: usize| {
-            plan.steps.iter().flat_map(|step| &step.places).any(|place| matches!(place, Place::ScratchPart { index: own, .. } if *own == index))
+            plan.steps.iter().flat_map(|step| &step.refs).any(|place| matches!(place, BufferRef::ScratchPart { index: own, .. } if *own == index))
         };
         let scratch =
             (0..).zip(&plan.scratch).map(|(index, &bytes)| match packed.as_ref().and_then(|packed| packed.iter().find(|(own, _)| *own == index)) {
@@ -168,15 +168,15 @@ impl Prepared {
             });
         let scratch = scratch.collect::<Result<_>>()?;
         let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
-        let mut shared = Shared { plan, calls, fixed, origins, scratch, tables };
-        let inputs: Vec<Option<&Tensor>> = shared.fixed.iter().map(Option::as_ref).collect();
+        let mut shared = Shared { plan, calls, constant, origins, scratch, tables };
+        let inputs: Vec<Option<&Tensor>> = shared.constant.iter().map(Option::as_ref).collect();
         if !packing.is_empty() {
             recorder
                 .scoped(&shared.plan.label, |recorder| recorder.push(&shared.dispatches(&gpu, &shared.plan.prepare, &packing, &inputs, &[])?))?;
         }
-        for (i, fixed) in shared.fixed.iter_mut().enumerate() {
+        for (i, constant) in shared.constant.iter_mut().enumerate() {
             if !shared.plan.steps.iter().any(|step| step.reads(i)) {
-                *fixed = None;
+                *constant = None;
             }
         }
         Ok(Self { gpu, shared: Arc::new(shared) })
@@ -207,7 +207,7 @@ impl Prepared {
         self.plan().outputs.iter().map(|spec| self.gpu.zeros(&spec.tensor.extents, spec.tensor.element, spec.tensor.layout)).collect()
     }
 
-    /// Records the op: `inputs` are those that are not fixed, in order.
+    /// Records the op: `inputs` are those that are no constants, in order.
     ///
     /// # Errors
     /// Tensors of another number, device, shape, element type or layout than prepared for; an output in the buffer of an input.
@@ -230,10 +230,10 @@ impl Prepared {
         Ok(Bound { prepared: self.clone(), dispatches })
     }
 
-    /// All inputs in order, fixed ones too, once they and the outputs are what the plan says.
+    /// All inputs in order, constants too, once they and the outputs are what the plan says.
     fn checked<'a>(&'a self, inputs: &[&'a Tensor], outputs: &[&Tensor]) -> Result<Vec<Option<&'a Tensor>>> {
         let (plan, shared) = (self.plan(), &self.shared);
-        let wanted: Vec<&TensorSpec> = plan.inputs.iter().filter(|i| !i.fixed).collect();
+        let wanted: Vec<&TensorSpec> = plan.inputs.iter().filter(|i| !i.constant).collect();
         for (what, given, wanted) in [("inputs", inputs.len(), wanted.len()), ("outputs", outputs.len(), plan.outputs.len())] {
             if given != wanted {
                 return Err(Error::invalid(what, given, format!("this {} takes {wanted}", plan.op)));
@@ -243,8 +243,12 @@ impl Prepared {
             check_tensor(&self.gpu, plan.op, spec, tensor)?;
         }
         let mut given = inputs.iter();
-        let inputs: Vec<Option<&Tensor>> =
-            plan.inputs.iter().zip(&shared.fixed).map(|(spec, fixed)| if spec.fixed { fixed.as_ref() } else { given.next().copied() }).collect();
+        let inputs: Vec<Option<&Tensor>> = plan
+            .inputs
+            .iter()
+            .zip(&shared.constant)
+            .map(|(spec, constant)| if spec.constant { constant.as_ref() } else { given.next().copied() })
+            .collect();
         for (i, (spec, output)) in plan.outputs.iter().zip(outputs).enumerate() {
             let named = plan.inputs.iter().zip(&inputs).filter_map(|(spec, tensor)| tensor.map(|tensor| (spec, tensor)));
             let others = plan.outputs.iter().zip(outputs.iter().copied()).take(i);
@@ -298,7 +302,7 @@ impl Call {
 }
 
 impl Shared {
-    /// What `plan` would pack of fixed inputs of these origins, if it is here already: its scratch buffers, by the plan's number.
+    /// What `plan` would pack of constants of these origins, if it is here already: its scratch buffers, by the plan's number.
     fn packed(&self, plan: &Plan, origins: &[Option<u64>]) -> Option<Vec<(usize, wgpu::Buffer)>> {
         let (own, wanted) = (Packing::of(&self.plan)?, Packing::of(plan)?);
         let same = |index: &usize| self.origins[*index].is_some() && self.origins[*index] == origins[*index];
@@ -308,15 +312,15 @@ impl Shared {
 
     /// Binds what the steps name, within an error scope; inputs that they do not name may be absent.
     fn dispatches(&self, gpu: &Gpu, steps: &[Step], calls: &[Call], inputs: &[Option<&Tensor>], outputs: &[&Tensor]) -> Result<Vec<Dispatch>> {
-        let bind = |place: &Place| -> Result<Option<Binding>> {
+        let bind = |place: &BufferRef| -> Result<Option<Binding>> {
             let missing = || Error::Internal { label: self.plan.op.into(), message: format!("the plan names {place:?}, which is not there") };
             Ok(Some(match *place {
-                Place::Input { index, first, bytes } => inputs.get(index).copied().flatten().ok_or_else(missing)?.binding(first, bytes),
-                Place::Output { index, first, bytes } => outputs.get(index).ok_or_else(missing)?.binding(first, bytes),
-                Place::Scratch(index) => Binding::whole(self.scratch.get(index).ok_or_else(missing)?),
-                Place::ScratchPart { index, first, bytes } => Binding::part(self.scratch.get(index).ok_or_else(missing)?, first, bytes),
-                Place::Table(index) => Binding::whole(self.tables.get(index).ok_or_else(missing)?),
-                Place::Nothing => return Ok(None),
+                BufferRef::Input { index, first, bytes } => inputs.get(index).copied().flatten().ok_or_else(missing)?.binding(first, bytes),
+                BufferRef::Output { index, first, bytes } => outputs.get(index).ok_or_else(missing)?.binding(first, bytes),
+                BufferRef::Scratch(index) => Binding::whole(self.scratch.get(index).ok_or_else(missing)?),
+                BufferRef::ScratchPart { index, first, bytes } => Binding::part(self.scratch.get(index).ok_or_else(missing)?, first, bytes),
+                BufferRef::Table(index) => Binding::whole(self.tables.get(index).ok_or_else(missing)?),
+                BufferRef::Nothing => return Ok(None),
             }))
         };
         steps
@@ -328,7 +332,7 @@ impl Shared {
                     .iter()
                     .cloned()
                     .map(Ok)
-                    .chain(step.places.iter().filter_map(|place| bind(place).transpose()))
+                    .chain(step.refs.iter().filter_map(|place| bind(place).transpose()))
                     .collect::<Result<_>>()?;
                 Ok(Dispatch::new(gpu, &call.kernel, &bindings, step.workgroups))
             })
@@ -355,7 +359,7 @@ pub(crate) fn check_tensor(gpu: &Gpu, op: &str, spec: &TensorSpec, tensor: &Tens
 }
 
 impl Recorder<'_> {
-    /// Prepares and records an op with the planner's choice, and returns its outputs. `inputs` are all of them, fixed ones too, in order.
+    /// Prepares and records an op with the planner's choice, and returns its outputs. `inputs` are all of them, constants too, in order.
     ///
     /// # Errors
     /// As [`Prepared::new`] and [`Prepared::record`].
@@ -372,9 +376,10 @@ impl Recorder<'_> {
         if inputs.len() != plan.inputs.len() {
             return Err(Error::invalid("inputs", inputs.len(), format!("this {} takes {}", plan.op, plan.inputs.len())));
         }
-        let part = |fixed| -> Vec<&Tensor> { plan.inputs.iter().zip(inputs).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| *t).collect() };
-        let (fixed, given) = (part(true), part(false));
-        let prepared = Prepared::recorded(self, plan, &fixed)?;
+        let part =
+            |constant| -> Vec<&Tensor> { plan.inputs.iter().zip(inputs).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| *t).collect() };
+        let (constant, given) = (part(true), part(false));
+        let prepared = Prepared::recorded(self, plan, &constant)?;
         let outputs = prepared.outputs()?;
         prepared.record(self, &given, &outputs.iter().collect::<Vec<_>>())?;
         Ok(outputs)

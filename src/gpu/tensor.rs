@@ -20,7 +20,7 @@ pub struct Tensor {
     shape: TensorShape,
     element: ElementType,
     layout: Layout,
-    /// Bytes past the tensor that its binding also covers, so that a stray write of a kernel under proof lands in guard words
+    /// Bytes past the tensor that its binding also covers, so that a stray write of a kernel under check lands in guard words
     /// instead of being dropped by the driver.
     slack: u64,
     /// Which call made or adopted it: the same in its clones and views.

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 pub enum Accuracy {
     /// f32 products and f32 sums of them, in whatever order.
     Exact,
-    /// Also algorithms that transform or split their operands, where their largest error is proven to be no larger than that of plain f32 sums: over
+    /// Also algorithms that transform or split their operands, where their largest error is verified to be no larger than that of plain f32 sums: over
     /// inputs of magnitude X and filters of magnitude W, n X W gamma_(n+2) for n products (Higham, Accuracy and Stability of Numerical
     /// Algorithms, section 3.1). What single outputs may differ in from their own plain sum:
     ///
     /// - Winograd adds neighbours: an infinity, a NaN, or a number much larger than its neighbours counts in all outputs of its tile (2 x 2, or
     ///   4 x 4). Its transforms sum up to four inputs (F(4,3): 56) and 2.25 weights: inputs beyond `f32::MAX` / 4 (/ 56) give NaN where a plain
     ///   sum is finite.
-    /// - Matrix units split f32 numbers at one scale: what lies 2^14 and more below the largest number that its own row, column or pixel has loses
+    /// - Cooperative matrices split f32 numbers at one scale: what lies 2^14 and more below the largest number that its own row, column or pixel has loses
     ///   digits, as it would in a sum with that number. Rows and images do not touch each other: operands whose rows differ by more than one scale
     ///   serves (a mask of -1e9), infinities and NaN are computed by plain sums.
     #[default]

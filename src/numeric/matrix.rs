@@ -1,4 +1,4 @@
-//! The errors of products on matrix units, which multiply f16 and sum f32.
+//! The errors of products on cooperative matrices, which multiply f16 and sum f32.
 
 use crate::numeric::bound::gamma;
 use crate::types::ElementType;
@@ -7,33 +7,33 @@ use crate::types::ElementType;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operands {
     /// One f16 each: as they are, or f32 numbers scaled and rounded.
-    Whole,
+    F16,
     /// Two f16 each, which together hold 22 bits or more of an f32.
-    Split,
+    F16x2,
 }
 
 impl Operands {
     /// What the names of all algorithms end in that make this of their operands.
     pub fn suffix(self) -> &'static str {
         match self {
-            Operands::Whole => "_matrix",
-            Operands::Split => "_split",
+            Operands::F16 => "_coop",
+            Operands::F16x2 => "_f16x2",
         }
     }
 }
 
-/// Octaves by which the largest magnitude of an operand may exceed that of one of its lines: `SPREAD` of `shaders/gemm/matrix_range.wgsl`. What is
+/// Octaves by which the largest magnitude of an operand may exceed that of one of its lines: `SPREAD` of `shaders/gemm/coop_range.wgsl`. What is
 /// spread wider is computed by a plain kernel.
 pub(crate) const SPREAD: i32 = 13;
 
-/// How much a product of `depth` steps on matrix units errs: by gamma of so many roundings, times the sum of the absolute products, plus
+/// How much a product of `depth` steps on cooperative matrices errs: by gamma of so many roundings, times the sum of the absolute products, plus
 /// `relative` times that sum, plus `absolute` times (X sum of |w| + W sum of |x|), plus `tiny` times depth X W, where X and W are the largest
 /// magnitudes of what the output's own row and column read. An operand is scaled as a whole, by its largest magnitude, which is at most
 /// 2^(SPREAD + 1) of those.
 ///
 /// What the units do: products of f16 are exact, and each addition errs by at most 2 u relative to the sum of absolute values so far, for it
 /// may cut off instead of round (Fasi, Higham, Mikaitis and Pranesh, Numerical behavior of NVIDIA tensor cores, 2021). The standard asks for
-/// less; a device that does not keep it fails the proofs.
+/// less; a device that does not keep it fails the checks.
 ///
 /// **Split.** With the operand's largest magnitude Y scaled into \[2^14, 2^15), x = high + low 2^-11 + d. The high part rounds x to 11 bits, so the rest has 12 bits and a sign
 /// and is exact; the low part rounds it to 11: |d| <= 2 u |x|. Numbers below 2^-14 have no high part and a low one of 11 bits, or none if it
@@ -57,7 +57,7 @@ impl MatrixError {
     pub fn new(operands: Operands, element: ElementType, depth: u64, more: u64) -> Self {
         let spread = 2f64.powi(SPREAD + 1);
         match (operands, element) {
-            (Operands::Split, _) => {
+            (Operands::F16x2, _) => {
                 // The worse of both extents, so that the bound is that of a problem, not of a device.
                 let high = [8u64, 16].into_iter().map(|extent| 2 * extent + depth.div_ceil(extent)).fold(0, u64::max);
                 Self {
@@ -67,11 +67,11 @@ impl MatrixError {
                     tiny: 2f64.powi(-55) * spread * spread,
                 }
             }
-            (Operands::Whole, ElementType::F32) => {
+            (Operands::F16, ElementType::F32) => {
                 let relative = 2f64.powi(-10) + 2f64.powi(-21);
                 Self { roundings: 2 * depth + more, relative, absolute: 2f64.powi(-27) * spread, tiny: 2f64.powi(-55) * spread * spread }
             }
-            (Operands::Whole, _) => Self { roundings: 2 * depth + more, relative: 0.0, absolute: 0.0, tiny: 0.0 },
+            (Operands::F16, _) => Self { roundings: 2 * depth + more, relative: 0.0, absolute: 0.0, tiny: 0.0 },
         }
     }
 
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::numeric::Generator;
 
-    /// As `high_part` of `shaders/gemm/matrix_operands.wgsl` and what is done with it.
+    /// As `high_part` of `shaders/gemm/coop_operands.wgsl` and what is done with it.
     fn split(x: f32) -> [f64; 2] {
         let is_normal = x.abs() >= 2f32.powi(-14);
         let high = if is_normal { f32::from_bits((x.to_bits() + 0x1000) & 0xffff_e000) } else { 0.0 };
@@ -135,11 +135,11 @@ mod tests {
         let (x, w) = (scaled(x, scales[0]), scaled(w, scales[1]));
         let sum = |terms: &mut dyn Iterator<Item = f32>| terms.fold(0.0f32, cut_off);
         let result = match operands {
-            Operands::Whole => {
+            Operands::F16 => {
                 let whole = |v: f32| half::f16::from_f32(v).to_f32();
                 f64::from(sum(&mut x.iter().zip(&w).map(|(x, w)| whole(*x) * whole(*w))))
             }
-            Operands::Split => {
+            Operands::F16x2 => {
                 let parts = |v: &[f32]| v.iter().map(|v| split(*v).map(|part| part as f32)).collect::<Vec<_>>();
                 let (x, w) = (parts(&x), parts(&w));
                 // The high products of 8 steps by the unit, those sums by f32 arithmetic; the low ones by the unit alone.
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn products_of_cut_off_sums_stay_within_their_bound() {
         let mut generator = Generator::from_text("product");
-        for operands in [Operands::Split, Operands::Whole] {
+        for operands in [Operands::F16x2, Operands::F16] {
             let mut worst = 0.0f64;
             for trial in 0..4000 {
                 let depth = [1, 2, 8, 27, 64, 576, 4608][if trial % 40 == 0 { 6 } else { trial % 6 }];

@@ -8,9 +8,9 @@ use crate::types::bits::by_bits;
 use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape};
 use serde::{Deserialize, Serialize};
 
-pub(crate) const MATRIX: &str = "gemm_matrix";
+pub(crate) const MATRIX: &str = "gemm_coop";
 
-pub(crate) const SPLIT: &str = "gemm_split";
+pub(crate) const SPLIT: &str = "gemm_f16x2";
 
 impl MatMulProblem {
     /// An addend times zero is not read: it may hold anything.
@@ -18,7 +18,7 @@ impl MatMulProblem {
         self.addend.is_some() && self.beta != 0.0
     }
 
-    pub(crate) fn fixed(&self) -> bool {
+    pub(crate) fn constant(&self) -> bool {
         self.product == Product::Linear
     }
 }
@@ -111,7 +111,7 @@ pub struct Addend {
     pub columns: u64,
 }
 
-/// Which of the three calls a product came from: it names the tensors, and says which are fixed.
+/// Which of the three calls a product came from: it names the tensors, and says which are constants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Product {
@@ -119,7 +119,7 @@ pub enum Product {
     MatMul,
     /// alpha op(a) op(b) + beta c
     Gemm,
-    /// x w^T + b; w and b are fixed.
+    /// x w^T + b; w and b are constants.
     Linear,
 }
 
@@ -433,17 +433,17 @@ impl std::fmt::Display for MatMulProblem {
     }
 }
 
-/// What the algorithm of a label makes of its operands, if it multiplies on matrix units.
+/// What the algorithm of a label makes of its operands, if it multiplies on cooperative matrices.
 pub(crate) fn operands_of(algorithm: &str) -> Option<Operands> {
     match algorithm.split(' ').next() {
-        Some(MATRIX) => Some(Operands::Whole),
-        Some(SPLIT) => Some(Operands::Split),
+        Some(MATRIX) => Some(Operands::F16),
+        Some(SPLIT) => Some(Operands::F16x2),
         _ => None,
     }
 }
 
-/// Whether the algorithm or plan of this label needs matrix units.
-pub(crate) fn on_matrix_units(label: &str) -> bool {
+/// Whether the algorithm or plan of this label needs cooperative matrices.
+pub(crate) fn on_coop_matrix(label: &str) -> bool {
     operands_of(label).is_some()
 }
 
@@ -496,8 +496,8 @@ impl Problem for MatMulProblem {
             _ => ["a", "b", "c"],
         };
         let spec = |name: &'static str, extents: &[usize], weight: bool| {
-            if weight && self.fixed() {
-                TensorSpec::fixed(name, extents, self.element)
+            if weight && self.constant() {
+                TensorSpec::constant(name, extents, self.element)
             } else {
                 TensorSpec::new(name, extents, self.element, Layout::ChannelsFirst)
             }
@@ -524,7 +524,7 @@ impl Problem for MatMulProblem {
         2.0 * self.output_count() as f64 * self.k as f64
     }
 
-    fn depth(&self) -> u64 {
+    fn terms(&self) -> u64 {
         self.k
     }
 }

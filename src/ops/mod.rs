@@ -52,8 +52,8 @@ pub trait Problem: std::fmt::Display {
     /// Floating-point operations, two per multiply-add.
     fn flops(&self) -> f64;
 
-    /// Most terms that one output sums; the proofs keep their integers small enough for it.
-    fn depth(&self) -> u64 {
+    /// Most terms that one output sums; the checks keep their integers small enough for it.
+    fn terms(&self) -> u64 {
         1
     }
 
@@ -202,8 +202,8 @@ impl Problem for Op {
         problem(self).flops()
     }
 
-    fn depth(&self) -> u64 {
-        problem(self).depth()
+    fn terms(&self) -> u64 {
+        problem(self).terms()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
-use crate::types::lattice::Lattice;
 use crate::types::shape::front_axis;
+use crate::types::strided_axes::StridedAxes;
 use crate::types::{ElementType, Error, Layout, Result, TensorShape, TensorType};
 use serde::{Deserialize, Serialize};
 
@@ -248,8 +248,8 @@ fn output_extents(x: &[usize], reduced: &[bool], keepdims: bool) -> Vec<usize> {
     axes.map(|(&extent, r)| if *r { 1 } else { extent }).collect()
 }
 
-/// Where results go that are numbered in the memory order of x without its reduced axes: the third operand of a lattice.
-pub(crate) fn output_lattice(x: &[usize], reduced: &[bool], layout: Layout, y: &[usize], y_layout: Layout, keepdims: bool) -> Result<Lattice> {
+/// Where results go that are numbered in the memory order of x without its reduced axes: the third operand of strided axes.
+pub(crate) fn output_axes(x: &[usize], reduced: &[bool], layout: Layout, y: &[usize], y_layout: Layout, keepdims: bool) -> Result<StridedAxes> {
     let strides = TensorShape::named("y", y)?.strides(y_layout);
     let mut place = 0;
     let own: Vec<Option<usize>> = reduced
@@ -266,7 +266,7 @@ pub(crate) fn output_lattice(x: &[usize], reduced: &[bool], layout: Layout, y: &
         .filter(|&axis| !reduced[axis])
         .map(|axis| (x[axis] as u64, [0, 0, own[axis].map_or(0, |i| strides[i] as i64)]))
         .collect();
-    Ok(Lattice::new(&axes))
+    Ok(StridedAxes::new(&axes))
 }
 
 fn write_id(
@@ -308,7 +308,7 @@ impl Problem for ReduceProblem {
         self.x.iter().map(|&e| e as f64).product()
     }
 
-    fn depth(&self) -> u64 {
+    fn terms(&self) -> u64 {
         self.reduced_count()
     }
 }

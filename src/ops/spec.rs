@@ -3,7 +3,7 @@
 use crate::types::{ElementType, Error, Layout, Result, TensorType};
 use std::borrow::Cow;
 
-/// What values a tensor may hold; tells the proofs and benches what data to make.
+/// What values a tensor may hold; tells the checks and benches what data to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Domain {
     /// Any number.
@@ -24,10 +24,10 @@ pub struct TensorSpec {
     /// What it is.
     pub tensor: TensorType,
     /// Given when the op is prepared and read then, such as a filter or a bias; the others are given with each recording.
-    pub fixed: bool,
+    pub constant: bool,
     /// An output that holds an operand when the op begins: what in-place ops change. Such operands come before the inputs wherever
     /// values are listed.
-    pub updated: bool,
+    pub in_out: bool,
     /// What it may hold.
     pub domain: Domain,
 }
@@ -35,7 +35,7 @@ pub struct TensorSpec {
 impl TensorSpec {
     /// A tensor of any numbers that is given with each recording.
     pub fn new(name: impl Into<Cow<'static, str>>, extents: &[usize], element: ElementType, layout: Layout) -> Self {
-        Self { name: name.into(), tensor: TensorType::new(extents, element, layout), fixed: false, updated: false, domain: Domain::Real }
+        Self { name: name.into(), tensor: TensorType::new(extents, element, layout), constant: false, in_out: false, domain: Domain::Real }
     }
 
     /// As [`TensorSpec::new`]; where the type is u32, of indices of any range.
@@ -45,8 +45,8 @@ impl TensorSpec {
     }
 
     /// A channels-first tensor that is given when the op is prepared.
-    pub(crate) fn fixed(name: &'static str, extents: &[usize], element: ElementType) -> Self {
-        Self { fixed: true, ..Self::new(name, extents, element, Layout::ChannelsFirst) }
+    pub(crate) fn constant(name: &'static str, extents: &[usize], element: ElementType) -> Self {
+        Self { constant: true, ..Self::new(name, extents, element, Layout::ChannelsFirst) }
     }
 
     pub(crate) fn with_domain(self, domain: Domain) -> Self {

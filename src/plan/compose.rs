@@ -1,10 +1,10 @@
 //! Plans made of plans: one after another, joined by scratch memory, or one under the name of another op.
 //!
 //! Kernel calls name tensors by their index in their own plan. [`Plan::compose`] gives the calls of both the indices that these tensors have in the
-//! whole; nobody else rewrites a [`Place`].
+//! whole; nobody else rewrites a [`BufferRef`].
 
 use crate::ops::Problem;
-use crate::plan::step::{Place, Plan, Step};
+use crate::plan::step::{BufferRef, Plan, Step};
 
 /// What a tensor of the second of two plans is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Plan {
 
     /// The calls of `first` and then those of `second`, as the plan of `problem`.
     ///
-    /// What `second` makes of fixed inputs is made when the whole is prepared, if they are fixed inputs of the whole; else with each recording.
+    /// What `second` makes of constants is made when the whole is prepared, if they are constants of the whole; else with each recording.
     pub(crate) fn compose(problem: &impl Problem, label: String, first: Plan, second: Plan, wiring: Wiring<'_>) -> Self {
         let mut whole =
             Plan { scratch: first.scratch, tables: first.tables, ..Plan::new(problem.name(), label, problem.inputs(), problem.outputs()) };
@@ -43,35 +43,35 @@ impl Plan {
                 whole.scratch.push(first.outputs[output].bytes());
             }
         }
-        let joint = |output: usize, place: Place| match (joints.get(output), place) {
-            (Some(&Some(index)), Place::Input { first, bytes, .. } | Place::Output { first, bytes, .. }) => {
-                Place::ScratchPart { index, first, bytes }
+        let joint = |output: usize, place: BufferRef| match (joints.get(output), place) {
+            (Some(&Some(index)), BufferRef::Input { first, bytes, .. } | BufferRef::Output { first, bytes, .. }) => {
+                BufferRef::ScratchPart { index, first, bytes }
             }
             _ => place,
         };
-        let of_first = |place: Place| if let Place::Output { index, .. } = place { joint(index, place) } else { place };
+        let of_first = |place: BufferRef| if let BufferRef::Output { index, .. } = place { joint(index, place) } else { place };
         let [scratch, tables] = [whole.scratch.len(), whole.tables.len()];
-        let of_second = |place: Place| match place {
-            Place::Input { index, first, bytes } => match wiring.inputs.get(index) {
+        let of_second = |place: BufferRef| match place {
+            BufferRef::Input { index, first, bytes } => match wiring.inputs.get(index) {
                 Some(Wire::First(output)) => joint(*output, place),
-                Some(Wire::Whole(index)) => Place::Input { index: *index, first, bytes },
+                Some(Wire::Whole(index)) => BufferRef::Input { index: *index, first, bytes },
                 None => place,
             },
-            Place::Output { index, first, bytes } => match wiring.outputs.get(index) {
+            BufferRef::Output { index, first, bytes } => match wiring.outputs.get(index) {
                 Some(Wire::First(output)) => joint(*output, place),
-                Some(Wire::Whole(index)) => Place::Output { index: *index, first, bytes },
+                Some(Wire::Whole(index)) => BufferRef::Output { index: *index, first, bytes },
                 None => place,
             },
-            Place::Scratch(index) => Place::Scratch(scratch + index),
-            Place::ScratchPart { index, first, bytes } => Place::ScratchPart { index: scratch + index, first, bytes },
-            Place::Table(index) => Place::Table(tables + index),
-            Place::Nothing => Place::Nothing,
+            BufferRef::Scratch(index) => BufferRef::Scratch(scratch + index),
+            BufferRef::ScratchPart { index, first, bytes } => BufferRef::ScratchPart { index: scratch + index, first, bytes },
+            BufferRef::Table(index) => BufferRef::Table(tables + index),
+            BufferRef::Nothing => BufferRef::Nothing,
         };
         whole.scratch.extend(second.scratch);
         whole.tables.extend(second.tables);
         let stays_fixed = |(input, wire): (usize, &Wire)| {
-            let is_fixed = second.inputs.get(input).is_some_and(|spec| spec.fixed);
-            !is_fixed || matches!(wire, Wire::Whole(index) if whole.inputs.get(*index).is_some_and(|spec| spec.fixed))
+            let is_fixed = second.inputs.get(input).is_some_and(|spec| spec.constant);
+            !is_fixed || matches!(wire, Wire::Whole(index) if whole.inputs.get(*index).is_some_and(|spec| spec.constant))
         };
         let is_prepared = wiring.inputs.iter().enumerate().all(stays_fixed);
         whole.prepare = moved(first.prepare, of_first);
@@ -88,8 +88,8 @@ impl Plan {
 }
 
 /// The calls, bound to other places.
-fn moved(steps: Vec<Step>, place: impl Fn(Place) -> Place) -> Vec<Step> {
-    let to = |step: Step| Step { places: step.places.iter().map(|own| place(*own)).collect(), ..step };
+fn moved(steps: Vec<Step>, place: impl Fn(BufferRef) -> BufferRef) -> Vec<Step> {
+    let to = |step: Step| Step { refs: step.refs.iter().map(|own| place(*own)).collect(), ..step };
     steps.into_iter().map(to).collect()
 }
 
@@ -102,39 +102,39 @@ mod tests {
     use crate::shader::source_gemm::MATMUL_DIRECT;
     use crate::types::{ElementType, Layout};
 
-    fn tensor(name: &'static str, fixed: bool) -> TensorSpec {
-        TensorSpec { fixed, ..TensorSpec::new(name, &[2, 3], ElementType::F32, Layout::ChannelsFirst) }
+    fn tensor(name: &'static str, constant: bool) -> TensorSpec {
+        TensorSpec { constant, ..TensorSpec::new(name, &[2, 3], ElementType::F32, Layout::ChannelsFirst) }
     }
 
-    fn step(places: &[Place]) -> Step {
+    fn step(refs: &[BufferRef]) -> Step {
         let kernel = KernelSpec { source: &MATMUL_DIRECT, element: ElementType::F32, consts: vec![], overrides: vec![] };
-        Step { kernel, params: vec![], places: places.to_vec(), workgroups: [1; 3] }
+        Step { kernel, params: vec![], refs: refs.to_vec(), workgroups: [1; 3] }
     }
 
-    const fn input(index: usize) -> Place {
-        Place::Input { index, first: 0, bytes: 24 }
+    const fn input(index: usize) -> BufferRef {
+        BufferRef::Input { index, first: 0, bytes: 24 }
     }
 
-    const fn output(index: usize) -> Place {
-        Place::Output { index, first: 0, bytes: 24 }
+    const fn output(index: usize) -> BufferRef {
+        BufferRef::Output { index, first: 0, bytes: 24 }
     }
 
-    const fn joint(index: usize) -> Place {
-        Place::ScratchPart { index, first: 0, bytes: 24 }
+    const fn joint(index: usize) -> BufferRef {
+        BufferRef::ScratchPart { index, first: 0, bytes: 24 }
     }
 
-    /// It packs its input 1, which is fixed, with its table, and has two outputs.
+    /// It packs its input 1, which is a constant, with its table, and has two outputs.
     fn part() -> Plan {
         Plan {
             scratch: vec![16],
             tables: vec![vec![1]],
-            prepare: vec![step(&[input(1), Place::Table(0), Place::Scratch(0)])],
-            steps: vec![step(&[input(0), Place::Scratch(0), Place::Nothing, output(0), output(1)])],
+            prepare: vec![step(&[input(1), BufferRef::Table(0), BufferRef::Scratch(0)])],
+            steps: vec![step(&[input(0), BufferRef::Scratch(0), BufferRef::Nothing, output(0), output(1)])],
             ..Plan::new("part", "part".into(), vec![tensor("x", false), tensor("w", true)], vec![tensor("y", false), tensor("z", false)])
         }
     }
 
-    /// Its tensors: a, and b, which is fixed.
+    /// Its tensors: a, and b, which is a constant.
     fn whole() -> MatMulProblem {
         let inputs = MatMulInputs { a: &[2, 3], b: &[3, 3], addend: None, element: ElementType::F32 };
         MatMulProblem::linear(&inputs, &LinearDescriptor::default()).unwrap()
@@ -148,22 +148,22 @@ mod tests {
         assert_eq!((&plan.inputs, &plan.outputs), (&whole().inputs(), &whole().outputs()));
         // The first's own, the tensor between, the second's own.
         assert_eq!((&plan.scratch[..], plan.tables.len()), (&[16, 24, 16][..], 2));
-        let places = |steps: &[Step]| steps.iter().map(|step| step.places.clone()).collect::<Vec<_>>();
-        let packed = |own: usize, table| vec![input(1), Place::Table(table), Place::Scratch(own)];
-        assert_eq!(places(&plan.prepare), [packed(0, 0), packed(2, 1)]);
-        let first = vec![input(0), Place::Scratch(0), Place::Nothing, joint(1), output(1)];
-        assert_eq!(places(&plan.steps), [first, vec![joint(1), Place::Scratch(2), Place::Nothing, output(0), output(2)]]);
+        let refs = |steps: &[Step]| steps.iter().map(|step| step.refs.clone()).collect::<Vec<_>>();
+        let packed = |own: usize, table| vec![input(1), BufferRef::Table(table), BufferRef::Scratch(own)];
+        assert_eq!(refs(&plan.prepare), [packed(0, 0), packed(2, 1)]);
+        let first = vec![input(0), BufferRef::Scratch(0), BufferRef::Nothing, joint(1), output(1)];
+        assert_eq!(refs(&plan.steps), [first, vec![joint(1), BufferRef::Scratch(2), BufferRef::Nothing, output(0), output(2)]]);
     }
 
     /// What is known only when the first has run cannot be packed before.
     #[test]
     fn what_the_first_makes_is_packed_with_each_recording() {
-        for fixed in [Wire::First(0), Wire::Whole(0)] {
-            let wiring = Wiring { inputs: &[Wire::First(1), fixed], outputs: &[Wire::Whole(0), Wire::Whole(1)] };
+        for constant in [Wire::First(0), Wire::Whole(0)] {
+            let wiring = Wiring { inputs: &[Wire::First(1), constant], outputs: &[Wire::Whole(0), Wire::Whole(1)] };
             let plan = Plan::compose(&whole(), "both".into(), part(), part(), wiring);
-            assert_eq!((plan.prepare.len(), plan.steps.len()), (1, 3), "{fixed:?}");
-            let read = if fixed == Wire::Whole(0) { input(0) } else { joint(1) };
-            assert_eq!(plan.steps[1].places[0], read, "{fixed:?}");
+            assert_eq!((plan.prepare.len(), plan.steps.len()), (1, 3), "{constant:?}");
+            let read = if constant == Wire::Whole(0) { input(0) } else { joint(1) };
+            assert_eq!(plan.steps[1].refs[0], read, "{constant:?}");
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Decisions, made before a device is touched: from an [`Op`] and a [`DeviceProfile`] (plain numbers) to a [`Plan`], which lists kernel calls.
 //!
-//! Each family has its planner; `gemm` holds what all products share: tiles of every core, ranges for matrix units.
+//! Each family has its planner; `gemm` holds what all products share: tiles of every core, ranges for cooperative matrices.
 
 pub(crate) mod compose;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
-pub(crate) mod lanes;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod packing;
@@ -15,6 +14,7 @@ pub(crate) mod profile;
 #[cfg(test)]
 mod properties;
 pub(crate) mod reduce;
+pub(crate) mod row_threads;
 pub(crate) mod softmax;
 pub(crate) mod step;
 pub(crate) mod transform;
@@ -87,7 +87,7 @@ pub trait Planned: Problem {
         true
     }
 
-    /// A small problem of the same class, on which proofs take no time: what a tuner proves its candidates on. `None`: there is none.
+    /// A small problem of the same class, on which checks take no time: what a tuner verifies its candidates on. `None`: there is none.
     fn proxy(&self) -> Option<Op> {
         None
     }

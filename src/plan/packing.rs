@@ -1,6 +1,6 @@
-//! What a plan packs when it is prepared, as a value: two plans that pack the same fixed inputs alike can share the packed buffers.
+//! What a plan packs when it is prepared, as a value: two plans that pack the same constants alike can share the packed buffers.
 
-use crate::plan::step::{Place, Plan, Step};
+use crate::plan::step::{BufferRef, Plan, Step};
 use crate::shader::source::BindingKind;
 
 /// The calls of [`Plan::prepare`], with scratch buffers and tables numbered in the order in which the calls name them.
@@ -20,15 +20,15 @@ impl<'a> Packing<'a> {
     pub fn of(plan: &'a Plan) -> Option<Self> {
         let mut packing = Self { steps: plan.prepare.clone(), bytes: vec![], tables: vec![], scratch: vec![], inputs: vec![] };
         let mut tables: Vec<usize> = vec![];
-        for place in packing.steps.iter_mut().flat_map(|step| &mut step.places) {
+        for place in packing.steps.iter_mut().flat_map(|step| &mut step.refs) {
             match place {
-                Place::Scratch(index) | Place::ScratchPart { index, .. } => *index = number(&mut packing.scratch, *index),
-                Place::Table(index) => *index = number(&mut tables, *index),
-                Place::Input { index, .. } => {
+                BufferRef::Scratch(index) | BufferRef::ScratchPart { index, .. } => *index = number(&mut packing.scratch, *index),
+                BufferRef::Table(index) => *index = number(&mut tables, *index),
+                BufferRef::Input { index, .. } => {
                     number(&mut packing.inputs, *index);
                 }
-                Place::Output { .. } => return None,
-                Place::Nothing => {}
+                BufferRef::Output { .. } => return None,
+                BufferRef::Nothing => {}
             }
         }
         packing.bytes = packing.scratch.iter().map(|index| plan.scratch[*index]).collect();
@@ -54,8 +54,8 @@ fn number(seen: &mut Vec<usize>, index: usize) -> usize {
 /// Whether a call may write to scratch buffer `index`.
 fn writes(step: &Step, index: usize) -> bool {
     let kinds = step.kernel.source.bindings.iter().filter(|kind| **kind != BindingKind::Uniform);
-    let names = |place: &Place| matches!(place, Place::Scratch(own) | Place::ScratchPart { index: own, .. } if *own == index);
-    step.places.iter().zip(kinds).any(|(place, kind)| *kind == BindingKind::Write && names(place))
+    let names = |place: &BufferRef| matches!(place, BufferRef::Scratch(own) | BufferRef::ScratchPart { index: own, .. } if *own == index);
+    step.refs.iter().zip(kinds).any(|(place, kind)| *kind == BindingKind::Write && names(place))
 }
 
 #[cfg(test)]

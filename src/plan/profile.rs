@@ -30,15 +30,15 @@ pub struct DeviceProfile {
     pub wide_vectors_slow: bool,
     /// Invocations of a subgroup, where all subgroups have as many and shaders can shuffle values among them.
     pub subgroup: Option<u32>,
-    /// Its matrix units, where it has some that the kernels can use.
-    pub matrix: Option<MatrixUnits>,
+    /// Its cooperative matrices, where it has some that the kernels can use.
+    pub matrix: Option<CoopMatrix>,
     /// Turns after which the driver silently ends the loops of an invocation, all of them together; `u64::MAX` where it does not.
-    pub max_loop_turns: u64,
+    pub max_loop_iterations: u64,
 }
 
-/// Matrix units (tensor cores, "cooperative matrices" in wgpu): f16 operands, f32 sums.
+/// Cooperative matrices (tensor cores, "cooperative matrices" in wgpu): f16 operands, f32 sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MatrixUnits {
+pub struct CoopMatrix {
     /// Rows, columns and depth of what they multiply at once: 8 or 16.
     pub extent: u32,
     /// Invocations of a subgroup: the units belong to all of them together.
@@ -49,7 +49,7 @@ pub struct MatrixUnits {
     pub splits: bool,
 }
 
-impl MatrixUnits {
+impl CoopMatrix {
     /// The units among the shapes that an adapter lists; the larger ones where there are several. `None` where subgroups vary in size: a
     /// workgroup could not be cut into them beforehand.
     fn new(shapes: &[wgpu::CooperativeMatrixProperties], features: wgpu::Features, info: &wgpu::AdapterInfo) -> Option<Self> {
@@ -83,22 +83,23 @@ impl DeviceProfile {
         wide_vectors_slow: false,
         subgroup: None,
         matrix: None,
-        max_loop_turns: u64::MAX,
+        max_loop_iterations: u64::MAX,
     };
 
-    /// An algorithm whose loops turn `turns` times in one invocation is wrong, without any warning, on a driver that ends them earlier.
+    /// An algorithm whose loops turn `iterations` times in one invocation is wrong, without any warning, on a driver that ends them earlier.
     ///
     /// # Errors
     /// [`Error::Unsupported`] there.
-    pub(crate) fn check_turns(&self, algorithm: &str, turns: u64) -> Result<()> {
-        if turns <= self.max_loop_turns {
+    pub(crate) fn check_iterations(&self, algorithm: &str, iterations: u64) -> Result<()> {
+        if iterations <= self.max_loop_iterations {
             return Ok(());
         }
-        let reason = format!("its loops turn about {turns} times, and this driver ends them without a word after {}", self.max_loop_turns);
+        let reason =
+            format!("its loops iteration about {iterations} times, and this driver ends them without a word after {}", self.max_loop_iterations);
         Err(Error::Unsupported { algorithm: algorithm.into(), reason })
     }
 
-    /// The const of kernels whose invocations share neighbouring items (`shaders/lib/share.wgsl`): how many of a workgroup's 64 run together.
+    /// The const of kernels whose invocations share neighbouring items (`shaders/lib/item_range.wgsl`): how many of a workgroup's 64 run together.
     /// Where a processor does not say, eight: vectors of another length are served a little worse.
     pub(crate) fn together(&self) -> (&'static str, u32) {
         ("TOGETHER", if self.is_cpu { self.subgroup.unwrap_or(8).min(64) } else { 64 })
@@ -106,17 +107,17 @@ impl DeviceProfile {
 
     /// Whether it is Mesa's llvmpipe before 26, which has other favourites among the tiles of the register core than those after it.
     pub(crate) fn is_old_llvmpipe(&self) -> bool {
-        self.is_cpu && self.max_loop_turns != u64::MAX
+        self.is_cpu && self.max_loop_iterations != u64::MAX
     }
 
-    /// The consts of a tile core that reads quads of `element`: by 64-bit loads where they pay (`shaders/lib/quad.wgsl`), and in halves
-    /// all the same where only they do not (`shaders/lib/quad.wgsl`). Kernels that multiply little gain by 64-bit loads on either.
-    pub(crate) fn quad_consts(&self, element: ElementType) -> Vec<(&'static str, u32)> {
-        if self.loads_half_quads(element) { vec![("WIDE", 1 + u32::from(self.wide_vectors_slow))] } else { vec![] }
+    /// The consts of a tile core that reads vec4s of `element`: by 64-bit loads where they pay (`shaders/lib/vec4_io.wgsl`), and in halves
+    /// all the same where only they do not (`shaders/lib/vec4_io.wgsl`). Kernels that multiply little gain by 64-bit loads on either.
+    pub(crate) fn vec4_consts(&self, element: ElementType) -> Vec<(&'static str, u32)> {
+        if self.loads_half_vec4(element) { vec![("WIDE", 1 + u32::from(self.wide_vectors_slow))] } else { vec![] }
     }
 
-    /// Whether kernels read quads of `element` in halves: two numbers at once, as a 64-bit one.
-    pub(crate) fn loads_half_quads(&self, element: ElementType) -> bool {
+    /// Whether kernels read vec4s of `element` in halves: two numbers at once, as a 64-bit one.
+    pub(crate) fn loads_half_vec4(&self, element: ElementType) -> bool {
         self.is_cpu && self.has_int64 && element == ElementType::F32
     }
 
@@ -137,8 +138,8 @@ impl DeviceProfile {
             is_cpu: info.device_type == wgpu::DeviceType::Cpu,
             wide_vectors_slow: wide_vectors_slow(&info.driver, &info.driver_info),
             subgroup: subgroup(features, &info),
-            matrix: MatrixUnits::new(&adapter.cooperative_matrix_properties(), features, &info),
-            max_loop_turns: max_loop_turns(&info.driver, &info.driver_info),
+            matrix: CoopMatrix::new(&adapter.cooperative_matrix_properties(), features, &info),
+            max_loop_iterations: max_loop_iterations(&info.driver, &info.driver_info),
         }
     }
 }
@@ -181,12 +182,12 @@ fn wide_vectors_slow(driver: &str, info: &str) -> bool {
     let closes_a_port = std::arch::is_x86_feature_detected!("avx512f") && !std::arch::is_x86_feature_detected!("sse4a");
     #[cfg(not(target_arch = "x86_64"))]
     let closes_a_port = false;
-    driver == "llvmpipe" && max_loop_turns(driver, info) == u64::MAX && closes_a_port
+    driver == "llvmpipe" && max_loop_iterations(driver, info) == u64::MAX && closes_a_port
 }
 
-/// Measured: Mesa 22.3's llvmpipe ends the loops of an invocation after 65,535 turns in all, whatever they have computed by then; Mesa
+/// Measured: Mesa 22.3's llvmpipe ends the loops of an invocation after 65,535 iteration in all, whatever they have computed by then; Mesa
 /// 26.2's does not. Which release changed it was not looked for, so every one before 26 counts as limited.
-fn max_loop_turns(driver: &str, info: &str) -> u64 {
+fn max_loop_iterations(driver: &str, info: &str) -> u64 {
     let mesa = info.strip_prefix("Mesa ").and_then(|rest| rest.split('.').next()).and_then(|major| major.parse::<u32>().ok());
     match (driver, mesa) {
         ("llvmpipe", Some(26..)) => u64::MAX,
@@ -201,13 +202,13 @@ mod tests {
 
     #[test]
     fn drivers_that_end_loops_are_known_by_name_and_version() {
-        assert_eq!(max_loop_turns("llvmpipe", "Mesa 22.3.6 (LLVM 15.0.6)"), 65_535);
-        assert_eq!(max_loop_turns("llvmpipe", "Mesa 26.2.6-1 (LLVM 22.1.8)"), u64::MAX);
-        assert_eq!(max_loop_turns("llvmpipe", ""), 65_535);
-        assert_eq!(max_loop_turns("NVIDIA", "570.86"), u64::MAX);
-        let limited = DeviceProfile { max_loop_turns: 100, ..DeviceProfile::MINIMAL };
-        assert!(limited.check_turns("direct", 100).is_ok());
-        let error = limited.check_turns("direct", 101).unwrap_err().to_string();
-        assert_eq!(error, "algorithm direct does not apply: its loops turn about 101 times, and this driver ends them without a word after 100");
+        assert_eq!(max_loop_iterations("llvmpipe", "Mesa 22.3.6 (LLVM 15.0.6)"), 65_535);
+        assert_eq!(max_loop_iterations("llvmpipe", "Mesa 26.2.6-1 (LLVM 22.1.8)"), u64::MAX);
+        assert_eq!(max_loop_iterations("llvmpipe", ""), 65_535);
+        assert_eq!(max_loop_iterations("NVIDIA", "570.86"), u64::MAX);
+        let limited = DeviceProfile { max_loop_iterations: 100, ..DeviceProfile::MINIMAL };
+        assert!(limited.check_iterations("direct", 100).is_ok());
+        let error = limited.check_iterations("direct", 101).unwrap_err().to_string();
+        assert_eq!(error, "algorithm direct does not apply: its loops iteration about 101 times, and this driver ends them without a word after 100");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::plan::gemm::tile::{Core, GemmShape, Tile};
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::slices;
+use crate::plan::step::chunks;
 use crate::types::ElementType;
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ proptest! {
     #[test]
     fn chunks_cover_every_item_once_and_fit(count in 1u64..2000, item in 1u64..500, log in 2u32..10, binding in 256u64..20_000) {
         let profile = DeviceProfile { max_binding_bytes: binding, storage_alignment: 1 << log, ..DeviceProfile::MINIMAL };
-        match slices(count, &[("x", item * 4)], &profile) {
+        match chunks(count, &[("x", item * 4)], &profile) {
             // One item fits at any of its starts, or all of them at the first.
             Err(_) => prop_assert!(item * 4 + (1 << log) > binding && item * 4 * count > binding),
             Ok(chunks) => {

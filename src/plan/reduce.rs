@@ -2,17 +2,17 @@
 
 use crate::numeric::sum_unit;
 use crate::ops::Problem;
-use crate::ops::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem, output_lattice};
+use crate::ops::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem, output_axes};
 use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
-use crate::plan::lanes::{LONGEST_SERIAL_LINE, lane_consts, lane_turns, lanes, lines_per_workgroup};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step, check_binding, check_tensors};
+use crate::plan::row_threads::{LONGEST_SERIAL_LINE, lines_per_workgroup, row_consts, row_iterations, threads};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
 use crate::shader::KernelSpec;
 use crate::shader::source::{REDUCE, REDUCE_ARGMAX, REDUCE_FIRST, REDUCE_LAST};
 use crate::shader::uniforms::ReduceParams;
-use crate::types::lattice::Lattice;
+use crate::types::strided_axes::StridedAxes;
 use crate::types::{ElementType, Result};
 
 /// One result per invocation, or lines that several invocations share, a long one first cut into chunks.
@@ -81,14 +81,14 @@ fn product_of(extents: &[(u64, bool)]) -> u64 {
 fn step(
     kernel: KernelSpec,
     pass: &Pass,
-    lattice: &Lattice,
+    strided_axes: &StridedAxes,
     [divisor, unit]: [f32; 2],
-    lane_count: u32,
-    places: Vec<Place>,
+    row_threads: u32,
+    refs: Vec<BufferRef>,
     profile: &DeviceProfile,
 ) -> Result<Step> {
     let params = ReduceParams {
-        axes: lattice.padded(),
+        axes: strided_axes.padded(),
         items: pass.results() as u32,
         inner: pass.inner as u32,
         total: pass.total as u32,
@@ -98,7 +98,7 @@ fn step(
         unit,
         unused1: 0,
     };
-    Step::new(kernel, &params, places, pass.results().div_ceil(lines_per_workgroup(lane_count)), profile)
+    Step::new(kernel, &params, refs, pass.results().div_ceil(lines_per_workgroup(row_threads)), profile)
 }
 
 fn check(op: &str, plan: &Plan, profile: &DeviceProfile) -> Result<()> {
@@ -123,41 +123,42 @@ impl Planned for ReduceProblem {
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check("a reduction", &plan, profile)?;
         let passes = passes(&memory_axes(&self.x, &self.reduced, self.layout), algorithm == TREE);
-        let mut source = Place::input(0, &plan.inputs);
+        let mut source = BufferRef::input(0, &plan.inputs);
         for (i, pass) in passes.iter().enumerate() {
             let (first, last) = (i == 0, i + 1 == passes.len());
-            let lane_count = if algorithm == TREE { lanes(pass.length(), pass.results(), profile) } else { 1 };
+            let row_threads = if algorithm == TREE { threads(pass.length(), pass.results(), profile) } else { 1 };
             let (kernel_source, element) = match (first, last) {
                 (true, true) => (&REDUCE, self.element),
                 (true, false) => (&REDUCE_FIRST, self.element),
                 (false, true) => (&REDUCE_LAST, self.element),
                 (false, false) => (&REDUCE, ElementType::F32),
             };
-            let lattice = if last {
-                output_lattice(&self.x, &self.reduced, self.layout, &self.y(), self.y_layout(), self.keepdims)?
+            let strided_axes = if last {
+                output_axes(&self.x, &self.reduced, self.layout, &self.y(), self.y_layout(), self.keepdims)?
             } else {
-                Lattice::new(&[(pass.results(), [0, 0, 1])])
+                StridedAxes::new(&[(pass.results(), [0, 0, 1])])
             };
             let target = if last {
-                Place::output(0, &plan.outputs)
+                BufferRef::output(0, &plan.outputs)
             } else {
                 check_binding("partial results of the reduction", pass.results() * 4, profile)?;
                 plan.scratch.push(pass.results() * 4);
-                Place::Scratch(plan.scratch.len() - 1)
+                BufferRef::Scratch(plan.scratch.len() - 1)
             };
             let mean = last && self.kind == ReduceKind::Mean;
-            let flags = [("KIND", u32::from(self.kind == ReduceKind::Max)), ("MEAN", u32::from(mean)), ("LANE_FASTEST", u32::from(pass.inner == 1))];
+            let flags =
+                [("KIND", u32::from(self.kind == ReduceKind::Max)), ("MEAN", u32::from(mean)), ("THREAD_FASTEST", u32::from(pass.inner == 1))];
             let kernel = KernelSpec {
                 source: kernel_source,
                 element,
-                consts: [("AXES", lattice.axes.len() as u32)].into_iter().chain(lane_consts(lane_count)).collect(),
+                consts: [("AXES", strided_axes.axes.len() as u32)].into_iter().chain(row_consts(row_threads)).collect(),
                 overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
             };
             // A mean sums in a unit of which no sum leaves f32.
             let unit = if self.kind == ReduceKind::Mean { sum_unit(self.reduced_count()) } else { 1.0 };
             let divisor = if mean { self.reduced_count() as f32 * unit } else { 1.0 };
             let unit = if first { unit } else { 1.0 };
-            plan.steps.push(step(kernel, pass, &lattice, [divisor, unit], lane_count, vec![source, target], profile)?);
+            plan.steps.push(step(kernel, pass, &strided_axes, [divisor, unit], row_threads, vec![source, target], profile)?);
             source = target;
         }
         Ok(plan)
@@ -177,18 +178,18 @@ impl Planned for ArgmaxProblem {
         let reduced = self.reduced();
         // One run of axes: one axis, or all of them.
         let pass = passes(&memory_axes(&self.x, &reduced, self.layout), false)[0];
-        let lane_count = if algorithm == TREE { lanes(pass.total, pass.results(), profile) } else { 1 };
-        profile.check_turns(algorithm, lane_turns(pass.total, lane_count))?;
-        let lattice = output_lattice(&self.x, &reduced, self.layout, &self.y(), self.y_layout(), self.keepdims)?;
-        let flags = [("SELECT_LAST", u32::from(self.select_last)), ("LANE_FASTEST", u32::from(pass.inner == 1))];
+        let row_threads = if algorithm == TREE { threads(pass.total, pass.results(), profile) } else { 1 };
+        profile.check_iterations(algorithm, row_iterations(pass.total, row_threads))?;
+        let strided_axes = output_axes(&self.x, &reduced, self.layout, &self.y(), self.y_layout(), self.keepdims)?;
+        let flags = [("SELECT_LAST", u32::from(self.select_last)), ("THREAD_FASTEST", u32::from(pass.inner == 1))];
         let kernel = KernelSpec {
             source: &REDUCE_ARGMAX,
             element: self.element,
-            consts: [("AXES", lattice.axes.len() as u32)].into_iter().chain(lane_consts(lane_count)).collect(),
+            consts: [("AXES", strided_axes.axes.len() as u32)].into_iter().chain(row_consts(row_threads)).collect(),
             overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
         };
-        let places = vec![Place::input(0, &plan.inputs), Place::output(0, &plan.outputs)];
-        plan.steps.push(step(kernel, &pass, &lattice, [1.0; 2], lane_count, places, profile)?);
+        let refs = vec![BufferRef::input(0, &plan.inputs), BufferRef::output(0, &plan.outputs)];
+        plan.steps.push(step(kernel, &pass, &strided_axes, [1.0; 2], row_threads, refs, profile)?);
         Ok(plan)
     }
 }

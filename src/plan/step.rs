@@ -7,7 +7,7 @@ use crate::types::{ElementType, Error, Result, TensorShape};
 
 /// Part of a tensor or buffer that a kernel call binds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Place {
+pub(crate) enum BufferRef {
     /// Bytes `first ..` of input `index`.
     Input { index: usize, first: u64, bytes: u64 },
     /// Bytes `first ..` of output `index`.
@@ -22,15 +22,15 @@ pub(crate) enum Place {
     Nothing,
 }
 
-impl Place {
+impl BufferRef {
     /// All of input `index`.
     pub fn input(index: usize, specs: &[TensorSpec]) -> Self {
-        Place::Input { index, first: 0, bytes: specs[index].bytes() }
+        BufferRef::Input { index, first: 0, bytes: specs[index].bytes() }
     }
 
     /// All of output `index`.
     pub fn output(index: usize, specs: &[TensorSpec]) -> Self {
-        Place::Output { index, first: 0, bytes: specs[index].bytes() }
+        BufferRef::Output { index, first: 0, bytes: specs[index].bytes() }
     }
 }
 
@@ -45,7 +45,7 @@ pub struct Step {
     /// Bytes of its uniform struct, binding 0.
     pub(crate) params: Vec<u8>,
     /// Bindings 1 and on.
-    pub(crate) places: Vec<Place>,
+    pub(crate) refs: Vec<BufferRef>,
     /// Workgroups per axis.
     pub workgroups: [u32; 3],
 }
@@ -53,7 +53,7 @@ pub struct Step {
 impl Step {
     /// Whether it binds input `index`.
     pub(crate) fn reads(&self, index: usize) -> bool {
-        self.places.iter().any(|place| matches!(place, Place::Input { index: own, .. } if *own == index))
+        self.refs.iter().any(|place| matches!(place, BufferRef::Input { index: own, .. } if *own == index))
     }
 
     /// A call of `workgroups` workgroups, folded over the axes of a dispatch. The kernel leaves out what `places` has nothing for.
@@ -63,15 +63,15 @@ impl Step {
     pub(crate) fn new(
         mut kernel: KernelSpec,
         params: &impl bytemuck::Pod,
-        places: Vec<Place>,
+        refs: Vec<BufferRef>,
         workgroups: u64,
         profile: &DeviceProfile,
     ) -> Result<Self> {
-        let absent = (1..).zip(&places).filter(|(_, place)| **place == Place::Nothing).fold(0, |bits, (binding, _)| bits | 1u32 << binding);
+        let absent = (1..).zip(&refs).filter(|(_, place)| **place == BufferRef::Nothing).fold(0, |bits, (binding, _)| bits | 1u32 << binding);
         if absent != 0 {
             kernel.consts.push((ABSENT, absent));
         }
-        let buffers = places.iter().filter(|place| **place != Place::Nothing).count();
+        let buffers = refs.iter().filter(|place| **place != BufferRef::Nothing).count();
         if buffers > profile.max_storage_buffers as usize {
             return Err(Error::TooLarge {
                 argument: format!("the kernel {}", kernel.source.name),
@@ -82,7 +82,7 @@ impl Step {
             });
         }
         let workgroups = fold_workgroups(workgroups, profile.max_workgroups_per_axis)?;
-        Ok(Self { kernel, params: bytemuck::bytes_of(params).to_vec(), places, workgroups })
+        Ok(Self { kernel, params: bytemuck::bytes_of(params).to_vec(), refs, workgroups })
     }
 }
 
@@ -101,7 +101,7 @@ pub struct Plan {
     pub(crate) tables: Vec<Vec<u32>>,
     /// Bytes of buffers that only this op's kernels see.
     pub(crate) scratch: Vec<u64>,
-    /// Calls made once, when the op is prepared: over fixed inputs and scratch.
+    /// Calls made once, when the op is prepared: over constants and scratch.
     pub prepare: Vec<Step>,
     /// Calls made with each recording.
     pub steps: Vec<Step>,
@@ -215,12 +215,12 @@ pub(crate) fn check_binding(argument: &str, needed: u64, profile: &DeviceProfile
 
 /// Neighbouring items of a job that one kernel call takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slice {
+pub(crate) struct Chunk {
     pub first: u64,
     pub count: u64,
 }
 
-/// The range of a tensor that a slice binds: bindings start at multiples of the device's alignment, so the first element of the slice
+/// The range of a tensor that a chunk binds: bindings start at multiples of the device's alignment, so the first element of the chunk
 /// may lie `base` elements inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Range {
@@ -229,8 +229,8 @@ pub(crate) struct Range {
     pub base: u32,
 }
 
-impl Slice {
-    /// Where the slice lies in a tensor whose items are `item` elements each.
+impl Chunk {
+    /// Where the chunk lies in a tensor whose items are `item` elements each.
     pub fn range(&self, item: u64, element: ElementType, profile: &DeviceProfile) -> Range {
         let start = self.first * item * element.bytes();
         let aligned = start / profile.storage_alignment * profile.storage_alignment;
@@ -239,13 +239,13 @@ impl Slice {
     }
 }
 
-/// Cuts `count` items so that every slice's part of each tensor fits one binding. `tensors` names each tensor's item and says how many
+/// Cuts `count` items so that every chunk's part of each tensor fits one binding. `tensors` names each tensor's item and says how many
 /// bytes it has.
-pub(crate) fn slices(count: u64, tensors: &[(&str, u64)], profile: &DeviceProfile) -> Result<Vec<Slice>> {
+pub(crate) fn chunks(count: u64, tensors: &[(&str, u64)], profile: &DeviceProfile) -> Result<Vec<Chunk>> {
     let limit = profile.max_binding_bytes;
-    // A slice may start up to one alignment before its first element.
+    // A chunk may start up to one alignment before its first element.
     let room = limit - profile.storage_alignment.min(limit);
-    let (mut per_slice, mut largest) = (count, "");
+    let (mut per_chunk, mut largest) = (count, "");
     for &(name, item) in tensors {
         if item > room && item.saturating_mul(count) > limit {
             return Err(Error::TooLarge {
@@ -256,19 +256,19 @@ pub(crate) fn slices(count: u64, tensors: &[(&str, u64)], profile: &DeviceProfil
                 limit,
             });
         }
-        if item.saturating_mul(count) > limit && room / item < per_slice {
-            (per_slice, largest) = (room / item, name);
+        if item.saturating_mul(count) > limit && room / item < per_chunk {
+            (per_chunk, largest) = (room / item, name);
         }
     }
-    check_parts(largest, count.div_ceil(per_slice).into())?;
-    let mut slices = Vec::new();
+    check_parts(largest, count.div_ceil(per_chunk).into())?;
+    let mut chunks = Vec::new();
     let mut first = 0;
     while first < count {
-        let taken = per_slice.min(count - first);
-        slices.push(Slice { first, count: taken });
+        let taken = per_chunk.min(count - first);
+        chunks.push(Chunk { first, count: taken });
         first += taken;
     }
-    Ok(slices)
+    Ok(chunks)
 }
 
 #[cfg(test)]
@@ -279,21 +279,21 @@ mod tests {
     #[test]
     fn slices_cover_every_item_once_and_fit() {
         let profile = DeviceProfile { max_binding_bytes: 4096, ..DeviceProfile::MINIMAL };
-        let slices = slices(30, &[("x", 1000), ("y", 500)], &profile).unwrap();
-        assert_eq!(slices.iter().map(|s| s.count).sum::<u64>(), 30);
+        let chunks = chunks(30, &[("x", 1000), ("y", 500)], &profile).unwrap();
+        assert_eq!(chunks.iter().map(|s| s.count).sum::<u64>(), 30);
         let mut next = 0;
-        for slice in &slices {
-            assert_eq!(slice.first, next);
-            next += slice.count;
-            let range = slice.range(250, ElementType::F32, &profile);
+        for chunk in &chunks {
+            assert_eq!(chunk.first, next);
+            next += chunk.count;
+            let range = chunk.range(250, ElementType::F32, &profile);
             assert!(range.first % 256 == 0 && range.bytes <= 4096, "{range:?}");
-            assert_eq!(range.first + u64::from(range.base) * 4, slice.first * 1000);
+            assert_eq!(range.first + u64::from(range.base) * 4, chunk.first * 1000);
         }
-        assert_eq!(crate::plan::step::slices(3, &[("x", 1000)], &profile).unwrap(), [Slice { first: 0, count: 3 }]);
-        let error = crate::plan::step::slices(3, &[("one image of x", 5000)], &profile).unwrap_err().to_string();
+        assert_eq!(crate::plan::step::chunks(3, &[("x", 1000)], &profile).unwrap(), [Chunk { first: 0, count: 3 }]);
+        let error = crate::plan::step::chunks(3, &[("one image of x", 5000)], &profile).unwrap_err().to_string();
         assert_eq!(error, "one image of x needs 5000 bytes, but max_storage_buffer_binding_size is 4096");
-        assert_eq!(crate::plan::step::slices(3 << 14, &[("x", 1000)], &profile).unwrap().len(), 1 << 14);
-        let error = crate::plan::step::slices((3 << 14) + 1, &[("one image of x", 1000)], &profile).unwrap_err().to_string();
+        assert_eq!(crate::plan::step::chunks(3 << 14, &[("x", 1000)], &profile).unwrap().len(), 1 << 14);
+        let error = crate::plan::step::chunks((3 << 14) + 1, &[("one image of x", 1000)], &profile).unwrap_err().to_string();
         assert_eq!(error, "one image of x, cut to fit the device's bindings, needs 16385 parts, but the most parts of one op is 16384");
     }
 

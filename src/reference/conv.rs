@@ -186,7 +186,7 @@ impl Referenced for ConvProblem {
             return;
         }
         if let Some(operands) = matrix_operands(algorithm) {
-            self.bound_by_matrix_units(operands, inputs, &mut outputs[0]);
+            self.bound_by_coop_matrix(operands, inputs, &mut outputs[0]);
         } else if let Some(transform) = transform(algorithm) {
             let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
             let plain = terms(self, inputs[0], inputs[1], bias, residual);
@@ -202,8 +202,8 @@ impl Referenced for ConvProblem {
 }
 
 impl ConvProblem {
-    /// Sets the errors to those that matrix units may make.
-    fn bound_by_matrix_units(&self, operands: Operands, inputs: &[&[f64]], output: &mut Bounded) {
+    /// Sets the errors to those that cooperative matrices may make.
+    fn bound_by_coop_matrix(&self, operands: Operands, inputs: &[&[f64]], output: &mut Bounded) {
         let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
         let [x, filter] = [inputs[0], inputs[1]];
         let plain = terms(self, x, filter, bias, residual);

@@ -28,8 +28,8 @@ pub fn matmul(problem: &MatMulProblem, inputs: &[&[f64]]) -> Bounded {
     products(problem, inputs, |sums| gamma * sums.magnitude)
 }
 
-/// The same with the error that matrix units may make.
-pub(crate) fn matmul_on_matrix_units(problem: &MatMulProblem, units: &MatrixError, inputs: &[&[f64]]) -> Bounded {
+/// The same with the error that cooperative matrices may make.
+pub(crate) fn matmul_on_coop_matrix(problem: &MatMulProblem, units: &MatrixError, inputs: &[&[f64]]) -> Bounded {
     let alpha = f64::from(problem.alpha).abs();
     products(problem, inputs, |sums| {
         let [a, b] = sums.largest;
@@ -95,7 +95,7 @@ impl Referenced for MatMulProblem {
 
     fn bound_for(&self, algorithm: &str, inputs: &[&[f64]], outputs: &mut [Bounded]) {
         if let Some(operands) = operands_of(algorithm) {
-            outputs[0] = matmul_on_matrix_units(self, &error(operands, self), inputs);
+            outputs[0] = matmul_on_coop_matrix(self, &error(operands, self), inputs);
         }
     }
 }

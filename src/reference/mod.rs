@@ -1,4 +1,4 @@
-//! The CPU twins: every op straight from its definition, plain loops, f64 sums, nothing clever. What the proofs compare kernels
+//! The CPU twins: every op straight from its definition, plain loops, f64 sums, nothing clever. What the checks compare kernels
 //! with, and what a reader who wants to know what an op computes should read.
 
 pub(crate) mod conv;
@@ -24,14 +24,14 @@ use crate::ops::spec::TensorSpec;
 use crate::ops::{Op, Problem};
 use crate::types::{ElementType, Result};
 
-/// Computes all outputs of any op in f64, with the error that a correct f32 kernel may make. Operands are the updated outputs of in-place
+/// Computes all outputs of any op in f64, with the error that a correct f32 kernel may make. Operands are the in-out tensors of in-place
 /// ops, then the inputs.
 ///
 /// # Errors
 /// Slices of another number or length than the op's tensors; an index that is no whole number or lies past its range.
 pub fn compute(op: impl Into<Op>, operands: &[&[f64]]) -> Result<Vec<Bounded>> {
     let op = op.into();
-    let specs: Vec<TensorSpec> = op.outputs().into_iter().filter(|spec| spec.updated).chain(op.inputs()).collect();
+    let specs: Vec<TensorSpec> = op.outputs().into_iter().filter(|spec| spec.in_out).chain(op.inputs()).collect();
     crate::ops::spec::check_lengths(&specs, &operands.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
     crate::ops::spec::check_indices(&specs, operands)?;
     Ok(op.reference(operands))
@@ -61,7 +61,7 @@ impl Bounded {
 
 /// A problem with a reference.
 pub trait Referenced: Problem {
-    /// The CPU twin: plain loops in f64 over operands in logical order (updated outputs first, then inputs), with the error that a
+    /// The CPU twin: plain loops in f64 over operands in logical order (in-out tensors first, then inputs), with the error that a
     /// correct f32 kernel may make. Slices have the lengths of the specs; [`compute`] checks that first.
     fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded>;
 

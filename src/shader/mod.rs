@@ -21,8 +21,8 @@ use crate::types::{ElementType, Error, Result};
 /// The const that says, a bit for each, which bindings of its source a kernel leaves out: those that its step has nothing for.
 pub(crate) const ABSENT: &str = "ABSENT";
 
-/// The tile core on matrix units, which WGSL has to be told to enable.
-const MATRIX_CORE: &str = "gemm/matrix.wgsl";
+/// The tile core on cooperative matrices, which WGSL has to be told to enable.
+const COOP_CORE: &str = "gemm/coop.wgsl";
 
 /// What makes one pipeline: a source and the numbers baked into it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,10 +54,10 @@ impl KernelSpec {
     /// A directive of a file that is wrong, such as a condition on a const that neither the spec nor its source gives.
     pub fn wgsl(&self) -> Result<String> {
         let mut text = String::new();
-        if self.element == ElementType::F16 || self.uses_matrix_units() {
+        if self.element == ElementType::F16 || self.uses_coop_matrix() {
             text.push_str("enable f16;\n");
         }
-        if self.uses_matrix_units() {
+        if self.uses_coop_matrix() {
             text.push_str("enable wgpu_cooperative_matrix;\n");
         }
         text.push_str(&format!("alias Elem = {};\n", self.element));
@@ -85,9 +85,9 @@ impl KernelSpec {
         (0..).zip(self.source.bindings.iter().copied()).filter(move |(binding, _)| absent >> binding & 1 == 0)
     }
 
-    /// Whether it multiplies on matrix units.
-    pub fn uses_matrix_units(&self) -> bool {
-        self.source.files.contains(&MATRIX_CORE)
+    /// Whether it multiplies on cooperative matrices.
+    pub fn uses_coop_matrix(&self) -> bool {
+        self.source.files.contains(&COOP_CORE)
     }
 
     /// The const of this name; 0 where there is none.
@@ -134,10 +134,10 @@ mod tests {
     #[test]
     fn lines_that_never_run_are_left_out() {
         let source = all_sources().into_iter().find(|s| s.name == "matmul_register").unwrap();
-        let tile = [("THREAD_M", 8), ("THREAD_QUADS", 1), ("STEPS", 2), ("REST", 1), ("LANES", 64), ("PANEL", 0)];
+        let tile = [("THREAD_M", 8), ("THREAD_VEC4", 1), ("STEPS", 2), ("REST", 1), ("ROW_THREADS", 64), ("PANEL", 0)];
         let spec = KernelSpec { source, element: ElementType::F32, consts: tile.to_vec(), overrides: vec![] };
         let text = spec.wgsl().unwrap();
-        for (line, stays) in [("(*sums).b1 = add_rows", true), ("(*sums).b2 = add_rows", false), ("turn.s2", true), ("far = load_turn", false)] {
+        for (line, stays) in [("(*sums).b1 = add_rows", true), ("(*sums).b2 = add_rows", false), ("turn.s2", true), ("far = load_k_step", false)] {
             assert_eq!(text.contains(line), stays, "{line}");
         }
     }

@@ -7,7 +7,7 @@ use crate::shader::uniforms::{
     Axis, BatchFoldParams, BatchNormParams, BinaryParams, CopyAxis, CopyParams, GatherAxis, GatherParams, LrnParams, NormParams, PoolPairsParams,
     PoolParams, ReduceParams, ResizeAxis, ResizeParams, SoftmaxParams, UnaryParams, UnpoolParams,
 };
-use crate::types::lattice::LatticeAxis;
+use crate::types::strided_axes::OperandAxis;
 use BindingKind::{Read, Uniform, Write};
 
 /// How a kernel uses one binding of group 0; its place in the list is the binding number.
@@ -56,8 +56,8 @@ macro_rules! sources {
 pub(crate) use sources;
 
 const POOL_STRUCTS: &[StructLayout] = &[PoolParams::LAYOUT, Axis::LAYOUT];
-const REDUCE_STRUCTS: &[StructLayout] = &[ReduceParams::LAYOUT, LatticeAxis::LAYOUT];
-const BINARY_STRUCTS: &[StructLayout] = &[BinaryParams::LAYOUT, LatticeAxis::LAYOUT];
+const REDUCE_STRUCTS: &[StructLayout] = &[ReduceParams::LAYOUT, OperandAxis::LAYOUT];
+const BINARY_STRUCTS: &[StructLayout] = &[BinaryParams::LAYOUT, OperandAxis::LAYOUT];
 const COPY_STRUCTS: &[StructLayout] = &[CopyParams::LAYOUT, CopyAxis::LAYOUT];
 
 sources! { OTHER_SOURCES:

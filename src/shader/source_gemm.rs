@@ -5,12 +5,12 @@ use crate::shader::layout::StructLayout;
 use crate::shader::source::BindingKind::{Read, Uniform, Write};
 use crate::shader::source::{BindingKind, KernelSource, sources};
 use crate::shader::uniforms::{Axis, ConvParams, MagnitudeJoinParams, MagnitudeParams, MatMulParams, PackOperandParams, PackParams};
-use crate::types::lattice::LatticeAxis;
+use crate::types::strided_axes::OperandAxis;
 
 /// Uniform; the epilogue's bias, residual, output; x, weights.
 const CONV: &[BindingKind] = &[Uniform, Read, Read, Write, Read, Read];
 
-/// Of a core on matrix units, and of the plain one that takes its place: as [`CONV`], and the ranges of both operands.
+/// Of a core on cooperative matrices, and of the plain one that takes its place: as [`CONV`], and the ranges of both operands.
 const CONV_RANGED: &[BindingKind] = &[Uniform, Read, Read, Write, Read, Read, Read, Read];
 
 const CONV_STRUCTS: &[StructLayout] = &[ConvParams::LAYOUT, Axis::LAYOUT];
@@ -21,11 +21,11 @@ const MATMUL: &[BindingKind] = &[Uniform, Read, Read, Read, Read, Write];
 /// As [`MATMUL`], and the ranges of both operands.
 const MATMUL_RANGED: &[BindingKind] = &[Uniform, Read, Read, Read, Read, Write, Read, Read];
 
-const MATMUL_STRUCTS: &[StructLayout] = &[MatMulParams::LAYOUT, LatticeAxis::LAYOUT];
+const MATMUL_STRUCTS: &[StructLayout] = &[MatMulParams::LAYOUT, OperandAxis::LAYOUT];
 
-const PACK_STRUCTS: &[StructLayout] = &[PackOperandParams::LAYOUT, LatticeAxis::LAYOUT];
+const PACK_STRUCTS: &[StructLayout] = &[PackOperandParams::LAYOUT, OperandAxis::LAYOUT];
 
-/// Values of the const `STORE_QUADS` (`shaders/conv/store_columns.wgsl`), beside 0, one by one: four columns at once, partial sums, four filters at
+/// Values of the const `STORE_VEC4` (`shaders/conv/store_columns.wgsl`), beside 0, one by one: four columns at once, partial sums, four filters at
 /// once.
 pub(crate) const STORE_COLUMNS: u32 = 1;
 
@@ -44,19 +44,19 @@ sources! { GEMM_SOURCES:
     CONV_DEPTHWISE_BLOCK "conv_depthwise_block" ["conv/depthwise_block"] ["PAIRS" = 0, "POOL" = 0] CONV, CONV_STRUCTS;
     CONV_DEPTHWISE_BLOCK_PAIRS "conv_depthwise_block_pairs" ["conv/depthwise_block"] ["PAIRS" = 1, "POOL" = 0, "WIDE" = 1] CONV, CONV_STRUCTS;
 
-    CONV_IMPLICIT_GEMM_WORKGROUP "conv_implicit_gemm_workgroup" ["conv/implicit_gemm", "gemm/workgroup"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] CONV, CONV_STRUCTS;
-    CONV_IMPLICIT_GEMM_REGISTER "conv_implicit_gemm_register" ["conv/implicit_gemm", "gemm/register"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_LANES" = 0] CONV, CONV_STRUCTS;
-    CONV_IMPLICIT_GEMM_MATRIX "conv_implicit_gemm_matrix" ["conv/implicit_gemm", "gemm/matrix"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] CONV_RANGED, CONV_STRUCTS;
-    CONV_IMPLICIT_GEMM_FALLBACK "conv_implicit_gemm_fallback" ["conv/implicit_gemm", "gemm/workgroup"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] CONV_RANGED, CONV_STRUCTS;
-    CONV_POINTWISE_WORKGROUP "conv_pointwise_workgroup" ["conv/pointwise", "gemm/workgroup"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] CONV, CONV_STRUCTS;
-    CONV_POINTWISE_REGISTER "conv_pointwise_register" ["conv/pointwise", "gemm/register"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_LANES" = 0] CONV, CONV_STRUCTS;
-    CONV_POINTWISE_MATRIX "conv_pointwise_matrix" ["conv/pointwise", "gemm/matrix"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] CONV_RANGED, CONV_STRUCTS;
-    CONV_POINTWISE_FALLBACK "conv_pointwise_fallback" ["conv/pointwise", "gemm/workgroup"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] CONV_RANGED, CONV_STRUCTS;
-    CONV_POINTWISE_QUADS_WORKGROUP "conv_pointwise_quads_workgroup" ["conv/pointwise_quads", "gemm/workgroup"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] CONV, CONV_STRUCTS;
-    CONV_POINTWISE_QUADS_REGISTER "conv_pointwise_quads_register" ["conv/pointwise_quads", "gemm/register"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_LANES" = 0] CONV, CONV_STRUCTS;
-    CONV_POINTWISE_QUADS_MATRIX "conv_pointwise_quads_matrix" ["conv/pointwise_quads", "gemm/matrix"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] CONV_RANGED, CONV_STRUCTS;
-    CONV_POINTWISE_QUADS_FALLBACK "conv_pointwise_quads_fallback" ["conv/pointwise_quads", "gemm/workgroup"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] CONV_RANGED, CONV_STRUCTS;
-    CONV_SUM "conv_sum" ["conv/sum", "gemm/sum"] ["STORE_QUADS" = 0, "WIDE" = 0] CONV, CONV_STRUCTS;
+    CONV_IMPLICIT_GEMM_WORKGROUP "conv_implicit_gemm_workgroup" ["conv/implicit_gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] CONV, CONV_STRUCTS;
+    CONV_IMPLICIT_GEMM_REGISTER "conv_implicit_gemm_register" ["conv/implicit_gemm", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0] CONV, CONV_STRUCTS;
+    CONV_IMPLICIT_GEMM_COOP "conv_implicit_gemm_coop" ["conv/implicit_gemm", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] CONV_RANGED, CONV_STRUCTS;
+    CONV_IMPLICIT_GEMM_FALLBACK "conv_implicit_gemm_fallback" ["conv/implicit_gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] CONV_RANGED, CONV_STRUCTS;
+    CONV_POINTWISE_WORKGROUP "conv_pointwise_workgroup" ["conv/pointwise", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] CONV, CONV_STRUCTS;
+    CONV_POINTWISE_REGISTER "conv_pointwise_register" ["conv/pointwise", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0] CONV, CONV_STRUCTS;
+    CONV_POINTWISE_COOP "conv_pointwise_coop" ["conv/pointwise", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] CONV_RANGED, CONV_STRUCTS;
+    CONV_POINTWISE_FALLBACK "conv_pointwise_fallback" ["conv/pointwise", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] CONV_RANGED, CONV_STRUCTS;
+    CONV_POINTWISE_VEC4_WORKGROUP "conv_pointwise_vec4_workgroup" ["conv/pointwise_vec4", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] CONV, CONV_STRUCTS;
+    CONV_POINTWISE_VEC4_REGISTER "conv_pointwise_vec4_register" ["conv/pointwise_vec4", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0] CONV, CONV_STRUCTS;
+    CONV_POINTWISE_VEC4_COOP "conv_pointwise_vec4_coop" ["conv/pointwise_vec4", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] CONV_RANGED, CONV_STRUCTS;
+    CONV_POINTWISE_VEC4_FALLBACK "conv_pointwise_vec4_fallback" ["conv/pointwise_vec4", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] CONV_RANGED, CONV_STRUCTS;
+    CONV_SUM "conv_sum" ["conv/sum", "gemm/sum"] ["STORE_VEC4" = 0, "WIDE" = 0] CONV, CONV_STRUCTS;
 
     CONV_PACK_FILTER "conv_pack_filter" ["conv/pack_filter"] [] &[Uniform, Read, Write], &[PackParams::LAYOUT];
     CONV_WINOGRAD_FILTER "conv_winograd_filter" ["conv/winograd_filter"] [] &[Uniform, Read, Write], &[PackParams::LAYOUT];
@@ -69,15 +69,15 @@ sources! { GEMM_SOURCES:
         &[Uniform, Read, Read, Write, Read], CONV_STRUCTS;
 
     MATMUL_DIRECT "matmul_direct" ["matmul/direct"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
-    MATMUL_THIN "matmul_thin" ["matmul/thin"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
-    MATMUL_WORKGROUP "matmul_workgroup" ["matmul/gemm", "gemm/workgroup"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] MATMUL, MATMUL_STRUCTS;
-    MATMUL_REGISTER "matmul_register" ["matmul/gemm", "gemm/register"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_LANES" = 0] MATMUL, MATMUL_STRUCTS;
-    MATMUL_MATRIX "matmul_matrix" ["matmul/gemm", "gemm/matrix"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] MATMUL_RANGED, MATMUL_STRUCTS;
-    MATMUL_FALLBACK "matmul_fallback" ["matmul/gemm", "gemm/workgroup"] ["STORE_QUADS" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] MATMUL_RANGED, MATMUL_STRUCTS;
-    MATMUL_SUM "matmul_sum" ["matmul/sum", "gemm/sum"] ["STORE_QUADS" = 0, "WIDE" = 0] MATMUL, MATMUL_STRUCTS;
+    MATMUL_GEMV "matmul_thin" ["matmul/gemv"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
+    MATMUL_WORKGROUP "matmul_workgroup" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] MATMUL, MATMUL_STRUCTS;
+    MATMUL_REGISTER "matmul_register" ["matmul/gemm", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0] MATMUL, MATMUL_STRUCTS;
+    MATMUL_COOP "matmul_coop" ["matmul/gemm", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] MATMUL_RANGED, MATMUL_STRUCTS;
+    MATMUL_FALLBACK "matmul_fallback" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] MATMUL_RANGED, MATMUL_STRUCTS;
+    MATMUL_SUM "matmul_sum" ["matmul/sum", "gemm/sum"] ["STORE_VEC4" = 0, "WIDE" = 0] MATMUL, MATMUL_STRUCTS;
 
     // Uniform, numbers, the range of each workgroup's lines.
-    MAGNITUDES "magnitudes" ["gemm/magnitudes"] [] &[Uniform, Read, Write], &[MagnitudeParams::LAYOUT, LatticeAxis::LAYOUT];
+    MAGNITUDES "magnitudes" ["gemm/magnitudes"] [] &[Uniform, Read, Write], &[MagnitudeParams::LAYOUT, OperandAxis::LAYOUT];
     // Uniform, ranges, the range of each run of them.
     MAGNITUDES_JOIN "magnitudes_join" ["gemm/magnitudes_join"] [] &[Uniform, Read, Write], &[MagnitudeJoinParams::LAYOUT];
     MATMUL_PACK "matmul_pack" ["matmul/pack"] [] &[Uniform, Read, Write], PACK_STRUCTS;

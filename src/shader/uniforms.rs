@@ -1,13 +1,13 @@
 //! The uniform structs of all kernels: twins of the structs of the same names in `shaders/`; tests/shaders.rs compares their layouts.
 
 use crate::shader::{StructLayout, uniform};
-use crate::types::lattice::{LatticeAxis, MAX_AXES};
+use crate::types::strided_axes::{MAX_AXES, OperandAxis};
 
-impl LatticeAxis {
+impl OperandAxis {
     pub const LAYOUT: StructLayout = StructLayout {
-        name: "LatticeAxis",
-        fields: &[("strides", std::mem::offset_of!(LatticeAxis, strides)), ("extent", std::mem::offset_of!(LatticeAxis, extent))],
-        size: size_of::<LatticeAxis>(),
+        name: "OperandAxis",
+        fields: &[("strides", std::mem::offset_of!(OperandAxis, strides)), ("extent", std::mem::offset_of!(OperandAxis, extent))],
+        size: size_of::<OperandAxis>(),
     };
 }
 
@@ -76,7 +76,7 @@ uniform! {
 uniform! {
     /// Twin of `BinaryParams` in `shaders/elementwise/binary.wgsl`.
     BinaryParams {
-        axes: [LatticeAxis; MAX_AXES],
+        axes: [OperandAxis; MAX_AXES],
         items: u32,
         row_blocks: u32,
         alpha: f32,
@@ -91,7 +91,7 @@ uniform! {
 uniform! {
     /// Twin of `MatMulParams` in `shaders/matmul/problem.wgsl`.
     MatMulParams {
-        batch: [LatticeAxis; 3],
+        batch: [OperandAxis; 3],
         base: [u32; 3],
         y_base: u32,
         m: u32,
@@ -111,7 +111,7 @@ uniform! {
         activation_alpha: f32,
         activation_beta: f32,
         y_pitch: u32,
-        first_share: u32,
+        first_part: u32,
         unused0: u32,
         unused1: u32,
     }
@@ -120,7 +120,7 @@ uniform! {
 uniform! {
     /// Twin of `PackOperandParams` in `shaders/matmul/pack_operand.wgsl`.
     PackOperandParams {
-        batch: [LatticeAxis; 3],
+        batch: [OperandAxis; 3],
         items: u32,
         padded: u32,
         outer: u32,
@@ -191,7 +191,7 @@ uniform! {
 uniform! {
     /// Twin of `MagnitudeParams` in `shaders/gemm/magnitudes.wgsl`.
     MagnitudeParams {
-        batch: [LatticeAxis; 3],
+        batch: [OperandAxis; 3],
         base: u32,
         lines: u32,
         line_stride: u32,
@@ -282,7 +282,7 @@ uniform! {
 uniform! {
     /// Twin of `ReduceParams` in `shaders/rows/reduce.wgsl` and `shaders/rows/argmax.wgsl`.
     ReduceParams {
-        axes: [LatticeAxis; MAX_AXES],
+        axes: [OperandAxis; MAX_AXES],
         items: u32,
         inner: u32,
         total: u32,
@@ -320,8 +320,8 @@ uniform! {
         items: u32,
         x_base: i32,
         y_base: u32,
-        segment: u32,
-        segments: u32,
+        row_part: u32,
+        row_parts: u32,
         tiles_p: u32,
         tiles_q: u32,
         unused: u32,
@@ -344,8 +344,8 @@ uniform! {
     GatherParams {
         items: u32,
         run: u32,
-        segment: u32,
-        segments: u32,
+        row_part: u32,
+        row_parts: u32,
         value: f32,
         unused0: u32,
         unused1: u32,
@@ -372,8 +372,8 @@ uniform! {
         width: ResizeAxis,
         items: u32,
         run: u32,
-        segment: u32,
-        segments: u32,
+        row_part: u32,
+        row_parts: u32,
         channels: u32,
         x_stride_n: u32,
         x_stride_c: u32,

@@ -8,7 +8,7 @@ use crate::gpu::disk::Key;
 use crate::gpu::{Gpu, disk};
 use crate::ops::Op;
 use crate::plan::Planned;
-use crate::plan::profile::MatrixUnits;
+use crate::plan::profile::CoopMatrix;
 use crate::tune::{Candidate, Tuned, Tuning, Verdict, units};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Number of the format; another one is another file.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,8 +37,8 @@ fn checksum(problems: &BTreeMap<String, Tuned>) -> serde_json::Result<String> {
 #[derive(Default)]
 pub(crate) struct Tuner {
     state: Mutex<State>,
-    /// The matrix units, as far as they kept what the driver says of them.
-    trusted_units: OnceLock<Option<MatrixUnits>>,
+    /// The cooperative matrices, as far as they kept what the driver says of them.
+    trusted_coop: OnceLock<Option<CoopMatrix>>,
     /// By [`Op::tuning_key`]: locked while the problem is tuned. A thread that panics while it tunes leaves nothing half done here.
     under_way: Mutex<BTreeMap<String, Arc<Mutex<()>>>>,
 }
@@ -52,9 +52,9 @@ struct State {
 }
 
 impl Tuner {
-    /// What of the matrix units the planner's rules may use; found out once.
-    pub fn trusted_units(&self, gpu: &Gpu) -> Option<MatrixUnits> {
-        *self.trusted_units.get_or_init(|| units::trusted(gpu))
+    /// What of the cooperative matrices the planner's rules may use; found out once.
+    pub fn trusted_coop(&self, gpu: &Gpu) -> Option<CoopMatrix> {
+        *self.trusted_coop.get_or_init(|| units::trusted(gpu))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -115,7 +115,7 @@ fn trusted(bytes: &[u8], key: &Key) -> Result<BTreeMap<String, Tuned>, String> {
     for (problem, tuned) in &mut problems {
         tuned.choose();
         for Candidate { label, verdict } in &tuned.candidates {
-            if let Verdict::Proven { seconds } | Verdict::Slow { seconds } = verdict
+            if let Verdict::Verified { seconds } | Verdict::Slow { seconds } = verdict
                 && !(seconds.is_finite() && *seconds > 0.0)
             {
                 return Err(format!("{problem}: {label} takes {seconds} seconds"));

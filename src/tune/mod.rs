@@ -1,4 +1,4 @@
-//! Choosing by measurement what was first proven: every candidate plan of an op is held to the proofs on this device, and only then
+//! Choosing by measurement what was first verified: every candidate plan of an op is held to the checks on this device, and only then
 //! may its time count. A kernel that is the fastest and wrong is named and never chosen.
 //!
 //! [`Tuning`] says how a [`Gpu`] plans; [`tune`] measures one op; verdicts, good and bad, are kept in a file that a person can read
@@ -8,7 +8,7 @@ pub(crate) mod cache;
 mod trial;
 mod units;
 
-pub use units::{MatrixDoubts, doubt_matrix_units};
+pub use units::{CoopDoubts, doubt_coop_matrix};
 
 use crate::gpu::{Chooser, Gpu};
 use crate::ops::Op;
@@ -31,7 +31,7 @@ pub enum Tuning {
     Heuristic,
     /// As the cache has it; by the planner's rules where it has nothing.
     Cached,
-    /// As the cache has it; else the candidates are proven and timed, for about so long per problem, and the verdicts kept.
+    /// As the cache has it; else the candidates are verified and timed, for about so long per problem, and the verdicts kept.
     Measure {
         /// Time for one problem: a trial that does not fit into what is left is not begun. Where not even one fits, the planner's own choice stays.
         budget: Duration,
@@ -42,17 +42,17 @@ pub enum Tuning {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum Verdict {
-    /// It passed the proofs and was timed.
-    Proven {
+    /// It passed the checks and was timed.
+    Verified {
         /// A run: the lowest of the finals' turns, or the trial's own where it was too slow for the finals.
         seconds: f64,
     },
-    /// It passed the proofs, and its first run already took several times as long as the best.
+    /// It passed the checks, and its first run already took several times as long as the best.
     Slow {
         /// That run.
         seconds: f64,
     },
-    /// A proof failed.
+    /// A check failed.
     Wrong {
         /// Which, and where.
         reason: String,
@@ -91,7 +91,7 @@ pub struct Candidate {
 /// All that was found out about one problem.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tuned {
-    /// The label that is planned from now on: a proven one, or the planner's own where none is.
+    /// The label that is planned from now on: a verified one, or the planner's own where none is.
     pub choice: String,
     /// What the planner's rules choose.
     pub heuristic: String,
@@ -102,27 +102,27 @@ pub struct Tuned {
 }
 
 impl Tuned {
-    /// Seconds of a proven candidate.
+    /// Seconds of a verified candidate.
     pub fn seconds(&self, label: &str) -> Option<f64> {
         self.candidates.iter().find(|c| c.label == label).and_then(|c| match c.verdict {
-            Verdict::Proven { seconds } => Some(seconds),
+            Verdict::Verified { seconds } => Some(seconds),
             _ => None,
         })
     }
 
-    /// How many times as long as the fastest the planner's own choice takes; `None` where it was not proven.
+    /// How many times as long as the fastest the planner's own choice takes; `None` where it was not verified.
     pub fn lag(&self) -> Option<f64> {
         Some(self.seconds(&self.heuristic)? / self.fastest()?.1)
     }
 
     fn fastest(&self) -> Option<(&str, f64)> {
-        let proven = self.candidates.iter().filter_map(|c| self.seconds(&c.label).map(|s| (c.label.as_str(), s)));
-        proven.min_by(|a, b| a.1.total_cmp(&b.1))
+        let verified = self.candidates.iter().filter_map(|c| self.seconds(&c.label).map(|s| (c.label.as_str(), s)));
+        verified.min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// The choice by the verdicts, whatever `choice` says: the fastest, or the planner's own where that is as good as equal. `None` where
-    /// nothing is proven.
-    pub fn proven_choice(&self) -> Option<&str> {
+    /// nothing is verified.
+    pub fn verified_choice(&self) -> Option<&str> {
         /// Differences below this are noise.
         const AS_GOOD: f64 = 1.03;
         let (label, seconds) = self.fastest()?;
@@ -131,7 +131,7 @@ impl Tuned {
     }
 
     pub(crate) fn choose(&mut self) {
-        self.choice = self.proven_choice().unwrap_or(&self.heuristic).to_string();
+        self.choice = self.verified_choice().unwrap_or(&self.heuristic).to_string();
     }
 
     /// Adds what another process found out about the same problem. Where both have a verdict this one's stays, and any verdict is worth more
@@ -180,14 +180,14 @@ pub fn candidates(gpu: &Gpu, op: impl Into<Op>) -> Result<Vec<String>> {
     Ok(labels)
 }
 
-/// Proves and times the candidates of `op` on `gpu`. `known` are verdicts from before, which are kept. `keep` is called before each trial, so
+/// Verifies and times the candidates of `op` on `gpu`. `known` are verdicts from before, which are kept. `keep` is called before each trial, so
 /// that one which takes the process down leaves its trace, and at the end; `Break` ends the tuning without the trial, as the budget does.
 ///
 /// A trial that would not fit into what is left of `budget` is not begun: one is expected to take as long as the longest so far, and no less
 /// than its runs on the problem itself, by its time on the small one.
 ///
 /// # Errors
-/// Loss of the device; no memory for the operands; [`Error::Unsupported`] where no candidate passes the proofs.
+/// Loss of the device; no memory for the operands; [`Error::Unsupported`] where no candidate passes the checks.
 pub fn tune(gpu: &Gpu, op: impl Into<Op>, budget: Duration, known: Option<Tuned>, keep: &mut dyn FnMut(&Tuned) -> ControlFlow<()>) -> Result<Tuned> {
     let op = &op.into();
     let time = trial::Time::new(budget);
@@ -256,7 +256,7 @@ pub fn tune(gpu: &Gpu, op: impl Into<Op>, budget: Duration, known: Option<Tuned>
                 Ok(times) => {
                     for (label, seconds) in finalists.iter().zip(times) {
                         if let Some(candidate) = tuned.candidates.iter_mut().find(|c| c.label == *label) {
-                            candidate.verdict = Verdict::Proven { seconds };
+                            candidate.verdict = Verdict::Verified { seconds };
                         }
                     }
                 }
@@ -271,7 +271,10 @@ pub fn tune(gpu: &Gpu, op: impl Into<Op>, budget: Duration, known: Option<Tuned>
     let _ = keep(&tuned); // nothing is left to end
     if tuned.fastest().is_none() {
         let reasons: Vec<String> = tuned.candidates.iter().map(|c| format!("{}: {:?}", c.label, c.verdict)).collect();
-        return Err(Error::Unsupported { algorithm: format!("every candidate of {op}"), reason: format!("none is proven: {}", reasons.join("; ")) });
+        return Err(Error::Unsupported {
+            algorithm: format!("every candidate of {op}"),
+            reason: format!("none is verified: {}", reasons.join("; ")),
+        });
     }
     Ok(tuned)
 }
@@ -376,7 +379,7 @@ impl Chooser for Tuner {
             Tuning::Cached => self.find(op),
             Tuning::Measure { budget } => gpu.measured(op, budget)?,
         };
-        if let Some(choice) = tuned.as_ref().and_then(Tuned::proven_choice) {
+        if let Some(choice) = tuned.as_ref().and_then(Tuned::verified_choice) {
             // A choice that does not apply, such as one of another accuracy, is no reason to fail.
             match op.plan(gpu.profile(), Some(choice)) {
                 Ok(plan) if is_candidate(gpu, op, choice, &plan)? => return Ok(plan),

@@ -1,4 +1,4 @@
-//! The trial of a candidate: the four proofs on a small problem of the same class, agreement with a proven plan on the problem itself,
+//! The trial of a candidate: the four checks on a small problem of the same class, agreement with a verified plan on the problem itself,
 //! and only then the clock.
 
 use crate::gpu::Gpu;
@@ -13,11 +13,11 @@ use crate::tune::Verdict;
 use crate::types::{Error, Result};
 use crate::validate::data::Data;
 use crate::validate::{Case, guard};
-use crate::validate::{Outcome, compare, download, prove, upload};
+use crate::validate::{Outcome, compare, download, upload, verify};
 use std::time::Duration;
 use web_time::Instant;
 
-/// Multiply-adds up to which the problem itself is small enough for the proofs, which compute it in f64.
+/// Multiply-adds up to which the problem itself is small enough for the checks, which compute it in f64.
 const SMALL: f64 = 50e6;
 
 /// A timed batch lasts at least so long, so that the signal beats the clock.
@@ -85,9 +85,9 @@ pub(crate) struct Trials<'a> {
 struct Set {
     data: Data,
     tensors: Vec<Tensor>,
-    /// What outputs that are updated hold beforehand, in order.
+    /// What outputs that are in-out hold beforehand, in order.
     held: Vec<Vec<f64>>,
-    /// Of the baseline; filled by the first candidate of all that passes its proofs.
+    /// Of the baseline; filled by the first candidate of all that passes its checks.
     expected: Option<Vec<Vec<f64>>>,
 }
 
@@ -95,16 +95,16 @@ impl<'a> Trials<'a> {
     pub fn new(gpu: &'a Gpu, op: &'a Op, time: Time) -> Result<Self> {
         let mut generator = Generator::from_text(&op.to_string());
         let mut set = |data: Data| -> Result<Set> {
-            let mut fill = |spec: &TensorSpec| data.fill(spec, op.depth(), &mut generator);
+            let mut fill = |spec: &TensorSpec| data.fill(spec, op.terms(), &mut generator);
             let tensors = op.inputs().iter().map(|spec| upload(gpu, spec, &fill(spec))).collect::<Result<_>>()?;
-            let held = op.outputs().iter().filter(|spec| spec.updated).map(fill).collect();
+            let held = op.outputs().iter().filter(|spec| spec.in_out).map(fill).collect();
             Ok(Set { data, tensors, held, expected: None })
         };
         let sets = vec![set(Data::Exact)?, set(Data::Real)?];
         let mut trials = Self { gpu, op, time, proxy: op.proxy(), small: op.flops() <= 2.0 * SMALL, sets };
-        // The naive kernel is what the others are held to, once it is proven itself; where there is no time for it, the first that is proven.
+        // The naive kernel is what the others are held to, once it is verified itself; where there is no time for it, the first that is verified.
         if let Some(naive) = op.algorithms(gpu.profile()).first()
-            && trials.proof(naive)?.is_none()
+            && trials.check(naive)?.is_none()
             && trials.fits(naive, trials.sets.len())?
         {
             for i in 0..trials.sets.len() {
@@ -120,7 +120,7 @@ impl<'a> Trials<'a> {
         if !self.time.has(Duration::ZERO) {
             return Ok(None); // what came before the first trial took it all
         }
-        if let Some(reason) = self.proof(label)? {
+        if let Some(reason) = self.check(label)? {
             return Ok(Some(Verdict::Wrong { reason }));
         }
         // One run of each set, one to warm up, one that is timed.
@@ -136,7 +136,7 @@ impl<'a> Trials<'a> {
             return Ok(Some(Verdict::Slow { seconds: once }));
         }
         let seconds = if once > LONG { once } else { self.time(&prepared, batch(once), BATCHES)? };
-        Ok(Some(Verdict::Proven { seconds }))
+        Ok(Some(Verdict::Verified { seconds }))
     }
 
     /// Whether so many runs of a candidate on the problem itself fit into the budget, by the time of one on the small problem. What is small
@@ -157,8 +157,9 @@ impl<'a> Trials<'a> {
         let mut generator = Generator::from_text(&proxy.to_string());
         let specs = proxy.inputs();
         let tensors: Vec<Tensor> =
-            specs.iter().map(|spec| upload(self.gpu, spec, &Data::Real.fill(spec, proxy.depth(), &mut generator))).collect::<Result<_>>()?;
-        let part = |fixed: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
+            specs.iter().map(|spec| upload(self.gpu, spec, &Data::Real.fill(spec, proxy.terms(), &mut generator))).collect::<Result<_>>()?;
+        let part =
+            |constant: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| t).collect() };
         let prepared = Prepared::with_algorithm(self.gpu, proxy, label, &part(true))?;
         let outputs = prepared.outputs()?;
         let (given, written) = (part(false), outputs.iter().collect::<Vec<_>>());
@@ -166,7 +167,7 @@ impl<'a> Trials<'a> {
         Ok(seconds * self.op.flops() / proxy.flops().max(1.0))
     }
 
-    /// Times proven candidates in turns, and gives the lowest of each: where others use the machine too, a time can only be too long, and a
+    /// Times verified candidates in turns, and gives the lowest of each: where others use the machine too, a time can only be too long, and a
     /// median of few turns is that of the moment. On llvmpipe, moments differ by 1.7 and last for seconds.
     pub fn finals(&self, labels: &[String]) -> Result<Vec<f64>> {
         let prepared = labels.iter().map(|label| self.prepare(label, &self.sets[1])).collect::<Result<Vec<_>>>()?;
@@ -188,7 +189,7 @@ impl<'a> Trials<'a> {
     fn time(&self, prepared: &Prepared, runs: usize, batches: usize) -> Result<f64> {
         let set = &self.sets[1];
         let mut held = set.held.iter();
-        let output = |spec: &TensorSpec| match if spec.updated { held.next() } else { None } {
+        let output = |spec: &TensorSpec| match if spec.in_out { held.next() } else { None } {
             Some(values) => upload(self.gpu, spec, values),
             None => self.gpu.zeros(&spec.tensor.extents, spec.tensor.element, spec.tensor.layout),
         };
@@ -198,20 +199,20 @@ impl<'a> Trials<'a> {
         Ok(timing.median() / runs as f64)
     }
 
-    /// The four proofs, on the proxy or the problem itself; why they fail.
-    fn proof(&self, label: &str) -> Result<Option<String>> {
-        let proven = |op: &Op| match prove(self.gpu, &Case::new(op, label))? {
+    /// The four checks, on the proxy or the problem itself; why they fail.
+    fn check(&self, label: &str) -> Result<Option<String>> {
+        let verified = |op: &Op| match verify(self.gpu, &Case::new(op, label))? {
             Outcome::Passed => Ok(None),
             Outcome::Failed(why) => Ok(Some(format!("{op}: {why}"))),
             Outcome::Skipped(why) => Err(Error::Unsupported { algorithm: label.to_string(), reason: why }),
         };
         match &self.proxy {
-            Some(proxy) if !self.small => match proven(proxy) {
+            Some(proxy) if !self.small => match verified(proxy) {
                 // A tile that the small problem does not have is left to the comparison on the large one.
                 Err(Error::Unsupported { .. }) => Ok(None),
                 other => other,
             },
-            _ if self.small => proven(self.op),
+            _ if self.small => verified(self.op),
             _ => Ok(None),
         }
     }
@@ -226,7 +227,7 @@ impl<'a> Trials<'a> {
                 return Ok(broken);
             }
             let Some(expected) = &set.expected else {
-                // Nothing is proven yet to compare with: this candidate passed the proofs and becomes the baseline.
+                // Nothing is verified yet to compare with: this candidate passed the checks and becomes the baseline.
                 self.sets[i].expected = Some(got);
                 continue;
             };
@@ -234,20 +235,20 @@ impl<'a> Trials<'a> {
             let allowed = match (exact, self.op.largest_error(label), self.op.largest_error(naive)) {
                 (true, ..) => 0.0,
                 (false, Some(own), Some(other)) => set.data.largest() * (own + other),
-                _ => continue, // no bound that holds for every element: the proofs on the small problem must do
+                _ => continue, // no bound that holds for every element: the checks on the small problem must do
             };
             for ((spec, got), want) in self.op.outputs().iter().zip(&got).zip(expected) {
                 if let Some(mismatch) = compare::compare(got, want, |_| allowed) {
-                    let proof = if exact { "exact" } else { "bounded" };
-                    return Ok(Some(format!("{proof}: {}: {}", spec.name, mismatch.describe(&spec.tensor.extents))));
+                    let check = if exact { "exact" } else { "bounded" };
+                    return Ok(Some(format!("{check}: {}: {}", spec.name, mismatch.describe(&spec.tensor.extents))));
                 }
             }
         }
         Ok(None)
     }
 
-    fn part<'b>(&self, set: &'b Set, fixed: bool) -> Vec<&'b Tensor> {
-        self.op.inputs().iter().zip(&set.tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, tensor)| tensor).collect()
+    fn part<'b>(&self, set: &'b Set, constant: bool) -> Vec<&'b Tensor> {
+        self.op.inputs().iter().zip(&set.tensors).filter(|(spec, _)| spec.constant == constant).map(|(_, tensor)| tensor).collect()
     }
 
     fn prepare(&self, label: &str, set: &Set) -> Result<Prepared> {
@@ -260,7 +261,7 @@ impl<'a> Trials<'a> {
         let specs: Vec<TensorSpec> = self.op.outputs();
         let mut held = set.held.iter();
         let outputs: Vec<Tensor> =
-            specs.iter().map(|spec| guard(self.gpu, spec, if spec.updated { held.next() } else { None })).collect::<Result<_>>()?;
+            specs.iter().map(|spec| guard(self.gpu, spec, if spec.in_out { held.next() } else { None })).collect::<Result<_>>()?;
         let mut recorder = self.gpu.recorder();
         prepared.record(&mut recorder, &self.part(set, false), &outputs.iter().collect::<Vec<_>>())?;
         recorder.submit()?;

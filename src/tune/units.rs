@@ -1,5 +1,5 @@
-//! Matrix units are a claim of the driver until this process has seen them keep it: drivers have announced units that were wrong, or a
-//! thousand times slower than plain arithmetic. Before the planner's rules may choose them, they are held to the proofs on one product
+//! Cooperative matrices are a claim of the driver until this process has seen them keep it: drivers have announced units that were wrong, or a
+//! thousand times slower than plain arithmetic. Before the planner's rules may choose them, they are held to the checks on one product
 //! with tails on every side, and to the clock on a large one.
 
 use crate::gpu::Gpu;
@@ -9,11 +9,11 @@ use crate::numeric::Accuracy;
 use crate::ops::Op;
 use crate::ops::matmul::MatMulProblem;
 use crate::plan::Planned;
-use crate::plan::profile::{DeviceProfile, MatrixUnits};
+use crate::plan::profile::{CoopMatrix, DeviceProfile};
 use crate::plan::step::{Plan, STORAGE_BUFFERS};
 use crate::types::{ElementType, Error, Result};
 use crate::validate::Case;
-use crate::validate::{Outcome, prove};
+use crate::validate::{Outcome, verify};
 
 /// The plain kernel that the units have to beat.
 const PLAIN: &str = "gemm_workgroup";
@@ -21,23 +21,23 @@ const PLAIN: &str = "gemm_workgroup";
 /// Rows and columns of the product that is timed.
 const EXTENT: usize = 1024;
 
-/// Why matrix units are not to be used, each way apart; `None`: they passed the proofs and beat plain arithmetic.
+/// Why cooperative matrices are not to be used, each way apart; `None`: they passed the checks and beat plain arithmetic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MatrixDoubts {
+pub struct CoopDoubts {
     /// For f16 operands, and f32 ones rounded to f16.
     pub whole: Option<String>,
     /// For f32 operands split in two f16.
     pub split: Option<String>,
 }
 
-/// Holds the matrix units of `gpu` to the proofs and to the clock. Takes as long as a few pipelines take to compile and a few products to
+/// Holds the cooperative matrices of `gpu` to the checks and to the clock. Takes as long as a few pipelines take to compile and a few products to
 /// run.
 ///
 /// # Errors
 /// Loss of the device.
-pub fn doubt_matrix_units(gpu: &Gpu) -> Result<MatrixDoubts> {
-    let [whole, split] = ["gemm_matrix", "gemm_split"].map(|way| doubt(gpu, way));
-    Ok(MatrixDoubts { whole: whole?, split: split? })
+pub fn doubt_coop_matrix(gpu: &Gpu) -> Result<CoopDoubts> {
+    let [whole, split] = ["gemm_coop", "gemm_f16x2"].map(|way| doubt(gpu, way));
+    Ok(CoopDoubts { whole: whole?, split: split? })
 }
 
 fn doubt(gpu: &Gpu, way: &str) -> Result<Option<String>> {
@@ -47,7 +47,7 @@ fn doubt(gpu: &Gpu, way: &str) -> Result<Option<String>> {
         return Ok(Some(format!("the device does not admit {way}")));
     }
     for label in odd.candidates(profile).iter().filter(|label| label.split(' ').next() == Some(way)) {
-        match prove(gpu, &Case::new(&odd, label)) {
+        match verify(gpu, &Case::new(&odd, label)) {
             Ok(Outcome::Passed) => {}
             Ok(Outcome::Failed(why)) | Ok(Outcome::Skipped(why)) => return Ok(Some(format!("{label} on {odd}: {why}"))),
             Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
@@ -70,19 +70,19 @@ fn seconds(gpu: &Gpu, op: &MatMulProblem, algorithm: &str, operands: &[Tensor; 2
 }
 
 /// What is left of the units once they have been doubted; said in the log.
-pub(crate) fn trusted(gpu: &Gpu) -> Option<MatrixUnits> {
-    let doubts = match doubt_matrix_units(gpu) {
+pub(crate) fn trusted(gpu: &Gpu) -> Option<CoopMatrix> {
+    let doubts = match doubt_coop_matrix(gpu) {
         Ok(doubts) => doubts,
-        Err(error) => MatrixDoubts { whole: Some(error.to_string()), split: None },
+        Err(error) => CoopDoubts { whole: Some(error.to_string()), split: None },
     };
     for doubt in [&doubts.whole, &doubts.split].into_iter().flatten() {
-        log::warn!("{gpu:?}: matrix units are left alone: {doubt}");
+        log::warn!("{gpu:?}: cooperative matrices are left alone: {doubt}");
     }
     let units = gpu.profile().matrix.filter(|_| doubts.whole.is_none())?;
-    Some(MatrixUnits { splits: units.splits && doubts.split.is_none(), ..units })
+    Some(CoopMatrix { splits: units.splits && doubts.split.is_none(), ..units })
 }
 
-/// The planner's own choice for `op`, with no more of the matrix units than is trusted. Where its kernels bind more storage buffers than the
+/// The planner's own choice for `op`, with no more of the cooperative matrices than is trusted. Where its kernels bind more storage buffers than the
 /// device allows, the first candidate whose kernels do not: Winograd and split depths store what they sum before they read the rest.
 pub(crate) fn heuristic(gpu: &Gpu, op: &Op) -> Result<Plan> {
     let plan = match op.plan(gpu.profile(), None) {
@@ -92,11 +92,11 @@ pub(crate) fn heuristic(gpu: &Gpu, op: &Op) -> Result<Plan> {
         }
         other => other?,
     };
-    let uses_units = plan.steps.iter().any(|step| step.kernel.uses_matrix_units());
+    let uses_units = plan.steps.iter().any(|step| step.kernel.uses_coop_matrix());
     if !uses_units {
         return Ok(plan);
     }
-    match gpu.tuner()?.trusted_units(gpu) {
+    match gpu.tuner()?.trusted_coop(gpu) {
         trusted if trusted == gpu.profile().matrix => Ok(plan),
         matrix => op.plan(&DeviceProfile { matrix, ..*gpu.profile() }, None),
     }

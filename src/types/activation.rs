@@ -90,7 +90,7 @@ pub enum Activation {
 by_key!(Activation, |activation: &Activation| (activation.shader_id(), activation.parameters().map(f32::to_bits)));
 
 impl Activation {
-    /// One of each, with its customary parameters: what proofs and listings walk over.
+    /// One of each, with its customary parameters: what checks and listings walk over.
     pub const ALL: [Activation; 19] = [
         Activation::None,
         Activation::Relu,

@@ -5,11 +5,11 @@ pub(crate) mod bits;
 pub mod element;
 mod error;
 pub(crate) mod float;
-pub(crate) mod lattice;
 #[cfg(test)]
 mod properties;
 pub mod shape;
 pub(crate) mod strided;
+pub(crate) mod strided_axes;
 pub mod tensor_type;
 
 pub use activation::Activation;

@@ -1,9 +1,9 @@
 //! Properties of shape arithmetic on random numbers: each formula against the definition, walked element by element.
 
 use crate::types::Layout;
-use crate::types::lattice::{Lattice, offsets};
 use crate::types::shape::{AxisPadding, TensorShape, WindowAxis, ceil_output_extent, output_extent, resolve_axis};
 use crate::types::strided::{StridedAxis, StridedCopy};
+use crate::types::strided_axes::{StridedAxes, offsets};
 use proptest::prelude::*;
 
 /// A window by the definition: starts that step over the padded input as long as they are allowed.
@@ -85,11 +85,11 @@ proptest! {
         };
         let strides = [dense(&|_| true), dense(&|i| !broadcast[0][i]), dense(&|i| !broadcast[1][i])];
         let axes: Vec<(u64, [i64; 3])> = (0..extents.len()).map(|i| (extents[i] as u64, [0, 1, 2].map(|k| strides[k][i]))).collect();
-        let lattice = Lattice::new(&axes);
-        prop_assert!(lattice.axes.len() <= axes.len());
+        let strided_axes = StridedAxes::new(&axes);
+        prop_assert!(strided_axes.axes.len() <= axes.len());
         let want: Vec<[usize; 3]> =
             coordinates(&extents).iter().map(|at| [0, 1, 2].map(|k| at.iter().zip(&strides[k]).map(|(&i, s)| i * *s as usize).sum())).collect();
-        let got: Vec<[usize; 3]> = (0..lattice.count() as usize).map(|number| offsets(&lattice.axes, number)).collect();
+        let got: Vec<[usize; 3]> = (0..strided_axes.count() as usize).map(|number| offsets(&strided_axes.axes, number)).collect();
         prop_assert_eq!(got, want);
     }
 

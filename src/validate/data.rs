@@ -1,4 +1,4 @@
-//! Input data of the proofs: small integers for the exact one, real numbers for the bounded one, from a seeded generator.
+//! Input data of the checks: small integers for the exact one, real numbers for the bounded one, from a seeded generator.
 
 use crate::numeric::Generator;
 use crate::ops::spec::{Domain, TensorSpec};
@@ -14,7 +14,7 @@ pub enum Data {
     /// What networks hold and tame data do not: a mask of -1e9, an image 2^30 times as large as the others, magnitudes from 2^-40 to 2^40 side by
     /// side, rows of one number, subnormal numbers.
     Mixed,
-    /// NaN, infinities, zeros of both signs and very large numbers among real ones, in what is not fixed. No subnormal numbers: one that a device
+    /// NaN, infinities, zeros of both signs and very large numbers among real ones, in what is no constant. No subnormal numbers: one that a device
     /// takes for zero, times an infinity, is NaN.
     Special,
 }
@@ -23,7 +23,7 @@ pub enum Data {
 const CONSTANT: f64 = 12_345.678;
 
 impl Data {
-    /// The largest error that the proofs' integers and real numbers may have, relative to that of operands of magnitude 1: theirs
+    /// The largest error that the checks' integers and real numbers may have, relative to that of operands of magnitude 1: theirs
     /// multiplied, for products of two operands.
     pub(crate) fn largest(self) -> f64 {
         match self {
@@ -70,7 +70,7 @@ impl Data {
     /// The special numbers of a tensor, and where the first stands. One of each kind, a step apart from the others, so that most windows and rows
     /// hold one or none.
     fn special(self, spec: &TensorSpec, depth: u64, generator: &mut Generator) -> (u64, Vec<f64>) {
-        if self != Data::Special || spec.fixed || spec.tensor.element == ElementType::U32 {
+        if self != Data::Special || spec.constant || spec.tensor.element == ElementType::U32 {
             return (0, vec![]);
         }
         let half = spec.tensor.element == ElementType::F16;

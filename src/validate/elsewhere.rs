@@ -7,7 +7,7 @@ use crate::plan::profile::DeviceProfile;
 pub enum Elsewhere {
     /// A binding holds so many bytes: what is larger is computed in parts.
     Binding(u64),
-    /// Wide vectors are slow where here they are not, and the other way round: the tile cores read quads another way.
+    /// Wide vectors are slow where here they are not, and the other way round: the tile cores read vec4s another way.
     OtherProcessor,
 }
 

@@ -4,25 +4,25 @@
 use crate::gpu::{Gpu, SourcePatch};
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
-use crate::plan::step::{Place, Plan, Step};
+use crate::plan::step::{BufferRef, Plan, Step};
 use crate::reference::Bounded;
 use crate::shader::source::BindingKind;
 use crate::types::Result;
 use crate::validate::data::Data;
-use crate::validate::{Case, Known, Outcome, observe, prove};
+use crate::validate::{Case, Known, Outcome, observe, verify};
 
 /// A failing case, run once more.
 #[derive(Debug, Clone)]
 pub struct Evidence {
-    /// Which proof failed, and where.
+    /// Which check failed, and where.
     pub failure: String,
     /// The kind of data on which it failed: `integers` or `reals`.
     pub data: &'static str,
-    /// What updated outputs hold beforehand, then the inputs.
+    /// What in-out tensors hold beforehand, then the inputs.
     pub operands: Vec<Operand>,
     /// Every output.
     pub outputs: Vec<Written>,
-    /// The kernel calls in order: those that pack fixed inputs, then those of a recording.
+    /// The kernel calls in order: those that pack constants, then those of a recording.
     pub calls: Vec<Call>,
 }
 
@@ -68,7 +68,7 @@ pub struct Call {
 /// # Errors
 /// What preparing or running it returns.
 pub fn evidence(gpu: &Gpu, case: &Case) -> Result<Option<Evidence>> {
-    if !matches!(prove(gpu, case)?, Outcome::Failed(_)) {
+    if !matches!(verify(gpu, case)?, Outcome::Failed(_)) {
         return Ok(None);
     }
     let plan = case.plan(gpu.profile())?;
@@ -78,7 +78,7 @@ pub fn evidence(gpu: &Gpu, case: &Case) -> Result<Option<Evidence>> {
         let observed = observe(gpu, case, data, true, &mut Known::default())?;
         let Some(failure) = observed.failure(&case.op, &case.algorithm, data) else { continue };
         let outputs = case.op.outputs();
-        let specs = outputs.iter().filter(|spec| spec.updated).cloned().chain(case.op.inputs());
+        let specs = outputs.iter().filter(|spec| spec.in_out).cloned().chain(case.op.inputs());
         let operands = specs.zip(observed.operands).map(|(spec, values)| Operand { spec, values }).collect();
         let again = observed.again.unwrap_or_default();
         let runs = outputs.into_iter().zip(observed.expected).zip(observed.got).zip(again);
@@ -102,13 +102,13 @@ impl Call {
             bindings.push(format!("uniform, {} bytes: {hex}", step.params.len()));
         }
         let name = |specs: &[TensorSpec], index: usize| specs.get(index).map_or(String::new(), |spec| spec.name.to_string());
-        bindings.extend(step.places.iter().map(|place| match *place {
-            Place::Input { index, first, bytes } => format!("input {}, {bytes} bytes from byte {first} on", name(&plan.inputs, index)),
-            Place::Output { index, first, bytes } => format!("output {}, {bytes} bytes from byte {first} on", name(&plan.outputs, index)),
-            Place::Scratch(index) => format!("scratch {index}, {} bytes", plan.scratch.get(index).copied().unwrap_or(0)),
-            Place::ScratchPart { index, first, bytes } => format!("scratch {index}, {bytes} bytes from byte {first} on"),
-            Place::Table(index) => format!("table {index}: {:?}", plan.tables.get(index).map_or(&[][..], Vec::as_slice)),
-            Place::Nothing => "nothing: not read".into(),
+        bindings.extend(step.refs.iter().map(|place| match *place {
+            BufferRef::Input { index, first, bytes } => format!("input {}, {bytes} bytes from byte {first} on", name(&plan.inputs, index)),
+            BufferRef::Output { index, first, bytes } => format!("output {}, {bytes} bytes from byte {first} on", name(&plan.outputs, index)),
+            BufferRef::Scratch(index) => format!("scratch {index}, {} bytes", plan.scratch.get(index).copied().unwrap_or(0)),
+            BufferRef::ScratchPart { index, first, bytes } => format!("scratch {index}, {bytes} bytes from byte {first} on"),
+            BufferRef::Table(index) => format!("table {index}: {:?}", plan.tables.get(index).map_or(&[][..], Vec::as_slice)),
+            BufferRef::Nothing => "nothing: not read".into(),
         }));
         Self { label, wgsl, overrides: step.kernel.overrides.clone(), workgroups: step.workgroups, bindings }
     }

@@ -1,18 +1,18 @@
-//! The cases of the proofs: every op's problems, each with every algorithm that a plain device admits. Problems walk the edges on
+//! The cases of the checks: every op's problems, each with every algorithm that a plain device admits. Problems walk the edges on
 //! purpose; each family of ops has its own file beside this one.
 
 use crate::numeric::Operands;
 use crate::ops::{Op, Problem};
 use crate::plan::Planned;
 use crate::plan::gemm::workgroup::WorkgroupTile;
-use crate::plan::profile::{DeviceProfile, MatrixUnits};
+use crate::plan::profile::{CoopMatrix, DeviceProfile};
 use crate::types::Result;
 use crate::validate::Case;
 use crate::validate::elsewhere::Elsewhere;
 
-/// f16, matrix units and room for their tiles are a matter of the device, not of the algorithm: whoever lacks them skips the case and says so.
+/// f16, cooperative matrices and room for their tiles are a matter of the device, not of the algorithm: whoever lacks them skips the case and says so.
 pub(crate) fn rich() -> DeviceProfile {
-    let matrix = Some(MatrixUnits { extent: 16, subgroup: 32, loads_vectors: true, splits: true });
+    let matrix = Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true });
     DeviceProfile { has_f16: true, matrix, max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL }
 }
 
@@ -53,11 +53,11 @@ pub fn cases(full: bool) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// Whether problem `number` is a case of an algorithm. The cores on matrix units share loaders and epilogues with the workgroup core, which meets
+/// Whether problem `number` is a case of an algorithm. The cores on cooperative matrices share loaders and epilogues with the workgroup core, which meets
 /// every problem; software drivers take seconds to compile one of them, so they meet every so manieth.
 fn is_wanted(algorithm: &str, number: usize, every: usize) -> bool {
     let name = algorithm.split(' ').next().unwrap_or(algorithm);
-    let of_units = [Operands::Whole, Operands::Split].into_iter().any(|operands| name.ends_with(operands.suffix()));
+    let of_units = [Operands::F16, Operands::F16x2].into_iter().any(|operands| name.ends_with(operands.suffix()));
     !of_units || number.is_multiple_of(every)
 }
 

@@ -5,7 +5,7 @@ use crate::numeric::Accuracy;
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::types::{Activation, ElementType, Layout, Padding, PaddingMode, Result, TensorType};
-use crate::validate::grid_conv_blocks::{long_windows, pools, whole_windows, winograd, winograd_pairs};
+use crate::validate::grid_conv_blocks::{full_windows, long_windows, pools, winograd, winograd_pairs};
 
 /// What a problem adds to its descriptor and shapes.
 #[derive(Clone, Copy)]
@@ -69,7 +69,7 @@ impl Grid {
         let bias = [filters];
         let x = TensorType::new(x, extra.element, extra.x_layout);
         let inputs = ConvInputs { x, filter, bias: extra.bias.then_some(&bias[..]), y_layout: extra.y_layout };
-        // Whatever admits it is forced over it; how exact a caller wants it is no matter of the proof.
+        // Whatever admits it is forced over it; how exact a caller wants it is no matter of the check.
         self.problems.push(resolve(&inputs)?.with_accuracy(Accuracy::Reduced));
         Ok(())
     }
@@ -94,13 +94,13 @@ pub(crate) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
     winograd_pairs(&mut grid, full)?;
     long_windows(&mut grid)?;
     pools(&mut grid, full)?;
-    whole_windows(&mut grid, full)?;
+    full_windows(&mut grid, full)?;
     residuals(&mut grid);
     Ok(grid.problems)
 }
 
 /// Rows that fill the tallest tile of the register core and that leave one to spare; depths of a group that every count of steps divides
-/// and that none does; planes in whole quads and not.
+/// and that none does; planes in whole vec4s and not.
 pub(crate) fn tiled(full: bool) -> Result<Vec<ConvProblem>> {
     let mut grid = Grid { problems: Vec::new() };
     let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
@@ -121,8 +121,8 @@ pub(crate) fn tiled(full: bool) -> Result<Vec<ConvProblem>> {
     Ok(grid.problems)
 }
 
-/// Problems that leave a rest of every tile of the workgroup core, of its slabs and of the splits of its depth: segments that are whole
-/// quads, that are none, and that are shorter than one; with groups, images, layouts, f16, a residual and transposed.
+/// Problems that leave a rest of every tile of the workgroup core, of its slabs and of the splits of its depth: outer K steps that are whole
+/// vec4s, that are none, and that are shorter than one; with groups, images, layouts, f16, a residual and transposed.
 pub(crate) fn workgroup_tiled() -> Result<Vec<ConvProblem>> {
     let mut grid = Grid { problems: Vec::new() };
     let last = Extra { x_layout: Layout::ChannelsLast, y_layout: Layout::ChannelsLast, ..BIAS };
@@ -425,12 +425,12 @@ mod tests {
                 if matches!(algorithm, Algorithm::Direct | Algorithm::ImplicitGemmRegister | Algorithm::ImplicitGemmWorkgroup) {
                     features.extend(PLAIN_WINDOW_FEATURES);
                 }
-                if algorithm == Algorithm::Dense {
+                if algorithm == Algorithm::AsLinear {
                     const NONE: [&str; 5] = ["groups", "several filters a group", "a maximum after it", "a mean after it", "a pool and a residual"];
                     features.retain(|(name, _)| !NONE.contains(name) && !name.contains("pads") && !name.contains("transposed"));
                     features.retain(|(name, _)| !["reflect", "replicate", "circular"].contains(name));
                 }
-                if algorithm.name().ends_with("_split") {
+                if algorithm.name().ends_with("_f16x2") {
                     features.retain(|(name, _)| *name != "f16");
                 }
                 if matches!(algorithm, Algorithm::WinogradF2 | Algorithm::WinogradF4) {

@@ -107,7 +107,7 @@ pub(crate) fn long_windows(grid: &mut Grid) -> Result<()> {
 
 /// Windows as large as the input, which are dense layers over a few images: of every rank, with everything that may come with them; depths and
 /// filters that fill a turn and a column of the cores and that do not; a single one of either.
-pub(crate) fn whole_windows(grid: &mut Grid, full: bool) -> Result<()> {
+pub(crate) fn full_windows(grid: &mut Grid, full: bool) -> Result<()> {
     let before = grid.problems.len();
     let activation = Activation::Clip { min: -40.0, max: 90.0 };
     let clipped = ConvDescriptor::<2> { activation, stride: [2, 3], ..Default::default() };
@@ -212,7 +212,7 @@ pub(crate) fn sliced() -> Result<Vec<(ConvProblem, Elsewhere)>> {
     Ok(all)
 }
 
-/// Convolutions on the tile cores that read and store quads, whole ones and not, and single numbers: with groups, a residual and a rest of
+/// Convolutions on the tile cores that read and store vec4s, whole ones and not, and single numbers: with groups, a residual and a rest of
 /// every tile's rows and steps.
 pub(crate) fn on_other_processor() -> Result<Vec<(ConvProblem, Elsewhere)>> {
     let mut grid = Grid { problems: Vec::new() };

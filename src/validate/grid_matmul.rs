@@ -8,12 +8,12 @@ use crate::validate::elsewhere::Elsewhere;
 /// Exact, and hardly ever 0 for all of a few numbers.
 const CLIP: Activation = Activation::Clip { min: -9.0, max: 30.0 };
 
-/// As `tiled` of the convolutions: tall and short of a tile, whole and broken quads, depths with a rest.
+/// As `tiled` of the convolutions: tall and short of a tile, whole and broken vec4s, depths with a rest.
 pub(crate) fn tiled(full: bool) -> Result<Vec<MatMulProblem>> {
     Ok(every_accuracy(tiled_shapes(full)?))
 }
 
-/// Whatever admits a problem is forced over it; how exact a caller wants it is no matter of the proof.
+/// Whatever admits a problem is forced over it; how exact a caller wants it is no matter of the check.
 fn every_accuracy(problems: Vec<MatMulProblem>) -> Vec<MatMulProblem> {
     problems.into_iter().map(|problem| problem.with_accuracy(Accuracy::Reduced)).collect()
 }
@@ -151,7 +151,7 @@ pub(crate) fn problems(full: bool) -> Result<Vec<MatMulProblem>> {
     Ok(every_accuracy(problems))
 }
 
-/// Products whose operands are packed and read in quads: whole ones and not, a depth with a rest of every tile's steps, with all that is added.
+/// Products whose operands are packed and read in vec4s: whole ones and not, a depth with a rest of every tile's steps, with all that is added.
 pub(crate) fn on_other_processor() -> Result<Vec<(MatMulProblem, Elsewhere)>> {
     let products = [
         MatMulProblem::matmul(&[2, 37, 45], &[2, 45, 68], ElementType::F32)?,

@@ -1,4 +1,4 @@
-//! Reductions, softmax and normalisation: lines about the number of lanes, short and long axes, every set of axes, both layouts.
+//! Reductions, softmax and normalisation: lines about the number of threads, short and long axes, every set of axes, both layouts.
 
 use crate::ops::norm::batch::{BatchNormDescriptor, BatchNormProblem, BatchNormVectors};
 use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
@@ -31,7 +31,7 @@ pub(crate) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
             )?);
         }
     }
-    // Lines about the lanes, and one long enough to be cut into chunks, with a tail.
+    // Lines about the threads, and one long enough to be cut into chunks, with a tail.
     let lengths: &[usize] = if full { &[1, 2, 7, 8, 15, 16, 17, 63, 64, 65, 127, 128, 513, 2049] } else { &[1, 9, 64, 127, 513] };
     for (i, &length) in lengths.iter().enumerate() {
         problems.push(ReduceProblem::new(&TensorType::new(&[5, length], ElementType::F32, LAYOUTS[0]), &ReduceDescriptor::new(KINDS[i % 3], &[1]))?);
@@ -95,7 +95,7 @@ pub(crate) fn softmaxes(full: bool) -> Result<Vec<SoftmaxProblem>> {
             }
         }
         let lengths: &[usize] = if full { &[1, 2, 7, 8, 9, 16, 31, 64, 65, 127, 128, 500, 1000, 2500] } else { &[1, 9, 65, 1000] };
-        // The logarithm of the softmax of one number is 0, which proves nothing.
+        // The logarithm of the softmax of one number is 0, which verifies nothing.
         for &length in lengths.iter().filter(|&&length| length > 1 || !logarithm) {
             add(logarithm, &[5, length], 1, ElementType::F32, LAYOUTS[0])?;
             add(logarithm, &[length, 67], 0, ElementType::F16, LAYOUTS[0])?;

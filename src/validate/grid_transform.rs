@@ -43,7 +43,7 @@ fn transposes(full: bool) -> Result<Vec<Transpose>> {
     put(&[2, 34, 3, 37], &[2, 3, 0, 1], ChannelsFirst, F32)?;
     put(&[2, 3, 2, 3, 4], &[4, 1, 3, 0, 2], ChannelsLast, F32)?;
     put(&[2, 3, 5, 3, 4], &[2, 0, 1, 4, 3], ChannelsFirst, F16)?;
-    put(&[7, 3000], &[0, 1], ChannelsFirst, F32)?; // a plain copy, past one segment
+    put(&[7, 3000], &[0, 1], ChannelsFirst, F32)?; // a plain copy, past one part of a row
     if full {
         for (a, b) in [(1, 1), (1, 64), (64, 1), (31, 32), (32, 32), (33, 31), (63, 65), (5, 2049), (2049, 5)] {
             put(&[a, b], &[1, 0], ChannelsFirst, F32)?;

@@ -1,5 +1,5 @@
-//! Proofs on the machine at hand: every algorithm is forced over a grid of problems that walks the edges, and each run is held to
-//! four proofs: exact, bounded, guarded, repeatable (see docs/verification.md).
+//! Checks on the machine at hand: every algorithm is forced over a grid of problems that walks the edges, and each run is held to
+//! four checks: exact, bounded, guarded, repeatable (see docs/verification.md).
 
 pub mod compare;
 pub mod data;
@@ -48,9 +48,9 @@ pub struct Options {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome", content = "detail")]
 pub enum Outcome {
-    /// All four proofs hold.
+    /// All four checks hold.
     Passed,
-    /// Which proof failed, and where.
+    /// Which check failed, and where.
     Failed(String),
     /// Why the case cannot run here.
     Skipped(String),
@@ -171,7 +171,7 @@ pub fn run_cases(gpu: &Gpu, cases: &[Case], progress: &mut dyn FnMut(&Progress<'
         let _ = gpu.compile(&plans.iter().collect::<Vec<_>>());
         for case in together {
             let start = Instant::now();
-            let outcome = match prove_known(gpu, case, &mut known) {
+            let outcome = match verify_known(gpu, case, &mut known) {
                 Ok(outcome) => outcome,
                 Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
                 Err(error) => Outcome::Failed(error.to_string()),
@@ -188,16 +188,16 @@ pub fn run_cases(gpu: &Gpu, cases: &[Case], progress: &mut dyn FnMut(&Progress<'
     Ok(results)
 }
 
-/// Holds one algorithm on one problem to the four proofs.
+/// Holds one algorithm on one problem to the four checks.
 ///
 /// # Errors
 /// What preparing or running it returns.
-pub fn prove(gpu: &Gpu, case: &Case) -> Result<Outcome> {
-    prove_known(gpu, case, &mut Known::default())
+pub fn verify(gpu: &Gpu, case: &Case) -> Result<Outcome> {
+    verify_known(gpu, case, &mut Known::default())
 }
 
-/// As [`prove`], with what is known of the problem from the case before.
-fn prove_known(gpu: &Gpu, case: &Case, known: &mut Known) -> Result<Outcome> {
+/// As [`verify`], with what is known of the problem from the case before.
+fn verify_known(gpu: &Gpu, case: &Case, known: &mut Known) -> Result<Outcome> {
     let (op, algorithm) = (&case.op, case.algorithm.as_str());
     let halves = op.inputs().iter().chain(&op.outputs()).any(|spec| spec.tensor.element == ElementType::F16);
     if halves && !gpu.profile().has_f16 {
@@ -218,21 +218,21 @@ fn prove_known(gpu: &Gpu, case: &Case, known: &mut Known) -> Result<Outcome> {
         if data == Data::Special && !op.is_local(algorithm) {
             continue;
         }
-        if let Some(failure) = prove_data(gpu, case, data, known)? {
+        if let Some(failure) = verify_data(gpu, case, data, known)? {
             return Ok(Outcome::Failed(failure));
         }
     }
     Ok(Outcome::Passed)
 }
 
-/// Runs twice on one kind of data; `Some` says which proof failed.
-fn prove_data(gpu: &Gpu, case: &Case, data: Data, known: &mut Known) -> Result<Option<String>> {
+/// Runs twice on one kind of data; `Some` says which check failed.
+fn verify_data(gpu: &Gpu, case: &Case, data: Data, known: &mut Known) -> Result<Option<String>> {
     Ok(observe(gpu, case, data, false, known)?.failure(&case.op, &case.algorithm, data))
 }
 
 /// What went into the runs on one kind of data and what came out of them.
 pub(crate) struct Observed {
-    /// What updated outputs hold beforehand, then the inputs.
+    /// What in-out tensors hold beforehand, then the inputs.
     operands: Vec<Vec<f64>>,
     expected: Vec<Bounded>,
     /// By output, after the first run: whether its guard words are untouched, and how many of its elements were never written.
@@ -261,8 +261,8 @@ impl Known {
             None => {
                 let mut generator = Generator::from_text(&case.problem_id());
                 let (inputs, outputs) = (case.op.inputs(), case.op.outputs());
-                let specs = outputs.iter().filter(|spec| spec.updated).chain(&inputs);
-                let operands: Vec<Vec<f64>> = specs.map(|spec| data.fill(spec, case.op.depth(), &mut generator)).collect();
+                let specs = outputs.iter().filter(|spec| spec.in_out).chain(&inputs);
+                let operands: Vec<Vec<f64>> = specs.map(|spec| data.fill(spec, case.op.terms(), &mut generator)).collect();
                 let expected = case.op.reference(&operands.iter().map(Vec::as_slice).collect::<Vec<_>>());
                 self.sets.push((data, operands, expected));
                 self.sets.len() - 1
@@ -280,17 +280,18 @@ pub(crate) fn observe(gpu: &Gpu, case: &Case, data: Data, twice: bool, known: &m
     let (inputs, outputs) = (op.inputs(), op.outputs());
     let (operands, expected) = known.of(case, data);
     let mut observed = Observed { operands, expected, guards: vec![], got: vec![], again: None };
-    if observed.proves_nothing(&outputs) && !twice {
+    if observed.verifies_nothing(&outputs) && !twice {
         return Ok(observed);
     }
     let (held, given) = observed.operands.split_at(observed.operands.len() - inputs.len());
     let tensors: Vec<Tensor> = inputs.iter().zip(given).map(|(spec, values)| upload(gpu, spec, values)).collect::<Result<_>>()?;
-    let part = |fixed: bool| -> Vec<&Tensor> { inputs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
+    let part =
+        |constant: bool| -> Vec<&Tensor> { inputs.iter().zip(&tensors).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| t).collect() };
     let prepared = Prepared::with_plan(gpu, case.plan(gpu.profile())?, &part(true))?;
     let run = || -> Result<(Vec<Tensor>, Vec<Vec<f64>>)> {
         let mut held = held.iter();
         let guarded: Vec<Tensor> =
-            outputs.iter().map(|spec| guard(gpu, spec, if spec.updated { held.next() } else { None })).collect::<Result<_>>()?;
+            outputs.iter().map(|spec| guard(gpu, spec, if spec.in_out { held.next() } else { None })).collect::<Result<_>>()?;
         let mut recorder = gpu.recorder();
         prepared.record(&mut recorder, &part(false), &guarded.iter().collect::<Vec<_>>())?;
         recorder.submit()?;
@@ -313,15 +314,15 @@ pub(crate) fn observe(gpu: &Gpu, case: &Case, data: Data, twice: bool, known: &m
 
 impl Observed {
     /// As benchdnn's trust check: a case whose results are all zero tests nothing.
-    fn proves_nothing(&self, outputs: &[TensorSpec]) -> bool {
+    fn verifies_nothing(&self, outputs: &[TensorSpec]) -> bool {
         outputs.iter().zip(&self.expected).all(|(spec, e)| spec.tensor.element != ElementType::U32 && e.value.iter().all(|v| *v == 0.0))
     }
 
-    /// Which proof failed, and where.
+    /// Which check failed, and where.
     fn failure(&self, op: &Op, algorithm: &str, data: Data) -> Option<String> {
         let outputs = op.outputs();
-        if self.proves_nothing(&outputs) {
-            return Some("every expected value is zero, so the case proves nothing".into());
+        if self.verifies_nothing(&outputs) {
+            return Some("every expected value is zero, so the case verifies nothing".into());
         }
         for (spec, (untouched, unwritten)) in outputs.iter().zip(&self.guards) {
             if !untouched {
@@ -335,19 +336,19 @@ impl Observed {
         // A device may take numbers below the smallest normal one for zero (WGSL, "Floating point evaluation"), in every term, whatever that is then
         // multiplied with.
         let largest = self.operands.iter().flatten().filter(|v| v.is_finite()).fold(1.0f64, |largest, v| largest.max(v.abs()));
-        let lost = if data == Data::Mixed { bound::UNDERFLOW * (op.depth() as f64 + 8.0) * largest } else { 0.0 };
+        let lost = if data == Data::Mixed { bound::UNDERFLOW * (op.terms() as f64 + 8.0) * largest } else { 0.0 };
         for (output, ((spec, got), want)) in outputs.iter().zip(&self.got).zip(&self.expected).enumerate() {
-            let proof = if exact { "exact" } else { "bounded" };
+            let check = if exact { "exact" } else { "bounded" };
             let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, spec.tensor.element) + lost };
             if let Some(i) = (0..want.value.len()).find(|&i| want.value[i].is_finite() && !allowed(i).is_finite()) {
                 let at = compare::unravel(i, &spec.tensor.extents);
-                return Some(format!("{proof}: {}: the bound of {at:?} is {}, which says nothing ({data:?} data)", spec.name, allowed(i)));
+                return Some(format!("{check}: {}: the bound of {at:?} is {}, which says nothing ({data:?} data)", spec.name, allowed(i)));
             }
             let want: Vec<f64> = want.value.iter().map(|v| spec.tensor.element.held(*v)).collect();
             let got: Vec<f64> = got.iter().enumerate().map(|(i, got)| compare::settled(*got, want[i], allowed(i), spec.tensor.element)).collect();
             let want = if spec.tensor.element == ElementType::U32 && data == Data::Mixed { self.or_flushed(op, output, &got, want) } else { want };
             if let Some(mismatch) = compare::compare(&got, &want, allowed) {
-                return Some(format!("{proof}: {}: {} ({data:?} data)", spec.name, mismatch.describe(&spec.tensor.extents)));
+                return Some(format!("{check}: {}: {} ({data:?} data)", spec.name, mismatch.describe(&spec.tensor.extents)));
             }
         }
         let bits = |all: &[Vec<f64>]| -> Vec<u64> { all.iter().flatten().map(|v| v.to_bits()).collect() };
@@ -363,7 +364,7 @@ impl Observed {
         if got == want {
             return want;
         }
-        let specs = op.outputs().into_iter().filter(|spec| spec.updated).chain(op.inputs());
+        let specs = op.outputs().into_iter().filter(|spec| spec.in_out).chain(op.inputs());
         let operands: Vec<Vec<f64>> = specs.zip(&self.operands).map(|(spec, values)| flushed(values, spec.tensor.element)).collect();
         let zeros = op.reference(&operands.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let either = |((got, want), zeros): ((&f64, f64), &f64)| if got == zeros { *got } else { want };
@@ -376,7 +377,7 @@ fn flushed(values: &[f64], element: ElementType) -> Vec<f64> {
     values.iter().map(|v| if v.abs() < element.smallest_normal() { 0.0f64.copysign(*v) } else { *v }).collect()
 }
 
-/// A guarded tensor of an output, holding `values` where it is updated.
+/// A guarded tensor of an output, holding `values` where it is in-out.
 pub(crate) fn guard(gpu: &Gpu, spec: &TensorSpec, values: Option<&Vec<f64>>) -> Result<Tensor> {
     fn holding<T: Element>(gpu: &Gpu, spec: &TensorSpec, values: &[f64]) -> Result<Tensor> {
         let guarded = |bytes: &[u8]| Tensor::guarded(gpu, &spec.tensor.extents, spec.tensor.element, spec.tensor.layout, Some(bytes));

@@ -33,7 +33,8 @@ impl Engine for Wgconv {
             let values: Vec<f64> = values?.into_iter().map(f64::from).collect();
             tensors.push(upload(&self.gpu, spec, &values)?);
         }
-        let part = |fixed: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
+        let part =
+            |constant: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| t).collect() };
         let prepared = Prepared::new(&self.gpu, &op, &part(true))?;
         let outputs = prepared.outputs()?;
         let (given, written) = (part(false), outputs.iter().collect::<Vec<_>>());

@@ -106,7 +106,7 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
     check_memory(op)?;
     let mut generator = Generator::from_text(&layer.name);
     let specs = op.inputs();
-    let data: Vec<Vec<f64>> = specs.iter().map(|spec| Data::Real.fill(spec, op.depth(), &mut generator)).collect();
+    let data: Vec<Vec<f64>> = specs.iter().map(|spec| Data::Real.fill(spec, op.terms(), &mut generator)).collect();
     let narrow: Vec<Vec<f32>> = data.iter().map(|values| values.iter().map(|v| *v as f32).collect()).collect();
     let operands: Vec<&[f32]> = narrow.iter().map(Vec::as_slice).collect();
     let mut y = vec![0.0; op.outputs()[0].count() as usize];
@@ -134,7 +134,8 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
     let Some(gpu) = engines.gpu else { return Ok(vec![record(None, None)]) };
 
     let tensors: Vec<Tensor> = specs.iter().zip(&data).map(|(spec, values)| upload(gpu, spec, values)).collect::<Result<_, _>>()?;
-    let part = |fixed: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(spec, _)| spec.fixed == fixed).map(|(_, t)| t).collect() };
+    let part =
+        |constant: bool| -> Vec<&Tensor> { specs.iter().zip(&tensors).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| t).collect() };
     let choice = Prepared::new(gpu, op, &part(true))?;
     let picked = choice.plan().label.clone();
     let mut candidates = vec![choice];

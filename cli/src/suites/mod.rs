@@ -226,7 +226,7 @@ mod tests {
             let mut written = vec![network.input()];
             for node in &network.nodes {
                 let wanted: Vec<Vec<usize>> =
-                    network.op(node).inputs().into_iter().filter(|spec| !spec.fixed).map(|spec| spec.tensor.extents).collect();
+                    network.op(node).inputs().into_iter().filter(|spec| !spec.constant).map(|spec| spec.tensor.extents).collect();
                 let given: Vec<Vec<usize>> = node.inputs.iter().map(|value| network.values[value.0].extents.clone()).collect();
                 assert_eq!(given, wanted, "{} of {}", network.layer(node).name, suite.name());
                 assert!(node.inputs.iter().all(|value| written.contains(&network.root(*value))), "{}", network.layer(node).name);

@@ -106,7 +106,7 @@ impl Network {
     /// however deep the network is (Radford and others, 2019).
     pub fn variance(&self, node: &Node) -> f64 {
         let branches = if node.residual { self.nodes.iter().filter(|node| node.residual).count() } else { 1 };
-        node.gain / self.op(node).depth() as f64 / branches as f64
+        node.gain / self.op(node).terms() as f64 / branches as f64
     }
 
     pub fn flops(&self) -> f64 {
@@ -120,7 +120,7 @@ impl Network {
 
     /// Bytes of all weights.
     pub fn weight_bytes(&self) -> u64 {
-        self.nodes.iter().flat_map(|node| self.op(node).inputs()).filter(|spec| spec.fixed).map(|spec| spec.bytes()).sum()
+        self.nodes.iter().flat_map(|node| self.op(node).inputs()).filter(|spec| spec.constant).map(|spec| spec.bytes()).sum()
     }
 
     fn value(&mut self, extents: Vec<usize>, view_of: Option<ValueId>) -> ValueId {

@@ -25,7 +25,7 @@ pub fn write(gpu: &Gpu, case: &Case, folder: &Path, replay: &str) -> Result<(), 
         let file = format!("{role}-{}.npy", file_name(&spec.name));
         outcomes.push(output::write(&folder.join(&file), &npy(&spec.tensor.extents, values, element)));
         tensors.push(json!({"role": role, "name": spec.name, "file": file, "shape": spec.tensor.extents, "element": spec.tensor.element.to_string(),
-                            "layout": spec.tensor.layout.name(), "packed_beforehand": spec.fixed}));
+                            "layout": spec.tensor.layout.name(), "packed_beforehand": spec.constant}));
     };
     for operand in &kept.operands {
         tensor("input", &operand.spec, &operand.values, operand.spec.tensor.element);

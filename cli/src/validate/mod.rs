@@ -1,4 +1,4 @@
-//! `wgconv validate`: the library's proofs on one adapter or all, or test vectors from a folder.
+//! `wgconv validate`: the library's checks on one adapter or all, or test vectors from a folder.
 //!
 //! `grid` and `family` run the cases, `sink` takes what they find, `report` writes it, `failure` keeps what a failing case read and wrote.
 
@@ -138,7 +138,7 @@ pub fn run(args: &Args) -> Outcome {
         let only: Vec<String> = args.only.iter().map(|only| format!("\"{only}\"")).collect();
         let what =
             if only.is_empty() { "there was nothing to run".into() } else { format!("no case that can run here contains {}", only.join(" or ")) };
-        return Err(Failure::Run(format!("nothing was proven: {what}")));
+        return Err(Failure::Run(format!("nothing was verified: {what}")));
     }
     Ok(())
 }

@@ -154,18 +154,18 @@ fn run(gpu: &Gpu, call: &Call, algorithm: Option<&str>, arrays: &BTreeMap<String
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
     for Step { op, tensors: names, results } in &call.steps {
         let specs = op.inputs();
-        let (mut fixed, mut given) = (Vec::new(), Vec::new());
+        let (mut constant, mut given) = (Vec::new(), Vec::new());
         for (spec, name) in specs.iter().zip(names) {
             let tensor = match tensors.get(name) {
                 Some(tensor) => tensor.clone(),
                 None => upload(gpu, spec, &arrays[name].values)?,
             };
-            if spec.fixed { fixed.push(tensor) } else { given.push(tensor) }
+            if spec.constant { constant.push(tensor) } else { given.push(tensor) }
         }
-        let fixed: Vec<&Tensor> = fixed.iter().collect();
+        let constant: Vec<&Tensor> = constant.iter().collect();
         let prepared = match algorithm {
-            Some(name) => Prepared::with_algorithm(gpu, op, name, &fixed)?,
-            None => Prepared::new(gpu, op, &fixed)?,
+            Some(name) => Prepared::with_algorithm(gpu, op, name, &constant)?,
+            None => Prepared::new(gpu, op, &constant)?,
         };
         let outputs = prepared.outputs()?;
         let mut recorder = gpu.recorder();
@@ -205,15 +205,15 @@ pub fn refuse(gpu: &Gpu, call: &BadCall) -> Option<Outcome> {
         return failed(format!("op {} is not known yet", call.op));
     };
     if let Some(attribute) = signature.missing(&call.attrs) {
-        return failed(format!("the call has no attribute {attribute}, so its refusal would prove nothing"));
+        return failed(format!("the call has no attribute {attribute}, so its refusal would verify nothing"));
     }
     // For an op of any number of tensors it is a mistake of its own to have none.
     if let Some(role) = signature.inputs.iter().find(|role| !signature.takes_many() && !call.inputs.contains_key(**role)) {
-        return failed(format!("the call has no {role}, so its refusal would prove nothing"));
+        return failed(format!("the call has no {role}, so its refusal would verify nothing"));
     }
     let is_shape = |shape: &Value| shape.as_array().is_some_and(|list| list.iter().all(Value::is_number));
     if let Some((role, _)) = call.inputs.iter().find(|(_, input)| !is_shape(&input.shape)) {
-        return failed(format!("the shape of {role} is no list of numbers, so the call's refusal would prove nothing"));
+        return failed(format!("the shape of {role} is no list of numbers, so the call's refusal would verify nothing"));
     }
     match attempt(gpu, call) {
         Err(why) => {

@@ -24,7 +24,7 @@ impl Recorder<'_> {
     pub fn matmul(&mut self, a: &Tensor, b: &Tensor, descriptor: &MatMulDescriptor) -> Result<Tensor> {
         check_elements("b", b, a)?;
         let problem = MatMulProblem::matmul(a.shape().extents(), b.shape().extents(), a.element())?;
-        self.op1(&problem.with_accuracy(descriptor.accuracy), &[a, b])
+        self.op1(problem.with_accuracy(descriptor.accuracy), &[a, b])
     }
 
     /// Records activation(alpha op(a) op(b) + beta c).

@@ -132,26 +132,26 @@ pub enum Algorithm {
     WinogradF2,
     /// Winograd's F(4,3): 4 times fewer multiplications (along one axis 2), for [`Accuracy::Reduced`].
     WinogradF4,
-    /// The implicit matrix product on matrix units (tensor cores), which multiply f16 and sum f32: for f16 tensors, and for f32 ones with
+    /// The implicit matrix product on cooperative matrices (tensor cores), which multiply f16 and sum f32: for f16 tensors, and for f32 ones with
     /// [`Accuracy::Reduced`].
-    ImplicitGemmMatrix,
+    ImplicitGemmCoop,
     /// The same for f32 tensors, each operand split into two f16: three times the products, and the error of f32 sums from about fifty
     /// products an output on.
-    ImplicitGemmSplit,
-    /// [`Algorithm::ImplicitGemmMatrix`] for 1 x 1 windows.
-    PointwiseMatrix,
-    /// [`Algorithm::ImplicitGemmSplit`] for 1 x 1 windows.
-    PointwiseSplit,
+    ImplicitGemmF16x2,
+    /// [`Algorithm::ImplicitGemmCoop`] for 1 x 1 windows.
+    PointwiseCoop,
+    /// [`Algorithm::ImplicitGemmF16x2`] for 1 x 1 windows.
+    PointwiseF16x2,
     /// A window that covers the whole input, over a few images: the dense layer it is, on the kernels of [`matmul`](crate::matmul).
-    Dense,
+    AsLinear,
 }
 
 impl Algorithm {
-    /// What it makes of its operands, if it multiplies on matrix units.
+    /// What it makes of its operands, if it multiplies on cooperative matrices.
     pub(crate) const fn operands(self) -> Option<Operands> {
         match self {
-            Algorithm::ImplicitGemmMatrix | Algorithm::PointwiseMatrix => Some(Operands::Whole),
-            Algorithm::ImplicitGemmSplit | Algorithm::PointwiseSplit => Some(Operands::Split),
+            Algorithm::ImplicitGemmCoop | Algorithm::PointwiseCoop => Some(Operands::F16),
+            Algorithm::ImplicitGemmF16x2 | Algorithm::PointwiseF16x2 => Some(Operands::F16x2),
             _ => None,
         }
     }
@@ -166,11 +166,11 @@ impl Algorithm {
         Algorithm::Depthwise,
         Algorithm::WinogradF2,
         Algorithm::WinogradF4,
-        Algorithm::ImplicitGemmMatrix,
-        Algorithm::ImplicitGemmSplit,
-        Algorithm::PointwiseMatrix,
-        Algorithm::PointwiseSplit,
-        Algorithm::Dense,
+        Algorithm::ImplicitGemmCoop,
+        Algorithm::ImplicitGemmF16x2,
+        Algorithm::PointwiseCoop,
+        Algorithm::PointwiseF16x2,
+        Algorithm::AsLinear,
     ];
 
     /// The name.
@@ -184,19 +184,19 @@ impl Algorithm {
             Algorithm::Depthwise => "depthwise",
             Algorithm::WinogradF2 => "winograd_f2",
             Algorithm::WinogradF4 => "winograd_f4",
-            Algorithm::ImplicitGemmMatrix => "implicit_gemm_matrix",
-            Algorithm::ImplicitGemmSplit => "implicit_gemm_split",
-            Algorithm::PointwiseMatrix => "pointwise_matrix",
-            Algorithm::PointwiseSplit => "pointwise_split",
-            Algorithm::Dense => "dense",
+            Algorithm::ImplicitGemmCoop => "implicit_gemm_coop",
+            Algorithm::ImplicitGemmF16x2 => "implicit_gemm_f16x2",
+            Algorithm::PointwiseCoop => "pointwise_coop",
+            Algorithm::PointwiseF16x2 => "pointwise_f16x2",
+            Algorithm::AsLinear => "as_linear",
         }
     }
 }
 
 impl Algorithm {
-    /// Whether it needs matrix units ([`crate::plan::profile::MatrixUnits`]).
-    pub const fn uses_matrix_units(self) -> bool {
-        matches!(self, Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit | Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit)
+    /// Whether it needs cooperative matrices ([`crate::plan::profile::CoopMatrix`]).
+    pub const fn uses_coop_matrix(self) -> bool {
+        matches!(self, Algorithm::ImplicitGemmCoop | Algorithm::ImplicitGemmF16x2 | Algorithm::PointwiseCoop | Algorithm::PointwiseF16x2)
     }
 }
 

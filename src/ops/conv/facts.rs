@@ -20,10 +20,10 @@ impl Problem for ConvProblem {
     fn inputs(&self) -> Vec<TensorSpec> {
         let mut inputs = vec![
             TensorSpec::new("x", &self.input_extents(), self.element, self.x_layout),
-            TensorSpec::fixed("filter", &self.filter_extents(), self.element),
+            TensorSpec::constant("filter", &self.filter_extents(), self.element),
         ];
         if self.has_bias {
-            inputs.push(TensorSpec::fixed("bias", &[self.out_channels as usize], self.element));
+            inputs.push(TensorSpec::constant("bias", &[self.out_channels as usize], self.element));
         }
         if self.has_residual {
             inputs.push(TensorSpec::new("residual", &self.convolution().output_extents(), self.element, self.y_layout));
@@ -44,7 +44,7 @@ impl Problem for ConvProblem {
         ConvProblem::flops(self)
     }
 
-    fn depth(&self) -> u64 {
+    fn terms(&self) -> u64 {
         self.reduction_depth()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ops::Problem;
 use crate::ops::spec::{Domain, TensorSpec};
-use crate::types::lattice::Lattice;
+use crate::types::strided_axes::StridedAxes;
 use crate::types::tensor_type::strides;
 use crate::types::{Activation, ElementType, Error, Layout, Result, TensorShape, TensorType};
 use serde::{Deserialize, Serialize};
@@ -233,7 +233,7 @@ impl BinaryProblem {
     }
 
     /// Axes in y's memory order, with the strides of a, b and y.
-    pub(crate) fn lattice(&self) -> Lattice {
+    pub(crate) fn strided_axes(&self) -> StridedAxes {
         let rank = self.y.len();
         let strides = |extents: &[usize], layout: Layout| -> Vec<i64> {
             let own = strides(extents, layout);
@@ -246,7 +246,7 @@ impl BinaryProblem {
         };
         let [a, b, y] = [strides(&self.a, self.a_layout), strides(&self.b, self.b_layout), strides(&self.y, self.y_layout)];
         let axes: Vec<_> = self.y_layout.memory_order(rank).into_iter().map(|i| (self.y[i] as u64, [a[i], b[i], y[i]])).collect();
-        Lattice::new(&axes)
+        StridedAxes::new(&axes)
     }
 }
 
@@ -258,13 +258,13 @@ impl Problem for BinaryProblem {
     fn inputs(&self) -> Vec<TensorSpec> {
         let (first, second) = if self.op == BinaryOp::Prelu { ("x", "slope") } else { ("a", "b") };
         let b = TensorSpec::new(second, &self.b, self.element, self.b_layout);
-        // A divisor of zero is no number, and a lone factor of zero would prove nothing.
+        // A divisor of zero is no number, and a lone factor of zero would verify nothing.
         let b = if matches!(self.op, BinaryOp::Div | BinaryOp::Mul) { b.with_domain(Domain::NonZero) } else { b };
         if self.in_place { vec![b] } else { vec![TensorSpec::new(first, &self.a, self.element, self.a_layout), b] }
     }
 
     fn outputs(&self) -> Vec<TensorSpec> {
-        vec![TensorSpec { updated: self.in_place, ..TensorSpec::new("y", &self.y, self.element, self.y_layout) }]
+        vec![TensorSpec { in_out: self.in_place, ..TensorSpec::new("y", &self.y, self.element, self.y_layout) }]
     }
 
     fn is_exact(&self) -> bool {

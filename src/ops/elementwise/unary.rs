@@ -77,7 +77,7 @@ impl Problem for UnaryProblem {
     }
 
     fn outputs(&self) -> Vec<TensorSpec> {
-        vec![TensorSpec { updated: self.in_place, ..TensorSpec::new("y", &self.extents, self.element, self.layout) }]
+        vec![TensorSpec { in_out: self.in_place, ..TensorSpec::new("y", &self.extents, self.element, self.layout) }]
     }
 
     fn is_exact(&self) -> bool {

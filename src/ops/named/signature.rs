@@ -1,6 +1,6 @@
 //! The vocabulary: every op that can be built by name, its inputs, its attributes with their defaults, and an example. A name is checked against it,
 //! and so is what the format of test vectors wants written out: an entry that lacks one of those attributes is broken, and its refusal would
-//! prove nothing.
+//! verify nothing.
 
 use super::BuildError;
 use super::nearest::nearest;

@@ -9,7 +9,7 @@ use crate::types::{Activation, ElementType, Error, Layout, Result, TensorType};
 use ndarray::{Array1, ArrayD, ArrayView1, ArrayViewD, Axis};
 use serde::{Deserialize, Serialize};
 
-/// y = activation((x - mean) / sqrt(variance + epsilon) scale + bias), each vector per channel and fixed.
+/// y = activation((x - mean) / sqrt(variance + epsilon) scale + bias), each vector per channel and constant.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "crate::ops::written::BatchNorm", into = "crate::ops::written::BatchNorm")]
 pub struct BatchNormProblem {
@@ -157,7 +157,7 @@ impl Problem for BatchNormProblem {
     }
 
     fn inputs(&self) -> Vec<TensorSpec> {
-        let vector = |name| TensorSpec::fixed(name, &self.x[1..2], self.element);
+        let vector = |name| TensorSpec::constant(name, &self.x[1..2], self.element);
         let mut inputs = vec![];
         if !self.in_place {
             inputs.push(TensorSpec::new("x", &self.x, self.element, self.layout));
@@ -173,7 +173,7 @@ impl Problem for BatchNormProblem {
     }
 
     fn outputs(&self) -> Vec<TensorSpec> {
-        vec![TensorSpec { updated: self.in_place, ..TensorSpec::new("y", &self.x, self.element, self.layout) }]
+        vec![TensorSpec { in_out: self.in_place, ..TensorSpec::new("y", &self.x, self.element, self.layout) }]
     }
 
     fn is_exact(&self) -> bool {

@@ -125,12 +125,12 @@ impl NormProblem {
         &self.x
     }
 
-    /// Whether there is a scale; it is fixed.
+    /// Whether there is a scale; it is a constant.
     pub fn has_scale(&self) -> bool {
         self.has_scale
     }
 
-    /// Whether there is a bias; it is fixed.
+    /// Whether there is a bias; it is a constant.
     pub fn has_bias(&self) -> bool {
         self.has_bias
     }
@@ -327,7 +327,7 @@ impl Problem for NormProblem {
         let mut inputs = vec![TensorSpec::new("x", &self.x, self.element, self.layout)];
         for (name, there) in [("scale", self.has_scale), ("bias", self.has_bias)] {
             if there {
-                inputs.push(TensorSpec::fixed(name, self.scale_extents(), self.element));
+                inputs.push(TensorSpec::constant(name, self.scale_extents(), self.element));
             }
         }
         inputs

@@ -304,7 +304,7 @@ impl Problem for PoolProblem {
         (self.batch * self.channels * self.output_positions()) as f64 * self.taps() as f64
     }
 
-    fn depth(&self) -> u64 {
+    fn terms(&self) -> u64 {
         self.taps()
     }
 }

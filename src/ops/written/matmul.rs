@@ -8,9 +8,30 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum MatMul {
-    MatMul { a: Vec<usize>, b: Vec<usize>, residual: bool, element: ElementType, accuracy: Accuracy },
-    Gemm { a: Vec<usize>, b: Vec<usize>, c: Option<Vec<usize>>, residual: bool, element: ElementType, descriptor: GemmDescriptor },
-    Linear { x: Vec<usize>, w: Vec<usize>, bias: bool, residual: bool, element: ElementType, descriptor: LinearDescriptor },
+    #[serde(rename = "mat_mul")]
+    Plain {
+        a: Vec<usize>,
+        b: Vec<usize>,
+        residual: bool,
+        element: ElementType,
+        accuracy: Accuracy,
+    },
+    Gemm {
+        a: Vec<usize>,
+        b: Vec<usize>,
+        c: Option<Vec<usize>>,
+        residual: bool,
+        element: ElementType,
+        descriptor: GemmDescriptor,
+    },
+    Linear {
+        x: Vec<usize>,
+        w: Vec<usize>,
+        bias: bool,
+        residual: bool,
+        element: ElementType,
+        descriptor: LinearDescriptor,
+    },
 }
 
 impl From<MatMulProblem> for MatMul {
@@ -19,7 +40,7 @@ impl From<MatMulProblem> for MatMul {
         let (first, second) = ([p.a.outer, p.a.depth], [p.b.depth, p.b.outer]);
         let (a, b) = (p.a.extents, p.b.extents);
         match p.product {
-            Product::MatMul => MatMul::MatMul { a, b, residual, element, accuracy },
+            Product::MatMul => MatMul::Plain { a, b, residual, element, accuracy },
             Product::Linear => {
                 let descriptor = LinearDescriptor { activation, accuracy };
                 MatMul::Linear { x: a, w: b, bias: p.addend.is_some(), residual, element, descriptor }
@@ -42,7 +63,7 @@ impl TryFrom<MatMul> for MatMulProblem {
 
     fn try_from(written: MatMul) -> Result<Self> {
         Ok(match &written {
-            MatMul::MatMul { a, b, residual, element, accuracy } => {
+            MatMul::Plain { a, b, residual, element, accuracy } => {
                 MatMulProblem::matmul(a, b, *element)?.with_residual(*residual).with_accuracy(*accuracy)
             }
             MatMul::Gemm { a, b, c, residual, element, descriptor } => {

@@ -21,14 +21,14 @@ fn order(profile: &DeviceProfile) -> [Algorithm; 12] {
     };
     [
         // One output an image leaves most columns of every other core empty.
-        Algorithm::Dense,
+        Algorithm::AsLinear,
         // The fewer multiplications the better, where the error allows it.
         Algorithm::WinogradF4,
         Algorithm::WinogradF2,
-        Algorithm::PointwiseMatrix,
-        Algorithm::ImplicitGemmMatrix,
-        Algorithm::PointwiseSplit,
-        Algorithm::ImplicitGemmSplit,
+        Algorithm::PointwiseCoop,
+        Algorithm::ImplicitGemmCoop,
+        Algorithm::PointwiseF16x2,
+        Algorithm::ImplicitGemmF16x2,
         Algorithm::Depthwise,
         pointwise,
         core,
@@ -42,14 +42,14 @@ fn order(profile: &DeviceProfile) -> [Algorithm; 12] {
 fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<(), String> {
     let rule = |holds: bool, why: &str| if holds { Ok(()) } else { Err(why.to_string()) };
     match algorithm {
-        Algorithm::Dense | Algorithm::Direct => Ok(()),
+        Algorithm::AsLinear | Algorithm::Direct => Ok(()),
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => rule(
             winograd_pays(algorithm, problem, profile),
             "its transforms are not expected to pay: that takes a processor, 16 channels, 16 filters and 32 tiles of outputs",
         ),
-        Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit | Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit => rule(
+        Algorithm::ImplicitGemmCoop | Algorithm::ImplicitGemmF16x2 | Algorithm::PointwiseCoop | Algorithm::PointwiseF16x2 => rule(
             matrix_pays(algorithm, problem, profile),
-            "matrix units are not expected to pay: that takes a GPU, 32 filters, 128 outputs, 64 products each, and f32 operands rounded only where accuracy reduced asks for it",
+            "cooperative matrices are not expected to pay: that takes a GPU, 32 filters, 128 outputs, 64 products each, and f32 operands rounded only where accuracy reduced asks for it",
         ),
         Algorithm::Depthwise => rule(depthwise_pays(problem, profile), "tiles serve all filters of a channel at once, and it one at a time"),
         Algorithm::ImplicitGemmWorkgroup | Algorithm::ImplicitGemmRegister | Algorithm::PointwiseWorkgroup | Algorithm::PointwiseRegister => {
@@ -70,7 +70,7 @@ fn winograd_pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePr
 fn matrix_pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
     let columns = problem.batch * problem.output_positions();
     let usual = match (problem.element, algorithm.operands()) {
-        (ElementType::F32, Some(Operands::Whole)) => problem.accuracy == Accuracy::Reduced,
+        (ElementType::F32, Some(Operands::F16)) => problem.accuracy == Accuracy::Reduced,
         _ => true,
     };
     usual && !profile.is_cpu && problem.filters_per_group() >= 32 && columns >= 128 && problem.reduction_depth() >= 64

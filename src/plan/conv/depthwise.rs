@@ -75,7 +75,7 @@ fn part(rows: u64, columns: u64) -> [u64; 2] {
 }
 
 /// Turns of the loops of one invocation.
-pub(crate) fn turns(problem: &ConvProblem) -> u64 {
+pub(crate) fn iterations(problem: &ConvProblem) -> u64 {
     let [_, height, width] = &problem.axes;
     match block_extents(problem) {
         Some(_) => {
@@ -107,7 +107,7 @@ pub(crate) fn cycles(problem: &ConvProblem, profile: &DeviceProfile) -> f64 {
 }
 
 /// Cycles that the register core takes for one tap in one column: for the column; for each filter, of which tiles have four or a multiple; and for each
-/// filter's part in the end of a tile, which all taps share. With one channel, a segment is one step long. Fitted to
+/// filter's part in the end of a tile, which all taps share. With one channel, an outer K step is one step long. Fitted to
 /// benchmarks/notebook/2026-11-22-several-filters-of-a-channel.md, in the unit of [`cycles`]: Mesa 22 and Mesa 26.
 pub(crate) fn register_cycles(problem: &ConvProblem, profile: &DeviceProfile) -> f64 {
     let [column, filter, end] = if profile.is_old_llvmpipe() { [18.0, 1.7, 0.0] } else { [32.0, 1.8, 23.0] };
@@ -129,7 +129,7 @@ fn takes_pairs(problem: &ConvProblem, block_q: u64, profile: &DeviceProfile) -> 
     let channels_first = [problem.x_layout, problem.y_layout] == [Layout::ChannelsFirst; 2];
     let even = width.input.is_multiple_of(2) && width.output.is_multiple_of(block_q);
     let plain = problem.padding_mode == PaddingMode::Zeros && problem.pool.is_none();
-    profile.loads_half_quads(problem.element) && channels_first && even && plain
+    profile.loads_half_vec4(problem.element) && channels_first && even && plain
 }
 
 /// A block of outputs for each invocation, rows of the input read once for all of them.
@@ -180,7 +180,7 @@ mod tests {
 
     const PLAIN: DeviceProfile = DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL };
     const PAIRS: DeviceProfile = DeviceProfile { has_int64: true, ..PLAIN };
-    const OLD: DeviceProfile = DeviceProfile { max_loop_turns: 65_535, ..PAIRS };
+    const OLD: DeviceProfile = DeviceProfile { max_loop_iterations: 65_535, ..PAIRS };
 
     /// A window over one channel of 240 x 240, which all strides to 4 divide into whole blocks.
     fn conv(window: [u64; 2], stride: u64, filters: u64) -> ConvProblem {

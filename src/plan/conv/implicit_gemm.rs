@@ -1,7 +1,7 @@
 //! Convolution as a matrix product of the packed filter and the windows of the input, which are read in place.
 //!
 //! gemm_m = filters per group, gemm_n = batch x output positions, gemm_k = taps x channels per group. Three tile cores: workgroup
-//! memory for GPUs, registers only for CPU-like drivers, matrix units for f16.
+//! memory for GPUs, registers only for CPU-like drivers, cooperative matrices for f16.
 
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
@@ -12,9 +12,9 @@ use crate::plan::profile::DeviceProfile;
 use crate::shader::KernelSpec;
 use crate::shader::source::KernelSource;
 use crate::shader::source_gemm::{
-    CONV_IMPLICIT_GEMM_FALLBACK, CONV_IMPLICIT_GEMM_MATRIX, CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_WORKGROUP, CONV_POINTWISE_FALLBACK,
-    CONV_POINTWISE_MATRIX, CONV_POINTWISE_QUADS_FALLBACK, CONV_POINTWISE_QUADS_MATRIX, CONV_POINTWISE_QUADS_REGISTER, CONV_POINTWISE_QUADS_WORKGROUP,
-    CONV_POINTWISE_REGISTER, CONV_POINTWISE_WORKGROUP, CONV_SUM, FOUR_CHANNELS, TWO_CHANNELS,
+    CONV_IMPLICIT_GEMM_COOP, CONV_IMPLICIT_GEMM_FALLBACK, CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_WORKGROUP, CONV_POINTWISE_COOP,
+    CONV_POINTWISE_FALLBACK, CONV_POINTWISE_REGISTER, CONV_POINTWISE_VEC4_COOP, CONV_POINTWISE_VEC4_FALLBACK, CONV_POINTWISE_VEC4_REGISTER,
+    CONV_POINTWISE_VEC4_WORKGROUP, CONV_POINTWISE_WORKGROUP, CONV_SUM, FOUR_CHANNELS, TWO_CHANNELS,
 };
 use crate::types::{Layout, Result};
 
@@ -27,18 +27,18 @@ pub(crate) fn core(algorithm: Algorithm) -> Option<Core> {
     }
 }
 
-/// The kernel of an algorithm: its loader with each core, and with the one that computes what matrix units cannot.
+/// The kernel of an algorithm: its loader with each core, and with the one that computes what cooperative matrices cannot.
 fn sources(algorithm: Algorithm, core: Core, problem: &ConvProblem) -> [&'static KernelSource; 2] {
     let implicit = matches!(
         algorithm,
-        Algorithm::ImplicitGemmWorkgroup | Algorithm::ImplicitGemmRegister | Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit
+        Algorithm::ImplicitGemmWorkgroup | Algorithm::ImplicitGemmRegister | Algorithm::ImplicitGemmCoop | Algorithm::ImplicitGemmF16x2
     );
     let [workgroup, register, matrix, fallback] = if implicit {
-        [&CONV_IMPLICIT_GEMM_WORKGROUP, &CONV_IMPLICIT_GEMM_REGISTER, &CONV_IMPLICIT_GEMM_MATRIX, &CONV_IMPLICIT_GEMM_FALLBACK]
-    } else if in_quads(problem.x_layout, problem.input_positions()) {
-        [&CONV_POINTWISE_QUADS_WORKGROUP, &CONV_POINTWISE_QUADS_REGISTER, &CONV_POINTWISE_QUADS_MATRIX, &CONV_POINTWISE_QUADS_FALLBACK]
+        [&CONV_IMPLICIT_GEMM_WORKGROUP, &CONV_IMPLICIT_GEMM_REGISTER, &CONV_IMPLICIT_GEMM_COOP, &CONV_IMPLICIT_GEMM_FALLBACK]
+    } else if in_vec4(problem.x_layout, problem.input_positions()) {
+        [&CONV_POINTWISE_VEC4_WORKGROUP, &CONV_POINTWISE_VEC4_REGISTER, &CONV_POINTWISE_VEC4_COOP, &CONV_POINTWISE_VEC4_FALLBACK]
     } else {
-        [&CONV_POINTWISE_WORKGROUP, &CONV_POINTWISE_REGISTER, &CONV_POINTWISE_MATRIX, &CONV_POINTWISE_FALLBACK]
+        [&CONV_POINTWISE_WORKGROUP, &CONV_POINTWISE_REGISTER, &CONV_POINTWISE_COOP, &CONV_POINTWISE_FALLBACK]
     };
     match core {
         Core::Workgroup => [workgroup, fallback],
@@ -48,7 +48,7 @@ fn sources(algorithm: Algorithm, core: Core, problem: &ConvProblem) -> [&'static
 }
 
 /// Whether four neighbouring columns are four neighbouring elements of a plane, in every plane of every image.
-fn in_quads(layout: Layout, positions: u64) -> bool {
+fn in_vec4(layout: Layout, positions: u64) -> bool {
     layout == Layout::ChannelsFirst && positions.is_multiple_of(4)
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn shape(problem: &ConvProblem, images: u64) -> GemmShape {
 
 /// How a kernel of the core stores what is finished.
 fn store(core: Core, problem: &ConvProblem) -> Store {
-    if in_quads(problem.y_layout, problem.output_positions()) {
+    if in_vec4(problem.y_layout, problem.output_positions()) {
         Store::Columns
     } else if core == Core::Workgroup && in_channels(problem.y_layout, problem.filters_per_group(), 4) {
         Store::Filters
@@ -84,7 +84,7 @@ fn store(core: Core, problem: &ConvProblem) -> Store {
 pub(crate) fn method(algorithm: Algorithm, core: Core, problem: &ConvProblem, profile: &DeviceProfile, named: Option<&str>) -> Result<Method> {
     let shape = shape(problem, problem.batch);
     let tiling = Tiling { tile: Tile::new(core, algorithm.name(), named, &shape, profile)?, shape };
-    tiling.check_turns(algorithm.name(), profile)?;
+    tiling.check_iterations(algorithm.name(), profile)?;
     let [source, fallback] = sources(algorithm, core, problem);
     let mut method = Method::tiled(tiling, source, fallback, None, problem.element);
     let is_split = method.memory.splits > 1;

@@ -1,4 +1,4 @@
-//! Convolution on matrix units: the loaders of [`super::implicit_gemm`] with the core that multiplies f16. f32 operands are scaled into
+//! Convolution on cooperative matrices: the loaders of [`super::implicit_gemm`] with the core that multiplies f16. f32 operands are scaled into
 //! f16's range and rounded, or split in two; where a convolution's numbers cannot be scaled by one number (an infinity, a NaN, a mask, one
 //! image much larger than another), which is known only when it runs, a plain kernel computes it instead: both are recorded, and one of them leaves at once.
 
@@ -15,7 +15,7 @@ use crate::types::Result;
 
 pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
     let Some(operands) = algorithm.operands() else { return Ok(()) };
-    if matches!(algorithm, Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit) {
+    if matches!(algorithm, Algorithm::PointwiseCoop | Algorithm::PointwiseF16x2) {
         pointwise::supports(algorithm, problem)?;
     }
     let (shape, more) = (shape(problem, problem.batch), matrix_roundings(problem));

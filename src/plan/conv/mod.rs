@@ -1,8 +1,8 @@
 //! Planning: which algorithm computes a problem on a device (`choice`), with which tiles and dispatches. Pure arithmetic: the same problem
 //! and profile always give the same plan, and no device is asked.
 
+pub(crate) mod as_linear;
 pub(crate) mod choice;
-pub(crate) mod dense;
 pub(crate) mod depthwise;
 pub(crate) mod direct;
 pub(crate) mod fused;
@@ -35,24 +35,24 @@ pub fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePro
 /// As [`supports`], of a problem without a pool: any of them may have one after it.
 pub(crate) fn applies(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
     let core = implicit_gemm::core(algorithm);
-    // Turns of one invocation's loops: the depth and the loops around it.
-    let turns = match (core, algorithm) {
-        (Some(core), _) => core.turns(&implicit_gemm::shape(problem, problem.batch), profile),
+    // Iterations of one invocation's loops: the depth and the loops around it.
+    let iterations = match (core, algorithm) {
+        (Some(core), _) => core.iterations(&implicit_gemm::shape(problem, problem.batch), profile),
         (None, Algorithm::Direct) => problem.reduction_depth().saturating_add(3 * problem.taps()),
-        (None, Algorithm::Depthwise) => depthwise::turns(problem),
+        (None, Algorithm::Depthwise) => depthwise::iterations(problem),
         (None, _) => 0, // they count their own
     };
-    profile.check_turns(algorithm.name(), turns)?;
+    profile.check_iterations(algorithm.name(), iterations)?;
     core.map_or(Ok(()), |core| core.check(algorithm.name(), profile))?;
     match algorithm {
         Algorithm::Direct | Algorithm::ImplicitGemmWorkgroup | Algorithm::ImplicitGemmRegister => Ok(()),
         Algorithm::PointwiseWorkgroup | Algorithm::PointwiseRegister => pointwise::supports(algorithm, problem),
         Algorithm::Depthwise => depthwise::supports(problem),
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => winograd::supports(algorithm, problem, profile),
-        Algorithm::ImplicitGemmMatrix | Algorithm::ImplicitGemmSplit | Algorithm::PointwiseMatrix | Algorithm::PointwiseSplit => {
+        Algorithm::ImplicitGemmCoop | Algorithm::ImplicitGemmF16x2 | Algorithm::PointwiseCoop | Algorithm::PointwiseF16x2 => {
             matrix::supports(algorithm, problem, profile)
         }
-        Algorithm::Dense => dense::supports(problem, profile),
+        Algorithm::AsLinear => as_linear::supports(problem, profile),
     }
 }
 
@@ -91,7 +91,7 @@ fn calls(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, t
         (Some(core), _) => implicit_gemm::method(algorithm, core, problem, profile, tile)?,
         (None, Algorithm::WinogradF2) => return winograd::plan(problem, profile, algorithm, &F2, tile),
         (None, Algorithm::WinogradF4) => return winograd::plan(problem, profile, algorithm, &F4, tile),
-        (None, Algorithm::Dense) => return dense::plan(problem, profile, tile),
+        (None, Algorithm::AsLinear) => return as_linear::plan(problem, profile, tile),
         (None, Algorithm::Depthwise) => depthwise::method(problem, profile),
         (None, _) => direct::method(problem),
     };
@@ -100,11 +100,11 @@ fn calls(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, t
         return Err(Error::Unsupported { algorithm: format!("{algorithm} {text}"), reason });
     }
     let mut plan = Plan::new(problem.name(), method.label(algorithm.name()), problem.inputs(), problem.outputs());
-    steps::plan_slices(problem, profile, &method, &mut plan)?;
+    steps::plan_chunks(problem, profile, &method, &mut plan)?;
     Ok(plan)
 }
 
-/// Places of the fixed inputs.
+/// Places of the constants.
 pub(crate) const FILTER: usize = 1;
 
 pub(crate) const BIAS: usize = 2;
@@ -143,7 +143,7 @@ mod tests {
         let gpu = DeviceProfile::MINIMAL;
         let plain = DeviceProfile { is_cpu: true, ..gpu };
         let pairs = DeviceProfile { has_int64: true, ..plain };
-        let old = DeviceProfile { max_loop_turns: 65_535, ..pairs };
+        let old = DeviceProfile { max_loop_iterations: 65_535, ..pairs };
         for (filters, largest) in [(1, [gpu, pairs, old, plain].as_slice()), (8, &[gpu, pairs, old]), (16, &[gpu, pairs])] {
             let filter = [filters, 1, 5, 5];
             let problem = ConvProblem::forward(&ConvInputs::new(&[1, 1, 40, 40], &filter, None), &ConvDescriptor::<2>::default()).unwrap();
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn neighbours_multiply_alike() {
         let pairs = DeviceProfile { is_cpu: true, has_int64: true, ..DeviceProfile::MINIMAL };
-        let old = DeviceProfile { max_loop_turns: 65_535, ..pairs };
+        let old = DeviceProfile { max_loop_iterations: 65_535, ..pairs };
         let mut worst = (0.0, String::new());
         for profile in [DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL }, pairs, old] {
             // Products of a plan, and those of the problem.
@@ -171,7 +171,7 @@ mod tests {
                 let plan = plan(&problem, &profile).unwrap();
                 let [step] = &plan.steps[..] else { panic!("{} has {} steps", plan.label, plan.steps.len()) };
                 assert!(plan.label.contains("_register"), "{}", plan.label);
-                let tile: u64 = ["THREAD_M", "LANES", "THREAD_QUADS"].iter().map(|name| u64::from(step.kernel.constant(name))).product();
+                let tile: u64 = ["THREAD_M", "ROW_THREADS", "THREAD_VEC4"].iter().map(|name| u64::from(step.kernel.constant(name))).product();
                 let tiles: u64 = step.workgroups.iter().map(|n| u64::from(*n)).product();
                 ((tiles * tile * 4 * problem.reduction_depth()) as f64, problem.multiply_adds() as f64)
             };

@@ -8,7 +8,7 @@ use crate::ops::conv::problem::ConvProblem;
 use crate::ops::conv::winograd::Transform;
 use crate::plan::Planned;
 use crate::plan::conv::choice::Answers;
-use crate::plan::conv::{admitted, dense, implicit_gemm, plan, plan_tile, winograd};
+use crate::plan::conv::{admitted, as_linear, implicit_gemm, plan, plan_tile, winograd};
 use crate::plan::gemm::tile::{Core, Tile};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::Plan;
@@ -28,7 +28,7 @@ impl Planned for ConvProblem {
                 (Some(core), _) => Tile::candidates(core, &shape, profile),
                 (None, Algorithm::WinogradF2 | Algorithm::WinogradF4) if profile.is_cpu => Tile::candidates(Core::Register, &shape, profile),
                 (None, Algorithm::WinogradF2 | Algorithm::WinogradF4) => winograd::tiles(algorithm, self, profile),
-                (None, Algorithm::Dense) => return dense::candidates(&conv, profile),
+                (None, Algorithm::AsLinear) => return as_linear::candidates(&conv, profile),
                 _ => return vec![algorithm.to_string()],
             };
             tiles.into_iter().map(|tile| format!("{algorithm} {tile}")).collect()

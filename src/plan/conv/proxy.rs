@@ -1,4 +1,4 @@
-//! A small problem of a convolution's class, on which a tuner's candidates are proven.
+//! A small problem of a convolution's class, on which a tuner's candidates are verified.
 
 use crate::numeric::Accuracy;
 use crate::ops::conv::problem::{ConvProblem, Direction};
@@ -33,7 +33,7 @@ pub(crate) fn proxy(problem: &ConvProblem) -> Option<ConvProblem> {
         in_channels: groups * channels,
         out_channels: groups * filters,
         axes,
-        // With fewer channels an algorithm may not keep the bound that it keeps with many; its own bound is what is proven.
+        // With fewer channels an algorithm may not keep the bound that it keeps with many; its own bound is what is verified.
         accuracy: Accuracy::Reduced,
         algorithm: None,
         ..problem.clone()

@@ -16,7 +16,7 @@ use crate::plan::gemm::packing::packed_products;
 use crate::plan::gemm::tile::{Core, GemmShape, Tile, Tiling};
 use crate::plan::gemm::workgroup::WorkgroupTile;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Slice, Step, check_binding, check_parts, check_tensors, slices};
+use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_parts, check_tensors, chunks};
 use crate::shader::KernelSpec;
 use crate::shader::source_gemm::{
     CONV_WINOGRAD_FILTER, CONV_WINOGRAD_INPUT, CONV_WINOGRAD_INPUT_PAIRS, CONV_WINOGRAD_OUTPUT, CONV_WINOGRAD_OUTPUT_PAIRS,
@@ -58,7 +58,7 @@ pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &De
         }
         _ => {}
     }
-    profile.check_turns(algorithm.name(), WorkgroupTile::turns(problem.channels_per_group()).max(problem.channels_per_group() + 2))?;
+    profile.check_iterations(algorithm.name(), WorkgroupTile::iterations(problem.channels_per_group()).max(problem.channels_per_group() + 2))?;
     let cut = Cut::new(transform, problem);
     let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
     match cut.column_bytes(problem).into_iter().map(|bytes| bytes.saturating_mul(PANEL)).find(|bytes| *bytes > limit) {
@@ -80,7 +80,7 @@ const WORKSPACE: u64 = 256 << 20;
 
 /// The same where memory is a processor's: they should stay in its cache until they are read again. Every turn reads the whole filter, so it
 /// takes no less than that. Measured on two cores with 1 MiB and shares of 32 MiB of cache
-/// (benchmarks/notebook/2026-11-21-winograd-in-parts.md): 4 to 8 MiB are best, 64 channels of 224 x 224 1.2 times as fast as in one turn; 2 take
+/// (benchmarks/notebook/2026-11-21-winograd-in-parts.md): 4 to 8 MiB are best, 64 channels of 224 x 224 1.2 times as fast as in one iteration; 2 take
 /// 10 to 17 % longer again.
 const WORKSPACE_CPU: u64 = 6 << 20;
 
@@ -125,7 +125,7 @@ impl Cut {
 
     /// Whether two neighbouring tiles lie in one row and are whole, wherever the first has an even number, and 64-bit loads pay.
     fn has_pairs(&self, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
-        profile.loads_half_quads(problem.element) && self.tile[1] > 1 && problem.axes[2].output.is_multiple_of(2 * self.tile[1])
+        profile.loads_half_vec4(problem.element) && self.tile[1] > 1 && problem.axes[2].output.is_multiple_of(2 * self.tile[1])
     }
 
     /// Whether the input transform may read two elements of a row at once: each begins at an even one, and they are both inside or both zero.
@@ -193,14 +193,14 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
     let (x_image, y_image) = (problem.input_count() / problem.batch, problem.output_count() / problem.batch);
     let bytes = |elements: u64| elements * problem.element.bytes();
-    let images = slices(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)?;
-    let most = images.iter().map(|slice| slice.count).max().unwrap_or(1) * cut.tiles_per_image();
+    let images = chunks(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)?;
+    let most = images.iter().map(|chunk| chunk.count).max().unwrap_or(1) * cut.tiles_per_image();
     let columns = even(most, cut.columns_at_once(problem, profile));
-    check_parts("its tiles", images.iter().map(|slice| u128::from((slice.count * cut.tiles_per_image()).div_ceil(columns))).sum())?;
-    let parts = images.iter().flat_map(|slice| {
-        let tiles = slice.count * cut.tiles_per_image();
-        let tiles = (0..tiles).step_by(columns as usize).map(move |first| Slice { first, count: columns.min(tiles - first) });
-        tiles.map(|tiles| (*slice, tiles))
+    check_parts("its tiles", images.iter().map(|chunk| u128::from((chunk.count * cut.tiles_per_image()).div_ceil(columns))).sum())?;
+    let parts = images.iter().flat_map(|chunk| {
+        let tiles = chunk.count * cut.tiles_per_image();
+        let tiles = (0..tiles).step_by(columns as usize).map(move |first| Chunk { first, count: columns.min(tiles - first) });
+        tiles.map(|tiles| (*chunk, tiles))
     });
 
     let core = match tile {
@@ -227,12 +227,12 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     let filter_bytes = cut.lines().saturating_mul(planes).saturating_mul(4);
     check_binding("the transformed filter", filter_bytes, profile)?;
     plan.scratch = vec![filter_bytes, cut.lines() * problem.in_channels * columns * 4, cut.lines() * problem.out_channels * columns * 4];
-    let [transformed_filter, transformed, sums] = [0, 1, 2].map(Place::Scratch);
+    let [transformed_filter, transformed, sums] = [0, 1, 2].map(BufferRef::Scratch);
     let kernel = |source, consts, overrides| KernelSpec { source, element: problem.element, consts, overrides };
 
     let pack = PackParams::new(problem, tiling.m(), 1);
-    let places = vec![Place::input(FILTER, &plan.inputs), transformed_filter];
-    plan.prepare.push(Step::new(kernel(&CONV_WINOGRAD_FILTER, cut.consts(transform), vec![]), &pack, places, planes.div_ceil(64), profile)?);
+    let refs = vec![BufferRef::input(FILTER, &plan.inputs), transformed_filter];
+    plan.prepare.push(Step::new(kernel(&CONV_WINOGRAD_FILTER, cut.consts(transform), vec![]), &pack, refs, planes.div_ceil(64), profile)?);
 
     for (images, tiles) in parts {
         let (x, y) = (images.range(x_image, problem.element, profile), images.range(y_image, problem.element, profile));
@@ -250,7 +250,7 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
         };
         let first = ConvParams { items: items[0] as u32, ..params };
         let mode = overrides(problem).into_iter().filter(|(name, _)| *name == "PADDING_MODE").collect();
-        let places = vec![Place::Input { index: 0, first: x.first, bytes: x.bytes }, transformed];
+        let refs = vec![BufferRef::Input { index: 0, first: x.first, bytes: x.bytes }, transformed];
         let pairs = cut.reads_pairs(problem, &first, profile);
         let (source, at_once) = if pairs { (&CONV_WINOGRAD_INPUT_PAIRS, 2) } else { (&CONV_WINOGRAD_INPUT, 1) };
         let mut consts = cut.consts(transform);
@@ -258,22 +258,22 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
         if pairs {
             consts.push(("ODD", (problem.axes[2].pad_begin % 2 != 0).into()));
         }
-        plan.steps.push(Step::new(kernel(source, consts, mode), &first, places, (items[0] / at_once).div_ceil(64), profile)?);
+        plan.steps.push(Step::new(kernel(source, consts, mode), &first, refs, (items[0] / at_once).div_ceil(64), profile)?);
 
         plan.steps.push(packed_products(&tiling, columns, [transformed_filter, transformed, sums], profile)?);
 
         let last = ConvParams { items: items[1] as u32, ..params };
         let epilogue = overrides(problem).into_iter().filter(|(name, _)| *name != "PADDING_MODE").collect();
-        let bias = if problem.has_bias { Place::input(BIAS, &plan.inputs) } else { Place::Nothing };
+        let bias = if problem.has_bias { BufferRef::input(BIAS, &plan.inputs) } else { BufferRef::Nothing };
         let residual = match problem.has_residual {
-            true => Place::Input { index: plan.inputs.len() - 1, first: y.first, bytes: y.bytes },
-            false => Place::Nothing,
+            true => BufferRef::Input { index: plan.inputs.len() - 1, first: y.first, bytes: y.bytes },
+            false => BufferRef::Nothing,
         };
-        let places = vec![bias, residual, Place::Output { index: 0, first: y.first, bytes: y.bytes }, sums];
+        let refs = vec![bias, residual, BufferRef::Output { index: 0, first: y.first, bytes: y.bytes }, sums];
         let pairs = cut.writes_pairs(problem, &last, profile);
         let (source, at_once) = if pairs { (&CONV_WINOGRAD_OUTPUT_PAIRS, 2) } else { (&CONV_WINOGRAD_OUTPUT, 1) };
         let consts = cut.consts(transform).into_iter().chain(fused::consts(problem)).collect();
-        plan.steps.push(Step::new(kernel(source, consts, epilogue), &last, places, (items[1] / at_once).div_ceil(64), profile)?);
+        plan.steps.push(Step::new(kernel(source, consts, epilogue), &last, refs, (items[1] / at_once).div_ceil(64), profile)?);
     }
     Ok(plan)
 }

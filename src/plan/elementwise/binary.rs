@@ -5,20 +5,20 @@ use crate::ops::elementwise::binary::BinaryProblem;
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Slice, Step, check_binding, check_tensors, slices};
+use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_tensors, chunks};
 use crate::shader::KernelSpec;
 use crate::shader::source::{ELEMENTWISE_BINARY, ELEMENTWISE_BINARY_IN_PLACE};
 use crate::shader::uniforms::BinaryParams;
 use crate::types::Result;
-use crate::types::lattice::Lattice;
+use crate::types::strided_axes::StridedAxes;
 
 impl BinaryProblem {
     /// Cuts the slowest axis so that every operand's part fits one binding; an operand that does not step along it as a whole must fit.
-    fn slices(&self, lattice: &Lattice, profile: &DeviceProfile) -> Result<Vec<Slice>> {
+    fn chunks(&self, strided_axes: &StridedAxes, profile: &DeviceProfile) -> Result<Vec<Chunk>> {
         let names = ["one line of a", "one line of b", "one line of the output"];
         let mut items = Vec::new();
         for (operand, extents) in [&self.a, &self.b, &self.y].into_iter().enumerate() {
-            match lattice.outer_item(operand) {
+            match strided_axes.outer_item(operand) {
                 Some(item) => items.push((names[operand], item * self.element.bytes())),
                 None => {
                     let bytes = extents.iter().map(|&e| e as u64).product::<u64>() * self.element.bytes();
@@ -26,7 +26,7 @@ impl BinaryProblem {
                 }
             }
         }
-        slices(u64::from(lattice.axes[0].extent), &items, profile)
+        chunks(u64::from(strided_axes.axes[0].extent), &items, profile)
     }
 }
 
@@ -46,9 +46,9 @@ impl Planned for BinaryProblem {
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         check_tensors("an elementwise op", &inputs.iter().chain(&outputs).collect::<Vec<_>>(), profile)?;
-        let lattice = self.lattice();
-        // A line shorter than a workgroup leaves lanes idle; there the full decode costs less.
-        let preferred = if lattice.inner().extent >= 64 { ROWS } else { DIRECT };
+        let strided_axes = self.strided_axes();
+        // A line shorter than a workgroup leaves threads idle; there the full decode costs less.
+        let preferred = if strided_axes.inner().extent >= 64 { ROWS } else { DIRECT };
         let algorithm = pick(&self.algorithms(profile), algorithm, preferred)?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), inputs, outputs);
         let mut overrides = vec![];
@@ -59,28 +59,29 @@ impl Planned for BinaryProblem {
             }
         }
         let source = if self.in_place { &ELEMENTWISE_BINARY_IN_PLACE } else { &ELEMENTWISE_BINARY };
-        let kernel = KernelSpec { source, element: self.element, consts: vec![("AXES", lattice.axes.len() as u32), profile.together()], overrides };
+        let kernel =
+            KernelSpec { source, element: self.element, consts: vec![("AXES", strided_axes.axes.len() as u32), profile.together()], overrides };
         let [alpha, beta] = self.activation.parameters();
-        let row_blocks = u64::from(lattice.inner().extent).div_ceil(ROW_BLOCK);
-        for slice in self.slices(&lattice, profile)? {
-            let mut cut = lattice.clone();
-            cut.axes[0].extent = slice.count as u32;
+        let row_blocks = u64::from(strided_axes.inner().extent).div_ceil(ROW_BLOCK);
+        for chunk in self.chunks(&strided_axes, profile)? {
+            let mut cut = strided_axes.clone();
+            cut.axes[0].extent = chunk.count as u32;
             let mut bases = [0; 3];
-            let mut places = Vec::new();
+            let mut refs = Vec::new();
             for (operand, base) in bases.iter_mut().enumerate().skip(usize::from(self.in_place)) {
-                let item = lattice.outer_item(operand);
+                let item = strided_axes.outer_item(operand);
                 let whole = [&self.a, &self.b, &self.y][operand].iter().map(|&e| e as u64).product::<u64>() * self.element.bytes();
                 let (first, bytes) = match item {
                     Some(item) => {
-                        let range = slice.range(item, self.element, profile);
+                        let range = chunk.range(item, self.element, profile);
                         *base = range.base as i32;
                         (range.first, range.bytes)
                     }
                     None => (0, whole),
                 };
-                places.push(match operand {
-                    2 => Place::Output { index: 0, first, bytes },
-                    _ => Place::Input { index: operand - usize::from(self.in_place), first, bytes },
+                refs.push(match operand {
+                    2 => BufferRef::Output { index: 0, first, bytes },
+                    _ => BufferRef::Input { index: operand - usize::from(self.in_place), first, bytes },
                 });
             }
             if self.in_place {
@@ -102,7 +103,7 @@ impl Planned for BinaryProblem {
                 y_base: bases[2],
                 unused: 0,
             };
-            plan.steps.push(Step::new(kernel.clone(), &params, places, workgroups, profile)?);
+            plan.steps.push(Step::new(kernel.clone(), &params, refs, workgroups, profile)?);
         }
         Ok(plan)
     }

@@ -5,7 +5,7 @@ use crate::ops::elementwise::unary::UnaryProblem;
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step, check_tensors, slices};
+use crate::plan::step::{BufferRef, Plan, Step, check_tensors, chunks};
 use crate::shader::KernelSpec;
 use crate::shader::source::{ELEMENTWISE_UNARY, ELEMENTWISE_UNARY_IN_PLACE, ELEMENTWISE_UNARY_IN_PLACE_VECTOR, ELEMENTWISE_UNARY_VECTOR};
 use crate::shader::uniforms::UnaryParams;
@@ -41,22 +41,22 @@ impl Planned for UnaryProblem {
         }
         let kernel = KernelSpec { source, element: self.element, consts: vec![("ITEMS_EACH", ITEMS_EACH as u32), profile.together()], overrides };
         let [alpha, beta] = self.activation.parameters();
-        // The unit that is never cut: items of 256 bytes keep slices on every device's alignment.
-        let chunk = 256 / self.element.bytes();
+        // The unit that is never cut: items of 256 bytes keep chunks on every device's alignment.
+        let unit = 256 / self.element.bytes();
         let count = self.count();
-        for slice in slices(count.div_ceil(chunk), &[("256 bytes of x", 256)], profile)? {
-            let elements = (slice.count * chunk).min(count - slice.first * chunk);
-            let range = slice.range(chunk, self.element, profile);
+        for chunk in chunks(count.div_ceil(unit), &[("256 bytes of x", 256)], profile)? {
+            let elements = (chunk.count * unit).min(count - chunk.first * unit);
+            let range = chunk.range(unit, self.element, profile);
             let bytes = u64::from(range.base) * self.element.bytes() + elements * self.element.bytes();
             let items = elements / width;
             let base = range.base / width as u32;
             let params = UnaryParams { items: items as u32, x_base: base, y_base: base, unused0: 0, alpha, beta, unused1: 0, unused2: 0 };
-            let output = Place::Output { index: 0, first: range.first, bytes };
-            let places = match self.in_place {
-                false => vec![Place::Input { index: 0, first: range.first, bytes }, output],
+            let output = BufferRef::Output { index: 0, first: range.first, bytes };
+            let refs = match self.in_place {
+                false => vec![BufferRef::Input { index: 0, first: range.first, bytes }, output],
                 true => vec![output],
             };
-            plan.steps.push(Step::new(kernel.clone(), &params, places, items.div_ceil(64 * ITEMS_EACH), profile)?);
+            plan.steps.push(Step::new(kernel.clone(), &params, refs, items.div_ceil(64 * ITEMS_EACH), profile)?);
         }
         Ok(plan)
     }

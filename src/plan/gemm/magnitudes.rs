@@ -1,13 +1,13 @@
-//! The range of an operand of a product on matrix units, found by `shaders/gemm/magnitudes.wgsl`: how far it must be scaled to lie in f16's range, and
+//! The range of an operand of a product on cooperative matrices, found by `shaders/gemm/magnitudes.wgsl`: how far it must be scaled to lie in f16's range, and
 //! whether one scale serves all of its lines.
 
-use crate::plan::lanes::{lane_consts, lane_turns, lanes, lines_per_workgroup};
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step};
+use crate::plan::row_threads::{lines_per_workgroup, row_consts, row_iterations, threads};
+use crate::plan::step::{BufferRef, Plan, Step};
 use crate::shader::KernelSpec;
 use crate::shader::source_gemm::{MAGNITUDES, MAGNITUDES_JOIN};
 use crate::shader::uniforms::{MagnitudeJoinParams, MagnitudeParams};
-use crate::types::lattice::LatticeAxis;
+use crate::types::strided_axes::OperandAxis;
 use crate::types::{ElementType, Result};
 
 /// Ranges that one workgroup of `shaders/gemm/magnitudes_join.wgsl` joins.
@@ -28,13 +28,13 @@ pub(crate) struct Lines {
 
 /// Steps that leave in a scratch buffer of `plan` the bits of the largest magnitude in `x`, and of the least magnitude that is the largest of a line
 /// which is not all zeros.
-pub(crate) fn range(plan: &mut Plan, x: Place, lines: &Lines, profile: &DeviceProfile) -> Result<(Vec<Step>, Place)> {
+pub(crate) fn range(plan: &mut Plan, x: BufferRef, lines: &Lines, profile: &DeviceProfile) -> Result<(Vec<Step>, BufferRef)> {
     let [length, stride] = lines.elements;
     let items = lines.batch.iter().map(|[extent, _]| extent).product::<u64>() * lines.lines[0];
-    let lane_count = lanes(length, items, profile);
-    profile.check_turns("the range of an operand", lane_turns(length, lane_count))?;
+    let row_threads = threads(length, items, profile);
+    profile.check_iterations("the range of an operand", row_iterations(length, row_threads))?;
     let params = MagnitudeParams {
-        batch: lines.batch.map(|[extent, stride]| LatticeAxis { strides: [stride as i32, 0, 0], extent: extent as u32 }),
+        batch: lines.batch.map(|[extent, stride]| OperandAxis { strides: [stride as i32, 0, 0], extent: extent as u32 }),
         base: lines.base,
         lines: lines.lines[0] as u32,
         line_stride: lines.lines[1] as u32,
@@ -44,16 +44,16 @@ pub(crate) fn range(plan: &mut Plan, x: Place, lines: &Lines, profile: &DevicePr
         unused0: 0,
         unused1: 0,
     };
-    let mut groups = items.div_ceil(lines_per_workgroup(lane_count));
+    let mut groups = items.div_ceil(lines_per_workgroup(row_threads));
     let mut scratch = |groups: u64| {
         plan.scratch.push(groups * 8);
-        Place::Scratch(plan.scratch.len() - 1)
+        BufferRef::Scratch(plan.scratch.len() - 1)
     };
     let mut output = scratch(groups);
-    // Lanes take neighbours in memory where a line's elements are that, lines where they are.
-    let overrides = if stride == 1 && length > 1 { vec![("LANE_FASTEST", 1)] } else { vec![] };
+    // RowThreads take neighbours in memory where a line's elements are that, lines where they are.
+    let overrides = if stride == 1 && length > 1 { vec![("THREAD_FASTEST", 1)] } else { vec![] };
     let kernel = |source, consts, overrides| KernelSpec { source, element: ElementType::F32, consts, overrides };
-    let mut steps = vec![Step::new(kernel(&MAGNITUDES, lane_consts(lane_count), overrides), &params, vec![x, output], groups, profile)?];
+    let mut steps = vec![Step::new(kernel(&MAGNITUDES, row_consts(row_threads), overrides), &params, vec![x, output], groups, profile)?];
     while groups > 1 {
         let (count, from) = (groups, output);
         groups = count.div_ceil(CHUNK);

@@ -1,13 +1,13 @@
-//! Products on matrix units: the tiles of their core (`shaders/gemm/matrix.wgsl`) and the bound of their errors.
+//! Products on cooperative matrices: the tiles of their core (`shaders/gemm/coop.wgsl`) and the bound of their errors.
 
 use crate::numeric::{Accuracy, MatrixError, Operands};
 use crate::plan::gemm::tile::{Core, GemmShape};
-use crate::plan::profile::{DeviceProfile, MatrixUnits};
+use crate::plan::profile::{CoopMatrix, DeviceProfile};
 use crate::types::{ElementType, Error, Result};
 
 /// A tile of the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MatrixTile {
+pub(crate) struct CoopTile {
     pub m: u32,
     pub n: u32,
     k: u32,
@@ -20,19 +20,19 @@ pub(crate) struct MatrixTile {
 /// Rows, columns and steps, and the rows and columns of one subgroup; the largest first.
 const TILES: [[u32; 5]; 5] = [[128, 128, 32, 64, 32], [128, 64, 32, 32, 32], [64, 128, 32, 32, 32], [64, 64, 32, 32, 32], [32, 32, 32, 16, 16]];
 
-impl MatrixTile {
+impl CoopTile {
     fn subgroups(&self) -> u32 {
         (self.m / self.sub_m) * (self.n / self.sub_n)
     }
 
-    /// Bytes of workgroup memory: both operands' slices in f16, rows padded by 8, and a matrix of f32 sums for each subgroup.
-    fn memory(&self, units: &MatrixUnits) -> u32 {
-        let parts = if self.operands == Operands::Split { 2 } else { 1 };
+    /// Bytes of workgroup memory: both operands' chunks in f16, rows padded by 8, and a matrix of f32 sums for each subgroup.
+    fn memory(&self, units: &CoopMatrix) -> u32 {
+        let parts = if self.operands == Operands::F16x2 { 2 } else { 1 };
         let sums = units.extent.saturating_mul(units.extent).saturating_mul(self.subgroups() * 4);
         sums.saturating_add(parts * self.k * (self.m + 8 + self.n + 8) * 2)
     }
 
-    fn fits(&self, units: &MatrixUnits, profile: &DeviceProfile) -> bool {
+    fn fits(&self, units: &CoopMatrix, profile: &DeviceProfile) -> bool {
         let invocations = u64::from(self.subgroups()) * u64::from(units.subgroup);
         invocations > 0
             && invocations <= u64::from(profile.max_workgroup_invocations)
@@ -60,13 +60,13 @@ impl MatrixTile {
     /// The tile for a product: the largest that it fills by more than half either way, or the one that a label names.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the device has no such tile, or no matrix units at all.
+    /// [`Error::Unsupported`] where the device has no such tile, or no cooperative matrices at all.
     pub fn choose(algorithm: &str, operands: Operands, shape: &GemmShape, wanted: Option<&str>, profile: &DeviceProfile) -> Result<Self> {
         let tiles = Self::held(operands, profile);
         let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.into(), reason });
         let Some(smallest) = tiles.last() else {
             return refuse(match profile.matrix {
-                None => "the device has no matrix units for f16 operands and f32 sums, or subgroups of several sizes".into(),
+                None => "the device has no cooperative matrices for f16 operands and f32 sums, or subgroups of several sizes".into(),
                 Some(_) => "the device holds none of its tiles: too few invocations or too little memory in a workgroup".into(),
             });
         };
@@ -80,15 +80,15 @@ impl MatrixTile {
         }
     }
 
-    /// The core's prelude on a device that has matrix units.
+    /// The core's prelude on a device that has cooperative matrices.
     pub fn consts(&self, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
         let (extent, subgroup) = profile.matrix.map_or((0, 0), |units| (units.extent, units.subgroup));
-        // What the pick of `shaders/gemm/matrix_operands.wgsl` counts.
+        // What the pick of `shaders/gemm/coop_operands.wgsl` counts.
         let loads_vectors = profile.matrix.is_none_or(|units| units.loads_vectors);
         let file = match self.operands {
-            Operands::Whole if loads_vectors => 0,
-            Operands::Split => 1,
-            Operands::Whole => 2,
+            Operands::F16 if loads_vectors => 0,
+            Operands::F16x2 => 1,
+            Operands::F16 => 2,
         };
         vec![
             ("MATRIX_16", u32::from(extent == 16)),
@@ -98,19 +98,19 @@ impl MatrixTile {
             ("TILE_K", self.k),
             ("SUB_M", self.sub_m),
             ("SUB_N", self.sub_n),
-            ("LANES", subgroup),
+            ("ROW_THREADS", subgroup),
             ("WG_SIZE", self.subgroups() * subgroup),
         ]
     }
 }
 
-impl std::fmt::Display for MatrixTile {
+impl std::fmt::Display for CoopTile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}x{}x{}", self.m, self.n, self.k)
     }
 }
 
-/// Whether the device has a tile for a product on matrix units, and `accuracy` admits it; `more` as in [`MatrixError::new`].
+/// Whether the device has a tile for a product on cooperative matrices, and `accuracy` admits it; `more` as in [`MatrixError::new`].
 ///
 /// # Errors
 /// [`Error::Unsupported`] with the reason.
@@ -123,28 +123,28 @@ pub(crate) fn check(
     more: u64,
     profile: &DeviceProfile,
 ) -> Result<()> {
-    if operands == Operands::Split && profile.matrix.is_some_and(|units| !units.splits) {
+    if operands == Operands::F16x2 && profile.matrix.is_some_and(|units| !units.splits) {
         return Err(Error::Unsupported {
             algorithm: algorithm.into(),
             reason: "this backend cannot add matrices of sums, or its units were found wanting".into(),
         });
     }
     check_accuracy(algorithm, operands, element, accuracy, shape.depth, more)?;
-    profile.check_turns(algorithm, Core::Matrix(operands).turns(shape, profile))?;
-    MatrixTile::choose(algorithm, operands, shape, None, profile).map(|_| ())
+    profile.check_iterations(algorithm, Core::Matrix(operands).iterations(shape, profile))?;
+    CoopTile::choose(algorithm, operands, shape, None, profile).map(|_| ())
 }
 
-/// Whether `accuracy` admits a product of `depth` steps on matrix units.
+/// Whether `accuracy` admits a product of `depth` steps on cooperative matrices.
 ///
 /// # Errors
 /// [`Error::Unsupported`] with the reason.
 fn check_accuracy(algorithm: &str, operands: Operands, element: ElementType, accuracy: Accuracy, depth: u64, more: u64) -> Result<()> {
     let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.into(), reason });
     match (operands, element, accuracy) {
-        (Operands::Split, ElementType::F16, _) => refuse("it splits f32 numbers; f16 tensors go to matrix units as they are".into()),
+        (Operands::F16x2, ElementType::F16, _) => refuse("it splits f32 numbers; f16 tensors go to cooperative matrices as they are".into()),
         (_, _, Accuracy::Exact) => refuse("accuracy exact admits plain products and sums alone".into()),
-        (Operands::Whole, ElementType::F32, Accuracy::F32) => refuse("it rounds f32 operands to f16; accuracy reduced admits that".into()),
-        (Operands::Split, _, Accuracy::F32) => {
+        (Operands::F16, ElementType::F32, Accuracy::F32) => refuse("it rounds f32 operands to f16; accuracy reduced admits that".into()),
+        (Operands::F16x2, _, Accuracy::F32) => {
             let relative = MatrixError::new(operands, element, depth, more).relative_to_plain(depth, more);
             if relative <= 1.0 {
                 return Ok(());
@@ -161,23 +161,23 @@ mod tests {
 
     #[test]
     fn the_split_keeps_the_bound_of_plain_sums_from_some_depth_on() {
-        let check = |depth| check_accuracy("split", Operands::Split, ElementType::F32, Accuracy::F32, depth, 2);
+        let check = |depth| check_accuracy("split", Operands::F16x2, ElementType::F32, Accuracy::F32, depth, 2);
         assert!(check(27).is_err() && check(32).is_err());
         for depth in [64, 576, 4608, 1 << 20] {
             assert!(check(depth).is_ok(), "{depth}");
         }
-        assert!(check_accuracy("whole", Operands::Whole, ElementType::F32, Accuracy::F32, 576, 2).is_err());
-        assert!(check_accuracy("whole", Operands::Whole, ElementType::F16, Accuracy::F32, 576, 2).is_ok());
+        assert!(check_accuracy("whole", Operands::F16, ElementType::F32, Accuracy::F32, 576, 2).is_err());
+        assert!(check_accuracy("whole", Operands::F16, ElementType::F16, Accuracy::F32, 576, 2).is_ok());
     }
 
     #[test]
     fn tiles_are_chosen_by_the_product_and_the_device() {
-        let units = MatrixUnits { extent: 16, subgroup: 32, loads_vectors: true, splits: true };
+        let units = CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true };
         let profile =
             DeviceProfile { matrix: Some(units), max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL };
         let choose = |rows, columns, wanted, profile: &DeviceProfile| {
             let shape = GemmShape { rows, columns, depth: 64, length: 64, products: 1, streams: true };
-            MatrixTile::choose("x", Operands::Split, &shape, wanted, profile).map(|t| t.to_string())
+            CoopTile::choose("x", Operands::F16x2, &shape, wanted, profile).map(|t| t.to_string())
         };
         assert_eq!(choose(512, 3136, None, &profile).unwrap(), "128x128x32");
         assert_eq!(choose(512, 49, None, &profile).unwrap(), "128x64x32");

@@ -18,7 +18,7 @@ pub(crate) struct Method {
     pub calls: Vec<Call>,
     pub memory: Memory,
     /// Its kernels bind the range of either operand; those of f32 are measured.
-    pub on_matrix_units: bool,
+    pub on_coop_matrix: bool,
 }
 
 /// What an algorithm keeps in memory beside the tensors.
@@ -33,22 +33,22 @@ pub(crate) struct Memory {
 impl Method {
     /// One kernel that reads the operands as they are.
     pub fn plain(tile: String, call: Call) -> Self {
-        Self { tile, calls: vec![call], memory: Memory { packed: [None; 2], splits: 1 }, on_matrix_units: false }
+        Self { tile, calls: vec![call], memory: Memory { packed: [None; 2], splits: 1 }, on_coop_matrix: false }
     }
 
-    /// The kernel of a core. What cannot be scaled for matrix units, which is known only when it runs, `fallback` computes: both are called, and one of
+    /// The kernel of a core. What cannot be scaled for cooperative matrices, which is known only when it runs, `fallback` computes: both are called, and one of
     /// them leaves at once.
     pub fn tiled(tiling: Tiling, source: &'static KernelSource, fallback: &'static KernelSource, rhs: Option<Packed>, element: ElementType) -> Self {
         let call = |source, tiling| Call { source, consts: vec![], overrides: vec![], work: Work::Tiles(tiling) };
         let mut calls = vec![call(source, tiling)];
-        let on_matrix_units = matches!(tiling.tile, Tile::Matrix(_));
-        if on_matrix_units && element == ElementType::F32 {
+        let on_coop_matrix = matches!(tiling.tile, Tile::Matrix(_));
+        if on_coop_matrix && element == ElementType::F32 {
             // Both read the left-hand side as it is packed for tiles of so many rows.
             let tile = Tile::Workgroup(WorkgroupTile::of_rows(tiling.m() as u32));
             calls.push(call(fallback, Tiling { tile, ..tiling }));
         }
         let memory = Memory { packed: [Some(Packed::Panels(tiling.m())), rhs], splits: tiling.splits() };
-        Self { tile: tiling.tile.to_string(), calls, memory, on_matrix_units }
+        Self { tile: tiling.tile.to_string(), calls, memory, on_coop_matrix }
     }
 
     /// The name of an algorithm with the numbers of its tile.
@@ -71,9 +71,9 @@ impl Call {
     pub fn kernel(&self, shape: &GemmShape, element: ElementType, profile: &DeviceProfile) -> KernelSpec {
         let mut consts = match self.work {
             Work::Outputs | Work::Blocks { .. } => vec![],
-            Work::Lines { swapped, lanes } => {
+            Work::Lines { swapped, threads } => {
                 let short = if swapped { shape.columns } else { shape.rows };
-                vec![("SHORT", short as u32), ("LANES", lanes as u32)]
+                vec![("SHORT", short as u32), ("ROW_THREADS", threads as u32)]
             }
             Work::Tiles(tiling) => tiling.consts(shape.length, element, profile),
         };
@@ -89,8 +89,8 @@ pub(crate) enum Work {
     Outputs,
     /// One block of neighbouring outputs an invocation: so many in every `positions` columns of a row.
     Blocks { blocks: u64, positions: u64 },
-    /// `lanes` invocations a line of the long operand: the left-hand one if `swapped`.
-    Lines { swapped: bool, lanes: u64 },
+    /// `threads` invocations a line of the long operand: the left-hand one if `swapped`.
+    Lines { swapped: bool, threads: u64 },
     /// One workgroup a tile and split.
     Tiles(Tiling),
 }
@@ -112,7 +112,7 @@ impl Work {
         match *self {
             Work::Outputs => items(products * rows * columns, 64),
             Work::Blocks { blocks, positions } => items(products * rows * (columns / positions) * blocks, 64),
-            Work::Lines { swapped, lanes } => items(products * if swapped { rows } else { columns }, 64 / lanes),
+            Work::Lines { swapped, threads } => items(products * if swapped { rows } else { columns }, 64 / threads),
             Work::Tiles(tiling) => {
                 let tiles = [rows.div_ceil(tiling.m()), columns.div_ceil(tiling.n())];
                 let all = tiles[0] * tiles[1] * products * tiling.splits();
@@ -136,15 +136,15 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    /// The consts of a kernel that reads quads and stores so.
+    /// The consts of a kernel that reads vec4s and stores so.
     pub fn consts(self, element: ElementType, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
-        let quads = profile.quad_consts(element);
-        let store = |value: u32| vec![("STORE_QUADS", value)];
+        let vec4s = profile.vec4_consts(element);
+        let store = |value: u32| vec![("STORE_VEC4", value)];
         match self {
-            Store::Scalars => quads,
-            Store::Columns => [quads, store(STORE_COLUMNS)].concat(),
-            Store::Filters => [store(STORE_FILTERS), quads].concat(),
-            Store::Partials => [quads, store(STORE_PARTIALS)].concat(),
+            Store::Scalars => vec4s,
+            Store::Columns => [vec4s, store(STORE_COLUMNS)].concat(),
+            Store::Filters => [store(STORE_FILTERS), vec4s].concat(),
+            Store::Partials => [vec4s, store(STORE_PARTIALS)].concat(),
         }
     }
 }
@@ -161,8 +161,8 @@ mod tests {
         for (work, tiles, items, workgroups) in [
             (Work::Outputs, [0, 0], 3 * 70 * 98, 322), // of 64 each
             (Work::Blocks { blocks: 4 * 2, positions: 49 }, [0, 0], 3 * 70 * 2 * 8, 53),
-            (Work::Lines { swapped: false, lanes: 16 }, [0, 0], 3 * 98, 74),
-            (Work::Lines { swapped: true, lanes: 1 }, [0, 0], 3 * 70, 4),
+            (Work::Lines { swapped: false, threads: 16 }, [0, 0], 3 * 98, 74),
+            (Work::Lines { swapped: true, threads: 1 }, [0, 0], 3 * 70, 4),
             (Work::Tiles(tiling), [2, 2], 2 * 2 * 3 * 4, 48),
         ] {
             assert_eq!(work.count(&shape), Count { tiles, items, workgroups });

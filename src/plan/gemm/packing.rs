@@ -1,14 +1,14 @@
-//! Operands as the tile cores read them: quads along their outer index, packed where they do not lie so.
+//! Operands as the tile cores read them: vec4s along their outer index, packed where they do not lie so.
 
 use crate::ops::matmul::{MatMulProblem, Operand};
 use crate::plan::gemm::method::{Call, Store, Work};
 use crate::plan::gemm::tile::{GemmShape, Tile, Tiling};
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step};
+use crate::plan::step::{BufferRef, Plan, Step};
 use crate::shader::KernelSpec;
 use crate::shader::source_gemm::{MATMUL_PACK, MATMUL_PACK_PAIRS, MATMUL_REGISTER, MATMUL_WORKGROUP};
 use crate::shader::uniforms::{MatMulParams, PackOperandParams};
-use crate::types::lattice::LatticeAxis;
+use crate::types::strided_axes::OperandAxis;
 use crate::types::{ElementType, Result};
 
 /// How an operand is packed for a tile core.
@@ -16,7 +16,7 @@ use crate::types::{ElementType, Result};
 pub(crate) enum Packed {
     /// The outer index is padded to a multiple of this.
     Panels(u64),
-    /// All of the outer index lies together, padded to quads.
+    /// All of the outer index lies together, padded to vec4s.
     Whole,
 }
 
@@ -34,10 +34,10 @@ impl Packed {
     /// a core needs no bounds test.)
     pub fn of_rhs(problem: &MatMulProblem, tiling: &Tiling) -> Option<Self> {
         let (tile_m, panel) = (tiling.m(), tiling.panel());
-        let lies_in_quads = problem.n.is_multiple_of(4) && problem.b.outer == 1 && problem.b.batch.iter().all(|s| s.is_multiple_of(4));
+        let lies_in_vec4 = problem.n.is_multiple_of(4) && problem.b.outer == 1 && problem.b.batch.iter().all(|s| s.is_multiple_of(4));
         // Panels of b pay from a few tiles of rows on, each of which reads all of it.
         let panels = panel > 0 && problem.m > 4 * tile_m;
-        match (lies_in_quads && !panels, panel) {
+        match (lies_in_vec4 && !panels, panel) {
             (true, _) => None,
             (false, 0) => Some(Packed::Whole),
             (false, width) => Some(Packed::Panels(width)),
@@ -53,14 +53,14 @@ impl Packed {
 /// An operand as a kernel call binds it, and where it begins there, in elements.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Bound {
-    pub place: Place,
+    pub place: BufferRef,
     pub base: u32,
 }
 
 /// What parts of a product have packed already: those that differ in rows alone share b.
 #[derive(Default)]
 pub(crate) struct Packs {
-    done: Vec<(Place, PackOperandParams, Place)>,
+    done: Vec<(BufferRef, PackOperandParams, BufferRef)>,
 }
 
 /// How an operand is packed: steps of the depth that one invocation packs, and neighbours along the outer index.
@@ -77,7 +77,7 @@ impl Packing {
         let along_outer = operand.outer == 1 && outer.is_multiple_of(2) && even_apart(operand.depth);
         let along_depth = operand.depth == 1 && depth.is_multiple_of(2) && even_apart(operand.outer);
         let spec = |source, consts| KernelSpec { source, element, consts, overrides: vec![] };
-        if profile.loads_half_quads(element) && (along_outer || along_depth) {
+        if profile.loads_half_vec4(element) && (along_outer || along_depth) {
             // Along the depth, a block is a whole line of a processor's cache: rows may lie so far apart that few of them fit its sets.
             let block = if along_outer { 8 } else { 16 };
             let consts = vec![("BLOCK", block as u32), ("ALONG_DEPTH", u32::from(!along_outer))];
@@ -97,8 +97,8 @@ impl Packs {
         params: &mut MatMulParams,
         plan: &mut Plan,
         profile: &DeviceProfile,
-    ) -> Result<[Place; 2]> {
-        let mut places = bound.map(|bound| bound.place);
+    ) -> Result<[BufferRef; 2]> {
+        let mut refs = bound.map(|bound| bound.place);
         for (which, (operand, outer)) in [(&problem.a, problem.m), (&problem.b, problem.n)].into_iter().enumerate() {
             let (place, base, pitch, batch) = match packed[which] {
                 Some(packed) => {
@@ -109,17 +109,17 @@ impl Packs {
                 // It begins at a multiple of four: so do its rows, its products and the parts of its columns.
                 None => (bound[which].place, bound[which].base / 4, operand.depth / 4, operand.batch.map(|stride| stride / 4)),
             };
-            places[which] = place;
+            refs[which] = place;
             params.base[which] = base;
             for (axis, stride) in params.batch.iter_mut().zip(batch) {
                 axis.strides[which] = stride as i32;
             }
             params.b_stride_k = pitch as u32; // b is last; a core knows how a lies
         }
-        Ok(places)
+        Ok(refs)
     }
 
-    /// Plans the packing of input `index` into a scratch buffer: once when the op is prepared if the input is fixed, else with each
+    /// Plans the packing of input `index` into a scratch buffer: once when the op is prepared if the input is a constant, else with each
     /// recording. Axes of the batch along which the operand is broadcast are packed once.
     #[allow(clippy::too_many_arguments, reason = "the numbers of one uniform struct, each with a name of its own")]
     fn pack(
@@ -132,9 +132,9 @@ impl Packs {
         bound: Bound,
         plan: &mut Plan,
         profile: &DeviceProfile,
-    ) -> Result<Place> {
+    ) -> Result<BufferRef> {
         let own = own_batch(problem, operand);
-        let axis = |i: usize| LatticeAxis { strides: [operand.batch[i] as i32, 0, 0], extent: own[i] as u32 };
+        let axis = |i: usize| OperandAxis { strides: [operand.batch[i] as i32, 0, 0], extent: own[i] as u32 };
         let lines = own.iter().product::<u64>() * padded * panels;
         let packing = Packing::new(operand, outer, problem.k, bound.base, problem.element, profile);
         let params = PackOperandParams {
@@ -151,10 +151,10 @@ impl Packs {
         if let Some((_, _, place)) = self.done.iter().find(|(from, as_that, _)| (from, as_that) == (&bound.place, &params)) {
             return Ok(*place);
         }
-        let place = Place::Scratch(plan.scratch.len());
+        let place = BufferRef::Scratch(plan.scratch.len());
         plan.scratch.push(lines * problem.k * problem.element.bytes());
         let step = Step::new(packing.kernel, &params, vec![bound.place, place], u64::from(params.items).div_ceil(64), profile)?;
-        if plan.inputs[index].fixed {
+        if plan.inputs[index].constant {
             plan.prepare.push(step)
         } else {
             plan.steps.push(step)
@@ -169,7 +169,7 @@ pub(crate) fn own_batch(problem: &MatMulProblem, operand: &Operand) -> [u64; 3] 
     std::array::from_fn(|i| if operand.batch[i] == 0 { 1 } else { problem.batch[i] })
 }
 
-/// Strides along the batch of a packed operand of `matrix` quads a product.
+/// Strides along the batch of a packed operand of `matrix` vec4s a product.
 fn packed_strides(problem: &MatMulProblem, operand: &Operand, matrix: u64) -> [u64; 3] {
     let own = own_batch(problem, operand);
     let mut batch = [0; 3];
@@ -186,7 +186,7 @@ fn packed_strides(problem: &MatMulProblem, operand: &Operand, matrix: u64) -> [u
 /// A call for a batch of plain f32 products whose operands lie as the tile cores read them: a as \[batch\]\[k\]\[m padded to whole tiles\], b as
 /// \[batch\]\[k\]\[n\], or cut into the core's panels as \[batch\]\[panel\]\[k\]\[column\], y as \[batch\]\[m\]\[n\]; n is a multiple of four
 /// and of the panel. What other ops reduce themselves to. `places` are a, b and y, each below 2^31 elements.
-pub(crate) fn packed_products(tiling: &Tiling, columns: u64, [a, b, y]: [Place; 3], profile: &DeviceProfile) -> Result<Step> {
+pub(crate) fn packed_products(tiling: &Tiling, columns: u64, [a, b, y]: [BufferRef; 3], profile: &DeviceProfile) -> Result<Step> {
     let shape = GemmShape { columns, ..tiling.shape };
     let [panel, padded_rows] = [tiling.panel(), shape.rows.next_multiple_of(tiling.m())];
     let mut consts = vec![("PANEL", panel as u32)];
@@ -194,11 +194,11 @@ pub(crate) fn packed_products(tiling: &Tiling, columns: u64, [a, b, y]: [Place; 
     let source = if matches!(tiling.tile, Tile::Register(_)) { &MATMUL_REGISTER } else { &MATMUL_WORKGROUP };
     let call = Call { source, consts, overrides: vec![], work: Work::Tiles(*tiling) };
     let count = call.work.count(&shape);
-    let one = LatticeAxis { strides: [0; 3], extent: 1 };
-    // Both in quads.
+    let one = OperandAxis { strides: [0; 3], extent: 1 };
+    // Both in vec4s.
     let matrices = [padded_rows, columns].map(|outer| (shape.depth * outer / 4) as i32);
     let params = MatMulParams {
-        batch: [one, one, LatticeAxis { strides: [matrices[0], matrices[1], 0], extent: shape.products as u32 }],
+        batch: [one, one, OperandAxis { strides: [matrices[0], matrices[1], 0], extent: shape.products as u32 }],
         m: shape.rows as u32,
         n: columns as u32,
         k: shape.depth as u32,
@@ -210,6 +210,6 @@ pub(crate) fn packed_products(tiling: &Tiling, columns: u64, [a, b, y]: [Place; 
         y_pitch: columns as u32,
         ..bytemuck::Zeroable::zeroed()
     };
-    let places = vec![a, b, Place::Nothing, Place::Nothing, y];
-    Step::new(call.kernel(&shape, ElementType::F32, profile), &params, places, count.workgroups, profile)
+    let refs = vec![a, b, BufferRef::Nothing, BufferRef::Nothing, y];
+    Step::new(call.kernel(&shape, ElementType::F32, profile), &params, refs, count.workgroups, profile)
 }

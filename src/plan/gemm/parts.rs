@@ -1,8 +1,8 @@
 //! Products too large for the device's bindings are computed in parts: boxes over the batch, rows, columns and depth, each of whose
-//! operands, packed operands and outputs fits one binding. Parts of one depth write y straight; where the depth is cut too, each of its slices leaves
+//! operands, packed operands and outputs fits one binding. Parts of one depth write y straight; where the depth is cut too, each of its chunks leaves
 //! f32 partial sums, which `shaders/matmul/sum.wgsl` adds in order.
 //!
-//! What is too large is cut along the axis with its longest stride, so that its slices lie together in memory: rows of y, rows of b as
+//! What is too large is cut along the axis with its longest stride, so that its chunks lie together in memory: rows of y, rows of b as
 //! matmul has it (the depth), columns of b transposed.
 
 use crate::ops::matmul::MatMulProblem;
@@ -11,7 +11,7 @@ use crate::plan::gemm::method::Memory;
 use crate::plan::gemm::packing::Packed;
 use crate::plan::gemm::splits::partial_bytes;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{INDEX_LIMIT, Range, Slice, check_parts};
+use crate::plan::step::{Chunk, INDEX_LIMIT, Range, check_parts};
 use crate::types::{ElementType, Error, Result};
 
 /// The axes of a product: those of the batch, the slowest first, and these.
@@ -92,7 +92,7 @@ impl Need {
                 };
                 [0, 1, 2, *outer, K].into_iter().filter(cuttable).find(shrinks)
             }
-            Need::Partials { .. } => (0..K).find(|&axis| count[axis] > if axis == N { COLUMNS } else { 1 }), // rows of them are whole quads
+            Need::Partials { .. } => (0..K).find(|&axis| count[axis] > if axis == N { COLUMNS } else { 1 }), // rows of them are whole vec4s
         }
     }
 }
@@ -144,7 +144,7 @@ fn largest(
     }
 }
 
-/// The parts of a product, each a list of the slices of its depth.
+/// The parts of a product, each a list of the chunks of its depth.
 pub(crate) fn parts(
     problem: &MatMulProblem,
     memory: &Memory,
@@ -165,17 +165,17 @@ pub(crate) fn parts(
 impl Part {
     /// Slices of `size` along an axis.
     fn cut(&self, axis: usize, size: u64) -> Vec<Part> {
-        let slice = |first: u64| {
+        let chunk = |first: u64| {
             let mut part = *self;
             part.first[axis] += first;
             part.count[axis] = size.min(self.count[axis] - first);
             part
         };
-        (0..self.count[axis].div_ceil(size)).map(|i| slice(i * size)).collect()
+        (0..self.count[axis].div_ceil(size)).map(|i| chunk(i * size)).collect()
     }
 
     /// Whether it and its like store four columns of y at once.
-    pub fn in_quads(&self, problem: &MatMulProblem) -> bool {
+    pub fn in_vec4(&self, problem: &MatMulProblem) -> bool {
         problem.n.is_multiple_of(4) && self.count[N].is_multiple_of(4)
     }
 
@@ -189,7 +189,7 @@ impl Part {
     pub fn ranges(&self, problem: &MatMulProblem, profile: &DeviceProfile) -> [Range; 4] {
         strides(problem).map(|strides| {
             let first = strides.iter().zip(self.first).map(|(stride, first)| stride * first).sum();
-            Slice { first, count: span(&strides, &self.count) }.range(1, problem.element, profile)
+            Chunk { first, count: span(&strides, &self.count) }.range(1, problem.element, profile)
         })
     }
 }
@@ -200,7 +200,7 @@ mod tests {
     use crate::ops::Problem;
     use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs};
     use crate::plan::Planned;
-    use crate::plan::step::Place;
+    use crate::plan::step::BufferRef;
     use crate::plan::step::Plan;
     use crate::types::activation::Activation;
 
@@ -210,14 +210,13 @@ mod tests {
 
     /// Every binding of a plan, in bytes.
     fn bindings(plan: &Plan) -> Vec<u64> {
-        let places = plan.prepare.iter().chain(&plan.steps).flat_map(|step| &step.places);
-        places
-            .map(|place| match *place {
-                Place::Input { bytes, .. } | Place::Output { bytes, .. } => bytes,
-                Place::Scratch(i) => plan.scratch[i],
-                _ => 0,
-            })
-            .collect()
+        let refs = plan.prepare.iter().chain(&plan.steps).flat_map(|step| &step.refs);
+        refs.map(|place| match *place {
+            BufferRef::Input { bytes, .. } | BufferRef::Output { bytes, .. } => bytes,
+            BufferRef::Scratch(i) => plan.scratch[i],
+            _ => 0,
+        })
+        .collect()
     }
 
     #[test]
@@ -258,14 +257,14 @@ mod tests {
         )
         .unwrap();
         let profile = DeviceProfile { max_buffer_bytes: 1 << 30, ..DeviceProfile::MINIMAL };
-        for (algorithm, prepared, steps) in [("direct", 0, 4), ("thin", 0, 4), ("gemm_register", 4, 5)] {
+        for (algorithm, prepared, steps) in [("direct", 0, 4), ("gemv", 0, 4), ("gemm_register", 4, 5)] {
             let plan = problem.plan(&profile, Some(algorithm)).unwrap();
             assert_eq!((plan.prepare.len(), plan.steps.len()), (prepared, steps), "{algorithm}");
         }
         // b as matmul has it lies in rows of the depth: that is cut, and the partial sums are added up.
         let problem = MatMulProblem::matmul(&[1, 25_088], &[25_088, 4096], ElementType::F32).unwrap();
         let plan = problem.plan(&profile, Some("direct")).unwrap();
-        assert_eq!(plan.steps.len(), 5, "four slices and a sum");
+        assert_eq!(plan.steps.len(), 5, "four chunks and a sum");
     }
 
     #[test]
@@ -283,8 +282,8 @@ mod tests {
         let problem = MatMulProblem::matmul(&[200, 9], &[9, 21], ElementType::F32).unwrap();
         let plan = problem.plan(&narrow(4096), Some("gemm_register")).unwrap();
         let count = |name: &str| plan.steps.iter().filter(|step| step.kernel.source.name == name).count();
-        let slices = count("matmul_register");
-        assert!(slices > 2);
-        assert_eq!(count("matmul_pack"), slices + 1);
+        let chunks = count("matmul_register");
+        assert!(chunks > 2);
+        assert_eq!(count("matmul_pack"), chunks + 1);
     }
 }

@@ -10,18 +10,18 @@ pub(crate) struct RegisterTile {
     /// Rows of one invocation, a multiple of 4.
     pub rows: u32,
     /// Columns of one invocation in fours, 1 or 2.
-    quads: u32,
-    /// Steps of the depth in one turn of the loop: 1 to 4.
+    vec4s: u32,
+    /// Steps of the depth in one iteration of the loop: 1 to 4.
     steps: u32,
 }
 
 impl RegisterTile {
-    /// Shapes worth timing, with as many rows as the product fills and no more steps a turn than a segment has.
+    /// Shapes worth timing, with as many rows as the product fills and no more steps an iteration than an outer K step has.
     pub fn candidates(rows: u64, length: u64) -> Vec<Self> {
         let shapes: [(u64, u32, u64); 8] = [(32, 1, 4), (16, 1, 4), (16, 2, 4), (24, 2, 2), (24, 2, 4), (32, 2, 4), (16, 1, 1), (8, 2, 4)];
         let mut tiles = Vec::new();
-        for (most, quads, steps) in shapes {
-            let tile = Self { rows: fill(rows, most), quads, steps: steps.min(length.max(1)) as u32 };
+        for (most, vec4s, steps) in shapes {
+            let tile = Self { rows: fill(rows, most), vec4s, steps: steps.min(length.max(1)) as u32 };
             if !tiles.contains(&tile) {
                 tiles.push(tile);
             }
@@ -39,20 +39,20 @@ impl RegisterTile {
             _ if profile.is_old_llvmpipe() && length > 4 => (24, 2),
             _ => (32, 4),
         };
-        // So few rows use what they read once: where that comes from memory and not from a cache, one quad an invocation was faster.
+        // So few rows use what they read once: where that comes from memory and not from a cache, one vec4 an invocation was faster.
         let streams = shape.streams && rows <= 4 && columns.saturating_mul(depth) > 1_500_000;
-        let quads = if columns > 32 && !streams { 2 } else { 1 };
+        let vec4s = if columns > 32 && !streams { 2 } else { 1 };
         let steps = if rows <= 4 { 4 } else { steps };
-        // A turn takes all of a short segment: what would be left has a loop of its own.
+        // An iteration takes all of a short outer K step: what would be left has a loop of its own.
         let steps = if length <= 4 { length.max(1) } else { steps };
-        Self { rows: fill(rows, most), quads, steps: steps as u32 }
+        Self { rows: fill(rows, most), vec4s, steps: steps as u32 }
     }
 
     /// The tile that a label names, such as `24x8x4`.
     pub fn parse(algorithm: &str, text: &str) -> Result<Self> {
         let numbers: Option<Vec<u32>> = text.split('x').map(|n| n.parse().ok()).collect();
         match numbers.unwrap_or_default()[..] {
-            [rows @ (4 | 8 | 12 | 16 | 20 | 24 | 28 | 32), columns @ (4 | 8), steps @ 1..=4] => Ok(Self { rows, quads: columns / 4, steps }),
+            [rows @ (4 | 8 | 12 | 16 | 20 | 24 | 28 | 32), columns @ (4 | 8), steps @ 1..=4] => Ok(Self { rows, vec4s: columns / 4, steps }),
             _ => Err(Error::Unsupported {
                 algorithm: format!("{algorithm} {text}"),
                 reason: "its tile is rows x columns x steps: a multiple of 4 up to 32, 4 or 8, and 1 to 4".into(),
@@ -63,43 +63,43 @@ impl RegisterTile {
     /// Columns that lie together in a packed right-hand side: those of eight invocations, which a CPU-like driver runs in step. It then
     /// reads one line after the other.
     pub fn panel(&self) -> u64 {
-        u64::from(32 * self.quads)
+        u64::from(32 * self.vec4s)
     }
 
     /// Invocations of a workgroup: the most of a few sizes that leave no more idle than the best of them by a tenth. Only a few, because
     /// each is a pipeline of its own.
-    fn lanes(&self, columns: u64, depth: u64) -> u32 {
+    fn threads(&self, columns: u64, depth: u64) -> u32 {
         if self.steps == 1 {
             return 64; // the tile of small problems: idle invocations cost nothing there
         }
         if depth >= 512 {
             return 8; // a workgroup costs little beside its work, and its columns should stay in the cache for the next rows
         }
-        let threads = columns.div_ceil(4 * u64::from(self.quads));
-        let covered = |lanes: u32| threads.next_multiple_of(u64::from(lanes));
+        let threads = columns.div_ceil(4 * u64::from(self.vec4s));
+        let covered = |together: u32| threads.next_multiple_of(u64::from(together));
         let sizes = [32, 16, 8];
         let fewest = sizes.into_iter().map(covered).min().unwrap_or_default();
-        sizes.into_iter().find(|&lanes| covered(lanes) <= fewest + fewest / 10).unwrap_or(8)
+        sizes.into_iter().find(|&together| covered(together) <= fewest + fewest / 10).unwrap_or(8)
     }
 
     /// Columns of one workgroup where there are `columns` in all.
     pub fn width(&self, columns: u64, depth: u64) -> u64 {
-        u64::from(self.lanes(columns, depth) * self.quads * 4)
+        u64::from(self.threads(columns, depth) * self.vec4s * 4)
     }
 
-    /// Turns of the loops of one invocation over `segments` of `length` steps each.
-    pub fn turns(&self, segments: u64, length: u64) -> u64 {
+    /// Turns of the loops of one invocation over `outer_steps` runs of `length` steps each.
+    pub fn iterations(&self, outer_steps: u64, length: u64) -> u64 {
         let steps = u64::from(self.steps);
-        segments.saturating_mul(length / steps + length % steps + 2)
+        outer_steps.saturating_mul(length / steps + length % steps + 2)
     }
 
-    /// The core's prelude, for a depth cut into segments of `length` steps.
+    /// The core's prelude, for a depth cut into outer K steps of `length` steps.
     pub fn consts(&self, columns: u64, depth: u64, length: u64, element: ElementType, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
-        let lanes = self.lanes(columns, depth);
+        let threads = self.threads(columns, depth);
         let mut consts =
-            vec![("THREAD_M", self.rows), ("THREAD_QUADS", self.quads), ("STEPS", self.steps), rest(self.steps, length), ("LANES", lanes)];
-        if profile.loads_half_quads(element) && self.steps > 1 {
-            consts.extend(profile.subgroup.filter(|&subgroup| lanes.is_multiple_of(subgroup)).map(|subgroup| ("LHS_LANES", subgroup)));
+            vec![("THREAD_M", self.rows), ("THREAD_VEC4", self.vec4s), ("STEPS", self.steps), rest(self.steps, length), ("ROW_THREADS", threads)];
+        if profile.loads_half_vec4(element) && self.steps > 1 {
+            consts.extend(profile.subgroup.filter(|&subgroup| threads.is_multiple_of(subgroup)).map(|subgroup| ("LHS_THREADS", subgroup)));
         }
         consts
     }
@@ -107,11 +107,11 @@ impl RegisterTile {
 
 impl std::fmt::Display for RegisterTile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}x{}", self.rows, self.quads * 4, self.steps)
+        write!(f, "{}x{}x{}", self.rows, self.vec4s * 4, self.steps)
     }
 }
 
-/// Whether whole turns leave single steps of a segment: the loop over them is compiled only then.
+/// Whether whole turns leave single steps of an outer K step: the loop over them is compiled only then.
 fn rest(steps: u32, length: u64) -> (&'static str, u32) {
     ("REST", u32::from(steps == 1 || !length.is_multiple_of(u64::from(steps))))
 }
@@ -134,7 +134,7 @@ mod tests {
     /// Without a rest, the loop over single steps is not in the kernel at all.
     #[test]
     fn a_turn_takes_all_of_a_short_segment() {
-        let old_llvmpipe = DeviceProfile { is_cpu: true, max_loop_turns: 65_535, ..DeviceProfile::MINIMAL };
+        let old_llvmpipe = DeviceProfile { is_cpu: true, max_loop_iterations: 65_535, ..DeviceProfile::MINIMAL };
         let cpu = DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL };
         for profile in [old_llvmpipe, cpu] {
             for length in 1..=4 {
@@ -150,11 +150,11 @@ mod tests {
     #[test]
     fn tiles_follow_what_was_measured() {
         let cpu = DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL };
-        let old_llvmpipe = DeviceProfile { max_loop_turns: 65_535, ..cpu };
+        let old_llvmpipe = DeviceProfile { max_loop_iterations: 65_535, ..cpu };
         assert!(old_llvmpipe.is_old_llvmpipe() && !cpu.is_old_llvmpipe());
         for (product, new, old) in [
             ([64, 3136, 576, 64], "32x8x4", "24x8x2"), // 3x3_64_64_56
-            ([32, 12_544, 27, 3], "32x8x3", "32x8x3"), // 3x3_3_32_224_s2: a turn takes the whole segment
+            ([32, 12_544, 27, 3], "32x8x3", "32x8x3"), // 3x3_3_32_224_s2: an iteration takes the whole outer K step
             ([16, 100, 150, 6], "16x8x2", "16x8x2"),   // LeNet's C3: small
             ([1, 120, 400, 400], "4x8x4", "4x8x4"),    // its C5: one row
             ([1, 4096, 4096, 4096], "4x8x4", "4x8x4"),
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!([product(1, 4096, 4096), product(1, 120, 400), product(64, 4096, 4096)], ["4x4x4", "4x8x4", "32x8x4"]); // weights from memory
     }
 
-    /// A slice of the depth may leave steps over where the whole does not.
+    /// A chunk of the depth may leave steps over where the whole does not.
     #[test]
     fn a_slice_has_its_own_rest() {
         let cpu = DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL };
@@ -181,13 +181,13 @@ mod tests {
         assert_eq!(others(512), others(127));
     }
 
-    /// The left-hand side is shared where lanes of one subgroup can, by whole subgroups, and in turns worth it.
+    /// The left-hand side is shared where threads of one subgroup can, by whole subgroups, and in turns worth it.
     #[test]
     fn the_left_hand_side_is_shared_where_it_can_be() {
         let able = DeviceProfile { is_cpu: true, has_int64: true, subgroup: Some(8), ..DeviceProfile::MINIMAL };
         let shared = |tile: &str, element, profile: &DeviceProfile| {
             let tile = RegisterTile::parse("gemm_register", tile).unwrap();
-            tile.consts(4096, 1024, 1024, element, profile).iter().find(|(name, _)| *name == "LHS_LANES").map(|(_, value)| *value)
+            tile.consts(4096, 1024, 1024, element, profile).iter().find(|(name, _)| *name == "LHS_THREADS").map(|(_, value)| *value)
         };
         assert_eq!(shared("32x8x4", ElementType::F32, &able), Some(8));
         assert_eq!(shared("32x8x1", ElementType::F32, &able), None);

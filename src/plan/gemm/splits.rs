@@ -6,7 +6,7 @@ use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{INDEX_LIMIT, check_binding};
 use crate::types::{Error, Result};
 
-/// Bytes of the partial sums of so many shares of the depth, by the rows of all products; rows of them are whole quads.
+/// Bytes of the partial sums of so many shares of the depth, by the rows of all products; rows of them are whole vec4s.
 pub(crate) fn partial_bytes(rows: u64, columns: u64, shares: u64) -> u64 {
     rows.saturating_mul(shares).saturating_mul(columns.next_multiple_of(4)).saturating_mul(4)
 }

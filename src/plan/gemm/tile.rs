@@ -2,7 +2,7 @@
 //! into the consts of its kernel. The cores' own files say which tiles there are.
 
 use crate::numeric::Operands;
-use crate::plan::gemm::matrix::MatrixTile;
+use crate::plan::gemm::matrix::CoopTile;
 use crate::plan::gemm::register::RegisterTile;
 use crate::plan::gemm::workgroup::WorkgroupTile;
 use crate::plan::profile::DeviceProfile;
@@ -24,7 +24,7 @@ pub(crate) struct GemmShape {
 
 impl GemmShape {
     /// Runs of neighbouring steps in the depth.
-    pub fn segments(&self) -> u64 {
+    pub fn outer_steps(&self) -> u64 {
         self.depth / self.length.max(1)
     }
 }
@@ -36,12 +36,12 @@ pub(crate) enum Core {
     Workgroup,
     /// With registers alone (`shaders/gemm/register.wgsl`).
     Register,
-    /// With cooperative matrices (`shaders/gemm/matrix.wgsl`).
+    /// With cooperative matrices (`shaders/gemm/coop.wgsl`).
     Matrix(Operands),
 }
 
 impl Core {
-    /// Whether a device can have the core at all; of matrix units, `matrix::check` says so.
+    /// Whether a device can have the core at all; of cooperative matrices, `matrix::check` says so.
     ///
     /// # Errors
     /// [`crate::Error::Unsupported`] where not even its smallest tile fits.
@@ -50,10 +50,10 @@ impl Core {
     }
 
     /// Turns of the loops of one invocation, by the tile that is chosen for a product.
-    pub fn turns(self, shape: &GemmShape, profile: &DeviceProfile) -> u64 {
+    pub fn iterations(self, shape: &GemmShape, profile: &DeviceProfile) -> u64 {
         match self {
-            Core::Register => RegisterTile::choose(shape, profile).turns(shape.segments(), shape.length),
-            Core::Workgroup | Core::Matrix(_) => WorkgroupTile::turns(shape.depth),
+            Core::Register => RegisterTile::choose(shape, profile).iterations(shape.outer_steps(), shape.length),
+            Core::Workgroup | Core::Matrix(_) => WorkgroupTile::iterations(shape.depth),
         }
     }
 }
@@ -63,7 +63,7 @@ impl Core {
 pub(crate) enum Tile {
     Workgroup(WorkgroupTile),
     Register(RegisterTile),
-    Matrix(MatrixTile),
+    Matrix(CoopTile),
 }
 
 impl Tile {
@@ -77,7 +77,7 @@ impl Tile {
             (Core::Workgroup, None) => Tile::Workgroup(WorkgroupTile::choose(shape, profile)),
             (Core::Register, Some(text)) => Tile::Register(RegisterTile::parse(algorithm, text)?),
             (Core::Register, None) => Tile::Register(RegisterTile::choose(shape, profile)),
-            (Core::Matrix(operands), named) => Tile::Matrix(MatrixTile::choose(algorithm, operands, shape, named, profile)?),
+            (Core::Matrix(operands), named) => Tile::Matrix(CoopTile::choose(algorithm, operands, shape, named, profile)?),
         })
     }
 
@@ -86,7 +86,7 @@ impl Tile {
         match core {
             Core::Workgroup => WorkgroupTile::candidates(shape, profile).iter().map(ToString::to_string).collect(),
             Core::Register => RegisterTile::candidates(shape.rows, shape.length).iter().map(ToString::to_string).collect(),
-            Core::Matrix(operands) => MatrixTile::candidates(operands, profile).iter().map(ToString::to_string).collect(),
+            Core::Matrix(operands) => CoopTile::candidates(operands, profile).iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -141,18 +141,18 @@ impl Tiling {
     ///
     /// # Errors
     /// [`crate::Error::Unsupported`] where it does not.
-    pub fn check_turns(&self, algorithm: &str, profile: &DeviceProfile) -> Result<()> {
-        let turns = match &self.tile {
-            Tile::Register(tile) => tile.turns(self.shape.segments(), self.shape.length),
-            Tile::Workgroup(_) | Tile::Matrix(_) => WorkgroupTile::turns(self.shape.depth),
+    pub fn check_iterations(&self, algorithm: &str, profile: &DeviceProfile) -> Result<()> {
+        let iterations = match &self.tile {
+            Tile::Register(tile) => tile.iterations(self.shape.outer_steps(), self.shape.length),
+            Tile::Workgroup(_) | Tile::Matrix(_) => WorkgroupTile::iterations(self.shape.depth),
         };
-        profile.check_turns(algorithm, turns)
+        profile.check_iterations(algorithm, iterations)
     }
 
-    /// The core's prelude for a part of the product whose segments have `length` steps: it may leave a rest where the whole does not.
+    /// The core's prelude for a part of the product whose outer K steps have `length` steps: it may leave a rest where the whole does not.
     pub fn consts(&self, length: u64, element: ElementType, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
         match &self.tile {
-            Tile::Workgroup(tile) => tile.consts(self.shape.segments(), length, profile),
+            Tile::Workgroup(tile) => tile.consts(self.shape.outer_steps(), length, profile),
             Tile::Register(tile) => tile.consts(self.shape.columns, self.shape.depth, length, element, profile),
             Tile::Matrix(tile) => tile.consts(profile),
         }

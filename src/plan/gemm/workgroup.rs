@@ -85,7 +85,7 @@ impl WorkgroupTile {
         self.staged()[1]
     }
 
-    /// Quads of either operand that an invocation stages of a slab; as fractions, 0.
+    /// Vec4s of either operand that an invocation stages of a slab; as fractions, 0.
     fn staged(&self) -> [u32; 2] {
         [self.m, self.n].map(|side| self.k * side / 4 / self.invocations())
     }
@@ -143,7 +143,7 @@ impl WorkgroupTile {
         if !(1..=MOST_NAMED_SPLITS).contains(&splits) {
             return refuse(&format!("its depth is split 1 to {MOST_NAMED_SPLITS} times"));
         }
-        if !(64..=256).contains(&tile.invocations()) || tile.staged().iter().any(|quads| !matches!(quads, 1 | 2 | 4)) {
+        if !(64..=256).contains(&tile.invocations()) || tile.staged().iter().any(|vec4s| !matches!(vec4s, 1 | 2 | 4)) {
             let [lhs, rhs] = tile.staged();
             return refuse(&format!(
                 "it has {} invocations, each of which stages {lhs} and {rhs} vec4s of a slab; 64 to 256 invocations and 1, 2 or 4 vec4s run",
@@ -217,22 +217,22 @@ impl WorkgroupTile {
         tiles
     }
 
-    /// Every shape with one stage or two, and splits of the depth that come out even and not: for the proofs.
+    /// Every shape with one stage or two, and splits of the depth that come out even and not: for the checks.
     pub fn every() -> impl Iterator<Item = Self> {
         let split = [(64, 64, 3), (32, 32, 2), (32, 64, 16)].map(|(m, n, splits)| Self { splits, ..Self::new(m, n, 16) });
         TILES.into_iter().chain(VARIANTS).chain(split)
     }
 
-    /// Turns of the loops of one invocation over this depth: a slab takes one turn, one for every four of its steps, and one to leave them; so
-    /// 8 steps take 4 turns at most, and the store takes some more. Mesa 22 was seen to count 10 for slabs of 32 (tests/matmul.rs).
-    pub fn turns(depth: u64) -> u64 {
+    /// Turns of the loops of one invocation over this depth: a slab takes one iteration, one for every four of its steps, and one to leave them; so
+    /// 8 steps take 4 iteration at most, and the store takes some more. Mesa 22 was seen to count 10 for slabs of 32 (tests/matmul.rs).
+    pub fn iterations(depth: u64) -> u64 {
         depth / 2 + 64
     }
 
-    /// The core's prelude, for a depth of `segments` of `length` steps.
-    pub fn consts(&self, segments: u64, length: u64, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
+    /// The core's prelude, for a depth of `outer_steps` runs of `length` steps.
+    pub fn consts(&self, outer_steps: u64, length: u64, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
         let [lhs, rhs] = self.staged();
-        let whole = segments == 1 || length.is_multiple_of(u64::from(rhs));
+        let whole = outer_steps == 1 || length.is_multiple_of(u64::from(rhs));
         vec![
             ("TILE_M", self.m),
             ("TILE_N", self.n),
@@ -241,18 +241,18 @@ impl WorkgroupTile {
             ("THREAD_N", self.thread_n),
             ("BLOCKS", self.thread_m * self.thread_n / 16),
             ("WG_SIZE", self.invocations()),
-            ("LHS_QUADS", lhs),
-            ("RHS_QUADS", rhs),
+            ("LHS_VEC4", lhs),
+            ("RHS_VEC4", rhs),
             ("STAGES", self.stages(profile)),
             ("SPLITS", self.splits),
             ("STRADDLES", u32::from(!whole)),
-            whole_slabs(self.k, self.splits, segments * length),
+            full_slabs(self.k, self.splits, outer_steps * length),
         ]
     }
 }
 
 /// Whether every slab of a depth is full and every split has one: its loads then need no test for the end of the depth.
-fn whole_slabs(steps: u32, splits: u32, depth: u64) -> (&'static str, u32) {
+fn full_slabs(steps: u32, splits: u32, depth: u64) -> (&'static str, u32) {
     let slabs = depth / u64::from(steps);
     let last = u64::from(splits - 1) * slabs.div_ceil(u64::from(splits)); // the first slab of the last split
     ("WHOLE", u32::from(depth.is_multiple_of(u64::from(steps)) && last < slabs))
@@ -342,11 +342,11 @@ mod tests {
     /// Without tests, a load past the depth would read what is not there: a rest of steps, or a split without a slab, keeps them.
     #[test]
     fn loads_go_without_a_test_where_every_slab_of_every_split_is_full() {
-        let whole = |splits, depth| whole_slabs(16, splits, depth).1;
+        let whole = |splits, depth| full_slabs(16, splits, depth).1;
         assert_eq!([whole(1, 16), whole(1, 160), whole(1, 161), whole(1, 8)], [1, 1, 0, 0]);
         // Four splits of ten slabs have 3, 3, 3 and 1; of nine 3, 3, 3 and none.
         assert_eq!([whole(4, 160), whole(4, 144), whole(4, 64), whole(4, 48)], [1, 0, 1, 0]);
-        // A slice of the depth has its own rest.
+        // A chunk of the depth has its own rest.
         let tile = Tile::Workgroup(WorkgroupTile { splits: 2, ..WorkgroupTile::new(64, 64, 16) });
         let tiling = Tiling { tile, shape: shape(64, 64, 512) };
         let consts = |depth| tiling.consts(depth, ElementType::F32, &GPU);

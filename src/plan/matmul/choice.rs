@@ -1,30 +1,30 @@
-//! Which algorithm a product gets: a tile core for both large sides, the thin kernel where one side is short, the direct one for the rest and for
+//! Which algorithm a product gets: a tile core for both large sides, the gemv kernel where one side is short, the direct one for the rest and for
 //! every doubt. Each algorithm is asked once whether it applies, and its reasons are kept.
 
 use crate::numeric::Accuracy;
 use crate::ops::matmul::{MATRIX, MatMulProblem, SPLIT};
 use crate::plan::gemm::matrix;
 use crate::plan::gemm::tile::Core;
-use crate::plan::matmul::{DIRECT, MOST_SHORT, REGISTER, THIN, WORKGROUP, core, shape, thin_lanes};
+use crate::plan::matmul::{DIRECT, GEMV, MOST_SHORT, REGISTER, WORKGROUP, core, gemv_threads, shape};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::reason;
 use crate::reference::matmul::MORE;
 use crate::types::ElementType;
 
 /// All algorithms. Where none that is wanted applies, the last that does is taken.
-const ALL: [&str; 6] = [DIRECT, THIN, WORKGROUP, REGISTER, MATRIX, SPLIT];
+const ALL: [&str; 6] = [DIRECT, GEMV, WORKGROUP, REGISTER, MATRIX, SPLIT];
 
 /// The algorithms that are wanted, the preferred first; of them, the first that applies is taken.
 fn wanted(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<&'static str> {
     let MatMulProblem { m, n, k, .. } = *problem;
     if m.min(n) <= MOST_SHORT {
-        // Measured on software drivers (benchmarks/notebook/2026-11-21-what-was-learnt.md): one output per invocation beats the thin kernel on two of
+        // Measured on software drivers (benchmarks/notebook/2026-11-21-what-was-learnt.md): one output per invocation beats the gemv kernel on two of
         // three, by up to ten times, and a register tile beats both, by 1.7 times and more, where the weights of a dense layer are packed beforehand
         // and are not few. No GPU has measured it.
         match profile.is_cpu {
-            true if problem.fixed() && m <= MOST_SHORT && n >= 64 && n * k >= 1 << 14 => vec![REGISTER],
+            true if problem.constant() && m <= MOST_SHORT && n >= 64 && n * k >= 1 << 14 => vec![REGISTER],
             true => vec![DIRECT],
-            false => vec![THIN],
+            false => vec![GEMV],
         }
     } else if m * n < 256 || (profile.is_cpu && n < 64) {
         vec![DIRECT] // packing, or a register tile most of whose columns idle, would cost more than it saves
@@ -73,19 +73,19 @@ impl<'a> Answers<'a> {
 /// Whether an algorithm can compute a product; else why not.
 fn applies(algorithm: &str, problem: &MatMulProblem, profile: &DeviceProfile) -> Result<(), String> {
     let shape = shape(problem);
-    let turns = match (core(algorithm), algorithm) {
+    let iterations = match (core(algorithm), algorithm) {
         (Some(Core::Matrix(operands)), _) => {
             return matrix::check(algorithm, operands, &shape, problem.element, problem.accuracy, MORE, profile).map_err(reason);
         }
         (Some(core), _) => {
             core.check(algorithm, profile).map_err(reason)?;
-            core.turns(&shape, profile)
+            core.iterations(&shape, profile)
         }
-        (None, THIN) if problem.m.min(problem.n) > MOST_SHORT => {
+        (None, GEMV) if problem.m.min(problem.n) > MOST_SHORT => {
             return Err(format!("it is for products of which one side is at most {MOST_SHORT}"));
         }
-        (None, THIN) => problem.k / thin_lanes(problem, profile).1 + 64,
+        (None, GEMV) => problem.k / gemv_threads(problem, profile).1 + 64,
         (None, _) => problem.k,
     };
-    if turns <= profile.max_loop_turns { Ok(()) } else { Err("its loops would be too long for the driver".into()) }
+    if iterations <= profile.max_loop_iterations { Ok(()) } else { Err("its loops would be too long for the driver".into()) }
 }

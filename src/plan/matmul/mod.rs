@@ -17,7 +17,7 @@ use crate::plan::matmul::steps::plan_parts;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{Plan, check_tensors};
-use crate::shader::source_gemm::{MATMUL_DIRECT, MATMUL_FALLBACK, MATMUL_MATRIX, MATMUL_REGISTER, MATMUL_THIN, MATMUL_WORKGROUP};
+use crate::shader::source_gemm::{MATMUL_COOP, MATMUL_DIRECT, MATMUL_FALLBACK, MATMUL_GEMV, MATMUL_REGISTER, MATMUL_WORKGROUP};
 use crate::types::{ElementType, Error, Result};
 
 impl Planned for MatMulProblem {
@@ -54,13 +54,13 @@ impl Planned for MatMulProblem {
 
 pub(crate) const DIRECT: &str = "direct";
 
-pub(crate) const THIN: &str = "thin";
+pub(crate) const GEMV: &str = "gemv";
 
 pub(crate) const WORKGROUP: &str = "gemm_workgroup";
 
 pub(crate) const REGISTER: &str = "gemm_register";
 
-/// Longest short side of the thin kernel.
+/// Longest short side of the gemv kernel.
 pub(crate) const MOST_SHORT: u64 = 4;
 
 /// The core that an algorithm is, if it is one.
@@ -90,7 +90,7 @@ pub(crate) fn shape(problem: &MatMulProblem) -> GemmShape {
 pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
     let answers = Answers::new(problem, profile);
     let Some(preferred) = answers.preferred() else {
-        profile.check_turns(WORKGROUP, Core::Workgroup.turns(&shape(problem), profile))?;
+        profile.check_iterations(WORKGROUP, Core::Workgroup.iterations(&shape(problem), profile))?;
         return Err(Error::Internal { label: "matmul".into(), message: "no algorithm admits the problem".into() });
     };
     let forced_label = algorithm;
@@ -104,7 +104,7 @@ pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: 
     check_tensors("a matmul", &tensors, profile)?;
     let method = match (core(algorithm), algorithm) {
         (Some(core), _) => gemm(problem, profile, core, algorithm, tile)?,
-        (None, THIN) => thin(problem, profile),
+        (None, GEMV) => gemv(problem, profile),
         (None, _) => Method::plain(String::new(), Call { source: &MATMUL_DIRECT, consts: vec![], overrides: vec![], work: Work::Outputs }),
     };
     let label = method.label(algorithm);
@@ -118,8 +118,8 @@ pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: 
     Ok(plan)
 }
 
-/// Whether the thin kernel takes y's columns for its short side, and how many lanes share the depth of a line.
-fn thin_lanes(problem: &MatMulProblem, profile: &DeviceProfile) -> (bool, u64) {
+/// Whether the gemv kernel takes y's columns for its short side, and how many threads share the depth of a line.
+fn gemv_threads(problem: &MatMulProblem, profile: &DeviceProfile) -> (bool, u64) {
     let swapped = problem.m > MOST_SHORT || problem.n < problem.m.min(MOST_SHORT);
     let operand = if swapped { &problem.a } else { &problem.b };
     // A GPU wants many invocations; a CPU-like driver wants no barrier, unless a line is contiguous along the depth or too long.
@@ -133,25 +133,25 @@ fn thin_lanes(problem: &MatMulProblem, profile: &DeviceProfile) -> (bool, u64) {
 }
 
 /// The kernel for a short side: y's rows if they are few, else its columns.
-fn thin(problem: &MatMulProblem, profile: &DeviceProfile) -> Method {
-    let (swapped, lanes) = thin_lanes(problem, profile);
+fn gemv(problem: &MatMulProblem, profile: &DeviceProfile) -> Method {
+    let (swapped, threads) = gemv_threads(problem, profile);
     let (short, operand) = if swapped { (problem.n, &problem.a) } else { (problem.m, &problem.b) };
     let depth_fastest = operand.depth == 1 && problem.k > 1;
     let overrides = [("SWAPPED", u32::from(swapped)), ("DEPTH_FASTEST", u32::from(depth_fastest))];
     let overrides = overrides.into_iter().filter(|(_, value)| *value != 0).collect();
-    let work = Work::Lines { swapped, lanes };
-    Method::plain(format!("{short}x{lanes}"), Call { source: &MATMUL_THIN, consts: vec![], overrides, work })
+    let work = Work::Lines { swapped, threads };
+    Method::plain(format!("{short}x{threads}"), Call { source: &MATMUL_GEMV, consts: vec![], overrides, work })
 }
 
 /// A tile core.
 fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, core: Core, algorithm: &str, tile: Option<&str>) -> Result<Method> {
     let shape = shape(problem);
     let tiling = Tiling { tile: Tile::new(core, algorithm, tile, &shape, profile)?, shape };
-    tiling.check_turns(algorithm, profile)?;
+    tiling.check_iterations(algorithm, profile)?;
     let source = match core {
         Core::Workgroup => &MATMUL_WORKGROUP,
         Core::Register => &MATMUL_REGISTER,
-        Core::Matrix(_) => &MATMUL_MATRIX,
+        Core::Matrix(_) => &MATMUL_COOP,
     };
     let rhs = Packed::of_rhs(problem, &tiling);
     let mut method = Method::tiled(tiling, source, &MATMUL_FALLBACK, rhs, problem.element);

@@ -9,11 +9,11 @@ use crate::plan::gemm::parts::{Part, parts};
 use crate::plan::gemm::splits::{partial_sums, sum_items};
 use crate::plan::matmul::shape;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Range, Step};
+use crate::plan::step::{BufferRef, Plan, Range, Step};
 use crate::shader::KernelSpec;
 use crate::shader::source_gemm::MATMUL_SUM;
 use crate::shader::uniforms::MatMulParams;
-use crate::types::lattice::LatticeAxis;
+use crate::types::strided_axes::OperandAxis;
 use crate::types::{ElementType, Result};
 
 /// The kernel of a call for a part, with its epilogue and store.
@@ -37,8 +37,8 @@ pub(crate) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
     let mut measured = Vec::new();
     let mut partials = None;
     // The parts after the first are like it, but for rests that are multiples of four too.
-    let in_quads = parts.iter().flatten().next().is_some_and(|part| part.in_quads(problem));
-    let store = if in_quads { Store::Columns } else { Store::Scalars };
+    let in_vec4 = parts.iter().flatten().next().is_some_and(|part| part.in_vec4(problem));
+    let store = if in_vec4 { Store::Columns } else { Store::Scalars };
     for depths in &parts {
         let shares = depths.len() as u64 * method.memory.splits;
         for (i, part) in depths.iter().enumerate() {
@@ -51,12 +51,12 @@ pub(crate) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
                 Some(place) => place,
                 None => {
                     plan.scratch.push(partial_sums(&shape(&own), shares, profile)?);
-                    *partials.insert(Place::Scratch(plan.scratch.len() - 1))
+                    *partials.insert(BufferRef::Scratch(plan.scratch.len() - 1))
                 }
             };
-            params.first_share = i as u32 * method.memory.splits as u32;
+            params.first_part = i as u32 * method.memory.splits as u32;
             let mut ranges = vec![];
-            if method.on_matrix_units {
+            if method.on_coop_matrix {
                 for (index, bound) in [a, b].into_iter().enumerate() {
                     ranges.push(measure(index, &own, bound, plan, &mut measured, profile)?);
                 }
@@ -70,9 +70,9 @@ pub(crate) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
                 let count = call.work.count(&shape(&own));
                 (params.tiles_m, params.tiles_n, params.items) = (count.tiles[0] as u32, count.tiles[1] as u32, count.items as u32);
                 let kernel = kernel(call, &own, finishing, profile);
-                let added = if shares == 1 { [addend.place, residual.place] } else { [Place::Nothing; 2] };
-                let places = operands.into_iter().chain(added).chain([target]).chain(ranges.iter().copied()).collect();
-                plan.steps.push(Step::new(kernel, &params, places, count.workgroups, profile)?);
+                let added = if shares == 1 { [addend.place, residual.place] } else { [BufferRef::Nothing; 2] };
+                let refs = operands.into_iter().chain(added).chain([target]).chain(ranges.iter().copied()).collect();
+                plan.steps.push(Step::new(kernel, &params, refs, count.workgroups, profile)?);
             }
             if shares > 1 && i + 1 == depths.len() {
                 let items = sum_items(&shape(&own));
@@ -80,8 +80,8 @@ pub(crate) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
                 let mut consts = vec![("SPLITS", shares as u32)];
                 consts.extend(store.consts(problem.element, profile));
                 let kernel = KernelSpec { source: &MATMUL_SUM, element: problem.element, consts, overrides: overrides(problem) };
-                let places = vec![target, Place::Nothing, addend.place, residual.place, y.place];
-                plan.steps.push(Step::new(kernel, &params, places, items.div_ceil(64), profile)?);
+                let refs = vec![target, BufferRef::Nothing, addend.place, residual.place, y.place];
+                plan.steps.push(Step::new(kernel, &params, refs, items.div_ceil(64), profile)?);
             }
         }
     }
@@ -92,11 +92,11 @@ pub(crate) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
 fn bind(problem: &MatMulProblem, part: &Part, own: &MatMulProblem, plan: &Plan, profile: &DeviceProfile) -> ([Bound; 5], MatMulParams) {
     let [a, b, addend, y] = part.ranges(problem, profile);
     let bound = |place, base| Bound { place, base };
-    let input = |index, range: Range| bound(Place::Input { index, first: range.first, bytes: range.bytes }, range.base);
-    let nothing = bound(Place::Nothing, 0);
+    let input = |index, range: Range| bound(BufferRef::Input { index, first: range.first, bytes: range.bytes }, range.base);
+    let nothing = bound(BufferRef::Nothing, 0);
     let addend = if problem.reads_addend() { input(2, addend) } else { nothing };
     let residual = if problem.has_residual { input(plan.inputs.len() - 1, y) } else { nothing };
-    let output = bound(Place::Output { index: 0, first: y.first, bytes: y.bytes }, y.base);
+    let output = bound(BufferRef::Output { index: 0, first: y.first, bytes: y.bytes }, y.base);
     let (a, b) = (input(0, a), input(1, b));
     ([a, b, addend, residual, output], params(own, problem.n, [a.base, b.base, addend.base, output.base]))
 }
@@ -107,11 +107,11 @@ fn measure(
     part: &MatMulProblem,
     bound: Bound,
     plan: &mut Plan,
-    done: &mut Vec<(Place, Lines, Place)>,
+    done: &mut Vec<(BufferRef, Lines, BufferRef)>,
     profile: &DeviceProfile,
-) -> Result<Place> {
+) -> Result<BufferRef> {
     if part.element != ElementType::F32 {
-        return Ok(Place::Nothing);
+        return Ok(BufferRef::Nothing);
     }
     let (operand, outer) = if index == 0 { (&part.a, part.m) } else { (&part.b, part.n) };
     let own = own_batch(part, operand);
@@ -121,7 +121,7 @@ fn measure(
         return Ok(*found);
     }
     let (steps, found) = range(plan, bound.place, &lines, profile)?;
-    if plan.inputs[index].fixed {
+    if plan.inputs[index].constant {
         plan.prepare.extend(steps);
     } else {
         plan.steps.extend(steps);
@@ -145,7 +145,7 @@ fn params(problem: &MatMulProblem, pitch: u64, bases: [u32; 4]) -> MatMulParams 
     let addend = problem.addend.as_ref();
     let batch = |i: usize| {
         let strides = [problem.a.batch[i], problem.b.batch[i], addend.map_or(0, |c| c.batch[i])];
-        LatticeAxis { strides: strides.map(|s| s as i32), extent: problem.batch[i] as u32 }
+        OperandAxis { strides: strides.map(|s| s as i32), extent: problem.batch[i] as u32 }
     };
     MatMulParams {
         batch: [batch(0), batch(1), batch(2)],
@@ -168,7 +168,7 @@ fn params(problem: &MatMulProblem, pitch: u64, bases: [u32; 4]) -> MatMulParams 
         activation_alpha,
         activation_beta,
         y_pitch: pitch as u32,
-        first_share: 0,
+        first_part: 0,
         unused0: 0,
         unused1: 0,
     }

@@ -6,7 +6,7 @@ use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step, check_binding, check_tensors};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
 use crate::shader::KernelSpec;
 use crate::shader::source::{NORM_BATCH, NORM_BATCH_FOLD, NORM_BATCH_IN_PLACE};
 use crate::shader::uniforms::{BatchFoldParams, BatchNormParams};
@@ -35,8 +35,8 @@ impl Planned for BatchNormProblem {
         tensors.iter().try_for_each(|tensor| check_binding(&tensor.name, tensor.bytes(), profile))?;
 
         let place = |name: &str| match plan.inputs.iter().position(|spec| spec.name == name) {
-            Some(index) => Place::input(index, &plan.inputs),
-            None => Place::Nothing,
+            Some(index) => BufferRef::input(index, &plan.inputs),
+            None => BufferRef::Nothing,
         };
         let flags = [("HAS_SCALE", u32::from(self.has_scale)), ("HAS_BIAS", u32::from(self.has_bias))];
         let fold = KernelSpec {
@@ -46,8 +46,8 @@ impl Planned for BatchNormProblem {
             overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
         };
         let params = BatchFoldParams { items: channels as u32, epsilon: self.epsilon, unused0: 0, unused1: 0 };
-        let places = vec![place("scale"), place("bias"), place("mean"), place("var"), Place::Scratch(0)];
-        plan.prepare.push(Step::new(fold, &params, places, channels.div_ceil(64), profile)?);
+        let refs = vec![place("scale"), place("bias"), place("mean"), place("var"), BufferRef::Scratch(0)];
+        plan.prepare.push(Step::new(fold, &params, refs, channels.div_ceil(64), profile)?);
         plan.scratch.push(channels * 16); // a vec4 each
 
         let count = plan.outputs[0].count();
@@ -70,10 +70,10 @@ impl Planned for BatchNormProblem {
             consts: vec![profile.together()],
             overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
         };
-        let x = (!self.in_place).then(|| Place::input(0, &plan.inputs));
-        let places = x.into_iter().chain([Place::Scratch(0), Place::output(0, &plan.outputs)]).collect();
+        let x = (!self.in_place).then(|| BufferRef::input(0, &plan.inputs));
+        let refs = x.into_iter().chain([BufferRef::Scratch(0), BufferRef::output(0, &plan.outputs)]).collect();
         let workgroups = if algorithm == ROWS { count / inner * row_blocks } else { count.div_ceil(64) };
-        plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
+        plan.steps.push(Step::new(kernel, &params, refs, workgroups, profile)?);
         Ok(plan)
     }
 }

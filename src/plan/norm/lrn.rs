@@ -5,7 +5,7 @@ use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step, check_binding, check_tensors};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
 use crate::shader::KernelSpec;
 use crate::shader::source::NORM_LRN;
 use crate::shader::uniforms::LrnParams;
@@ -39,8 +39,8 @@ impl Planned for LrnProblem {
             bias,
         };
         let kernel = KernelSpec { source: &NORM_LRN, element: self.element, consts: vec![], overrides: vec![] };
-        let places = vec![Place::input(0, &plan.inputs), Place::output(0, &plan.outputs)];
-        plan.steps.push(Step::new(kernel, &params, places, items.div_ceil(64), profile)?);
+        let refs = vec![BufferRef::input(0, &plan.inputs), BufferRef::output(0, &plan.outputs)];
+        plan.steps.push(Step::new(kernel, &params, refs, items.div_ceil(64), profile)?);
         Ok(plan)
     }
 }

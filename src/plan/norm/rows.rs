@@ -4,10 +4,10 @@ use crate::ops::Problem;
 use crate::ops::norm::rows::NormProblem;
 use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
-use crate::plan::lanes::{LONGEST_SERIAL_LINE, lane_consts, lane_turns, lanes, lines_per_workgroup};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step, check_binding, check_tensors};
+use crate::plan::row_threads::{LONGEST_SERIAL_LINE, lines_per_workgroup, row_consts, row_iterations, threads};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
 use crate::shader::KernelSpec;
 use crate::shader::source::{NORM_ROWS, NORM_ROWS_STATISTICS};
 use crate::shader::uniforms::NormParams;
@@ -26,9 +26,9 @@ impl Planned for NormProblem {
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let algorithm = pick(&self.algorithms(profile), algorithm, ROWS)?;
         let rows = self.rows(self.layout);
-        let lane_count = if algorithm == ROWS { lanes(rows.length as u64, rows.rows as u64, profile) } else { 1 };
-        profile.check_turns(algorithm, lane_turns(rows.length as u64, lane_count))?;
-        let mut plan = Plan::new(self.name(), format!("{algorithm} {lane_count}"), self.inputs(), self.outputs());
+        let row_threads = if algorithm == ROWS { threads(rows.length as u64, rows.rows as u64, profile) } else { 1 };
+        profile.check_iterations(algorithm, row_iterations(rows.length as u64, row_threads))?;
+        let mut plan = Plan::new(self.name(), format!("{algorithm} {row_threads}"), self.inputs(), self.outputs());
         let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
         check_tensors("a normalisation", &tensors, profile)?;
         tensors.iter().try_for_each(|tensor| check_binding(&tensor.name, tensor.bytes(), profile))?;
@@ -37,12 +37,12 @@ impl Planned for NormProblem {
             ("HAS_SCALE", u32::from(self.has_scale)),
             ("HAS_BIAS", u32::from(self.has_bias)),
             ("STRAIGHT", u32::from(straight)),
-            ("LANE_FASTEST", u32::from(rows.b_stride == 1)),
+            ("THREAD_FASTEST", u32::from(rows.b_stride == 1)),
         ];
         let kernel = KernelSpec {
             source: if self.statistics { &NORM_ROWS_STATISTICS } else { &NORM_ROWS },
             element: self.element,
-            consts: lane_consts(lane_count),
+            consts: row_consts(row_threads),
             overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
         };
         // Below 2^31, as check_tensors saw.
@@ -60,11 +60,11 @@ impl Planned for NormProblem {
             scale_b: rows.scale_b as u32,
             epsilon: self.epsilon,
         };
-        let scale = if self.has_scale { Place::input(1, &plan.inputs) } else { Place::Nothing };
-        let bias = if self.has_bias { Place::input(plan.inputs.len() - 1, &plan.inputs) } else { Place::Nothing };
-        let outputs = (0..plan.outputs.len()).map(|i| Place::output(i, &plan.outputs));
-        let places = [Place::input(0, &plan.inputs), scale, bias].into_iter().chain(outputs).collect();
-        plan.steps.push(Step::new(kernel, &params, places, (rows.rows as u64).div_ceil(lines_per_workgroup(lane_count)), profile)?);
+        let scale = if self.has_scale { BufferRef::input(1, &plan.inputs) } else { BufferRef::Nothing };
+        let bias = if self.has_bias { BufferRef::input(plan.inputs.len() - 1, &plan.inputs) } else { BufferRef::Nothing };
+        let outputs = (0..plan.outputs.len()).map(|i| BufferRef::output(i, &plan.outputs));
+        let refs = [BufferRef::input(0, &plan.inputs), scale, bias].into_iter().chain(outputs).collect();
+        plan.steps.push(Step::new(kernel, &params, refs, (rows.rows as u64).div_ceil(lines_per_workgroup(row_threads)), profile)?);
         Ok(plan)
     }
 }

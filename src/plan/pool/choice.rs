@@ -24,7 +24,7 @@ pub(crate) fn admitted(problem: &PoolProblem, profile: &DeviceProfile) -> Vec<&'
 }
 
 fn applies(algorithm: &str, problem: &PoolProblem, profile: &DeviceProfile) -> bool {
-    let runs = problem.turns() <= profile.max_loop_turns;
+    let runs = problem.iterations() <= profile.max_loop_iterations;
     match algorithm {
         UNROLLED => runs && is_unrollable(problem),
         TREE => {

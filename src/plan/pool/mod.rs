@@ -12,7 +12,7 @@ use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::pool::choice::{STRIP_CPU, admitted, as_reduction};
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{INDEX_LIMIT, Place, Plan, Step, check_tensors, slices};
+use crate::plan::step::{BufferRef, INDEX_LIMIT, Plan, Step, check_tensors, chunks};
 use crate::plan::window::plane_strides;
 use crate::shader::KernelSpec;
 use crate::shader::source::{POOL, POOL_INDICES, POOL_PAIRS};
@@ -35,7 +35,7 @@ impl Planned for PoolProblem {
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let admitted = admitted(self, profile);
         if admitted.is_empty() {
-            profile.check_turns(DIRECT, self.turns())?;
+            profile.check_iterations(DIRECT, self.iterations())?;
         }
         let algorithm = pick(&admitted, algorithm, admitted.last().copied().unwrap_or(DIRECT))?;
         if let (TREE, Some(reduction)) = (algorithm, as_reduction(self)) {
@@ -73,9 +73,9 @@ impl Planned for PoolProblem {
         if self.indices().is_some() {
             items.push(("one image of the indices", y_image * ElementType::U32.bytes()));
         }
-        for slice in slices(self.batch, &items, profile)? {
-            let (x, y) = (slice.range(x_image, self.element, profile), slice.range(y_image, self.element, profile));
-            let indices = slice.range(y_image, ElementType::U32, profile);
+        for chunk in chunks(self.batch, &items, profile)? {
+            let (x, y) = (chunk.range(x_image, self.element, profile), chunk.range(y_image, self.element, profile));
+            let indices = chunk.range(y_image, ElementType::U32, profile);
             if self.indices().is_some() && indices.base != y.base {
                 // f16 values and u32 indices of a cut batch may not start alike.
                 return Err(Error::TooLarge {
@@ -87,17 +87,17 @@ impl Planned for PoolProblem {
                 });
             }
             let [depth, height, width] = self.axes.each_ref().map(|axis| axis.output);
-            let strips = slice.count * self.channels * depth * height * width.div_ceil(strip);
-            let mut places =
-                vec![Place::Input { index: 0, first: x.first, bytes: x.bytes }, Place::Output { index: 0, first: y.first, bytes: y.bytes }];
+            let strips = chunk.count * self.channels * depth * height * width.div_ceil(strip);
+            let mut refs =
+                vec![BufferRef::Input { index: 0, first: x.first, bytes: x.bytes }, BufferRef::Output { index: 0, first: y.first, bytes: y.bytes }];
             if self.indices().is_some() {
-                places.push(Place::Output { index: 1, first: indices.first, bytes: indices.bytes });
+                refs.push(BufferRef::Output { index: 1, first: indices.first, bytes: indices.bytes });
             }
             let workgroups = strips.div_ceil(64);
             plan.steps.push(if in_pairs {
-                Step::new(kernel.clone(), &pairs::params(self, strips, x.base, y.base), places, workgroups, profile)?
+                Step::new(kernel.clone(), &pairs::params(self, strips, x.base, y.base), refs, workgroups, profile)?
             } else {
-                Step::new(kernel.clone(), &self.params(strips, x.base, y.base), places, workgroups, profile)?
+                Step::new(kernel.clone(), &self.params(strips, x.base, y.base), refs, workgroups, profile)?
             });
         }
         Ok(plan)
@@ -105,8 +105,8 @@ impl Planned for PoolProblem {
 }
 
 impl PoolProblem {
-    /// Turns of one invocation's loops over the axes of a window.
-    pub(crate) fn turns(&self) -> u64 {
+    /// Iterations of one invocation's loops over the axes of a window.
+    pub(crate) fn iterations(&self) -> u64 {
         let [t, r, s] = self.axes.each_ref().map(|axis| axis.filter);
         t.saturating_add(t.saturating_mul(r)).saturating_add(t.saturating_mul(r).saturating_mul(s))
     }
@@ -191,7 +191,7 @@ mod tests {
     /// One invocation that walks a whole plane is slow, and past 65,535 elements refused on one driver.
     #[test]
     fn a_window_over_the_whole_plane_is_a_reduction() {
-        let old_llvmpipe = DeviceProfile { is_cpu: true, max_loop_turns: 65_535, ..DeviceProfile::MINIMAL };
+        let old_llvmpipe = DeviceProfile { is_cpu: true, max_loop_iterations: 65_535, ..DeviceProfile::MINIMAL };
         let adaptive =
             |kind, output: [usize; 2]| PoolProblem::adaptive(&TensorType::f32(&[2, 3, 300, 400]), &AdaptivePoolDescriptor { kind, output }).unwrap();
         for kind in [PoolKind::AVERAGE, PoolKind::MAX] {

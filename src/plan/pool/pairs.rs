@@ -11,7 +11,7 @@ use crate::types::Layout;
 pub(crate) fn admits(problem: &PoolProblem, profile: &DeviceProfile) -> bool {
     let width = &problem.axes[2];
     let span = ((STRIP - 1) * width.stride).saturating_add(lead(problem) + width.filter);
-    profile.loads_half_quads(problem.element)
+    profile.loads_half_vec4(problem.element)
         && problem.layout == Layout::ChannelsFirst
         && problem.indices().is_none()
         // The kernel has no second walk for norms whose powers leave f32.

@@ -6,7 +6,7 @@ use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step, check_binding, check_tensors};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
 use crate::shader::KernelSpec;
 use crate::shader::source::POOL_MAX_UNPOOL;
 use crate::shader::uniforms::UnpoolParams;
@@ -38,9 +38,9 @@ impl Planned for MaxUnpoolProblem {
             let layout = u32::from(self.layout == Layout::ChannelsLast);
             let overrides = [("PASS", pass), ("CHANNELS_LAST", layout)].into_iter().filter(|(_, value)| *value != 0).collect();
             let kernel = KernelSpec { source: &POOL_MAX_UNPOOL, element: self.element, consts: vec![], overrides };
-            let inputs = [Place::input(0, &plan.inputs), Place::input(1, &plan.inputs)];
-            let places = inputs.into_iter().chain([Place::Scratch(0), Place::output(0, &plan.outputs)]).collect();
-            plan.steps.push(Step::new(kernel, &params, places, items.div_ceil(64), profile)?);
+            let inputs = [BufferRef::input(0, &plan.inputs), BufferRef::input(1, &plan.inputs)];
+            let refs = inputs.into_iter().chain([BufferRef::Scratch(0), BufferRef::output(0, &plan.outputs)]).collect();
+            plan.steps.push(Step::new(kernel, &params, refs, items.div_ceil(64), profile)?);
         }
         Ok(plan)
     }

@@ -1,7 +1,7 @@
 //! The strided copy: y\[y_base + sum c_i y_i\] = x\[x_base + sum c_i x_i\] over up to 6 axes. Ops list such copies over their logical
 //! axes; this merges axes that lie on one line in both tensors, and plans them.
 //!
-//! Algorithms: `direct` (one element per invocation), `rows` (the outer coordinates are decoded once per workgroup, whose lanes run
+//! Algorithms: `direct` (one element per invocation), `rows` (the outer coordinates are decoded once per workgroup, whose threads run
 //! along one axis) and `tiled` (32 x 32 through workgroup memory, so that both sides are read and written along their own fastest axis).
 
 use crate::ops::Problem;
@@ -14,8 +14,8 @@ use crate::ops::transform::transpose::{ToLayout, Transpose};
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step, check_binding, check_tensors};
-use crate::plan::transform::{is_row, segment};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
+use crate::plan::transform::{is_row, row_part};
 use crate::shader::KernelSpec;
 use crate::shader::source::{KernelSource, TRANSFORM_COPY, TRANSFORM_TILE};
 use crate::shader::uniforms::{CopyAxis, CopyParams};
@@ -75,21 +75,21 @@ pub(crate) fn plan(
     let mut plan = Plan::new(op, algorithm.to_string(), inputs, vec![output]);
     for copy in &copies {
         let element = plan.outputs[0].tensor.element;
-        let places = vec![Place::input(copy.input, &plan.inputs), Place::output(0, &plan.outputs)];
-        plan.steps.push(step(copy, algorithm, element, places, profile)?);
+        let refs = vec![BufferRef::input(copy.input, &plan.inputs), BufferRef::output(0, &plan.outputs)];
+        plan.steps.push(step(copy, algorithm, element, refs, profile)?);
     }
     Ok(plan)
 }
 
-fn step(copy: &StridedCopy, algorithm: &str, element: ElementType, places: Vec<Place>, profile: &DeviceProfile) -> Result<Step> {
+fn step(copy: &StridedCopy, algorithm: &str, element: ElementType, refs: Vec<BufferRef>, profile: &DeviceProfile) -> Result<Step> {
     // Every cast is in range: elements are below 2^31, and so is every partial sum of offsets, since each is an element's place.
     let count = copy.count();
     let mut params = CopyParams {
         items: count as u32,
         x_base: copy.x_base as i32,
         y_base: copy.y_base as u32,
-        segment: 0,
-        segments: 0,
+        row_part: 0,
+        row_parts: 0,
         tiles_p: 0,
         tiles_q: 0,
         unused: 0,
@@ -106,10 +106,10 @@ fn step(copy: &StridedCopy, algorithm: &str, element: ElementType, places: Vec<P
         ("rows", _) => {
             let run = copy.run_axis(profile.is_cpu);
             let extent = copy.axes[run].extent;
-            let segment = segment(extent, profile.is_cpu);
-            let (rows, segments) = (count / extent, extent.div_ceil(segment));
-            (params.items, params.segment, params.segments) = (rows as u32, segment as u32, segments as u32);
-            (&TRANSFORM_COPY, vec![("ROWS", 1)], copy.with_last(&[run]), rows * segments)
+            let row_part = row_part(extent, profile.is_cpu);
+            let (rows, row_parts) = (count / extent, extent.div_ceil(row_part));
+            (params.items, params.row_part, params.row_parts) = (rows as u32, row_part as u32, row_parts as u32);
+            (&TRANSFORM_COPY, vec![("ROWS", 1)], copy.with_last(&[run]), rows * row_parts)
         }
         _ => (&TRANSFORM_COPY, vec![], copy.axes.clone(), count.div_ceil(64)),
     };
@@ -126,7 +126,7 @@ fn step(copy: &StridedCopy, algorithm: &str, element: ElementType, places: Vec<P
         consts.push(profile.together());
     }
     let kernel = KernelSpec { source, element, consts, overrides };
-    Step::new(kernel, &params, places, workgroups, profile)
+    Step::new(kernel, &params, refs, workgroups, profile)
 }
 
 macro_rules! moves {

@@ -1,15 +1,15 @@
 //! The gather: y\[c\] = x\[sum over axes of table\[axis\]\[c_axis\]\], or a constant where any entry names nothing. The tables are made on
 //! the host, so that no coordinate arithmetic of pads and resizes runs in a shader.
 //!
-//! Algorithms: `direct` (one element per invocation) and `rows` (the outer coordinates are looked up once per workgroup, whose lanes
+//! Algorithms: `direct` (one element per invocation) and `rows` (the outer coordinates are looked up once per workgroup, whose threads
 //! run along the innermost axis).
 
 use crate::ops::spec::TensorSpec;
 use crate::ops::transform::NOTHING;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step, check_binding, check_tensors};
-use crate::plan::transform::{is_row, segment};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
+use crate::plan::transform::{is_row, row_part};
 use crate::shader::KernelSpec;
 use crate::shader::source::TRANSFORM_GATHER;
 use crate::shader::uniforms::{GatherAxis, GatherParams};
@@ -55,8 +55,8 @@ pub(crate) fn plan(
     let mut params = GatherParams {
         items: y_spec.count() as u32,
         run: 1,
-        segment: 0,
-        segments: 0,
+        row_part: 0,
+        row_parts: 0,
         value,
         unused0: 0,
         unused1: 0,
@@ -81,10 +81,10 @@ pub(crate) fn plan(
     let run = u64::from(params.axes[rank - 1].extent);
     let algorithm = pick(&ALGORITHMS, forced, if is_row(run, profile.is_cpu) { "rows" } else { "direct" })?;
     let (overrides, workgroups) = if algorithm == "rows" {
-        let segment = segment(run, profile.is_cpu);
-        let (rows, segments) = (y_spec.count() / run, run.div_ceil(segment));
-        (params.items, params.segment, params.segments) = (rows as u32, segment as u32, segments as u32);
-        (vec![("ROWS", 1)], rows * segments)
+        let row_part = row_part(run, profile.is_cpu);
+        let (rows, row_parts) = (y_spec.count() / run, run.div_ceil(row_part));
+        (params.items, params.row_part, params.row_parts) = (rows as u32, row_part as u32, row_parts as u32);
+        (vec![("ROWS", 1)], rows * row_parts)
     } else {
         (vec![], y_spec.count().div_ceil(64))
     };
@@ -92,7 +92,7 @@ pub(crate) fn plan(
     let mut plan = Plan::new(op, algorithm.to_string(), vec![x_spec], vec![y_spec]);
     plan.tables.push(table);
     let kernel = KernelSpec { source: &TRANSFORM_GATHER, element: x.element, consts: vec![("RANK", rank as u32), profile.together()], overrides };
-    let places = vec![Place::input(0, &plan.inputs), Place::Table(0), Place::output(0, &plan.outputs)];
-    plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
+    let refs = vec![BufferRef::input(0, &plan.inputs), BufferRef::Table(0), BufferRef::output(0, &plan.outputs)];
+    plan.steps.push(Step::new(kernel, &params, refs, workgroups, profile)?);
     Ok(plan)
 }

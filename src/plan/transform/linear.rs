@@ -1,6 +1,6 @@
 //! Linear interpolation along 1 to 3 spatial axes, by tables of two source offsets and the second one's weight per axis.
 //!
-//! Algorithms: `direct` (one output per invocation) and `rows` (the outer coordinates are decoded once per workgroup, whose lanes run
+//! Algorithms: `direct` (one output per invocation) and `rows` (the outer coordinates are decoded once per workgroup, whose threads run
 //! along the axis that is contiguous in memory).
 
 use crate::ops::Problem;
@@ -8,8 +8,8 @@ use crate::ops::transform::linear::tap;
 use crate::ops::transform::resize::Resize;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Place, Plan, Step, check_binding, check_tensors};
-use crate::plan::transform::{gather, is_row, segment};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
+use crate::plan::transform::{gather, is_row, row_part};
 use crate::shader::KernelSpec;
 use crate::shader::source::TRANSFORM_RESIZE_LINEAR;
 use crate::shader::uniforms::{ResizeAxis, ResizeParams};
@@ -50,8 +50,8 @@ pub(crate) fn plan(problem: &Resize, profile: &DeviceProfile, forced: Option<&st
         width,
         items: count as u32,
         run: run as u32,
-        segment: 0,
-        segments: 0,
+        row_part: 0,
+        row_parts: 0,
         channels: problem.x.extents[1] as u32,
         x_stride_n: strides[0] as u32,
         x_stride_c: strides[1] as u32,
@@ -59,17 +59,17 @@ pub(crate) fn plan(problem: &Resize, profile: &DeviceProfile, forced: Option<&st
     };
     let workgroups = if algorithm == "rows" {
         overrides.push(("ROWS", 1));
-        let segment = segment(run, profile.is_cpu);
-        let (rows, segments) = (count / run, run.div_ceil(segment));
-        (params.items, params.segment, params.segments) = (rows as u32, segment as u32, segments as u32);
-        rows * segments
+        let row_part = row_part(run, profile.is_cpu);
+        let (rows, row_parts) = (count / run, run.div_ceil(row_part));
+        (params.items, params.row_part, params.row_parts) = (rows as u32, row_part as u32, row_parts as u32);
+        rows * row_parts
     } else {
         count.div_ceil(64)
     };
     let mut plan = Plan::new(problem.name(), algorithm.to_string(), inputs, outputs);
     plan.tables.push(table);
     let kernel = KernelSpec { source: &TRANSFORM_RESIZE_LINEAR, element: problem.x.element, consts: vec![profile.together()], overrides };
-    let places = vec![Place::input(0, &plan.inputs), Place::Table(0), Place::output(0, &plan.outputs)];
-    plan.steps.push(Step::new(kernel, &params, places, workgroups, profile)?);
+    let refs = vec![BufferRef::input(0, &plan.inputs), BufferRef::Table(0), BufferRef::output(0, &plan.outputs)];
+    plan.steps.push(Step::new(kernel, &params, refs, workgroups, profile)?);
     Ok(plan)
 }

@@ -9,7 +9,7 @@ pub(crate) mod resize;
 
 /// Elements of a row that one workgroup takes. Each workgroup decodes its row once, so the longer its part the less that costs; a GPU
 /// wants many workgroups, a processor few.
-pub(crate) fn segment(run: u64, is_cpu: bool) -> u64 {
+pub(crate) fn row_part(run: u64, is_cpu: bool) -> u64 {
     run.min(if is_cpu { 2048 } else { 256 })
 }
 

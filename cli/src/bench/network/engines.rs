@@ -20,8 +20,8 @@ impl Weights {
             let mut generator = Generator::from_text(&format!("{i} {}", network.layer(node).name));
             let spread = (3.0 * network.variance(node)).sqrt();
             let specs = network.op(node).inputs();
-            let fixed = specs.iter().filter(|spec| spec.fixed);
-            fixed
+            let constant = specs.iter().filter(|spec| spec.constant);
+            constant
                 .map(|spec| {
                     let scale = if spec.tensor.extents.len() > 1 { spread } else { 0.1 };
                     (0..spec.count()).map(|_| (generator.real() * scale) as f32).collect()
@@ -41,7 +41,7 @@ impl Weights {
     /// The operands of a node in its op's order: `values` are those that are no weights.
     fn operands<'a>(&'a self, op: &Op, node: usize, values: &[&'a [f32]]) -> Vec<&'a [f32]> {
         let (mut weights, mut values) = (self.0[node].iter(), values.iter());
-        op.inputs().iter().filter_map(|spec| if spec.fixed { weights.next().map(Vec::as_slice) } else { values.next().copied() }).collect()
+        op.inputs().iter().filter_map(|spec| if spec.constant { weights.next().map(Vec::as_slice) } else { values.next().copied() }).collect()
     }
 }
 
@@ -73,11 +73,11 @@ impl OnGpu {
         for (node, weights) in network.nodes.iter().zip(&weights.0) {
             let op = network.op(node);
             let specs = op.inputs();
-            let fixed = specs.iter().filter(|spec| spec.fixed).zip(weights);
-            let fixed: Vec<Tensor> = fixed
+            let constant = specs.iter().filter(|spec| spec.constant).zip(weights);
+            let constant: Vec<Tensor> = constant
                 .map(|(spec, values)| Ok(gpu.upload_as(&array(&spec.tensor.extents, values)?, spec.tensor.layout)?))
                 .collect::<Result<_, Failure>>()?;
-            ops.push(Prepared::new(gpu, op, &fixed.iter().collect::<Vec<_>>())?);
+            ops.push(Prepared::new(gpu, op, &constant.iter().collect::<Vec<_>>())?);
         }
         let mut buffers = vec![gpu.upload(&array(&network.values[network.input().0].extents, images)?)?];
         for count in &arena.elements[1..] {

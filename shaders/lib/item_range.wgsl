@@ -1,19 +1,19 @@
-// How the 64 invocations of a workgroup share neighbouring items: by turns on a GPU, where they run together and a turn is a stretch of memory
+// How the 64 invocations of a workgroup share neighbouring items: by turns on a GPU, where they run together and an iteration is a stretch of memory
 // (TOGETHER 64). A processor runs TOGETHER of them as one vector, through the whole loop before the next vector begins: there each vector gets a part
 // of its own, which it reads and writes from one end to the other.
 // Prelude: TOGETHER, a power of two up to 64.
 
 // Items begin, begin + TOGETHER, ... below end.
-struct Share {
+struct ItemRange {
     begin: u32,
     end: u32,
 }
 
 // The share of invocation `local` of `count` items from `first` on, of which those from `end` on do not exist. `count` is a multiple of 64, or
 // reaches the end.
-fn share_of(local: u32, first: u32, count: u32, end: u32) -> Share {
+fn item_range(local: u32, first: u32, count: u32, end: u32) -> ItemRange {
     let vector = local / TOGETHER;
     let part = (count + 63u) / 64u * TOGETHER;
     let begin = first + vector * part;
-    return Share(begin + local - vector * TOGETHER, min(begin + part, end));
+    return ItemRange(begin + local - vector * TOGETHER, min(begin + part, end));
 }

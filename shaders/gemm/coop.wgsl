@@ -1,14 +1,14 @@
-// Tile core on matrix units (cooperative matrices): a workgroup owns TILE_M rows x TILE_N columns, a subgroup SUB_M x SUB_N of them as
+// Tile core on cooperative matrices (cooperative matrices): a workgroup owns TILE_M rows x TILE_N columns, a subgroup SUB_M x SUB_N of them as
 // matrices of MATRIX x MATRIX sums; TILE_K steps of both operands are staged in workgroup memory as f16 at a time, while the next ones
 // are on their way from memory into registers.
 //
-// Hooks: gemm_segments, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (conv/gemm.wgsl,
+// Hooks: gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (conv/gemm.wgsl,
 // matmul/gemm.wgsl).
 // Prelude: TILE_M, TILE_N, TILE_K, SUB_M, SUB_N (multiples of MATRIX) and WG_SIZE: as many whole subgroups as the tile has parts, a
 // multiple of TILE_N / 4. Uniforms: params.items (tiles), tiles_m, tiles_n.
 
-//@use gemm/matrix_range.wgsl
-//@use gemm/matrix_operands.wgsl
+//@use gemm/coop_range.wgsl
+//@use gemm/coop_operands.wgsl
 
 // Matrices of the units: the left operand, the right one, sums.
 //@if MATRIX_16
@@ -23,8 +23,8 @@ alias MatrixB = coop_mat8x8<f16, B>;
 alias MatrixC = coop_mat8x8<f32, C>;
 //@end
 
-const COLUMN_QUADS: u32 = TILE_N / 4u;
-const ROW_QUADS: u32 = TILE_M / 4u;
+const COLUMN_VEC4: u32 = TILE_N / 4u;
+const ROW_VEC4: u32 = TILE_M / 4u;
 // Rows of workgroup memory do not begin in the same bank.
 const PITCH_M: u32 = TILE_M + 8u;
 const PITCH_N: u32 = TILE_N + 8u;
@@ -33,10 +33,10 @@ const BLOCKS_N: u32 = SUB_N / MATRIX;
 const BLOCKS: u32 = BLOCKS_M * BLOCKS_N;
 const SUBGROUPS_N: u32 = TILE_N / SUB_N;
 const SUBGROUPS: u32 = SUBGROUPS_N * (TILE_M / SUB_M);
-// Quads that one invocation stages.
-const LHS_QUADS: u32 = (TILE_K * ROW_QUADS + WG_SIZE - 1u) / WG_SIZE;
-const RHS_STEP: u32 = WG_SIZE / COLUMN_QUADS;
-const RHS_QUADS: u32 = (TILE_K + RHS_STEP - 1u) / RHS_STEP;
+// Vec4s that one invocation stages.
+const LHS_VEC4: u32 = (TILE_K * ROW_VEC4 + WG_SIZE - 1u) / WG_SIZE;
+const RHS_STEP: u32 = WG_SIZE / COLUMN_VEC4;
+const RHS_VEC4: u32 = (TILE_K + RHS_STEP - 1u) / RHS_STEP;
 
 alias Sums = array<MatrixC, PARTS * BLOCKS>;
 
@@ -44,45 +44,45 @@ var<workgroup> sh_sums: array<f32, SUBGROUPS * MATRIX * MATRIX>; // one matrix a
 
 // What an invocation has read of a slab and not staged yet.
 struct Slab {
-    lhs: array<vec4<f32>, LHS_QUADS>,
-    rhs: array<vec4<f32>, RHS_QUADS>,
+    lhs: array<vec4<f32>, LHS_VEC4>,
+    rhs: array<vec4<f32>, RHS_VEC4>,
 }
 
 // Reads the steps from k0 on; what lies past the depth is zero.
 fn read_slab(slab: ptr<function, Slab>, k0: u32, depth: u32, lhs_base: u32, columns: Columns, local: u32) {
-    for (var q = 0u; q < LHS_QUADS; q++) {
+    for (var q = 0u; q < LHS_VEC4; q++) {
         let i = local + q * WG_SIZE;
         var v = vec4<f32>(0.0);
-        if (i < TILE_K * ROW_QUADS) & (k0 + i / ROW_QUADS < depth) {
-            v = gemm_lhs(lhs_base + k0 * ROW_QUADS + i);
+        if (i < TILE_K * ROW_VEC4) & (k0 + i / ROW_VEC4 < depth) {
+            v = gemm_lhs(lhs_base + k0 * ROW_VEC4 + i);
         }
         (*slab).lhs[q] = v;
     }
     let length = gemm_length();
-    for (var q = 0u; q < RHS_QUADS; q++) {
-        let i = local / COLUMN_QUADS + q * RHS_STEP;
+    for (var q = 0u; q < RHS_VEC4; q++) {
+        let i = local / COLUMN_VEC4 + q * RHS_STEP;
         let k = k0 + i;
         var v = vec4<f32>(0.0);
         if (i < TILE_K) & (k < depth) {
-            let segment = k / length;
-            v = gemm_rhs(gemm_sources(columns, segment), k - segment * length);
+            let outer_step = k / length;
+            v = gemm_rhs(gemm_sources(columns, outer_step), k - outer_step * length);
         }
         (*slab).rhs[q] = v;
     }
 }
 
 fn stage_slab(slab: ptr<function, Slab>, local: u32, scale_lhs: f32, scale_rhs: f32) {
-    for (var q = 0u; q < LHS_QUADS; q++) {
+    for (var q = 0u; q < LHS_VEC4; q++) {
         let i = local + q * WG_SIZE;
-        if i < TILE_K * ROW_QUADS {
-            let k = i / ROW_QUADS;
-            stage_lhs(k * PITCH_M + 4u * (i - k * ROW_QUADS), scale_lhs * (*slab).lhs[q]);
+        if i < TILE_K * ROW_VEC4 {
+            let k = i / ROW_VEC4;
+            stage_lhs(k * PITCH_M + 4u * (i - k * ROW_VEC4), scale_lhs * (*slab).lhs[q]);
         }
     }
-    for (var q = 0u; q < RHS_QUADS; q++) {
-        let k = local / COLUMN_QUADS + q * RHS_STEP;
+    for (var q = 0u; q < RHS_VEC4; q++) {
+        let k = local / COLUMN_VEC4 + q * RHS_STEP;
         if k < TILE_K {
-            stage_rhs(k * PITCH_N + 4u * (local % COLUMN_QUADS), scale_rhs * (*slab).rhs[q]);
+            stage_rhs(k * PITCH_N + 4u * (local % COLUMN_VEC4), scale_rhs * (*slab).rhs[q]);
         }
     }
 }
@@ -93,7 +93,7 @@ fn main(
     @builtin(num_workgroups) group_count: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
     @builtin(subgroup_id) subgroup: u32,
-    @builtin(subgroup_invocation_id) lane: u32,
+    @builtin(subgroup_invocation_id) thread: u32,
 ) {
     // Matrix operations want whole subgroups, so nobody leaves early: a tile too many computes the last one again and stores nothing, and
     // where the operands do not fit there is no depth.
@@ -108,7 +108,7 @@ fn main(
     let column0 = (pair - group * params.tiles_n) * TILE_N;
 
     let lhs_base = gemm_lhs_base(group, tile_m);
-    let columns = gemm_columns(group, column0 + 4u * (local % COLUMN_QUADS));
+    let columns = gemm_columns(group, column0 + 4u * (local % COLUMN_VEC4));
     let lhs_exponent = scale_exponent(lhs_range[0].x);
     let rhs_exponent = scale_exponent(rhs_range[0].x);
     let scale_lhs = power_of_two(lhs_exponent);
@@ -118,8 +118,8 @@ fn main(
 
     var sums = Sums();
     var slab: Slab;
-    let depth = select(0u, gemm_segments() * gemm_length(), wanted);
-    // One turn more than there are slabs: each reads one and multiplies the one before.
+    let depth = select(0u, gemm_outer_k() * gemm_length(), wanted);
+    // One iteration more than there are slabs: each reads one and multiplies the one before.
     for (var k0 = 0u; k0 < depth + TILE_K; k0 += TILE_K) {
         read_slab(&slab, k0, depth, lhs_base, columns, local);
         if k0 > 0u {
@@ -137,7 +137,7 @@ fn main(
     let back_first = power_of_two(back / 2);
     let back_second = power_of_two(back - back / 2);
     let first = subgroup * (MATRIX * MATRIX);
-    let quad = lane % (MATRIX / 4u);
+    let vec4_index = thread % (MATRIX / 4u);
     // Unrolled, the epilogue would stand here once for each block; this bound is known to no compiler.
     let blocks = select(0u, BLOCKS, stores);
     for (var block = 0u; block < blocks; block++) {
@@ -151,9 +151,9 @@ fn main(
         workgroupBarrier();
         let j = block / BLOCKS_M;
         let row0 = m0 + (block - j * BLOCKS_M) * MATRIX;
-        let stored = gemm_columns(group, column0 + n0 + j * MATRIX + 4u * quad);
-        for (var row = lane / (MATRIX / 4u); row < MATRIX; row += LANES / (MATRIX / 4u)) {
-            let at = first + row * MATRIX + 4u * quad;
+        let stored = gemm_columns(group, column0 + n0 + j * MATRIX + 4u * vec4_index);
+        for (var row = thread / (MATRIX / 4u); row < MATRIX; row += ROW_THREADS / (MATRIX / 4u)) {
+            let at = first + row * MATRIX + 4u * vec4_index;
             let sum = vec4<f32>(sh_sums[at], sh_sums[at + 1u], sh_sums[at + 2u], sh_sums[at + 3u]);
             gemm_store(stored, group, tile_m * TILE_M + row0 + row, sum * back_first * back_second);
         }

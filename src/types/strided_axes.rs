@@ -1,30 +1,30 @@
-//! Axes of several operands at once: an elementwise kernel walks one lattice of coordinates, and each operand has its own strides.
+//! Axes of several operands at once: an elementwise kernel walks one strided axes of coordinates, and each operand has its own strides.
 //! Neighbouring axes along which all operands step alike are merged, so that most tensors have one or two axes left.
 
 use bytemuck::{Pod, Zeroable};
 
-/// Most axes of a lattice: N C D H W and one more, for ops that split an axis.
+/// Most axes of strided axes: N C D H W and one more, for ops that split an axis.
 pub(crate) const MAX_AXES: usize = 6;
 
-/// One axis: its extent and the stride of each operand, in elements. Twin of `LatticeAxis` in `shaders/lib/lattice.wgsl`.
+/// One axis: its extent and the stride of each operand, in elements. Twin of `OperandAxis` in `shaders/lib/strided_axes.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
-pub(crate) struct LatticeAxis {
+pub(crate) struct OperandAxis {
     pub strides: [i32; 3],
     pub extent: u32,
 }
 
-impl LatticeAxis {
+impl OperandAxis {
     const UNIT: Self = Self { extent: 1, strides: [0; 3] };
 }
 
 /// Merged axes, the slowest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Lattice {
-    pub axes: Vec<LatticeAxis>,
+pub(crate) struct StridedAxes {
+    pub axes: Vec<OperandAxis>,
 }
 
-impl Lattice {
+impl StridedAxes {
     /// Merges `axes`, the slowest first. Every extent and stride must fit 31 bits; at least one axis is left.
     pub fn new(axes: &[(u64, [i64; 3])]) -> Self {
         let mut merged: Vec<(u64, [i64; 3])> = Vec::new();
@@ -38,21 +38,21 @@ impl Lattice {
                 _ => merged.push((extent, strides)),
             }
         }
-        let axes = merged.into_iter().map(|(extent, strides)| LatticeAxis { extent: extent as u32, strides: strides.map(|s| s as i32) });
-        let mut axes: Vec<LatticeAxis> = axes.collect();
+        let axes = merged.into_iter().map(|(extent, strides)| OperandAxis { extent: extent as u32, strides: strides.map(|s| s as i32) });
+        let mut axes: Vec<OperandAxis> = axes.collect();
         if axes.is_empty() {
-            axes.push(LatticeAxis::UNIT);
+            axes.push(OperandAxis::UNIT);
         }
         Self { axes }
     }
 
-    /// Points of the lattice.
+    /// Points of the strided axes.
     pub fn count(&self) -> u64 {
         self.axes.iter().map(|a| u64::from(a.extent)).product()
     }
 
     /// The fastest axis.
-    pub fn inner(&self) -> LatticeAxis {
+    pub fn inner(&self) -> OperandAxis {
         self.axes[self.axes.len() - 1]
     }
 
@@ -65,13 +65,13 @@ impl Lattice {
     }
 
     /// The axes as a uniform holds them, filled up with unit ones at the end.
-    pub fn padded(&self) -> [LatticeAxis; MAX_AXES] {
-        std::array::from_fn(|i| self.axes.get(i).copied().unwrap_or(LatticeAxis::UNIT))
+    pub fn padded(&self) -> [OperandAxis; MAX_AXES] {
+        std::array::from_fn(|i| self.axes.get(i).copied().unwrap_or(OperandAxis::UNIT))
     }
 }
 
 /// Where the operands stand at row `number` of the outer axes.
-pub(crate) fn offsets(outer: &[LatticeAxis], number: usize) -> [usize; 3] {
+pub(crate) fn offsets(outer: &[OperandAxis], number: usize) -> [usize; 3] {
     let (mut rest, mut at) = (number, [0i64; 3]);
     for axis in outer.iter().rev() {
         let coordinate = (rest % axis.extent as usize) as i64;
@@ -90,11 +90,11 @@ mod tests {
     #[test]
     fn axes_merge_where_every_operand_steps_alike() {
         // A bias over channels of N C H W: a and y are whole, b steps with C alone.
-        let lattice = Lattice::new(&[(2, [60, 0, 60]), (3, [20, 1, 20]), (4, [5, 0, 5]), (5, [1, 0, 1])]);
-        let axis = |extent, strides| LatticeAxis { extent, strides };
-        assert_eq!(lattice.axes, [axis(2, [60, 0, 60]), axis(3, [20, 1, 20]), axis(20, [1, 0, 1])]);
-        assert_eq!(Lattice::new(&[(2, [15, 15, 15]), (3, [5, 5, 5]), (5, [1, 1, 1])]).axes, [axis(30, [1, 1, 1])]);
-        assert_eq!(Lattice::new(&[(1, [9, 9, 9])]).count(), 1);
-        assert_eq!(offsets(&lattice.axes[..2], 4), [80, 1, 80]);
+        let strided_axes = StridedAxes::new(&[(2, [60, 0, 60]), (3, [20, 1, 20]), (4, [5, 0, 5]), (5, [1, 0, 1])]);
+        let axis = |extent, strides| OperandAxis { extent, strides };
+        assert_eq!(strided_axes.axes, [axis(2, [60, 0, 60]), axis(3, [20, 1, 20]), axis(20, [1, 0, 1])]);
+        assert_eq!(StridedAxes::new(&[(2, [15, 15, 15]), (3, [5, 5, 5]), (5, [1, 1, 1])]).axes, [axis(30, [1, 1, 1])]);
+        assert_eq!(StridedAxes::new(&[(1, [9, 9, 9])]).count(), 1);
+        assert_eq!(offsets(&strided_axes.axes[..2], 4), [80, 1, 80]);
     }
 }

@@ -1,4 +1,4 @@
-// Whether both operands of a product can be scaled into f16's range, and by which powers of two. Shared by the kernel on matrix units
+// Whether both operands of a product can be scaled into f16's range, and by which powers of two. Shared by the kernel on cooperative matrices
 // and by the plain one that takes its place where they cannot: of the two, one leaves at once.
 
 //@use lib/number.wgsl

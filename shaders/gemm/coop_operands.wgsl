@@ -1,4 +1,4 @@
-// What the operands of matrix units are staged as, and how they are multiplied: a part of gemm/matrix.wgsl. OPERANDS says as what:
+// What the operands of cooperative matrices are staged as, and how they are multiplied: a part of gemm/coop.wgsl. OPERANDS says as what:
 // 0: one f16 each: what f16 tensors hold, or f32 numbers scaled and rounded;
 // 1: two f16 each, which together hold 22 or 23 of the 24 bits of an f32: x = high + low 2^-11;
 // 2: as 0, with workgroup memory by the number: for Metal, where matrices are loaded from nothing else.

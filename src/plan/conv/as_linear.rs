@@ -5,14 +5,14 @@
 use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::{ConvProblem, Direction};
-use crate::ops::matmul::on_matrix_units;
+use crate::ops::matmul::on_coop_matrix;
 use crate::ops::matmul::{LinearDescriptor, MatMulInputs, MatMulProblem};
 use crate::plan::Planned;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::Plan;
 use crate::types::{Error, Layout, Result};
 
-const NAME: &str = Algorithm::Dense.name();
+const NAME: &str = Algorithm::AsLinear.name();
 
 /// More images fill the columns of the other cores, and are no short side that a dense layer's planner has rules for.
 const MOST_IMAGES: u64 = crate::plan::matmul::MOST_SHORT;
@@ -45,14 +45,14 @@ pub(crate) fn supports(problem: &ConvProblem, profile: &DeviceProfile) -> Result
 /// The labels of its tiles and kernels.
 pub(crate) fn candidates(problem: &ConvProblem, profile: &DeviceProfile) -> Vec<String> {
     let Ok(layer) = layer(problem) else { return vec![] };
-    layer.candidates(profile).into_iter().filter(|label| !on_matrix_units(label)).map(|label| format!("{NAME} {label}")).collect()
+    layer.candidates(profile).into_iter().filter(|label| !on_coop_matrix(label)).map(|label| format!("{NAME} {label}")).collect()
 }
 
 /// `core` is a label of the dense layer's, such as `gemm_register 4x4x4`.
 pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, core: Option<&str>) -> Result<Plan> {
     let layer = layer(problem)?;
-    if let Some(label) = core.filter(|label| on_matrix_units(label)) {
-        return Err(Error::Unsupported { algorithm: format!("{NAME} {label}"), reason: "so few rows are not for matrix units".into() });
+    if let Some(label) = core.filter(|label| on_coop_matrix(label)) {
+        return Err(Error::Unsupported { algorithm: format!("{NAME} {label}"), reason: "so few rows are not for cooperative matrices".into() });
     }
     let plan = layer.plan(profile, core)?;
     let label = format!("{NAME} {}", plan.label);
@@ -60,7 +60,7 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, core: Option<
 }
 
 fn cores(layer: &MatMulProblem, profile: &DeviceProfile) -> Vec<&'static str> {
-    layer.algorithms(profile).into_iter().filter(|name| !on_matrix_units(name)).collect()
+    layer.algorithms(profile).into_iter().filter(|name| !on_coop_matrix(name)).collect()
 }
 
 fn layer(problem: &ConvProblem) -> Result<MatMulProblem> {
@@ -82,7 +82,7 @@ mod tests {
     use crate::ops::conv::descriptor::ConvDescriptor;
     use crate::ops::conv::problem::ConvInputs;
     use crate::plan::Planned;
-    use crate::plan::profile::MatrixUnits;
+    use crate::plan::profile::CoopMatrix;
     use crate::types::{ElementType, TensorType};
 
     fn conv(descriptor: &ConvDescriptor<2>, x: [usize; 4], filter: [usize; 4]) -> ConvProblem {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     fn profile() -> DeviceProfile {
-        let matrix = Some(MatrixUnits { extent: 16, subgroup: 32, loads_vectors: true, splits: true });
+        let matrix = Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true });
         DeviceProfile { has_f16: true, matrix, max_workgroup_memory: 48 << 10, ..DeviceProfile::MINIMAL }
     }
 
@@ -101,7 +101,7 @@ mod tests {
         for is_cpu in [false, true] {
             let profile = DeviceProfile { is_cpu, ..profile() };
             let plan = c5.plan(&profile, None).unwrap();
-            assert_eq!(plan.label, if is_cpu { "dense gemm_register 4x8x4" } else { "dense thin 1x64" });
+            assert_eq!(plan.label, if is_cpu { "as_linear gemm_register 4x8x4" } else { "as_linear gemv 1x64" });
             assert_eq!(c5.plan(&profile, Some(&plan.label)).unwrap(), plan);
             assert_eq!((plan.inputs, plan.outputs), (c5.inputs(), c5.outputs()));
         }
@@ -135,7 +135,7 @@ mod tests {
             let labels = candidates(&problem, &profile());
             assert!(!labels.is_empty() && !labels.iter().any(|label| label.contains("matrix") || label.contains("split")), "{labels:?}");
             assert!(!problem.plan(&profile(), None).unwrap().label.contains("matrix"));
-            assert!(problem.plan(&profile(), Some("dense gemm_matrix 64x64x16")).unwrap_err().to_string().contains("matrix units"));
+            assert!(problem.plan(&profile(), Some("as_linear gemm_coop 64x64x16")).unwrap_err().to_string().contains("cooperative matrices"));
         }
     }
 }
