@@ -165,7 +165,7 @@ fn failures_of(kernel: &'static str, only: &str, from: &'static str, to: &'stati
 /// Only a device that runs invocations as threads of a CPU's vectors, with 64-bit integers and subgroups of one size, shares its loads.
 #[test]
 fn a_wrong_share_of_the_left_hand_side_is_reported() {
-    const TILE: &str = "gemm_register 20x8x2/53x33x7"; // its turn is no multiple of a subgroup of 8
+    const TILE: &str = "gemm_register 20x8x2/53x33x7"; // its iteration is no multiple of a subgroup of 8
     let gpu = Gpu::new().unwrap();
     let profile = gpu.profile();
     let damages = [
@@ -276,10 +276,10 @@ fn damaged_kernels_of_the_other_families_are_reported() {
     // Kernel, cases, damage, the check that must say so.
     let damages: &[(&str, &str, &str, &str, &str)] = &[
         // Elementwise: a tail left unwritten, the last line's operand, a dropped operand, a wrong function.
-        ("elementwise_unary[", "activation/direct/clip_-3_3_257", "i < share.end", "i < share.end - 1u", "guarded"),
-        ("elementwise_unary_in_place[", "activation/direct/clip_-3_3_257_in_place", "i < share.end", "i < share.end - 1u", "exact"),
+        ("elementwise_unary[", "activation/direct/clip_-3_3_257", "i < range.end", "i < range.end - 1u", "guarded"),
+        ("elementwise_unary_in_place[", "activation/direct/clip_-3_3_257_in_place", "i < range.end", "i < range.end - 1u", "exact"),
         ("elementwise_unary_vector[", "activation/vector/clip_-3_3_1024", "activate(w.w, a, b)", "w.w", "exact"),
-        ("elementwise_binary[", "add/rows/", "i < share.end", "i < share.end - 1u", "guarded"),
+        ("elementwise_binary[", "add/rows/", "i < range.end", "i < range.end - 1u", "guarded"),
         (
             "elementwise_binary[",
             "add/direct/a_2x3x9x11_b_3x1x1",
@@ -348,7 +348,7 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ),
         // Products: a step too few, a forgotten addend, the wrong side of a pack, a thread left out of the tree.
         ("matmul_direct[", "gemm/direct/", "k < params.k", "k < params.k - 1u", "exact"),
-        ("matmul_thin[", "matmul/gemv/", "half = ROW_THREADS / 2u", "half = ROW_THREADS / 4u", "exact"),
+        ("matmul_gemv[", "matmul/gemv/", "half = ROW_THREADS / 2u", "half = ROW_THREADS / 4u", "exact"),
         ("matmul_register", "gemm/gemm_register/", "params.beta * f32(addend", "f32(addend", "exact"),
         ("matmul_pack[", "matmul/gemm_workgroup/", "k * params.stride_depth", "k", "exact"),
         // Packs of two at once: a row's neighbour forgotten, a square not turned, its second row beside the first, too few steps.
@@ -359,9 +359,9 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         // Parts of products: where operands and y begin, how far rows of y lie apart, which share of the depth is whose.
         ("matmul_direct[", "gemm/direct/37x45x70", "return params.base + vec3<u32>(at);", "return vec3<u32>(at);", "exact"),
         ("matmul_direct[", "gemm/direct/37x45x70", "params.y_base + (number", "(number", "guarded"),
-        ("matmul_direct[", "gemm/direct/37x45x70", "params.first_part + share", "share", "exact"),
+        ("matmul_direct[", "gemm/direct/37x45x70", "params.first_part + part", "part", "exact"),
         ("matmul_direct[", "gemm/direct/37x45x70", "* params.y_pitch", "* params.n", "guarded"),
-        ("matmul_register", "linear/gemm_register/35x68x100", "params.first_part + share", "share", "exact"),
+        ("matmul_register", "linear/gemm_register/35x68x100", "params.first_part + part", "part", "exact"),
         ("matmul_pack[", "gemm/gemm_register/37x45x70", "params.base + u32(at)", "u32(at)", "exact"),
         // Lines: a thread left out, a chunk's tail, the first of equals, the maximum not taken off, the variance not centred.
         ("reduce", "reduce_sum/tree/", "half = ROW_THREADS / 2u", "half = ROW_THREADS / 4u", "exact"),

@@ -358,13 +358,13 @@ fn every_kernel_holds_with_every_check_on() {
 fn damaged_kernels_are_reported() {
     let damages = [
         ("transpose/direct/65x33", "at.x += i32(c) * axis.x_stride", "at.x += i32(c + 1u) * axis.x_stride"),
-        ("transpose/rows/7x3000", "params.segment, axis.extent)", "params.segment, axis.extent - 1u)"),
+        ("transpose/rows/7x3000", "params.row_part, axis.extent)", "params.row_part, axis.extent - 1u)"),
         ("transpose/tiled/65x33", "p < TILE; p += STEP", "p < TILE - STEP; p += STEP"),
         ("transpose/tiled/65x33", "    workgroupBarrier();\n", ""),
         ("concat/direct/5_1_70", "Offsets(params.x_base, params.y_base)", "Offsets(params.x_base, 0u)"),
-        ("pad/rows/2x1x1x3", "params.segment, params.run)", "params.segment, first + 2u * params.segment)"),
+        ("pad/rows/2x1x1x3", "params.row_part, params.run)", "params.row_part, first + 2u * params.row_part)"),
         ("pad/direct/2x3x4x60", "at.is_nothing = at.is_nothing | (entry == NOTHING)", "at.is_nothing = entry == NOTHING"),
-        ("resize/rows/3x2x300", "params.segment, params.run)", "params.segment, first + 2u * params.segment)"),
+        ("resize/rows/3x2x300", "params.row_part, params.run)", "params.row_part, first + 2u * params.row_part)"),
         ("resize/direct/2x3x9", "(1.0 - weight)", "(0.999999 - weight)"),
     ];
     for (only, from, to) in damages {

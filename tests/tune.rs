@@ -31,7 +31,7 @@ fn problem() -> ConvProblem {
 /// A device whose kernels of `label` do only the first outer K step of their work: as fast as wrong.
 fn planted(label: &'static str) -> Gpu {
     let patch = move |name: &str, text: String| match name.contains(label) {
-        true => text.replacen("segment < segments; segment++", "segment < min(segments, 1u); segment++", 1),
+        true => text.replacen("outer_step < outer_steps; outer_step++", "outer_step < min(outer_steps, 1u); outer_step++", 1),
         false => text,
     };
     Gpu::with_descriptor(&GpuDescriptor { source_patch: Some(SourcePatch(Arc::new(patch))), ..Default::default() }).unwrap()

@@ -62,10 +62,10 @@ fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {
     }
 }
 //@elif STORE_VEC4 == 2
-// `share` is the number of the split over all groups.
-fn gemm_store(columns: Columns, range: u32, row: u32, sums: vec4<f32>) {
+// `part` is the index of the split over all groups.
+fn gemm_store(columns: Columns, part: u32, row: u32, sums: vec4<f32>) {
     if (row < params.filters) & (columns.first < params.columns) {
-        output[(range * params.filters + row) * ((params.columns + 3u) / 4u) + columns.first / 4u] = sums;
+        output[(part * params.filters + row) * ((params.columns + 3u) / 4u) + columns.first / 4u] = sums;
     }
 }
 //@else

@@ -132,10 +132,10 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     // Neighbouring tiles share their columns: the larger operand stays in the cache while the rows pass by.
     let pair = tile / params.tiles_m;
     let tile_m = tile - pair * params.tiles_m;
-    let range = pair / params.tiles_n; // group and split
-    let tile_n = pair - range * params.tiles_n;
-    let group = range / SPLITS;
-    let split = range - group * SPLITS;
+    let part = pair / params.tiles_n; // group and split
+    let tile_n = pair - part * params.tiles_n;
+    let group = part / SPLITS;
+    let split = part - group * SPLITS;
     let column0 = tile_n * TILE_N;
 
     // The slabs of this split; the last splits may have none.
@@ -200,7 +200,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     for (var n = 0u; n < THREAD_N / 4u; n++) {
         let columns = gemm_columns(group, column0 + 4u * (thread_n + n * THREADS_N));
         for (var m = 0u; m < THREAD_M / 4u; m++) {
-            gemm_store_block(columns, range, tile_m * TILE_M + 4u * (thread_m + m * THREADS_M), blocks[2u * m + n]);
+            gemm_store_block(columns, part, tile_m * TILE_M + 4u * (thread_m + m * THREADS_M), blocks[2u * m + n]);
         }
     }
 }

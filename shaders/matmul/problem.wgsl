@@ -30,7 +30,7 @@ struct MatMulParams {
     activation_alpha: f32,
     activation_beta: f32,
     y_pitch: u32,
-    first_part: u32, // partial sums: shares of the depth before this call's
+    first_part: u32, // partial sums: parts of K before this call's
     unused0: u32,
     unused1: u32,
 }

@@ -31,8 +31,8 @@ fn store_columns(number: u32, at_addend: u32, row: u32, column0: u32, sums: vec4
 //@else
 @group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>; // [product][split][m][n / 4]
 
-// `share` is the number of the split over all products of this call.
-fn store_columns(range: u32, at_addend: u32, row: u32, column0: u32, sums: vec4<f32>) {
-    output[((params.first_part + range) * params.m + row) * ((params.n + 3u) / 4u) + column0 / 4u] = sums;
+// `part` is the index of the split over all products of this call.
+fn store_columns(part: u32, at_addend: u32, row: u32, column0: u32, sums: vec4<f32>) {
+    output[((params.first_part + part) * params.m + row) * ((params.n + 3u) / 4u) + column0 / 4u] = sums;
 }
 //@end

@@ -5,8 +5,8 @@
 //@if PARTIAL
 @group(0) @binding(5) var<storage, read_write> output: array<f32>; // [split][m][n padded to 4]
 
-fn store_element(range: u32, at_addend: u32, row: u32, column: u32, sum: f32) {
-    output[((params.first_part + range) * params.m + row) * ((params.n + 3u) / 4u * 4u) + column] = sum;
+fn store_element(part: u32, at_addend: u32, row: u32, column: u32, sum: f32) {
+    output[((params.first_part + part) * params.m + row) * ((params.n + 3u) / 4u * 4u) + column] = sum;
 }
 //@else
 @group(0) @binding(5) var<storage, read_write> output: array<Elem>;

@@ -137,7 +137,9 @@ mod tests {
         let tile = [("THREAD_M", 8), ("THREAD_VEC4", 1), ("STEPS", 2), ("REST", 1), ("ROW_THREADS", 64), ("PANEL", 0)];
         let spec = KernelSpec { source, element: ElementType::F32, consts: tile.to_vec(), overrides: vec![] };
         let text = spec.wgsl().unwrap();
-        for (line, stays) in [("(*sums).b1 = add_rows", true), ("(*sums).b2 = add_rows", false), ("turn.s2", true), ("far = load_k_step", false)] {
+        for (line, stays) in
+            [("(*sums).b1 = add_rows", true), ("(*sums).b2 = add_rows", false), ("iteration.s2", true), ("far = load_iteration", false)]
+        {
             assert_eq!(text.contains(line), stays, "{line}");
         }
     }

@@ -69,7 +69,7 @@ sources! { GEMM_SOURCES:
         &[Uniform, Read, Read, Write, Read], CONV_STRUCTS;
 
     MATMUL_DIRECT "matmul_direct" ["matmul/direct"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
-    MATMUL_GEMV "matmul_thin" ["matmul/gemv"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
+    MATMUL_GEMV "matmul_gemv" ["matmul/gemv"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
     MATMUL_WORKGROUP "matmul_workgroup" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] MATMUL, MATMUL_STRUCTS;
     MATMUL_REGISTER "matmul_register" ["matmul/gemm", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0] MATMUL, MATMUL_STRUCTS;
     MATMUL_COOP "matmul_coop" ["matmul/gemm", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] MATMUL_RANGED, MATMUL_STRUCTS;
