@@ -32,11 +32,14 @@
 
 pub mod cpu;
 pub mod gpu;
+pub mod graph;
 pub mod numeric;
 mod open;
 mod ops;
 mod plan;
 pub mod reference;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod session;
 mod shader;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod tune;
@@ -50,6 +53,9 @@ pub use face::{conv, elementwise, kernel, matmul, norm, op, pool, reduce, softma
 pub use gpu::recorder::Recorder;
 pub use gpu::tensor::Tensor;
 pub use gpu::{Gpu, GpuDescriptor};
+pub use graph::{Extent, Graph};
+#[cfg(not(target_arch = "wasm32"))]
+pub use session::Session;
 #[cfg(not(target_arch = "wasm32"))]
 pub use tune::Tuning;
 pub use types::{Activation, Element, ElementType, Error, Layout, Padding, PaddingMode, Result, TensorShape, TensorType, activation, element, shape};

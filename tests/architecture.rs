@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules by layer, the lowest first. Those of one layer may not see each other.
-const LAYERS: [&[&str]; 8] = [&["types"], &["numeric"], &["ops"], &["cpu", "reference", "shader"], &["plan"], &["gpu"], &["validate"], &["tune"]];
+const LAYERS: [&[&str]; 9] =
+    [&["types"], &["numeric"], &["ops"], &["cpu", "graph", "reference", "shader"], &["plan"], &["gpu"], &["validate"], &["tune"], &["session"]];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -233,6 +233,21 @@ impl Tensor {
         Binding { buffer: self.buffer.clone(), offset: self.byte_offset + first, size }
     }
 
+    /// Writes an array with axes N C \[D\] \[H\] W over the tensor's content, before whatever is submitted later. In an adopted buffer, f16 tensors of an odd
+    /// number of elements also clear the two bytes behind them.
+    ///
+    /// # Errors
+    /// An array of another element type or shape than the tensor's; loss of the device, out of memory.
+    pub fn write<T: Element, S: Data<Elem = T>, D: Dimension>(&self, array: &ArrayBase<S, D>) -> Result<()> {
+        if T::TYPE != self.element {
+            return Err(Error::invalid("the element type of the array", T::TYPE, format!("the tensor holds {}", self.element)));
+        }
+        if array.shape() != self.shape.extents() {
+            return Err(Error::invalid("the shape of the array", format!("{:?}", array.shape()), format!("the tensor has shape {}", self.shape)));
+        }
+        in_memory_order(array, self.layout, |bytes| self.gpu.upload_bytes("write", &self.buffer, self.byte_offset, bytes))
+    }
+
     /// Copies the tensor into an owned array with axes N C \[D\] \[H\] W. Waits for the work submitted before this call and for the copy,
     /// not for anything submitted later.
     ///

@@ -1,0 +1,421 @@
+//! Building a graph: inputs, parameters, constants, outputs, and a method for every op.
+
+use super::{Extent, Graph, Numbers, OPEN, Ranked, Recipe, Source, ValueId};
+use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
+use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp};
+use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor};
+use crate::ops::norm::batch::BatchNormDescriptor;
+use crate::ops::norm::lrn::LrnDescriptor;
+use crate::ops::norm::rows::{GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor};
+use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
+use crate::ops::reduce::{ArgmaxDescriptor, ReduceDescriptor};
+use crate::ops::softmax::SoftmaxDescriptor;
+use crate::ops::transform::depth_to_space::DepthToSpaceDescriptor;
+use crate::ops::transform::pad::PadDescriptor;
+use crate::ops::transform::resize::ResizeDescriptor;
+use crate::ops::transform::slice::SliceDescriptor;
+use crate::types::{Activation, Element, ElementType, Error, Layout, Result, TensorType};
+use ndarray::{ArrayView, Dimension};
+
+/// Scale, bias, mean and variance of a batch normalisation, one number per channel each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchNormParameters {
+    /// None for 1.
+    pub scale: Option<ValueId>,
+    /// None for 0.
+    pub bias: Option<ValueId>,
+    /// Running mean.
+    pub mean: ValueId,
+    /// Running variance.
+    pub variance: ValueId,
+}
+
+impl Graph {
+    /// An f32 input, channels-first; extents that are open are known when the network runs.
+    ///
+    /// # Errors
+    /// A name that another value has; extents that make no tensor.
+    pub fn input<const RANK: usize>(&mut self, name: &str, extents: [Extent; RANK]) -> Result<ValueId> {
+        self.input_as(name, &extents, ElementType::F32, Layout::ChannelsFirst)
+    }
+
+    /// As [`Graph::input`], of another element type or layout.
+    ///
+    /// # Errors
+    /// As [`Graph::input`].
+    pub fn input_as(&mut self, name: &str, extents: &[Extent], element: ElementType, layout: Layout) -> Result<ValueId> {
+        let extent = |extent: &Extent| match extent {
+            Extent::Open => Ok(OPEN),
+            Extent::Is(OPEN) => Err(Error::invalid(name, format!("{extents:?}"), "no tensor has so many elements")),
+            Extent::Is(known) => Ok(*known),
+        };
+        let known = extents.iter().map(extent).collect::<Result<_>>()?;
+        self.declare(name, Source::Input, TensorType { extents: known, element, layout })
+    }
+
+    /// A parameter with its numbers, which are copied.
+    ///
+    /// # Errors
+    /// As [`Graph::input`]; an array of indices.
+    pub fn parameter<T: Element, D: Dimension>(&mut self, name: &str, numbers: ArrayView<'_, T, D>) -> Result<ValueId> {
+        let numbers = Numbers::copied(numbers)?;
+        let declared = numbers.tensor_type();
+        self.declare(name, Source::Parameter(Some(numbers)), declared)
+    }
+
+    /// A parameter whose numbers come later, from a file ([`Graph::set`]).
+    ///
+    /// # Errors
+    /// As [`Graph::input`].
+    pub fn parameter_of(&mut self, name: &str, extents: &[usize], element: ElementType) -> Result<ValueId> {
+        element.check_float(name)?;
+        self.declare(name, Source::Parameter(None), TensorType::new(extents, element, Layout::ChannelsFirst))
+    }
+
+    /// A constant.
+    ///
+    /// # Errors
+    /// As [`Graph::parameter`].
+    pub fn constant<T: Element, D: Dimension>(&mut self, name: &str, numbers: ArrayView<'_, T, D>) -> Result<ValueId> {
+        let numbers = Numbers::copied(numbers)?;
+        let declared = numbers.tensor_type();
+        self.declare(name, Source::Constant(numbers), declared)
+    }
+
+    /// Gives the parameter called `name` its numbers.
+    ///
+    /// # Errors
+    /// No parameter of this name; another shape or element type.
+    pub fn set<T: Element, D: Dimension>(&mut self, name: &str, numbers: ArrayView<'_, T, D>) -> Result<()> {
+        let numbers = Numbers::copied(numbers)?;
+        let value = self.find(name).map(|value| &mut self.values[value.0]);
+        let Some(value) = value.filter(|value| matches!(value.source, Source::Parameter(_))) else {
+            return Err(Error::invalid("name", format!("\"{name}\""), "the graph has no parameter of this name"));
+        };
+        let (found, wanted) = (numbers.tensor_type(), value.declared.as_ref());
+        if wanted.is_some_and(|wanted| (&wanted.extents, wanted.element) != (&found.extents, found.element)) {
+            let wanted = wanted.map(ToString::to_string).unwrap_or_default();
+            return Err(Error::invalid(name, found.to_string(), format!("the parameter is {wanted}")));
+        }
+        value.source = Source::Parameter(Some(numbers));
+        Ok(())
+    }
+
+    /// Makes `value` an output of the network.
+    ///
+    /// # Errors
+    /// A name that another output has; a value of another graph.
+    pub fn output(&mut self, name: &str, value: ValueId) -> Result<()> {
+        self.check("value", value)?;
+        if name.is_empty() || self.outputs.iter().any(|(known, _)| known == name) {
+            return Err(Error::invalid("name", format!("\"{name}\""), "an output has a name, and no two of a graph have the same"));
+        }
+        self.outputs.push((name.to_string(), value));
+        Ok(())
+    }
+
+    /// Renames a value that a node gave, and the node with its first output.
+    ///
+    /// # Errors
+    /// A name that another value has; a value of another graph; one that no node gives.
+    pub fn name(&mut self, value: ValueId, name: &str) -> Result<()> {
+        self.check("value", value)?;
+        let Source::Node { node, output } = self.values[value.0].source else {
+            return Err(Error::invalid("value", &self.values[value.0].name, "what is declared has its name already"));
+        };
+        if name.is_empty() || self.named.contains_key(name) {
+            return Err(Error::invalid("name", format!("\"{name}\""), "a value has a name, and no two of a graph have the same"));
+        }
+        self.named.remove(&self.values[value.0].name);
+        self.named.insert(name.to_string(), value);
+        self.values[value.0].name = name.to_string();
+        if output == 0 {
+            self.nodes[node].name = name.to_string();
+        }
+        Ok(())
+    }
+
+    /// A node of one output.
+    fn one(&mut self, recipe: Recipe, inputs: &[ValueId]) -> Result<ValueId> {
+        let outputs = self.node(recipe, inputs)?;
+        outputs.first().copied().ok_or_else(|| Error::Internal { label: "a graph".into(), message: "a node without an output".into() })
+    }
+
+    /// x, a filter and a bias, with another tensor that is added before the activation.
+    fn convolution(
+        &mut self,
+        descriptor: Ranked<ConvDescriptor<1>, ConvDescriptor<2>, ConvDescriptor<3>>,
+        inputs: [ValueId; 2],
+        bias: Option<ValueId>,
+    ) -> Result<ValueId> {
+        let inputs: Vec<ValueId> = inputs.into_iter().chain(bias).collect();
+        self.one(Recipe::Conv { descriptor, bias: bias.is_some(), residual: false }, &inputs)
+    }
+
+    /// A convolution over the width, x N C W with filter O C/g kW.
+    ///
+    /// # Errors
+    /// What the op does not take; a value of another graph.
+    pub fn conv1d(&mut self, x: ValueId, filter: ValueId, bias: Option<ValueId>, descriptor: &ConvDescriptor<1>) -> Result<ValueId> {
+        self.convolution(Ranked::One(*descriptor), [x, filter], bias)
+    }
+
+    /// A convolution over height and width, x N C H W with filter O C/g kH kW.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn conv2d(&mut self, x: ValueId, filter: ValueId, bias: Option<ValueId>, descriptor: &ConvDescriptor<2>) -> Result<ValueId> {
+        self.convolution(Ranked::Two(*descriptor), [x, filter], bias)
+    }
+
+    /// A convolution over depth, height and width, x N C D H W with filter O C/g kD kH kW.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn conv3d(&mut self, x: ValueId, filter: ValueId, bias: Option<ValueId>, descriptor: &ConvDescriptor<3>) -> Result<ValueId> {
+        self.convolution(Ranked::Three(*descriptor), [x, filter], bias)
+    }
+
+    /// A transposed convolution over height and width, x N C H W with filter C O/g kH kW.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn conv_transpose2d(
+        &mut self,
+        x: ValueId,
+        filter: ValueId,
+        bias: Option<ValueId>,
+        descriptor: &ConvTransposeDescriptor<2>,
+    ) -> Result<ValueId> {
+        let inputs: Vec<ValueId> = [x, filter].into_iter().chain(bias).collect();
+        self.one(Recipe::ConvTranspose { descriptor: Ranked::Two(*descriptor) }, &inputs)
+    }
+
+    /// A dense layer: x \[..., I\] with w \[O, I\].
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn linear(&mut self, x: ValueId, w: ValueId, bias: Option<ValueId>, descriptor: &LinearDescriptor) -> Result<ValueId> {
+        let inputs: Vec<ValueId> = [x, w].into_iter().chain(bias).collect();
+        self.one(Recipe::Linear { descriptor: *descriptor, bias: bias.is_some(), residual: false }, &inputs)
+    }
+
+    /// A layer normalisation; scale and bias have the extents of the normalised axes.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn layer_norm(&mut self, x: ValueId, scale: Option<ValueId>, bias: Option<ValueId>, descriptor: &LayerNormDescriptor) -> Result<ValueId> {
+        let inputs: Vec<ValueId> = [x].into_iter().chain(scale).chain(bias).collect();
+        self.one(Recipe::LayerNorm { descriptor: *descriptor, has: [scale.is_some(), bias.is_some()] }, &inputs)
+    }
+
+    /// A group normalisation; scale and bias have one number per channel.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn group_norm(&mut self, x: ValueId, scale: Option<ValueId>, bias: Option<ValueId>, descriptor: &GroupNormDescriptor) -> Result<ValueId> {
+        let inputs: Vec<ValueId> = [x].into_iter().chain(scale).chain(bias).collect();
+        self.one(Recipe::GroupNorm { descriptor: *descriptor, has: [scale.is_some(), bias.is_some()] }, &inputs)
+    }
+
+    /// An instance normalisation; scale and bias have one number per channel.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn instance_norm(
+        &mut self,
+        x: ValueId,
+        scale: Option<ValueId>,
+        bias: Option<ValueId>,
+        descriptor: &InstanceNormDescriptor,
+    ) -> Result<ValueId> {
+        let inputs: Vec<ValueId> = [x].into_iter().chain(scale).chain(bias).collect();
+        self.one(Recipe::InstanceNorm { descriptor: *descriptor, has: [scale.is_some(), bias.is_some()] }, &inputs)
+    }
+
+    /// A batch normalisation with known statistics.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn batch_norm(&mut self, x: ValueId, parameters: &BatchNormParameters, descriptor: &BatchNormDescriptor) -> Result<ValueId> {
+        let BatchNormParameters { scale, bias, mean, variance } = *parameters;
+        let inputs: Vec<ValueId> = [x].into_iter().chain(scale).chain(bias).chain([mean, variance]).collect();
+        self.one(Recipe::BatchNorm { descriptor: *descriptor, has: [scale.is_some(), bias.is_some()] }, &inputs)
+    }
+
+    /// alpha op(a) op(b) + beta c, on matrices.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn gemm(&mut self, a: ValueId, b: ValueId, c: Option<ValueId>, descriptor: &GemmDescriptor) -> Result<ValueId> {
+        let inputs: Vec<ValueId> = [a, b].into_iter().chain(c).collect();
+        self.one(Recipe::Gemm(*descriptor), &inputs)
+    }
+
+    /// Tensors one after another along `axis`; negative: from the end.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn concat(&mut self, xs: &[ValueId], axis: isize) -> Result<ValueId> {
+        self.one(Recipe::Concat { axis }, xs)
+    }
+
+    /// A max pool with the indices of its maxima.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`]; a kind without indices.
+    pub fn max_pool2d_with_indices(&mut self, x: ValueId, descriptor: &PoolDescriptor<2>) -> Result<[ValueId; 2]> {
+        match self.node(Recipe::Pool(Ranked::Two(*descriptor)), &[x])?[..] {
+            [y, indices] => Ok([y, indices]),
+            _ => Err(Error::invalid("kind", format!("{:?}", descriptor.kind), "it is a maximum with an order of indices")),
+        }
+    }
+
+    /// x with its channels in `layout`.
+    ///
+    /// # Errors
+    /// A value of another graph.
+    pub fn to_layout(&mut self, x: ValueId, layout: Layout) -> Result<ValueId> {
+        self.one(Recipe::ToLayout(layout), &[x])
+    }
+}
+
+/// Methods for ops of one tensor and a descriptor.
+macro_rules! of_one {
+    ($($(#[$doc:meta])* $name:ident($argument:ident: $type:ty) = $recipe:expr;)*) => {
+        impl Graph {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// As [`Graph::conv1d`].
+                pub fn $name(&mut self, x: ValueId, $argument: $type) -> Result<ValueId> {
+                    self.one($recipe, &[x])
+                }
+            )*
+        }
+    };
+}
+
+of_one! {
+    /// An activation.
+    activation(activation: Activation) = Recipe::Activation(activation);
+    /// Pooling over the width.
+    pool1d(descriptor: &PoolDescriptor<1>) = Recipe::Pool(Ranked::One(*descriptor));
+    /// Pooling over height and width.
+    pool2d(descriptor: &PoolDescriptor<2>) = Recipe::Pool(Ranked::Two(*descriptor));
+    /// Pooling over depth, height and width.
+    pool3d(descriptor: &PoolDescriptor<3>) = Recipe::Pool(Ranked::Three(*descriptor));
+    /// Pooling to given extents of height and width.
+    adaptive_pool2d(descriptor: &AdaptivePoolDescriptor<2>) = Recipe::AdaptivePool(Ranked::Two(*descriptor));
+    /// Pooling of each whole plane.
+    global_pool(kind: PoolKind) = Recipe::GlobalPool(kind);
+    /// Softmax, or its logarithm.
+    softmax(descriptor: &SoftmaxDescriptor) = Recipe::Softmax(*descriptor);
+    /// Local response normalisation.
+    lrn(descriptor: &LrnDescriptor) = Recipe::Lrn(*descriptor);
+    /// Sum, mean or maximum over axes.
+    reduce(descriptor: &ReduceDescriptor) = Recipe::Reduce(descriptor.clone());
+    /// Where the largest element stands.
+    argmax(descriptor: &ArgmaxDescriptor) = Recipe::Argmax(*descriptor);
+    /// Other spatial extents.
+    resize(descriptor: &ResizeDescriptor) = Recipe::Resize(descriptor.clone());
+    /// Padding.
+    pad(descriptor: &PadDescriptor) = Recipe::Pad(descriptor.clone());
+    /// A part of every axis.
+    slice(descriptor: &SliceDescriptor) = Recipe::Slice(descriptor.clone());
+    /// Axis i of y is axis `perm[i]` of x.
+    transpose(perm: &[usize]) = Recipe::Transpose { perm: perm.to_vec() };
+    /// Blocks of channels to blocks of positions.
+    depth_to_space(descriptor: &DepthToSpaceDescriptor) = Recipe::DepthToSpace(*descriptor);
+    /// The reverse.
+    space_to_depth(descriptor: &DepthToSpaceDescriptor) = Recipe::SpaceToDepth(*descriptor);
+    /// Another shape: 0 keeps an extent, and one -1 is what the count leaves.
+    reshape(shape: &[isize]) = Recipe::Reshape { shape: shape.to_vec() };
+    /// A matrix whose rows are the axes before `axis`.
+    flatten(axis: isize) = Recipe::Flatten { axis };
+}
+
+/// Methods for ops of two tensors.
+macro_rules! of_two {
+    ($($(#[$doc:meta])* $name:ident = $op:expr;)*) => {
+        impl Graph {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// As [`Graph::conv1d`].
+                pub fn $name(&mut self, a: ValueId, b: ValueId) -> Result<ValueId> {
+                    self.one($op.into(), &[a, b])
+                }
+            )*
+        }
+    };
+}
+
+of_two! {
+    /// a + b, broadcast.
+    add = BinaryOp::Add;
+    /// a - b, broadcast.
+    sub = BinaryOp::Sub;
+    /// a b, element by element, broadcast.
+    mul = BinaryOp::Mul;
+    /// a / b, broadcast.
+    div = BinaryOp::Div;
+    /// The larger, broadcast.
+    max = BinaryOp::Max;
+    /// The smaller, broadcast.
+    min = BinaryOp::Min;
+    /// x where it is positive, else x times a slope that broadcasts to it.
+    prelu = BinaryOp::Prelu;
+}
+
+impl Graph {
+    /// An operation on two tensors with an activation of its result.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn binary(&mut self, a: ValueId, b: ValueId, descriptor: impl Into<BinaryDescriptor>) -> Result<ValueId> {
+        self.one(Recipe::Binary(descriptor.into()), &[a, b])
+    }
+
+    /// A product by numpy's rules.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn matmul(&mut self, a: ValueId, b: ValueId, descriptor: &MatMulDescriptor) -> Result<ValueId> {
+        self.one(Recipe::MatMul(*descriptor), &[a, b])
+    }
+
+    /// The inverse of a max pool with indices.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn max_unpool2d(&mut self, x: ValueId, indices: ValueId, descriptor: &MaxUnpoolDescriptor<2>) -> Result<ValueId> {
+        self.one(Recipe::MaxUnpool(Ranked::Two(*descriptor)), &[x, indices])
+    }
+
+    /// max(x, 0)
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn relu(&mut self, x: ValueId) -> Result<ValueId> {
+        self.activation(x, Activation::Relu)
+    }
+
+    /// x itself: dropout does nothing to a trained network.
+    ///
+    /// # Errors
+    /// A value of another graph.
+    pub fn dropout(&mut self, x: ValueId) -> Result<ValueId> {
+        self.one(Recipe::Dropout, &[x])
+    }
+
+    /// x itself.
+    ///
+    /// # Errors
+    /// A value of another graph.
+    pub fn identity(&mut self, x: ValueId) -> Result<ValueId> {
+        self.one(Recipe::Identity, &[x])
+    }
+}

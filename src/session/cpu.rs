@@ -1,0 +1,72 @@
+//! A graph on the CPU engine: one op after another, f32, in logical order.
+
+use crate::graph::{Graph, Resolved, Source, ValueId};
+use crate::ops::Problem;
+use crate::types::{Error, Result};
+use ndarray::ArrayD;
+
+/// Numbers of parameters and constants, by value.
+pub(crate) struct Weights(Vec<Option<Vec<f32>>>);
+
+impl Weights {
+    pub fn new(graph: &Graph) -> Self {
+        let numbers = graph.values().iter().map(|value| match value.source() {
+            Source::Parameter(Some(numbers)) | Source::Constant(numbers) => Some(numbers.to_f32()),
+            _ => None,
+        });
+        Self(numbers.collect())
+    }
+}
+
+/// Runs the network; outputs in the graph's order.
+pub(crate) fn run(graph: &Graph, weights: &Weights, open: usize, given: &[(ValueId, ArrayD<f32>)]) -> Result<Vec<ArrayD<f32>>> {
+    let at = graph.at(open)?;
+    let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.values().len()];
+    for (value, array) in given {
+        values[value.index()] = Some(array.iter().copied().collect());
+    }
+    let mut reads = vec![0usize; graph.values().len()];
+    graph
+        .nodes()
+        .iter()
+        .flat_map(|node| node.inputs())
+        .chain(&graph.outputs().map(|(_, value)| value).collect::<Vec<_>>())
+        .for_each(|v| reads[v.index()] += 1);
+    for (node, resolved) in graph.nodes().iter().zip(&at.nodes) {
+        let operand = |&value: &ValueId| weights.0[value.index()].as_ref().or(values[value.index()].as_ref()).map(Vec::as_slice);
+        let operands: Vec<&[f32]> = node.inputs().iter().filter_map(operand).collect();
+        let results = match resolved {
+            Resolved::View(_) => vec![operands.first().map(|x| x.to_vec()).unwrap_or_default()],
+            Resolved::Op(op) => compute(op, &operands)?,
+        };
+        for (&output, result) in node.outputs().iter().zip(results) {
+            values[output.index()] = Some(result);
+        }
+        for input in node.inputs() {
+            reads[input.index()] -= 1;
+            if reads[input.index()] == 0 {
+                values[input.index()] = None;
+            }
+        }
+    }
+    let output = |value: ValueId| {
+        let numbers = values[value.index()].clone().or_else(|| weights.0[value.index()].clone()).unwrap_or_default();
+        let extents = at.types[value.index()].extents.clone();
+        ArrayD::from_shape_vec(extents, numbers).map_err(|e| Error::Internal { label: "a session".into(), message: e.to_string() })
+    };
+    graph.outputs().map(|(_, value)| output(value)).collect()
+}
+
+/// All outputs of an op: by the engine where it has the op, else by the reference.
+fn compute(op: &crate::ops::Op, operands: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+    let outputs = op.outputs();
+    if outputs.len() == 1 {
+        let mut y = vec![0.0; outputs[0].count() as usize];
+        if crate::cpu::compute(op, operands, &mut y)? {
+            return Ok(vec![y]);
+        }
+    }
+    let wide: Vec<Vec<f64>> = operands.iter().map(|values| values.iter().map(|&v| f64::from(v)).collect()).collect();
+    let computed = crate::reference::compute(op, &wide.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+    Ok(computed.into_iter().map(|bounded| bounded.value.into_iter().map(|v| v as f32).collect()).collect())
+}

@@ -1,0 +1,157 @@
+//! Graphs: what is inferred and refused, the table, and sessions on both engines against one another and against hand-made sums.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod common;
+
+use common::{gpu, ramp};
+use ndarray::{Array1, Array2, Array4, ArrayD, Ix4};
+use wgconv::conv::{ConvDescriptor, ConvTranspose2dDescriptor};
+use wgconv::graph::{BatchNormParameters, Graph};
+use wgconv::matmul::LinearDescriptor;
+use wgconv::norm::BatchNormDescriptor;
+use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
+use wgconv::session::Session;
+use wgconv::softmax::SoftmaxDescriptor;
+use wgconv::{Extent, Padding};
+
+/// A small classifier with a branch, a batch norm, a view and parameters of every kind; the batch is open.
+fn classifier() -> Graph {
+    let mut g = Graph::new();
+    let x = g.input("image", [Extent::Open, 3.into(), 12.into(), 12.into()]).unwrap();
+    let stem = g.parameter("stem.weight", ramp((8, 3, 3, 3), 5, 7).view()).unwrap();
+    let bias = g.parameter("stem.bias", Array1::linspace(-1.0f32, 1.0, 8).view()).unwrap();
+    let same = ConvDescriptor { padding: Padding::Same, ..Default::default() };
+    let y = g.conv2d(x, stem, Some(bias), &same).unwrap();
+    g.name(y, "stem").unwrap();
+    let [mean, scale] = ["norm.mean", "norm.scale"].map(|name| g.parameter(name, Array1::linspace(0.5f32, 2.0, 8).view()).unwrap());
+    let variance = g.parameter("norm.variance", Array1::linspace(1.0f32, 4.0, 8).view()).unwrap();
+    let parameters = BatchNormParameters { scale: Some(scale), bias: None, mean, variance };
+    let y = g.batch_norm(y, &parameters, &BatchNormDescriptor::default()).unwrap();
+    let y = g.relu(y).unwrap();
+    let branch = g.parameter("branch.weight", ramp((8, 8, 1, 1), 3, 5).view()).unwrap();
+    let z = g.conv2d(y, branch, None, &ConvDescriptor::default()).unwrap();
+    let y = g.add(y, z).unwrap();
+    let y = g.dropout(y).unwrap();
+    let y = g.pool2d(y, &PoolDescriptor::window([2, 2])).unwrap();
+    g.output("features", y).unwrap();
+    let y = g.flatten(y, 1).unwrap();
+    let dense = g.parameter("head.weight", (Array2::from_shape_fn((10, 288), |(i, j)| ((i * 7 + j * 3) % 11) as f32 - 5.0) / 50.0).view()).unwrap();
+    let y = g.linear(y, dense, None, &LinearDescriptor::default()).unwrap();
+    let y = g.softmax(y, &SoftmaxDescriptor::default()).unwrap();
+    g.output("classes", y).unwrap();
+    g
+}
+
+#[test]
+fn the_table_says_names_shapes_parameters_and_multiply_adds() {
+    let text = classifier().to_string();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()).collect();
+    assert_eq!(rows[0], ["name", "op", "output shape", "parameters", "multiply-adds"]);
+    assert_eq!(rows[1], ["image", "input", "N x 3 x 12 x 12", "0", "0"]);
+    assert_eq!(rows[2], ["stem", "conv", "N x 8 x 12 x 12", "224", "31,104"]); // 8 (27 + 1); 144 x 8 x 27
+    assert_eq!(rows[3], ["batch_norm", "batch_norm", "N x 8 x 12 x 12", "24", "0"]);
+    assert_eq!(rows[9], ["flatten", "flatten", "N x 288", "0", "0"]);
+    assert_eq!(rows[10], ["linear", "linear", "N x 10", "2,880", "2,880"]);
+    assert_eq!(rows[12], ["total", "3,192", "43,200"]); // 224 + 24 + 64 + 2880; 31104 + 9216 + 2880
+    assert!(text.ends_with("N is open; multiply-adds are those of N = 1.\n"), "{text}");
+    let dot = classifier().to_dot();
+    assert!(dot.starts_with("digraph {") && dot.contains("n0 -> n1") && dot.contains("N x 8 x 6 x 6"), "{dot}");
+}
+
+#[test]
+fn both_engines_give_the_same_for_every_batch() {
+    let (gpu, graph) = (gpu(), classifier());
+    let (on_gpu, on_cpu) = (Session::gpu(&gpu, &graph).unwrap(), Session::cpu(&graph).unwrap());
+    for batch in [1, 4, 2, 4] {
+        let image = ramp((batch, 3, 12, 12), 7, 9) / 4.0;
+        let (got, want) = (on_gpu.run(&[("image", image.view())]).unwrap(), on_cpu.run(&[("image", image.view())]).unwrap());
+        assert_eq!(want["features"].shape(), [batch, 8, 6, 6]);
+        for name in ["features", "classes"] {
+            let most = want[name].iter().fold(1.0f32, |most, v| most.max(v.abs()));
+            for (g, w) in got[name].iter().zip(&want[name]) {
+                assert!((g - w).abs() <= 1e-4 * most, "{name} of {batch}: {g} is not {w}");
+            }
+        }
+        assert!(want["classes"].rows().into_iter().all(|row| (row.sum() - 1.0).abs() < 1e-5));
+        // The first image's result is its own, whatever stands beside it.
+        let alone = on_gpu.run(&[("image", image.slice(ndarray::s![..1, .., .., ..]))]).unwrap();
+        for (g, w) in alone["classes"].iter().zip(&got["classes"]) {
+            assert!((g - w).abs() <= 1e-5, "{g} is not {w}");
+        }
+    }
+}
+
+#[test]
+fn integers_go_through_exactly() {
+    // y = relu(x * 2 - 3) summed over channels by a convolution of ones, then transposed and joined with x.
+    let (gpu, x) = (gpu(), ramp((2, 2, 3, 5), 3, 7));
+    let mut g = Graph::new();
+    let image = g.input("x", [2.into(), 2.into(), 3.into(), 5.into()]).unwrap();
+    let two = g.constant("two", Array4::from_elem((1, 1, 1, 1), 2.0f32).view()).unwrap();
+    let three = g.constant("three", Array4::from_elem((1, 1, 1, 1), 3.0f32).view()).unwrap();
+    let doubled = g.mul(image, two).unwrap();
+    let less = g.sub(doubled, three).unwrap();
+    let positive = g.relu(less).unwrap();
+    let ones = g.parameter("ones", Array4::from_elem((1, 2, 1, 1), 1.0f32).view()).unwrap();
+    let sum = g.conv2d(positive, ones, None, &ConvDescriptor::default()).unwrap();
+    let turned = g.transpose(sum, &[0, 1, 3, 2]).unwrap();
+    let joined = g.concat(&[sum, image], 1).unwrap();
+    g.output("turned", turned).unwrap();
+    g.output("joined", joined).unwrap();
+    let want = Array4::from_shape_fn((2, 1, 3, 5), |(n, _, i, j)| (0..2).map(|c| (2.0 * x[[n, c, i, j]] - 3.0).max(0.0)).sum::<f32>());
+    for session in [Session::gpu(&gpu, &g).unwrap(), Session::cpu(&g).unwrap()] {
+        let got = session.run(&[("x", x.view())]).unwrap();
+        assert_eq!(got["turned"], want.clone().permuted_axes([0, 1, 3, 2]).into_dyn().as_standard_layout().into_owned());
+        let joined: Array4<f32> = got["joined"].clone().into_dimensionality::<Ix4>().unwrap();
+        assert_eq!(joined.slice(ndarray::s![.., ..1, .., ..]), want);
+        assert_eq!(joined.slice(ndarray::s![.., 1.., .., ..]), x);
+    }
+}
+
+#[test]
+fn ops_of_several_outputs_and_transposed_convolutions_run() {
+    let (gpu, x) = (gpu(), ramp((1, 2, 4, 4), 5, 13));
+    let mut g = Graph::new();
+    let image = g.input("x", [Extent::Open, 2.into(), 4.into(), 4.into()]).unwrap();
+    let pool = PoolDescriptor::window([2, 2]).with_kind(PoolKind::Max { indices: Some(IndexOrder::RowMajor) });
+    let [largest, at] = g.max_pool2d_with_indices(image, &pool).unwrap();
+    let back = g.max_unpool2d(largest, at, &MaxUnpoolDescriptor { pool, output_shape: None }).unwrap();
+    let filter = g.parameter("up", ramp((2, 3, 2, 2), 1, 3).view()).unwrap();
+    let up = g.conv_transpose2d(back, filter, None, &ConvTranspose2dDescriptor { stride: [2, 2], ..Default::default() }).unwrap();
+    for (name, value) in [("at", at), ("back", back), ("up", up)] {
+        g.output(name, value).unwrap();
+    }
+    let [one, other] = [Session::gpu(&gpu, &g).unwrap(), Session::cpu(&g).unwrap()].map(|session| session.run(&[("x", x.view())]).unwrap());
+    assert_eq!(one, other);
+    assert_eq!(one["up"].shape(), [1, 3, 8, 8]);
+    assert_eq!(one["back"].iter().filter(|v| **v != 0.0).count(), one["at"].len());
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    let mut g = Graph::new();
+    let x = g.input("image", [Extent::Open, 3.into(), 8.into(), 8.into()]).unwrap();
+    assert!(g.input("image", [1.into()]).unwrap_err().to_string().contains("no two of a graph have the same"));
+    let w = g.parameter_of("w", &[4, 2, 3, 3], wgconv::ElementType::F32).unwrap();
+    let error = g.conv2d(x, w, None, &ConvDescriptor::default()).unwrap_err().to_string();
+    assert!(error.starts_with("conv: filter is [4, 2, 3, 3]: its second extent, 2, must be the input channels per group"), "{error}");
+    assert_eq!(g.nodes().len(), 0, "a refused node leaves nothing");
+    let (other, mut empty) = (classifier(), Graph::new());
+    let foreign = other.outputs().next().unwrap().1;
+    assert!(empty.relu(foreign).unwrap_err().to_string().contains("it is another graph's"));
+    let y = g.relu(x).unwrap();
+    assert!(Session::cpu(&g).err().unwrap().to_string().contains("these need some before the network runs: w"));
+    assert!(g.set("v", ramp((1, 1, 1, 1), 1, 2).view()).unwrap_err().to_string().contains("no parameter of this name"));
+    assert!(g.set("w", ramp((1, 1, 1, 1), 1, 2).view()).unwrap_err().to_string().contains("the parameter is 4x2x3x3"));
+    g.set("w", ramp((4, 2, 3, 3), 1, 2).view()).unwrap();
+    assert!(Session::cpu(&g).err().unwrap().to_string().contains("Graph::output"));
+    g.output("y", y).unwrap();
+    let session = Session::cpu(&g).unwrap();
+    let wrong = |inputs: &[(&str, ndarray::ArrayViewD<'_, f32>)]| session.run(inputs).unwrap_err().to_string();
+    let image = ArrayD::<f32>::zeros(vec![2, 3, 8, 8]);
+    assert_eq!(wrong(&[]), "inputs is 0: the input \"image\" is missing");
+    assert_eq!(wrong(&[("photo", image.view())]), "inputs is \"photo\": the graph's inputs are image");
+    let other = ArrayD::<f32>::zeros(vec![2, 3, 8, 9]);
+    assert_eq!(wrong(&[("image", other.view())]), "image is [2, 3, 8, 9]: it is N x 3 x 8 x 8, N = 2");
+}
