@@ -1,6 +1,20 @@
 //! Networks as data: named inputs, parameters and constants, and nodes between them. Shapes are inferred and checked as a graph is built; nothing is
 //! computed here. A leading extent may stay open until the network runs.
 //!
+//! ```
+//! use wgconv::{Extent, Graph, conv::Conv2dDescriptor};
+//! # fn main() -> wgconv::Result<()> {
+//! let mut graph = Graph::new();
+//! let x = graph.input("image", [Extent::Open, 3.into(), 32.into(), 32.into()])?;
+//! let w = graph.parameter("filter", ndarray::Array4::<f32>::ones((6, 3, 5, 5)).view())?;
+//! let y = graph.conv2d(x, w, None, &Conv2dDescriptor::default())?;
+//! let y = graph.relu(y)?;
+//! graph.output("features", y)?;
+//! assert_eq!(graph.shape(y), "N x 6 x 28 x 28");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! [`Recipe`] is what a node does, [`Graph::at`] resolves all nodes for one open extent, and a session runs what that gives.
 
 mod build;

@@ -159,7 +159,7 @@ pub enum Recipe {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Resolved {
     /// A kernel's work.
-    Op(Op),
+    Op(Box<Op>),
     /// The first input under another shape.
     View(TensorType),
 }
@@ -168,7 +168,7 @@ impl Resolved {
     /// What it gives.
     pub fn outputs(&self) -> Vec<TensorType> {
         match self {
-            Resolved::Op(op) => crate::ops::Problem::outputs(op).into_iter().map(|spec| spec.tensor).collect(),
+            Resolved::Op(op) => crate::ops::Problem::outputs(op.as_ref()).into_iter().map(|spec| spec.tensor).collect(),
             Resolved::View(tensor) => vec![tensor.clone()],
         }
     }
@@ -322,7 +322,7 @@ impl Recipe {
                 return of_one.resolve_one(x);
             }
         };
-        Ok(Resolved::Op(op))
+        Ok(Resolved::Op(Box::new(op)))
     }
 
     /// As [`Recipe::resolve`], for what takes one tensor.
@@ -348,7 +348,7 @@ impl Recipe {
             Recipe::Flatten { axis } => return view(x, flatten_extents(&x.extents, *axis)?),
             _ => return Ok(Resolved::View(x.clone())),
         };
-        Ok(Resolved::Op(op))
+        Ok(Resolved::Op(Box::new(op)))
     }
 }
 

@@ -70,7 +70,7 @@ impl Ready {
             }
         }
         let plans: Vec<_> =
-            at.nodes.iter().filter_map(|node| if let Resolved::Op(op) = node { Some(gpu.plan(op)) } else { None }).collect::<Result<_>>()?;
+            at.nodes.iter().filter_map(|node| if let Resolved::Op(op) = node { Some(gpu.plan(op.as_ref())) } else { None }).collect::<Result<_>>()?;
         gpu.compile(&plans.iter().collect::<Vec<_>>())?;
         let mut ops = Vec::with_capacity(at.nodes.len());
         for (i, (node, resolved)) in graph.nodes().iter().zip(&at.nodes).enumerate() {
@@ -78,10 +78,10 @@ impl Ready {
                 ops.push(None);
                 continue;
             };
-            let (mut fixed, mut inputs) = (vec![], vec![]);
+            let (mut constants, mut inputs) = (vec![], vec![]);
             for (spec, &input) in op.inputs().iter().zip(node.inputs()) {
                 match (&weights.tensors[input.index()], spec.constant) {
-                    (Some(tensor), true) => fixed.push(tensor),
+                    (Some(tensor), true) => constants.push(tensor),
                     (None, true) => {
                         let rule = format!("{} of {} is read when the session is made: it is a parameter or a constant", spec.name, node.name());
                         return Err(Error::invalid(node.name(), graph.values()[input.index()].name(), rule));
@@ -90,8 +90,8 @@ impl Ready {
                 }
             }
             let prepared = match other.and_then(|other| other.ops[i].as_ref()) {
-                Some(call) => call.prepared.also(op, &fixed)?,
-                None => Prepared::new(gpu, op, &fixed)?,
+                Some(call) => call.prepared.also(op.as_ref(), &constants)?,
+                None => Prepared::new(gpu, op.as_ref(), &constants)?,
             };
             ops.push(Some(Call { prepared, inputs, outputs: node.outputs().to_vec() }));
         }

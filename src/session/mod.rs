@@ -27,6 +27,9 @@ enum Engine {
     Cpu(cpu::Weights),
 }
 
+/// Inputs by value.
+type Given = Vec<(ValueId, ArrayD<f32>)>;
+
 /// What a run gives: arrays by the names of the graph's outputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outputs(Vec<(String, ArrayD<f32>)>);
@@ -110,7 +113,7 @@ impl Session {
     }
 
     /// The open extent, and the inputs by value.
-    fn given<D: Dimension>(&self, inputs: &[(&str, ArrayView<'_, f32, D>)]) -> Result<(usize, Vec<(ValueId, ArrayD<f32>)>)> {
+    fn given<D: Dimension>(&self, inputs: &[(&str, ArrayView<'_, f32, D>)]) -> Result<(usize, Given)> {
         if let Some((name, _)) = inputs.iter().find(|(name, _)| !self.graph.inputs().any(|(own, _)| own == *name)) {
             let known: Vec<&str> = self.graph.inputs().map(|(own, _)| own).collect();
             return Err(Error::invalid("inputs", format!("\"{name}\""), format!("the graph's inputs are {}", known.join(", "))));
