@@ -63,6 +63,9 @@ fn the_table_says_names_shapes_parameters_and_multiply_adds() {
 fn both_engines_give_the_same_for_every_batch() {
     let (gpu, graph) = (gpu(), classifier());
     let (on_gpu, on_cpu) = (Session::gpu(&gpu, &graph).unwrap(), Session::cpu(&graph).unwrap());
+    let memory = on_gpu.memory(4).unwrap();
+    let all = 4 * 4 * (4 * 8 * 12 * 12 + 8 * 6 * 6 + 2 * 10) as u64; // what ops give, without views
+    assert!(memory.lower_bound() <= memory.total() && memory.total() < all, "{memory:?}");
     for batch in [1, 4, 2, 4] {
         let image = ramp((batch, 3, 12, 12), 7, 9) / 4.0;
         let (got, want) = (on_gpu.run(&[("image", image.view())]).unwrap(), on_cpu.run(&[("image", image.view())]).unwrap());
@@ -80,6 +83,25 @@ fn both_engines_give_the_same_for_every_batch() {
             assert!((g - w).abs() <= 1e-5, "{g} is not {w}");
         }
     }
+}
+
+/// A session's tensors are those of all its runs: each run has them to itself.
+#[test]
+fn threads_that_share_a_session_do_not_mix_their_inputs() {
+    let (gpu, graph) = (gpu(), classifier());
+    let session = Session::gpu(&gpu, &graph).unwrap();
+    let images: Vec<Array4<f32>> = (1..9).map(|i| ramp((1, 3, 12, 12), i, 9)).collect();
+    let want: Vec<_> = images.iter().map(|image| session.run(&[("image", image.view())]).unwrap()).collect();
+    std::thread::scope(|scope| {
+        for (image, want) in images.iter().zip(&want) {
+            let session = &session;
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    assert_eq!(&session.run(&[("image", image.view())]).unwrap(), want);
+                }
+            });
+        }
+    });
 }
 
 #[test]
@@ -154,4 +176,65 @@ fn what_cannot_be_is_refused_by_name() {
     assert_eq!(wrong(&[("photo", image.view())]), "inputs is \"photo\": the graph's inputs are image");
     let other = ArrayD::<f32>::zeros(vec![2, 3, 8, 9]);
     assert_eq!(wrong(&[("image", other.view())]), "image is [2, 3, 8, 9]: it is N x 3 x 8 x 8, N = 2");
+}
+
+#[test]
+fn passes_fuse_what_they_can_and_keep_the_result() {
+    let (gpu, graph) = (gpu(), classifier());
+    let (fused, changes) = graph.optimized_with_changes().unwrap();
+    let said: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    let wanted = [
+        "remove identities: dropout changes nothing",
+        "fold batch norm: batch_norm into stem",
+        "fuse residual: add into conv",
+        "fuse activation: relu into stem",
+    ];
+    assert_eq!(said, wanted);
+    let names: Vec<&str> = fused.nodes().iter().map(|node| node.name()).collect();
+    assert_eq!(names, ["stem", "conv", "max_pool", "flatten", "linear", "softmax"]);
+    assert_eq!(fused.optimized_with_changes().unwrap(), (fused.clone(), vec![]), "nothing is left to do");
+    let image = ramp((3, 3, 12, 12), 7, 9) / 4.0;
+    let want = Session::cpu(&graph).unwrap().run(&[("image", image.view())]).unwrap();
+    for session in [Session::gpu(&gpu, &fused).unwrap(), Session::cpu(&fused).unwrap()] {
+        let got = session.run(&[("image", image.view())]).unwrap();
+        for name in ["features", "classes"] {
+            let most = want[name].iter().fold(1.0f32, |most, v| most.max(v.abs()));
+            assert!(got[name].iter().zip(&want[name]).all(|(g, w)| (g - w).abs() <= 1e-4 * most), "{name}");
+        }
+    }
+}
+
+#[test]
+fn passes_keep_integers_exact_and_leave_what_others_read() {
+    let (gpu, x) = (gpu(), ramp((2, 3, 8, 6), 5, 7));
+    let mut g = Graph::new();
+    let image = g.input("x", [Extent::Open, 3.into(), 8.into(), 6.into()]).unwrap();
+    let turned = g.transpose(image, &[0, 1, 3, 2]).unwrap();
+    let back = g.transpose(turned, &[0, 1, 3, 2]).unwrap();
+    let filter = g.parameter("filter", ramp((4, 3, 3, 3), 3, 5).view()).unwrap();
+    let conv = g.conv2d(back, filter, None, &ConvDescriptor { padding: Padding::Same, ..Default::default() }).unwrap();
+    let positive = g.relu(conv).unwrap();
+    let pooled = g.pool2d(positive, &PoolDescriptor::window([2, 2])).unwrap();
+    let again = g.parameter("again", ramp((4, 4, 1, 1), 1, 3).view()).unwrap();
+    let second = g.conv2d(pooled, again, None, &ConvDescriptor::default()).unwrap();
+    let clipped = g.relu(second).unwrap();
+    // `second` is read by the activation and is an output too: it stays.
+    let [a, b] = [g.transpose(clipped, &[0, 2, 3, 1]).unwrap(), second];
+    let a = g.transpose(a, &[0, 2, 1, 3]).unwrap();
+    g.output("turned", a).unwrap();
+    g.output("second", b).unwrap();
+    let (fused, changes) = g.optimized_with_changes().unwrap();
+    let said: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    let wanted = [
+        "cancel transposes: transpose and transpose_2 undo each other",
+        "cancel transposes: transpose_3 and transpose_4 are one",
+        "fuse activation: relu into conv",
+        "fuse pool: max_pool into conv",
+    ];
+    assert_eq!(said, wanted);
+    assert_eq!(fused.nodes().len(), 4, "{fused}");
+    let want = Session::cpu(&g).unwrap().run(&[("x", x.view())]).unwrap();
+    for session in [Session::gpu(&gpu, &fused).unwrap(), Session::cpu(&fused).unwrap(), Session::gpu(&gpu, &g).unwrap()] {
+        assert_eq!(session.run(&[("x", x.view())]).unwrap(), want);
+    }
 }

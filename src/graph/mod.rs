@@ -18,10 +18,12 @@
 //! [`Recipe`] is what a node does, [`Graph::at`] resolves all nodes for one open extent, and a session runs what that gives.
 
 mod build;
+mod passes;
 mod recipe;
 mod show;
 
 pub use build::BatchNormParameters;
+pub use passes::Change;
 pub use recipe::{Ranked, Recipe, Resolved};
 
 use crate::types::{Element, ElementType, Error, Layout, Result, TensorType};

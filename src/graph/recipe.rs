@@ -22,7 +22,7 @@ use crate::ops::transform::reshape::{flatten_extents, reshape_extents};
 use crate::ops::transform::resize::{Resize, ResizeDescriptor};
 use crate::ops::transform::slice::{Slice, SliceDescriptor};
 use crate::ops::transform::transpose::{ToLayout, Transpose};
-use crate::types::{Activation, Error, Layout, Result, TensorType};
+use crate::types::{Activation, ElementType, Error, Layout, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// A descriptor of one spatial rank or another.
@@ -265,6 +265,7 @@ impl Recipe {
             }
             Recipe::MaxUnpool(descriptor) => {
                 exactly(2, "x and indices")?;
+                others[0].check_element("indices", ElementType::U32, "what max_pool gives")?;
                 ranked!(descriptor, d => MaxUnpoolProblem::new(x, &others[0].extents, d))?.into()
             }
             Recipe::MatMul(MatMulDescriptor { accuracy }) => {

@@ -9,6 +9,7 @@ use crate::ops::Problem;
 use crate::session::memory::{Memory, root};
 use crate::types::{ElementType, Error, Layout, Result, TensorType};
 use ndarray::{ArrayD, IxDyn};
+use std::sync::{Mutex, PoisonError};
 
 /// Tensors of parameters and constants, by value.
 pub(crate) struct Weights {
@@ -37,6 +38,8 @@ pub(crate) struct Ready {
     ops: Vec<Option<Call>>,
     /// By value.
     tensors: Vec<Option<Tensor>>,
+    /// Held by a run from its first upload to its last download: the tensors are those of all runs.
+    turn: Mutex<()>,
 }
 
 struct Call {
@@ -95,7 +98,7 @@ impl Ready {
             };
             ops.push(Some(Call { prepared, inputs, outputs: node.outputs().to_vec() }));
         }
-        Ok(Self { gpu: gpu.clone(), ops, tensors })
+        Ok(Self { gpu: gpu.clone(), ops, tensors, turn: Mutex::default() })
     }
 
     fn tensor(&self, value: ValueId) -> Result<&Tensor> {
@@ -115,6 +118,8 @@ impl Ready {
 
     /// Uploads inputs, runs in one submit, downloads outputs in the graph's order.
     pub fn run(&self, graph: &Graph, given: &[(ValueId, ArrayD<f32>)]) -> Result<Vec<ArrayD<f32>>> {
+        // It guards no data of its own, so a panic of another run leaves nothing half done.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         for (value, array) in given {
             let tensor = self.tensor(*value)?;
             match tensor.element() {

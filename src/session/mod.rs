@@ -87,6 +87,14 @@ impl Session {
         &self.graph
     }
 
+    /// Where values lie on a GPU for an open extent, and how many bytes that takes.
+    ///
+    /// # Errors
+    /// What an op does not take at this extent.
+    pub fn memory(&self, open: usize) -> Result<Memory> {
+        Ok(Memory::of(&self.graph, &self.graph.at(open)?))
+    }
+
     /// Prepares for an open extent before it is met, so that its first run takes no longer than the others.
     ///
     /// # Errors

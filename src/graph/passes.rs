@@ -1,0 +1,363 @@
+//! Passes: functions from graph to graph that keep what a network computes, with a list of what each did.
+//!
+//! A change is made only where the changed node gives the same types at the extents that a graph is checked for; else it is left as it was. Folding a
+//! batch norm rounds otherwise than computing it; every other change gives the same sums.
+
+use super::{Graph, Node, Numbers, PROBES, Ranked, Recipe, Source, Value, ValueId};
+use crate::ops::conv::fused::FusedPool;
+use crate::ops::conv::problem::Direction;
+use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp};
+use crate::ops::norm::batch::{BatchNormValues, fold_batch_norm};
+use crate::ops::pool::descriptor::{PoolDescriptor, PoolKind};
+use crate::types::{Activation, Padding, Result, TensorType};
+use ndarray::{Array1, ArrayD, Ix1};
+
+/// One thing that a pass did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The pass.
+    pub pass: &'static str,
+    /// What it did, by the names of nodes.
+    pub what: String,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.pass, self.what)
+    }
+}
+
+impl Graph {
+    /// The graph after all passes, in the order in which they help each other.
+    ///
+    /// # Errors
+    /// None that a graph made by its own methods has.
+    pub fn optimized(&self) -> Result<Graph> {
+        self.optimized_with_changes().map(|(graph, _)| graph)
+    }
+
+    /// As [`Graph::optimized`], with what was done.
+    ///
+    /// # Errors
+    /// As [`Graph::optimized`].
+    pub fn optimized_with_changes(&self) -> Result<(Graph, Vec<Change>)> {
+        let mut work = Work { graph: self.clone(), gone: vec![false; self.nodes.len()], changes: vec![] };
+        work.remove_identities();
+        work.cancel_transposes();
+        work.fold_batch_norms()?;
+        work.fuse_residuals();
+        work.fuse_activations();
+        work.fuse_pools();
+        Ok((work.compact(), work.changes))
+    }
+}
+
+/// A graph that passes change: nodes that are gone keep their position until the end.
+struct Work {
+    graph: Graph,
+    gone: Vec<bool>,
+    changes: Vec<Change>,
+}
+
+impl Work {
+    fn note(&mut self, pass: &'static str, what: String) {
+        self.changes.push(Change { pass, what });
+    }
+
+    fn node(&self, i: usize) -> &Node {
+        &self.graph.nodes[i]
+    }
+
+    fn live(&self) -> Vec<usize> {
+        (0..self.graph.nodes.len()).filter(|&i| !self.gone[i]).collect()
+    }
+
+    /// The node that gives a value as its only output.
+    fn producer(&self, value: ValueId) -> Option<usize> {
+        match self.graph.values[value.0].source {
+            Source::Node { node, output: 0 } if self.node(node).outputs.len() == 1 => Some(node),
+            _ => None,
+        }
+    }
+
+    fn is_output(&self, value: ValueId) -> bool {
+        self.graph.outputs.iter().any(|(_, output)| *output == value)
+    }
+
+    /// Whether one node reads a value, once, and it is no output.
+    fn is_read_once(&self, value: ValueId) -> bool {
+        let reads = self.live().into_iter().flat_map(|i| &self.graph.nodes[i].inputs).filter(|input| **input == value).count();
+        reads == 1 && !self.is_output(value)
+    }
+
+    /// Whoever reads `from` reads `to`.
+    fn replace(&mut self, from: ValueId, to: ValueId) {
+        let inputs = self.graph.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut());
+        let outputs = self.graph.outputs.iter_mut().map(|(_, value)| value);
+        inputs.chain(outputs).filter(|value| **value == from).for_each(|value| *value = to);
+    }
+
+    /// Puts a node of this recipe at position `at`, giving what the node there gave, where it gives the same types; `gone` nodes leave.
+    fn put(&mut self, at: usize, name: String, recipe: Recipe, inputs: Vec<ValueId>, gone: &[usize]) -> bool {
+        let outputs = self.node(at).outputs.clone();
+        let same = (0..PROBES.len()).all(|probe| {
+            let types: Vec<&TensorType> = inputs.iter().map(|input| &self.graph.types[input.0][probe]).collect();
+            let wanted = outputs.iter().map(|output| self.graph.types[output.0][probe].clone());
+            recipe.resolve(&types).is_ok_and(|resolved| resolved.outputs().into_iter().eq(wanted))
+        });
+        if same {
+            self.graph.nodes[at] = Node { name, recipe, inputs, outputs };
+            gone.iter().filter(|&&i| i != at).for_each(|&i| self.gone[i] = true);
+        }
+        same
+    }
+
+    /// Identities, dropout, and views of the same shape.
+    fn remove_identities(&mut self) {
+        for i in self.live() {
+            let node = self.node(i);
+            let (name, x, y) = (node.name.clone(), node.inputs.first().copied(), node.outputs.first().copied());
+            let (Some(x), Some(y)) = (x, y) else { continue };
+            let is_same = self.graph.types[x.0] == self.graph.types[y.0];
+            if matches!(node.recipe, Recipe::Identity | Recipe::Dropout)
+                || (is_same && matches!(node.recipe, Recipe::Reshape { .. } | Recipe::Flatten { .. } | Recipe::ToLayout(_)))
+            {
+                self.replace(y, x);
+                self.gone[i] = true;
+                self.note("remove identities", format!("{name} changes nothing"));
+            }
+        }
+    }
+
+    /// A transpose of a transpose is one, or none.
+    fn cancel_transposes(&mut self) {
+        for i in self.live() {
+            let Recipe::Transpose { perm: second } = self.node(i).recipe.clone() else { continue };
+            let (x, y) = (self.node(i).inputs[0], self.node(i).outputs[0]);
+            let Some(before) = self.producer(x).filter(|&p| !self.gone[p] && self.is_read_once(x)) else { continue };
+            let Recipe::Transpose { perm: first } = self.node(before).recipe.clone() else { continue };
+            let (from, names) = (self.node(before).inputs[0], format!("{} and {}", self.node(before).name, self.node(i).name));
+            let joint: Vec<usize> = second.iter().filter_map(|&axis| first.get(axis).copied()).collect();
+            if joint.iter().copied().eq(0..joint.len()) && self.graph.types[from.0] == self.graph.types[y.0] {
+                self.replace(y, from);
+                (self.gone[before], self.gone[i]) = (true, true);
+                self.note("cancel transposes", format!("{names} undo each other"));
+            } else if self.put(i, self.node(i).name.clone(), Recipe::Transpose { perm: joint }, vec![from], &[before]) {
+                self.note("cancel transposes", format!("{names} are one"));
+            }
+        }
+    }
+
+    /// f32 numbers of a parameter or constant.
+    fn numbers(&self, value: ValueId) -> Option<&ArrayD<f32>> {
+        match &self.graph.values[value.0].source {
+            Source::Parameter(Some(Numbers::F32(array))) | Source::Constant(Numbers::F32(array)) => Some(array),
+            _ => None,
+        }
+    }
+
+    fn vector(&self, value: ValueId) -> Option<Array1<f32>> {
+        self.numbers(value)?.clone().into_dimensionality::<Ix1>().ok()
+    }
+
+    /// A batch norm behind a convolution goes into its filter and bias.
+    fn fold_batch_norms(&mut self) -> Result<()> {
+        for i in self.live() {
+            let Recipe::BatchNorm { descriptor, has } = self.node(i).recipe.clone() else { continue };
+            let x = self.node(i).inputs[0];
+            let Some(p) = self.producer(x).filter(|_| self.is_read_once(x)) else { continue };
+            let Recipe::Conv { descriptor: mut conv, bias, residual: false } = self.node(p).recipe.clone() else { continue };
+            let (plain, groups) = match &conv {
+                Ranked::One(d) => (d.activation == Activation::None && d.pool.is_none(), d.groups),
+                Ranked::Two(d) => (d.activation == Activation::None && d.pool.is_none(), d.groups),
+                Ranked::Three(d) => (d.activation == Activation::None && d.pool.is_none(), d.groups),
+            };
+            if !plain {
+                continue;
+            }
+            let vectors = self.node(i).inputs[1..].to_vec();
+            let [scale_there, bias_there] = has.map(usize::from);
+            let (Some(mean), Some(variance)) = (self.vector(vectors[scale_there + bias_there]), self.vector(vectors[scale_there + bias_there + 1]))
+            else {
+                continue;
+            };
+            let or =
+                |there: bool, at: usize, default: f32| if there { self.vector(vectors[at]) } else { Some(Array1::from_elem(mean.len(), default)) };
+            let (Some(scale), Some(shift)) = (or(has[0], 0, 1.0), or(has[1], scale_there, 0.0)) else { continue };
+            let inputs = self.node(p).inputs.clone();
+            let Some(filter) = self.numbers(inputs[1]).cloned() else { continue };
+            let own_bias = if bias { self.vector(inputs[2]) } else { None };
+            if bias && own_bias.is_none() {
+                continue;
+            }
+            let norm = BatchNormValues {
+                scale: scale.view(),
+                bias: shift.view(),
+                mean: mean.view(),
+                variance: variance.view(),
+                epsilon: descriptor.epsilon,
+            };
+            let (filter, shifted) = fold_batch_norm(Direction::Forward, groups, filter.view(), own_bias.as_ref().map(|b| b.view()), &norm)?;
+            match &mut conv {
+                Ranked::One(d) => d.activation = descriptor.activation,
+                Ranked::Two(d) => d.activation = descriptor.activation,
+                Ranked::Three(d) => d.activation = descriptor.activation,
+            }
+            let (name, norm_name) = (self.node(p).name.clone(), self.node(i).name.clone());
+            let filter = self.add_parameter(&format!("{name}.folded_weight"), Numbers::F32(filter))?;
+            let shifted = self.add_parameter(&format!("{name}.folded_bias"), Numbers::F32(shifted.into_dyn()))?;
+            let recipe = Recipe::Conv { descriptor: conv, bias: true, residual: false };
+            if self.put(i, name.clone(), recipe, vec![inputs[0], filter, shifted], &[p]) {
+                self.note("fold batch norm", format!("{norm_name} into {name}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_parameter(&mut self, stem: &str, numbers: Numbers) -> Result<ValueId> {
+        let (name, declared) = (self.graph.unused(stem), numbers.tensor_type());
+        self.graph.declare(&name, Source::Parameter(Some(numbers)), declared)
+    }
+
+    /// A sum with a tensor of the same shape goes into the convolution or dense layer before it.
+    fn fuse_residuals(&mut self) {
+        for i in self.live() {
+            let Recipe::Binary(BinaryDescriptor { op: BinaryOp::Add, activation }) = self.node(i).recipe else { continue };
+            let &[a, b] = &self.node(i).inputs[..] else { continue };
+            // Of two that could, the later: the other is there by then.
+            let mut candidates: Vec<(usize, ValueId)> =
+                [(a, b), (b, a)].into_iter().filter_map(|(own, other)| Some((self.producer(own)?, other))).collect();
+            candidates.sort_by_key(|(p, _)| std::cmp::Reverse(*p));
+            for (p, other) in candidates {
+                let own = self.node(p).outputs[0];
+                if own == other || !self.is_read_once(own) || self.graph.types[own.0] != self.graph.types[other.0] {
+                    continue;
+                }
+                let Some(recipe) = with_residual(&self.node(p).recipe, activation) else { continue };
+                let inputs = self.node(p).inputs.iter().copied().chain([other]).collect();
+                let (name, sum) = (self.node(p).name.clone(), self.node(i).name.clone());
+                if self.put(i, name.clone(), recipe, inputs, &[p]) {
+                    self.note("fuse residual", format!("{sum} into {name}"));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// An activation goes into the op before it.
+    fn fuse_activations(&mut self) {
+        for i in self.live() {
+            let Recipe::Activation(activation) = self.node(i).recipe else { continue };
+            let x = self.node(i).inputs[0];
+            let Some(p) = self.producer(x).filter(|&p| !self.gone[p] && self.is_read_once(x)) else { continue };
+            let Some(recipe) = with_activation(&self.node(p).recipe, activation) else { continue };
+            let (name, own, inputs) = (self.node(p).name.clone(), self.node(i).name.clone(), self.node(p).inputs.clone());
+            if self.put(i, name.clone(), recipe, inputs, &[p]) {
+                self.note("fuse activation", format!("{own} into {name}"));
+            }
+        }
+    }
+
+    /// A pool of 2 goes into the convolution before it.
+    fn fuse_pools(&mut self) {
+        for i in self.live() {
+            let Recipe::Pool(Ranked::Two(pool)) = self.node(i).recipe.clone() else { continue };
+            let Some(fused) = as_fused(&pool) else { continue };
+            let x = self.node(i).inputs[0];
+            let Some(p) = self.producer(x).filter(|&p| !self.gone[p] && self.is_read_once(x)) else { continue };
+            let Recipe::Conv { descriptor: Ranked::Two(mut conv), bias, residual: false } = self.node(p).recipe.clone() else { continue };
+            if conv.pool.is_some() {
+                continue;
+            }
+            conv.pool = Some(fused);
+            let (name, own, inputs) = (self.node(p).name.clone(), self.node(i).name.clone(), self.node(p).inputs.clone());
+            if self.put(i, name.clone(), Recipe::Conv { descriptor: Ranked::Two(conv), bias, residual: false }, inputs, &[p]) {
+                self.note("fuse pool", format!("{own} into {name}"));
+            }
+        }
+    }
+
+    /// The graph without the nodes that are gone and the values that nothing reads any more; inputs stay.
+    fn compact(&self) -> Graph {
+        let nodes: Vec<usize> = self.live();
+        let mut kept = vec![false; self.graph.values.len()];
+        for &i in &nodes {
+            let node = self.node(i);
+            node.inputs.iter().chain(&node.outputs).for_each(|value| kept[value.0] = true);
+        }
+        self.graph.outputs.iter().for_each(|(_, value)| kept[value.0] = true);
+        let mut graph = Graph::default();
+        let mut position = vec![ValueId(0); kept.len()];
+        for (i, value) in self.graph.values.iter().enumerate() {
+            if kept[i] || value.source == Source::Input {
+                position[i] = ValueId(graph.values.len());
+                graph.values.push(value.clone());
+                graph.types.push(self.graph.types[i].clone());
+            }
+        }
+        let moved = |values: &[ValueId]| -> Vec<ValueId> { values.iter().map(|value| position[value.0]).collect() };
+        for (at, &i) in nodes.iter().enumerate() {
+            let node = self.node(i);
+            for (output, value) in node.outputs.iter().enumerate() {
+                graph.values[position[value.0].0].source = Source::Node { node: at, output };
+            }
+            graph.nodes.push(Node { inputs: moved(&node.inputs), outputs: moved(&node.outputs), ..node.clone() });
+        }
+        graph.outputs = self.graph.outputs.iter().map(|(name, value)| (name.clone(), position[value.0])).collect();
+        graph.named = graph.values.iter().enumerate().map(|(i, Value { name, .. })| (name.clone(), ValueId(i))).collect();
+        graph
+    }
+}
+
+/// The op with a residual and this activation behind it, where it has neither yet.
+fn with_residual(recipe: &Recipe, activation: Activation) -> Option<Recipe> {
+    let mut recipe = recipe.clone();
+    let own = match &mut recipe {
+        Recipe::Conv { descriptor: Ranked::One(d), residual, .. } if d.pool.is_none() && !*residual => (residual, &mut d.activation),
+        Recipe::Conv { descriptor: Ranked::Two(d), residual, .. } if d.pool.is_none() && !*residual => (residual, &mut d.activation),
+        Recipe::Conv { descriptor: Ranked::Three(d), residual, .. } if d.pool.is_none() && !*residual => (residual, &mut d.activation),
+        Recipe::Linear { descriptor: d, residual, .. } if !*residual => (residual, &mut d.activation),
+        _ => return None,
+    };
+    if *own.1 != Activation::None {
+        return None;
+    }
+    (*own.0, *own.1) = (true, activation);
+    Some(recipe)
+}
+
+/// The op with this activation behind it, where it has none yet.
+fn with_activation(recipe: &Recipe, activation: Activation) -> Option<Recipe> {
+    let mut recipe = recipe.clone();
+    let own = match &mut recipe {
+        Recipe::Conv { descriptor: Ranked::One(d), .. } if d.pool.is_none() => &mut d.activation,
+        Recipe::Conv { descriptor: Ranked::Two(d), .. } if d.pool.is_none() => &mut d.activation,
+        Recipe::Conv { descriptor: Ranked::Three(d), .. } if d.pool.is_none() => &mut d.activation,
+        Recipe::ConvTranspose { descriptor: Ranked::One(d) } => &mut d.activation,
+        Recipe::ConvTranspose { descriptor: Ranked::Two(d) } => &mut d.activation,
+        Recipe::ConvTranspose { descriptor: Ranked::Three(d) } => &mut d.activation,
+        Recipe::Linear { descriptor: d, .. } => &mut d.activation,
+        Recipe::Gemm(d) => &mut d.activation,
+        Recipe::Binary(d) => &mut d.activation,
+        Recipe::BatchNorm { descriptor: d, .. } => &mut d.activation,
+        _ => return None,
+    };
+    if *own != Activation::None {
+        return None;
+    }
+    *own = activation;
+    Some(recipe)
+}
+
+/// The pool that a convolution's epilogue has, where it is this one.
+fn as_fused(pool: &PoolDescriptor<2>) -> Option<FusedPool> {
+    let is_two = pool.window == [2, 2] && pool.stride.is_none_or(|stride| stride == [2, 2]) && pool.dilation == [1, 1];
+    if !is_two || pool.ceil_mode || !matches!(pool.padding, Padding::Valid) {
+        return None;
+    }
+    match pool.kind {
+        PoolKind::Max { indices: None } => Some(FusedPool::Max),
+        PoolKind::Average { .. } => Some(FusedPool::Average),
+        _ => None,
+    }
+}
