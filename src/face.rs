@@ -2,7 +2,7 @@
 
 pub mod conv {
     //! Convolution, forward and transposed, 1-D to 3-D: what is wanted ([`ConvDescriptor`]), the resolved numbers ([`ConvProblem`]), the decision
-    //! ([`plan()`]), and the prepared thing that records itself ([`Conv`]).
+    //! ([`plan()`]), and the same as an op of any kind ([`Prepared`](crate::op::Prepared)).
 
     pub use crate::numeric::Accuracy;
     pub use crate::ops::conv::descriptor::{
