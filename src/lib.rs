@@ -6,7 +6,7 @@
 //! (struct literal)         (pure, no GPU)      kernels (pure)  filters (GPU)      nothing compiled
 //! ```
 //!
-//! Three levels of use, each a gemv layer over the next: at once ([`Gpu::run`]), recorded ([`Recorder`]: many ops, one submit,
+//! Three levels of use, each a thin layer over the next: at once ([`Gpu::run`]), recorded ([`Recorder`]: many ops, one submit,
 //! also on the caller's own encoder) and prepared ([`op::Prepared`]: pipelines compiled and filters packed beforehand). The caller's
 //! own wgpu device is adopted by [`Gpu::from_wgpu`], a buffer of its by [`Tensor::from_buffer`].
 //!

@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2, Array4, ArrayD, Ix4};
 use wgconv::conv::{ConvDescriptor, ConvTranspose2dDescriptor};
 use wgconv::graph::{BatchNormParameters, Graph};
 use wgconv::matmul::LinearDescriptor;
-use wgconv::norm::BatchNormDescriptor;
+use wgconv::norm::{BatchNormDescriptor, LayerNormDescriptor};
 use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
 use wgconv::session::Session;
 use wgconv::softmax::SoftmaxDescriptor;
@@ -129,6 +129,44 @@ fn integers_go_through_exactly() {
         assert_eq!(joined.slice(ndarray::s![.., ..1, .., ..]), want);
         assert_eq!(joined.slice(ndarray::s![.., 1.., .., ..]), x);
     }
+}
+
+/// NaN, infinities, masks, rows of one number and magnitudes far apart go through views, joins and buffers that are used again, on both engines alike.
+#[test]
+fn extremes_go_through_as_each_op_says() {
+    let gpu = gpu();
+    let mut g = Graph::new();
+    let x = g.input("x", [Extent::Open, 2.into(), 4.into(), 8.into()]).unwrap();
+    let mask = g.input("mask", [Extent::Open, 2.into(), 4.into(), 8.into()]).unwrap();
+    let pooled = g.pool2d(x, &PoolDescriptor::window([2, 2])).unwrap();
+    let masked = g.add(x, mask).unwrap();
+    let shares = g.softmax(masked, &SoftmaxDescriptor::default()).unwrap();
+    let rows = g.flatten(x, 3).unwrap();
+    let normed = g.layer_norm(rows, None, None, &LayerNormDescriptor::default()).unwrap();
+    let back = g.reshape(normed, &[-1, 2, 4, 8]).unwrap();
+    let joined = g.concat(&[back, shares], 1).unwrap();
+    for (name, value) in [("pooled", pooled), ("joined", joined)] {
+        g.output(name, value).unwrap();
+    }
+    let mut image = ramp((3, 2, 4, 8), 5, 7);
+    image.slice_mut(ndarray::s![0, 0, 0, ..]).fill(12_345.678); // a row of one number
+    image.slice_mut(ndarray::s![1, .., .., ..]).mapv_inplace(|v| v * 1e12); // an image far larger than the others
+    (image[[2, 0, 0, 0]], image[[2, 0, 1, 3]], image[[2, 1, 3, 7]]) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
+    let mut hidden = Array4::<f32>::zeros((3, 2, 4, 8));
+    hidden.slice_mut(ndarray::s![.., .., .., 4..]).fill(-1e9);
+    let fused = g.optimized().unwrap();
+    let sessions = [Session::cpu(&g), Session::gpu(&gpu, &g), Session::gpu(&gpu, &fused)].map(Result::unwrap);
+    let [want, others @ ..] = sessions.map(|session| session.run(&[("x", image.view()), ("mask", hidden.view())]).unwrap());
+    for (name, got) in ["pooled", "joined"].into_iter().flat_map(|name| others.iter().map(move |got| (name, got))) {
+        for (i, (g, w)) in got[name].iter().zip(&want[name]).enumerate() {
+            let alike = (g.is_nan() && w.is_nan()) || g == w || (g - w).abs() <= 1e-5 * w.abs().max(1.0);
+            assert!(alike, "{name}, element {i}: {g} is not {w}");
+        }
+    }
+    assert!(want["pooled"][[2, 0, 0, 0]].is_nan() && want["pooled"][[2, 0, 0, 1]] == f32::INFINITY, "{:?}", want["pooled"]);
+    assert!(want["joined"].slice(ndarray::s![0, 0, 0, ..]).iter().all(|v| *v == 0.0), "a row of one number is normalised to 0");
+    assert!(want["joined"].slice(ndarray::s![0, 2.., .., 4..]).iter().all(|v| *v == 0.0), "what is masked has no share");
+    assert!(want["joined"].slice(ndarray::s![0, .., .., ..]).iter().all(|v| v.is_finite()), "another image's NaN stays there");
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn failures_of(kernel: &'static str, only: &str, from: &'static str, to: &'stati
     report.results.iter().filter_map(|r| failure(&r.outcome)).collect()
 }
 
-/// Only a device that runs invocations as threads of a CPU's vectors, with 64-bit integers and subgroups of one size, shares its loads.
+/// Only a device that runs invocations as lanes of a CPU's vectors, with 64-bit integers and subgroups of one size, shares its loads.
 #[test]
 fn a_wrong_share_of_the_left_hand_side_is_reported() {
     const TILE: &str = "gemm_register 20x8x2/53x33x7"; // its iteration is no multiple of a subgroup of 8

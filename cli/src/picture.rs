@@ -46,7 +46,7 @@ impl Format {
         matches!(self, Format::Png | Format::Tiff)
     }
 
-    /// Bytes of EXIF data that fit: a JPEG has one outer K step of 64 KiB for them.
+    /// Bytes of EXIF data that fit: a JPEG has one segment of 64 KiB for them.
     fn most_exif(self) -> usize {
         match self {
             Format::Jpeg => 65_000,

@@ -10,7 +10,7 @@
 // Twin of BinaryParams in src/shader/uniforms.rs.
 struct BinaryParams {
     axes: array<OperandAxis, 6>,
-    items: u32,      // points of the strided axes
+    items: u32,      // coordinates, all axes together
     row_blocks: u32, // with ROWS: blocks of 256 points that one line along the fastest axis takes
     alpha: f32,      // parameters of the activation
     beta: f32,

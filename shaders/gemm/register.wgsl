@@ -18,7 +18,7 @@ const ROW_VEC4: u32 = THREAD_M / 4u;
 
 //@if LHS_THREADS
 // The left-hand side of an iteration, read by LHS_THREADS invocations together, a subgroup: each loads half vec4s, and shuffles hand them round. A driver that
-// runs invocations as the threads of a CPU's vectors loads for all of them at little more than the cost of one number that they share, tests the
+// runs invocations as the lanes of a CPU's vectors loads for all of them at little more than the cost of one number that they share, tests the
 // bounds of all at once, and needs no branch for it: an iteration without branches is what its compiler can put in order.
 
 const HALVES: u32 = THREAD_M * STEPS / 2u;

@@ -1,4 +1,4 @@
-// A strided axes of coordinates over which up to three operands step with strides of their own; src/types/strided_axes.rs merges the axes.
+// Axes of coordinates over which up to three operands step with strides of their own; src/types/strided_axes.rs merges the axes.
 // Prelude: AXES, the number of axes. Uniform: params.axes, params.items.
 
 //@use lib/strided_axis.wgsl

@@ -1,9 +1,9 @@
 // Four neighbouring stored elements, as a kernel loads and stores them. WIDE says how:
 // 0: one vec4;
-// 1: two 64-bit numbers of two f32 each. A driver that runs invocations as the threads of a CPU's vectors pays by the load, not by the byte: a gather
-//    of eight 64-bit threads costs there hardly more than one of 32 bits;
+// 1: two 64-bit numbers of two f32 each. A driver that runs invocations as the lanes of a CPU's vectors pays by the load, not by the byte: a gather
+//    of eight 64-bit lanes costs there hardly more than one of 32 bits;
 // 2: two halves as with 1, but loaded number by number: for processors that multiply at half their rate while vectors of 512 bits are about, as
-//    64-bit numbers for eight threads are.
+//    64-bit numbers for eight lanes are.
 
 //@if WIDE == 0
 alias Vec4 = vec4<Elem>;

@@ -1,7 +1,7 @@
 // Pooling of f32 values, channels-first, in rows of an even length: an invocation computes STRIP neighbouring outputs of a row from columns
 // that it loads once, two by two.
 //
-// For drivers that run invocations as the threads of a CPU's vectors. They pay by the load and not by the byte, and divide thread by thread: hence
+// For drivers that run invocations as the lanes of a CPU's vectors. They pay by the load and not by the byte, and divide lane by lane: hence
 // the 64-bit loads, divisors as their reciprocals, and the local id: such a driver divides for every component of it that is used, and for
 // three to give its index.
 //

@@ -1,4 +1,4 @@
-// Layer, group and instance normalisation: y = (x - mean) / sqrt(variance + epsilon) scale + bias over each row. A row is strided axes of A x B
+// Layer, group and instance normalisation: y = (x - mean) / sqrt(variance + epsilon) scale + bias over each row. A row has two strided axes, A x B
 // elements; a line of ROW_THREADS invocations walks it three times: a first mean, the centred mean and variance, the results.
 // Prelude: alias Elem, WG_SIZE, ROW_THREADS.
 //

@@ -1,5 +1,5 @@
 // Strided copy of 32 x 32 tiles through workgroup memory. Axis p, the last but one, is contiguous in x; axis q, the last, is
-// contiguous in y. RowThreads run along p while they read and along q while they write, so both sides are contiguous.
+// contiguous in y. Threads run along p while they read and along q while they write, so both sides are contiguous.
 
 //@use transform/axes.wgsl
 

@@ -39,17 +39,17 @@ pub(crate) fn reduce(problem: &ReduceProblem, x: &[f32], y: &mut [f32]) -> Optio
     Some(())
 }
 
-/// The sum of a term of each element, in sixteen threads, which the compiler keeps in vector registers.
+/// The sum of a term of each element, in sixteen lanes, which the compiler keeps in vector registers.
 #[inline(always)]
 pub(crate) fn sum_of<T: Copy + std::iter::Sum + std::ops::AddAssign + std::ops::Add<Output = T> + Default>(x: &[f32], term: impl Fn(f32) -> T) -> T {
-    let mut threads = [T::default(); 16];
+    let mut lanes = [T::default(); 16];
     let (chunks, rest) = x.as_chunks::<16>();
     for chunk in chunks {
-        for (thread, v) in threads.iter_mut().zip(chunk) {
-            *thread += term(*v);
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
+            *lane += term(*v);
         }
     }
-    threads.into_iter().sum::<T>() + rest.iter().map(|v| term(*v)).sum::<T>()
+    lanes.into_iter().sum::<T>() + rest.iter().map(|v| term(*v)).sum::<T>()
 }
 
 impl Computed for ReduceProblem {

@@ -31,7 +31,7 @@ struct Shared {
     plan: Plan,
     calls: Vec<Call>,
     /// By input: the tensor, where it is a constant and recorded steps read it. What was only packed is released.
-    constant: Vec<Option<Tensor>>,
+    constants: Vec<Option<Tensor>>,
     /// By input: [`Tensor::origin`], where it is a constant.
     origins: Vec<Option<u64>>,
     scratch: Vec<wgpu::Buffer>,
@@ -51,8 +51,8 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Op::plan`]; constants of another number, shape, element type, layout or device than the op's.
-    pub fn new(gpu: &Gpu, op: impl Into<Op>, constant: &[&Tensor]) -> Result<Self> {
-        Self::with_plan(gpu, gpu.plan(op)?, constant)
+    pub fn new(gpu: &Gpu, op: impl Into<Op>, constants: &[&Tensor]) -> Result<Self> {
+        Self::with_plan(gpu, gpu.plan(op)?, constants)
     }
 
     /// As [`Prepared::new`], without blocking the calling thread, which drivers do for up to a second a pipeline: a thread of its own compiles. In a
@@ -60,14 +60,14 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Prepared::new`].
-    pub async fn new_async(gpu: &Gpu, op: impl Into<Op>, constant: &[&Tensor]) -> Result<Self> {
+    pub async fn new_async(gpu: &Gpu, op: impl Into<Op>, constants: &[&Tensor]) -> Result<Self> {
         let op = op.into();
         #[cfg(target_arch = "wasm32")]
-        return Self::new(gpu, op, constant);
+        return Self::new(gpu, op, constants);
         #[cfg(not(target_arch = "wasm32"))]
         {
-            let (gpu, constant): (Gpu, Vec<Tensor>) = (gpu.clone(), constant.iter().map(|&tensor| tensor.clone()).collect());
-            crate::gpu::later::off_thread("prepare", move || Self::new(&gpu, op, &constant.iter().collect::<Vec<_>>())).await
+            let (gpu, constants): (Gpu, Vec<Tensor>) = (gpu.clone(), constants.iter().map(|&tensor| tensor.clone()).collect());
+            crate::gpu::later::off_thread("prepare", move || Self::new(&gpu, op, &constants.iter().collect::<Vec<_>>())).await
         }
     }
 
@@ -75,16 +75,16 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Prepared::new`]; an algorithm that does not apply.
-    pub fn with_algorithm(gpu: &Gpu, op: impl Into<Op>, algorithm: &str, constant: &[&Tensor]) -> Result<Self> {
-        Self::with_plan(gpu, op.into().plan(gpu.profile(), Some(algorithm))?, constant)
+    pub fn with_algorithm(gpu: &Gpu, op: impl Into<Op>, algorithm: &str, constants: &[&Tensor]) -> Result<Self> {
+        Self::with_plan(gpu, op.into().plan(gpu.profile(), Some(algorithm))?, constants)
     }
 
-    pub(crate) fn with_plan(gpu: &Gpu, plan: Plan, constant: &[&Tensor]) -> Result<Self> {
-        Self::submitted(gpu, plan, constant, None)
+    pub(crate) fn with_plan(gpu: &Gpu, plan: Plan, constants: &[&Tensor]) -> Result<Self> {
+        Self::submitted(gpu, plan, constants, None)
     }
 
     /// Prepares `op` as [`Prepared::new`] does, over the same constants: this op for another batch size, say. What both plans pack alike
-    /// is not packed again, and both share the buffers; where the plans pack differently, or another tensor is given. `constants` are packed anew.
+    /// is not packed again, and both share the buffers; where the plans pack differently, or another tensor is given, `constants` are packed anew.
     ///
     /// ```no_run
     /// # use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
@@ -104,8 +104,8 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Prepared::new`].
-    pub fn also(&self, op: impl Into<Op>, constant: &[&Tensor]) -> Result<Self> {
-        Self::submitted(&self.gpu, self.gpu.plan(op)?, constant, Some(self))
+    pub fn also(&self, op: impl Into<Op>, constants: &[&Tensor]) -> Result<Self> {
+        Self::submitted(&self.gpu, self.gpu.plan(op)?, constants, Some(self))
     }
 
     /// As [`Prepared::also`], by one of [`Op::algorithms`]. The planner may choose another tile or algorithm for another batch size, which packs
@@ -113,13 +113,18 @@ impl Prepared {
     ///
     /// # Errors
     /// As [`Prepared::with_algorithm`].
-    pub fn also_with_algorithm(&self, op: impl Into<Op>, algorithm: &str, constant: &[&Tensor]) -> Result<Self> {
-        Self::submitted(&self.gpu, op.into().plan(self.gpu.profile(), Some(algorithm))?, constant, Some(self))
+    pub fn also_with_algorithm(&self, op: impl Into<Op>, algorithm: &str, constants: &[&Tensor]) -> Result<Self> {
+        Self::submitted(&self.gpu, op.into().plan(self.gpu.profile(), Some(algorithm))?, constants, Some(self))
     }
 
-    fn submitted(gpu: &Gpu, plan: Plan, constant: &[&Tensor], other: Option<&Self>) -> Result<Self> {
+    /// As [`Prepared::also`], by a plan that is made already.
+    pub(crate) fn also_with_plan(&self, plan: Plan, constants: &[&Tensor]) -> Result<Self> {
+        Self::submitted(&self.gpu, plan, constants, Some(self))
+    }
+
+    fn submitted(gpu: &Gpu, plan: Plan, constants: &[&Tensor], other: Option<&Self>) -> Result<Self> {
         let mut recorder = gpu.recorder();
-        let prepared = Self::recorded_beside(&mut recorder, plan, constant, other)?;
+        let prepared = Self::recorded_beside(&mut recorder, plan, constants, other)?;
         if !prepared.plan().prepare.is_empty() {
             recorder.submit()?;
         }
@@ -127,19 +132,19 @@ impl Prepared {
     }
 
     /// Prepares with the packing recorded into `recorder`, so that a filter computed earlier in the same recording is seen.
-    pub(crate) fn recorded(recorder: &mut Recorder<'_>, plan: Plan, constant: &[&Tensor]) -> Result<Self> {
-        Self::recorded_beside(recorder, plan, constant, None)
+    pub(crate) fn recorded(recorder: &mut Recorder<'_>, plan: Plan, constants: &[&Tensor]) -> Result<Self> {
+        Self::recorded_beside(recorder, plan, constants, None)
     }
 
     /// As [`Prepared::recorded`]; what `other` has packed of the same tensors is shared.
-    fn recorded_beside(recorder: &mut Recorder<'_>, plan: Plan, constant: &[&Tensor], other: Option<&Self>) -> Result<Self> {
+    fn recorded_beside(recorder: &mut Recorder<'_>, plan: Plan, constants: &[&Tensor], other: Option<&Self>) -> Result<Self> {
         let gpu = recorder.gpu().clone();
         let wanted = plan.inputs.iter().filter(|i| i.constant).count();
-        if constant.len() != wanted {
-            return Err(Error::invalid("constants", constant.len(), format!("this {} takes {wanted}", plan.op)));
+        if constants.len() != wanted {
+            return Err(Error::invalid("constants", constants.len(), format!("this {} takes {wanted}", plan.op)));
         }
-        let mut given = constant.iter();
-        let constant: Vec<Option<Tensor>> = plan
+        let mut given = constants.iter();
+        let constants: Vec<Option<Tensor>> = plan
             .inputs
             .iter()
             .map(|spec| {
@@ -149,7 +154,7 @@ impl Prepared {
             .collect::<Result<_>>()?;
         gpu.compile(&[&plan])?;
         let calls: Vec<Call> = plan.steps.iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
-        let origins: Vec<Option<u64>> = constant.iter().map(|tensor| tensor.as_ref().map(Tensor::origin)).collect();
+        let origins: Vec<Option<u64>> = constants.iter().map(|tensor| tensor.as_ref().map(Tensor::origin)).collect();
         let packed = other.and_then(|other| other.shared.packed(&plan, &origins));
         let to_pack = if packed.is_some() { 0 } else { plan.prepare.len() };
         let packing: Vec<Call> = plan.prepare[..to_pack].iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
@@ -168,13 +173,13 @@ impl Prepared {
             });
         let scratch = scratch.collect::<Result<_>>()?;
         let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
-        let mut shared = Shared { plan, calls, constant, origins, scratch, tables };
-        let inputs: Vec<Option<&Tensor>> = shared.constant.iter().map(Option::as_ref).collect();
+        let mut shared = Shared { plan, calls, constants, origins, scratch, tables };
+        let inputs: Vec<Option<&Tensor>> = shared.constants.iter().map(Option::as_ref).collect();
         if !packing.is_empty() {
             recorder
                 .scoped(&shared.plan.label, |recorder| recorder.push(&shared.dispatches(&gpu, &shared.plan.prepare, &packing, &inputs, &[])?))?;
         }
-        for (i, constant) in shared.constant.iter_mut().enumerate() {
+        for (i, constant) in shared.constants.iter_mut().enumerate() {
             if !shared.plan.steps.iter().any(|step| step.reads(i)) {
                 *constant = None;
             }
@@ -246,7 +251,7 @@ impl Prepared {
         let inputs: Vec<Option<&Tensor>> = plan
             .inputs
             .iter()
-            .zip(&shared.constant)
+            .zip(&shared.constants)
             .map(|(spec, constant)| if spec.constant { constant.as_ref() } else { given.next().copied() })
             .collect();
         for (i, (spec, output)) in plan.outputs.iter().zip(outputs).enumerate() {
@@ -378,8 +383,8 @@ impl Recorder<'_> {
         }
         let part =
             |constant| -> Vec<&Tensor> { plan.inputs.iter().zip(inputs).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| *t).collect() };
-        let (constant, given) = (part(true), part(false));
-        let prepared = Prepared::recorded(self, plan, &constant)?;
+        let (constants, given) = (part(true), part(false));
+        let prepared = Prepared::recorded(self, plan, &constants)?;
         let outputs = prepared.outputs()?;
         prepared.record(self, &given, &outputs.iter().collect::<Vec<_>>())?;
         Ok(outputs)

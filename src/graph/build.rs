@@ -16,6 +16,7 @@ use crate::ops::transform::resize::ResizeDescriptor;
 use crate::ops::transform::slice::SliceDescriptor;
 use crate::types::{Activation, Element, ElementType, Error, Layout, Result, TensorType};
 use ndarray::{ArrayView, Dimension};
+use std::sync::Arc;
 
 /// Scale, bias, mean and variance of a batch normalisation, one number per channel each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Graph {
     pub fn parameter<T: Element, D: Dimension>(&mut self, name: &str, numbers: ArrayView<'_, T, D>) -> Result<ValueId> {
         let numbers = Numbers::copied(numbers)?;
         let declared = numbers.tensor_type();
-        self.declare(name, Source::Parameter(Some(numbers)), declared)
+        self.declare(name, Source::Parameter(Some(Arc::new(numbers))), declared)
     }
 
     /// A parameter whose numbers come later, from a file ([`Graph::set`]).
@@ -79,7 +80,7 @@ impl Graph {
     pub fn constant<T: Element, D: Dimension>(&mut self, name: &str, numbers: ArrayView<'_, T, D>) -> Result<ValueId> {
         let numbers = Numbers::copied(numbers)?;
         let declared = numbers.tensor_type();
-        self.declare(name, Source::Constant(numbers), declared)
+        self.declare(name, Source::Constant(Arc::new(numbers)), declared)
     }
 
     /// Gives the parameter called `name` its numbers.
@@ -97,7 +98,7 @@ impl Graph {
             let wanted = wanted.map(ToString::to_string).unwrap_or_default();
             return Err(Error::invalid(name, found.to_string(), format!("the parameter is {wanted}")));
         }
-        value.source = Source::Parameter(Some(numbers));
+        value.source = Source::Parameter(Some(Arc::new(numbers)));
         Ok(())
     }
 

@@ -28,7 +28,9 @@ pub use recipe::{Ranked, Recipe, Resolved};
 
 use crate::types::{Element, ElementType, Error, Layout, Result, TensorType};
 use ndarray::{ArrayD, ArrayView, Dimension};
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// An extent of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +58,7 @@ impl ValueId {
     }
 }
 
-/// Numbers that a graph holds.
+/// Numbers that a graph holds; clones of the graph share them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Numbers {
     /// f32
@@ -74,10 +76,10 @@ impl Numbers {
         }
     }
 
-    /// The numbers in row-major order, as f32.
-    pub fn to_f32(&self) -> Vec<f32> {
+    /// The numbers in row-major order, as f32: those of f16 are converted.
+    pub fn as_f32(&self) -> Cow<'_, [f32]> {
         match self {
-            Numbers::F32(array) => array.iter().copied().collect(),
+            Numbers::F32(array) => array.as_slice().map_or_else(|| array.iter().copied().collect(), Cow::Borrowed),
             Numbers::F16(array) => array.iter().map(|v| v.to_f32()).collect(),
         }
     }
@@ -105,9 +107,9 @@ pub enum Source {
     /// Given when the network runs.
     Input,
     /// Learned, or read from a file: its numbers, once they are known.
-    Parameter(Option<Numbers>),
+    Parameter(Option<Arc<Numbers>>),
     /// Part of the network.
-    Constant(Numbers),
+    Constant(Arc<Numbers>),
     /// Output `output` of node `node`.
     Node {
         /// Position among the nodes.

@@ -11,6 +11,7 @@ use crate::ops::norm::batch::{BatchNormValues, fold_batch_norm};
 use crate::ops::pool::descriptor::{PoolDescriptor, PoolKind};
 use crate::types::{Activation, Padding, Result, TensorType};
 use ndarray::{Array1, ArrayD, Ix1};
+use std::sync::Arc;
 
 /// One thing that a pass did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,10 +151,8 @@ impl Work {
 
     /// f32 numbers of a parameter or constant.
     fn numbers(&self, value: ValueId) -> Option<&ArrayD<f32>> {
-        match &self.graph.values[value.0].source {
-            Source::Parameter(Some(Numbers::F32(array))) | Source::Constant(Numbers::F32(array)) => Some(array),
-            _ => None,
-        }
+        let (Source::Parameter(Some(numbers)) | Source::Constant(numbers)) = &self.graph.values[value.0].source else { return None };
+        if let Numbers::F32(array) = numbers.as_ref() { Some(array) } else { None }
     }
 
     fn vector(&self, value: ValueId) -> Option<Array1<f32>> {
@@ -216,7 +215,7 @@ impl Work {
 
     fn add_parameter(&mut self, stem: &str, numbers: Numbers) -> Result<ValueId> {
         let (name, declared) = (self.graph.unused(stem), numbers.tensor_type());
-        self.graph.declare(&name, Source::Parameter(Some(numbers)), declared)
+        self.graph.declare(&name, Source::Parameter(Some(Arc::new(numbers))), declared)
     }
 
     /// A sum with a tensor of the same shape goes into the convolution or dense layer before it.
@@ -352,7 +351,8 @@ fn with_activation(recipe: &Recipe, activation: Activation) -> Option<Recipe> {
 /// The pool that a convolution's epilogue has, where it is this one.
 fn as_fused(pool: &PoolDescriptor<2>) -> Option<FusedPool> {
     let is_two = pool.window == [2, 2] && pool.stride.is_none_or(|stride| stride == [2, 2]) && pool.dilation == [1, 1];
-    if !is_two || pool.ceil_mode || !matches!(pool.padding, Padding::Valid) {
+    let no_pads = matches!(pool.padding, Padding::Valid | Padding::Explicit { begin: [0, 0], end: [0, 0] });
+    if !is_two || pool.ceil_mode || !no_pads {
         return None;
     }
     match pool.kind {

@@ -248,7 +248,7 @@ fn output_extents(x: &[usize], reduced: &[bool], keepdims: bool) -> Vec<usize> {
     axes.map(|(&extent, r)| if *r { 1 } else { extent }).collect()
 }
 
-/// Where results go that are numbered in the memory order of x without its reduced axes: the third operand of strided axes.
+/// Where results go that are numbered in the memory order of x without its reduced axes: the third operand of its strided axes.
 pub(crate) fn output_axes(x: &[usize], reduced: &[bool], layout: Layout, y: &[usize], y_layout: Layout, keepdims: bool) -> Result<StridedAxes> {
     let strides = TensorShape::named("y", y)?.strides(y_layout);
     let mut place = 0;

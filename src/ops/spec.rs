@@ -66,12 +66,7 @@ impl TensorSpec {
 
 /// Extents, and layout and element type where they are not the default, as ids have them.
 pub(crate) fn write_tensor(f: &mut std::fmt::Formatter<'_>, extents: &[usize], element: ElementType, layout: Layout) -> std::fmt::Result {
-    let extents: Vec<String> = extents.iter().map(usize::to_string).collect();
-    write!(f, "_{}", if extents.is_empty() { "scalar".to_string() } else { extents.join("x") })?;
-    if layout == Layout::ChannelsLast {
-        write!(f, "_cl")?;
-    }
-    if element == ElementType::F32 { Ok(()) } else { write!(f, "_{element}") }
+    write!(f, "_{}", TensorType::new(extents, element, layout))
 }
 
 /// Slices must be as many and as long as the tensors that they stand for.

@@ -36,7 +36,7 @@ pub struct DeviceProfile {
     pub max_loop_iterations: u64,
 }
 
-/// Cooperative matrices (tensor cores, "cooperative matrices" in wgpu): f16 operands, f32 sums.
+/// Cooperative matrices (tensor cores): f16 operands, f32 sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CoopMatrix {
     /// Rows, columns and depth of what they multiply at once: 8 or 16.
@@ -185,7 +185,7 @@ fn wide_vectors_slow(driver: &str, info: &str) -> bool {
     driver == "llvmpipe" && max_loop_iterations(driver, info) == u64::MAX && closes_a_port
 }
 
-/// Measured: Mesa 22.3's llvmpipe ends the loops of an invocation after 65,535 iteration in all, whatever they have computed by then; Mesa
+/// Measured: Mesa 22.3's llvmpipe ends the loops of an invocation after 65,535 iterations in all, whatever they have computed by then; Mesa
 /// 26.2's does not. Which release changed it was not looked for, so every one before 26 counts as limited.
 fn max_loop_iterations(driver: &str, info: &str) -> u64 {
     let mesa = info.strip_prefix("Mesa ").and_then(|rest| rest.split('.').next()).and_then(|major| major.parse::<u32>().ok());

@@ -2,7 +2,7 @@
 
 use crate::plan::profile::DeviceProfile;
 
-/// RowThreads of a line of `length` elements where there are `lines` of them: several elements a thread, so that the tree pays. On a CPU-like
+/// Threads of a line of `length` elements where there are `lines` of them: several elements a thread, so that the tree pays. On a CPU-like
 /// device barriers cost and lines run on a handful of cores, so lines are shared only where they are few or long: measured over 14 shapes on
 /// three software drivers (benchmarks/notebook/2026-11-21-what-was-learnt.md), one invocation a line is up to 15 times as fast there.
 pub(crate) fn threads(length: u64, lines: u64, profile: &DeviceProfile) -> u32 {
@@ -25,7 +25,7 @@ pub(crate) fn threads(length: u64, lines: u64, profile: &DeviceProfile) -> u32 {
     threads
 }
 
-/// Turns of one thread's loops, at most four walks over its part of the line, and those of the joins.
+/// Iterations of one thread's loops, at most four walks over its part of the line, and those of the joins.
 pub(crate) fn row_iterations(length: u64, threads: u32) -> u64 {
     (length / u64::from(threads)).saturating_mul(4).saturating_add(64)
 }

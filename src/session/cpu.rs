@@ -4,22 +4,10 @@ use crate::graph::{Graph, Resolved, Source, ValueId};
 use crate::ops::Problem;
 use crate::types::{Error, Result};
 use ndarray::ArrayD;
-
-/// Numbers of parameters and constants, by value.
-pub(crate) struct Weights(Vec<Option<Vec<f32>>>);
-
-impl Weights {
-    pub fn new(graph: &Graph) -> Self {
-        let numbers = graph.values().iter().map(|value| match value.source() {
-            Source::Parameter(Some(numbers)) | Source::Constant(numbers) => Some(numbers.to_f32()),
-            _ => None,
-        });
-        Self(numbers.collect())
-    }
-}
+use std::borrow::Cow;
 
 /// Runs the network; outputs in the graph's order.
-pub(crate) fn run(graph: &Graph, weights: &Weights, open: usize, given: &[(ValueId, ArrayD<f32>)]) -> Result<Vec<ArrayD<f32>>> {
+pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayD<f32>)]) -> Result<Vec<ArrayD<f32>>> {
     let at = graph.at(open)?;
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.values().len()];
     for (value, array) in given {
@@ -33,8 +21,9 @@ pub(crate) fn run(graph: &Graph, weights: &Weights, open: usize, given: &[(Value
         .chain(&graph.outputs().map(|(_, value)| value).collect::<Vec<_>>())
         .for_each(|v| reads[v.index()] += 1);
     for (node, resolved) in graph.nodes().iter().zip(&at.nodes) {
-        let operand = |&value: &ValueId| weights.0[value.index()].as_ref().or(values[value.index()].as_ref()).map(Vec::as_slice);
-        let operands: Vec<&[f32]> = node.inputs().iter().filter_map(operand).collect();
+        let operand = |&value: &ValueId| numbers(graph, value).or_else(|| values[value.index()].as_deref().map(Cow::Borrowed));
+        let operands: Vec<Cow<'_, [f32]>> = node.inputs().iter().filter_map(operand).collect();
+        let operands: Vec<&[f32]> = operands.iter().map(AsRef::as_ref).collect();
         let results = match resolved {
             Resolved::View(_) => vec![operands.first().map(|x| x.to_vec()).unwrap_or_default()],
             Resolved::Op(op) => compute(op, &operands)?,
@@ -50,11 +39,19 @@ pub(crate) fn run(graph: &Graph, weights: &Weights, open: usize, given: &[(Value
         }
     }
     let output = |value: ValueId| {
-        let numbers = values[value.index()].clone().or_else(|| weights.0[value.index()].clone()).unwrap_or_default();
+        let numbers = values[value.index()].clone().or_else(|| numbers(graph, value).map(Cow::into_owned)).unwrap_or_default();
         let extents = at.types[value.index()].extents.clone();
         ArrayD::from_shape_vec(extents, numbers).map_err(|e| Error::Internal { label: "a session".into(), message: e.to_string() })
     };
     graph.outputs().map(|(_, value)| output(value)).collect()
+}
+
+/// What a parameter or a constant holds.
+fn numbers(graph: &Graph, value: ValueId) -> Option<Cow<'_, [f32]>> {
+    match graph.values()[value.index()].source() {
+        Source::Parameter(Some(numbers)) | Source::Constant(numbers) => Some(numbers.as_f32()),
+        _ => None,
+    }
 }
 
 /// All outputs of an op: by the engine where it has the op, else by the reference.

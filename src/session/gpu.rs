@@ -72,18 +72,24 @@ impl Ready {
                 tensors[index] = Some(gpu.zeros(&tensor.extents, tensor.element, tensor.layout)?);
             }
         }
-        let plans: Vec<_> =
-            at.nodes.iter().filter_map(|node| if let Resolved::Op(op) = node { Some(gpu.plan(op.as_ref())) } else { None }).collect::<Result<_>>()?;
-        gpu.compile(&plans.iter().collect::<Vec<_>>())?;
-        let mut ops = Vec::with_capacity(at.nodes.len());
-        for (i, (node, resolved)) in graph.nodes().iter().zip(&at.nodes).enumerate() {
-            let Resolved::Op(op) = resolved else {
+        let plan = |node: &Resolved| match node {
+            Resolved::Op(op) => gpu.plan(op.as_ref()).map(Some),
+            Resolved::View(_) => Ok(None),
+        };
+        let plans: Vec<Option<_>> = at.nodes.iter().map(plan).collect::<Result<_>>()?;
+        gpu.compile(&plans.iter().flatten().collect::<Vec<_>>())?; // of all ops, several at once
+        let mut ops = Vec::with_capacity(plans.len());
+        for (i, (resolved, plan)) in at.nodes.iter().zip(plans).enumerate() {
+            let (Resolved::Op(op), Some(plan)) = (resolved, plan) else {
                 ops.push(None);
                 continue;
             };
+            let node = &graph.nodes()[i];
             let (mut constants, mut inputs) = (vec![], vec![]);
             for (spec, &input) in op.inputs().iter().zip(node.inputs()) {
-                match (&weights.tensors[input.index()], spec.constant) {
+                // A parameter under another shape is one too.
+                let is_weight = weights.tensors[root(graph, &at, input).index()].is_some();
+                match (tensors[input.index()].as_ref().filter(|_| is_weight), spec.constant) {
                     (Some(tensor), true) => constants.push(tensor),
                     (None, true) => {
                         let rule = format!("{} of {} is read when the session is made: it is a parameter or a constant", spec.name, node.name());
@@ -93,8 +99,8 @@ impl Ready {
                 }
             }
             let prepared = match other.and_then(|other| other.ops[i].as_ref()) {
-                Some(call) => call.prepared.also(op.as_ref(), &constants)?,
-                None => Prepared::new(gpu, op.as_ref(), &constants)?,
+                Some(call) => call.prepared.also_with_plan(plan, &constants)?,
+                None => Prepared::with_plan(gpu, plan, &constants)?,
             };
             ops.push(Some(Call { prepared, inputs, outputs: node.outputs().to_vec() }));
         }

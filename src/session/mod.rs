@@ -24,7 +24,7 @@ pub struct Session {
 
 enum Engine {
     Gpu { weights: gpu::Weights, ready: Mutex<HashMap<usize, Arc<gpu::Ready>>> },
-    Cpu(cpu::Weights),
+    Cpu,
 }
 
 /// Inputs by value.
@@ -79,7 +79,7 @@ impl Session {
     /// A parameter without numbers.
     pub fn cpu(graph: &Graph) -> Result<Self> {
         check(graph)?;
-        Ok(Self { graph: graph.clone(), engine: Engine::Cpu(cpu::Weights::new(graph)) })
+        Ok(Self { graph: graph.clone(), engine: Engine::Cpu })
     }
 
     /// The graph.
@@ -102,7 +102,7 @@ impl Session {
     pub fn prepare(&self, open: usize) -> Result<()> {
         match &self.engine {
             Engine::Gpu { weights, ready } => ready_for(&self.graph, weights, ready, open).map(|_| ()),
-            Engine::Cpu(_) => self.graph.at(open).map(|_| ()),
+            Engine::Cpu => self.graph.at(open).map(|_| ()),
         }
     }
 
@@ -114,7 +114,7 @@ impl Session {
         let (open, given) = self.given(inputs)?;
         let outputs = match &self.engine {
             Engine::Gpu { weights, ready } => ready_for(&self.graph, weights, ready, open)?.run(&self.graph, &given)?,
-            Engine::Cpu(weights) => cpu::run(&self.graph, weights, open, &given)?,
+            Engine::Cpu => cpu::run(&self.graph, open, &given)?,
         };
         let named = self.graph.outputs().map(|(name, _)| name.to_string()).zip(outputs).collect();
         Ok(Outputs(named))

@@ -62,13 +62,8 @@ impl TensorShape {
 
     /// Strides, in elements, of the logical axes when the tensor is stored in `layout`.
     pub fn strides(&self, layout: Layout) -> Vec<u64> {
-        let mut strides = vec![0; self.rank];
-        let mut step = 1;
-        for axis in layout.memory_order(self.rank).into_iter().rev() {
-            strides[axis] = step;
-            step *= self.extents[axis] as u64;
-        }
-        strides
+        // Below 2^60, as the element count is.
+        crate::types::tensor_type::strides(self.extents(), layout).into_iter().map(|stride| stride as u64).collect()
     }
 }
 

@@ -1,9 +1,9 @@
-//! Axes of several operands at once: an elementwise kernel walks one strided axes of coordinates, and each operand has its own strides.
+//! Axes of several operands at once: an elementwise kernel walks one set of coordinates, and each operand has its own strides.
 //! Neighbouring axes along which all operands step alike are merged, so that most tensors have one or two axes left.
 
 use bytemuck::{Pod, Zeroable};
 
-/// Most axes of strided axes: N C D H W and one more, for ops that split an axis.
+/// Most axes: N C D H W and one more, for ops that split an axis.
 pub(crate) const MAX_AXES: usize = 6;
 
 /// One axis: its extent and the stride of each operand, in elements. Twin of `OperandAxis` in `shaders/lib/strided_axes.wgsl`.
@@ -46,7 +46,7 @@ impl StridedAxes {
         Self { axes }
     }
 
-    /// Points of the strided axes.
+    /// Coordinates, all axes together.
     pub fn count(&self) -> u64 {
         self.axes.iter().map(|a| u64::from(a.extent)).product()
     }

@@ -90,7 +90,7 @@ pub(crate) fn joined<T: ToString>(numbers: &[T], separator: &str) -> String {
     numbers.iter().map(T::to_string).collect::<Vec<_>>().join(separator)
 }
 
-/// Strides that fit: an element count was checked, and plans keep it below 2^31.
+/// Strides of the logical axes in memory, in elements; an element count that was checked fits.
 pub(crate) fn strides(extents: &[usize], layout: Layout) -> Vec<i64> {
     let mut strides = vec![0; extents.len()];
     let mut step = 1i64;

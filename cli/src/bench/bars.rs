@@ -17,7 +17,7 @@ const FOOT: f64 = 24.0;
 const NARROW: f64 = 600.0;
 
 /// What the axis and the bars are.
-const AXIS: &str = "ms on a logarithmic axis, shorter is faster; gemv: 10th to 90th percentile";
+const AXIS: &str = "ms on a logarithmic axis, shorter is faster; thin: 10th to 90th percentile";
 
 /// An engine's look and its figures.
 struct Series {
@@ -63,7 +63,7 @@ pub fn bars(document: &Document, width: f64, id: &str) -> String {
         svg += &format!("<text x=\"{:.1}\" y=\"14\">{}</text>\n", x + 17.0, one.name);
         x += 60.0;
     }
-    svg += &format!("<text class=\"quiet\" x=\"{x:.1}\" y=\"14\">{}</text>\n", if above > 0.0 { "ms, logarithmic; gemv: spread" } else { AXIS });
+    svg += &format!("<text class=\"quiet\" x=\"{x:.1}\" y=\"14\">{}</text>\n", if above > 0.0 { "ms, logarithmic; thin: spread" } else { AXIS });
     for (value, label) in axis.ticks(44.0) {
         let x = axis.at(value);
         let class = if label.is_some() { "grid" } else { "grid minor" };
@@ -108,7 +108,7 @@ pub fn bars(document: &Document, width: f64, id: &str) -> String {
     svg + "</svg>\n"
 }
 
-/// Draws the stretch of a time as a gemv line with ends through its bar, and gives its right end. One without length has none.
+/// Draws the stretch of a time as a thin line with ends through its bar, and gives its right end. One without length has none.
 fn whisker(svg: &mut String, axis: &LogAxis, stretch: Option<[f64; 2]>, y: f64) -> f64 {
     let Some([low, high]) = stretch.filter(|[low, high]| low < high) else { return 0.0 };
     let (low, high) = (axis.at(low), axis.at(high));

@@ -154,18 +154,18 @@ fn run(gpu: &Gpu, call: &Call, algorithm: Option<&str>, arrays: &BTreeMap<String
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
     for Step { op, tensors: names, results } in &call.steps {
         let specs = op.inputs();
-        let (mut constant, mut given) = (Vec::new(), Vec::new());
+        let (mut constants, mut given) = (Vec::new(), Vec::new());
         for (spec, name) in specs.iter().zip(names) {
             let tensor = match tensors.get(name) {
                 Some(tensor) => tensor.clone(),
                 None => upload(gpu, spec, &arrays[name].values)?,
             };
-            if spec.constant { constant.push(tensor) } else { given.push(tensor) }
+            if spec.constant { constants.push(tensor) } else { given.push(tensor) }
         }
-        let constant: Vec<&Tensor> = constant.iter().collect();
+        let constants: Vec<&Tensor> = constants.iter().collect();
         let prepared = match algorithm {
-            Some(name) => Prepared::with_algorithm(gpu, op, name, &constant)?,
-            None => Prepared::new(gpu, op, &constant)?,
+            Some(name) => Prepared::with_algorithm(gpu, op, name, &constants)?,
+            None => Prepared::new(gpu, op, &constants)?,
         };
         let outputs = prepared.outputs()?;
         let mut recorder = gpu.recorder();

@@ -74,7 +74,7 @@ fn part(rows: u64, columns: u64) -> [u64; 2] {
     [even(rows, (PART_TAPS / columns).min(LONGEST_PART)), columns]
 }
 
-/// Turns of the loops of one invocation.
+/// Iterations of the loops of one invocation.
 pub(crate) fn iterations(problem: &ConvProblem) -> u64 {
     let [_, height, width] = &problem.axes;
     match block_extents(problem) {
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!([part(7, 7), part(9, 1), part(1, 15), part(149, 149), part(1, 31)], [[7, 7], [9, 1], [1, 15], [5, 8], [1, 16]]);
     }
 
-    /// box:149 of an image left every kernel but the slowest out: its taps, three turns each, are more than the driver's loops may have.
+    /// box:149 of an image left every kernel but the slowest out: its taps, three iterations each, are more than the driver's loops may have.
     #[test]
     fn a_large_window_is_no_reason_to_leave_blocks() {
         for side in [147, 149, 255, 999] {

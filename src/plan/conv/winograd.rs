@@ -78,9 +78,9 @@ struct Cut {
 /// Most bytes of transformed tiles and sums together, where one panel of them does not need more: beyond it, tiles are taken in turns.
 const WORKSPACE: u64 = 256 << 20;
 
-/// The same where memory is a processor's: they should stay in its cache until they are read again. Every turn reads the whole filter, so it
+/// The same where memory is a processor's: they should stay in its cache until they are read again. Every part reads the whole filter, so it
 /// takes no less than that. Measured on two cores with 1 MiB and shares of 32 MiB of cache
-/// (benchmarks/notebook/2026-11-21-winograd-in-parts.md): 4 to 8 MiB are best, 64 channels of 224 x 224 1.2 times as fast as in one iteration; 2 take
+/// (benchmarks/notebook/2026-11-21-winograd-in-parts.md): 4 to 8 MiB are best, 64 channels of 224 x 224 1.2 times as fast as in one go; 2 take
 /// 10 to 17 % longer again.
 const WORKSPACE_CPU: u64 = 6 << 20;
 

@@ -50,7 +50,7 @@ pub(crate) fn range(plan: &mut Plan, x: BufferRef, lines: &Lines, profile: &Devi
         BufferRef::Scratch(plan.scratch.len() - 1)
     };
     let mut output = scratch(groups);
-    // RowThreads take neighbours in memory where a line's elements are that, lines where they are.
+    // Threads take neighbours in memory where a line's elements are that, lines where they are.
     let overrides = if stride == 1 && length > 1 { vec![("THREAD_FASTEST", 1)] } else { vec![] };
     let kernel = |source, consts, overrides| KernelSpec { source, element: ElementType::F32, consts, overrides };
     let mut steps = vec![Step::new(kernel(&MAGNITUDES, row_consts(row_threads), overrides), &params, vec![x, output], groups, profile)?];

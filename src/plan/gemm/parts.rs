@@ -131,7 +131,7 @@ fn largest(
                 limit,
             });
         };
-        // The most along the axis that fit; if none do, another axis is cut in the next turn.
+        // The most along the axis that fit; if none do, another axis is cut next.
         let (mut low, mut high) = (least(axis), count[axis]);
         while high - low > 1 {
             let middle = low + (high - low) / 2;

@@ -87,7 +87,7 @@ impl RegisterTile {
         u64::from(self.threads(columns, depth) * self.vec4s * 4)
     }
 
-    /// Turns of the loops of one invocation over `outer_steps` runs of `length` steps each.
+    /// Iterations of the loops of one invocation over `outer_steps` runs of `length` steps each.
     pub fn iterations(&self, outer_steps: u64, length: u64) -> u64 {
         let steps = u64::from(self.steps);
         outer_steps.saturating_mul(length / steps + length % steps + 2)
@@ -111,7 +111,7 @@ impl std::fmt::Display for RegisterTile {
     }
 }
 
-/// Whether whole turns leave single steps of an outer K step: the loop over them is compiled only then.
+/// Whether full iterations leave single steps of an outer K step: the loop over them is compiled only then.
 fn rest(steps: u32, length: u64) -> (&'static str, u32) {
     ("REST", u32::from(steps == 1 || !length.is_multiple_of(u64::from(steps))))
 }

@@ -49,7 +49,7 @@ impl Core {
         if self == Core::Workgroup { WorkgroupTile::check(algorithm, profile) } else { Ok(()) }
     }
 
-    /// Turns of the loops of one invocation, by the tile that is chosen for a product.
+    /// Iterations of the loops of one invocation, by the tile that is chosen for a product.
     pub fn iterations(self, shape: &GemmShape, profile: &DeviceProfile) -> u64 {
         match self {
             Core::Register => RegisterTile::choose(shape, profile).iterations(shape.outer_steps(), shape.length),

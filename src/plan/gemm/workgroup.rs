@@ -223,8 +223,8 @@ impl WorkgroupTile {
         TILES.into_iter().chain(VARIANTS).chain(split)
     }
 
-    /// Turns of the loops of one invocation over this depth: a slab takes one iteration, one for every four of its steps, and one to leave them; so
-    /// 8 steps take 4 iteration at most, and the store takes some more. Mesa 22 was seen to count 10 for slabs of 32 (tests/matmul.rs).
+    /// Iterations of the loops of one invocation over this depth: a slab takes one iteration, one for every four of its steps, and one to leave them; so
+    /// 8 steps take 4 iterations at most, and the store takes some more. Mesa 22 was seen to count 10 for slabs of 32 (tests/matmul.rs).
     pub fn iterations(depth: u64) -> u64 {
         depth / 2 + 64
     }
