@@ -120,12 +120,16 @@ impl Tuned {
         verified.min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// The choice by the verdicts, whatever `choice` says: the fastest, or the planner's own where that is as good as equal. `None` where
-    /// nothing is verified.
+    /// The choice by the verdicts, whatever `choice` says: the fastest, or the planner's own where that is as good as equal. Where what a slow one
+    /// was slow beside turned out wrong, the fastest of the slow. `None` where nothing passed the checks.
     pub fn verified_choice(&self) -> Option<&str> {
         /// Differences below this are noise.
         const AS_GOOD: f64 = 1.03;
-        let (label, seconds) = self.fastest()?;
+        let slow = |c: &'_ Candidate| if let Verdict::Slow { seconds } = c.verdict { Some(seconds) } else { None };
+        let Some((label, seconds)) = self.fastest() else {
+            let passed = self.candidates.iter().filter_map(|c| Some((c.label.as_str(), slow(c)?)));
+            return passed.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(label, _)| label);
+        };
         let own = self.seconds(&self.heuristic).is_some_and(|own| own <= seconds * AS_GOOD);
         Some(if own { &self.heuristic } else { label })
     }
@@ -400,5 +404,25 @@ impl Gpu {
     fn tuner(&self) -> Result<&Tuner> {
         let other = || Error::Internal { label: "tuning".into(), message: "this device has no tuner".into() };
         self.chooser().as_any().downcast_ref().ok_or_else(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_never_the_choice_where_anything_passed() {
+        let candidate = |label: &str, verdict| Candidate { label: label.into(), verdict };
+        let wrong = || Verdict::Wrong { reason: "planted".into() };
+        let of = |candidates| Tuned { choice: "a".into(), heuristic: "a".into(), complete: true, candidates };
+        let slow = |seconds| Verdict::Slow { seconds };
+        let two = of(vec![candidate("a", wrong()), candidate("b", slow(3.0)), candidate("c", slow(2.0))]);
+        assert_eq!(two.verified_choice(), Some("c"));
+        let timed = of(vec![candidate("a", wrong()), candidate("b", Verdict::Verified { seconds: 5.0 }), candidate("c", slow(2.0))]);
+        assert_eq!(timed.verified_choice(), Some("b"), "what was timed in the finals");
+        let own = of(vec![candidate("a", Verdict::Verified { seconds: 1.02 }), candidate("b", Verdict::Verified { seconds: 1.0 })]);
+        assert_eq!(own.verified_choice(), Some("a"), "as good as equal");
+        assert_eq!(of(vec![candidate("a", wrong())]).verified_choice(), None);
     }
 }
