@@ -5,6 +5,7 @@
 
 pub(crate) mod adapter;
 pub(crate) mod api;
+pub(crate) mod counters;
 pub(crate) mod disk;
 pub(crate) mod driver_cache;
 pub(crate) mod fault;
@@ -22,12 +23,14 @@ pub use crate::plan::profile::{CoopMatrix, DeviceProfile};
 #[cfg(not(target_arch = "wasm32"))]
 pub use adapter::adapters;
 pub use adapter::{AdapterReport, adapters_async, driver_hint, instance};
+pub use counters::Counters;
 #[cfg(not(target_arch = "wasm32"))]
 pub use peak::{Peak, measure_peak};
 pub use pipelines::Compiled;
 pub use recorder::Recorder;
 pub use timing::{Clock, Timing};
 
+use crate::gpu::counters::{Counts, add};
 use crate::gpu::driver_cache::DriverCache;
 use crate::gpu::fault::Loss;
 use crate::gpu::pipelines::PipelineCache;
@@ -92,6 +95,7 @@ struct Inner {
     report: AdapterReport,
     profile: DeviceProfile,
     lost: Arc<Loss>,
+    counts: Counts,
     staging: Staging,
     kernels: PipelineCache,
     driver_cache: DriverCache,
@@ -165,6 +169,7 @@ impl Gpu {
                 report,
                 profile,
                 lost: Arc::default(),
+                counts: Counts::default(),
                 staging: Staging::default(),
                 kernels: PipelineCache::default(),
                 driver_cache,
@@ -188,6 +193,7 @@ impl Gpu {
     /// As [`Planned::plan`]; loss of the device.
     pub fn plan(&self, op: impl Into<Op>) -> Result<Plan> {
         let op = op.into();
+        add(&self.inner.counts.plans, 1);
         let plan = self.chooser().plan(self, &op)?;
         log::debug!("{} {op}: {}, {} dispatches", op.name(), plan.label, plan.steps.len());
         if log::log_enabled!(log::Level::Trace) {
@@ -231,13 +237,15 @@ impl Gpu {
     }
 
     /// A buffer that is mapped for writing, to be copied from.
-    fn create_mapped(&self, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
+    pub(crate) fn create_mapped(&self, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
         let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
         self.make_buffer(wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: true })
     }
 
     fn make_buffer(&self, descriptor: wgpu::BufferDescriptor<'_>) -> Result<wgpu::Buffer> {
         let (label, bytes) = (descriptor.label.unwrap_or_default(), descriptor.size);
+        add(&self.inner.counts.buffers, 1);
+        add(&self.inner.counts.buffer_bytes, bytes);
         self.scoped(label, || Ok(self.inner.device.create_buffer(&descriptor))).map_err(|error| match error {
             Error::OutOfMemory { what, .. } => Error::OutOfMemory { what, bytes },
             other => other,
@@ -262,6 +270,10 @@ impl Gpu {
         let buffer = self.create_buffer(label, bytes.len() as u64, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST)?;
         self.write_small(label, &buffer, bytes)?;
         Ok(buffer)
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.inner.counts
     }
 
     pub(crate) fn kernels(&self) -> &PipelineCache {

@@ -116,6 +116,7 @@ impl Dispatch {
                 }),
             })
             .collect();
+        crate::gpu::counters::add(&gpu.counts().bind_groups, 1);
         let bind_group =
             gpu.device().create_bind_group(&wgpu::BindGroupDescriptor { label: Some(&kernel.label), layout: &kernel.layout, entries: &entries });
         Self { kernel: kernel.clone(), bind_group, workgroups }

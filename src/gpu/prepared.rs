@@ -9,11 +9,11 @@ use crate::ops::Op;
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
-use crate::plan::packing::Packing;
+use crate::plan::packing::{Packing, transient};
 use crate::plan::step::{BufferRef, Plan, Step, check_binding};
 use crate::shader::source::BindingKind;
 use crate::types::{Error, Result};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 /// An op that is ready to record. Cheap to clone; clones share the buffers.
 ///
@@ -36,6 +36,17 @@ struct Shared {
     origins: Vec<Option<u64>>,
     scratch: Vec<wgpu::Buffer>,
     tables: Vec<wgpu::Buffer>,
+    /// What packs the constants, once it was needed.
+    packing: OnceLock<Vec<Call>>,
+}
+
+/// What a prepared op may have from outside instead of making it.
+#[derive(Default)]
+pub(crate) struct Shares<'a> {
+    /// Prepared ops that may have packed the same constants alike.
+    pub others: &'a [Prepared],
+    /// Buffers for what each recording writes anew, the largest first; each at least as large as the plan's.
+    pub transient: Option<&'a [wgpu::Buffer]>,
 }
 
 /// A step with its pipeline and uniform.
@@ -80,7 +91,7 @@ impl Prepared {
     }
 
     pub(crate) fn with_plan(gpu: &Gpu, plan: Plan, constants: &[&Tensor]) -> Result<Self> {
-        Self::submitted(gpu, plan, constants, None)
+        Self::with_shares(gpu, plan, constants, &Shares::default())
     }
 
     /// Prepares `op` as [`Prepared::new`] does, over the same constants: this op for another batch size, say. What both plans pack alike
@@ -105,7 +116,7 @@ impl Prepared {
     /// # Errors
     /// As [`Prepared::new`].
     pub fn also(&self, op: impl Into<Op>, constants: &[&Tensor]) -> Result<Self> {
-        Self::submitted(&self.gpu, self.gpu.plan(op)?, constants, Some(self))
+        self.also_with_plan(self.gpu.plan(op)?, constants)
     }
 
     /// As [`Prepared::also`], by one of [`Op::algorithms`]. The planner may choose another tile or algorithm for another batch size, which packs
@@ -114,17 +125,17 @@ impl Prepared {
     /// # Errors
     /// As [`Prepared::with_algorithm`].
     pub fn also_with_algorithm(&self, op: impl Into<Op>, algorithm: &str, constants: &[&Tensor]) -> Result<Self> {
-        Self::submitted(&self.gpu, op.into().plan(self.gpu.profile(), Some(algorithm))?, constants, Some(self))
+        self.also_with_plan(op.into().plan(self.gpu.profile(), Some(algorithm))?, constants)
     }
 
-    /// As [`Prepared::also`], by a plan that is made already.
-    pub(crate) fn also_with_plan(&self, plan: Plan, constants: &[&Tensor]) -> Result<Self> {
-        Self::submitted(&self.gpu, plan, constants, Some(self))
+    fn also_with_plan(&self, plan: Plan, constants: &[&Tensor]) -> Result<Self> {
+        Self::with_shares(&self.gpu, plan, constants, &Shares { others: std::slice::from_ref(self), transient: None })
     }
 
-    fn submitted(gpu: &Gpu, plan: Plan, constants: &[&Tensor], other: Option<&Self>) -> Result<Self> {
+    /// Prepares a plan with what is there already; what has to be packed is packed in a submit of its own.
+    pub(crate) fn with_shares(gpu: &Gpu, plan: Plan, constants: &[&Tensor], shares: &Shares<'_>) -> Result<Self> {
         let mut recorder = gpu.recorder();
-        let prepared = Self::recorded_beside(&mut recorder, plan, constants, other)?;
+        let prepared = Self::recorded_beside(&mut recorder, plan, constants, shares)?;
         if !prepared.plan().prepare.is_empty() {
             recorder.submit()?;
         }
@@ -133,11 +144,10 @@ impl Prepared {
 
     /// Prepares with the packing recorded into `recorder`, so that a filter computed earlier in the same recording is seen.
     pub(crate) fn recorded(recorder: &mut Recorder<'_>, plan: Plan, constants: &[&Tensor]) -> Result<Self> {
-        Self::recorded_beside(recorder, plan, constants, None)
+        Self::recorded_beside(recorder, plan, constants, &Shares::default())
     }
 
-    /// As [`Prepared::recorded`]; what `other` has packed of the same tensors is shared.
-    fn recorded_beside(recorder: &mut Recorder<'_>, plan: Plan, constants: &[&Tensor], other: Option<&Self>) -> Result<Self> {
+    fn recorded_beside(recorder: &mut Recorder<'_>, plan: Plan, constants: &[&Tensor], shares: &Shares<'_>) -> Result<Self> {
         let gpu = recorder.gpu().clone();
         let wanted = plan.inputs.iter().filter(|i| i.constant).count();
         if constants.len() != wanted {
@@ -155,9 +165,10 @@ impl Prepared {
         gpu.compile(&[&plan])?;
         let calls: Vec<Call> = plan.steps.iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
         let origins: Vec<Option<u64>> = constants.iter().map(|tensor| tensor.as_ref().map(Tensor::origin)).collect();
-        let packed = other.and_then(|other| other.shared.packed(&plan, &origins));
-        let to_pack = if packed.is_some() { 0 } else { plan.prepare.len() };
-        let packing: Vec<Call> = plan.prepare[..to_pack].iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
+        let packed = shares.others.iter().find_map(|other| other.shared.packed(&plan, &origins)).unwrap_or_default();
+        let to_pack = packed.is_empty() && !plan.prepare.is_empty();
+        let given: Vec<(usize, wgpu::Buffer)> =
+            shares.transient.map(|buffers| transient(&plan).into_iter().zip(buffers.iter().cloned()).collect()).unwrap_or_default();
         let buffer = |label: &str, bytes: u64| {
             check_binding(label, bytes, gpu.profile())?;
             gpu.storage(label, bytes)
@@ -165,19 +176,17 @@ impl Prepared {
         let parts_of = |index: usize| {
             plan.steps.iter().flat_map(|step| &step.refs).any(|place| matches!(place, BufferRef::ScratchPart { index: own, .. } if *own == index))
         };
-        let scratch =
-            (0..).zip(&plan.scratch).map(|(index, &bytes)| match packed.as_ref().and_then(|packed| packed.iter().find(|(own, _)| *own == index)) {
-                Some((_, shared)) => Ok(shared.clone()),
-                None if parts_of(index) => gpu.storage("scratch memory", bytes),
-                None => buffer("scratch memory", bytes),
-            });
+        let scratch = (0..).zip(&plan.scratch).map(|(index, &bytes)| match packed.iter().chain(&given).find(|(own, _)| *own == index) {
+            Some((_, shared)) => Ok(shared.clone()),
+            None if parts_of(index) => gpu.storage("scratch memory", bytes),
+            None => buffer("scratch memory", bytes),
+        });
         let scratch = scratch.collect::<Result<_>>()?;
         let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
-        let mut shared = Shared { plan, calls, constants, origins, scratch, tables };
-        let inputs: Vec<Option<&Tensor>> = shared.constants.iter().map(Option::as_ref).collect();
-        if !packing.is_empty() {
-            recorder
-                .scoped(&shared.plan.label, |recorder| recorder.push(&shared.dispatches(&gpu, &shared.plan.prepare, &packing, &inputs, &[])?))?;
+        let mut shared = Shared { plan, calls, constants, origins, scratch, tables, packing: OnceLock::new() };
+        if to_pack {
+            let inputs: Vec<Option<&Tensor>> = shared.constants.iter().map(Option::as_ref).collect();
+            shared.pack(recorder, &inputs)?;
         }
         for (i, constant) in shared.constants.iter_mut().enumerate() {
             if !shared.plan.steps.iter().any(|step| step.reads(i)) {
@@ -185,6 +194,45 @@ impl Prepared {
             }
         }
         Ok(Self { gpu, shared: Arc::new(shared) })
+    }
+
+    /// Records the packing of the constants again, after something was written to their tensors: an optimizer's step, say. `constants` are the tensors
+    /// that this was prepared with. Prepared ops that share packed buffers see it too, so one of them is enough.
+    ///
+    /// # Errors
+    /// Constants of another number, or other tensors than this was prepared with; a recorder of another device; loss of the device.
+    pub fn refresh(&self, recorder: &mut Recorder<'_>, constants: &[&Tensor]) -> Result<()> {
+        check_recorder(recorder, &self.gpu)?;
+        let specs = &self.plan().inputs;
+        let wanted = specs.iter().filter(|spec| spec.constant).count();
+        if constants.len() != wanted {
+            return Err(Error::invalid("constants", constants.len(), format!("this {} takes {wanted}", self.plan().op)));
+        }
+        let mut given = constants.iter().copied();
+        let inputs: Vec<Option<&Tensor>> = specs.iter().map(|spec| if spec.constant { given.next() } else { None }).collect();
+        for ((spec, tensor), origin) in specs.iter().zip(&inputs).zip(&self.shared.origins) {
+            if let Some(tensor) = tensor.filter(|tensor| Some(tensor.origin()) != *origin) {
+                return Err(Error::invalid(
+                    spec.name.clone(),
+                    tensor.shape(),
+                    format!("it is not the tensor that this {} was prepared with", self.plan().op),
+                ));
+            }
+        }
+        if self.plan().prepare.is_empty() { Ok(()) } else { self.shared.pack(recorder, &inputs) }
+    }
+
+    /// Whether both read the same packed buffers.
+    pub(crate) fn packed_with(&self, other: &Self) -> bool {
+        let packed = |of: &Self| {
+            Packing::of(of.plan()).map(|packing| packing.scratch.iter().map(|&index| of.shared.scratch[index].clone()).collect::<Vec<_>>())
+        };
+        packed(self).is_some_and(|own| Some(own) == packed(other))
+    }
+
+    /// A reference that does not keep it.
+    pub(crate) fn downgrade(&self) -> WeakPrepared {
+        WeakPrepared { gpu: self.gpu.clone(), shared: Arc::downgrade(&self.shared) }
     }
 
     /// The plan that was prepared.
@@ -269,6 +317,20 @@ impl Prepared {
     }
 }
 
+/// A prepared op that may be gone.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakPrepared {
+    gpu: Gpu,
+    shared: Weak<Shared>,
+}
+
+impl WeakPrepared {
+    /// It, where something still has it.
+    pub fn upgrade(&self) -> Option<Prepared> {
+        self.shared.upgrade().map(|shared| Prepared { gpu: self.gpu.clone(), shared })
+    }
+}
+
 /// A prepared op with its tensors, by [`Prepared::bind`]: recording it checks and binds nothing anew. It keeps the tensors' buffers alive.
 #[must_use = "nothing runs before it is recorded and submitted"]
 #[derive(Debug, Clone)]
@@ -278,6 +340,11 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// Its kernel calls.
+    pub(crate) fn into_dispatches(self) -> Vec<Dispatch> {
+        self.dispatches
+    }
+
     /// Records the op over the tensors that it was bound to.
     ///
     /// # Errors
@@ -307,6 +374,19 @@ impl Call {
 }
 
 impl Shared {
+    /// Records what packs the constants, which are among `inputs`.
+    fn pack(&self, recorder: &mut Recorder<'_>, inputs: &[Option<&Tensor>]) -> Result<()> {
+        let gpu = recorder.gpu().clone();
+        let made = match self.packing.get() {
+            Some(calls) => calls,
+            None => {
+                let calls = self.plan.prepare.iter().map(|step| Call::new(&gpu, step)).collect::<Result<Vec<_>>>()?;
+                self.packing.get_or_init(|| calls)
+            }
+        };
+        recorder.scoped(&self.plan.label, |recorder| recorder.push(&self.dispatches(&gpu, &self.plan.prepare, made, inputs, &[])?))
+    }
+
     /// What `plan` would pack of constants of these origins, if it is here already: its scratch buffers, by the plan's number.
     fn packed(&self, plan: &Plan, origins: &[Option<u64>]) -> Option<Vec<(usize, wgpu::Buffer)>> {
         let (own, wanted) = (Packing::of(&self.plan)?, Packing::of(plan)?);
@@ -322,7 +402,11 @@ impl Shared {
             Ok(Some(match *place {
                 BufferRef::Input { index, first, bytes } => inputs.get(index).copied().flatten().ok_or_else(missing)?.binding(first, bytes),
                 BufferRef::Output { index, first, bytes } => outputs.get(index).ok_or_else(missing)?.binding(first, bytes),
-                BufferRef::Scratch(index) => Binding::whole(self.scratch.get(index).ok_or_else(missing)?),
+                // A shared buffer may be larger than this op's part of it.
+                BufferRef::Scratch(index) => {
+                    let bytes = self.plan.scratch.get(index).ok_or_else(missing)?.next_multiple_of(16);
+                    Binding::part(self.scratch.get(index).ok_or_else(missing)?, 0, bytes)
+                }
                 BufferRef::ScratchPart { index, first, bytes } => Binding::part(self.scratch.get(index).ok_or_else(missing)?, first, bytes),
                 BufferRef::Table(index) => Binding::whole(self.tables.get(index).ok_or_else(missing)?),
                 BufferRef::Nothing => return Ok(None),

@@ -129,6 +129,29 @@ impl<'e> Recorder<'e> {
         Ok(())
     }
 
+    /// Records a copy between buffers, whose ranges are whole words; it ends the open pass. Within [`Recorder::scoped`].
+    pub(crate) fn copy(&mut self, from: (&wgpu::Buffer, u64), to: (&wgpu::Buffer, u64), bytes: u64) -> Result<()> {
+        drop(self.pass.take());
+        self.encoder.get()?.copy_buffer_to_buffer(from.0, from.1, to.0, to.1, bytes.next_multiple_of(4));
+        Ok(())
+    }
+
+    /// Submits as [`Recorder::submit`] does, and calls `then` right after it with wgpu's errors caught.
+    pub(crate) fn submit_then<T>(mut self, then: impl FnOnce(wgpu::SubmissionIndex) -> Result<T>) -> Result<T> {
+        let (gpu, pass) = (self.gpu.clone(), self.pass.take());
+        let encoder = std::mem::replace(&mut self.encoder, Encoder::Submitted);
+        gpu.scoped("submit", || {
+            drop(pass);
+            match encoder {
+                Encoder::Owned(encoder) => then(gpu.submit(encoder)),
+                Encoder::Missing(error) => Err(error),
+                Encoder::Borrowed(_) | Encoder::Submitted => {
+                    Err(Error::Internal { label: "a recorder".into(), message: "only an encoder of its own can be submitted".into() })
+                }
+            }
+        })
+    }
+
     /// Marks that the caller got an error for something recorded here.
     pub(crate) fn note_failure(&mut self) {
         self.failed = true;
@@ -162,7 +185,7 @@ impl<'e> Recorder<'e> {
             drop(pass);
             match encoder {
                 Encoder::Owned(encoder) => {
-                    gpu.queue().submit([encoder.finish()]);
+                    gpu.submit(encoder);
                     Ok(())
                 }
                 Encoder::Missing(error) => Err(error),

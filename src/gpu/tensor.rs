@@ -28,7 +28,7 @@ pub struct Tensor {
 }
 
 /// A number that no other tensor of this process has.
-fn new_origin() -> u64 {
+pub(crate) fn new_origin() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -221,6 +221,11 @@ impl Tensor {
         self.origin
     }
 
+    /// The same tensor, taken for one that had its elements before.
+    pub(crate) fn with_origin(self, origin: u64) -> Tensor {
+        Tensor { origin, ..self }
+    }
+
     /// The same elements under another shape of the same count; the caller knows that the memory order allows it.
     pub(crate) fn with_view(&self, shape: TensorShape, layout: Layout) -> Tensor {
         Tensor { shape, layout, ..self.clone() }
@@ -283,7 +288,8 @@ impl Tensor {
         Ok(())
     }
 
-    fn array_of<T: Element, D: Dimension>(&self, bytes: &[u8]) -> Result<Array<T, D>> {
+    /// An array of elements from their bytes in memory order.
+    pub(crate) fn array_of<T: Element, D: Dimension>(&self, bytes: &[u8]) -> Result<Array<T, D>> {
         let elements: Vec<T> = bytemuck::pod_collect_to_vec(bytes);
         let order = self.layout.memory_order(self.shape.rank());
         let extents: Vec<usize> = order.iter().map(|&axis| self.shape.extents()[axis]).collect();
@@ -376,7 +382,7 @@ impl Read {
         let _submission = gpu.scoped("download", || {
             let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgconv download") });
             encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, copied);
-            let submission = gpu.queue().submit([encoder.finish()]);
+            let submission = gpu.submit(encoder);
             staging.map_async(wgpu::MapMode::Read, .., move |mapped| heard.finish(mapped.map_err(|e| internal(e.to_string()))));
             Ok(submission)
         })?;
@@ -409,7 +415,7 @@ fn internal(message: String) -> Error {
 
 /// Polls until a mapping has its result, whatever becomes of the device.
 #[cfg(not(target_arch = "wasm32"))]
-fn settle(gpu: &Gpu, submission: wgpu::SubmissionIndex, mapped: &Later<Result<()>>) {
+pub(crate) fn settle(gpu: &Gpu, submission: wgpu::SubmissionIndex, mapped: &Later<Result<()>>) {
     let mut how = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
     loop {
         if let Err(error) = gpu.poll(how) {
@@ -437,14 +443,18 @@ pub(crate) async fn read_buffer_async(gpu: &Gpu, buffer: &wgpu::Buffer, offset: 
     let read = Read::begin(gpu, buffer, offset, size)?;
     // A browser polls by itself.
     #[cfg(not(target_arch = "wasm32"))]
-    {
-        let (poller, mapped, submission) = (gpu.clone(), read.mapped.clone(), read.submission.clone());
-        let started = std::thread::Builder::new().name("wgconv download".into()).spawn(move || settle(&poller, submission, &mapped));
-        if let Err(error) = started {
-            log::warn!("no thread for a download ({error}): it blocks");
-            settle(gpu, read.submission.clone(), &read.mapped);
-        }
-    }
+    settle_off_thread(gpu, read.submission.clone(), &read.mapped);
     let mapped = read.mapped.arrived().await;
     read.finish(mapped)
+}
+
+/// As `settle`, on a thread of its own.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn settle_off_thread(gpu: &Gpu, submission: wgpu::SubmissionIndex, mapped: &Later<Result<()>>) {
+    let (poller, later, index) = (gpu.clone(), mapped.clone(), submission.clone());
+    let started = std::thread::Builder::new().name("wgconv download".into()).spawn(move || settle(&poller, index, &later));
+    if let Err(error) = started {
+        log::warn!("no thread for a download ({error}): it blocks");
+        settle(gpu, submission, mapped);
+    }
 }

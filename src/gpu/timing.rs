@@ -93,7 +93,7 @@ impl Gpu {
         self.scoped("timestamps", || {
             let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgconv timestamps") });
             encoder.resolve_query_set(&queries, 0..2 * slots, &resolved, 0);
-            Ok(self.queue().submit([encoder.finish()]))
+            Ok(self.submit(encoder))
         })?;
         #[cfg(not(target_arch = "wasm32"))]
         let bytes = if blocks {

@@ -68,7 +68,7 @@ impl Gpu {
                 staging.unmap();
                 let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("wgconv upload") });
                 encoder.copy_buffer_to_buffer(&staging, 0, buffer, at, staging.size());
-                let index = self.queue().submit([encoder.finish()]);
+                let index = self.submit(encoder);
                 self.inner.staging.pieces().push_back((index, staging.size().max(LEAST)));
                 Ok(())
             })?;

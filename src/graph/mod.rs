@@ -242,6 +242,28 @@ impl Graph {
         self.values.iter().filter_map(|value| value.declared.as_ref()).any(|declared| declared.extents.contains(&OPEN))
     }
 
+    /// What a parameter or constant holds, where it is known.
+    pub fn numbers(&self, value: ValueId) -> Option<&Numbers> {
+        match self.values.get(value.0).map(|value| &value.source) {
+            Some(Source::Parameter(Some(numbers)) | Source::Constant(numbers)) => Some(numbers),
+            _ => None,
+        }
+    }
+
+    /// Extents of a value; none where one of them follows from the open extent, or for a value of another graph.
+    pub fn extents(&self, value: ValueId) -> Option<Vec<usize>> {
+        let [two, three] = self.types.get(value.0)?;
+        (two.extents == three.extents).then(|| two.extents.clone())
+    }
+
+    /// Elements of a parameter or constant; 0 of what is none.
+    pub fn elements(&self, value: ValueId) -> u64 {
+        match self.values.get(value.0).map(|value| &value.source) {
+            Some(Source::Parameter(_) | Source::Constant(_)) => self.types[value.0][0].extents.iter().map(|&e| e as u64).product(),
+            _ => 0,
+        }
+    }
+
     /// The value at this position.
     pub(crate) fn value(&self, index: usize) -> ValueId {
         ValueId(index)
@@ -255,6 +277,12 @@ impl Graph {
     /// The extent of an axis of what is declared; none where it is open.
     pub(crate) fn declared(&self, value: ValueId, axis: usize) -> Option<usize> {
         self.values[value.0].declared.as_ref().and_then(|declared| declared.extents.get(axis)).copied().filter(|&extent| extent != OPEN)
+    }
+
+    /// How what is declared is stored; f32 and channels-first where an op gives it.
+    pub(crate) fn stored(&self, value: ValueId) -> (ElementType, Layout) {
+        let declared = self.values[value.0].declared.as_ref();
+        declared.map_or((ElementType::F32, Layout::ChannelsFirst), |declared| (declared.element, declared.layout))
     }
 
     /// All types and ops, with `open` in the place of the open extents.

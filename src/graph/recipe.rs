@@ -341,7 +341,9 @@ impl Recipe {
             Recipe::Pad(descriptor) => Pad::new(x, descriptor)?.into(),
             Recipe::Slice(descriptor) => Slice::new(x, descriptor)?.into(),
             Recipe::Transpose { perm } => Transpose::new(x, perm)?.into(),
-            Recipe::ToLayout(layout) if x.rank() < 3 || x.layout == *layout => return Ok(Resolved::View(x.clone())),
+            Recipe::ToLayout(layout) if x.rank() < 3 || x.layout == *layout || has_one_order(x) => {
+                return Ok(Resolved::View(TensorType { layout: if x.rank() < 3 { x.layout } else { *layout }, ..x.clone() }));
+            }
             Recipe::ToLayout(layout) => ToLayout::new(x, *layout)?.into(),
             Recipe::DepthToSpace(descriptor) => DepthToSpace::new(x, descriptor)?.into(),
             Recipe::SpaceToDepth(descriptor) => DepthToSpace::inverse(x, descriptor)?.into(),
@@ -353,9 +355,14 @@ impl Recipe {
     }
 }
 
+/// Whether both layouts store the elements in one order: there is one channel, or one position.
+fn has_one_order(x: &TensorType) -> bool {
+    x.rank() >= 3 && (x.extents[1] == 1 || x.extents[2..].iter().all(|&extent| extent == 1))
+}
+
 /// x under another shape.
 fn view(x: &TensorType, extents: Vec<usize>) -> Result<Resolved> {
-    if x.rank() >= 3 && x.layout == Layout::ChannelsLast {
+    if x.rank() >= 3 && x.layout == Layout::ChannelsLast && !has_one_order(x) {
         let rule = "a view counts in row-major order: convert x to channels_first first".into();
         return Err(Error::Layout { argument: "x".into(), layout: x.layout, rule });
     }

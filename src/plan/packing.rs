@@ -43,6 +43,17 @@ impl<'a> Packing<'a> {
     }
 }
 
+/// The scratch buffers of a plan that each recording writes before it reads them, the largest first: ops that run one after another can share them.
+pub(crate) fn transient(plan: &Plan) -> Vec<usize> {
+    let is_packed = |index: usize| {
+        let refs = plan.prepare.iter().flat_map(|step| &step.refs);
+        refs.into_iter().any(|place| matches!(place, BufferRef::Scratch(own) | BufferRef::ScratchPart { index: own, .. } if *own == index))
+    };
+    let mut indices: Vec<usize> = (0..plan.scratch.len()).filter(|&index| !is_packed(index)).collect();
+    indices.sort_by_key(|&index| std::cmp::Reverse(plan.scratch[index]));
+    indices
+}
+
 /// Where `index` stands in `seen`, at its end if it is new.
 fn number(seen: &mut Vec<usize>, index: usize) -> usize {
     seen.iter().position(|own| *own == index).unwrap_or_else(|| {

@@ -2,12 +2,13 @@
 
 use crate::graph::{Graph, Resolved, Source, ValueId};
 use crate::ops::Problem;
+use crate::session::memory::{Memory, Placement, bytes};
 use crate::types::{Error, Result};
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD};
 use std::borrow::Cow;
 
 /// Runs the network; outputs in the graph's order.
-pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayD<f32>)]) -> Result<Vec<ArrayD<f32>>> {
+pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, f32>)]) -> Result<Vec<ArrayD<f32>>> {
     let at = graph.at(open)?;
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.values().len()];
     for (value, array) in given {
@@ -44,6 +45,21 @@ pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayD<f32>)]) 
         ArrayD::from_shape_vec(extents, numbers).map_err(|e| Error::Internal { label: "a session".into(), message: e.to_string() })
     };
     graph.outputs().map(|(_, value)| output(value)).collect()
+}
+
+/// Bytes of a run: a value is released after the last op that reads it.
+pub(crate) fn memory(graph: &Graph, open: usize) -> Result<Memory> {
+    let at = graph.at(open)?;
+    let placement = Placement::of(graph, &at, 4);
+    let weights = graph.values().iter().enumerate().filter(|(_, value)| matches!(value.source(), Source::Parameter(_) | Source::Constant(_)));
+    let ends = graph.inputs().chain(graph.outputs()).map(|(_, value)| bytes(&at, value)).sum();
+    Ok(Memory {
+        weights: weights.map(|(index, _)| bytes(&at, graph.value(index))).sum(),
+        arena: vec![placement.lower_bound],
+        lower_bound: placement.lower_bound,
+        tensors: ends,
+        ..Memory::default()
+    })
 }
 
 /// What a parameter or a constant holds.

@@ -1,149 +1,166 @@
-//! A graph on a GPU: tensors for its values in few buffers, every op prepared, one recording a run.
+//! The GPU engine of a session: its weights, and what is ready for the open extents that it met, the last one used at the end.
 
 use crate::gpu::Gpu;
-use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
-use crate::graph::{Graph, Numbers, Resolved, Source, ValueId};
-use crate::ops::Problem;
-use crate::session::memory::{Memory, root};
-use crate::types::{ElementType, Error, Layout, Result, TensorType};
-use ndarray::{ArrayD, IxDyn};
-use std::sync::{Mutex, PoisonError};
+use crate::graph::{Graph, Numbers, ValueId};
+use crate::session::SessionDescriptor;
+use crate::session::inputs;
+use crate::session::memory::Memory;
+use crate::session::ready::{Planning, Ready};
+use crate::session::run::{Frame, Running};
+use crate::session::store::{Store, WeightId};
+use crate::types::{Error, Result};
+use ndarray::ArrayViewD;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Tensors of parameters and constants, by value.
-pub(crate) struct Weights {
-    gpu: Gpu,
-    tensors: Vec<Option<Tensor>>,
-}
-
-impl Weights {
-    pub fn new(gpu: &Gpu, graph: &Graph) -> Result<Self> {
-        let upload = |numbers: &Numbers| match numbers {
-            Numbers::F32(array) => gpu.upload(array),
-            Numbers::F16(array) => gpu.upload(array),
-        };
-        let tensors = graph.values().iter().map(|value| match value.source() {
-            Source::Parameter(Some(numbers)) | Source::Constant(numbers) => upload(numbers).map(Some),
-            _ => Ok(None),
-        });
-        Ok(Self { gpu: gpu.clone(), tensors: tensors.collect::<Result<_>>()? })
-    }
-}
-
-/// A network for one open extent.
-pub(crate) struct Ready {
-    gpu: Gpu,
-    /// By node; none for views.
-    ops: Vec<Option<Call>>,
+pub(crate) struct OnGpu {
+    store: Arc<Store>,
     /// By value.
-    tensors: Vec<Option<Tensor>>,
-    /// Held by a run from its first upload to its last download: the tensors are those of all runs.
-    turn: Mutex<()>,
+    ids: Vec<Option<WeightId>>,
+    descriptor: SessionDescriptor,
+    ready: Mutex<Vec<(usize, Arc<Ready>)>>,
+    /// Held while an extent is prepared, so that runs of others go on meanwhile.
+    preparing: Mutex<()>,
 }
 
-struct Call {
-    prepared: Prepared,
-    inputs: Vec<ValueId>,
-    outputs: Vec<ValueId>,
+/// Frames of an extent that are kept for later runs: as many threads run without allocating.
+const FRAMES: usize = 4;
+
+impl OnGpu {
+    pub fn new(gpu: &Gpu, graph: &Graph, descriptor: &SessionDescriptor) -> Result<Self> {
+        if descriptor.extents == 0 {
+            return Err(Error::invalid("extents", 0, "a session keeps at least the extent that it runs"));
+        }
+        Ok(Self::over(Arc::new(Store::new(gpu)), graph, descriptor.clone()))
+    }
+
+    pub fn beside(&self, graph: &Graph) -> Self {
+        Self::over(self.store.clone(), graph, self.descriptor.clone())
+    }
+
+    fn over(store: Arc<Store>, graph: &Graph, descriptor: SessionDescriptor) -> Self {
+        let ids = store.ids(graph);
+        Self { store, ids, descriptor, ready: Mutex::default(), preparing: Mutex::default() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<(usize, Arc<Ready>)>> {
+        // Entries are put in complete.
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn is_ready(&self, open: usize) -> bool {
+        self.kept().iter().any(|(own, _)| *own == open)
+    }
+
+    fn found(&self, open: usize) -> Option<Arc<Ready>> {
+        let mut kept = self.kept();
+        let position = kept.iter().position(|(own, _)| *own == open)?;
+        let entry = kept.remove(position);
+        let ready = entry.1.clone();
+        kept.push(entry);
+        Some(ready)
+    }
+
+    /// What is ready for an open extent, prepared on first use.
+    pub fn ready(&self, graph: &Graph, open: usize) -> Result<Arc<Ready>> {
+        if let Some(ready) = self.found(open) {
+            return Ok(ready);
+        }
+        let _preparing = self.preparing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = self.found(open) {
+            return Ok(ready); // another thread has prepared it meanwhile
+        }
+        let planning = self.planning(graph, open)?;
+        self.make_room(planning.memory().peak());
+        let ready = Arc::new(Ready::new(graph, planning, &self.store, &self.ids)?);
+        self.kept().push((open, ready.clone()));
+        Ok(ready)
+    }
+
+    fn planning(&self, graph: &Graph, open: usize) -> Result<Planning> {
+        let gpu = self.store.gpu();
+        let planning = Planning::of(gpu, graph, open)?;
+        match self.descriptor.memory_limit {
+            Some(limit) => planning.within(gpu, graph, limit),
+            None => Ok(planning),
+        }
+    }
+
+    /// Releases extents, the one that was used longest ago first, for one that takes so many bytes.
+    fn make_room(&self, bytes: u64) {
+        let mut kept = self.kept();
+        let is_too_much = |kept: &[(usize, Arc<Ready>)]| {
+            let total = kept.iter().map(|(_, ready)| ready.memory().total()).sum::<u64>() + bytes;
+            kept.len() >= self.descriptor.extents || self.descriptor.memory_limit.is_some_and(|limit| total > limit)
+        };
+        while !kept.is_empty() && is_too_much(&kept) {
+            let (open, _) = kept.remove(0);
+            log::debug!("a session releases what was ready for {open}");
+        }
+    }
+
+    pub fn memory(&self, graph: &Graph, open: usize) -> Result<Memory> {
+        let kept = self.kept().iter().find(|(own, _)| *own == open).map(|(_, ready)| ready.memory().clone());
+        kept.map_or_else(|| Ok(self.planning(graph, open)?.memory().clone()), Ok)
+    }
+
+    /// Submits a run.
+    pub fn submit(&self, graph: &Graph, ready: &Ready, given: &[(ValueId, ArrayViewD<'_, f32>)]) -> Result<Running> {
+        let frame = ready.frame(graph)?;
+        let _gate = self.store.gate.read().unwrap_or_else(PoisonError::into_inner);
+        frame.submit(given)
+    }
+
+    pub fn record(&self, graph: &Graph, recorder: &mut Recorder<'_>, inputs: &[(&str, &Tensor)], outputs: &[(&str, &Tensor)]) -> Result<()> {
+        let gpu = self.store.gpu();
+        if recorder.gpu() != gpu {
+            return Err(Error::OtherDevice { argument: "the recorder".into() });
+        }
+        let (open, inputs) = inputs::tensors(gpu, graph, inputs)?;
+        let ready = self.ready(graph, open)?;
+        let outputs = inputs::outputs(gpu, graph, |value| ready.tensor_type(value).clone(), outputs)?;
+        ready.bind(graph, &inputs, &outputs)?.record(recorder)
+    }
+
+    fn id(&self, value: ValueId) -> Result<WeightId> {
+        let missing = || Error::Internal { label: "a session".into(), message: format!("value {} is no weight", value.index()) };
+        self.ids.get(value.index()).copied().flatten().ok_or_else(missing)
+    }
+
+    pub fn replace(&self, value: ValueId, numbers: Arc<Numbers>) -> Result<()> {
+        self.store.replace(self.id(value)?, numbers)
+    }
+
+    pub fn parameter(&self, value: ValueId) -> Result<Tensor> {
+        self.store.tensor(self.id(value)?, true)
+    }
+
+    pub fn refresh(&self, recorder: &mut Recorder<'_>, values: &[ValueId]) -> Result<()> {
+        let changed: Vec<WeightId> = values.iter().map(|&value| self.id(value)).collect::<Result<_>>()?;
+        self.store.refresh(recorder, &changed)
+    }
 }
 
 impl Ready {
-    /// Places values, makes tensors, prepares ops; what `other`, of another extent, has packed is shared.
-    pub fn new(graph: &Graph, weights: &Weights, open: usize, other: Option<&Ready>) -> Result<Self> {
-        let (gpu, at) = (&weights.gpu, graph.at(open)?);
-        let memory = Memory::of(graph, &at);
-        let buffers: Vec<Tensor> =
-            memory.bytes().iter().map(|bytes| gpu.zeros(&[(bytes / 4) as usize], ElementType::F32, Layout::ChannelsFirst)).collect::<Result<_>>()?;
-        let view = |whole: &Tensor, tensor: &TensorType| {
-            Tensor::from_buffer(gpu, whole.buffer().clone(), whole.byte_offset(), &tensor.extents, tensor.element, tensor.layout)
-        };
-        let mut tensors = weights.tensors.clone();
-        for (index, tensor) in at.types.iter().enumerate() {
-            let value = graph.value(index);
-            let shown = root(graph, &at, value);
-            if shown != value {
-                // Its root stands before it.
-                let whole = tensors[shown.index()].clone();
-                tensors[index] = whole.map(|whole| view(&whole, tensor)).transpose()?;
-            } else if let Some(buffer) = memory.buffer(value) {
-                tensors[index] = Some(view(&buffers[buffer], tensor)?);
-            } else if matches!(graph.values()[index].source(), Source::Input) {
-                tensors[index] = Some(gpu.zeros(&tensor.extents, tensor.element, tensor.layout)?);
-            }
-        }
-        let plan = |node: &Resolved| match node {
-            Resolved::Op(op) => gpu.plan(op.as_ref()).map(Some),
-            Resolved::View(_) => Ok(None),
-        };
-        let plans: Vec<Option<_>> = at.nodes.iter().map(plan).collect::<Result<_>>()?;
-        gpu.compile(&plans.iter().flatten().collect::<Vec<_>>())?; // of all ops, several at once
-        let mut ops = Vec::with_capacity(plans.len());
-        for (i, (resolved, plan)) in at.nodes.iter().zip(plans).enumerate() {
-            let (Resolved::Op(op), Some(plan)) = (resolved, plan) else {
-                ops.push(None);
-                continue;
-            };
-            let node = &graph.nodes()[i];
-            let (mut constants, mut inputs) = (vec![], vec![]);
-            for (spec, &input) in op.inputs().iter().zip(node.inputs()) {
-                // A parameter under another shape is one too.
-                let is_weight = weights.tensors[root(graph, &at, input).index()].is_some();
-                match (tensors[input.index()].as_ref().filter(|_| is_weight), spec.constant) {
-                    (Some(tensor), true) => constants.push(tensor),
-                    (None, true) => {
-                        let rule = format!("{} of {} is read when the session is made: it is a parameter or a constant", spec.name, node.name());
-                        return Err(Error::invalid(node.name(), graph.values()[input.index()].name(), rule));
-                    }
-                    (_, false) => inputs.push(input),
-                }
-            }
-            let prepared = match other.and_then(|other| other.ops[i].as_ref()) {
-                Some(call) => call.prepared.also_with_plan(plan, &constants)?,
-                None => Prepared::with_plan(gpu, plan, &constants)?,
-            };
-            ops.push(Some(Call { prepared, inputs, outputs: node.outputs().to_vec() }));
-        }
-        Ok(Self { gpu: gpu.clone(), ops, tensors, turn: Mutex::default() })
+    /// A frame of a run that is over, or a new one.
+    fn frame(&self, graph: &Graph) -> Result<Frame> {
+        let kept = self.frames.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.map_or_else(|| Frame::new(graph, self), Ok)
     }
 
-    fn tensor(&self, value: ValueId) -> Result<&Tensor> {
-        let missing = || Error::Internal { label: "a session".into(), message: format!("value {} has no tensor", value.index()) };
-        self.tensors[value.index()].as_ref().ok_or_else(missing)
+    /// Keeps a frame for a later run.
+    pub fn keep(&self, frame: Frame) {
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        if frames.len() < FRAMES {
+            frames.push(frame);
+        }
     }
 
-    /// Records every op, in order.
-    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
-        for call in self.ops.iter().flatten() {
-            let inputs: Vec<&Tensor> = call.inputs.iter().map(|&value| self.tensor(value)).collect::<Result<_>>()?;
-            let outputs: Vec<&Tensor> = call.outputs.iter().map(|&value| self.tensor(value)).collect::<Result<_>>()?;
-            call.prepared.record(recorder, &inputs, &outputs)?;
-        }
+    /// Makes the first frame.
+    pub fn warm(&self, graph: &Graph) -> Result<()> {
+        let frame = self.frame(graph)?;
+        self.keep(frame);
         Ok(())
-    }
-
-    /// Uploads inputs, runs in one submit, downloads outputs in the graph's order.
-    pub fn run(&self, graph: &Graph, given: &[(ValueId, ArrayD<f32>)]) -> Result<Vec<ArrayD<f32>>> {
-        // It guards no data of its own, so a panic of another run leaves nothing half done.
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        for (value, array) in given {
-            let tensor = self.tensor(*value)?;
-            match tensor.element() {
-                ElementType::F16 => tensor.write(&array.mapv(half::f16::from_f32))?,
-                _ => tensor.write(array)?,
-            }
-        }
-        let mut recorder = self.gpu.recorder();
-        self.record(&mut recorder)?;
-        recorder.submit()?;
-        graph.outputs().map(|(_, value)| download(self.tensor(value)?)).collect()
-    }
-}
-
-fn download(tensor: &Tensor) -> Result<ArrayD<f32>> {
-    match tensor.element() {
-        ElementType::F32 => tensor.download::<f32, IxDyn>(),
-        ElementType::F16 => Ok(tensor.download::<half::f16, IxDyn>()?.mapv(half::f16::to_f32)),
-        ElementType::U32 => Ok(tensor.download::<u32, IxDyn>()?.mapv(|v| v as f32)),
     }
 }

@@ -1,17 +1,9 @@
-//! Which buffer each value of a network lies in. A buffer is used again once nothing reads what it holds; an op never writes to a buffer that it reads,
-//! which no kernel could. wgpu binds a buffer for reading or for writing, whole, so one buffer for all values would not do.
+//! Which buffer each value of a network lies in, and how many bytes a session takes: arithmetic, before anything is allocated.
+//!
+//! Values whose lifetimes do not meet share bytes. wgpu binds a buffer for reading or for writing, whole, so an op never writes to a buffer that it
+//! reads: instead of one arena there are a few, and every value has an offset in one of them.
 
 use crate::graph::{At, Graph, Resolved, Source, ValueId};
-
-/// Buffers, and the value's position among them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Memory {
-    /// By value; none for inputs, parameters and constants, which have tensors of their own. Views have the buffer of what they show.
-    buffers: Vec<Option<usize>>,
-    /// Bytes of each buffer.
-    bytes: Vec<u64>,
-    lower_bound: u64,
-}
 
 /// The value whose elements a value shows: itself, or what a view is of.
 pub(crate) fn root(graph: &Graph, at: &At, value: ValueId) -> ValueId {
@@ -24,82 +16,352 @@ pub(crate) fn root(graph: &Graph, at: &At, value: ValueId) -> ValueId {
     }
 }
 
-fn bytes(at: &At, value: ValueId) -> u64 {
+/// Bytes of a value's elements.
+pub(crate) fn bytes(at: &At, value: ValueId) -> u64 {
     let tensor = &at.types[value.index()];
-    let count = tensor.extents.iter().map(|&e| e as u64).product::<u64>(); // checked when its op was made
-    (count * tensor.element.bytes()).next_multiple_of(16)
+    tensor.extents.iter().map(|&e| e as u64).product::<u64>() * tensor.element.bytes() // checked when its op was made
+}
+
+/// Where a value that is not a view lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In a tensor of a run, or of the caller.
+    Input,
+    /// With the parameters and constants.
+    Weight,
+    /// It is the graph's output at this position.
+    Output(usize),
+    /// Between ops.
+    Arena {
+        /// Which buffer.
+        buffer: usize,
+        /// First byte.
+        offset: u64,
+    },
+    /// It shows what another value is, or nothing reads it.
+    Elsewhere,
+}
+
+/// A value that an op gives, from that op to the last that reads it.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    value: usize,
+    bytes: u64,
+    first: usize,
+    last: usize,
+}
+
+impl Life {
+    fn meets(&self, other: &Life) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// Where all values of a network lie for one open extent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// By value.
+    pub places: Vec<Place>,
+    /// Bytes of each buffer of the arena.
+    pub buffers: Vec<u64>,
+    /// The most bytes of the arena that are live at once.
+    pub lower_bound: u64,
+}
+
+impl Placement {
+    /// Places the values of a graph. Offsets are multiples of `alignment`.
+    pub fn of(graph: &Graph, at: &At, alignment: u64) -> Self {
+        let mut places: Vec<Place> = graph.values().iter().map(|value| source_place(value.source())).collect();
+        // The first output that shows a value is where its op writes; others are copies of it.
+        for (i, (_, output)) in graph.outputs().enumerate() {
+            let place = &mut places[root(graph, at, output).index()];
+            if *place == Place::Elsewhere {
+                *place = Place::Output(i);
+            }
+        }
+        let lives = lives(graph, at, &places, alignment);
+        let apart = apart(graph, at, &lives);
+        let live_at = |i: usize| lives.iter().filter(|life| life.first <= i && i <= life.last).map(|life| life.bytes).sum::<u64>();
+        let lower_bound = (0..graph.nodes().len()).map(live_at).max().unwrap_or(0);
+        // No rule is the best everywhere, and all of them together cost less than one plan.
+        let orders: [fn(&Life) -> (u64, u64); 3] = [
+            |life| (u64::MAX - life.bytes, 0),
+            |life| (u64::MAX - (life.last - life.first) as u64, u64::MAX - life.bytes),
+            |life| (life.first as u64, 0),
+        ];
+        let ways = orders.into_iter().flat_map(|order| [false, true].map(|opens| (order, opens)));
+        let best = ways.map(|(order, opens)| place(&lives, &apart, order, opens)).min_by_key(|(_, buffers)| buffers.iter().sum::<u64>());
+        let (placed, buffers) = best.unwrap_or_default();
+        for (life, (buffer, offset)) in lives.iter().zip(placed) {
+            places[life.value] = Place::Arena { buffer, offset };
+        }
+        Self { places, buffers, lower_bound }
+    }
+}
+
+fn source_place(source: &Source) -> Place {
+    match source {
+        Source::Input => Place::Input,
+        Source::Parameter(_) | Source::Constant(_) => Place::Weight,
+        Source::Node { .. } => Place::Elsewhere,
+    }
+}
+
+/// The values that lie in the arena, in the order of the ops that give them.
+fn lives(graph: &Graph, at: &At, places: &[Place], alignment: u64) -> Vec<Life> {
+    let mut last = vec![None; places.len()];
+    for (i, node) in graph.nodes().iter().enumerate() {
+        if matches!(at.nodes[i], Resolved::Op(_)) {
+            node.inputs().iter().for_each(|&input| last[root(graph, at, input).index()] = Some(i));
+        }
+    }
+    let mut lives = vec![];
+    for (i, node) in graph.nodes().iter().enumerate().filter(|(i, _)| matches!(at.nodes[*i], Resolved::Op(_))) {
+        for output in node.outputs().iter().filter(|output| places[output.index()] == Place::Elsewhere) {
+            // What nothing reads is written all the same.
+            let last = last[output.index()].unwrap_or(i);
+            lives.push(Life { value: output.index(), bytes: bytes(at, *output).next_multiple_of(alignment.max(16)), first: i, last });
+        }
+    }
+    lives
+}
+
+/// For each life, the positions of those that one op binds with it, at least one of the two for writing: they need different buffers.
+fn apart(graph: &Graph, at: &At, lives: &[Life]) -> Vec<Vec<usize>> {
+    let mut position = vec![None; graph.values().len()];
+    lives.iter().enumerate().for_each(|(i, life)| position[life.value] = Some(i));
+    let mut apart = vec![vec![]; lives.len()];
+    for (node, resolved) in graph.nodes().iter().zip(&at.nodes) {
+        if matches!(resolved, Resolved::View(_)) {
+            continue;
+        }
+        let outputs: Vec<usize> = node.outputs().iter().filter_map(|output| position[output.index()]).collect();
+        let inputs: Vec<usize> = node.inputs().iter().filter_map(|&input| position[root(graph, at, input).index()]).collect();
+        for (n, &output) in outputs.iter().enumerate() {
+            for &other in inputs.iter().chain(&outputs[n + 1..]) {
+                apart[output].push(other);
+                apart[other].push(output);
+            }
+        }
+    }
+    apart
+}
+
+/// Buffer and offset of each life, and the bytes of the buffers: in the given order, each goes where the buffers grow least. What fits nowhere `opens` a
+/// buffer, or lengthens one that is there.
+fn place(lives: &[Life], apart: &[Vec<usize>], order: fn(&Life) -> (u64, u64), opens: bool) -> (Vec<(usize, u64)>, Vec<u64>) {
+    let mut queue: Vec<usize> = (0..lives.len()).collect();
+    queue.sort_by_key(|&i| order(&lives[i]));
+    let mut placed: Vec<Option<(usize, u64)>> = vec![None; lives.len()];
+    let mut buffers: Vec<u64> = vec![];
+    for i in queue {
+        let life = &lives[i];
+        let allowed = (0..buffers.len()).filter(|&buffer| !apart[i].iter().any(|&other| placed[other].is_some_and(|(own, _)| own == buffer)));
+        // At equal growth the second decides.
+        let choices = allowed.map(|buffer| {
+            let offset = lowest_gap(lives, &placed, life, buffer);
+            ((offset + life.bytes).saturating_sub(buffers[buffer]), opens, buffer, offset)
+        });
+        let another = (life.bytes, !opens, buffers.len(), 0);
+        let (growth, _, buffer, offset) = choices.chain([another]).min().unwrap_or(another);
+        if buffer == buffers.len() {
+            buffers.push(0);
+        }
+        buffers[buffer] += growth;
+        placed[i] = Some((buffer, offset));
+    }
+    (placed.into_iter().flatten().collect(), buffers)
+}
+
+/// The lowest offset in a buffer where a life fits between those that it meets.
+fn lowest_gap(lives: &[Life], placed: &[Option<(usize, u64)>], life: &Life, buffer: usize) -> u64 {
+    let there = lives.iter().zip(placed).filter_map(|(other, place)| Some((other, (*place)?)));
+    let mut taken: Vec<(u64, u64)> =
+        there.filter(|(other, (own, _))| *own == buffer && other.meets(life)).map(|(other, (_, offset))| (offset, offset + other.bytes)).collect();
+    taken.sort_unstable();
+    let mut offset = 0;
+    for (first, end) in taken {
+        if offset + life.bytes <= first {
+            break;
+        }
+        offset = offset.max(end);
+    }
+    offset
+}
+
+/// Bytes that a session takes for one open extent, known before anything is allocated.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Memory {
+    pub(crate) weights: u64,
+    pub(crate) packed: u64,
+    pub(crate) tables: u64,
+    pub(crate) arena: Vec<u64>,
+    pub(crate) lower_bound: u64,
+    pub(crate) scratch: u64,
+    pub(crate) tensors: u64,
+    pub(crate) staging: u64,
+    pub(crate) preparing: u64,
 }
 
 impl Memory {
-    /// Puts the values of a graph into buffers: each op takes the smallest free one that is large enough, else it enlarges the largest free one.
-    pub fn of(graph: &Graph, at: &At) -> Self {
-        let values = graph.values().len();
-        // When each buffer's content was read last; outputs are read when all is done.
-        let mut last: Vec<Option<usize>> = vec![None; values];
-        for (i, node) in graph.nodes().iter().enumerate() {
-            node.inputs().iter().for_each(|&input| last[root(graph, at, input).index()] = Some(i));
-        }
-        graph.outputs().for_each(|(_, value)| last[root(graph, at, value).index()] = Some(usize::MAX));
-        let mut memory = Self { buffers: vec![None; values], bytes: vec![], lower_bound: 0 };
-        let (mut free, mut live) = (Vec::<usize>::new(), 0u64);
-        for (i, node) in graph.nodes().iter().enumerate() {
-            if matches!(at.nodes[i], Resolved::View(_)) {
-                continue;
-            }
-            for &output in node.outputs() {
-                let need = bytes(at, output);
-                let fits =
-                    free.iter().enumerate().filter(|(_, buffer)| memory.bytes[**buffer] >= need).min_by_key(|(_, buffer)| memory.bytes[**buffer]);
-                let best = fits.or_else(|| free.iter().enumerate().max_by_key(|(_, buffer)| memory.bytes[**buffer])).map(|(at, _)| at);
-                let buffer = match best {
-                    Some(position) => free.swap_remove(position),
-                    None => {
-                        memory.bytes.push(0);
-                        memory.bytes.len() - 1
-                    }
-                };
-                memory.bytes[buffer] = memory.bytes[buffer].max(need);
-                memory.buffers[output.index()] = Some(buffer);
-                live += need;
-            }
-            memory.lower_bound = memory.lower_bound.max(live);
-            // What nothing reads is free at once, after the op.
-            let done =
-                (0..values).filter(|&value| memory.buffers[value].is_some() && (last[value] == Some(i) || is_unread(&last, node.outputs(), value)));
-            for value in done.collect::<Vec<_>>() {
-                free.extend(memory.buffers[value]);
-                live -= bytes(at, at_value(graph, value));
-                last[value] = Some(usize::MAX); // once
-            }
-        }
-        memory
+    /// Parameters and constants that kernels read as they are.
+    pub fn weights(&self) -> u64 {
+        self.weights
     }
 
-    /// The buffer of a value that an op gives.
-    pub fn buffer(&self, value: ValueId) -> Option<usize> {
-        self.buffers.get(value.index()).copied().flatten()
+    /// Parameters and constants in the order in which kernels read them. Where another extent has packed alike, it is shared, and counted here all the
+    /// same.
+    pub fn packed(&self) -> u64 {
+        self.packed
     }
 
-    /// Bytes of each buffer.
-    pub fn bytes(&self) -> &[u64] {
-        &self.bytes
+    /// Tables of indices and uniforms.
+    pub fn tables(&self) -> u64 {
+        self.tables
     }
 
-    /// Bytes of all buffers.
-    pub fn total(&self) -> u64 {
-        self.bytes.iter().sum()
+    /// Buffers of what ops give to each other.
+    pub fn arena(&self) -> &[u64] {
+        &self.arena
     }
 
-    /// The most bytes that are live at once, in the order of the nodes: no placement needs less.
+    /// The most bytes of the arena that are live at once in the order of the nodes: no placement needs less.
     pub fn lower_bound(&self) -> u64 {
         self.lower_bound
     }
+
+    /// What kernels of one op give to each other; all ops share it.
+    pub fn scratch(&self) -> u64 {
+        self.scratch
+    }
+
+    /// Inputs and outputs of a run. A recording has the caller's instead.
+    pub fn tensors(&self) -> u64 {
+        self.tensors
+    }
+
+    /// Buffers through which a run uploads and downloads. A recording has none.
+    pub fn staging(&self) -> u64 {
+        self.staging
+    }
+
+    /// Bytes of all of it.
+    pub fn total(&self) -> u64 {
+        self.weights + self.packed + self.tables + self.arena.iter().sum::<u64>() + self.scratch + self.tensors + self.staging
+    }
+
+    /// The most bytes at once: while it is prepared, parameters that are packed are there twice for a moment.
+    pub fn peak(&self) -> u64 {
+        self.total() + self.preparing
+    }
 }
 
-fn is_unread(last: &[Option<usize>], outputs: &[ValueId], value: usize) -> bool {
-    last[value].is_none() && outputs.iter().any(|output| output.index() == value)
+impl std::fmt::Display for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let arena: u64 = self.arena.iter().sum();
+        let rows = [
+            ("weights", self.weights, String::new()),
+            ("packed weights", self.packed, String::new()),
+            ("tables, uniforms", self.tables, String::new()),
+            ("arena", arena, format!("  {} buffers; at least {:.2} MiB", self.arena.len(), mib(self.lower_bound))),
+            ("scratch", self.scratch, String::new()),
+            ("inputs, outputs", self.tensors, String::new()),
+            ("staging", self.staging, String::new()),
+            ("total", self.total(), String::new()),
+            ("peak", self.peak(), "  while it is prepared".into()),
+        ];
+        rows.iter().try_for_each(|(name, bytes, note)| writeln!(f, "{name:<16} {:>10.2} MiB{note}", mib(*bytes)))
+    }
 }
 
-fn at_value(graph: &Graph, index: usize) -> ValueId {
-    graph.value(index)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::conv::descriptor::ConvDescriptor;
+    use crate::types::ElementType;
+
+    /// Elements of each pair of lives that meet do not overlap, and no op binds a buffer for reading and for writing.
+    fn check(graph: &Graph, open: usize) -> Placement {
+        let at = graph.at(open).unwrap();
+        let placement = Placement::of(graph, &at, 256);
+        let lives = lives(graph, &at, &graph.values().iter().map(|v| source_place(v.source())).collect::<Vec<_>>(), 256);
+        let place = |life: &Life| match placement.places[life.value] {
+            Place::Arena { buffer, offset } => Some((buffer, offset)),
+            _ => None,
+        };
+        for (i, life) in lives.iter().enumerate() {
+            let Some((buffer, offset)) = place(life) else { continue };
+            assert!(offset % 256 == 0 && offset + life.bytes <= placement.buffers[buffer]);
+            for other in lives[..i].iter().filter(|other| other.meets(life)) {
+                let Some((own, at)) = place(other) else { continue };
+                assert!(own != buffer || at + other.bytes <= offset || offset + life.bytes <= at, "{life:?} {other:?} {placement:?}");
+            }
+        }
+        for (node, resolved) in graph.nodes().iter().zip(&at.nodes) {
+            if matches!(resolved, Resolved::View(_)) {
+                continue;
+            }
+            let buffer = |value: ValueId| match placement.places[root(graph, &at, value).index()] {
+                Place::Arena { buffer, .. } => Some(buffer),
+                _ => None,
+            };
+            let written: Vec<usize> = node.outputs().iter().filter_map(|&value| buffer(value)).collect();
+            let read: Vec<usize> = node.inputs().iter().filter_map(|&value| buffer(value)).collect();
+            assert!(written.iter().enumerate().all(|(i, own)| !written[..i].contains(own) && !read.contains(own)), "{}: {placement:?}", node.name());
+        }
+        assert!(placement.lower_bound <= placement.buffers.iter().sum());
+        placement
+    }
+
+    #[test]
+    fn a_chain_needs_two_buffers_and_a_residual_keeps_its_own() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", [crate::graph::Extent::Open, 8.into(), 16.into(), 16.into()]).unwrap();
+        let w = graph.parameter_of("w", &[8, 8, 1, 1], ElementType::F32).unwrap();
+        let mut y = graph.conv2d(x, w, None, &ConvDescriptor::default()).unwrap();
+        for _ in 0..5 {
+            y = graph.conv2d(y, w, None, &ConvDescriptor::default()).unwrap();
+        }
+        let kept = y;
+        for _ in 0..3 {
+            y = graph.conv2d(y, w, None, &ConvDescriptor::default()).unwrap();
+        }
+        let rows = graph.flatten(y, 1).unwrap();
+        let y = graph.reshape(rows, &[0, 8, 16, 16]).unwrap();
+        let y = graph.add(y, kept).unwrap();
+        let y = graph.relu(y).unwrap();
+        graph.output("y", y).unwrap();
+        graph.output("again", y).unwrap();
+        let placement = check(&graph, 3);
+        let one = 3 * 8 * 16 * 16 * 4;
+        assert_eq!((placement.buffers.len(), placement.lower_bound), (3, 3 * one), "what the sum reads, and what it gives");
+        assert_eq!(placement.buffers.iter().sum::<u64>(), 3 * one);
+        assert_eq!(placement.places[y.index()], Place::Output(0), "the other output is a copy of it");
+    }
+
+    /// Random graphs of additions and pools: what is read later, what is read twice, what nothing reads.
+    #[test]
+    fn random_graphs_are_placed_without_overlap() {
+        let mut generator = crate::numeric::Generator::from_text("placement");
+        for _ in 0..200 {
+            let mut graph = Graph::new();
+            let x = graph.input("x", [crate::graph::Extent::Open, 4.into(), 8.into(), 8.into()]).unwrap();
+            let mut values = vec![x];
+            for _ in 0..2 + generator.below(20) {
+                let pick = |generator: &mut crate::numeric::Generator, values: &[ValueId]| values[generator.below(values.len() as u64) as usize];
+                let (a, b) = (pick(&mut generator, &values), pick(&mut generator, &values));
+                let y = match generator.below(4) {
+                    0 => graph.concat(&[a, b], 0).or_else(|_| graph.relu(a)),
+                    1 => graph.reshape(a, &[-1, 4, 8, 8]),
+                    2 => graph.relu(b),
+                    _ => graph.add(a, b).or_else(|_| graph.concat(&[b, a], 0)),
+                };
+                values.push(y.unwrap());
+            }
+            graph.output("y", values[values.len() - 1]).unwrap();
+            graph.output("z", values[values.len() / 2]).unwrap();
+            check(&graph, 2);
+        }
+    }
 }

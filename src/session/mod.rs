@@ -1,36 +1,69 @@
-//! Running a graph: on the GPU in one recording, or on the CPU engine.
+//! Running a graph: on the GPU in one submit, or on the CPU engine.
 //!
-//! A [`Session`] uploads parameters once. For each open extent that it meets it resolves the graph, places values in memory and prepares every op; later
-//! runs of that extent only upload inputs, dispatch and download. Packed filters are shared by all of them where their plans pack alike.
+//! A [`Session`] plans a graph for each open extent that it meets, prepares every op once and keeps that; later runs of the extent upload inputs,
+//! dispatch and download in one submit, and plan, compile and allocate nothing. Weights are packed once, and extents whose plans pack alike share
+//! them, as sessions do that were made [`Session::beside`] each other.
 
 pub(crate) mod cpu;
 pub(crate) mod gpu;
+pub(crate) mod inputs;
 pub(crate) mod memory;
+pub(crate) mod ready;
+pub(crate) mod run;
+pub(crate) mod store;
 
 pub use memory::Memory;
 
 use crate::gpu::Gpu;
+use crate::gpu::recorder::Recorder;
+use crate::gpu::tensor::Tensor;
 use crate::graph::{Graph, Source, ValueId};
-use crate::types::{Error, Result};
-use ndarray::{ArrayD, ArrayView, Dimension, IxDyn};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::session::gpu::OnGpu;
+use crate::types::{Element, Error, Result};
+use ndarray::{ArrayD, ArrayView, ArrayViewD, Dimension};
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// A graph that is ready to run on an engine. Runs of several threads go one after another.
+/// How a session keeps what it prepares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionDescriptor {
+    /// Bytes on the device that the session may take, [`Memory::peak`] of one extent and what is kept of others together. To stay below it, plans with less
+    /// scratch memory are taken and other extents are released; what does not fit then is refused.
+    pub memory_limit: Option<u64>,
+    /// Open extents that are kept prepared, at least 1: the one that was run longest ago is released for a new one.
+    pub extents: usize,
+}
+
+impl Default for SessionDescriptor {
+    fn default() -> Self {
+        Self { memory_limit: None, extents: 8 }
+    }
+}
+
+/// A graph that is ready to run on an engine. Cheap to clone: clones share everything. Threads may run one session at the same time.
+#[derive(Clone)]
 pub struct Session {
-    graph: Graph,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// With the numbers that parameters have now.
+    graph: RwLock<Arc<Graph>>,
     engine: Engine,
 }
 
 enum Engine {
-    Gpu { weights: gpu::Weights, ready: Mutex<HashMap<usize, Arc<gpu::Ready>>> },
+    Gpu(OnGpu),
     Cpu,
 }
 
-/// Inputs by value.
-type Given = Vec<(ValueId, ArrayD<f32>)>;
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let engine = if self.on_gpu().is_some() { "GPU" } else { "CPU" };
+        write!(f, "Session({} nodes on the {engine})", self.graph().nodes().len())
+    }
+}
 
-/// What a run gives: arrays by the names of the graph's outputs.
+/// What a run gives: arrays by the names of the graph's outputs. f16 is converted, and indices are numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outputs(Vec<(String, ArrayD<f32>)>);
 
@@ -60,17 +93,21 @@ impl std::ops::Index<&str> for Outputs {
 }
 
 impl Session {
-    /// A session on `gpu`. Parameters and constants are uploaded; ops are prepared when an open extent is first met, at once where there is none.
+    /// A session on `gpu`. A graph without open extents is prepared at once, another when an extent is first met.
     ///
     /// # Errors
     /// A parameter without numbers; what the device cannot hold or run.
     pub fn gpu(gpu: &Gpu, graph: &Graph) -> Result<Self> {
+        Self::gpu_with(gpu, graph, &SessionDescriptor::default())
+    }
+
+    /// As [`Session::gpu`], kept as `descriptor` says.
+    ///
+    /// # Errors
+    /// As [`Session::gpu`]; [`Error::TooLarge`] for what does not fit into the memory limit, before anything is allocated.
+    pub fn gpu_with(gpu: &Gpu, graph: &Graph, descriptor: &SessionDescriptor) -> Result<Self> {
         check(graph)?;
-        let session = Self { graph: graph.clone(), engine: Engine::Gpu { weights: gpu::Weights::new(gpu, graph)?, ready: Mutex::default() } };
-        if !graph.is_open() {
-            session.prepare(0)?;
-        }
-        Ok(session)
+        Self::on(OnGpu::new(gpu, graph, descriptor)?, graph)
     }
 
     /// A session on the CPU engine; what that does not have runs on the reference.
@@ -79,89 +116,202 @@ impl Session {
     /// A parameter without numbers.
     pub fn cpu(graph: &Graph) -> Result<Self> {
         check(graph)?;
-        Ok(Self { graph: graph.clone(), engine: Engine::Cpu })
+        Ok(Self { inner: Arc::new(Inner { graph: RwLock::new(Arc::new(graph.clone())), engine: Engine::Cpu }) })
     }
 
-    /// The graph.
-    pub fn graph(&self) -> &Graph {
-        &self.graph
-    }
-
-    /// Where values lie on a GPU for an open extent, and how many bytes that takes.
+    /// A session of `graph` on the same engine that shares weights with this one: those of clones of one graph, and those that a pass left as they were. A
+    /// weight that is set in one of them is set in both.
     ///
     /// # Errors
-    /// What an op does not take at this extent.
+    /// As [`Session::gpu_with`].
+    pub fn beside(&self, graph: &Graph) -> Result<Self> {
+        match &self.inner.engine {
+            Engine::Cpu => Self::cpu(graph),
+            Engine::Gpu(own) => {
+                check(graph)?;
+                Self::on(own.beside(graph), graph)
+            }
+        }
+    }
+
+    fn on(engine: OnGpu, graph: &Graph) -> Result<Self> {
+        if !graph.is_open() {
+            engine.ready(graph, 0)?;
+        }
+        Ok(Self { inner: Arc::new(Inner { graph: RwLock::new(Arc::new(graph.clone())), engine: Engine::Gpu(engine) }) })
+    }
+
+    fn on_gpu(&self) -> Option<&OnGpu> {
+        match &self.inner.engine {
+            Engine::Gpu(engine) => Some(engine),
+            Engine::Cpu => None,
+        }
+    }
+
+    /// For what only a GPU has.
+    fn need_gpu(&self, what: &str) -> Result<&OnGpu> {
+        self.on_gpu().ok_or_else(|| Error::invalid("the session", "on the CPU engine", format!("{what} needs one on a GPU")))
+    }
+
+    /// The graph, with the numbers that [`Session::set_parameter`] gave it.
+    pub fn graph(&self) -> Arc<Graph> {
+        self.inner.graph.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many bytes the session takes for an open extent (0 where nothing is open), known before anything is allocated.
+    ///
+    /// # Errors
+    /// What an op does not take at this extent; what does not fit into the memory limit.
     pub fn memory(&self, open: usize) -> Result<Memory> {
-        Ok(Memory::of(&self.graph, &self.graph.at(open)?))
+        let graph = self.graph();
+        match &self.inner.engine {
+            Engine::Gpu(engine) => engine.memory(&graph, open),
+            Engine::Cpu => cpu::memory(&graph, open),
+        }
     }
 
     /// Prepares for an open extent before it is met, so that its first run takes no longer than the others.
     ///
     /// # Errors
-    /// As [`Session::run`].
+    /// As `run`.
     pub fn prepare(&self, open: usize) -> Result<()> {
-        match &self.engine {
-            Engine::Gpu { weights, ready } => ready_for(&self.graph, weights, ready, open).map(|_| ()),
-            Engine::Cpu => self.graph.at(open).map(|_| ()),
+        let graph = self.graph();
+        match &self.inner.engine {
+            Engine::Gpu(engine) => engine.ready(&graph, open)?.warm(&graph),
+            Engine::Cpu => graph.at(open).map(|_| ()),
         }
+    }
+
+    /// Kernel calls of a run at an open extent; none on the CPU engine. Prepares for the extent.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn dispatches(&self, open: usize) -> Result<Option<usize>> {
+        let graph = self.graph();
+        self.on_gpu().map(|engine| Ok(engine.ready(&graph, open)?.steps())).transpose()
     }
 
     /// Runs the network on `inputs`, by name, in any order. The open extent is what they say.
     ///
     /// # Errors
     /// An input that is missing, unknown or of another shape; open extents that differ; loss of the device, out of memory.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn run<D: Dimension>(&self, inputs: &[(&str, ArrayView<'_, f32, D>)]) -> Result<Outputs> {
-        let (open, given) = self.given(inputs)?;
-        let outputs = match &self.engine {
-            Engine::Gpu { weights, ready } => ready_for(&self.graph, weights, ready, open)?.run(&self.graph, &given)?,
-            Engine::Cpu => cpu::run(&self.graph, open, &given)?,
+        let graph = self.graph();
+        let (open, given) = given(&graph, inputs)?;
+        let outputs = match &self.inner.engine {
+            Engine::Gpu(engine) => {
+                let ready = engine.ready(&graph, open)?;
+                let (frame, outputs) = engine.submit(&graph, &ready, &given)?.wait()?;
+                ready.keep(frame);
+                outputs
+            }
+            Engine::Cpu => cpu::run(&graph, open, &given)?,
         };
-        let named = self.graph.outputs().map(|(name, _)| name.to_string()).zip(outputs).collect();
-        Ok(Outputs(named))
+        Ok(named(&graph, outputs))
     }
 
-    /// The open extent, and the inputs by value.
-    fn given<D: Dimension>(&self, inputs: &[(&str, ArrayView<'_, f32, D>)]) -> Result<(usize, Given)> {
-        if let Some((name, _)) = inputs.iter().find(|(name, _)| !self.graph.inputs().any(|(own, _)| own == *name)) {
-            let known: Vec<&str> = self.graph.inputs().map(|(own, _)| own).collect();
-            return Err(Error::invalid("inputs", format!("\"{name}\""), format!("the graph's inputs are {}", known.join(", "))));
-        }
-        let (mut open, mut given) = (None, vec![]);
-        for (name, value) in self.graph.inputs() {
-            let Some((_, array)) = inputs.iter().find(|(own, _)| *own == name) else {
-                return Err(Error::invalid("inputs", inputs.len(), format!("the input \"{name}\" is missing")));
-            };
-            let extents = array.shape();
-            if extents.len() != self.graph.rank(value) {
-                return Err(Error::invalid(name, format!("{extents:?}"), format!("it is {}", self.graph.shape(value))));
-            }
-            for (axis, &extent) in extents.iter().enumerate() {
-                match self.graph.declared(value, axis) {
-                    Some(wanted) if wanted == extent => {}
-                    None if open.is_none_or(|open| open == extent) => open = Some(extent),
-                    _ => {
-                        let open = open.map_or(String::new(), |open| format!(", N = {open}"));
-                        return Err(Error::invalid(name, format!("{extents:?}"), format!("it is {}{open}", self.graph.shape(value))));
-                    }
+    /// As `run`, without blocking the calling thread: inputs are copied before the first wait, and a thread of its own prepares an extent that is new, or
+    /// computes on the CPU engine. In a browser, which cannot block, this is the one form.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub async fn run_async<D: Dimension>(&self, inputs: &[(&str, ArrayView<'_, f32, D>)]) -> Result<Outputs> {
+        let graph = self.graph();
+        let (open, given) = given(&graph, inputs)?;
+        let outputs = match &self.inner.engine {
+            Engine::Gpu(engine) => {
+                #[cfg(not(target_arch = "wasm32"))]
+                if !engine.is_ready(open) {
+                    let session = self.clone();
+                    crate::gpu::later::off_thread("session", move || session.prepare(open)).await?;
                 }
+                let ready = engine.ready(&graph, open)?;
+                let (frame, outputs) = engine.submit(&graph, &ready, &given)?.arrived().await?;
+                ready.keep(frame);
+                outputs
             }
-            let dynamic: ArrayView<'_, f32, IxDyn> = array.view().into_dyn();
-            given.push((value, dynamic.to_owned()));
+            Engine::Cpu => {
+                let owned: Vec<(ValueId, ArrayD<f32>)> = given.iter().map(|(value, array)| (*value, array.to_owned())).collect();
+                let on = graph.clone();
+                let compute = move || cpu::run(&on, open, &owned.iter().map(|(value, array)| (*value, array.view())).collect::<Vec<_>>());
+                #[cfg(not(target_arch = "wasm32"))]
+                let outputs = crate::gpu::later::off_thread("session", compute).await?;
+                #[cfg(target_arch = "wasm32")]
+                let outputs = compute()?;
+                outputs
+            }
+        };
+        Ok(named(&graph, outputs))
+    }
+
+    /// Records a run over the caller's tensors, all inputs and all outputs by name; nothing is uploaded, submitted or waited for. The recorder may be on
+    /// the caller's encoder.
+    ///
+    /// # Errors
+    /// A tensor that is missing, unknown, of another type than the graph says or on another device; an output in the buffer of an input; a session on
+    /// the CPU engine.
+    pub fn record(&self, recorder: &mut Recorder<'_>, inputs: &[(&str, &Tensor)], outputs: &[(&str, &Tensor)]) -> Result<()> {
+        let graph = self.graph();
+        let recorded = self.need_gpu("a recording").and_then(|engine| engine.record(&graph, recorder, inputs, outputs));
+        if recorded.is_err() {
+            recorder.note_failure();
         }
-        Ok((open.unwrap_or(0), given))
+        recorded
+    }
+
+    /// Gives a parameter other numbers of the same type. Runs that follow see them; a run of another thread sees all of it or nothing.
+    ///
+    /// # Errors
+    /// No parameter of this name; another shape or element type; loss of the device, out of memory.
+    pub fn set_parameter<T: Element, D: Dimension>(&self, name: &str, numbers: ArrayView<'_, T, D>) -> Result<()> {
+        let mut graph = self.inner.graph.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = Graph::clone(&graph);
+        changed.set(name, numbers)?;
+        if let (Some(engine), Some(value)) = (self.on_gpu(), changed.find(name))
+            && let Source::Parameter(Some(numbers)) = changed.values()[value.index()].source()
+        {
+            engine.replace(value, numbers.clone())?;
+        }
+        *graph = Arc::new(changed);
+        Ok(())
+    }
+
+    /// The tensor of a parameter on the device, to be written by kernels of the caller; [`Session::refresh`] packs what they wrote.
+    ///
+    /// # Errors
+    /// No parameter of this name; a session on the CPU engine; out of memory.
+    pub fn parameter(&self, name: &str) -> Result<Tensor> {
+        let graph = self.graph();
+        let engine = self.need_gpu("a tensor of a parameter")?;
+        engine.parameter(parameter(&graph, name)?)
+    }
+
+    /// Records the packing of parameters whose tensors ([`Session::parameter`]) were written to; later recordings of runs see it.
+    ///
+    /// # Errors
+    /// No parameter of a name; a recorder of another device; a session on the CPU engine; out of memory.
+    pub fn refresh(&self, recorder: &mut Recorder<'_>, names: &[&str]) -> Result<()> {
+        let graph = self.graph();
+        let values: Vec<ValueId> = names.iter().map(|name| parameter(&graph, name)).collect::<Result<_>>()?;
+        self.need_gpu("packing")?.refresh(recorder, &values)
     }
 }
 
-/// What is ready for an open extent, made on first use.
-fn ready_for(graph: &Graph, weights: &gpu::Weights, ready: &Mutex<HashMap<usize, Arc<gpu::Ready>>>, open: usize) -> Result<Arc<gpu::Ready>> {
-    // What a panicking thread had locked here is whole: entries are put in complete.
-    let mut ready = ready.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = ready.get(&open) {
-        return Ok(known.clone());
-    }
-    let made = Arc::new(gpu::Ready::new(graph, weights, open, ready.values().next().map(Arc::as_ref))?);
-    ready.insert(open, made.clone());
-    Ok(made)
+fn parameter(graph: &Graph, name: &str) -> Result<ValueId> {
+    let found = graph.parameters().find(|(own, _)| *own == name).map(|(_, value)| value);
+    found.ok_or_else(|| Error::invalid("name", format!("\"{name}\""), "the graph has no parameter of this name"))
+}
+
+/// The open extent, and the inputs by value.
+#[allow(clippy::type_complexity, reason = "a name would say no more")]
+fn given<'a, D: Dimension>(graph: &Graph, given: &'a [(&str, ArrayView<'_, f32, D>)]) -> Result<(usize, Vec<(ValueId, ArrayViewD<'a, f32>)>)> {
+    let (open, given) = inputs::inputs(graph, given, |array| array.shape())?;
+    Ok((open, given.into_iter().map(|(value, array)| (value, array.view().into_dyn())).collect()))
+}
+
+fn named(graph: &Graph, outputs: Vec<ArrayD<f32>>) -> Outputs {
+    Outputs(graph.outputs().map(|(name, _)| name.to_string()).zip(outputs).collect())
 }
 
 /// Every parameter has its numbers, and there is an output.

@@ -1,0 +1,344 @@
+//! Sessions: what a run costs after the first, recordings over the caller's tensors, shared weights, parameters that change, memory limits.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::gpu;
+use ndarray::{Array1, Array2, Array4, ArrayD, ArrayViewD};
+use wgconv::conv::ConvDescriptor;
+use wgconv::gpu::Counters;
+use wgconv::matmul::LinearDescriptor;
+use wgconv::pool::PoolDescriptor;
+use wgconv::session::SessionDescriptor;
+use wgconv::{ElementType, Error, Extent, Graph, Layout, Padding, Recorder, Session, Tensor, wgpu};
+
+/// Small integers that differ from position to position.
+fn ramp<const N: usize>(extents: [usize; N], step: usize, modulus: usize) -> ArrayD<f32> {
+    let count = extents.iter().product();
+    let values = (0..count).map(|i| ((i * step) % modulus) as f32 - (modulus / 2) as f32).collect();
+    ArrayD::from_shape_vec(extents.to_vec(), values).unwrap()
+}
+
+/// Two convolutions, a pool, a residual, a dense layer behind a view; all on integers, so that every engine gives the same bits.
+fn network() -> Graph {
+    let mut g = Graph::new();
+    let x = g.input("x", [Extent::Open, 3.into(), 16.into(), 16.into()]).unwrap();
+    let same = ConvDescriptor { padding: Padding::Same, ..Default::default() };
+    let w = g.parameter("first.weight", ramp([16, 3, 3, 3], 3, 5).view()).unwrap();
+    let b = g.parameter("first.bias", Array1::from_shape_fn(16, |i| i as f32 - 8.0).view()).unwrap();
+    let y = g.conv2d(x, w, Some(b), &same).unwrap();
+    let y = g.relu(y).unwrap();
+    let y = g.pool2d(y, &PoolDescriptor::window([2, 2])).unwrap();
+    let w = g.parameter("second.weight", ramp([16, 16, 3, 3], 5, 3).view()).unwrap();
+    let z = g.conv2d(y, w, None, &same).unwrap();
+    let y = g.add(y, z).unwrap();
+    g.output("features", y).unwrap();
+    let rows = g.flatten(y, 1).unwrap();
+    let w = g.parameter("head.weight", ramp([10, 1024], 7, 3).view()).unwrap();
+    let y = g.linear(rows, w, None, &LinearDescriptor::default()).unwrap();
+    g.output("classes", y).unwrap();
+    g
+}
+
+fn run(session: &Session, x: &ArrayD<f32>) -> (ArrayD<f32>, ArrayD<f32>) {
+    let outputs = session.run(&[("x", x.view())]).unwrap();
+    (outputs["features"].clone(), outputs["classes"].clone())
+}
+
+#[test]
+fn a_run_after_the_first_is_one_submit_and_allocates_nothing() {
+    let (gpu, graph) = (gpu(), network().optimized().unwrap());
+    let (session, cpu) = (Session::gpu(&gpu, &graph).unwrap(), Session::cpu(&graph).unwrap());
+    let images = [ramp([2, 3, 16, 16], 5, 7), ramp([2, 3, 16, 16], 3, 9), ramp([5, 3, 16, 16], 3, 9)];
+    for x in [&images[0], &images[2]] {
+        assert_eq!(run(&session, x), run(&cpu, x));
+    }
+    for x in [&images[1], &images[0], &images[2], &images[0]] {
+        let before = gpu.counters();
+        let got = run(&session, x);
+        assert_eq!(gpu.counters() - before, Counters { submits: 1, ..Counters::default() });
+        assert_eq!(got, run(&cpu, x));
+    }
+    assert_eq!(session.dispatches(2).unwrap().unwrap(), session.dispatches(5).unwrap().unwrap());
+    assert_eq!(cpu.dispatches(2).unwrap(), None);
+}
+
+/// What `memory` says beforehand is what is allocated, apart from uploads: each weight passes through a staging buffer, and those that are packed
+/// through a tensor.
+#[test]
+fn bytes_are_known_before_anything_is_allocated() {
+    let (gpu, graph) = (gpu(), network());
+    let session = Session::gpu(&gpu, &graph).unwrap();
+    let before = gpu.counters();
+    let memory = session.memory(3).unwrap();
+    assert_eq!((gpu.counters() - before).buffers, 0);
+    session.run(&[("x", ramp([3, 3, 16, 16], 5, 7).view())]).unwrap();
+    let allocated = (gpu.counters() - before).buffer_bytes;
+    let all: u64 = graph.parameters().map(|(_, value)| 4 * graph.elements(value)).sum();
+    let uploads = all + (all - memory.weights());
+    assert_eq!(allocated, memory.total() + uploads, "{memory}");
+    assert!(memory.peak() >= memory.total() && memory.arena().iter().sum::<u64>() >= memory.lower_bound());
+    let text = memory.to_string();
+    assert!(text.lines().count() == 9 && text.contains("packed weights") && text.contains("while it is prepared"), "{text}");
+    let on_cpu = Session::cpu(&graph).unwrap().memory(3).unwrap();
+    assert_eq!((on_cpu.weights(), on_cpu.staging(), on_cpu.tensors()), (all, 0, memory.staging()));
+}
+
+/// A recording runs over tensors of the caller, on the caller's encoder, beside what the caller records; it has no tensors of its own.
+#[test]
+fn a_recording_is_over_the_tensors_of_the_caller() {
+    let (gpu, graph) = (gpu(), network().optimized().unwrap());
+    let (session, cpu) = (Session::gpu(&gpu, &graph).unwrap(), Session::cpu(&graph).unwrap());
+    let images = [ramp([2, 3, 16, 16], 5, 7), ramp([2, 3, 16, 16], 3, 9)];
+    let zeros = |extents: &[usize]| gpu.zeros(extents, ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let outputs = [(); 2].map(|()| (zeros(&[2, 16, 8, 8]), zeros(&[2, 10])));
+    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    for (image, (features, classes)) in images.iter().zip(&outputs) {
+        let x = gpu.upload(image).unwrap();
+        let mut recorder = Recorder::on(&gpu, &mut encoder);
+        session.record(&mut recorder, &[("x", &x)], &[("classes", classes), ("features", features)]).unwrap();
+    }
+    gpu.queue().submit([encoder.finish()]);
+    for (image, (features, classes)) in images.iter().zip(&outputs) {
+        assert_eq!((features.download().unwrap(), classes.download().unwrap()), run(&cpu, image));
+    }
+}
+
+/// An output may be an input, a parameter, a view, or what another output is.
+#[test]
+fn outputs_that_no_op_writes_are_copies() {
+    let gpu = gpu();
+    let mut g = Graph::new();
+    let x = g.input("x", [Extent::Open, 2.into(), 3.into()]).unwrap();
+    let w = g.parameter("w", ramp([4, 3], 1, 5).view()).unwrap();
+    let y = g.relu(x).unwrap();
+    let rows = g.flatten(y, 1).unwrap();
+    let input_rows = g.flatten(x, 1).unwrap();
+    for (name, value) in [("x again", x), ("w again", w), ("rows", rows), ("y", y), ("input rows", input_rows)] {
+        g.output(name, value).unwrap();
+    }
+    let x = ramp([2, 2, 3], 1, 7);
+    let (on_gpu, on_cpu) = (Session::gpu(&gpu, &g).unwrap(), Session::cpu(&g).unwrap());
+    let [got, want] = [&on_gpu, &on_cpu].map(|session| session.run(&[("x", x.view())]).unwrap());
+    assert_eq!(got, want);
+    assert_eq!(got["x again"], x);
+    assert_eq!(got["rows"].shape(), [2, 6]);
+    let again = on_gpu.run(&[("x", (&x * 2.0).view())]).unwrap();
+    assert_eq!(again["input rows"].iter().copied().collect::<Vec<_>>(), (&x * 2.0).iter().copied().collect::<Vec<_>>());
+}
+
+#[test]
+fn parameters_change_for_every_session_and_extent() {
+    let (gpu, graph) = (gpu(), network());
+    let first = Session::gpu(&gpu, &graph).unwrap();
+    let other = first.beside(&graph.optimized().unwrap()).unwrap();
+    let images = [ramp([1, 3, 16, 16], 5, 7), ramp([4, 3, 16, 16], 3, 9)];
+    for x in &images {
+        assert_eq!(run(&first, x), run(&other, x));
+    }
+    let mut changed = graph.clone();
+    for (name, numbers) in
+        [("first.weight", ramp([16, 3, 3, 3], 2, 5)), ("second.weight", ramp([16, 16, 3, 3], 4, 5)), ("head.weight", ramp([10, 1024], 2, 5))]
+    {
+        changed.set(name, numbers.view()).unwrap();
+        first.set_parameter(name, numbers.view()).unwrap();
+    }
+    let fresh = Session::cpu(&changed).unwrap();
+    for x in &images {
+        let want = run(&fresh, x);
+        assert_eq!(run(&first, x), want);
+        assert_eq!(run(&other, x), want, "the other session shares the weights");
+    }
+    assert_eq!(first.graph().as_ref(), &changed);
+    // An extent that is new packs what the parameters are now.
+    let x = ramp([3, 3, 16, 16], 5, 9);
+    assert_eq!(run(&first, &x), run(&fresh, &x));
+    let cpu = Session::cpu(&graph).unwrap();
+    cpu.set_parameter("head.weight", ramp([10, 1024], 2, 5).view()).unwrap();
+    let mut one = graph.clone();
+    one.set("head.weight", ramp([10, 1024], 2, 5).view()).unwrap();
+    assert_eq!(run(&cpu, &x), run(&Session::cpu(&one).unwrap(), &x));
+}
+
+/// Kernels of the caller write to a parameter, and what is recorded behind the packing sees it: an optimizer's step.
+#[test]
+fn a_parameter_is_written_on_the_device_and_packed_in_the_same_recording() {
+    let (gpu, graph) = (gpu(), network());
+    let session = Session::gpu(&gpu, &graph).unwrap();
+    let x = ramp([2, 3, 16, 16], 5, 7);
+    run(&session, &x);
+    let names = ["first.weight", "second.weight", "head.weight", "first.bias"];
+    let doubled: Vec<(Tensor, Tensor)> = names
+        .iter()
+        .map(|name| {
+            let tensor = session.parameter(name).unwrap();
+            let twice = gpu.run(|r| r.add(&tensor, &tensor)).unwrap();
+            (tensor, twice)
+        })
+        .collect();
+    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    for (tensor, twice) in &doubled {
+        encoder.copy_buffer_to_buffer(twice.buffer(), 0, tensor.buffer(), 0, tensor.byte_size());
+    }
+    session.refresh(&mut Recorder::on(&gpu, &mut encoder), &names).unwrap();
+    gpu.queue().submit([encoder.finish()]);
+    let mut changed = graph.clone();
+    for name in names {
+        let value = graph.find(name).unwrap();
+        let numbers = graph.numbers(value).unwrap().as_f32().iter().map(|v| 2.0 * v).collect();
+        changed.set(name, ArrayD::from_shape_vec(graph.extents(value).unwrap(), numbers).unwrap().view()).unwrap();
+    }
+    assert_eq!(run(&session, &x), run(&Session::cpu(&changed).unwrap(), &x));
+    let error = session.refresh(&mut gpu.recorder(), &["third"]).unwrap_err().to_string();
+    assert_eq!(error, "name is \"third\": the graph has no parameter of this name");
+}
+
+#[test]
+fn sessions_beside_each_other_upload_nothing_again() {
+    let (gpu, graph) = (gpu(), network());
+    let first = Session::gpu(&gpu, &graph).unwrap();
+    let x = ramp([2, 3, 16, 16], 5, 7);
+    let want = run(&first, &x);
+    let before = gpu.counters();
+    let second = first.beside(&graph.clone()).unwrap();
+    assert_eq!(run(&second, &x), want);
+    let (shared, memory) = ((gpu.counters() - before).buffer_bytes, second.memory(2).unwrap());
+    // A filter that is packed once more is uploaded for it, and asked for before it is known to be packed alike.
+    assert!(memory.packed() > 0 && shared < memory.total(), "{shared} {memory}");
+}
+
+#[test]
+fn a_memory_limit_is_kept_or_refused_before_anything_is_allocated() {
+    let (gpu, graph) = (gpu(), network());
+    let free = Session::gpu(&gpu, &graph).unwrap();
+    let x = ramp([8, 3, 16, 16], 5, 7);
+    let want = run(&free, &x);
+    let need = free.memory(8).unwrap().peak();
+    let within = |limit| Session::gpu_with(&gpu, &graph, &SessionDescriptor { memory_limit: Some(limit), extents: 2 });
+    let tight = within(need).unwrap();
+    assert_eq!(run(&tight, &x), want);
+    let before = gpu.counters();
+    let small = within(50_000).unwrap();
+    let error = small.run(&[("x", x.view())]).unwrap_err();
+    assert!(matches!(&error, Error::TooLarge { limit_name: "memory_limit", limit: 50_000, .. }), "{error}");
+    assert!(error.to_string().starts_with("the session needs "), "{error}");
+    assert_eq!((gpu.counters() - before).buffers, 0);
+    // What fits into less by plans with less of their own gives the same numbers.
+    let mut limit = need;
+    let least = loop {
+        let fewer = limit - need / 100;
+        match within(fewer).unwrap().memory(8) {
+            Ok(memory) => assert!(memory.peak() <= fewer),
+            Err(_) => break limit,
+        }
+        limit = fewer;
+    };
+    assert_eq!(run(&within(least).unwrap(), &x), want);
+}
+
+#[test]
+fn the_extent_that_was_run_longest_ago_is_released() {
+    let (gpu, graph) = (gpu(), network());
+    let session = Session::gpu_with(&gpu, &graph, &SessionDescriptor { memory_limit: None, extents: 2 }).unwrap();
+    let plans = |batch: usize| {
+        let before = gpu.counters();
+        run(&session, &ramp([batch, 3, 16, 16], 5, 7));
+        (gpu.counters() - before).plans
+    };
+    assert!([plans(1), plans(2)].iter().all(|n| *n > 0));
+    assert_eq!([plans(1), plans(2), plans(1)], [0; 3], "two are kept");
+    assert!(plans(3) > 0);
+    assert_eq!(plans(1), 0, "2 was run longest ago");
+    assert!(plans(2) > 0);
+    let error = Session::gpu_with(&gpu, &graph, &SessionDescriptor { memory_limit: None, extents: 0 }).unwrap_err().to_string();
+    assert_eq!(error, "extents is 0: a session keeps at least the extent that it runs");
+}
+
+#[test]
+fn runs_that_do_not_block_give_the_same() {
+    let (gpu, graph) = (gpu(), network());
+    for session in [Session::gpu(&gpu, &graph).unwrap(), Session::cpu(&graph).unwrap()] {
+        for batch in [2, 2, 3] {
+            let x = ramp([batch, 3, 16, 16], 5, 7);
+            let got = pollster::block_on(session.run_async(&[("x", x.view())])).unwrap();
+            assert_eq!(got, session.run(&[("x", x.view())]).unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_a_caller_gives_is_held_against_the_graph() {
+    let (one, graph) = (gpu(), network());
+    let session = Session::gpu(&one, &graph).unwrap();
+    let x: ArrayViewD<'_, f32> = ArrayViewD::from_shape(vec![], &[0.0]).unwrap();
+    let said = |inputs: &[(&str, ArrayViewD<'_, f32>)]| session.run(inputs).unwrap_err().to_string();
+    assert_eq!(said(&[("x", x.view())]), "x is []: it is N x 3 x 16 x 16");
+    let image = ramp([2, 3, 16, 16], 5, 7);
+    assert_eq!(said(&[("x", image.view()), ("x", image.view())]), "inputs is \"x\" twice: each input is given once");
+    let zeros = |extents: &[usize], element| one.zeros(extents, element, Layout::ChannelsFirst).unwrap();
+    let (x, features, classes) =
+        (zeros(&[2, 3, 16, 16], ElementType::F32), zeros(&[2, 16, 8, 8], ElementType::F32), zeros(&[2, 10], ElementType::F32));
+    let record =
+        |inputs: &[(&str, &Tensor)], outputs: &[(&str, &Tensor)]| session.record(&mut one.recorder(), inputs, outputs).unwrap_err().to_string();
+    let good: [(&str, &Tensor); 2] = [("features", &features), ("classes", &classes)];
+    assert_eq!(record(&[("x", &x)], &[good[0]]), "outputs is 1: the output \"classes\" is missing");
+    assert_eq!(record(&[("x", &x)], &[good[0], ("scores", &classes)]), "outputs is \"scores\": the graph's outputs are features, classes");
+    assert_eq!(record(&[], &good), "inputs is 0: the input \"x\" is missing");
+    let small = zeros(&[1, 10], ElementType::F32);
+    assert_eq!(record(&[("x", &x)], &[good[0], ("classes", &small)]), "classes is 1x10: the graph says 2x10");
+    let last = one.zeros(&[2, 3, 16, 16], ElementType::F32, Layout::ChannelsLast).unwrap();
+    assert_eq!(record(&[("x", &last)], &good), "x is channels_last: the graph says 2x3x16x16");
+    let indices = zeros(&[2, 3, 16, 16], ElementType::U32);
+    assert_eq!(record(&[("x", &indices)], &good), "x is u32: the graph says 2x3x16x16");
+    let other = gpu();
+    let foreign = other.zeros(&[2, 3, 16, 16], ElementType::F32, Layout::ChannelsFirst).unwrap();
+    assert!(record(&[("x", &foreign)], &good).starts_with("x is a tensor of another device"));
+    assert!(matches!(session.record(&mut other.recorder(), &[("x", &x)], &good), Err(Error::OtherDevice { .. })));
+    let cpu = Session::cpu(&graph).unwrap();
+    let error = cpu.record(&mut one.recorder(), &[("x", &x)], &good).unwrap_err().to_string();
+    assert_eq!(error, "the session is on the CPU engine: a recording needs one on a GPU");
+    assert!(session.set_parameter("x", image.view()).unwrap_err().to_string().contains("no parameter of this name"));
+    let wrong: Array2<f32> = Array2::zeros((10, 1000));
+    assert_eq!(session.set_parameter("head.weight", wrong.view()).unwrap_err().to_string(), "head.weight is 10x1000: the parameter is 10x1024");
+}
+
+/// An op reads what another reads as a constant: the parameter is both packed and read as it is.
+#[test]
+fn a_parameter_may_be_a_filter_and_a_term() {
+    let gpu = gpu();
+    let mut g = Graph::new();
+    let x = g.input("x", [16.into(), 16.into(), 3.into(), 3.into()]).unwrap();
+    let w = g.parameter("w", ramp([16, 16, 3, 3], 5, 7).view()).unwrap();
+    let y = g.conv2d(x, w, None, &ConvDescriptor { padding: Padding::Same, ..Default::default() }).unwrap();
+    let y = g.add(y, w).unwrap();
+    g.output("y", y).unwrap();
+    let x: Array4<f32> = ramp([16, 16, 3, 3], 3, 5).into_dimensionality().unwrap();
+    let (on_gpu, on_cpu) = (Session::gpu(&gpu, &g).unwrap(), Session::cpu(&g).unwrap());
+    for numbers in [None, Some(ramp([16, 16, 3, 3], 2, 5))] {
+        for session in [&on_gpu, &on_cpu] {
+            numbers.iter().for_each(|numbers| session.set_parameter("w", numbers.view()).unwrap());
+        }
+        assert_eq!(on_gpu.run(&[("x", x.view())]).unwrap(), on_cpu.run(&[("x", x.view())]).unwrap());
+    }
+}
+
+/// Tensors of a channels-last network lie that way, and a view of them is taken only where the order allows it.
+#[test]
+fn channels_last_networks_run() {
+    let gpu = gpu();
+    let mut g = Graph::new();
+    let x = g.input_as("x", &[Extent::Open, 3.into(), 8.into(), 8.into()], ElementType::F32, Layout::ChannelsLast).unwrap();
+    let w = g.parameter("w", ramp([8, 3, 3, 3], 5, 7).view()).unwrap();
+    let b = g.parameter("b", Array1::from_shape_fn(8, |i| i as f32).view()).unwrap();
+    let y = g.conv2d(x, w, Some(b), &ConvDescriptor { stride: [2, 2], padding: Padding::Same, ..Default::default() }).unwrap();
+    assert!(matches!(g.flatten(y, 1), Err(Error::Layout { .. })));
+    g.output("y", y).unwrap();
+    let y = g.global_pool(y, wgconv::pool::PoolKind::Max { indices: None }).unwrap();
+    let y = g.flatten(y, 1).unwrap();
+    g.output("rows", y).unwrap();
+    let x = ramp([2, 3, 8, 8], 3, 11);
+    let [on_gpu, on_cpu] = [Session::gpu(&gpu, &g), Session::cpu(&g)].map(|session| session.unwrap().run(&[("x", x.view())]).unwrap());
+    assert_eq!(on_gpu, on_cpu);
+    assert_eq!(on_gpu["rows"].shape(), [2, 8]);
+}
