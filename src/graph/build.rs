@@ -124,7 +124,7 @@ impl Graph {
         let Source::Node { node, output } = self.values[value.0].source else {
             return Err(Error::invalid("value", &self.values[value.0].name, "what is declared has its name already"));
         };
-        if name.is_empty() || self.named.contains_key(name) {
+        if name.is_empty() || self.find(name).is_some_and(|other| other != value) {
             return Err(Error::invalid("name", format!("\"{name}\""), "a value has a name, and no two of a graph have the same"));
         }
         self.named.remove(&self.values[value.0].name);
@@ -188,8 +188,45 @@ impl Graph {
         bias: Option<ValueId>,
         descriptor: &ConvTransposeDescriptor<2>,
     ) -> Result<ValueId> {
-        let inputs: Vec<ValueId> = [x, filter].into_iter().chain(bias).collect();
-        self.one(Recipe::ConvTranspose { descriptor: Ranked::Two(*descriptor) }, &inputs)
+        self.transposed(Ranked::Two(*descriptor), [x, filter], bias)
+    }
+
+    /// A transposed convolution over the width, x N C W with filter C O/g kW.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn conv_transpose1d(
+        &mut self,
+        x: ValueId,
+        filter: ValueId,
+        bias: Option<ValueId>,
+        descriptor: &ConvTransposeDescriptor<1>,
+    ) -> Result<ValueId> {
+        self.transposed(Ranked::One(*descriptor), [x, filter], bias)
+    }
+
+    /// A transposed convolution over depth, height and width, x N C D H W with filter C O/g kD kH kW.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn conv_transpose3d(
+        &mut self,
+        x: ValueId,
+        filter: ValueId,
+        bias: Option<ValueId>,
+        descriptor: &ConvTransposeDescriptor<3>,
+    ) -> Result<ValueId> {
+        self.transposed(Ranked::Three(*descriptor), [x, filter], bias)
+    }
+
+    fn transposed(
+        &mut self,
+        descriptor: Ranked<ConvTransposeDescriptor<1>, ConvTransposeDescriptor<2>, ConvTransposeDescriptor<3>>,
+        inputs: [ValueId; 2],
+        bias: Option<ValueId>,
+    ) -> Result<ValueId> {
+        let inputs: Vec<ValueId> = inputs.into_iter().chain(bias).collect();
+        self.one(Recipe::ConvTranspose { descriptor }, &inputs)
     }
 
     /// A dense layer: x \[..., I\] with w \[O, I\].
@@ -307,6 +344,10 @@ of_one! {
     pool2d(descriptor: &PoolDescriptor<2>) = Recipe::Pool(Ranked::Two(*descriptor));
     /// Pooling over depth, height and width.
     pool3d(descriptor: &PoolDescriptor<3>) = Recipe::Pool(Ranked::Three(*descriptor));
+    /// Pooling to a given width.
+    adaptive_pool1d(descriptor: &AdaptivePoolDescriptor<1>) = Recipe::AdaptivePool(Ranked::One(*descriptor));
+    /// Pooling to given extents of depth, height and width.
+    adaptive_pool3d(descriptor: &AdaptivePoolDescriptor<3>) = Recipe::AdaptivePool(Ranked::Three(*descriptor));
     /// Pooling to given extents of height and width.
     adaptive_pool2d(descriptor: &AdaptivePoolDescriptor<2>) = Recipe::AdaptivePool(Ranked::Two(*descriptor));
     /// Pooling of each whole plane.

@@ -18,12 +18,13 @@
 //! [`Recipe`] is what a node does, [`Graph::at`] resolves all nodes for one open extent, and a session runs what that gives.
 
 mod build;
+mod order;
 mod passes;
 mod recipe;
 mod show;
 
 pub use build::BatchNormParameters;
-pub use passes::Change;
+pub use passes::{Change, Pass};
 pub use recipe::{Ranked, Recipe, Resolved};
 
 use crate::types::{Element, ElementType, Error, Layout, Result, TensorType};
@@ -256,12 +257,24 @@ impl Graph {
         (two.extents == three.extents).then(|| two.extents.clone())
     }
 
+    /// An extent of a value; none where it follows from the open extent, or where there is no such axis.
+    pub fn extent(&self, value: ValueId, axis: usize) -> Option<usize> {
+        let [two, three] = self.types.get(value.0)?;
+        let extent = *two.extents.get(axis)?;
+        (three.extents.get(axis) == Some(&extent)).then_some(extent)
+    }
+
     /// Elements of a parameter or constant; 0 of what is none.
     pub fn elements(&self, value: ValueId) -> u64 {
         match self.values.get(value.0).map(|value| &value.source) {
             Some(Source::Parameter(_) | Source::Constant(_)) => self.types[value.0][0].extents.iter().map(|&e| e as u64).product(),
             _ => 0,
         }
+    }
+
+    /// The value at this position of [`Graph::values`].
+    pub fn value_at(&self, index: usize) -> Option<ValueId> {
+        (index < self.values.len()).then_some(ValueId(index))
     }
 
     /// The value at this position.

@@ -3,28 +3,80 @@
 //! A change is made only where the changed node gives the same types at the extents that a graph is checked for; else it is left as it was. Folding a
 //! batch norm rounds otherwise than computing it; every other change gives the same sums.
 
-use super::{Graph, Node, Numbers, PROBES, Ranked, Recipe, Source, Value, ValueId};
+use super::{Graph, Node, Numbers, PROBES, Ranked, Recipe, Source, Value, ValueId, order};
 use crate::ops::conv::fused::FusedPool;
 use crate::ops::conv::problem::Direction;
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp};
 use crate::ops::norm::batch::{BatchNormValues, fold_batch_norm};
 use crate::ops::pool::descriptor::{PoolDescriptor, PoolKind};
-use crate::types::{Activation, Padding, Result, TensorType};
+use crate::types::{Activation, ElementType, Padding, Result, TensorType};
+use half::f16;
 use ndarray::{Array1, ArrayD, Ix1};
+use std::borrow::Cow;
 use std::sync::Arc;
+
+/// A function from graph to graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Pass {
+    /// Identities, dropout and views of the same shape go.
+    RemoveIdentities,
+    /// A transpose of a transpose is one, or none.
+    CancelTransposes,
+    /// A batch norm behind a convolution goes into its filter and bias.
+    FoldBatchNorm,
+    /// A sum with a tensor of the same shape goes into the convolution or dense layer before it.
+    FuseResidual,
+    /// An activation behind a concatenation goes before it, where every op there has an epilogue for it.
+    PushActivation,
+    /// An activation goes into the op before it.
+    FuseActivation,
+    /// A max or average pool of 2 goes into the convolution before it.
+    FusePool,
+    /// Ops run in the order in which the fewest bytes are live at once, where that is fewer than before.
+    Order,
+}
+
+impl Pass {
+    /// All passes, in the order in which they help each other.
+    pub const ALL: [Pass; 8] = [
+        Pass::RemoveIdentities,
+        Pass::CancelTransposes,
+        Pass::FoldBatchNorm,
+        Pass::FuseResidual,
+        Pass::PushActivation,
+        Pass::FuseActivation,
+        Pass::FusePool,
+        Pass::Order,
+    ];
+
+    /// What it does, in a few words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pass::RemoveIdentities => "remove identities",
+            Pass::CancelTransposes => "cancel transposes",
+            Pass::FoldBatchNorm => "fold batch norm",
+            Pass::FuseResidual => "fuse residual",
+            Pass::PushActivation => "push activation",
+            Pass::FuseActivation => "fuse activation",
+            Pass::FusePool => "fuse pool",
+            Pass::Order => "order",
+        }
+    }
+}
 
 /// One thing that a pass did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The pass.
-    pub pass: &'static str,
+    pub pass: Pass,
     /// What it did, by the names of nodes.
     pub what: String,
 }
 
 impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.pass, self.what)
+        write!(f, "{}: {}", self.pass.name(), self.what)
     }
 }
 
@@ -42,13 +94,27 @@ impl Graph {
     /// # Errors
     /// As [`Graph::optimized`].
     pub fn optimized_with_changes(&self) -> Result<(Graph, Vec<Change>)> {
+        self.after(&Pass::ALL)
+    }
+
+    /// The graph after these passes, in this order, with what was done.
+    ///
+    /// # Errors
+    /// As [`Graph::optimized`].
+    pub fn after(&self, passes: &[Pass]) -> Result<(Graph, Vec<Change>)> {
         let mut work = Work { graph: self.clone(), gone: vec![false; self.nodes.len()], changes: vec![] };
-        work.remove_identities();
-        work.cancel_transposes();
-        work.fold_batch_norms()?;
-        work.fuse_residuals();
-        work.fuse_activations();
-        work.fuse_pools();
+        for pass in passes {
+            match pass {
+                Pass::RemoveIdentities => work.remove_identities(),
+                Pass::CancelTransposes => work.cancel_transposes(),
+                Pass::FoldBatchNorm => work.fold_batch_norms()?,
+                Pass::FuseResidual => work.fuse_residuals(),
+                Pass::PushActivation => work.push_activations(),
+                Pass::FuseActivation => work.fuse_activations(),
+                Pass::FusePool => work.fuse_pools(),
+                Pass::Order => work.order(),
+            }
+        }
         Ok((work.compact(), work.changes))
     }
 }
@@ -61,7 +127,7 @@ struct Work {
 }
 
 impl Work {
-    fn note(&mut self, pass: &'static str, what: String) {
+    fn note(&mut self, pass: Pass, what: String) {
         self.changes.push(Change { pass, what });
     }
 
@@ -125,7 +191,7 @@ impl Work {
             {
                 self.replace(y, x);
                 self.gone[i] = true;
-                self.note("remove identities", format!("{name} changes nothing"));
+                self.note(Pass::RemoveIdentities, format!("{name} changes nothing"));
             }
         }
     }
@@ -142,21 +208,23 @@ impl Work {
             if joint.iter().copied().eq(0..joint.len()) && self.graph.types[from.0] == self.graph.types[y.0] {
                 self.replace(y, from);
                 (self.gone[before], self.gone[i]) = (true, true);
-                self.note("cancel transposes", format!("{names} undo each other"));
+                self.note(Pass::CancelTransposes, format!("{names} undo each other"));
             } else if self.put(i, self.node(i).name.clone(), Recipe::Transpose { perm: joint }, vec![from], &[before]) {
-                self.note("cancel transposes", format!("{names} are one"));
+                self.note(Pass::CancelTransposes, format!("{names} are one"));
             }
         }
     }
 
-    /// f32 numbers of a parameter or constant.
-    fn numbers(&self, value: ValueId) -> Option<&ArrayD<f32>> {
-        let (Source::Parameter(Some(numbers)) | Source::Constant(numbers)) = &self.graph.values[value.0].source else { return None };
-        if let Numbers::F32(array) = numbers.as_ref() { Some(array) } else { None }
+    /// Numbers of a parameter or constant, as f32.
+    fn numbers(&self, value: ValueId) -> Option<Cow<'_, ArrayD<f32>>> {
+        Some(match self.graph.numbers(value)? {
+            Numbers::F32(array) => Cow::Borrowed(array),
+            Numbers::F16(array) => Cow::Owned(array.mapv(f16::to_f32)),
+        })
     }
 
     fn vector(&self, value: ValueId) -> Option<Array1<f32>> {
-        self.numbers(value)?.clone().into_dimensionality::<Ix1>().ok()
+        self.numbers(value)?.into_owned().into_dimensionality::<Ix1>().ok()
     }
 
     /// A batch norm behind a convolution goes into its filter and bias.
@@ -184,7 +252,7 @@ impl Work {
                 |there: bool, at: usize, default: f32| if there { self.vector(vectors[at]) } else { Some(Array1::from_elem(mean.len(), default)) };
             let (Some(scale), Some(shift)) = (or(has[0], 0, 1.0), or(has[1], scale_there, 0.0)) else { continue };
             let inputs = self.node(p).inputs.clone();
-            let Some(filter) = self.numbers(inputs[1]).cloned() else { continue };
+            let Some(filter) = self.numbers(inputs[1]).map(Cow::into_owned) else { continue };
             let own_bias = if bias { self.vector(inputs[2]) } else { None };
             if bias && own_bias.is_none() {
                 continue;
@@ -203,11 +271,16 @@ impl Work {
                 Ranked::Three(d) => d.activation = descriptor.activation,
             }
             let (name, norm_name) = (self.node(p).name.clone(), self.node(i).name.clone());
-            let filter = self.add_parameter(&format!("{name}.folded_weight"), Numbers::F32(filter))?;
-            let shifted = self.add_parameter(&format!("{name}.folded_bias"), Numbers::F32(shifted.into_dyn()))?;
+            let stored = |array: ArrayD<f32>| match self.graph.types[inputs[1].0][0].element {
+                ElementType::F16 => Numbers::F16(array.mapv(f16::from_f32)),
+                _ => Numbers::F32(array),
+            };
+            let (filter, shifted) = (stored(filter), stored(shifted.into_dyn()));
+            let filter = self.add_parameter(&format!("{name}.folded_weight"), filter)?;
+            let shifted = self.add_parameter(&format!("{name}.folded_bias"), shifted)?;
             let recipe = Recipe::Conv { descriptor: conv, bias: true, residual: false };
             if self.put(i, name.clone(), recipe, vec![inputs[0], filter, shifted], &[p]) {
-                self.note("fold batch norm", format!("{norm_name} into {name}"));
+                self.note(Pass::FoldBatchNorm, format!("{norm_name} into {name}"));
             }
         }
         Ok(())
@@ -236,10 +309,36 @@ impl Work {
                 let inputs = self.node(p).inputs.iter().copied().chain([other]).collect();
                 let (name, sum) = (self.node(p).name.clone(), self.node(i).name.clone());
                 if self.put(i, name.clone(), recipe, inputs, &[p]) {
-                    self.note("fuse residual", format!("{sum} into {name}"));
+                    self.note(Pass::FuseResidual, format!("{sum} into {name}"));
                     break;
                 }
             }
+        }
+    }
+
+    /// relu(concat(a, b)) is concat(relu(a), relu(b)), whose activations cost nothing where a and b are results of ops with an epilogue.
+    fn push_activations(&mut self) {
+        for i in self.live() {
+            let Recipe::Activation(activation) = self.node(i).recipe else { continue };
+            let (x, y) = (self.node(i).inputs[0], self.node(i).outputs[0]);
+            let Some(p) = self.producer(x).filter(|&p| !self.gone[p] && self.is_read_once(x)) else { continue };
+            if !matches!(self.node(p).recipe, Recipe::Concat { .. }) {
+                continue;
+            }
+            let with_epilogue = |&part: &ValueId| {
+                let op = self.producer(part).filter(|&op| !self.gone[op] && self.is_read_once(part))?;
+                Some((op, with_activation(&self.node(op).recipe, activation)?))
+            };
+            let Some(ops) = self.node(p).inputs.iter().map(with_epilogue).collect::<Option<Vec<_>>>() else { continue };
+            // An epilogue changes no type, so each of these is put.
+            for (op, recipe) in ops {
+                let (name, inputs) = (self.node(op).name.clone(), self.node(op).inputs.clone());
+                self.put(op, name, recipe, inputs, &[]);
+            }
+            let what = format!("{} before {}", self.node(i).name, self.node(p).name);
+            self.replace(y, x);
+            self.gone[i] = true;
+            self.note(Pass::PushActivation, what);
         }
     }
 
@@ -252,7 +351,7 @@ impl Work {
             let Some(recipe) = with_activation(&self.node(p).recipe, activation) else { continue };
             let (name, own, inputs) = (self.node(p).name.clone(), self.node(i).name.clone(), self.node(p).inputs.clone());
             if self.put(i, name.clone(), recipe, inputs, &[p]) {
-                self.note("fuse activation", format!("{own} into {name}"));
+                self.note(Pass::FuseActivation, format!("{own} into {name}"));
             }
         }
     }
@@ -271,9 +370,25 @@ impl Work {
             conv.pool = Some(fused);
             let (name, own, inputs) = (self.node(p).name.clone(), self.node(i).name.clone(), self.node(p).inputs.clone());
             if self.put(i, name.clone(), Recipe::Conv { descriptor: Ranked::Two(conv), bias, residual: false }, inputs, &[p]) {
-                self.note("fuse pool", format!("{own} into {name}"));
+                self.note(Pass::FusePool, format!("{own} into {name}"));
             }
         }
+    }
+
+    /// Another order of the nodes that are left: see `order`.
+    fn order(&mut self) {
+        let graph = self.compact();
+        let Some((order, before, after)) = order::of_fewest_bytes(&graph) else { return };
+        let nodes = order.iter().map(|&i| graph.nodes[i].clone()).collect();
+        self.graph = Graph { nodes, ..graph };
+        self.gone = vec![false; order.len()];
+        for (at, node) in self.graph.nodes.iter().enumerate() {
+            for (output, value) in node.outputs.iter().enumerate() {
+                self.graph.values[value.0].source = Source::Node { node: at, output };
+            }
+        }
+        let share = 100.0 * after as f64 / before as f64;
+        self.note(Pass::Order, format!("{share:.0} % of the bytes that were live at once"));
     }
 
     /// The graph without the nodes that are gone and the values that nothing reads any more; inputs stay.

@@ -6,9 +6,30 @@ use crate::session::memory::{Memory, Placement, bytes};
 use crate::types::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD};
 use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
+
+/// Buffers of runs that are over: memory that the system has handed out before.
+#[derive(Default)]
+pub(crate) struct Buffers(Mutex<Vec<Vec<f32>>>);
+
+impl Buffers {
+    /// `count` numbers of any value, in the smallest buffer that has room for them.
+    fn take(&self, count: usize) -> Vec<f32> {
+        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = buffers.iter().enumerate().filter(|(_, buffer)| buffer.capacity() >= count).min_by_key(|(_, buffer)| buffer.capacity());
+        let mut buffer = fits.map(|(at, _)| at).map(|at| buffers.swap_remove(at)).unwrap_or_default();
+        drop(buffers);
+        buffer.resize(count, 0.0);
+        buffer
+    }
+
+    fn give(&self, buffer: Option<Vec<f32>>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(buffer);
+    }
+}
 
 /// Runs the network; outputs in the graph's order.
-pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, f32>)]) -> Result<Vec<ArrayD<f32>>> {
+pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, f32>)], buffers: &Buffers) -> Result<Vec<ArrayD<f32>>> {
     let at = graph.at(open)?;
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.values().len()];
     for (value, array) in given {
@@ -26,8 +47,13 @@ pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, 
         let operands: Vec<Cow<'_, [f32]>> = node.inputs().iter().filter_map(operand).collect();
         let operands: Vec<&[f32]> = operands.iter().map(AsRef::as_ref).collect();
         let results = match resolved {
-            Resolved::View(_) => vec![operands.first().map(|x| x.to_vec()).unwrap_or_default()],
-            Resolved::Op(op) => compute(op, &operands)?,
+            Resolved::View(_) => {
+                let x = operands.first().copied().unwrap_or_default();
+                let mut copy = buffers.take(x.len());
+                copy.copy_from_slice(x);
+                vec![copy]
+            }
+            Resolved::Op(op) => compute(op, &operands, buffers)?,
         };
         for (&output, result) in node.outputs().iter().zip(results) {
             values[output.index()] = Some(result);
@@ -35,7 +61,7 @@ pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, 
         for input in node.inputs() {
             reads[input.index()] -= 1;
             if reads[input.index()] == 0 {
-                values[input.index()] = None;
+                buffers.give(values[input.index()].take());
             }
         }
     }
@@ -55,8 +81,7 @@ pub(crate) fn memory(graph: &Graph, open: usize) -> Result<Memory> {
     let ends = graph.inputs().chain(graph.outputs()).map(|(_, value)| bytes(&at, value)).sum();
     Ok(Memory {
         weights: weights.map(|(index, _)| bytes(&at, graph.value(index))).sum(),
-        arena: vec![placement.lower_bound],
-        lower_bound: placement.lower_bound,
+        arena: placement.arena.as_values(),
         tensors: ends,
         ..Memory::default()
     })
@@ -71,10 +96,10 @@ fn numbers(graph: &Graph, value: ValueId) -> Option<Cow<'_, [f32]>> {
 }
 
 /// All outputs of an op: by the engine where it has the op, else by the reference.
-fn compute(op: &crate::ops::Op, operands: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
+fn compute(op: &crate::ops::Op, operands: &[&[f32]], buffers: &Buffers) -> Result<Vec<Vec<f32>>> {
     let outputs = op.outputs();
     if outputs.len() == 1 {
-        let mut y = vec![0.0; outputs[0].count() as usize];
+        let mut y = buffers.take(outputs[0].count() as usize);
         if crate::cpu::compute(op, operands, &mut y)? {
             return Ok(vec![y]);
         }

@@ -7,7 +7,7 @@ use crate::graph::{Graph, Numbers, ValueId};
 use crate::session::SessionDescriptor;
 use crate::session::inputs;
 use crate::session::memory::Memory;
-use crate::session::ready::{Planning, Ready};
+use crate::session::ready::{Planning, Ready, Recording};
 use crate::session::run::{Frame, Running};
 use crate::session::store::{Store, WeightId};
 use crate::types::{Error, Result};
@@ -112,15 +112,24 @@ impl OnGpu {
         frame.submit(given)
     }
 
-    pub fn record(&self, graph: &Graph, recorder: &mut Recorder<'_>, inputs: &[(&str, &Tensor)], outputs: &[(&str, &Tensor)]) -> Result<()> {
+    pub fn device(&self) -> &Gpu {
+        self.store.gpu()
+    }
+
+    /// What a run over these tensors records.
+    pub fn bind(&self, graph: &Graph, inputs: &[(&str, &Tensor)], outputs: &[(&str, &Tensor)]) -> Result<Recording> {
         let gpu = self.store.gpu();
-        if recorder.gpu() != gpu {
-            return Err(Error::OtherDevice { argument: "the recorder".into() });
-        }
         let (open, inputs) = inputs::tensors(gpu, graph, inputs)?;
         let ready = self.ready(graph, open)?;
         let outputs = inputs::outputs(gpu, graph, |value| ready.tensor_type(value).clone(), outputs)?;
-        ready.bind(graph, &inputs, &outputs)?.record(recorder)
+        ready.bind(graph, &inputs, &outputs)
+    }
+
+    pub fn record(&self, graph: &Graph, recorder: &mut Recorder<'_>, inputs: &[(&str, &Tensor)], outputs: &[(&str, &Tensor)]) -> Result<()> {
+        if recorder.gpu() != self.store.gpu() {
+            return Err(Error::OtherDevice { argument: "the recorder".into() });
+        }
+        self.bind(graph, inputs, outputs)?.record(recorder)
     }
 
     fn id(&self, value: ValueId) -> Result<WeightId> {

@@ -12,7 +12,7 @@ pub(crate) mod ready;
 pub(crate) mod run;
 pub(crate) mod store;
 
-pub use memory::Memory;
+pub use memory::{Arena, Memory};
 
 use crate::gpu::Gpu;
 use crate::gpu::recorder::Recorder;
@@ -53,7 +53,7 @@ struct Inner {
 
 enum Engine {
     Gpu(OnGpu),
-    Cpu,
+    Cpu(Arc<cpu::Buffers>),
 }
 
 impl std::fmt::Debug for Session {
@@ -116,7 +116,7 @@ impl Session {
     /// A parameter without numbers.
     pub fn cpu(graph: &Graph) -> Result<Self> {
         check(graph)?;
-        Ok(Self { inner: Arc::new(Inner { graph: RwLock::new(Arc::new(graph.clone())), engine: Engine::Cpu }) })
+        Ok(Self { inner: Arc::new(Inner { graph: RwLock::new(Arc::new(graph.clone())), engine: Engine::Cpu(Arc::default()) }) })
     }
 
     /// A session of `graph` on the same engine that shares weights with this one: those of clones of one graph, and those that a pass left as they were. A
@@ -126,7 +126,7 @@ impl Session {
     /// As [`Session::gpu_with`].
     pub fn beside(&self, graph: &Graph) -> Result<Self> {
         match &self.inner.engine {
-            Engine::Cpu => Self::cpu(graph),
+            Engine::Cpu(_) => Self::cpu(graph),
             Engine::Gpu(own) => {
                 check(graph)?;
                 Self::on(own.beside(graph), graph)
@@ -144,7 +144,7 @@ impl Session {
     fn on_gpu(&self) -> Option<&OnGpu> {
         match &self.inner.engine {
             Engine::Gpu(engine) => Some(engine),
-            Engine::Cpu => None,
+            Engine::Cpu(_) => None,
         }
     }
 
@@ -166,7 +166,7 @@ impl Session {
         let graph = self.graph();
         match &self.inner.engine {
             Engine::Gpu(engine) => engine.memory(&graph, open),
-            Engine::Cpu => cpu::memory(&graph, open),
+            Engine::Cpu(_) => cpu::memory(&graph, open),
         }
     }
 
@@ -178,7 +178,7 @@ impl Session {
         let graph = self.graph();
         match &self.inner.engine {
             Engine::Gpu(engine) => engine.ready(&graph, open)?.warm(&graph),
-            Engine::Cpu => graph.at(open).map(|_| ()),
+            Engine::Cpu(_) => graph.at(open).map(|_| ()),
         }
     }
 
@@ -206,7 +206,7 @@ impl Session {
                 ready.keep(frame);
                 outputs
             }
-            Engine::Cpu => cpu::run(&graph, open, &given)?,
+            Engine::Cpu(buffers) => cpu::run(&graph, open, &given, buffers)?,
         };
         Ok(named(&graph, outputs))
     }
@@ -231,10 +231,10 @@ impl Session {
                 ready.keep(frame);
                 outputs
             }
-            Engine::Cpu => {
+            Engine::Cpu(buffers) => {
+                let (on, buffers) = (graph.clone(), buffers.clone());
                 let owned: Vec<(ValueId, ArrayD<f32>)> = given.iter().map(|(value, array)| (*value, array.to_owned())).collect();
-                let on = graph.clone();
-                let compute = move || cpu::run(&on, open, &owned.iter().map(|(value, array)| (*value, array.view())).collect::<Vec<_>>());
+                let compute = move || cpu::run(&on, open, &owned.iter().map(|(value, array)| (*value, array.view())).collect::<Vec<_>>(), &buffers);
                 #[cfg(not(target_arch = "wasm32"))]
                 let outputs = crate::gpu::later::off_thread("session", compute).await?;
                 #[cfg(target_arch = "wasm32")]
@@ -258,6 +258,16 @@ impl Session {
             recorder.note_failure();
         }
         recorded
+    }
+
+    /// Checks and binds tensors once, to be recorded again and again: those whose contents change and that stay. Takes what [`Session::record`] takes.
+    ///
+    /// # Errors
+    /// As [`Session::record`].
+    pub fn bind(&self, inputs: &[(&str, &Tensor)], outputs: &[(&str, &Tensor)]) -> Result<BoundSession> {
+        let graph = self.graph();
+        let engine = self.need_gpu("a recording")?;
+        Ok(BoundSession { gpu: engine.device().clone(), recording: engine.bind(&graph, inputs, outputs)? })
     }
 
     /// Gives a parameter other numbers of the same type. Runs that follow see them; a run of another thread sees all of it or nothing.
@@ -295,6 +305,26 @@ impl Session {
         let graph = self.graph();
         let values: Vec<ValueId> = names.iter().map(|name| parameter(&graph, name)).collect::<Result<_>>()?;
         self.need_gpu("packing")?.refresh(recorder, &values)
+    }
+}
+
+/// A session with the caller's tensors, by [`Session::bind`]: recording it checks and binds nothing anew. It keeps what it needs alive.
+#[must_use = "nothing runs before it is recorded and submitted"]
+pub struct BoundSession {
+    gpu: Gpu,
+    recording: ready::Recording,
+}
+
+impl BoundSession {
+    /// Records a run over the tensors that the session was bound to.
+    ///
+    /// # Errors
+    /// A recorder of another device; loss of the device.
+    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
+        if recorder.gpu() != &self.gpu {
+            return Err(Error::OtherDevice { argument: "the recorder".into() });
+        }
+        self.recording.record(recorder)
     }
 }
 

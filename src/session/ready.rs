@@ -87,8 +87,7 @@ impl Planning {
             weights: sum(&direct),
             packed: plans().map(packed_bytes).sum(),
             tables: plans().map(tables).sum(),
-            arena: self.placement.buffers.clone(),
-            lower_bound: self.placement.lower_bound,
+            arena: self.placement.arena.clone(),
             scratch: self.scratch().iter().sum(),
             tensors: ends(16),
             staging: ends(4),
@@ -174,7 +173,8 @@ impl Ready {
         let scratch: Vec<wgpu::Buffer> = planning.scratch().into_iter().map(|bytes| gpu.storage("scratch memory", bytes)).collect::<Result<_>>()?;
         let Planning { at, plans, placement, roots, memory } = planning;
         let arena: Vec<Tensor> = placement
-            .buffers
+            .arena
+            .buffers()
             .iter()
             .map(|bytes| gpu.zeros(&[(bytes / 4) as usize], ElementType::F32, Layout::ChannelsFirst))
             .collect::<Result<_>>()?;

@@ -106,10 +106,19 @@ pub struct NetworkRecord {
     pub weight_bytes: u64,
     /// Buffers between ops.
     pub activation_bytes: u64,
+    /// The most of it that is live at once: no placement needs less. None in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_bytes: Option<u64>,
+    /// All that a session takes on the device at most; none without a GPU, and in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_bytes: Option<u64>,
     /// Ops that were held to the reference, each on what it read in the network; large convolutions in two filters on the first image.
     pub checked: Option<usize>,
     /// Largest difference between the outputs of both engines, relative to the largest output.
     pub difference: Option<f64>,
+    /// Largest difference that passes make to the CPU engine's output, relative to the largest output; none in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_passes: Option<f64>,
 }
 
 /// How long it took to a first output.
@@ -413,8 +422,11 @@ pub mod tests {
             dispatches: Some(69),
             weight_bytes: 102_120_000,
             activation_bytes: 10_200_000,
+            least_bytes: Some(10_000_000),
+            peak_bytes: Some(152_000_000),
             checked: Some(57),
             difference: Some(1.5e-6),
+            by_passes: Some(2.5e-6),
         }
     }
 

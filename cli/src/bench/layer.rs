@@ -4,7 +4,7 @@ use super::document::{Record, Samples};
 use crate::suites::Layer;
 use crate::{Failure, interrupt};
 use std::time::{Duration, Instant};
-use wgconv::conv::ConvProblem;
+use wgconv::conv::{ConvProblem, Direction};
 use wgconv::gpu::{Clock, Peak, Timing};
 use wgconv::numeric::Generator;
 use wgconv::op::{Op, Planned, Prepared, Problem, Referenced};
@@ -224,12 +224,50 @@ fn check_memory(op: &Op) -> Result<(), Failure> {
 /// Multiply-adds up to which a layer is computed by the reference in full.
 const REFERENCE_LIMIT: f64 = 300e6;
 
-/// The first two filters on the first image of a convolution: its tensors are the beginnings of the whole one's. None of what has groups
-/// or is no convolution.
-pub fn part(layer: &Layer) -> Option<ConvProblem> {
-    match layer.op() {
-        Op::Conv(problem) if problem.groups() == 1 => problem.clone().first(1, problem.out_channels().min(2)).ok(),
-        _ => None,
+/// The first two filters on the first image of a convolution: its output is the beginning of the whole one's.
+pub struct Part {
+    pub problem: ConvProblem,
+    /// Filters of the whole one.
+    filters: usize,
+}
+
+impl Part {
+    /// None of what has groups or is no convolution.
+    pub fn of(op: &Op) -> Option<Self> {
+        match op {
+            Op::Conv(whole) if whole.groups() == 1 => {
+                let problem = whole.clone().first(1, whole.out_channels().min(2)).ok()?;
+                Some(Self { problem, filters: whole.out_channels() as usize })
+            }
+            _ => None,
+        }
+    }
+
+    /// Its operands, of those of the whole one in logical order: the beginning of each, but of a transposed convolution's filter, C O kH kW, that of
+    /// each channel.
+    pub fn operands(&self, whole: &[&[f64]]) -> Vec<Vec<f64>> {
+        let specs = self.problem.inputs();
+        let own = |(i, spec): (usize, &wgconv::op::TensorSpec)| {
+            let count = spec.count() as usize;
+            if i != 1 || self.problem.direction() == Direction::Forward {
+                return whole[i][..count].to_vec();
+            }
+            let channels = self.problem.in_channels() as usize;
+            let [row, kept] = [whole[i].len() / channels, count / channels];
+            whole[i].chunks(row).flat_map(|channel| channel[..kept].iter().copied()).collect()
+        };
+        specs.iter().enumerate().map(own).collect()
+    }
+
+    /// The sum of |w| of each filter of the whole one.
+    fn sums(&self, filter: &[f64]) -> Vec<f64> {
+        let taps = self.problem.filter_extents()[2..].iter().product::<usize>();
+        let depth = filter.len() / self.filters;
+        let of = |o: usize, i: usize| match self.problem.direction() {
+            Direction::Forward => filter[o * depth + i],
+            Direction::Transposed => filter[(i / taps * self.filters + o) * taps + i % taps],
+        };
+        (0..self.filters).map(|o| (0..depth).map(|i| of(o, i).abs()).sum()).collect()
     }
 }
 
@@ -248,15 +286,14 @@ impl Expected {
         let op = layer.op();
         let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
         let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
-        match (layer.op(), part(layer), y) {
+        match (layer.op(), Part::of(op), y) {
             (Op::Conv(problem), Some(part), Some(y)) if op.flops() > 2.0 * REFERENCE_LIMIT => {
-                let cut: Vec<&[f64]> = part.inputs().iter().zip(&operands).map(|(spec, values)| &values[..spec.count() as usize]).collect();
-                let want = part.reference(&cut).swap_remove(0);
-                check("the CPU engine", &part, &wide(&y[..part.output_count() as usize]), &want, 1.0)?;
+                let cut = part.operands(&operands);
+                let want = part.problem.reference(&cut.iter().map(Vec::as_slice).collect::<Vec<_>>()).swap_remove(0);
+                check("the CPU engine", &part.problem, &wide(&y[..part.problem.output_count() as usize]), &want, 1.0)?;
                 // The magnitude is bounded by the largest |x| times the sum of a filter's |w|, and 1 each of bias and residual.
                 let largest = data[0].iter().fold(0.0f64, |m, v| m.max(v.abs()));
-                let depth = problem.reduction_depth() as usize;
-                let weights: Vec<f64> = data[1].chunks(depth).map(|w| w.iter().map(|w| w.abs()).sum()).collect();
+                let weights = part.sums(&data[1]);
                 let positions = problem.output_positions() as usize;
                 let value = wide(y);
                 let magnitude = |i: usize| largest * weights[i / positions % weights.len()] + 2.0;
@@ -302,5 +339,36 @@ pub fn check(who: &str, op: impl Into<Op>, got: &[f64], want: &Bounded, times: f
     match compare(got, &want.value, |i| times * want.allowed(i, spec.tensor.element)) {
         None => Ok(()),
         Some(mismatch) => Err(Failure::Run(format!("{who}'s result is wrong: {}", mismatch.describe(&spec.tensor.extents)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvTranspose2dDescriptor};
+
+    /// The part's result is the beginning of the whole one's, and each filter's sum is its own.
+    #[test]
+    fn a_part_is_the_beginning_of_the_whole() {
+        let bias = [5];
+        let forward = ConvProblem::forward(&ConvInputs::new(&[2, 3, 6, 6], &[5, 3, 2, 3], Some(&bias)), &Conv2dDescriptor::default()).unwrap();
+        let inputs = ConvInputs::new(&[2, 3, 4, 4], &[3, 5, 2, 3], Some(&bias));
+        let transposed = ConvProblem::transposed(&inputs, &ConvTranspose2dDescriptor { stride: [2, 2], ..Default::default() }).unwrap();
+        for problem in [forward, transposed] {
+            let mut generator = Generator::from_text("part");
+            let data: Vec<Vec<f64>> = problem.inputs().iter().map(|spec| (0..spec.count()).map(|_| generator.integer(9)).collect()).collect();
+            let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
+            let part = Part::of(&Op::from(problem.clone())).unwrap();
+            let cut = part.operands(&operands);
+            let own = part.problem.reference(&cut.iter().map(Vec::as_slice).collect::<Vec<_>>()).swap_remove(0).value;
+            let whole = problem.reference(&operands).swap_remove(0).value;
+            assert_eq!(own, whole[..own.len()], "{problem}");
+            assert!(own.len() < whole.len());
+            // Of ones, an output inside is the sum of its filter.
+            let sums = part.sums(&data[1]);
+            assert_eq!((sums.len(), sums.iter().sum::<f64>()), (5, data[1].iter().map(|w| w.abs()).sum()));
+            let first: f64 = cut[1].iter().map(|w| w.abs()).sum();
+            assert_eq!(sums[0] + sums[1], first, "{problem}");
+        }
     }
 }

@@ -169,7 +169,7 @@ fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document
         )));
     }
     if args.network {
-        suites::network(args.selection.suite, args.selection.kind, 1)?; // refused before anything is timed
+        args.selection.suite.networks()?; // refused before anything is timed
     }
     if let (Some(old), Some(path)) = (old, &args.compare) {
         compare::check_common(old, &planned(args, &layers)).map_err(|why| Failure::Run(format!("--compare is {}: {why}", path.display())))?;
@@ -217,12 +217,13 @@ fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document
     interrupt::listen();
     let mut starts = None;
     if args.network
+        && let [suite] = args.selection.suite.networks()?[..]
         && let Some(opened) = gpu.take()
     {
         // On the device that was opened first: nothing has been compiled yet, and the driver was not even loaded.
         bar.set_message(format!("{}: the way to its first output", args.selection.suite.name()));
         let batch = args.batch.first().map_or(network::BATCHES[0], |batch| usize::from(*batch));
-        starts = Some(bench(args, None, None).starts(batch, adapter, (opened, adapter_ms)));
+        starts = Some(bench(args, suite, None, None).starts(batch, adapter, (opened, adapter_ms)));
         gpu = Some(open_gpu(adapter)?);
     }
     let cached_bytes = gpu.as_ref().map_or(0, |gpu| gpu.set_pipeline_cache(args.cache.as_deref()));
@@ -263,7 +264,9 @@ fn planned(args: &Args, layers: &[suites::Layer]) -> Vec<(String, String, String
     if args.network {
         let batches: Vec<usize> = args.batch.iter().map(|batch| usize::from(*batch)).collect();
         let batches = if batches.is_empty() { network::BATCHES.to_vec() } else { batches };
-        planned.extend(batches.iter().map(|batch| (args.selection.suite.name(), "network".into(), format!("batch {batch}"))));
+        for suite in args.selection.suite.networks().unwrap_or_default() {
+            planned.extend(batches.iter().map(|batch| (suite.name(), "network".into(), format!("batch {batch}"))));
+        }
     }
     planned
 }
@@ -334,31 +337,42 @@ fn expected(layers: &[suites::Layer], engines: &Engines<'_>) -> Vec<[String; 3]>
     rows
 }
 
-fn bench<'a>(args: &Args, gpu: Option<&'a Gpu>, peak: Option<&'a Peak>) -> network::Bench<'a> {
-    network::Bench { suite: args.selection.suite, kind: args.selection.kind, gpu, peak, cpu: !args.no_cpu, repeats: args.repeats }
+fn bench<'a>(args: &Args, suite: suites::Suite, gpu: Option<&'a Gpu>, peak: Option<&'a Peak>) -> network::Bench<'a> {
+    network::Bench { suite, kind: args.selection.kind, gpu, peak, cpu: !args.no_cpu, repeats: args.repeats }
 }
 
-/// Adds the records of the whole network, one for each batch.
+/// Adds the records of whole networks, one for each batch.
 fn time_networks(document: &mut Document, gpu: Option<&Gpu>, args: &Args, bar: &ProgressBar) -> Outcome {
     let peak = document.peak;
-    let bench = bench(args, gpu, peak.as_ref());
     let asked: Vec<usize> = args.batch.iter().map(|batch| usize::from(*batch)).collect();
-    for batch in if asked.is_empty() { &network::BATCHES } else { asked.as_slice() } {
-        let name = format!("{}, batch {batch}", args.selection.suite.name());
-        if asked.is_empty()
-            && let Some(known) = document.networks.last()
-            && !bench.is_quick(*batch, known)
-        {
-            bar.suspend(|| complain(&format!("{name} is left out, for it would take more than a minute here; --batch {batch} asks for it")));
-            continue;
-        }
-        if interrupt::pressed() {
-            break;
-        }
-        bar.set_message(name.clone());
-        match bench.time(*batch, &mut document.clock) {
-            Ok(timed) => document.networks.push(timed),
-            Err(failure) => fail(document, &name, failure, gpu, bar)?,
+    let suites = args.selection.suite.networks()?;
+    let all = suites.len() > 1;
+    for suite in suites {
+        let bench = bench(args, suite, gpu, peak.as_ref());
+        let mut known: Option<usize> = None;
+        for batch in if asked.is_empty() { &network::BATCHES } else { asked.as_slice() } {
+            let name = format!("{}, batch {batch}", suite.name());
+            if asked.is_empty()
+                && let Some(known) = known.map(|at| &document.networks[at])
+                && !bench.is_quick(*batch, known)
+            {
+                bar.suspend(|| complain(&format!("{name} is left out, for it would take more than a minute here; --batch {batch} asks for it")));
+                continue;
+            }
+            if interrupt::pressed() {
+                return Ok(());
+            }
+            bar.set_message(name.clone());
+            match bench.time(*batch, &mut document.clock) {
+                Ok(timed) => {
+                    known = Some(document.networks.len());
+                    if all {
+                        bar.suspend(|| say!("{name}: {}", table::network_words(&timed)));
+                    }
+                    document.networks.push(timed);
+                }
+                Err(failure) => fail(document, &name, failure, gpu, bar)?,
+            }
         }
     }
     Ok(())

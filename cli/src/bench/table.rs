@@ -193,6 +193,14 @@ pub fn network_cells(network: &NetworkRecord) -> [String; 11] {
     ]
 }
 
+/// A network's times in a line, for while others are timed.
+pub fn network_words(network: &NetworkRecord) -> String {
+    let record = &network.record;
+    let engines = [("GPU", record.gpu_ms, record.gpu_spread), ("CPU", record.cpu_ms, record.cpu_spread)];
+    let timed = engines.into_iter().filter(|(_, ms, _)| ms.is_some());
+    timed.map(|(engine, ms, spread)| format!("{engine} {} ms", time(ms, spread))).collect::<Vec<_>>().join(", ")
+}
+
 /// The cells of a first output, below [`START_HEADER`].
 pub fn start_cells(start: &Start) -> [String; 8] {
     let whole = |ms: f64| format!("{ms:.1}");
@@ -228,7 +236,18 @@ pub fn network_notes(document: &Document) -> Vec<String> {
         if let Some(difference) = network.difference {
             note += &format!("largest difference to the CPU engine {difference:.1e} of the largest output; ");
         }
-        notes.push(note + &format!("{} MB between ops.", figure(network.activation_bytes as f64 * 1e-6)));
+        if let Some(difference) = network.by_passes {
+            note += &format!("passes change it by {difference:.1e}; ");
+        }
+        let megabytes = |bytes: u64| format!("{} MB", figure(bytes as f64 * 1e-6));
+        note += &format!("{} between ops", megabytes(network.activation_bytes));
+        if let Some(least) = network.least_bytes.filter(|least| *least > 0) {
+            note += &format!(", {:.2} times what is live at once", network.activation_bytes as f64 / least as f64);
+        }
+        if let Some(peak) = network.peak_bytes {
+            note += &format!("; {} on the device at most", megabytes(peak));
+        }
+        notes.push(note + ".");
     }
     notes
 }

@@ -1,201 +1,166 @@
-//! A network on either engine: its weights, its buffers, and running it as a whole or op by op.
+//! A network on either engine: what it is given, one run at once, and op by op against the reference.
 
-use super::arena::Arena;
 use crate::Failure;
-use crate::bench::layer::{check, part};
-use crate::suites::{Network, Node, ValueId};
-use ndarray::{ArrayViewD, IxDyn};
+use crate::bench::layer::{Part, check};
+use wgconv::graph::{At, Resolved, ValueId};
+use wgconv::ndarray::{ArrayD, ArrayViewD, IxDyn};
 use wgconv::numeric::Generator;
 use wgconv::op::{Op, Plan, Prepared, Problem, Referenced};
+use wgconv::session::BoundSession;
 use wgconv::validate::download;
-use wgconv::{ElementType, Gpu, Layout, Recorder, Tensor};
+use wgconv::{ElementType, Gpu, Graph, Session, Tensor};
 
-/// By node and weight. The same whatever the batch.
-pub struct Weights(Vec<Vec<Vec<f32>>>);
+/// A network for so many items: the graph, its ops, what it is given.
+pub struct Subject {
+    pub graph: Graph,
+    pub at: At,
+    /// Pseudo-random items by input, the same each time: a batch begins with the items of a smaller one.
+    pub inputs: Vec<(String, ArrayD<f32>)>,
+}
 
-impl Weights {
-    /// Uniform numbers of the variance that keeps the magnitudes of a deep network; biases of a tenth.
-    pub fn new(network: &Network) -> Self {
-        let of_node = |(i, node): (usize, &Node)| {
-            let mut generator = Generator::from_text(&format!("{i} {}", network.layer(node).name));
-            let spread = (3.0 * network.variance(node)).sqrt();
-            let specs = network.op(node).inputs();
-            let constant = specs.iter().filter(|spec| spec.constant);
-            constant
-                .map(|spec| {
-                    let scale = if spec.tensor.extents.len() > 1 { spread } else { 0.1 };
-                    (0..spec.count()).map(|_| (generator.real() * scale) as f32).collect()
-                })
-                .collect()
-        };
-        Self(network.nodes.iter().enumerate().map(of_node).collect())
+impl Subject {
+    pub fn new(graph: Graph, batch: usize) -> Result<Self, Failure> {
+        let at = graph.at(batch)?;
+        let inputs = graph.inputs().map(|(name, value)| {
+            let mut generator = Generator::from_text(name);
+            let extents = &at.types[value.index()].extents;
+            let numbers = (0..extents.iter().product()).map(|_| generator.real() as f32).collect();
+            let array = ArrayD::from_shape_vec(IxDyn(extents), numbers).map_err(|e| Failure::Run(e.to_string()))?;
+            Ok((name.to_string(), array))
+        });
+        let inputs = inputs.collect::<Result<_, Failure>>()?;
+        Ok(Self { graph, at, inputs })
     }
 
-    /// Pseudo-random images, the same one each time: a batch begins with the images of a smaller one.
-    pub fn images(network: &Network) -> Vec<f32> {
-        let mut generator = Generator::from_text("images");
-        let count: usize = network.values[network.input().0].extents.iter().product();
-        (0..count).map(|_| generator.real() as f32).collect()
+    /// The inputs by name.
+    pub fn given(&self) -> Vec<(&str, ArrayViewD<'_, f32>)> {
+        self.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect()
     }
 
-    /// The operands of a node in its op's order: `values` are those that are no weights.
-    fn operands<'a>(&'a self, op: &Op, node: usize, values: &[&'a [f32]]) -> Vec<&'a [f32]> {
-        let (mut weights, mut values) = (self.0[node].iter(), values.iter());
-        op.inputs().iter().filter_map(|spec| if spec.constant { weights.next().map(Vec::as_slice) } else { values.next().copied() }).collect()
+    /// Its ops, in order.
+    pub fn ops(&self) -> impl Iterator<Item = &Op> {
+        self.at.nodes.iter().filter_map(|node| if let Resolved::Op(op) = node { Some(op.as_ref()) } else { None })
+    }
+
+    pub fn flops(&self) -> f64 {
+        self.ops().map(Problem::flops).sum()
+    }
+
+    /// Bytes that its ops must move at least, each tensor once an op.
+    pub fn bytes(&self) -> u64 {
+        self.ops().map(Problem::bytes).sum()
+    }
+
+    /// Bytes of parameters and constants.
+    pub fn weight_bytes(&self) -> u64 {
+        let elements = (0..self.graph.values().len()).filter_map(|index| self.graph.value_at(index)).map(|value| self.graph.elements(value));
+        4 * elements.sum::<u64>()
+    }
+
+    /// The plan of each op.
+    pub fn plans(&self, gpu: &Gpu) -> Result<Vec<Plan>, Failure> {
+        self.ops().map(|op| Ok(gpu.plan(op)?)).collect()
     }
 }
 
-/// The plan of each node.
-pub fn plans(gpu: &Gpu, network: &Network) -> Result<Vec<Plan>, Failure> {
-    network.nodes.iter().map(|node| Ok(gpu.plan(network.op(node))?)).collect()
+/// One run of a session, its outputs one behind the other.
+pub fn run(session: &Session, subject: &Subject) -> Result<Vec<f32>, Failure> {
+    let outputs = session.run(&subject.given())?.into_arrays();
+    Ok(outputs.iter().flat_map(|(_, array)| array.iter().copied()).collect())
 }
 
-/// A network that is ready to record, and the tensors that its ops read and write.
-pub struct OnGpu {
-    ops: Vec<Prepared>,
-    values: Vec<Tensor>,
-}
-
-/// The same memory under another shape.
-fn view(tensor: &Tensor, extents: &[usize]) -> Result<Tensor, Failure> {
-    let (buffer, offset) = (tensor.buffer().clone(), tensor.byte_offset());
-    Ok(Tensor::from_buffer(tensor.gpu(), buffer, offset, extents, ElementType::F32, Layout::ChannelsFirst)?)
-}
-
-fn array<'a>(extents: &[usize], values: &'a [f32]) -> Result<ArrayViewD<'a, f32>, Failure> {
-    ArrayViewD::from_shape(IxDyn(extents), values).map_err(|e| Failure::Run(e.to_string()))
-}
-
-impl OnGpu {
-    /// Uploads weights and images, prepares every op, and waits until all of it is done.
-    pub fn new(gpu: &Gpu, network: &Network, arena: &Arena, weights: &Weights, images: &[f32]) -> Result<Self, Failure> {
-        let mut ops = Vec::with_capacity(network.nodes.len());
-        for (node, weights) in network.nodes.iter().zip(&weights.0) {
-            let op = network.op(node);
-            let specs = op.inputs();
-            let constant = specs.iter().filter(|spec| spec.constant).zip(weights);
-            let constant: Vec<Tensor> = constant
-                .map(|(spec, values)| Ok(gpu.upload_as(&array(&spec.tensor.extents, values)?, spec.tensor.layout)?))
-                .collect::<Result<_, Failure>>()?;
-            ops.push(Prepared::new(gpu, op, &constant.iter().collect::<Vec<_>>())?);
-        }
-        let mut buffers = vec![gpu.upload(&array(&network.values[network.input().0].extents, images)?)?];
-        for count in &arena.elements[1..] {
-            buffers.push(gpu.zeros(&[*count], ElementType::F32, Layout::ChannelsFirst)?);
-        }
-        let values = network.values.iter().enumerate();
-        let values = values.map(|(i, value)| view(&buffers[arena.place(ValueId(i))], &value.extents)).collect::<Result<_, _>>()?;
-        gpu.wait()?;
-        Ok(Self { ops, values })
-    }
-
-    /// Records every op, in order.
-    pub fn record(&self, network: &Network, recorder: &mut Recorder<'_>) -> wgconv::Result<()> {
-        for (node, op) in network.nodes.iter().zip(&self.ops) {
-            let inputs: Vec<&Tensor> = node.inputs.iter().map(|value| &self.values[value.0]).collect();
-            op.record(recorder, &inputs, &[&self.values[node.output.0]])?;
-        }
-        Ok(())
-    }
-
-    /// One run in one submit, and its output.
-    pub fn run(&self, gpu: &Gpu, network: &Network) -> Result<Vec<f32>, Failure> {
-        let mut recorder = gpu.recorder();
-        self.record(network, &mut recorder)?;
-        recorder.submit()?;
-        elements(&self.values[network.output().0])
-    }
-
-    pub fn dispatches(&self) -> usize {
-        self.ops.iter().map(|op| op.plan().steps.len()).sum()
-    }
-
-    /// Runs op by op, each in a submit of its own and into a new tensor, and holds what each wrote to the reference where that takes no
-    /// longer than the run. Gives the output, and how many ops were held to the reference.
-    pub fn by_op(&self, gpu: &Gpu, network: &Network, weights: &Weights) -> Result<(Vec<f32>, usize), Failure> {
-        let mut live: Vec<Option<Tensor>> = vec![None; network.values.len()];
-        live[network.input().0] = Some(self.values[network.input().0].clone());
-        let mut checked = 0;
-        for (i, (node, prepared)) in network.nodes.iter().zip(&self.ops).enumerate() {
-            let tensor = |value: &ValueId| {
-                let missing = || Failure::Run(format!("{} reads what nothing wrote", network.layer(node).name));
-                view(live[network.root(*value).0].as_ref().ok_or_else(missing)?, &network.values[value.0].extents)
-            };
-            let inputs: Vec<Tensor> = node.inputs.iter().map(tensor).collect::<Result<_, _>>()?;
-            let mut outputs = prepared.outputs()?;
-            let mut recorder = gpu.recorder();
-            prepared.record(&mut recorder, &inputs.iter().collect::<Vec<_>>(), &outputs.iter().collect::<Vec<_>>())?;
-            recorder.submit()?;
-            gpu.wait()?;
-            let y = outputs.swap_remove(0);
-            checked += usize::from(verify(network, i, prepared.plan().algorithm(), weights, &inputs, &y)?);
-            live[node.output.0] = Some(y);
-            let later = &network.nodes[i + 1..];
-            for (value, tensor) in live.iter_mut().enumerate() {
-                if value != network.output().0 && !later.iter().any(|node| node.inputs.iter().any(|read| network.root(*read).0 == value)) {
-                    *tensor = None;
-                }
-            }
-        }
-        let output = live[network.output().0].take().ok_or_else(|| Failure::Run("nothing wrote the output".into()))?;
-        Ok((elements(&output)?, checked))
-    }
+/// A session over tensors that stay, for timing.
+pub fn bound(gpu: &Gpu, session: &Session, subject: &Subject) -> Result<BoundSession, Failure> {
+    let inputs: Vec<(&str, Tensor)> =
+        subject.inputs.iter().map(|(name, array)| Ok((name.as_str(), gpu.upload(array)?))).collect::<Result<_, Failure>>()?;
+    let outputs = subject.graph.outputs().map(|(name, value)| {
+        let wanted = &subject.at.types[value.index()];
+        Ok((name, gpu.zeros(&wanted.extents, wanted.element, wanted.layout)?))
+    });
+    let outputs: Vec<(&str, Tensor)> = outputs.collect::<Result<_, Failure>>()?;
+    let [inputs, outputs] = [&inputs, &outputs].map(|tensors| tensors.iter().map(|(name, tensor)| (*name, tensor)).collect::<Vec<_>>());
+    Ok(session.bind(&inputs, &outputs)?)
 }
 
 fn elements(tensor: &Tensor) -> Result<Vec<f32>, Failure> {
     Ok(tensor.download::<f32, IxDyn>()?.iter().copied().collect())
 }
 
+/// Runs op by op, each in a submit of its own and into a new tensor, and holds what each wrote to the reference where that takes no longer than the run.
+/// Gives the outputs, and how many ops were held to the reference.
+pub fn by_op(gpu: &Gpu, subject: &Subject) -> Result<(Vec<f32>, usize), Failure> {
+    let (graph, at) = (&subject.graph, &subject.at);
+    let mut live: Vec<Option<Tensor>> = vec![None; graph.values().len()];
+    for ((_, value), (_, array)) in graph.inputs().zip(&subject.inputs) {
+        live[value.index()] = Some(gpu.upload(array)?);
+    }
+    let is_output = |value: ValueId| graph.outputs().any(|(_, output)| output == value);
+    let mut checked = 0;
+    for (i, (node, resolved)) in graph.nodes().iter().zip(&at.nodes).enumerate() {
+        let tensor = |&value: &ValueId| -> Result<Tensor, Failure> {
+            match (&live[value.index()], graph.numbers(value)) {
+                (Some(tensor), _) => Ok(tensor.clone()),
+                (None, Some(numbers)) => {
+                    let array = ArrayViewD::from_shape(IxDyn(&at.types[value.index()].extents), &numbers.as_f32()).map(|view| gpu.upload(&view));
+                    Ok(array.map_err(|e| Failure::Run(e.to_string()))??)
+                }
+                _ => Err(Failure::Run(format!("{} reads what nothing wrote", node.name()))),
+            }
+        };
+        let inputs: Vec<Tensor> = node.inputs().iter().map(tensor).collect::<Result<_, _>>()?;
+        let outputs = match resolved {
+            Resolved::View(wanted) => {
+                let (buffer, offset) = (inputs[0].buffer().clone(), inputs[0].byte_offset());
+                vec![Tensor::from_buffer(gpu, buffer, offset, &wanted.extents, wanted.element, wanted.layout)?]
+            }
+            Resolved::Op(op) => {
+                let specs = op.inputs();
+                let of =
+                    |constant| specs.iter().zip(&inputs).filter(|(spec, _)| spec.constant == constant).map(|(_, tensor)| tensor).collect::<Vec<_>>();
+                let prepared = Prepared::new(gpu, op.as_ref(), &of(true))?;
+                let outputs = prepared.outputs()?;
+                let mut recorder = gpu.recorder();
+                prepared.record(&mut recorder, &of(false), &outputs.iter().collect::<Vec<_>>())?;
+                recorder.submit()?;
+                gpu.wait()?;
+                checked += usize::from(verify(node.name(), op, prepared.plan().algorithm(), &inputs, &outputs[0])?);
+                outputs
+            }
+        };
+        for (value, tensor) in node.outputs().iter().zip(outputs) {
+            live[value.index()] = Some(tensor);
+        }
+        let later = &graph.nodes()[i + 1..];
+        for value in node.inputs().iter().filter(|value| !is_output(**value)) {
+            if !later.iter().any(|node| node.inputs().contains(value)) {
+                live[value.index()] = None;
+            }
+        }
+    }
+    let output = |value: ValueId| live[value.index()].as_ref().ok_or_else(|| Failure::Run("nothing wrote an output".into())).and_then(elements);
+    let outputs: Vec<Vec<f32>> = graph.outputs().map(|(_, value)| output(value)).collect::<Result<_, _>>()?;
+    Ok((outputs.concat(), checked))
+}
+
 /// Multiply-adds up to which an op is computed by the reference; of a convolution that has more, its first filters on the first image.
 const REFERENCE_LIMIT: f64 = 100e6;
 
 /// Holds what a node wrote to the reference on what it read; false where that would take too long.
-fn verify(network: &Network, i: usize, algorithm: &str, weights: &Weights, inputs: &[Tensor], y: &Tensor) -> Result<bool, Failure> {
-    let layer = network.layer(&network.nodes[i]);
-    let (mut op, cut) = (layer.op(), part(layer).map(Op::from));
-    if op.flops() > 2.0 * REFERENCE_LIMIT {
-        match &cut {
-            Some(cut) => op = cut,
-            None => return Ok(false),
-        }
+fn verify(name: &str, op: &Op, algorithm: &str, inputs: &[Tensor], y: &Tensor) -> Result<bool, Failure> {
+    let is_large = op.flops() > 2.0 * REFERENCE_LIMIT;
+    let part = Part::of(op).filter(|_| is_large);
+    if (is_large && part.is_none()) || y.element() != ElementType::F32 {
+        return Ok(false);
     }
-    let read: Vec<Vec<f32>> = inputs.iter().map(elements).collect::<Result<_, _>>()?;
-    let operands = weights.operands(layer.op(), i, &read.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    let wide = |(spec, values): (wgconv::op::TensorSpec, &&[f32])| values[..spec.count() as usize].iter().map(|v| f64::from(*v)).collect();
-    let operands: Vec<Vec<f64>> = op.inputs().into_iter().zip(&operands).map(wide).collect();
-    let operands: Vec<&[f64]> = operands.iter().map(Vec::as_slice).collect();
-    let want = op.reference_for(algorithm, &operands).swap_remove(0);
+    let read: Vec<Vec<f64>> =
+        inputs.iter().map(|tensor| Ok(elements(tensor)?.into_iter().map(f64::from).collect())).collect::<Result<_, Failure>>()?;
+    let whole: Vec<&[f64]> = read.iter().map(Vec::as_slice).collect();
+    let (op, operands) = match &part {
+        Some(part) => (Op::from(part.problem.clone()), part.operands(&whole)),
+        None => (op.clone(), read.clone()),
+    };
+    let want = op.reference_for(algorithm, &operands.iter().map(Vec::as_slice).collect::<Vec<_>>()).swap_remove(0);
     let got = &download(y)?[..want.value.len()];
-    check(&format!("the GPU in {}", layer.name), op, got, &want, 1.0)?;
+    check(&format!("the GPU in {name}"), &op, got, &want, 1.0)?;
     Ok(true)
-}
-
-/// A network on the CPU engine.
-pub struct OnCpu {
-    buffers: Vec<Vec<f32>>,
-}
-
-impl OnCpu {
-    pub fn new(arena: &Arena, images: &[f32]) -> Self {
-        let mut buffers: Vec<Vec<f32>> = arena.elements.iter().map(|count| vec![0.0; *count]).collect();
-        buffers[0].copy_from_slice(images);
-        Self { buffers }
-    }
-
-    /// One run and its output; `None` where the engine does not have an op.
-    pub fn run(&mut self, network: &Network, arena: &Arena, weights: &Weights) -> Result<Option<Vec<f32>>, Failure> {
-        let count = |value: ValueId| network.values[value.0].extents.iter().product::<usize>();
-        for (i, node) in network.nodes.iter().enumerate() {
-            let mut y = std::mem::take(&mut self.buffers[arena.place(node.output)]); // never one that it reads
-            let read: Vec<&[f32]> = node.inputs.iter().map(|value| &self.buffers[arena.place(*value)][..count(*value)]).collect();
-            let op = network.op(node);
-            let has = wgconv::cpu::compute(op, &weights.operands(op, i, &read), &mut y[..count(node.output)])?;
-            self.buffers[arena.place(node.output)] = y;
-            if !has {
-                return Ok(None);
-            }
-        }
-        let output = network.output();
-        Ok(Some(self.buffers[arena.place(output)][..count(output)].to_vec()))
-    }
 }

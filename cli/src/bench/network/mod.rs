@@ -2,19 +2,18 @@
 //!
 //! Before its times count, a run is compared bit for bit with a run op by op, whose every op is held to the reference on what it read.
 
-mod arena;
 mod engines;
 
 use super::document::{NetworkRecord, Samples, Start};
 use super::layer::{Repeats, What};
-use crate::suites::{self, Kind, Network, Suite};
+use crate::suites::{self, Kind, Suite};
 use crate::{Failure, open_gpu};
-use arena::Arena;
-use engines::{OnCpu, OnGpu, Weights, plans};
+use engines::{Subject, bound, by_op, run};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use wgconv::Gpu;
 use wgconv::gpu::{Clock, Peak};
+use wgconv::session::Memory;
+use wgconv::{Gpu, Session};
 
 /// Most time that the repeats of a network take on one engine, unless that is fewer than the fewest. A network that takes longer for one
 /// run is run once: its noise is small beside it, and someone is waiting.
@@ -41,52 +40,74 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Times the network with batches of so many images. `clock` hears what GPU times were taken with.
+    /// The network after all passes, for so many items.
+    fn subject(&self, batch: usize) -> Result<Subject, Failure> {
+        Subject::new(suites::network(self.suite, self.kind)?.optimized()?, batch)
+    }
+
+    /// How much the passes change the output, relative to the largest, on the CPU engine; `after` is what that gave after them.
+    fn check_passes(&self, batch: usize, after: &[f32]) -> Result<f64, Failure> {
+        /// A batch norm that is folded rounds otherwise, in each layer.
+        const MOST: f64 = 1e-3;
+        let before = Subject::new(suites::network(self.suite, self.kind)?, batch)?;
+        let difference = relative_difference(after, &run(&Session::cpu(&before.graph)?, &before)?);
+        if difference < MOST {
+            return Ok(difference);
+        }
+        Err(Failure::Run(format!("the passes change the output by {difference:.1e} of the largest: folding rounds by less than {MOST:e}")))
+    }
+
+    /// Times the network with batches of so many items. `clock` hears what GPU times were taken with.
     pub fn time(&self, batch: usize, clock: &mut Option<Clock>) -> Result<NetworkRecord, Failure> {
-        let network = suites::network(self.suite, self.kind, batch)?;
-        let arena = Arena::new(&network);
-        check_memory(&network, &arena)?;
-        let (weights, images) = (Weights::new(&network), Weights::images(&network));
+        let subject = self.subject(batch)?;
         let mut output = None;
         let (mut gpu_samples, mut dispatches, mut checked) = (None, None, None);
+        let mut memory = Session::cpu(&subject.graph)?.memory(batch)?;
         if let Some(gpu) = self.gpu {
-            let on_gpu = OnGpu::new(gpu, &network, &arena, &weights, &images)?;
+            let session = Session::gpu(gpu, &subject.graph)?;
+            memory = session.memory(batch)?;
+            check_memory(&memory)?;
             // First op by op: a driver that compiles when a kernel first runs has done so before a run is timed.
-            let (by_op, count) = on_gpu.by_op(gpu, &network, &weights)?;
+            let (one_by_one, count) = by_op(gpu, &subject)?;
             let start = Instant::now();
-            let whole = on_gpu.run(gpu, &network)?;
+            let whole = run(&session, &subject)?;
             let once = start.elapsed().as_secs_f64();
-            compare(&whole, &by_op)?;
+            compare(&whole, &one_by_one)?;
+            let bound = bound(gpu, &session, &subject)?;
             let runs = self.repeats.count(once, usual(once));
-            let timing = self.repeats.time(gpu, runs, &mut |recorder| on_gpu.record(&network, recorder))?;
+            let timing = self.repeats.time(gpu, runs, &mut |recorder| bound.record(recorder))?;
             *clock = Some(timing.clock);
             gpu_samples = Some(Samples { seconds: timing.seconds });
-            (dispatches, checked, output) = (Some(on_gpu.dispatches()), Some(count), Some(whole));
+            (dispatches, checked, output) = (session.dispatches(batch)?, Some(count), Some(whole));
         }
-        let (mut cpu_samples, mut difference) = (None, None);
+        let (mut cpu_samples, mut difference, mut by_passes) = (None, None, None);
         if self.cpu {
-            let mut on_cpu = OnCpu::new(&arena, &images);
+            check_memory(&memory)?;
+            let session = Session::cpu(&subject.graph)?;
             let start = Instant::now();
-            if let Some(first) = on_cpu.run(&network, &arena, &weights)? {
-                alive("the CPU engine", &first)?;
-                difference = output.as_ref().map(|output| relative_difference(output, &first));
-                let once = start.elapsed().as_secs_f64();
-                let count = self.repeats.count(once, usual(once));
-                cpu_samples = Some(self.repeats.time_cpu(count, || on_cpu.run(&network, &arena, &weights).map(|_| ()))?);
-            }
+            let first = run(&session, &subject)?;
+            alive("the CPU engine", &first)?;
+            difference = output.as_ref().map(|output| relative_difference(output, &first));
+            by_passes = Some(self.check_passes(batch, &first)?);
+            let once = start.elapsed().as_secs_f64();
+            let count = self.repeats.count(once, usual(once));
+            cpu_samples = Some(self.repeats.time_cpu(count, || run(&session, &subject).map(|_| ()))?);
         }
         let name = self.suite.name();
-        let what = What { name: &name, op: "network", shape: format!("batch {batch}"), flops: network.flops(), bytes: network.bytes() };
+        let what = What { name: &name, op: "network", shape: format!("batch {batch}"), flops: subject.flops(), bytes: subject.bytes() };
         let best = gpu_samples.as_ref().or(cpu_samples.as_ref()).map(Samples::median);
         Ok(NetworkRecord {
             batch,
             images_per_s: best.map(|seconds| batch as f64 / seconds),
-            ops: network.nodes.len(),
+            ops: subject.ops().count(),
             dispatches,
-            weight_bytes: network.weight_bytes(),
-            activation_bytes: arena.bytes(),
+            weight_bytes: subject.weight_bytes(),
+            activation_bytes: memory.arena().total(),
+            least_bytes: Some(memory.arena().lower_bound()),
+            peak_bytes: self.gpu.map(|_| memory.peak()),
             checked,
             difference,
+            by_passes,
             record: what.record(self.peak, None, gpu_samples, cpu_samples),
         })
     }
@@ -102,10 +123,8 @@ impl Bench<'_> {
     /// Times the way to the first output: on `opened`, which has compiled nothing yet and took so many milliseconds to open; on a device
     /// that is opened anew, with the driver's pipelines from a file; prepared once more on that. The file lies in a folder of its own.
     pub fn starts(&self, batch: usize, adapter: Option<&str>, opened: (Gpu, f64)) -> Result<Vec<Start>, Failure> {
-        let network = suites::network(self.suite, self.kind, batch)?;
-        let arena = Arena::new(&network);
-        check_memory(&network, &arena)?;
-        let (weights, images) = (Weights::new(&network), Weights::images(&network));
+        let subject = self.subject(batch)?;
+        check_memory(&Session::cpu(&subject.graph)?.memory(batch)?)?;
         let folder = Folder::new()?;
         let name = self.suite.name();
         let one = |kind: &str, gpu: &Gpu, adapter_ms: Option<f64>| -> Result<Start, Failure> {
@@ -116,12 +135,14 @@ impl Bench<'_> {
                 now - std::mem::replace(&mut last, now)
             };
             let before = gpu.compiled().pipelines;
-            let plans = plans(gpu, &network)?;
+            let plans = subject.plans(gpu)?;
             gpu.compile(&plans.iter().collect::<Vec<_>>())?;
             let compile_ms = lap();
-            let on_gpu = OnGpu::new(gpu, &network, &arena, &weights, &images)?;
+            let session = Session::gpu(gpu, &subject.graph)?;
+            session.prepare(batch)?;
+            gpu.wait()?;
             let prepare_ms = lap();
-            on_gpu.run(gpu, &network)?;
+            run(&session, &subject)?;
             let first_run_ms = lap();
             let total_ms = adapter_ms.unwrap_or(0.0) + compile_ms + prepare_ms + first_run_ms;
             let pipelines = gpu.compiled().pipelines - before;
@@ -171,10 +192,9 @@ fn relative_difference(a: &[f32], b: &[f32]) -> f64 {
     difference / largest(&mut b.iter().map(|b| f64::from(b.abs()))).max(f64::MIN_POSITIVE)
 }
 
-/// Refuses a network whose weights and activations the host cannot hold: twice the weights for their upload, and what both engines
-/// have between ops.
-fn check_memory(network: &Network, arena: &Arena) -> Result<(), Failure> {
-    let bytes = 2 * network.weight_bytes() + 2 * arena.bytes();
+/// Refuses a network whose session the host cannot hold; a software driver has its memory there too.
+fn check_memory(memory: &Memory) -> Result<(), Failure> {
+    let bytes = memory.peak();
     let mut trial: Vec<u8> = Vec::new();
     let fits = usize::try_from(bytes).is_ok_and(|n| trial.try_reserve_exact(n).is_ok());
     std::hint::black_box(&trial); // else the optimiser may leave the trial out and call it a success

@@ -1,0 +1,133 @@
+//! The order of ops in which the fewest bytes are live at once.
+//!
+//! To find the best order is NP-hard (Sethi, 1975). Here ops are taken one at a time: of those that can run, the one after which the fewest bytes are
+//! live, and of equals the one that came first. The order that the network was built in is kept unless this one needs fewer.
+
+use super::{Graph, Recipe, Resolved, Source};
+
+/// An order of the nodes, with the most bytes that are live at once before and after; none where the present one is as good.
+pub(super) fn of_fewest_bytes(graph: &Graph) -> Option<(Vec<usize>, u64, u64)> {
+    let values = Values::of(graph)?;
+    let before = values.peak(graph, &(0..graph.nodes.len()).collect::<Vec<_>>());
+    let order = values.greedy(graph);
+    let after = values.peak(graph, &order);
+    (order.len() == graph.nodes.len() && after < before).then_some((order, before, after))
+}
+
+/// What is known of the values that ops give.
+struct Values {
+    /// By value: the value whose bytes it has; views have those of what they show.
+    root: Vec<usize>,
+    /// By value; 0 for what no op gives, and for views.
+    bytes: Vec<u64>,
+    /// By value: how many nodes read it or a view of it, and one more for each output.
+    reads: Vec<usize>,
+}
+
+impl Values {
+    fn of(graph: &Graph) -> Option<Self> {
+        let at = graph.at(super::PROBES[0]).ok()?;
+        let count = graph.values.len();
+        let (mut root, mut bytes, mut reads): (Vec<usize>, _, _) = ((0..count).collect(), vec![0; count], vec![0; count]);
+        for (node, resolved) in graph.nodes.iter().zip(&at.nodes) {
+            for output in &node.outputs {
+                match resolved {
+                    Resolved::View(_) => root[output.0] = root[node.inputs[0].0],
+                    Resolved::Op(_) => {
+                        let tensor = &at.types[output.0];
+                        bytes[output.0] = tensor.extents.iter().map(|&e| e as u64).product::<u64>() * tensor.element.bytes();
+                    }
+                }
+            }
+            node.inputs.iter().for_each(|input| reads[root[input.0]] += 1);
+        }
+        graph.outputs.iter().for_each(|(_, value)| reads[root[value.0]] += 1);
+        Some(Self { root, bytes, reads })
+    }
+
+    /// Bytes that are live when all of a node's outputs are there and its inputs are not yet released, and after these are.
+    fn step(&self, graph: &Graph, node: usize, live: u64, left: &[usize]) -> (u64, u64) {
+        let node = &graph.nodes[node];
+        let with: u64 = live + node.outputs.iter().map(|output| self.bytes[output.0]).sum::<u64>();
+        let mut released = vec![];
+        for (i, input) in node.inputs.iter().enumerate() {
+            let of = self.root[input.0];
+            let own = node.inputs[..=i].iter().filter(|other| self.root[other.0] == of).count();
+            if own == left[of] && !released.contains(&of) {
+                released.push(of);
+            }
+        }
+        let unread = node.outputs.iter().filter(|output| self.root[output.0] == output.0 && left[output.0] == 0).map(|output| self.bytes[output.0]);
+        (with, with - released.iter().map(|&of| self.bytes[of]).sum::<u64>() - unread.sum::<u64>())
+    }
+
+    fn run(&self, graph: &Graph, node: usize, left: &mut [usize]) {
+        graph.nodes[node].inputs.iter().for_each(|input| left[self.root[input.0]] -= 1);
+    }
+
+    fn peak(&self, graph: &Graph, order: &[usize]) -> u64 {
+        let (mut live, mut peak, mut left) = (0, 0, self.reads.clone());
+        for &node in order {
+            let (with, after) = self.step(graph, node, live, &left);
+            self.run(graph, node, &mut left);
+            (live, peak) = (after, peak.max(with));
+        }
+        peak
+    }
+
+    fn greedy(&self, graph: &Graph) -> Vec<usize> {
+        let mut there: Vec<bool> = graph.values.iter().map(|value| !matches!(value.source, Source::Node { .. })).collect();
+        let (mut live, mut left, mut order) = (0, self.reads.clone(), vec![]);
+        let mut waiting: Vec<usize> = (0..graph.nodes.len()).collect();
+        while !waiting.is_empty() {
+            let can_run = |node: &usize| graph.nodes[*node].inputs.iter().all(|input| there[input.0]);
+            // A view costs nothing, and what it is of cannot be released before it is read.
+            let cost = |node: &usize| {
+                (!matches!(graph.nodes[*node].recipe, Recipe::Reshape { .. } | Recipe::Flatten { .. }), self.step(graph, *node, live, &left).1, *node)
+            };
+            let Some(next) = waiting.iter().copied().filter(can_run).min_by_key(cost) else { break };
+            live = self.step(graph, next, live, &left).1;
+            self.run(graph, next, &mut left);
+            graph.nodes[next].outputs.iter().for_each(|output| there[output.0] = true);
+            waiting.retain(|&node| node != next);
+            order.push(next);
+        }
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Extent;
+    use crate::ops::reduce::ReduceDescriptor;
+
+    /// Four large values, each reduced to a small one: built breadth first, all four are live at once.
+    #[test]
+    fn large_values_are_used_up_before_the_next_are_made() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", [Extent::Open, 4.into(), 64.into()]).unwrap();
+        let large: Vec<_> = (0..4).map(|_| graph.relu(x).unwrap()).collect();
+        let small: Vec<_> = large.iter().map(|&value| graph.reduce(value, &ReduceDescriptor::sum(&[2])).unwrap()).collect();
+        let y = graph.concat(&small, 1).unwrap();
+        graph.output("y", y).unwrap();
+        let (order, before, after) = of_fewest_bytes(&graph).unwrap();
+        assert_eq!(order, [0, 4, 1, 5, 2, 6, 3, 7, 8]);
+        let (large, small) = (2 * 4 * 64 * 4, 2 * 4 * 4);
+        assert_eq!((before, after), (4 * large + small, large + 4 * small));
+        let (ordered, changes) = graph.after(&[crate::graph::Pass::Order]).unwrap();
+        assert!(changes[0].to_string().starts_with("order: 2"), "{changes:?}");
+        assert!(of_fewest_bytes(&ordered).is_none(), "it is as good as this finds");
+        assert_eq!(ordered.at(3).unwrap().types, graph.at(3).unwrap().types);
+    }
+
+    #[test]
+    fn a_chain_stays_as_it_is() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", [Extent::Open, 4.into()]).unwrap();
+        let y = graph.relu(x).unwrap();
+        let y = graph.add(y, y).unwrap();
+        graph.output("y", y).unwrap();
+        assert!(of_fewest_bytes(&graph).is_none());
+    }
+}
