@@ -38,7 +38,6 @@ mod open;
 mod ops;
 mod plan;
 pub mod reference;
-#[cfg(not(target_arch = "wasm32"))]
 pub mod session;
 mod shader;
 #[cfg(not(target_arch = "wasm32"))]
@@ -54,7 +53,6 @@ pub use gpu::recorder::Recorder;
 pub use gpu::tensor::Tensor;
 pub use gpu::{Gpu, GpuDescriptor};
 pub use graph::{Extent, Graph};
-#[cfg(not(target_arch = "wasm32"))]
 pub use session::Session;
 #[cfg(not(target_arch = "wasm32"))]
 pub use tune::Tuning;

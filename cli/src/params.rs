@@ -1,12 +1,18 @@
 //! `wgconv params`: what parameter sharing and sparse connections save, from the same `ConvProblem` that the kernels run on.
 
-use crate::{Failure, Outcome, say};
+use crate::suites::{self, Kind, Suite};
+use crate::{Failure, Outcome, say, write_text};
+use clap::ValueEnum;
+use std::path::PathBuf;
 use wgconv::Padding;
 use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
+use wgconv::graph::Weights;
+use wgconv::session::Arena;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Input as HEIGHTxWIDTHxCHANNELS, such as 32x32x3, or lenet5 for that network's table
+    /// Input as HEIGHTxWIDTHxCHANNELS, such as 32x32x3; lenet5 for the texts' table of that network; or a network of bench --suite, such as resnet18,
+    /// for its table: names, ops, output shapes, parameters, multiply-adds, and what it takes on a device
     input: String,
     /// Filter as HEIGHTxWIDTH [default: 5x5]
     #[arg(long, value_name = "HxW")]
@@ -20,17 +26,42 @@ pub struct Args {
     /// valid, same, or a number of elements on every side [default: valid]
     #[arg(long)]
     padding: Option<String>,
+    /// Of a network: its ops after all passes, and what these did
+    #[arg(long)]
+    passes: bool,
+    /// Of a network: how many items run at once [default: 1]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: Option<u16>,
+    /// Of a network: a safetensors or npz file, whose names and shapes are held against its parameters
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Of a network: writes it in the language of Graphviz
+    #[arg(long, value_name = "FILE.dot")]
+    dot: Option<PathBuf>,
 }
 
 pub fn run(args: &Args) -> Outcome {
-    if args.input == "lenet5" {
-        if args.filter.is_some() || args.filters.is_some() || args.stride.is_some() || args.padding.is_some() {
-            return Err(Failure::Usage("lenet5 is a whole network: it takes no --filter, --filters, --stride or --padding".into()));
+    let of_layer = args.filter.is_some() || args.filters.is_some() || args.stride.is_some() || args.padding.is_some();
+    let of_network = args.passes || args.batch.is_some() || args.weights.is_some() || args.dot.is_some();
+    let network = Suite::from_str(&args.input, false).ok().filter(|suite| suite.networks().is_ok_and(|networks| networks.len() == 1));
+    match network {
+        Some(_) if of_layer => {
+            let why = "is a whole network: it takes no --filter, --filters, --stride or --padding";
+            return Err(Failure::Usage(format!("{} {why}", args.input)));
         }
-        return lenet5();
+        Some(Suite::Lenet5) if !of_network => return lenet5(),
+        Some(suite) => return summary(args, suite),
+        None if of_network => {
+            return Err(Failure::Usage(format!(
+                "{} is no network: --passes, --batch, --weights and --dot are for those of bench --suite",
+                args.input
+            )));
+        }
+        None => {}
     }
     let filters = args.filters.unwrap_or(6);
-    let [height, width, channels] = extents(&args.input, "the input", "HEIGHTxWIDTHxCHANNELS, such as 32x32x3, or lenet5")?;
+    let [height, width, channels] =
+        extents(&args.input, "the input", "HEIGHTxWIDTHxCHANNELS, such as 32x32x3, or a network of bench --suite, such as lenet5")?;
     let [rows, columns] = extents(args.filter.as_deref().unwrap_or("5x5"), "--filter", "HEIGHTxWIDTH, such as 5x5")?;
     let padding = match args.padding.as_deref().unwrap_or("valid") {
         "valid" => Padding::Valid,
@@ -155,6 +186,35 @@ impl Resolve for ConvInputs<'_> {
     fn resolve(&self) -> Result<ConvProblem, wgconv::Error> {
         ConvProblem::forward::<2>(self, &Conv2dDescriptor::default())
     }
+}
+
+/// The table of a network, what passes do to it, and the memory between its ops.
+fn summary(args: &Args, suite: Suite) -> Outcome {
+    let mut graph = suites::network(suite, Kind::PLAIN)?;
+    if let Some(path) = &args.weights {
+        let weights = Weights::read(path)?.renamed(|name| (!name.ends_with("num_batches_tracked")).then(|| name.to_string()));
+        graph.set_all(&weights)?;
+        say!("{} has all parameters, and no others.", path.display());
+    }
+    let optimized = graph.optimized_with_changes()?;
+    let shown = if args.passes { &optimized.0 } else { &graph };
+    say!("{}", shown.to_string().trim_end());
+    if args.passes {
+        say!("");
+        optimized.1.iter().for_each(|change| say!("{change}"));
+    }
+    let batch = args.batch.map_or(1, usize::from);
+    let arena = Arena::of(&optimized.0, batch)?;
+    let megabytes = |bytes: u64| bytes as f64 * 1e-6;
+    say!("");
+    say!(
+        "After all passes, {} nodes; N = {batch}: {:.3} MB between ops in {} buffers, {:.2} times what is live at once.",
+        optimized.0.nodes().len(),
+        megabytes(arena.total()),
+        arena.buffers().len(),
+        arena.total() as f64 / arena.lower_bound() as f64
+    );
+    args.dot.as_ref().map_or(Ok(()), |path| write_text(path, &shown.to_dot()))
 }
 
 fn extents<const N: usize>(text: &str, argument: &str, form: &str) -> Result<[usize; N], Failure> {

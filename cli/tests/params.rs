@@ -63,3 +63,22 @@ fn the_table_of_lenet5() {
     }
     assert_eq!(parameters("total"), "62,006");
 }
+
+/// The table of a network, its passes, its drawing, and a file of weights that does not fit.
+#[test]
+fn a_network_has_a_table() {
+    let text = run(&["params", "resnet18"]).succeeds().to_string();
+    assert!(text.lines().next().unwrap().starts_with("name") && text.contains("11,699,112"), "with the statistics of batch norms: {text}");
+    assert!(text.contains("layer1.0.conv1") && text.contains("N x 64 x 56 x 56"), "{text}");
+    assert!(text.contains("After all passes, 25 nodes; N = 1: 4.817 MB between ops in 3 buffers, 1.20 times what is live at once."), "{text}");
+    let folder = common::scratch("params_network");
+    let dot = folder.join("resnet18.dot");
+    let fused = run(&["params", "resnet18", "--passes", "--batch", "4", "--dot", dot.to_str().unwrap()]).succeeds().to_string();
+    assert!(fused.contains("fold batch norm: bn1 into conv1") && fused.contains("N = 4: 19.268 MB"), "{fused}");
+    assert!(std::fs::read_to_string(dot).unwrap().starts_with("digraph {"));
+    let file = folder.join("other.npz");
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/weights/stored.npz"), &file).unwrap();
+    run(&["params", "resnet18", "--weights", file.to_str().unwrap()]).fails_with(1, "other.npz: missing: conv1.weight, bn1.weight");
+    run(&["params", "resnet18", "--stride", "2"]).fails_with(2, "resnet18 is a whole network: it takes no --filter");
+    run(&["params", "32x32x3", "--passes"]).fails_with(2, "32x32x3 is no network: --passes");
+}

@@ -22,10 +22,14 @@ mod order;
 mod passes;
 mod recipe;
 mod show;
+#[cfg(feature = "weights")]
+mod weights;
 
 pub use build::BatchNormParameters;
 pub use passes::{Change, Pass};
 pub use recipe::{Ranked, Recipe, Resolved};
+#[cfg(feature = "weights")]
+pub use weights::Weights;
 
 use crate::types::{Element, ElementType, Error, Layout, Result, TensorType};
 use ndarray::{ArrayD, ArrayView, Dimension};

@@ -73,6 +73,8 @@ impl OnGpu {
         }
         let planning = self.planning(graph, open)?;
         self.make_room(planning.memory().peak());
+        // What is packed meanwhile would not be packed again.
+        let _gate = self.store.gate.read().unwrap_or_else(PoisonError::into_inner);
         let ready = Arc::new(Ready::new(graph, planning, &self.store, &self.ids)?);
         self.kept().push((open, ready.clone()));
         Ok(ready)

@@ -289,7 +289,7 @@ impl Memory {
         self.scratch
     }
 
-    /// Inputs and outputs of a run. A recording has the caller's instead.
+    /// Inputs and outputs of a run; each thread that runs at the same time has its own. A recording has the caller's instead.
     pub fn tensors(&self) -> u64 {
         self.tensors
     }
@@ -396,13 +396,13 @@ mod tests {
     /// Random graphs of additions and pools: what is read later, what is read twice, what nothing reads.
     #[test]
     fn random_graphs_are_placed_without_overlap() {
-        let mut generator = crate::numeric::Generator::from_text("placement");
+        let mut generator = Generator::from_text("placement");
         for _ in 0..200 {
             let mut graph = Graph::new();
             let x = graph.input("x", [crate::graph::Extent::Open, 4.into(), 8.into(), 8.into()]).unwrap();
             let mut values = vec![x];
             for _ in 0..2 + generator.below(20) {
-                let pick = |generator: &mut crate::numeric::Generator, values: &[ValueId]| values[generator.below(values.len() as u64) as usize];
+                let pick = |generator: &mut Generator, values: &[ValueId]| values[generator.below(values.len() as u64) as usize];
                 let (a, b) = (pick(&mut generator, &values), pick(&mut generator, &values));
                 let y = match generator.below(4) {
                     0 => graph.concat(&[a, b], 0).or_else(|_| graph.relu(a)),

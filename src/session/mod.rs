@@ -119,8 +119,8 @@ impl Session {
         Ok(Self { inner: Arc::new(Inner { graph: RwLock::new(Arc::new(graph.clone())), engine: Engine::Cpu(Arc::default()) }) })
     }
 
-    /// A session of `graph` on the same engine that shares weights with this one: those of clones of one graph, and those that a pass left as they were. A
-    /// weight that is set in one of them is set in both.
+    /// A session of `graph` on the same engine. On a GPU it shares weights with this one: those of clones of one graph, and those that a pass left as they
+    /// were; a weight that is set in one of them is set in both.
     ///
     /// # Errors
     /// As [`Session::gpu_with`].

@@ -16,7 +16,7 @@ pub(crate) type WeightId = u64;
 pub(crate) struct Store {
     gpu: Gpu,
     inner: Mutex<Inner>,
-    /// Held for reading while a run is submitted, for writing while weights change: a run sees all of a change or nothing.
+    /// Held for reading while a run is submitted or an extent is prepared, for writing while weights change: both see all of a change or nothing.
     pub gate: RwLock<()>,
 }
 

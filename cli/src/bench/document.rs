@@ -112,6 +112,9 @@ pub struct NetworkRecord {
     /// All that a session takes on the device at most; none without a GPU, and in older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_bytes: Option<u64>,
+    /// Recording a run and submitting it, without waiting; none in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_ms: Option<f64>,
     /// Ops that were held to the reference, each on what it read in the network; large convolutions in two filters on the first image.
     pub checked: Option<usize>,
     /// Largest difference between the outputs of both engines, relative to the largest output.
@@ -424,6 +427,7 @@ pub mod tests {
             activation_bytes: 10_200_000,
             least_bytes: Some(10_000_000),
             peak_bytes: Some(152_000_000),
+            host_ms: Some(0.4),
             checked: Some(57),
             difference: Some(1.5e-6),
             by_passes: Some(2.5e-6),

@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(lines[6], ["a|b x 1", "cold", "40.0", "26", "10.0", "20.0", "30.0", "100.0"]);
         assert_eq!(lines[7][1..3], ["again, same device", "-"]);
         assert!(
-            text.contains("57 of 57 ops held to the reference (large convolutions in two filters); largest difference to the CPU engine 1.5e-6 of the largest output; passes change it by 2.5e-6; 10.2 MB between ops, 1.02 times what is live at once; 152 MB on the device at most."),
+            text.contains("57 of 57 ops held to the reference (large convolutions in two filters); largest difference to the CPU engine 1.5e-6 of the largest output; passes change it by 2.5e-6; 10.2 MB between ops, 1.02 times what is live at once; 152 MB on the device at most; 0.400 ms of the host's time a run."),
             "{text}"
         );
     }

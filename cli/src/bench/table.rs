@@ -247,6 +247,9 @@ pub fn network_notes(document: &Document) -> Vec<String> {
         if let Some(peak) = network.peak_bytes {
             note += &format!("; {} on the device at most", megabytes(peak));
         }
+        if let Some(host) = network.host_ms {
+            note += &format!("; {} ms of the host's time a run", figure(host));
+        }
         notes.push(note + ".");
     }
     notes

@@ -61,7 +61,7 @@ impl Bench<'_> {
     pub fn time(&self, batch: usize, clock: &mut Option<Clock>) -> Result<NetworkRecord, Failure> {
         let subject = self.subject(batch)?;
         let mut output = None;
-        let (mut gpu_samples, mut dispatches, mut checked) = (None, None, None);
+        let (mut gpu_samples, mut dispatches, mut checked, mut host_ms) = (None, None, None, None);
         let mut memory = Session::cpu(&subject.graph)?.memory(batch)?;
         if let Some(gpu) = self.gpu {
             let session = Session::gpu(gpu, &subject.graph)?;
@@ -78,6 +78,7 @@ impl Bench<'_> {
             let timing = self.repeats.time(gpu, runs, &mut |recorder| bound.record(recorder))?;
             *clock = Some(timing.clock);
             gpu_samples = Some(Samples { seconds: timing.seconds });
+            host_ms = Some(host_time(gpu, &bound)? * 1e3);
             (dispatches, checked, output) = (session.dispatches(batch)?, Some(count), Some(whole));
         }
         let (mut cpu_samples, mut difference, mut by_passes) = (None, None, None);
@@ -105,6 +106,7 @@ impl Bench<'_> {
             activation_bytes: memory.arena().total(),
             least_bytes: Some(memory.arena().lower_bound()),
             peak_bytes: self.gpu.map(|_| memory.peak()),
+            host_ms,
             checked,
             difference,
             by_passes,
@@ -162,6 +164,20 @@ impl Bench<'_> {
         starts.push(one("warm", &gpu, None)?);
         Ok(starts)
     }
+}
+
+/// Seconds that the host takes to record a run and to submit it, without waiting: the median of several.
+fn host_time(gpu: &Gpu, bound: &wgconv::session::BoundSession) -> Result<f64, Failure> {
+    let mut seconds = Vec::new();
+    for _ in 0..FEWEST {
+        let start = Instant::now();
+        let mut recorder = gpu.recorder();
+        bound.record(&mut recorder)?;
+        recorder.submit()?;
+        seconds.push(start.elapsed().as_secs_f64());
+        gpu.wait()?;
+    }
+    Ok(Samples { seconds }.median())
 }
 
 /// Both runs gave the same bits, and values that say something.
