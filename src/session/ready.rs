@@ -127,7 +127,7 @@ impl Planning {
             let Resolved::Op(op) = &self.at.nodes[i] else { continue };
             let least = op.algorithms(gpu.profile()).into_iter().filter_map(|name| op.plan(gpu.profile(), Some(name)).ok());
             if let Some(plan) = least.min_by_key(Plan::own_bytes).filter(|plan| plan.own_bytes() < own(&i)) {
-                let before = std::mem::replace(&mut self.plans[i], Some(plan));
+                let before = self.plans[i].replace(plan);
                 let memory = self.count(graph)?;
                 if memory.peak() < self.memory.peak() {
                     self.memory = memory;
