@@ -277,3 +277,32 @@ fn passes_keep_integers_exact_and_leave_what_others_read() {
         assert_eq!(session.run(&[("x", x.view())]).unwrap(), want);
     }
 }
+
+/// An activation behind a concatenation goes into the convolutions before it, where every part has an epilogue for it and nothing else reads the parts.
+#[test]
+fn an_activation_goes_before_a_concatenation() {
+    let gpu = gpu();
+    for other_reader in [false, true] {
+        let mut g = Graph::new();
+        let x = g.input("x", [Extent::Open, 3.into(), 6.into(), 6.into()]).unwrap();
+        let w = g.parameter("w", ramp((4, 3, 1, 1), 3, 5).view()).unwrap();
+        let a = g.conv2d(x, w, None, &ConvDescriptor::default()).unwrap();
+        let b = g.conv2d(x, w, None, &ConvDescriptor::default()).unwrap();
+        let joined = g.concat(&[a, b], 1).unwrap();
+        let y = g.relu(joined).unwrap();
+        g.output("y", y).unwrap();
+        if other_reader {
+            g.output("b", b).unwrap();
+        }
+        let (fused, changes) = g.optimized_with_changes().unwrap();
+        let said: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        let wanted: &[&str] = if other_reader { &[] } else { &["push activation: relu before concat"] };
+        assert_eq!(said, wanted);
+        let image = ramp((2, 3, 6, 6), 5, 7);
+        let want = Session::cpu(&g).unwrap().run(&[("x", image.view())]).unwrap();
+        assert!(want["y"].iter().all(|v| *v >= 0.0) && want["y"].iter().any(|v| *v > 0.0));
+        for session in [Session::cpu(&fused).unwrap(), Session::gpu(&gpu, &fused).unwrap()] {
+            assert_eq!(session.run(&[("x", image.view())]).unwrap(), want);
+        }
+    }
+}
