@@ -10,6 +10,8 @@
 //! also on the caller's own encoder) and prepared ([`op::Prepared`]: pipelines compiled and filters packed beforehand). The caller's
 //! own wgpu device is adopted by [`Gpu::from_wgpu`], a buffer of its by [`Tensor::from_buffer`].
 //!
+//! A network as a whole is a [`Graph`], run by a [`Session`] on the GPU or on the CPU engine.
+//!
 //! Convolution is the heart ([`conv`]); around it stand [`pool`], [`matmul`], [`elementwise`], [`softmax`], [`reduce`], [`norm`] and
 //! [`transform`], all of them [`op::Op`]s: planned without a GPU, verified by [`mod@validate`] against [`mod@reference`], computed by [`cpu`]
 //! where there is no GPU.

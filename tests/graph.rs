@@ -306,3 +306,28 @@ fn an_activation_goes_before_a_concatenation() {
         }
     }
 }
+
+/// Folding keeps the element type: of an f16 network it gives an f16 filter, rounded once. On the CPU engine, since a device may have no f16.
+#[test]
+fn a_batch_norm_of_f16_folds_into_f16() {
+    let half = |values: ArrayD<f32>| values.mapv(half::f16::from_f32);
+    let mut g = Graph::new();
+    let x = g.input_as("x", &[Extent::Open, 2.into(), 4.into(), 4.into()], wgconv::ElementType::F16, wgconv::Layout::ChannelsFirst).unwrap();
+    let w = g.parameter("w", half(ramp((3, 2, 3, 3), 3, 5).into_dyn()).view()).unwrap();
+    let y = g.conv2d(x, w, None, &ConvDescriptor::default()).unwrap();
+    let mut vector = |name: &str, values: [f32; 3]| g.parameter(name, half(ndarray::arr1(&values).into_dyn()).view()).unwrap();
+    // Powers of two, a factor of 0 and magnitudes far apart: the folded numbers are exact.
+    let (scale, bias) = (vector("scale", [2.0, 0.0, 0.25]), vector("bias", [1.0, -3.0, 512.0]));
+    let (mean, variance) = (vector("mean", [1.0, 2.0, -4.0]), vector("variance", [1.0, 4.0, 0.25]));
+    let parameters = BatchNormParameters { scale: Some(scale), bias: Some(bias), mean, variance };
+    let y = g.batch_norm(y, &parameters, &BatchNormDescriptor { epsilon: 0.0, ..Default::default() }).unwrap();
+    g.output("y", y).unwrap();
+    let (fused, changes) = g.optimized_with_changes().unwrap();
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    let folded = fused.numbers(fused.find("conv.folded_weight").unwrap()).unwrap();
+    assert_eq!(folded.tensor_type().element, wgconv::ElementType::F16);
+    let image = ramp((2, 2, 4, 4), 5, 7);
+    let [want, got] = [&g, &fused].map(|graph| Session::cpu(graph).unwrap().run(&[("x", image.view())]).unwrap());
+    assert_eq!(got, want);
+    assert!(want["y"].slice(ndarray::s![.., 1, .., ..]).iter().all(|v| *v == -3.0), "a factor of 0 leaves the bias");
+}

@@ -136,22 +136,6 @@ impl<'e> Recorder<'e> {
         Ok(())
     }
 
-    /// Submits as [`Recorder::submit`] does, and calls `then` right after it with wgpu's errors caught.
-    pub(crate) fn submit_then<T>(mut self, then: impl FnOnce(wgpu::SubmissionIndex) -> Result<T>) -> Result<T> {
-        let (gpu, pass) = (self.gpu.clone(), self.pass.take());
-        let encoder = std::mem::replace(&mut self.encoder, Encoder::Submitted);
-        gpu.scoped("submit", || {
-            drop(pass);
-            match encoder {
-                Encoder::Owned(encoder) => then(gpu.submit(encoder)),
-                Encoder::Missing(error) => Err(error),
-                Encoder::Borrowed(_) | Encoder::Submitted => {
-                    Err(Error::Internal { label: "a recorder".into(), message: "only an encoder of its own can be submitted".into() })
-                }
-            }
-        })
-    }
-
     /// Marks that the caller got an error for something recorded here.
     pub(crate) fn note_failure(&mut self) {
         self.failed = true;
@@ -178,18 +162,20 @@ impl<'e> Recorder<'e> {
     ///
     /// # Errors
     /// [`crate::Error::DeviceLost`]; [`crate::Error::Internal`] where wgpu rejects what was recorded.
-    pub fn submit(mut self) -> Result<()> {
+    pub fn submit(self) -> Result<()> {
+        self.submit_then(|_| Ok(()))
+    }
+
+    /// As [`Recorder::submit`], and calls `then` right after it with wgpu's errors caught; nothing was submitted of the caller's encoder.
+    pub(crate) fn submit_then<T>(mut self, then: impl FnOnce(Option<wgpu::SubmissionIndex>) -> Result<T>) -> Result<T> {
         let (gpu, pass) = (self.gpu.clone(), self.pass.take());
         let encoder = std::mem::replace(&mut self.encoder, Encoder::Submitted);
         gpu.scoped("submit", || {
             drop(pass);
             match encoder {
-                Encoder::Owned(encoder) => {
-                    gpu.submit(encoder);
-                    Ok(())
-                }
+                Encoder::Owned(encoder) => then(Some(gpu.submit(encoder))),
                 Encoder::Missing(error) => Err(error),
-                Encoder::Borrowed(_) | Encoder::Submitted => Ok(()),
+                Encoder::Borrowed(_) | Encoder::Submitted => then(None),
             }
         })
     }

@@ -202,6 +202,14 @@ pub struct At {
     pub nodes: Vec<Resolved>,
 }
 
+impl At {
+    /// Bytes of a value's elements.
+    pub(crate) fn bytes(&self, value: ValueId) -> u64 {
+        let tensor = &self.types[value.0];
+        tensor.extents.iter().map(|&e| e as u64).product::<u64>() * tensor.element.bytes() // checked when its op was made
+    }
+}
+
 impl Graph {
     /// A graph without values.
     pub fn new() -> Self {
@@ -286,9 +294,17 @@ impl Graph {
         ValueId(index)
     }
 
-    /// Axes of a value.
-    pub(crate) fn rank(&self, value: ValueId) -> usize {
-        self.types[value.0][0].rank()
+    /// Axes of a value; 0 for a value of another graph.
+    pub fn rank(&self, value: ValueId) -> usize {
+        self.types.get(value.0).map_or(0, |types| types[0].rank())
+    }
+
+    /// The value whose elements a value shows: itself, or what a view is of.
+    pub(crate) fn root(&self, at: &At, value: ValueId) -> ValueId {
+        match self.values[value.0].source {
+            Source::Node { node, .. } if matches!(at.nodes[node], Resolved::View(_)) => self.root(at, self.nodes[node].inputs[0]),
+            _ => value,
+        }
     }
 
     /// The extent of an axis of what is declared; none where it is open.

@@ -3,7 +3,7 @@
 //! To find the best order is NP-hard (Sethi, 1975). Here ops are taken one at a time: of those that can run, the one after which the fewest bytes are
 //! live, and of equals the one that came first. The order that the network was built in is kept unless this one needs fewer.
 
-use super::{Graph, Recipe, Resolved, Source};
+use super::{Graph, Recipe, Source, ValueId};
 
 /// An order of the nodes, with the most bytes that are live at once before and after; none where the present one is as good.
 pub(super) fn of_fewest_bytes(graph: &Graph) -> Option<(Vec<usize>, u64, u64)> {
@@ -27,18 +27,10 @@ struct Values {
 impl Values {
     fn of(graph: &Graph) -> Option<Self> {
         let at = graph.at(super::PROBES[0]).ok()?;
-        let count = graph.values.len();
-        let (mut root, mut bytes, mut reads): (Vec<usize>, _, _) = ((0..count).collect(), vec![0; count], vec![0; count]);
-        for (node, resolved) in graph.nodes.iter().zip(&at.nodes) {
-            for output in &node.outputs {
-                match resolved {
-                    Resolved::View(_) => root[output.0] = root[node.inputs[0].0],
-                    Resolved::Op(_) => {
-                        let tensor = &at.types[output.0];
-                        bytes[output.0] = tensor.extents.iter().map(|&e| e as u64).product::<u64>() * tensor.element.bytes();
-                    }
-                }
-            }
+        let root: Vec<usize> = (0..graph.values.len()).map(|value| graph.root(&at, ValueId(value)).0).collect();
+        let (mut bytes, mut reads) = (vec![0; root.len()], vec![0; root.len()]);
+        for node in &graph.nodes {
+            node.outputs.iter().filter(|output| root[output.0] == output.0).for_each(|&output| bytes[output.0] = at.bytes(output));
             node.inputs.iter().for_each(|input| reads[root[input.0]] += 1);
         }
         graph.outputs.iter().for_each(|(_, value)| reads[root[value.0]] += 1);

@@ -2,7 +2,7 @@
 
 use crate::graph::{Graph, Resolved, Source, ValueId};
 use crate::ops::Problem;
-use crate::session::memory::{Memory, Placement, bytes};
+use crate::session::memory::{Memory, Placement};
 use crate::types::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD};
 use std::borrow::Cow;
@@ -78,9 +78,9 @@ pub(crate) fn memory(graph: &Graph, open: usize) -> Result<Memory> {
     let at = graph.at(open)?;
     let placement = Placement::of(graph, &at, 4);
     let weights = graph.values().iter().enumerate().filter(|(_, value)| matches!(value.source(), Source::Parameter(_) | Source::Constant(_)));
-    let ends = graph.inputs().chain(graph.outputs()).map(|(_, value)| bytes(&at, value)).sum();
+    let ends = graph.inputs().chain(graph.outputs()).map(|(_, value)| at.bytes(value)).sum();
     Ok(Memory {
-        weights: weights.map(|(index, _)| bytes(&at, graph.value(index))).sum(),
+        weights: weights.map(|(index, _)| at.bytes(graph.value(index))).sum(),
         arena: placement.arena.as_values(),
         tensors: ends,
         ..Memory::default()

@@ -3,26 +3,9 @@
 //! Values whose lifetimes do not meet share bytes. wgpu binds a buffer for reading or for writing, whole, so an op never writes to a buffer that it
 //! reads: instead of one arena there are a few, and every value has an offset in one of them.
 
-use crate::graph::{At, Graph, Resolved, Source, ValueId};
+use crate::graph::{At, Graph, Resolved, Source};
 use crate::numeric::Generator;
 use crate::types::Result;
-
-/// The value whose elements a value shows: itself, or what a view is of.
-pub(crate) fn root(graph: &Graph, at: &At, value: ValueId) -> ValueId {
-    match graph.values()[value.index()].source() {
-        Source::Node { node, .. } => match &at.nodes[*node] {
-            Resolved::View(_) => root(graph, at, graph.nodes()[*node].inputs()[0]),
-            Resolved::Op(_) => value,
-        },
-        _ => value,
-    }
-}
-
-/// Bytes of a value's elements.
-pub(crate) fn bytes(at: &At, value: ValueId) -> u64 {
-    let tensor = &at.types[value.index()];
-    tensor.extents.iter().map(|&e| e as u64).product::<u64>() * tensor.element.bytes() // checked when its op was made
-}
 
 /// Where a value that is not a view lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +96,7 @@ impl Placement {
         let mut places: Vec<Place> = graph.values().iter().map(|value| source_place(value.source())).collect();
         // The first output that shows a value is where its op writes; others are copies of it.
         for (i, (_, output)) in graph.outputs().enumerate() {
-            let place = &mut places[root(graph, at, output).index()];
+            let place = &mut places[graph.root(at, output).index()];
             if *place == Place::Elsewhere {
                 *place = Place::Output(i);
             }
@@ -143,7 +126,7 @@ fn lives(graph: &Graph, at: &At, places: &[Place], alignment: u64) -> Vec<Life> 
     let mut last = vec![None; places.len()];
     for (i, node) in graph.nodes().iter().enumerate() {
         if matches!(at.nodes[i], Resolved::Op(_)) {
-            node.inputs().iter().for_each(|&input| last[root(graph, at, input).index()] = Some(i));
+            node.inputs().iter().for_each(|&input| last[graph.root(at, input).index()] = Some(i));
         }
     }
     let mut lives = vec![];
@@ -151,7 +134,7 @@ fn lives(graph: &Graph, at: &At, places: &[Place], alignment: u64) -> Vec<Life> 
         for output in node.outputs().iter().filter(|output| places[output.index()] == Place::Elsewhere) {
             // What nothing reads is written all the same.
             let last = last[output.index()].unwrap_or(i);
-            lives.push(Life { value: output.index(), bytes: bytes(at, *output).next_multiple_of(alignment.max(16)), first: i, last });
+            lives.push(Life { value: output.index(), bytes: at.bytes(*output).next_multiple_of(alignment.max(16)), first: i, last });
         }
     }
     lives
@@ -167,7 +150,7 @@ fn apart(graph: &Graph, at: &At, lives: &[Life]) -> Vec<Vec<usize>> {
             continue;
         }
         let outputs: Vec<usize> = node.outputs().iter().filter_map(|output| position[output.index()]).collect();
-        let inputs: Vec<usize> = node.inputs().iter().filter_map(|&input| position[root(graph, at, input).index()]).collect();
+        let inputs: Vec<usize> = node.inputs().iter().filter_map(|&input| position[graph.root(at, input).index()]).collect();
         for (n, &output) in outputs.iter().enumerate() {
             for &other in inputs.iter().chain(&outputs[n + 1..]) {
                 apart[output].push(other);
@@ -331,6 +314,7 @@ impl std::fmt::Display for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::ValueId;
     use crate::ops::conv::descriptor::ConvDescriptor;
     use crate::types::ElementType;
 
@@ -355,7 +339,7 @@ mod tests {
             if matches!(resolved, Resolved::View(_)) {
                 continue;
             }
-            let buffer = |value: ValueId| match placement.places[root(graph, &at, value).index()] {
+            let buffer = |value: ValueId| match placement.places[graph.root(&at, value).index()] {
                 Place::Arena { buffer, .. } => Some(buffer),
                 _ => None,
             };

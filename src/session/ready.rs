@@ -9,7 +9,7 @@ use crate::graph::{At, Graph, Resolved, ValueId};
 use crate::plan::Planned;
 use crate::plan::packing::transient;
 use crate::plan::step::Plan;
-use crate::session::memory::{Memory, Place, Placement, bytes, root};
+use crate::session::memory::{Memory, Place, Placement};
 use crate::session::run::Frame;
 use crate::session::store::{Store, WeightId};
 use crate::types::{ElementType, Error, Layout, Result, TensorShape, TensorType};
@@ -39,7 +39,7 @@ impl Planning {
         };
         let plans = at.nodes.iter().map(plan).collect::<Result<_>>()?;
         let placement = Placement::of(graph, &at, gpu.profile().storage_alignment);
-        let roots = (0..graph.values().len()).map(|index| root(graph, &at, graph.value(index))).collect();
+        let roots = (0..graph.values().len()).map(|index| graph.root(&at, graph.value(index))).collect();
         let mut planning = Self { at, plans, placement, roots, memory: Memory::default() };
         planning.memory = planning.count(graph)?;
         Ok(planning)
@@ -77,12 +77,12 @@ impl Planning {
 
     fn count(&self, graph: &Graph) -> Result<Memory> {
         let (direct, packed) = self.weights(graph)?;
-        let sum = |values: &HashSet<ValueId>| values.iter().map(|&value| bytes(&self.at, value).next_multiple_of(16)).sum::<u64>();
+        let sum = |values: &HashSet<ValueId>| values.iter().map(|&value| self.at.bytes(value).next_multiple_of(16)).sum::<u64>();
         let plans = || self.plans.iter().flatten();
         let packed_bytes = |plan: &Plan| plan.scratch.iter().sum::<u64>() - transient(plan).iter().map(|&index| plan.scratch[index]).sum::<u64>();
         let tables = |plan: &Plan| plan.tables.iter().map(|table| 4 * table.len() as u64).sum::<u64>() + uniforms(plan);
-        let ends = |multiple: u64| graph.inputs().chain(graph.outputs()).map(|(_, value)| bytes(&self.at, value).next_multiple_of(multiple)).sum();
-        let largest = packed.iter().map(|&value| bytes(&self.at, value)).max().unwrap_or(0);
+        let ends = |multiple: u64| graph.inputs().chain(graph.outputs()).map(|(_, value)| self.at.bytes(value).next_multiple_of(multiple)).sum();
+        let largest = packed.iter().map(|&value| self.at.bytes(value)).max().unwrap_or(0);
         Ok(Memory {
             weights: sum(&direct),
             packed: plans().map(packed_bytes).sum(),

@@ -99,7 +99,7 @@ impl Frame {
                     Ok(()) => {}
                 });
             }
-            Ok(submission)
+            submission.ok_or_else(|| internal("a run was not submitted".into()))
         })?;
         Ok(Running {
             frame: self,

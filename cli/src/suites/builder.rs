@@ -200,7 +200,7 @@ impl Builder {
 
     /// A dense layer with a bias.
     pub fn dense(&mut self, name: &str, x: ValueId, outputs: usize, gain: f64) -> Made {
-        let axes = self.graph.shape(x).split(" x ").count();
+        let axes = self.graph.rank(x);
         let filter = self.filter(name, &[outputs, self.extent(x, axes - 1)?], gain)?;
         let bias = self.bias(name, outputs, true)?;
         let y = self.graph.linear(x, filter, bias, &LinearDescriptor { accuracy: self.kind.accuracy, ..Default::default() })?;
@@ -209,7 +209,7 @@ impl Builder {
 
     /// A layer norm of the last axis.
     pub fn layer_norm(&mut self, name: &str, x: ValueId, epsilon: f32) -> Made {
-        let axes = self.graph.shape(x).split(" x ").count();
+        let axes = self.graph.rank(x);
         let extents = [self.extent(x, axes - 1)?];
         let scale = self.parameter(&format!("{name}.weight"), &extents, 1.0, 0.25)?;
         let bias = self.parameter(&format!("{name}.bias"), &extents, 0.0, 0.1)?;

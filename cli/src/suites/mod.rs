@@ -156,10 +156,11 @@ impl Suite {
 pub fn network(suite: Suite, kind: Kind) -> Result<Graph, wgconv::Error> {
     let mut b = Builder::new(kind);
     let y = match suite {
-        Suite::Quick | Suite::All => {
+        Suite::Quick => {
             classic::quick(&mut b)?;
             return Ok(b.graph);
         }
+        Suite::All => return Err(wgconv::Error::invalid("suite", "all", "it is several networks")),
         Suite::Resnet18 => residual::resnet18(&mut b),
         Suite::Resnet50 => residual::resnet50(&mut b),
         Suite::MobilenetV2 => residual::mobilenet_v2(&mut b),
