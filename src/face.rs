@@ -40,6 +40,14 @@ pub mod norm {
     pub use crate::ops::norm::rows::{GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, NormInputs, NormKind, NormProblem};
 }
 
+/// Gradients of ops, each an op of its own: adjoints of what reads by axis, and a convolution's gradient by its filter. The others are made of the ops
+/// that there are: [`Graph::differentiate`](crate::Graph::differentiate) puts them together.
+pub mod gradient {
+    pub use crate::fragments::{Fragment, Item, Of, backward};
+    pub use crate::ops::adjoint::{AdjointOf, AdjointProblem};
+    pub use crate::ops::conv::filter_gradient::FilterGradient;
+}
+
 pub mod op {
     //! What every op shares: [`Op`] is any resolved problem, a [`Plan`] lists kernel calls, [`Prepared`] is a plan with its pipelines, ready to record.
 

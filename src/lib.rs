@@ -33,6 +33,7 @@
 #![cfg_attr(target_arch = "wasm32", allow(dead_code, unused_imports, reason = "the tuner and the checks, which use it, are absent there"))]
 
 pub mod cpu;
+mod fragments;
 pub mod gpu;
 pub mod graph;
 pub mod numeric;
@@ -50,7 +51,7 @@ pub mod validate;
 
 mod face;
 
-pub use face::{conv, elementwise, kernel, matmul, norm, op, pool, reduce, softmax, tensor, transform};
+pub use face::{conv, elementwise, gradient, kernel, matmul, norm, op, pool, reduce, softmax, tensor, transform};
 pub use gpu::recorder::Recorder;
 pub use gpu::tensor::Tensor;
 pub use gpu::{Gpu, GpuDescriptor};

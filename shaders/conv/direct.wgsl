@@ -31,8 +31,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
 
     // 2. Where its group starts in the input and its filter in the weights.
     let group = k / params.filters;
-    let x_start = params.x_base + n * params.x_stride_n + group * params.channels * params.x_stride_c;
-    let w_start = group * params.w_stride_g + (k - group * params.filters) * params.w_stride_k;
+    let x_start = params.x_base + n * params.x_stride_n + group * params.x_stride_g;
+    let w_start = params.w_base + group * params.w_stride_g + (k - group * params.filters) * params.w_stride_k;
 
     // 3. The window sum. A tap that reads no element multiplies zeros, which only an infinite or NaN weight shows.
     var sum = 0.0;

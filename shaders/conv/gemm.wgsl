@@ -55,7 +55,7 @@ fn decode_column(group: u32, column: u32) -> Column {
     let clamped = select(0u, column, exists);
     let n = clamped / params.positions;
     let position = clamped - n * params.positions;
-    let x_start = params.x_base + n * params.x_stride_n + group * params.channels * params.x_stride_c;
+    let x_start = params.x_base + n * params.x_stride_n + group * params.x_stride_g;
     let y_start = n * params.y_stride_n + position * params.y_stride_p;
     return Column(x_start, position, y_start, output_coordinates(position), exists);
 }

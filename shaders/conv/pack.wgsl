@@ -7,6 +7,7 @@ struct PackParams {
     filters: u32,  // filters per group
     channels: u32, // input channels per group
     taps: u32,
+    w_base: u32,
     w_stride_g: u32,
     w_stride_k: u32,
     w_stride_c: u32,

@@ -23,6 +23,6 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let group = tile / tiles;
     let k = (tile - group * tiles) * params.rows + item - step * params.rows;
     let clamped = min(k, params.filters - 1u);
-    let v = weights[group * params.w_stride_g + clamped * params.w_stride_k + c * params.w_stride_c + tap];
+    let v = weights[params.w_base + group * params.w_stride_g + clamped * params.w_stride_k + c * params.w_stride_c + tap];
     output[item] = select(Elem(0.0), v, k < params.filters);
 }

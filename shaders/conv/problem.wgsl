@@ -26,10 +26,12 @@ struct ConvParams {
     x_stride_n: u32,
     x_stride_c: u32,
     x_stride_p: u32,
+    x_stride_g: u32,  // channels of one group to those of the next
     y_base: u32,
     y_stride_n: u32,
     y_stride_k: u32,
     y_stride_p: u32,
+    w_base: u32,
     w_stride_g: u32,
     w_stride_k: u32,
     w_stride_c: u32,

@@ -1,9 +1,13 @@
-// y = activation(a op b) with broadcasting: an operand that does not step along an axis has stride 0 there. Operands of the
+// y = activation(a op b) with broadcasting, or with GRADIENT b times the activation's derivative at a: an operand that does not step along an axis has stride 0 there. Operands of the
 // strided axes: a, b, y. IN_PLACE, a is y, which WebGPU cannot bind for reading too.
 //
 // Prelude: alias Elem, AXES (of the strided axes).
 
+//@if GRADIENT
+//@use lib/activation_gradient.wgsl
+//@else
 //@use lib/activation.wgsl
+//@end
 //@use lib/strided_axes.wgsl
 //@use lib/item_range.wgsl
 
@@ -39,10 +43,22 @@ fn operand_a(at: u32, at_output: u32) -> f32 {
 }
 //@end
 
-// 0 add, 1 sub, 2 mul, 3 div, 4 min, 5 max, 6 prelu.
-override OPERATION: u32 = 0u;
 // 1: a workgroup owns 256 points of one line, so that the other coordinates are decoded once for all of them.
 override ROWS: u32 = 0u;
+
+//@if GRADIENT
+fn result(x: f32, dy: f32) -> f32 {
+    return activation_gradient(x, dy, params.alpha, params.beta);
+}
+//@else
+// 0 add, 1 sub, 2 mul, 3 div, 4 min, 5 max, 6 prelu, 8 exceeds, 9 power; 7, an activation's gradient, is the other side of GRADIENT.
+override OPERATION: u32 = 0u;
+
+// a^b of an a that is not negative; x^0 is 1, and of a NaN NaN.
+fn positive_power(a: f32, b: f32) -> f32 {
+    let p = select(power(a, b), 1.0, b == 0.0);
+    return select(p, bitcast<f32>(INFINITE | 0x400000u), (a < 0.0) | is_nan(b));
+}
 
 // NaN wins in min and max: WGSL's own may drop it.
 fn combine(a: f32, b: f32) -> f32 {
@@ -53,14 +69,20 @@ fn combine(a: f32, b: f32) -> f32 {
         case 4u: { return select(b, a, (a < b) | is_nan(a)); }
         case 5u: { return select(b, a, (a > b) | is_nan(a)); }
         case 6u: { return select(a, a * b, a < 0.0); }
+        case 9u: { return positive_power(a, b); }
+        case 8u: { return select(select(0.0, 0.5, a == b), 1.0, a > b); }
         default: { return a + b; }
     }
 }
 
+fn result(a: f32, b: f32) -> f32 {
+    return activate(combine(a, b), params.alpha, params.beta);
+}
+//@end
+
 fn compute(point: vec3<i32>) {
     let at = point + vec3<i32>(params.a_base, params.b_base, params.y_base);
-    let v = combine(operand_a(u32(at.x), u32(at.z)), f32(b[u32(at.y)]));
-    output[u32(at.z)] = Elem(activate(v, params.alpha, params.beta));
+    output[u32(at.z)] = Elem(result(operand_a(u32(at.x), u32(at.z)), f32(b[u32(at.y)])));
 }
 
 @compute @workgroup_size(64)

@@ -24,8 +24,7 @@ pub(crate) fn binary(op: BinaryOp, activation: Activation, strided_axes: &Stride
     if outer.is_empty() {
         let [step_a, step_b, _] = inner.strides.map(|s| s as usize);
         y.par_chunks_mut(BLOCK).enumerate().for_each(|(i, y)| {
-            combine(op, &a[i * BLOCK * step_a..], step_a, &b[i * BLOCK * step_b..], step_b, y);
-            finish(y, 0.0, activation);
+            combine(op, activation, &a[i * BLOCK * step_a..], step_a, &b[i * BLOCK * step_b..], step_b, y);
         });
         return;
     }
@@ -33,15 +32,17 @@ pub(crate) fn binary(op: BinaryOp, activation: Activation, strided_axes: &Stride
     y.par_chunks_mut(lines * line).enumerate().for_each(|(block, y)| {
         for (i, y) in y.chunks_mut(line).enumerate() {
             let [at_a, at_b, _] = offsets(outer, block * lines + i);
-            combine(op, &a[at_a..], inner.strides[0] as usize, &b[at_b..], inner.strides[1] as usize, y);
+            combine(op, activation, &a[at_a..], inner.strides[0] as usize, &b[at_b..], inner.strides[1] as usize, y);
         }
-        finish(y, 0.0, activation);
     });
 }
 
 /// One line: operands that step by 1 or stay, as merged strided axes have them, or by any stride.
-fn combine(op: BinaryOp, a: &[f32], step_a: usize, b: &[f32], step_b: usize, y: &mut [f32]) {
+fn combine(op: BinaryOp, activation: Activation, a: &[f32], step_a: usize, b: &[f32], step_b: usize, y: &mut [f32]) {
     match op {
+        BinaryOp::ActivationGradient => return gradient(activation, a, step_a, b, step_b, y),
+        BinaryOp::Power => line(a, step_a, b, step_b, y, |a, b| BinaryOp::Power.apply(a.into(), b.into()) as f32),
+        BinaryOp::Exceeds => line(a, step_a, b, step_b, y, |a, b| BinaryOp::Exceeds.apply(a.into(), b.into()) as f32),
         BinaryOp::Add => line(a, step_a, b, step_b, y, |a, b| a + b),
         BinaryOp::Sub => line(a, step_a, b, step_b, y, |a, b| a - b),
         BinaryOp::Mul => line(a, step_a, b, step_b, y, |a, b| a * b),
@@ -49,6 +50,17 @@ fn combine(op: BinaryOp, a: &[f32], step_a: usize, b: &[f32], step_b: usize, y: 
         BinaryOp::Min => line(a, step_a, b, step_b, y, |a, b| if a < b || a.is_nan() { a } else { b }),
         BinaryOp::Max => line(a, step_a, b, step_b, y, |a, b| if a > b || a.is_nan() { a } else { b }),
         BinaryOp::Prelu => line(a, step_a, b, step_b, y, |a, b| if a < 0.0 { a * b } else { a }),
+    }
+    finish(y, 0.0, activation);
+}
+
+/// One line of dy times an activation's derivative. Piecewise-linear ones stay in f32, so that the loop vectorises; the others are the definition, rounded
+/// once.
+fn gradient(activation: Activation, x: &[f32], step_x: usize, dy: &[f32], step_dy: usize, y: &mut [f32]) {
+    match activation {
+        Activation::Relu => line(x, step_x, dy, step_dy, y, |x, dy| if x <= 0.0 { 0.0 } else { dy }),
+        Activation::LeakyRelu { alpha } => line(x, step_x, dy, step_dy, y, |x, dy| if x <= 0.0 { alpha * dy } else { dy }),
+        other => line(x, step_x, dy, step_dy, y, |x, dy| other.gradient(x.into(), dy.into()) as f32),
     }
 }
 

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use std::cell::RefCell;
 
 /// Bytes of an im2col block: half of a usual second-level cache, so that the packed copy that `gemm` makes fits beside it.
-const BLOCK_BYTES: usize = 512 << 10;
+pub(crate) const BLOCK_BYTES: usize = 512 << 10;
 
 /// Fewest columns of a block: below this the multiplication spends its time on edges.
 const FEWEST_COLUMNS: usize = 64;
@@ -17,7 +17,7 @@ const FEWEST_COLUMNS: usize = 64;
 /// Blocks in all that are wanted where the product is large enough: one for each of 16 cores. Blocks of another width are multiplied by other kernels of the
 /// `gemm` crate, which sum in another order, so their number follows from the problem and not from how many cores there are: any machine
 /// computes the same bits.
-const TASKS: usize = 16;
+pub(crate) const TASKS: usize = 16;
 
 thread_local! {
     /// The im2col block, kept between calls.
@@ -26,7 +26,7 @@ thread_local! {
 
 /// A y that several cores write disjoint parts of.
 #[derive(Clone, Copy)]
-struct Shared(*mut f32);
+pub(crate) struct Shared(pub *mut f32);
 
 // SAFETY: every task writes only the columns of its own block in the planes of its own group and image (see `conv`).
 unsafe impl Send for Shared {}
@@ -40,7 +40,7 @@ impl Shared {
     /// # Safety
     /// The range lies inside y, and no other task touches it meanwhile.
     #[expect(clippy::mut_from_ref, reason = "the ranges handed out are disjoint by construction, which the type cannot say")]
-    unsafe fn slice(&self, start: usize, length: usize) -> &mut [f32] {
+    pub unsafe fn slice(&self, start: usize, length: usize) -> &mut [f32] {
         // SAFETY: the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(start), length) }
     }
@@ -118,7 +118,7 @@ fn reorder(filter: &[f32], groups: usize, filters: usize, channels: usize, taps:
 }
 
 /// Fills `block`, [channel, tap][column], with what output positions `first ..` read.
-fn im2col(problem: &ConvProblem, windows: &Windows, x: &[f32], first: usize, count: usize, block: &mut [f32]) {
+pub(crate) fn im2col(problem: &ConvProblem, windows: &Windows, x: &[f32], first: usize, count: usize, block: &mut [f32]) {
     let [depth, height, width] = &problem.axes;
     let (in_h, in_w) = (height.input as usize, width.input as usize);
     let (out_h, out_w) = (height.output as usize, width.output as usize);

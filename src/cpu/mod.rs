@@ -3,9 +3,11 @@
 //! `gemm` multiplies the filter by im2col blocks small enough for a core's cache; `depthwise` runs plain row loops; `epilogue`
 //! adds bias and activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
 
+pub(crate) mod adjoint;
 pub(crate) mod depthwise;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;
+pub(crate) mod filter_gradient;
 pub(crate) mod gemm;
 pub(crate) mod matmul;
 pub(crate) mod norm;
@@ -158,6 +160,8 @@ fn engine(op: &Op) -> &dyn Computed {
         Op::Transpose(problem) => problem,
         Op::ToLayout(problem) => problem,
         Op::DepthToSpace(problem) => problem,
+        Op::Adjoint(problem) => problem,
+        Op::FilterGradient(problem) => problem,
     }
 }
 

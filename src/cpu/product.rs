@@ -24,21 +24,31 @@ pub(crate) enum Cores {
 }
 
 /// Writes scale times the product of `a` (m x k) and `b` (k x n) to `y`, whose rows lie `y_row` apart. Extents are at least 1.
-pub(crate) fn product([m, n, k]: [usize; 3], scale: f32, a: Operand<'_>, b: Operand<'_>, y: &mut [f32], y_row: usize, cores: Cores) {
+pub(crate) fn product(extents: [usize; 3], scale: f32, a: Operand<'_>, b: Operand<'_>, y: &mut [f32], y_row: usize, cores: Cores) {
+    multiply(extents, [0.0, scale], a, b, y, y_row, cores);
+}
+
+/// Adds the product of `a` (m x k) and `b` (k x n) to `y`.
+pub(crate) fn add_product(extents: [usize; 3], a: Operand<'_>, b: Operand<'_>, y: &mut [f32], y_row: usize) {
+    multiply(extents, [1.0, 1.0], a, b, y, y_row, Cores::This);
+}
+
+/// y = keep y + scale a b; what y held is not read where `keep` is 0.
+fn multiply([m, n, k]: [usize; 3], [keep, scale]: [f32; 2], a: Operand<'_>, b: Operand<'_>, y: &mut [f32], y_row: usize, cores: Cores) {
     assert!(a.holds(m, k), "a must hold every row");
     assert!(b.holds(k, n), "b must hold every column");
     assert!(y_row >= n && y.len() >= (m - 1) * y_row + n, "y must hold every row");
     let parallelism = if cores == Cores::All { Parallelism::Rayon(0) } else { Parallelism::None };
     let [y_row, a_row, a_column, b_row, b_column] = [y_row, a.row, a.column, b.row, b.column].map(|stride| stride as isize); // of slices
-    let multiply = gemm_f32::gemm::f32::get_gemm_fn();
+    let gemm = gemm_f32::gemm::f32::get_gemm_fn();
+    let reads = keep != 0.0;
     let (y, a, b) = (y.as_mut_ptr(), a.elements.as_ptr(), b.elements.as_ptr());
-    // SAFETY: the largest elements that are read and written were just checked to exist, and y is borrowed alone. Strides are (column, row); 0 is the
-    // factor of what y held, which is not read. Its kernels are fast where neighbours in a column of y are contiguous: rows of y are, so they
+    // SAFETY: the largest elements that are read and written were just checked to exist, and y is borrowed alone. Strides are (column, row). Its kernels are fast where neighbours in a column of y are contiguous: rows of y are, so they
     // get it transposed, as b' a', but for a y of one column.
     unsafe {
         match y_row {
-            1 => multiply(m, n, k, y, 1, 1, false, a, a_column, a_row, b, b_column, b_row, 0.0, scale, false, false, false, parallelism),
-            _ => multiply(n, m, k, y, y_row, 1, false, b, b_row, b_column, a, a_row, a_column, 0.0, scale, false, false, false, parallelism),
+            1 => gemm(m, n, k, y, 1, 1, reads, a, a_column, a_row, b, b_column, b_row, keep, scale, false, false, false, parallelism),
+            _ => gemm(n, m, k, y, y_row, 1, reads, b, b_row, b_column, a, a_row, a_column, keep, scale, false, false, false, parallelism),
         }
     }
 }

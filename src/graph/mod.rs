@@ -18,6 +18,7 @@
 //! [`Recipe`] is what a node does, [`Graph::at`] resolves all nodes for one open extent, and a session runs what that gives.
 
 mod build;
+mod differentiate;
 mod order;
 mod passes;
 mod recipe;

@@ -153,6 +153,8 @@ pub enum Recipe {
     Identity,
     /// x itself: dropout does nothing to a trained network.
     Dropout,
+    /// An op with all its numbers, which takes tensors of these types alone, such as a gradient.
+    Fixed(Box<Op>),
 }
 
 /// A node whose shapes are known.
@@ -231,6 +233,7 @@ impl Recipe {
             Recipe::Flatten { .. } => "flatten",
             Recipe::Identity => "identity",
             Recipe::Dropout => "dropout",
+            Recipe::Fixed(op) => crate::ops::Problem::name(op.as_ref()),
         }
     }
 
@@ -241,6 +244,13 @@ impl Recipe {
     pub fn resolve(&self, inputs: &[&TensorType]) -> Result<Resolved> {
         let wrong = |takes: &str| Error::invalid("inputs", inputs.len(), format!("{} takes {takes}", self.name()));
         let extents = |i: usize| inputs.get(i).map(|t| t.extents.as_slice());
+        if let Recipe::Fixed(op) = self {
+            let specs = crate::ops::Problem::inputs(op.as_ref());
+            if let Some((spec, given)) = specs.iter().zip(inputs).find(|(spec, given)| !is_alike(&spec.tensor, given)) {
+                return Err(Error::invalid(spec.name.clone(), given, format!("it is {}", spec.tensor)));
+            }
+            return if specs.len() == inputs.len() { Ok(Resolved::Op(op.clone())) } else { Err(wrong("as many tensors as it was made for")) };
+        }
         let &[x, ref others @ ..] = inputs else { return Err(wrong("at least one tensor")) };
         let exactly = |count: usize, takes: &str| if inputs.len() == count { Ok(()) } else { Err(wrong(takes)) };
         // The tensors behind x that are not data of the op alone must have its element type.
@@ -353,6 +363,12 @@ impl Recipe {
         };
         Ok(Resolved::Op(Box::new(op)))
     }
+}
+
+/// Whether a tensor may stand for another: below rank 3 the layouts are one.
+fn is_alike(wanted: &TensorType, given: &TensorType) -> bool {
+    (&wanted.extents, wanted.element) == (&given.extents, given.element)
+        && (wanted.rank() < 3 || wanted.layout == given.layout || has_one_order(wanted))
 }
 
 /// Whether both layouts store the elements in one order: there is one channel, or one position.

@@ -1,6 +1,7 @@
 //! Ops as data: descriptors say what is wanted, problems hold resolved and checked numbers, and [`Op`] is any of them. Nothing here knows how an op
 //! is computed: planner, reference and CPU engine are tables over [`Op`].
 
+pub(crate) mod adjoint;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod matmul;
@@ -13,6 +14,8 @@ pub(crate) mod spec;
 pub(crate) mod transform;
 pub(crate) mod written;
 
+use crate::ops::adjoint::AdjointProblem;
+use crate::ops::conv::filter_gradient::FilterGradient;
 use crate::ops::conv::problem::ConvProblem;
 use crate::ops::elementwise::binary::BinaryProblem;
 use crate::ops::elementwise::unary::UnaryProblem;
@@ -108,6 +111,10 @@ pub enum Op {
     ToLayout(ToLayout),
     /// Channels to blocks of positions, or back.
     DepthToSpace(DepthToSpace),
+    /// The adjoint of a pad, a slice, a resize or a pool.
+    Adjoint(AdjointProblem),
+    /// The gradient of a convolution by its filter.
+    FilterGradient(FilterGradient),
 }
 
 macro_rules! from {
@@ -148,6 +155,8 @@ from! {
         Transpose(Transpose),
         ToLayout(ToLayout),
         DepthToSpace(DepthToSpace),
+        Adjoint(AdjointProblem),
+        FilterGradient(FilterGradient),
 }
 
 impl From<&Op> for Op {
@@ -178,6 +187,8 @@ fn problem(op: &Op) -> &dyn Problem {
         Op::Transpose(problem) => problem,
         Op::ToLayout(problem) => problem,
         Op::DepthToSpace(problem) => problem,
+        Op::Adjoint(problem) => problem,
+        Op::FilterGradient(problem) => problem,
     }
 }
 

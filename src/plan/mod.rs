@@ -125,6 +125,8 @@ fn planner(op: &Op) -> &dyn Planned {
         Op::Transpose(problem) => problem,
         Op::ToLayout(problem) => problem,
         Op::DepthToSpace(problem) => problem,
+        Op::Adjoint(problem) => problem,
+        Op::FilterGradient(problem) => problem,
     }
 }
 

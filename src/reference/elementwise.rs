@@ -1,6 +1,6 @@
 //! Elementwise ops straight from their definitions.
 
-use crate::numeric::bound::{UNDERFLOW, activation_error};
+use crate::numeric::bound::{UNDERFLOW, activation_error, power_error};
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::reference::{Bounded, Referenced};
@@ -35,9 +35,19 @@ pub fn binary(problem: &BinaryProblem, a: &[f64], b: &[f64]) -> Bounded {
             }
             offset
         };
-        let result = problem.op.apply(a[at(&problem.a)], b[at(&problem.b)]);
+        let (a, b) = (a[at(&problem.a)], b[at(&problem.b)]);
+        if problem.op == BinaryOp::ActivationGradient {
+            value.push(problem.activation.gradient(a, b));
+            error.push(problem.activation.gradient_error(a, b));
+            continue;
+        }
+        let result = problem.op.apply(a, b);
         let rounding = match problem.op {
             BinaryOp::Min | BinaryOp::Max => 0.0,
+            // Numbers that a device takes for zero may compare otherwise.
+            BinaryOp::Exceeds if a != b && (a - b).abs() < UNDERFLOW => 1.0,
+            BinaryOp::Exceeds => 0.0,
+            BinaryOp::Power => power_error(a, b) * result.abs() + UNDERFLOW,
             BinaryOp::Div => 5.0 * u * result.abs() + UNDERFLOW,
             _ => u * result.abs() + UNDERFLOW,
         };

@@ -1,8 +1,10 @@
 //! The CPU twins: every op straight from its definition, plain loops, f64 sums, nothing clever. What the checks compare kernels
 //! with, and what a reader who wants to know what an op computes should read.
 
+pub(crate) mod adjoint;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
+pub(crate) mod filter_gradient;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod pool;
@@ -99,6 +101,8 @@ fn referenced(op: &Op) -> &dyn Referenced {
         Op::Transpose(problem) => problem,
         Op::ToLayout(problem) => problem,
         Op::DepthToSpace(problem) => problem,
+        Op::Adjoint(problem) => problem,
+        Op::FilterGradient(problem) => problem,
     }
 }
 

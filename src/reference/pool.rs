@@ -6,7 +6,6 @@ use crate::ops::pool::problem::PoolProblem;
 use crate::ops::pool::unpool::MaxUnpoolProblem;
 use crate::reference::{Bounded, Referenced};
 use crate::types::ElementType;
-use crate::types::shape::WindowAxis;
 
 /// Values, and indices where the problem wants them.
 ///
@@ -22,11 +21,11 @@ pub fn pool(problem: &PoolProblem, x: &[f64]) -> Vec<Bounded> {
     for plane in 0..planes {
         let x = &x[plane * plane_in..][..plane_in];
         for z in 0..depth.output {
-            let (zs, padded_z) = window(problem, depth, z);
+            let (zs, count_z) = problem.window(depth, z);
             for p in 0..height.output {
-                let (ys, padded_y) = window(problem, height, p);
+                let (ys, count_y) = problem.window(height, p);
                 for q in 0..width.output {
-                    let (xs, padded_x) = window(problem, width, q);
+                    let (xs, count_x) = problem.window(width, q);
                     let element = |[z, y, w]: [u64; 3]| x[((z * height.input + y) * width.input + w) as usize];
                     let lines = zs.iter().flat_map(|&z| ys.iter().map(move |&y| (z, y)));
                     let at: Vec<[u64; 3]> = lines.flat_map(|(z, y)| xs.iter().map(move |&w| [z, y, w])).collect();
@@ -48,8 +47,8 @@ pub fn pool(problem: &PoolProblem, x: &[f64]) -> Vec<Bounded> {
                             } as f64);
                             (best.map_or(f64::NEG_INFINITY, element), 0.0)
                         }
-                        PoolKind::Average { count_include_pad } => {
-                            let count = if count_include_pad { padded_z * padded_y * padded_x } else { n } as f64;
+                        PoolKind::Average { .. } => {
+                            let count = (count_z * count_y * count_x) as f64;
                             let magnitude = sum(&f64::abs) / count;
                             (sum(&|v| v) / count, gamma(n + 6, u) * magnitude + 2.0 * n as f64 * UNDERFLOW)
                         }
@@ -87,18 +86,6 @@ pub fn pool(problem: &PoolProblem, x: &[f64]) -> Vec<Bounded> {
         outputs.push(Bounded::exact(indices));
     }
     outputs
-}
-
-/// The coordinates inside the input that window `o` has along an axis, and how many it has inside the padded plane.
-fn window(problem: &PoolProblem, axis: &WindowAxis, o: u64) -> (Vec<u64>, u64) {
-    if problem.adaptive {
-        let inside: Vec<u64> = (o * axis.input / axis.output..((o + 1) * axis.input).div_ceil(axis.output)).collect();
-        let count = inside.len() as u64;
-        return (inside, count);
-    }
-    let coordinates = (0..axis.filter).map(|tap| (o * axis.stride + tap * axis.dilation) as i64 - axis.pad_begin);
-    let padded = coordinates.clone().filter(|&i| i < axis.input as i64 + axis.pad_end).count() as u64;
-    (coordinates.filter(|&i| i >= 0 && i < axis.input as i64).map(|i| i as u64).collect(), padded)
 }
 
 impl Referenced for PoolProblem {

@@ -11,7 +11,7 @@ use crate::reference::{Bounded, Referenced};
 use crate::types::ElementType;
 
 /// Calls `visit` with every coordinate of a tensor of these extents, in logical order.
-fn walk(extents: &[usize], mut visit: impl FnMut(&[usize])) {
+pub(crate) fn walk(extents: &[usize], mut visit: impl FnMut(&[usize])) {
     let mut at = vec![0; extents.len()];
     for _ in 0..extents.iter().product::<usize>() {
         visit(&at);
@@ -26,7 +26,7 @@ fn walk(extents: &[usize], mut visit: impl FnMut(&[usize])) {
 }
 
 /// The place of a coordinate in logical order.
-fn place(extents: &[usize], at: &[usize]) -> usize {
+pub(crate) fn place(extents: &[usize], at: &[usize]) -> usize {
     extents.iter().zip(at).fold(0, |place, (extent, c)| place * extent + c)
 }
 

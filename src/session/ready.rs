@@ -61,7 +61,8 @@ impl Planning {
                     let rule = format!("{} of {} is read when the session is made: it is a parameter or a constant", spec.name, node.name());
                     return Err(Error::invalid(node.name(), graph.values()[input.index()].name(), rule));
                 }
-                if is_weight && plan.steps.iter().any(|step| step.reads(i)) {
+                // One that no kernel reads, such as the addend of a product whose factor is 0, is bound all the same.
+                if is_weight && (!spec.constant || plan.steps.iter().any(|step| step.reads(i))) {
                     direct.insert(of);
                 }
                 if is_weight {

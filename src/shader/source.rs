@@ -4,8 +4,8 @@
 use crate::shader::layout::StructLayout;
 use crate::shader::source_gemm::GEMM_SOURCES;
 use crate::shader::uniforms::{
-    Axis, BatchFoldParams, BatchNormParams, BinaryParams, CopyAxis, CopyParams, GatherAxis, GatherParams, LrnParams, NormParams, PoolPairsParams,
-    PoolParams, ReduceParams, ResizeAxis, ResizeParams, SoftmaxParams, UnaryParams, UnpoolParams,
+    AdjointParams, Axis, BatchFoldParams, BatchNormParams, BinaryParams, CopyAxis, CopyParams, GatherAxis, GatherParams, GatheredAxis, KeptAxis,
+    LrnParams, NormParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis, ResizeParams, SoftmaxParams, UnaryParams, UnpoolParams,
 };
 use crate::types::strided_axes::OperandAxis;
 use BindingKind::{Read, Uniform, Write};
@@ -58,6 +58,7 @@ pub(crate) use sources;
 const POOL_STRUCTS: &[StructLayout] = &[PoolParams::LAYOUT, Axis::LAYOUT];
 const REDUCE_STRUCTS: &[StructLayout] = &[ReduceParams::LAYOUT, OperandAxis::LAYOUT];
 const BINARY_STRUCTS: &[StructLayout] = &[BinaryParams::LAYOUT, OperandAxis::LAYOUT];
+const ADJOINT_STRUCTS: &[StructLayout] = &[AdjointParams::LAYOUT, KeptAxis::LAYOUT, GatheredAxis::LAYOUT];
 const COPY_STRUCTS: &[StructLayout] = &[CopyParams::LAYOUT, CopyAxis::LAYOUT];
 
 sources! { OTHER_SOURCES:
@@ -90,14 +91,24 @@ sources! { OTHER_SOURCES:
         &[Uniform, Write], &[UnaryParams::LAYOUT];
     ELEMENTWISE_UNARY_IN_PLACE_VECTOR "elementwise_unary_in_place_vector" ["elementwise/unary"] ["VECTOR" = 1, "IN_PLACE" = 1]
         &[Uniform, Write], &[UnaryParams::LAYOUT];
-    ELEMENTWISE_BINARY "elementwise_binary" ["elementwise/binary"] ["IN_PLACE" = 0] &[Uniform, Read, Read, Write], BINARY_STRUCTS;
-    ELEMENTWISE_BINARY_IN_PLACE "elementwise_binary_in_place" ["elementwise/binary"] ["IN_PLACE" = 1] &[Uniform, Read, Write], BINARY_STRUCTS;
+    ELEMENTWISE_BINARY "elementwise_binary" ["elementwise/binary"] ["IN_PLACE" = 0, "GRADIENT" = 0] &[Uniform, Read, Read, Write], BINARY_STRUCTS;
+    ELEMENTWISE_BINARY_IN_PLACE "elementwise_binary_in_place" ["elementwise/binary"] ["IN_PLACE" = 1, "GRADIENT" = 0]
+        &[Uniform, Read, Write], BINARY_STRUCTS;
+    ELEMENTWISE_GRADIENT "elementwise_gradient" ["elementwise/binary"] ["IN_PLACE" = 0, "GRADIENT" = 1]
+        &[Uniform, Read, Read, Write], BINARY_STRUCTS;
+    ELEMENTWISE_GRADIENT_IN_PLACE "elementwise_gradient_in_place" ["elementwise/binary"] ["IN_PLACE" = 1, "GRADIENT" = 1]
+        &[Uniform, Read, Write], BINARY_STRUCTS;
 
     TRANSFORM_COPY "transform_copy" ["transform/copy"] [] &[Uniform, Read, Write], COPY_STRUCTS;
     TRANSFORM_TILE "transform_tile" ["transform/tile"] [] &[Uniform, Read, Write], COPY_STRUCTS;
     TRANSFORM_GATHER "transform_gather" ["transform/gather"] [] &[Uniform, Read, Read, Write], &[GatherParams::LAYOUT, GatherAxis::LAYOUT];
     TRANSFORM_RESIZE_LINEAR "transform_resize_linear" ["transform/resize_linear"] []
         &[Uniform, Read, Read, Write], &[ResizeParams::LAYOUT, ResizeAxis::LAYOUT];
+
+    // Uniform, dy, table, the indices of a max pool, output.
+    TRANSFORM_ADJOINT "transform_adjoint" ["transform/adjoint"] ["INDICES" = 0] &[Uniform, Read, Read, Write], ADJOINT_STRUCTS;
+    TRANSFORM_ADJOINT_INDICES "transform_adjoint_indices" ["transform/adjoint"] ["INDICES" = 1]
+        &[Uniform, Read, Read, Read, Write], ADJOINT_STRUCTS;
 
     PEAK_FMA "peak_fma" ["peak/fma"] [] &[Write], &[];
     PEAK_COPY "peak_copy" ["peak/copy"] [] &[Read, Write], &[];

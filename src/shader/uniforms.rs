@@ -33,10 +33,12 @@ uniform! {
         x_stride_n: u32,
         x_stride_c: u32,
         x_stride_p: u32,
+        x_stride_g: u32,
         y_base: u32,
         y_stride_n: u32,
         y_stride_k: u32,
         y_stride_p: u32,
+        w_base: u32,
         w_stride_g: u32,
         w_stride_k: u32,
         w_stride_c: u32,
@@ -53,6 +55,7 @@ uniform! {
         filters: u32,
         channels: u32,
         taps: u32,
+        w_base: u32,
         w_stride_g: u32,
         w_stride_k: u32,
         w_stride_c: u32,
@@ -351,6 +354,42 @@ uniform! {
         unused1: u32,
         unused2: u32,
         axes: [GatherAxis; 5],
+    }
+}
+
+uniform! {
+    /// Twin of `KeptAxis` in `shaders/transform/adjoint.wgsl`.
+    KeptAxis {
+        extent: u32,
+        dx_stride: u32,
+        dy_stride: u32,
+        unused: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `GatheredAxis` in `shaders/transform/adjoint.wgsl`.
+    GatheredAxis {
+        extent: u32,
+        dx_stride: u32,
+        dy_stride: u32,
+        plane_stride: u32,
+        first: u32,
+        unused0: u32,
+        unused1: u32,
+        unused2: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `AdjointParams` in `shaders/transform/adjoint.wgsl`.
+    AdjointParams {
+        items: u32,
+        dy_base: u32,
+        index_base: u32,
+        dx_base: u32,
+        kept: [KeptAxis; 4],
+        gathered: [GatheredAxis; 3],
     }
 }
 

@@ -1,6 +1,6 @@
 //! Activations: the list, its numbers in the shaders, the formula in f64, and the error that a correct kernel may make.
 //!
-//! Adding one touches this file, `shaders/lib/activation.wgsl` and nothing else; see docs/adding/activation.md.
+//! Adding one touches this file, its derivative in `activation_gradient`, `shaders/lib/activation.wgsl` and `shaders/lib/activation_gradient.wgsl`; see docs/adding/activation.md.
 
 use crate::types::bits::by_key;
 use crate::types::{Error, Result};
@@ -338,23 +338,23 @@ impl Activation {
 
 /// Relative error of the shaders' e^v: the polynomial (5e-9) and its roundings, the argument's reduction (two roundings of |r| <= 0.35), one of 1 + p;
 /// and a rounding of v, since a compiler that may reorder sums joins the two parts of ln 2 (Mesa's does).
-fn exponential_error(v: f64) -> f64 {
+pub(crate) fn exponential_error(v: f64) -> f64 {
     3.0e-7 + crate::types::element::ElementType::F32.unit_roundoff() * v.abs().min(110.0)
 }
 
 /// 1 / (1 + e^-x), whose digits stay where e^-x is large.
-fn logistic(x: f64) -> f64 {
+pub(crate) fn logistic(x: f64) -> f64 {
     let e = (-x.abs()).exp();
     if x < 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) }
 }
 
 /// 2 sqrt(2 / pi) (x + 0.044715 x^3): twice the argument of the tangent in GELU's approximation.
-fn gelu_tanh_argument(x: f64) -> f64 {
+pub(crate) fn gelu_tanh_argument(x: f64) -> f64 {
     2.0 * (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)
 }
 
 /// ln(1 + e^x) without overflow.
-fn softplus(x: f64) -> f64 {
+pub(crate) fn softplus(x: f64) -> f64 {
     (-x.abs()).exp().ln_1p() + if x < 0.0 { 0.0 } else { x }
 }
 

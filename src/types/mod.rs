@@ -1,6 +1,7 @@
 //! The vocabulary of every layer: errors, shapes and layouts, element types, activations. Imports nothing of this crate.
 
 pub mod activation;
+mod activation_gradient;
 pub(crate) mod bits;
 pub mod element;
 mod error;

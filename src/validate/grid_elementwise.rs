@@ -1,7 +1,7 @@
 //! Elementwise problems: every activation and operation, counts about the width of items and workgroups, every way to broadcast,
 //! layouts that agree and that do not, in place.
 
-use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
+use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::types::shape::Layout::ChannelsFirst as CF;
 use crate::types::shape::Layout::ChannelsLast as CL;
@@ -39,6 +39,20 @@ pub(crate) fn unary(full: bool) -> Result<Vec<UnaryProblem>> {
     Ok(problems)
 }
 
+/// Gradients of every activation, over data on both sides of every kink.
+fn gradients(problems: &mut Vec<BinaryProblem>) -> Result<()> {
+    for (i, activation) in Activation::ALL.into_iter().chain([CLIP, Activation::LeakyRelu { alpha: 0.25 }]).enumerate() {
+        let descriptor = BinaryDescriptor { op: BinaryOp::ActivationGradient, activation };
+        for (element, extents) in [(ElementType::F32, &[2, 3, 5, 70][..]), (ElementType::F16, &[4, 37])] {
+            let tensor = TensorType::new(extents, element, [CF, CL][i % 2]);
+            let problem = BinaryProblem::new(&tensor, &tensor, descriptor)?;
+            problems.push(problem.clone().in_place()?);
+            problems.push(problem);
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
     type Operand<'a> = (&'a [usize], Layout);
     let pairs: &[(Operand<'_>, Operand<'_>)] = &[
@@ -55,10 +69,15 @@ pub(crate) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
         ((&[4, 257], CF), (&[4, 257], CF)),
     ];
     let mut problems = Vec::new();
+    gradients(&mut problems)?;
     for (i, &(a, b)) in pairs.iter().enumerate() {
         for op in BinaryOp::ALL {
             let few = matches!(op, BinaryOp::Add | BinaryOp::Max);
             if !few && !full && i % 3 != 0 {
+                continue;
+            }
+            // Gradients have problems of their own; one number as a is exceeded by all, or by none.
+            if op == BinaryOp::ActivationGradient || op == BinaryOp::Exceeds && a.0.is_empty() {
                 continue;
             }
             let Ok(problem) = BinaryProblem::new(&TensorType::new(a.0, ElementType::F32, a.1), &TensorType::new(b.0, ElementType::F32, b.1), op)

@@ -77,7 +77,7 @@ fn layouts(full: bool) -> Result<Vec<ToLayout>> {
     Ok(all)
 }
 
-fn slices(full: bool) -> Result<Vec<Slice>> {
+pub(crate) fn slices(full: bool) -> Result<Vec<Slice>> {
     let mut all = Vec::new();
     let mut put = |extents: &[usize], layout, element, starts: &[isize], ends: &[isize], axes: &[isize], steps: &[isize]| -> Result<()> {
         all.push(Slice::new(
@@ -142,7 +142,7 @@ fn blocks(full: bool) -> Result<Vec<DepthToSpace>> {
     Ok(all)
 }
 
-fn pads(full: bool) -> Result<Vec<Pad>> {
+pub(crate) fn pads(full: bool) -> Result<Vec<Pad>> {
     let mut all = Vec::new();
     let mut put = |extents: &[usize], layout, element, pads: &[usize], mode| -> Result<()> {
         all.push(Pad::new(&kind(extents, layout, element), &PadDescriptor { pads: pads.to_vec(), mode })?);
@@ -176,7 +176,7 @@ fn pads(full: bool) -> Result<Vec<Pad>> {
 const EXTENTS: [(&[usize], &[usize]); 5] =
     [(&[2, 3, 9], &[17]), (&[1, 3, 4, 5], &[7, 3]), (&[2, 33, 7, 3], &[2, 11]), (&[1, 2, 3, 4, 5], &[5, 2, 70]), (&[2, 3, 5, 9], &[1, 1])];
 
-fn nearest(full: bool) -> Result<Vec<Resize>> {
+pub(crate) fn nearest(full: bool) -> Result<Vec<Resize>> {
     let mut all = Vec::new();
     for (i, coordinates) in CoordinateMode::ALL.into_iter().enumerate() {
         for (j, rounding) in NearestMode::ALL.into_iter().enumerate() {
@@ -195,7 +195,7 @@ fn nearest(full: bool) -> Result<Vec<Resize>> {
     Ok(all)
 }
 
-fn linear(full: bool) -> Result<Vec<Resize>> {
+pub(crate) fn linear(full: bool) -> Result<Vec<Resize>> {
     let mut all = Vec::new();
     for (i, coordinates) in CoordinateMode::ALL.into_iter().enumerate() {
         for (k, (x, sizes)) in EXTENTS.into_iter().enumerate() {

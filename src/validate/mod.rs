@@ -9,6 +9,7 @@ pub mod grid;
 mod grid_conv;
 mod grid_conv_blocks;
 mod grid_elementwise;
+mod grid_gradient;
 mod grid_matmul;
 mod grid_pool;
 mod grid_rows;

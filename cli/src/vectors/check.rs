@@ -19,7 +19,7 @@ pub fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Option<Outcom
     if case.dtype == "f16" && !gpu.profile().has_f16 {
         return Some(Outcome::Skipped("the device has no f16".into()));
     }
-    Some(match check_forward(gpu, case, tensors) {
+    Some(match check_forward(gpu, case, tensors).and_then(|()| super::gradients::check(gpu, case, tensors)) {
         Ok(()) => Outcome::Passed,
         Err(why) => Outcome::Failed(why),
     })
@@ -38,11 +38,11 @@ fn check_forward(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<()
 
 /// What a case says, resolved: everything that needs no device.
 pub struct Resolved<'a> {
-    arrays: BTreeMap<String, Array>,
+    pub(super) arrays: BTreeMap<String, Array>,
     /// Output roles with what is expected of them.
     wanted: Vec<(&'a str, Array, Tolerance)>,
     /// The call in each layout that the op sees.
-    calls: Vec<(Layout, Call)>,
+    pub(super) calls: Vec<(Layout, Call)>,
 }
 
 /// Reads a case's tensors and builds its calls.

@@ -4,6 +4,7 @@
 //! failure; nothing is skipped in silence. `check` runs the cases.
 
 mod check;
+mod gradients;
 
 #[cfg(test)]
 pub use check::resolve;

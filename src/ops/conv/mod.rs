@@ -1,8 +1,10 @@
 //! Convolution as data: descriptors, the resolved problem, the pool that may follow, Winograd's matrices.
 
+pub(crate) mod data_gradient;
 pub(crate) mod descriptor;
 pub(crate) mod display;
 pub(crate) mod facts;
+pub(crate) mod filter_gradient;
 pub(crate) mod fused;
 pub(crate) mod problem;
 pub(crate) mod winograd;

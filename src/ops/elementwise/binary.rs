@@ -26,11 +26,29 @@ pub enum BinaryOp {
     Max,
     /// a where a >= 0, else a b: b is the slope. y has a's shape.
     Prelu,
+    /// b times the derivative of the descriptor's activation at a: the gradient of that activation, which is not applied here. Kinks are PyTorch's
+    /// ([`Activation::gradient`]).
+    ActivationGradient,
+    /// 1 where a > b, 1/2 where they are equal, else 0: the derivative of the larger of a and b by a.
+    Exceeds,
+    /// a^b of an a that is not negative.
+    Power,
 }
 
 impl BinaryOp {
     /// All of them, in the order of their numbers in the shader.
-    pub const ALL: [BinaryOp; 7] = [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div, BinaryOp::Min, BinaryOp::Max, BinaryOp::Prelu];
+    pub const ALL: [BinaryOp; 10] = [
+        BinaryOp::Add,
+        BinaryOp::Sub,
+        BinaryOp::Mul,
+        BinaryOp::Div,
+        BinaryOp::Min,
+        BinaryOp::Max,
+        BinaryOp::Prelu,
+        BinaryOp::ActivationGradient,
+        BinaryOp::Exceeds,
+        BinaryOp::Power,
+    ];
 
     /// Its name, as ONNX has it in snake case.
     pub const fn name(self) -> &'static str {
@@ -42,10 +60,13 @@ impl BinaryOp {
             BinaryOp::Min => "min",
             BinaryOp::Max => "max",
             BinaryOp::Prelu => "prelu",
+            BinaryOp::ActivationGradient => "activation_backward",
+            BinaryOp::Exceeds => "exceeds",
+            BinaryOp::Power => "power",
         }
     }
 
-    /// The definition, in f64.
+    /// The definition, in f64; an activation's gradient is [`Activation::gradient`].
     pub fn apply(self, a: f64, b: f64) -> f64 {
         match self {
             BinaryOp::Add => a + b,
@@ -73,6 +94,27 @@ impl BinaryOp {
                     a
                 }
             }
+            BinaryOp::ActivationGradient => b,
+            BinaryOp::Power if a < 0.0 => f64::NAN,
+            BinaryOp::Power => a.powf(b),
+            BinaryOp::Exceeds => {
+                if a > b {
+                    1.0
+                } else if a == b {
+                    0.5
+                } else {
+                    0.0
+                }
+            }
+        }
+    }
+
+    /// Names of its operands.
+    const fn operands(self) -> [&'static str; 2] {
+        match self {
+            BinaryOp::Prelu => ["x", "slope"],
+            BinaryOp::ActivationGradient => ["x", "dy"],
+            _ => ["a", "b"],
         }
     }
 
@@ -87,7 +129,7 @@ impl BinaryOp {
 pub struct BinaryDescriptor {
     /// The operation.
     pub op: BinaryOp,
-    /// Applied to its result.
+    /// Applied to its result, but for [`BinaryOp::ActivationGradient`], which is this one's.
     pub activation: Activation,
 }
 
@@ -203,7 +245,7 @@ impl BinaryProblem {
     pub fn new(a: &TensorType, b: &TensorType, descriptor: impl Into<BinaryDescriptor>) -> Result<Self> {
         let BinaryDescriptor { op, activation } = descriptor.into();
         activation.check()?;
-        let (first, second) = if op == BinaryOp::Prelu { ("x", "slope") } else { ("a", "b") };
+        let [first, second] = op.operands();
         a.checked_float(first)?;
         b.check_element(second, a.element, first)?;
         b.checked_float(second)?;
@@ -256,11 +298,18 @@ impl Problem for BinaryProblem {
     }
 
     fn inputs(&self) -> Vec<TensorSpec> {
-        let (first, second) = if self.op == BinaryOp::Prelu { ("x", "slope") } else { ("a", "b") };
+        let [first, second] = self.op.operands();
         let b = TensorSpec::new(second, &self.b, self.element, self.b_layout);
         // A divisor of zero is no number, and a lone factor of zero would verify nothing.
-        let b = if matches!(self.op, BinaryOp::Div | BinaryOp::Mul) { b.with_domain(Domain::NonZero) } else { b };
-        if self.in_place { vec![b] } else { vec![TensorSpec::new(first, &self.a, self.element, self.a_layout), b] }
+        let b = match self.op {
+            BinaryOp::Div | BinaryOp::Mul => b.with_domain(Domain::NonZero),
+            // A power of a large exponent leaves f32, or has no digits left.
+            BinaryOp::Power => b.with_domain(Domain::Positive),
+            _ => b,
+        };
+        let a = TensorSpec::new(first, &self.a, self.element, self.a_layout);
+        let a = if self.op == BinaryOp::Power { a.with_domain(Domain::Positive) } else { a };
+        if self.in_place { vec![b] } else { vec![a, b] }
     }
 
     fn outputs(&self) -> Vec<TensorSpec> {
@@ -268,7 +317,11 @@ impl Problem for BinaryProblem {
     }
 
     fn is_exact(&self) -> bool {
-        self.op != BinaryOp::Div && self.activation.is_exact()
+        match self.op {
+            BinaryOp::Div | BinaryOp::Power => false,
+            BinaryOp::ActivationGradient => self.activation.has_exact_gradient(),
+            _ => self.activation.is_exact(),
+        }
     }
 
     fn flops(&self) -> f64 {

@@ -181,6 +181,29 @@ impl PoolProblem {
         [self.batch, self.channels].into_iter().chain(self.axes[3 - self.rank..].iter().map(pick)).map(|e| e as usize).collect()
     }
 
+    /// The coordinates inside the input that window `o` has along an axis, and how many count for an average: those, or with the pads all that are
+    /// inside the padded plane.
+    pub(crate) fn window(&self, axis: &WindowAxis, o: u64) -> (Vec<u64>, u64) {
+        if self.adaptive {
+            let inside: Vec<u64> = (o * axis.input / axis.output..((o + 1) * axis.input).div_ceil(axis.output)).collect();
+            let count = inside.len() as u64;
+            return (inside, count);
+        }
+        let coordinates = (0..axis.filter).map(|tap| (o * axis.stride + tap * axis.dilation) as i64 - axis.pad_begin);
+        let padded = coordinates.clone().filter(|&i| i < axis.input as i64 + axis.pad_end).count() as u64;
+        let inside: Vec<u64> = coordinates.filter(|&i| i >= 0 && i < axis.input as i64).map(|i| i as u64).collect();
+        let is_padding_counted = matches!(self.kind, PoolKind::Average { count_include_pad: true });
+        let count = if is_padding_counted { padded } else { inside.len() as u64 };
+        (inside, count)
+    }
+
+    /// The same with indices in row-major order, where it is a maximum.
+    #[must_use]
+    pub fn with_indices(self) -> Self {
+        let kind = if let PoolKind::Max { .. } = self.kind { PoolKind::Max { indices: Some(IndexOrder::RowMajor) } } else { self.kind };
+        Self { kind, ..self }
+    }
+
     /// The index order, where indices are wanted.
     pub fn indices(&self) -> Option<IndexOrder> {
         match self.kind {

@@ -128,6 +128,16 @@ impl DepthToSpace {
         Ok(problem)
     }
 
+    /// The op that undoes it.
+    ///
+    /// # Errors
+    /// None: what it takes, this one gives.
+    pub(crate) fn inverse_of(&self) -> Result<Self> {
+        let y = TensorType { extents: self.output_extents(), ..self.x.clone() };
+        let descriptor = DepthToSpaceDescriptor { block: self.block, mode: self.mode };
+        if self.inverse { Self::new(&y, &descriptor) } else { Self::inverse(&y, &descriptor) }
+    }
+
     /// Extents of y.
     pub fn output_extents(&self) -> Vec<usize> {
         let (b, e) = (self.block, &self.x.extents);

@@ -135,6 +135,12 @@ impl Pad {
         Ok(Self { begin: begin.to_vec(), end: end.to_vec(), x, mode })
     }
 
+    /// The same with zeros where a constant stands.
+    pub(crate) fn with_zeros(&self) -> Self {
+        let mode = if let PadMode::Constant(_) = self.mode { PadMode::Constant(0.0) } else { self.mode };
+        Self { mode, ..self.clone() }
+    }
+
     /// Extents of y.
     pub fn output_extents(&self) -> Vec<usize> {
         self.x.extents.iter().zip(&self.begin).zip(&self.end).map(|((n, b), e)| n + b + e).collect() // checked when it was made

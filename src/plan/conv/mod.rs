@@ -5,6 +5,7 @@ pub(crate) mod as_linear;
 pub(crate) mod choice;
 pub(crate) mod depthwise;
 pub(crate) mod direct;
+pub(crate) mod filter_gradient;
 pub(crate) mod fused;
 pub(crate) mod implicit_gemm;
 pub(crate) mod matrix;

@@ -1,13 +1,13 @@
 //! The planner of operations on two tensors: one output per invocation, or lines along the fastest axis.
 
 use crate::ops::Problem;
-use crate::ops::elementwise::binary::BinaryProblem;
+use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_tensors, chunks};
 use crate::shader::KernelSpec;
-use crate::shader::source::{ELEMENTWISE_BINARY, ELEMENTWISE_BINARY_IN_PLACE};
+use crate::shader::source::{ELEMENTWISE_BINARY, ELEMENTWISE_BINARY_IN_PLACE, ELEMENTWISE_GRADIENT, ELEMENTWISE_GRADIENT_IN_PLACE};
 use crate::shader::uniforms::BinaryParams;
 use crate::types::Result;
 use crate::types::strided_axes::StridedAxes;
@@ -52,13 +52,19 @@ impl Planned for BinaryProblem {
         let algorithm = pick(&self.algorithms(profile), algorithm, preferred)?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), inputs, outputs);
         let mut overrides = vec![];
-        for (name, value) in [("OPERATION", self.op.shader_id()), ("ACTIVATION", self.activation.shader_id()), ("ROWS", u32::from(algorithm == ROWS))]
-        {
+        let is_gradient = self.op == BinaryOp::ActivationGradient;
+        let operation = if is_gradient { 0 } else { self.op.shader_id() };
+        for (name, value) in [("OPERATION", operation), ("ACTIVATION", self.activation.shader_id()), ("ROWS", u32::from(algorithm == ROWS))] {
             if value != 0 {
                 overrides.push((name, value));
             }
         }
-        let source = if self.in_place { &ELEMENTWISE_BINARY_IN_PLACE } else { &ELEMENTWISE_BINARY };
+        let source = match (is_gradient, self.in_place) {
+            (false, false) => &ELEMENTWISE_BINARY,
+            (false, true) => &ELEMENTWISE_BINARY_IN_PLACE,
+            (true, false) => &ELEMENTWISE_GRADIENT,
+            (true, true) => &ELEMENTWISE_GRADIENT_IN_PLACE,
+        };
         let kernel =
             KernelSpec { source, element: self.element, consts: vec![("AXES", strided_axes.axes.len() as u32), profile.together()], overrides };
         let [alpha, beta] = self.activation.parameters();

@@ -1,6 +1,7 @@
-//! Planners of shape ops. Three kernels serve all of them: a strided copy (`copy`), a gather driven by a table of source offsets per axis (`gather`), and
-//! linear interpolation (`linear`).
+//! Planners of shape ops. Four kernels serve all of them: a strided copy (`copy`), a gather driven by a table of source offsets per axis (`gather`),
+//! linear interpolation (`linear`), and a gather of sums driven by lists per axis (`adjoint`).
 
+pub(crate) mod adjoint;
 pub(crate) mod copy;
 pub(crate) mod gather;
 pub(crate) mod linear;

@@ -1,0 +1,90 @@
+//! Gradients of activations and of operations on two tensors.
+
+use super::{Builder, Of};
+use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
+use crate::ops::elementwise::unary::UnaryProblem;
+use crate::types::{Activation, Result};
+
+/// The gradient of an activation's argument, which is `x`; of relu, what it gave says as much, and x need not be kept.
+pub(super) fn through(b: &mut Builder<'_>, activation: Activation, x: Of, gradient: Of) -> Result<Of> {
+    match activation {
+        Activation::None => Ok(gradient),
+        _ => b.binary(BinaryDescriptor { op: BinaryOp::ActivationGradient, activation }, x, gradient),
+    }
+}
+
+pub(super) fn unary(b: &mut Builder<'_>, problem: &UnaryProblem) -> Result<()> {
+    let x = if problem.activation == Activation::Relu { Of::Output(0) } else { Of::Input(0) };
+    let gradient = through(b, problem.activation, x, Of::Upstream)?;
+    b.give(0, gradient);
+    Ok(())
+}
+
+pub(super) fn binary(b: &mut Builder<'_>, problem: &BinaryProblem) -> Result<()> {
+    if problem.in_place {
+        return Err(b.refuse("an op in place has lost what its gradient needs"));
+    }
+    let (x, y) = (Of::Input(0), Of::Input(1));
+    let g = match (problem.op, problem.activation) {
+        (BinaryOp::Power, _) => return Err(b.refuse("the gradient of a power is not computed")),
+        (BinaryOp::ActivationGradient | BinaryOp::Exceeds, _) => return Err(b.refuse("gradients of gradients are not computed")),
+        (_, Activation::None) => Of::Upstream,
+        (_, Activation::Relu) => through(b, Activation::Relu, Of::Output(0), Of::Upstream)?,
+        (op, activation) => {
+            let before = b.binary(op, x, y)?;
+            through(b, activation, before, Of::Upstream)?
+        }
+    };
+    let (wants_x, wants_y) = (b.wants(0), b.wants(1));
+    let (mut of_x, mut of_y) = (None, None);
+    match problem.op {
+        BinaryOp::Add => (of_x, of_y) = (Some(g), Some(g)),
+        BinaryOp::Sub => {
+            of_x = Some(g);
+            of_y = if wants_y { Some(b.mul(g, Of::Constant(-1.0))?) } else { None };
+        }
+        BinaryOp::Mul => {
+            of_x = if wants_x { Some(b.mul(g, y)?) } else { None };
+            of_y = if wants_y { Some(b.mul(g, x)?) } else { None };
+        }
+        BinaryOp::Div => {
+            let quotient = b.binary(BinaryOp::Div, g, y)?;
+            of_x = Some(quotient);
+            if wants_y {
+                // -(g / y) (x / y)
+                let ratio = b.binary(BinaryOp::Div, x, y)?;
+                let product = b.mul(quotient, ratio)?;
+                of_y = Some(b.mul(product, Of::Constant(-1.0))?);
+            }
+        }
+        BinaryOp::Max | BinaryOp::Min => {
+            let (more, less) = if problem.op == BinaryOp::Max { (x, y) } else { (y, x) };
+            for (input, [a, c]) in [[more, less], [less, more]].into_iter().enumerate().filter(|(input, _)| b.wants(*input)).collect::<Vec<_>>() {
+                let share = b.binary(BinaryOp::Exceeds, a, c)?;
+                let own = Some(b.mul(g, share)?);
+                if input == 0 { of_x = own } else { of_y = own }
+            }
+        }
+        BinaryOp::Prelu => {
+            // What is not positive takes the slope, at 0 too, as PyTorch has it.
+            let positive = b.binary(BinaryDescriptor { op: BinaryOp::ActivationGradient, activation: Activation::Relu }, x, g)?;
+            if wants_x {
+                let rest = b.sub(g, positive)?;
+                let sloped = b.mul(rest, y)?;
+                of_x = Some(b.binary(BinaryOp::Add, positive, sloped)?);
+            }
+            if wants_y {
+                let below = b.op(UnaryProblem::new(&b.of(x), Activation::Clip { min: f32::NEG_INFINITY, max: 0.0 })?, &[x]);
+                of_y = Some(b.mul(g, below)?);
+            }
+        }
+        BinaryOp::ActivationGradient | BinaryOp::Exceeds | BinaryOp::Power => {}
+    }
+    for (input, gradient) in [of_x, of_y].into_iter().enumerate() {
+        if let Some(gradient) = gradient.filter(|_| b.wants(input)) {
+            let own = b.unbroadcast(gradient, input)?;
+            b.give(input, own);
+        }
+    }
+    Ok(())
+}

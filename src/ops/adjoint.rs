@@ -1,0 +1,277 @@
+//! Adjoints of ops that read every element by axis: pads, slices, resizes, average pools, and max pools whose winners are known. If such an op is
+//! y = A x, its adjoint is dx = A' dy: the gradient of whatever was computed from y.
+//!
+//! A is a product of one sparse matrix per axis, so that its adjoint is one too, and an element of dx gathers what it went into: per axis a list of
+//! elements of dy with their weights. Nothing is scattered, no sum is atomic, and its order is fixed.
+
+use crate::ops::Problem;
+use crate::ops::pool::descriptor::{IndexOrder, PoolKind};
+use crate::ops::pool::problem::PoolProblem;
+use crate::ops::spec::{Domain, TensorSpec};
+use crate::ops::transform::linear::tap;
+use crate::ops::transform::pad::Pad;
+use crate::ops::transform::resize::{Resize, ResizeMode};
+use crate::ops::transform::slice::Slice;
+use crate::ops::transform::{NOTHING, pad::PadMode};
+use crate::types::{ElementType, Error, Result, TensorType};
+use serde::{Deserialize, Serialize};
+
+/// Axes that an adjoint may gather along.
+pub(crate) const MOST_AXES: usize = 3;
+
+/// The op whose adjoint it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdjointOf {
+    /// Padding. What a constant pad holds does not depend on x.
+    Pad(Pad),
+    /// A slice.
+    Slice(Slice),
+    /// A resize.
+    Resize(Resize),
+    /// An average pool, or a max pool with its indices in row-major order. An Lp pool stands for the sum of its windows.
+    Pool(PoolProblem),
+}
+
+/// dx = A' dy for an op y = A x. For a max pool, A is what its indices say.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "AdjointOf", into = "AdjointOf")]
+pub struct AdjointProblem {
+    pub(crate) of: AdjointOf,
+}
+
+impl From<AdjointProblem> for AdjointOf {
+    fn from(problem: AdjointProblem) -> Self {
+        problem.of
+    }
+}
+
+impl TryFrom<AdjointOf> for AdjointProblem {
+    type Error = Error;
+
+    fn try_from(of: AdjointOf) -> Result<Self> {
+        Self::new(of)
+    }
+}
+
+/// What elements of dx gather along one axis: `entries[starts[i]..starts[i + 1]]` for coordinate i.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Gathered {
+    pub starts: Vec<u32>,
+    /// Coordinates of dy, ascending, and their weights.
+    pub entries: Vec<(u32, f32)>,
+}
+
+impl AdjointProblem {
+    /// The adjoint of an op.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a max pool without indices or with those of the column-major order, tensors of u32, and an op that changes
+    /// more than three axes.
+    pub fn new(of: AdjointOf) -> Result<Self> {
+        if let AdjointOf::Pool(pool) = &of {
+            match pool.kind() {
+                PoolKind::Average { .. } | PoolKind::Lp { .. } | PoolKind::Max { indices: Some(IndexOrder::RowMajor) } => {}
+                kind => {
+                    let rule = "a maximum has an adjoint by its indices in row-major order";
+                    return Err(Error::invalid("kind", format!("{kind:?}"), rule));
+                }
+            }
+        }
+        let problem = Self { of };
+        problem.dx().element.check_float("x")?;
+        let changed = problem.axes().len();
+        if changed > MOST_AXES {
+            let rule = format!("an adjoint gathers along at most {MOST_AXES} axes: take it of one op after another");
+            return Err(Error::invalid("axes", changed, rule));
+        }
+        Ok(problem)
+    }
+
+    /// The op whose adjoint it is.
+    pub fn of(&self) -> &AdjointOf {
+        &self.of
+    }
+
+    /// What is given: y's type.
+    pub(crate) fn dy(&self) -> TensorType {
+        match &self.of {
+            AdjointOf::Pad(pad) => pad.kind(),
+            AdjointOf::Slice(slice) => TensorType { extents: slice.output_extents(), ..slice.x().clone() },
+            AdjointOf::Resize(resize) => resize.kind(),
+            AdjointOf::Pool(pool) => TensorType::new(&pool.output_extents(), pool.element(), pool.layout()),
+        }
+    }
+
+    /// What it gives: x's type.
+    pub(crate) fn dx(&self) -> TensorType {
+        match &self.of {
+            AdjointOf::Pad(pad) => pad.x().clone(),
+            AdjointOf::Slice(slice) => slice.x().clone(),
+            AdjointOf::Resize(resize) => resize.x().clone(),
+            AdjointOf::Pool(pool) => TensorType::new(&pool.input_extents(), pool.element(), pool.layout()),
+        }
+    }
+
+    /// Whether indices say which elements of dy count.
+    pub(crate) fn has_indices(&self) -> bool {
+        matches!(&self.of, AdjointOf::Pool(pool) if pool.indices().is_some())
+    }
+
+    /// The axes that it gathers along, in order; along the others every element stays where it is.
+    pub(crate) fn axes(&self) -> Vec<usize> {
+        let changed = |is: &dyn Fn(usize) -> bool| (0..self.dx().rank()).filter(|&axis| is(axis)).collect();
+        match &self.of {
+            AdjointOf::Pad(pad) => changed(&|axis| pad.begin()[axis] + pad.end()[axis] > 0),
+            AdjointOf::Slice(slice) => changed(&|axis| slice.ranges()[axis].count != slice.x().extents[axis] || slice.ranges()[axis].step != 1),
+            // All spatial axes, since the indices of a max pool count over all of them.
+            AdjointOf::Resize(_) | AdjointOf::Pool(_) => changed(&|axis| axis >= 2),
+        }
+    }
+
+    /// Most entries that [`AdjointProblem::gathered`] makes for an axis: what a planner checks before.
+    pub(crate) fn most_entries(&self, axis: usize) -> u64 {
+        let outputs = self.dy().extents[axis] as u64;
+        match &self.of {
+            AdjointOf::Pad(_) | AdjointOf::Slice(_) => outputs,
+            AdjointOf::Resize(_) => 2 * outputs,
+            AdjointOf::Pool(pool) => outputs.saturating_mul(pool.axes()[axis + 3 - self.dx().rank()].filter),
+        }
+    }
+
+    /// Coordinates of x that coordinate `o` of y reads along `axis`, and their weights.
+    fn reads(&self, axis: usize, tables: &[Vec<u32>], o: usize) -> Vec<(u32, f32)> {
+        match &self.of {
+            AdjointOf::Pad(_) => Some(tables[axis][o]).filter(|&source| source != NOTHING).map(|source| (source, 1.0)).into_iter().collect(),
+            AdjointOf::Slice(slice) => {
+                let range = slice.ranges()[axis];
+                vec![((range.first as i64 + o as i64 * range.step as i64) as u32, 1.0)]
+            }
+            AdjointOf::Resize(resize) => match resize.descriptor().mode {
+                ResizeMode::Nearest(mode) => vec![(resize.nearest(mode, axis - 2, o) as u32, 1.0)],
+                ResizeMode::Linear => {
+                    let tap = tap(resize, axis - 2, o);
+                    [(tap.first, 1.0 - tap.weight), (tap.second, tap.weight)]
+                        .into_iter()
+                        .filter(|(_, w)| *w != 0.0)
+                        .map(|(i, w)| (i as u32, w))
+                        .collect()
+                }
+            },
+            AdjointOf::Pool(pool) => {
+                let window = &pool.axes()[axis + 3 - self.dx().rank()];
+                let (inside, count) = pool.window(window, o as u64);
+                let weight = match pool.kind() {
+                    PoolKind::Average { .. } => 1.0 / count as f32,
+                    _ => 1.0,
+                };
+                inside.into_iter().map(|i| (i as u32, weight)).collect()
+            }
+        }
+    }
+
+    /// What dx gathers along `axis`. Coordinates are below 2^31, which planners check and what fits in memory keeps.
+    pub(crate) fn gathered(&self, axis: usize) -> Gathered {
+        let tables = if let AdjointOf::Pad(pad) = &self.of { pad.tables() } else { vec![] };
+        let mut lists: Vec<Vec<(u32, f32)>> = vec![vec![]; self.dx().extents[axis]];
+        for o in 0..self.dy().extents[axis] {
+            for (i, weight) in self.reads(axis, &tables, o) {
+                match lists[i as usize].last_mut() {
+                    Some((last, sum)) if *last == o as u32 => *sum += weight,
+                    _ => lists[i as usize].push((o as u32, weight)),
+                }
+            }
+        }
+        let mut starts = vec![0];
+        for list in &lists {
+            starts.push(starts[starts.len() - 1] + list.len() as u32);
+        }
+        Gathered { starts, entries: lists.concat() }
+    }
+
+    /// The most elements of dy that one of dx gathers.
+    fn most_terms(&self) -> u64 {
+        match &self.of {
+            AdjointOf::Slice(_) => 1,
+            // Reflected and repeated elements stand once inside and once on either side.
+            AdjointOf::Pad(pad) => match pad.mode() {
+                PadMode::Constant(_) => 1,
+                PadMode::Reflect | PadMode::Circular => 3u64.pow(self.axes().len() as u32),
+                PadMode::Replicate => self.product(|axis| {
+                    1 + pad.begin()[axis].max(pad.end()[axis]).max(if pad.x().extents[axis] == 1 { pad.begin()[axis] + pad.end()[axis] } else { 0 })
+                        as u64
+                }),
+            },
+            AdjointOf::Resize(resize) => self.product(|axis| 2 + 2 * (resize.sizes()[axis - 2] as u64).div_ceil(resize.x().extents[axis] as u64)),
+            AdjointOf::Pool(pool) => self.product(|axis| {
+                let window = &pool.axes()[axis + 3 - self.dx().rank()];
+                if pool.is_adaptive() { window.output.div_ceil(window.input) + 1 } else { window.filter.div_ceil(window.stride) }
+            }),
+        }
+    }
+
+    fn product(&self, of: impl Fn(usize) -> u64) -> u64 {
+        self.axes().into_iter().map(of).fold(1, u64::saturating_mul)
+    }
+}
+
+impl Problem for AdjointProblem {
+    fn name(&self) -> &'static str {
+        match &self.of {
+            AdjointOf::Pad(_) => "pad_backward",
+            AdjointOf::Slice(_) => "slice_backward",
+            AdjointOf::Resize(_) => "resize_backward",
+            AdjointOf::Pool(pool) => match (pool.kind(), pool.is_adaptive()) {
+                (PoolKind::Max { .. }, false) => "max_pool_backward",
+                (PoolKind::Max { .. }, true) => "adaptive_max_pool_backward",
+                (PoolKind::Average { .. }, false) => "average_pool_backward",
+                (PoolKind::Average { .. }, true) => "adaptive_average_pool_backward",
+                (PoolKind::Lp { .. }, false) => "sum_pool_backward",
+                (PoolKind::Lp { .. }, true) => "adaptive_sum_pool_backward",
+            },
+        }
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        let dy = self.dy();
+        let mut inputs = vec![TensorSpec::of("dy", &dy)];
+        if self.has_indices() {
+            let plane = self.axes().into_iter().map(|axis| self.dx().extents[axis] as u64).product();
+            let indices = TensorType { element: ElementType::U32, ..dy };
+            inputs.push(TensorSpec::of("indices", &indices).with_domain(Domain::Index(plane)));
+        }
+        inputs
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::of("dx", &self.dx())]
+    }
+
+    fn is_exact(&self) -> bool {
+        match &self.of {
+            AdjointOf::Pad(_) | AdjointOf::Slice(_) => true,
+            // f16 holds 11 bits: sums of many terms leave them.
+            AdjointOf::Resize(resize) => resize.is_exact() && resize.x().element == ElementType::F32,
+            AdjointOf::Pool(pool) => !matches!(pool.kind(), PoolKind::Average { .. }),
+        }
+    }
+
+    fn flops(&self) -> f64 {
+        2.0 * self.dx().extents.iter().map(|&e| e as f64).product::<f64>() * self.terms() as f64
+    }
+
+    fn terms(&self) -> u64 {
+        self.most_terms()
+    }
+}
+
+impl std::fmt::Display for AdjointProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.of {
+            AdjointOf::Pad(pad) => pad.fmt(f),
+            AdjointOf::Slice(slice) => slice.fmt(f),
+            AdjointOf::Resize(resize) => resize.fmt(f),
+            AdjointOf::Pool(pool) => pool.fmt(f),
+        }
+    }
+}

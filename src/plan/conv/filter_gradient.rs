@@ -1,0 +1,249 @@
+//! The planner of filter gradients: the kernels of convolution, over tensors whose batch and channels are exchanged by their strides alone.
+//!
+//! The depth of the product is all positions of a batch. What is longer than a driver's loops or a device's bindings allow is computed in parts, whose
+//! sums are added in order: the same shape on the same device gives the same bits.
+
+use crate::ops::Problem;
+use crate::ops::conv::descriptor::Algorithm;
+use crate::ops::conv::filter_gradient::{Box3, FilterGradient};
+use crate::ops::conv::problem::ConvProblem;
+use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
+use crate::plan::Planned;
+use crate::plan::conv::{direct, implicit_gemm};
+use crate::plan::gemm::method::Method;
+use crate::plan::gemm::splits::{partial_sums, sum_items};
+use crate::plan::gemm::tile::{Core, Tile};
+use crate::plan::pick;
+use crate::plan::profile::DeviceProfile;
+use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_tensors};
+use crate::shader::KernelSpec;
+use crate::shader::source_gemm::CONV_PACK_FILTER;
+use crate::shader::uniforms::{ConvParams, PackParams};
+use crate::types::{Error, Result};
+
+/// The algorithms of convolution that read any strides.
+const ALGORITHMS: [Algorithm; 3] = [Algorithm::Direct, Algorithm::ImplicitGemmWorkgroup, Algorithm::ImplicitGemmRegister];
+
+/// Fewest rows of a product that a tile is worth: below, most of it is padding.
+const FEWEST_ROWS: u64 = 3;
+
+/// Scratch buffers: dy packed for a tile core, the sums of splits, those of a part.
+const PACKED: usize = 0;
+
+const SPLITS: usize = 1;
+
+const PART: usize = 2;
+
+/// Strides of a channels-first tensor: image, group, channel. Positions are contiguous.
+struct Strides {
+    image: u64,
+    group: u64,
+    channel: u64,
+}
+
+impl FilterGradient {
+    /// Of the tensor that windows read, and of the other one.
+    fn strides(&self) -> [Strides; 2] {
+        let (channels, positions) = (self.channels(), self.positions());
+        [0, 1].map(|i| {
+            let group = channels[i] * positions[i];
+            Strides { image: group * self.conv.groups, group, channel: positions[i] }
+        })
+    }
+
+    /// Whether the kernels of this algorithm compute a part of these positions in one go.
+    fn fits(&self, algorithm: Algorithm, tile: Option<&str>, part: &Box3, profile: &DeviceProfile) -> bool {
+        let dual = self.dual(part);
+        let shape = implicit_gemm::shape(&dual, dual.batch);
+        // Bindings begin where the device says, up to one alignment before the first element.
+        let limit = profile.max_binding_bytes - profile.storage_alignment.min(profile.max_binding_bytes);
+        let bytes = |strides: &Strides| part.count[0].saturating_mul(strides.image * self.conv.element.bytes());
+        if self.strides().iter().any(|strides| bytes(strides) > limit) {
+            return false;
+        }
+        if implicit_gemm::core(algorithm).is_none() {
+            return dual.reduction_depth().saturating_add(3 * dual.taps()) <= profile.max_loop_iterations;
+        }
+        // A core's method refuses loops that are too long for the driver.
+        let Ok(method) = method(algorithm, tile, &dual, profile) else { return false };
+        let packed = method.memory.packed[0].map_or(0, |packed| {
+            let [multiple, _] = packed.panels(dual.filters_per_group());
+            PackParams::count(&dual, multiple, dual.taps()).saturating_mul(self.conv.element.bytes())
+        });
+        packed <= limit && (method.memory.splits == 1 || partial_sums(&shape, method.memory.splits, profile).is_ok())
+    }
+
+    /// The parts of an algorithm: as few images as fit; of an image that does not fit, as few planes, then rows.
+    fn parts(&self, algorithm: Algorithm, tile: Option<&str>, profile: &DeviceProfile) -> Result<Vec<Box3>> {
+        let whole = self.whole();
+        let mut size = whole.count;
+        for axis in 0..3 {
+            while size[axis] > 1 && !self.fits(algorithm, tile, &Box3 { count: size, ..whole }, profile) {
+                size[axis] = size[axis].div_ceil(2);
+            }
+        }
+        if !self.fits(algorithm, tile, &Box3 { count: size, ..whole }, profile) {
+            let reason = "one row of an image is longer than this driver's loops may be, or one image than a binding".to_string();
+            return Err(Error::Unsupported { algorithm: algorithm.to_string(), reason });
+        }
+        let starts = |axis: usize| (0..whole.count[axis]).step_by(size[axis] as usize);
+        let part = |first: [u64; 3]| Box3 { first, count: [0, 1, 2].map(|axis| size[axis].min(whole.count[axis] - first[axis])) };
+        Ok(starts(0).flat_map(|n| starts(1).flat_map(move |z| starts(2).map(move |p| [n, z, p]))).map(part).collect())
+    }
+
+    /// The first part goes to dw; each of the others to memory of its own, and is added.
+    fn of_parts(&self, algorithm: Algorithm, tile: Option<&str>, parts: &[Box3], profile: &DeviceProfile) -> Result<Plan> {
+        let mut plan = Plan::new(self.name(), String::new(), self.inputs(), self.outputs());
+        let dw = plan.outputs[0].clone();
+        check_binding("dw", dw.bytes(), profile)?;
+        let sum = BinaryProblem::new(&dw.tensor, &dw.tensor, BinaryOp::Add)?.in_place()?.plan(profile, None)?;
+        for (i, part) in parts.iter().enumerate() {
+            let dual = self.dual(part);
+            let method = method(algorithm, tile, &dual, profile)?;
+            plan.label = method.label(algorithm.name());
+            if i == 0 {
+                let output = BufferRef::output(0, &plan.outputs);
+                self.part(&dual, part, &method, output, profile, &mut plan)?;
+                continue;
+            }
+            let own = scratch(&mut plan, PART, dw.bytes(), profile)?;
+            self.part(&dual, part, &method, own, profile, &mut plan)?;
+            let BufferRef::Scratch(index) = own else { continue };
+            for step in &sum.steps {
+                let place = |place: &BufferRef| match *place {
+                    BufferRef::Input { first, bytes, .. } => BufferRef::ScratchPart { index, first, bytes },
+                    other => other,
+                };
+                plan.steps.push(Step { refs: step.refs.iter().map(place).collect(), ..step.clone() });
+            }
+        }
+        Ok(plan)
+    }
+
+    fn part(&self, dual: &ConvProblem, part: &Box3, method: &Method, output: BufferRef, profile: &DeviceProfile, plan: &mut Plan) -> Result<()> {
+        let [wide, narrow] = self.strides();
+        let [wide_input, narrow_input] = if self.x_is_wide() { [0, 1] } else { [1, 0] };
+        let element = self.conv.element;
+        // Bindings hold the part's images; every cast is in range, since the tensors have less than 2^31 elements.
+        let images = Chunk { first: part.first[0], count: part.count[0] };
+        let (wide_range, narrow_range) = (images.range(wide.image, element, profile), images.range(narrow.image, element, profile));
+        let x = BufferRef::Input { index: wide_input, first: wide_range.first, bytes: wide_range.bytes };
+        let dy = BufferRef::Input { index: narrow_input, first: narrow_range.first, bytes: narrow_range.bytes };
+        let [_, height, width] = &self.conv.axes;
+        let row = self.extents(width)[1];
+        let w_base = narrow_range.base + ((part.first[1] * self.extents(height)[1] + part.first[2]) * row) as u32;
+        let taps = self.conv.taps();
+        let params = ConvParams {
+            x_base: wide_range.base,
+            x_stride_n: wide.channel as u32,
+            x_stride_c: wide.image as u32,
+            x_stride_p: 1,
+            x_stride_g: wide.group as u32,
+            y_base: 0,
+            y_stride_n: taps as u32,
+            y_stride_k: (self.channels()[0] * taps) as u32,
+            y_stride_p: 1,
+            w_base,
+            w_stride_g: narrow.group as u32,
+            w_stride_k: narrow.channel as u32,
+            w_stride_c: narrow.image as u32,
+            ..ConvParams::new(dual)
+        };
+        let weights = match method.memory.packed[0] {
+            None => dy,
+            Some(packed) => {
+                let [multiple, _] = packed.panels(dual.filters_per_group());
+                let pack = PackParams {
+                    w_base,
+                    w_stride_g: params.w_stride_g,
+                    w_stride_k: params.w_stride_k,
+                    w_stride_c: params.w_stride_c,
+                    ..PackParams::new(dual, multiple, dual.taps())
+                };
+                let place = scratch(plan, PACKED, u64::from(pack.items) * element.bytes(), profile)?;
+                let kernel = KernelSpec { source: &CONV_PACK_FILTER, element, consts: vec![], overrides: vec![] };
+                plan.steps.push(Step::new(kernel, &pack, vec![dy, place], u64::from(pack.items).div_ceil(64), profile)?);
+                place
+            }
+        };
+        let shape = implicit_gemm::shape(dual, dual.batch);
+        let splits = method.memory.splits;
+        let partials = if splits > 1 { scratch(plan, SPLITS, partial_sums(&shape, splits, profile)?, profile)? } else { BufferRef::Nothing };
+        let target = if splits > 1 { partials } else { output };
+        for call in &method.calls {
+            let count = call.work.count(&shape);
+            let [tiles_m, tiles_n] = count.tiles.map(|tiles| tiles as u32);
+            let columns = if tiles_n > 0 { shape.columns as u32 } else { 0 };
+            let params = ConvParams { columns, tiles_m, tiles_n, items: count.items as u32, ..params };
+            let refs = vec![BufferRef::Nothing, BufferRef::Nothing, target, x, weights];
+            plan.steps.push(Step::new(call.kernel(&shape, element, profile), &params, refs, count.workgroups, profile)?);
+        }
+        if splits > 1 {
+            let items = sum_items(&shape);
+            let params = ConvParams { columns: shape.columns as u32, items: items as u32, ..params };
+            let refs = vec![BufferRef::Nothing, BufferRef::Nothing, output, partials, BufferRef::Nothing];
+            plan.steps.push(Step::new(implicit_gemm::sum(dual, splits, profile), &params, refs, items.div_ceil(64), profile)?);
+        }
+        Ok(())
+    }
+}
+
+/// Scratch buffer `index`, which all parts share: as large as the largest needs.
+fn scratch(plan: &mut Plan, index: usize, bytes: u64, profile: &DeviceProfile) -> Result<BufferRef> {
+    check_binding("memory of a filter gradient", bytes, profile)?;
+    while plan.scratch.len() <= index {
+        plan.scratch.push(16);
+    }
+    plan.scratch[index] = plan.scratch[index].max(bytes);
+    Ok(BufferRef::Scratch(index))
+}
+
+fn method(algorithm: Algorithm, tile: Option<&str>, dual: &ConvProblem, profile: &DeviceProfile) -> Result<Method> {
+    match implicit_gemm::core(algorithm) {
+        Some(core) => implicit_gemm::method(algorithm, core, dual, profile, tile),
+        None => Ok(direct::method(dual)),
+    }
+}
+
+impl Planned for FilterGradient {
+    fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
+        let applies = |algorithm: &Algorithm| {
+            let has_core = implicit_gemm::core(*algorithm).is_none_or(|core| core.check(algorithm.name(), profile).is_ok());
+            has_core && self.parts(*algorithm, None, profile).is_ok()
+        };
+        ALGORITHMS.into_iter().filter(applies).map(Algorithm::name).collect()
+    }
+
+    fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
+        let with_tiles = |name: &str| -> Vec<String> {
+            let core = name.parse().ok().and_then(implicit_gemm::core);
+            let dual = self.dual(&self.whole());
+            let tiles = core.map(|core: Core| Tile::candidates(core, &implicit_gemm::shape(&dual, dual.batch), profile));
+            tiles.map_or_else(|| vec![name.to_string()], |tiles| tiles.into_iter().map(|tile| format!("{name} {tile}")).collect())
+        };
+        self.algorithms(profile).into_iter().flat_map(with_tiles).collect()
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        check_tensors(self.name(), &self.inputs().iter().chain(&self.outputs()).collect::<Vec<_>>(), profile)?;
+        for (axis, name) in self.dual(&self.whole()).axes.iter().zip(["depth", "height", "width"]) {
+            axis.check_reach(name)?;
+        }
+        let admitted = self.algorithms(profile);
+        let (name, tile) = match algorithm.map(|label| label.split_once(' ').unwrap_or((label, ""))) {
+            Some((name, tile)) => (Some(name), Some(tile).filter(|tile| !tile.is_empty())),
+            None => (None, None),
+        };
+        let gemm = if profile.is_cpu { Algorithm::ImplicitGemmRegister } else { Algorithm::ImplicitGemmWorkgroup };
+        let is_worth_tiles = self.channels()[1] >= FEWEST_ROWS;
+        let preferred = [gemm, Algorithm::ImplicitGemmRegister, Algorithm::Direct].into_iter().filter(|a| is_worth_tiles || *a == Algorithm::Direct);
+        let preferred = preferred.map(Algorithm::name).find(|name| admitted.contains(name)).or(admitted.first().copied());
+        let Some(preferred) = preferred else {
+            let reason = "a row of an image is longer than this driver's loops may be".to_string();
+            return Err(Error::Unsupported { algorithm: self.name().into(), reason });
+        };
+        let algorithm: Algorithm = pick(&admitted, name, preferred)?.parse()?;
+        let parts = self.parts(algorithm, tile, profile)?;
+        self.of_parts(algorithm, tile, &parts, profile)
+    }
+}
