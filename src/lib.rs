@@ -44,6 +44,8 @@ pub mod reference;
 pub mod session;
 mod shader;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod train;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod tune;
 pub mod types;
 #[cfg(not(target_arch = "wasm32"))]

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules by layer, the lowest first. Those of one layer may not see each other.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["types"],
     &["numeric"],
     &["ops"],
@@ -18,6 +18,7 @@ const LAYERS: [&[&str]; 10] = [
     &["validate"],
     &["tune"],
     &["session"],
+    &["train"],
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

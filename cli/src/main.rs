@@ -22,6 +22,7 @@ mod params;
 mod picture;
 mod suites;
 mod text;
+mod train;
 mod tune;
 mod validate;
 mod vectors;
@@ -52,6 +53,8 @@ enum Command {
     Tune(tune::Args),
     /// Tells how layers would be computed: the plan, its kernels, and why no other algorithm is taken
     Explain(explain::Args),
+    /// Trains a small network on digits, on a GPU or on the CPU engine
+    Train(train::Args),
     /// Filters a photograph with a convolution
     Filter(filter::Args),
     /// Counts outputs, parameters, multiply-adds and bytes of a convolution beside a dense layer of the same sizes
@@ -166,6 +169,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Train(args) => train::run(&args),
         Command::Filter(args) => filter::run(&args),
         Command::Params(args) => params::run(&args),
         Command::Ops(args) => vocabulary::run(&args),

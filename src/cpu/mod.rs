@@ -11,6 +11,7 @@ pub(crate) mod filter_gradient;
 pub(crate) mod gemm;
 pub(crate) mod matmul;
 pub(crate) mod norm;
+pub(crate) mod optimizer;
 pub(crate) mod pool;
 mod product;
 pub(crate) mod reduce;
@@ -26,8 +27,8 @@ use crate::ops::{Op, Problem};
 use crate::types::{Activation, Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
-/// Computes the first output of any op on all cores, f32, in logical order; `false` where the engine does not have the op (those with
-/// index tensors, and reductions over axes that lie apart).
+/// Computes the first output of any op on all cores, f32, in logical order; `false` where the engine does not have the op: one with an
+/// index tensor among its inputs, or argmax.
 ///
 /// # Errors
 /// Slices of another number or length than the op's tensors; an index that is no whole number or lies past its range.
@@ -38,6 +39,19 @@ pub fn compute(op: impl Into<Op>, inputs: &[&[f32]], y: &mut [f32]) -> Result<bo
     check_indices(&specs, inputs)?;
     check_lengths(&op.outputs()[..1], &[y.len()])?;
     Ok(engine(&op).compute(inputs, y).is_some())
+}
+
+/// As [`compute`], all outputs of an op that has several, such as a max pool with indices, which are numbers here (exact below 2^24); none where the engine
+/// does not have them.
+///
+/// # Errors
+/// As [`compute`].
+pub fn compute_several(op: impl Into<Op>, inputs: &[&[f32]]) -> Result<Option<Vec<Vec<f32>>>> {
+    let op = op.into();
+    let specs = op.inputs();
+    check_lengths(&specs, &inputs.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
+    check_indices(&specs, inputs)?;
+    Ok(engine(&op).compute_several(inputs))
 }
 
 /// Computes y = activation(conv(x) + bias), forward or transposed, on all cores; pooled, where the problem has a pool.
@@ -136,6 +150,11 @@ pub(crate) trait Computed {
     /// Computes the first output on all cores, f32, in logical order. `None` where the engine does not have the op. Slices have the lengths of the
     /// specs; [`compute`] checks that first.
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()>;
+
+    /// As [`Computed::compute`], all outputs of an op that has several; indices are numbers.
+    fn compute_several(&self, _inputs: &[&[f32]]) -> Option<Vec<Vec<f32>>> {
+        None
+    }
 }
 
 /// The engine of each problem.
@@ -162,6 +181,7 @@ fn engine(op: &Op) -> &dyn Computed {
         Op::DepthToSpace(problem) => problem,
         Op::Adjoint(problem) => problem,
         Op::FilterGradient(problem) => problem,
+        Op::Optimizer(problem) => problem,
     }
 }
 

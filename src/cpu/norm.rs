@@ -11,10 +11,15 @@ use rayon::prelude::*;
 
 /// Layer, group and instance normalisation: channels-first, every row is contiguous.
 pub(crate) fn norm(problem: &NormProblem, inputs: &[&[f32]], y: &mut [f32]) {
+    statistics(problem, inputs, y);
+}
+
+/// The same, with mean and inverse deviation of every row.
+fn statistics(problem: &NormProblem, inputs: &[&[f32]], y: &mut [f32]) -> Vec<[f32; 2]> {
     let rows = problem.rows(Layout::ChannelsFirst);
     let scale = problem.has_scale.then(|| inputs[1]);
     let bias = problem.has_bias.then(|| inputs[inputs.len() - 1]);
-    y.par_chunks_mut(rows.length).zip(inputs[0].par_chunks(rows.length)).enumerate().for_each(|(row, (y, x))| {
+    let statistics = y.par_chunks_mut(rows.length).zip(inputs[0].par_chunks(rows.length)).enumerate().map(|(row, (y, x))| {
         // f64 holds the squares of all f32 numbers, and more digits than a row of them has.
         let n = rows.length as f64;
         let mean = sum_of(x, f64::from) / n;
@@ -28,7 +33,9 @@ pub(crate) fn norm(problem: &NormProblem, inputs: &[&[f32]], y: &mut [f32]) {
             let b = bias.map_or(0.0, |b| f64::from(b[first + i]));
             y.iter_mut().zip(x).for_each(|(y, x)| *y = ((f64::from(*x) - mean) * s + b) as f32);
         }
+        [mean as f32, inverse as f32]
     });
+    statistics.collect()
 }
 
 /// Batch normalisation of a trained network.
@@ -83,5 +90,12 @@ impl Computed for NormProblem {
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
         norm(self, inputs, y);
         Some(())
+    }
+
+    fn compute_several(&self, inputs: &[&[f32]]) -> Option<Vec<Vec<f32>>> {
+        let mut y = vec![0.0; inputs[0].len()];
+        let statistics = statistics(self, inputs, &mut y);
+        let (mean, inverse) = statistics.into_iter().map(|[mean, inverse]| (mean, inverse)).unzip();
+        self.statistics.then_some(vec![y, mean, inverse])
     }
 }

@@ -1,7 +1,7 @@
 //! Pooling on all cores: a task takes channel planes, an output line at a time.
 
 use crate::cpu::Computed;
-use crate::ops::pool::descriptor::PoolKind;
+use crate::ops::pool::descriptor::{IndexOrder, PoolKind};
 use crate::ops::pool::problem::PoolProblem;
 use crate::ops::pool::unpool::MaxUnpoolProblem;
 use crate::types::shape::WindowAxis;
@@ -99,6 +99,41 @@ impl Computed for PoolProblem {
         pool(self, inputs[0], y);
         Some(())
     }
+
+    fn compute_several(&self, inputs: &[&[f32]]) -> Option<Vec<Vec<f32>>> {
+        // f32 counts to 2^24.
+        let is_row_major = self.indices() == Some(IndexOrder::RowMajor) && self.input_positions() < 1 << 24;
+        is_row_major.then(|| maxima(self, inputs[0]))
+    }
+}
+
+/// The largest elements and where they stand, the first of equals in row-major order; NaN wins.
+fn maxima(problem: &PoolProblem, x: &[f32]) -> Vec<Vec<f32>> {
+    let (plane_in, plane_out) = (problem.input_positions() as usize, problem.output_positions() as usize);
+    let [depth, height, width] = problem.axes.each_ref().map(|axis| table(problem, axis));
+    let [in_h, in_w] = [problem.axes[1].input as usize, problem.axes[2].input as usize];
+    let [dz, dy, dx] = problem.axes.each_ref().map(|a| a.dilation as usize);
+    let count = x.len() / plane_in * plane_out;
+    let (mut y, mut indices) = (vec![0.0; count], vec![0.0; count]);
+    y.par_chunks_mut(plane_out).zip(indices.par_chunks_mut(plane_out)).zip(x.par_chunks(plane_in)).for_each(|((y, indices), x)| {
+        let mut outputs = y.iter_mut().zip(indices);
+        for (&[z0, nz, _], &[y0, ny, _]) in depth.iter().flat_map(|z| height.iter().map(move |y| (z, y))) {
+            for (&[x0, nx, _], (y, index)) in width.iter().zip(&mut outputs) {
+                let first = (z0 * in_h + y0) * in_w + x0;
+                let (mut best, mut at) = (x[first], first);
+                for (z, r) in (0..nz).flat_map(|z| (0..ny).map(move |r| (z, r))) {
+                    let line = ((z0 + z * dz) * in_h + y0 + r * dy) * in_w + x0;
+                    for place in (0..nx).map(|s| line + s * dx) {
+                        if x[place] > best || x[place].is_nan() && !best.is_nan() {
+                            (best, at) = (x[place], place);
+                        }
+                    }
+                }
+                (*y, *index) = (best, at as f32);
+            }
+        }
+    });
+    vec![y, indices]
 }
 
 impl Computed for MaxUnpoolProblem {

@@ -1,42 +1,58 @@
-//! Reductions on all cores, where the reduced axes lie together, as they do in networks; other sets are left to the reference.
+//! Reductions on all cores: one run of neighbouring reduced axes after the other, the last one first. Sums are f64: the engine's are exact enough for
+//! gradients that cancel.
 
 use crate::cpu::Computed;
-use crate::numeric::sum_unit;
 use crate::ops::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem};
 use rayon::prelude::*;
 
-/// y over x as [outer][n][inner], channels-first; `None` where reduced axes do not lie together.
-pub(crate) fn reduce(problem: &ReduceProblem, x: &[f32], y: &mut [f32]) -> Option<()> {
-    let first = problem.reduced.iter().position(|r| *r)?;
-    let last = problem.reduced.iter().rposition(|r| *r)?;
-    if !problem.reduced[first..=last].iter().all(|r| *r) {
-        return None;
+/// y over x as [outer][n][inner], channels-first; a mean of means of equally many is the mean.
+pub(crate) fn reduce(problem: &ReduceProblem, x: &[f32], y: &mut [f32]) {
+    let mut extents: Vec<(usize, bool)> = vec![];
+    for (&extent, &reduced) in problem.x.iter().zip(&problem.reduced) {
+        match extents.last_mut() {
+            Some((whole, same)) if *same == reduced => *whole *= extent,
+            _ => extents.push((extent, reduced)),
+        }
     }
-    let n: usize = problem.x[first..=last].iter().product();
-    let inner: usize = problem.x[last + 1..].iter().product();
-    // A mean sums in a unit of which no sum leaves f32.
-    let unit = if problem.kind == ReduceKind::Mean { sum_unit(n as u64) } else { 1.0 };
-    let divisor = if problem.kind == ReduceKind::Mean { n as f32 * unit } else { 1.0 };
-    let max = problem.kind == ReduceKind::Max;
+    let runs = extents.iter().filter(|(_, reduced)| *reduced).count();
+    if runs == 0 {
+        y.copy_from_slice(x);
+        return;
+    }
+    let mut owned: Vec<f32> = vec![];
+    for run in 0..runs {
+        let Some(at) = extents.iter().rposition(|(_, reduced)| *reduced) else { return };
+        let (n, inner): (usize, usize) = (extents[at].0, extents[at + 1..].iter().map(|(extent, _)| extent).product());
+        let source: &[f32] = if run == 0 { x } else { &owned };
+        if run + 1 == runs {
+            run_of(problem.kind, n, inner, source, y);
+        } else {
+            let mut next = vec![0.0; source.len() / n];
+            run_of(problem.kind, n, inner, source, &mut next);
+            owned = next;
+        }
+        extents[at] = (1, false);
+    }
+}
+
+fn run_of(kind: ReduceKind, n: usize, inner: usize, x: &[f32], y: &mut [f32]) {
+    let divisor = if kind == ReduceKind::Mean { n as f64 } else { 1.0 };
+    let max = kind == ReduceKind::Max;
     let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
-    y.par_chunks_mut(inner).zip(x.par_chunks(n * inner)).for_each(|(y, x)| {
-        if inner == 1 {
-            y[0] = if max { x.iter().copied().fold(f32::NEG_INFINITY, larger) } else { sum_of(x, |v| v * unit) / divisor };
-            return;
+    y.par_chunks_mut(inner).zip(x.par_chunks(n * inner)).for_each_init(Vec::new, |sums: &mut Vec<f64>, (y, x)| match (max, inner) {
+        (true, 1) => y[0] = x.iter().copied().fold(f32::NEG_INFINITY, larger),
+        (true, _) => {
+            y.fill(f32::NEG_INFINITY);
+            x.chunks_exact(inner).for_each(|line| y.iter_mut().zip(line).for_each(|(y, v)| *y = larger(*y, *v)));
         }
-        y.fill(if max { f32::NEG_INFINITY } else { 0.0 });
-        for line in x.chunks_exact(inner) {
-            if max {
-                y.iter_mut().zip(line).for_each(|(y, v)| *y = larger(*y, *v));
-            } else {
-                y.iter_mut().zip(line).for_each(|(y, v)| *y += v * unit);
-            }
-        }
-        if divisor != 1.0 {
-            y.iter_mut().for_each(|y| *y /= divisor);
+        (false, 1) => y[0] = (sum_of(x, f64::from) / divisor) as f32,
+        (false, _) => {
+            sums.clear();
+            sums.resize(inner, 0.0);
+            x.chunks_exact(inner).for_each(|line| sums.iter_mut().zip(line).for_each(|(sum, v)| *sum += f64::from(*v)));
+            y.iter_mut().zip(sums.iter()).for_each(|(y, sum)| *y = (sum / divisor) as f32);
         }
     });
-    Some(())
 }
 
 /// The sum of a term of each element, in sixteen lanes, which the compiler keeps in vector registers.
@@ -54,7 +70,8 @@ pub(crate) fn sum_of<T: Copy + std::iter::Sum + std::ops::AddAssign + std::ops::
 
 impl Computed for ReduceProblem {
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
-        reduce(self, inputs[0], y)
+        reduce(self, inputs[0], y);
+        Some(())
     }
 }
 

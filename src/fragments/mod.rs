@@ -93,7 +93,7 @@ pub fn backward(op: &Op, wanted: &[bool]) -> Result<Fragment> {
         Op::Transpose(problem) => shapes::transpose(&mut builder, problem),
         Op::ToLayout(problem) => shapes::to_layout(&mut builder, problem),
         Op::DepthToSpace(problem) => shapes::depth_to_space(&mut builder, problem),
-        Op::Adjoint(_) | Op::FilterGradient(_) => Err(builder.refuse("gradients of gradients are not computed")),
+        Op::Adjoint(_) | Op::FilterGradient(_) | Op::Optimizer(_) => Err(builder.refuse("gradients of gradients are not computed")),
         Op::Argmax(_) => Err(builder.refuse("an index has no gradient")),
     }?;
     Ok(builder.fragment)

@@ -34,6 +34,14 @@ impl Graph {
     /// An open extent: [`Graph::closed`] binds it first; a loss of more than one element, or of f16; an op whose gradient is not computed; a value of another
     /// graph.
     pub fn differentiate(&self, loss: ValueId, parameters: &[ValueId]) -> Result<Graph> {
+        self.differentiate_with(loss, parameters, None)
+    }
+
+    /// As [`Graph::differentiate`], with gradients whose norm together is at most `clip_norm` ([`Graph::clip_norm`]).
+    ///
+    /// # Errors
+    /// As [`Graph::differentiate`] and [`Graph::clip_norm`].
+    pub fn differentiate_with(&self, loss: ValueId, parameters: &[ValueId], clip_norm: Option<f32>) -> Result<Graph> {
         self.check("loss", loss)?;
         let mut graph = self.clone();
         let tensor = graph.types[loss.0][0].clone();
@@ -42,7 +50,12 @@ impl Graph {
             return Err(Error::invalid("loss", format!("{:?}", tensor.extents), rule));
         }
         let one = graph.filled("one", &tensor.extents, 1.0)?;
-        let gradients = graph.gradients(&[(loss, one)], parameters)?;
+        let mut gradients = graph.gradients(&[(loss, one)], parameters)?;
+        if let Some(most) = clip_norm {
+            let known: Vec<ValueId> = gradients.iter().flatten().copied().collect();
+            let mut clipped = graph.clip_norm(&known, most)?.0.into_iter();
+            gradients.iter_mut().filter(|gradient| gradient.is_some()).for_each(|gradient| *gradient = clipped.next());
+        }
         if !graph.outputs.iter().any(|(_, value)| *value == loss) {
             graph.output("loss", loss)?;
         }

@@ -19,6 +19,7 @@
 
 mod build;
 mod differentiate;
+mod losses;
 mod order;
 mod passes;
 mod recipe;
@@ -27,6 +28,7 @@ mod show;
 mod weights;
 
 pub use build::BatchNormParameters;
+pub use losses::{BinaryWeights, CrossEntropyDescriptor, Reduction, Targets};
 pub use passes::{Change, Pass};
 pub use recipe::{Ranked, Recipe, Resolved};
 #[cfg(feature = "weights")]
@@ -230,6 +232,13 @@ impl Graph {
     /// Its outputs with their names.
     pub fn outputs(&self) -> impl Iterator<Item = (&str, ValueId)> {
         self.outputs.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// The same with those of its outputs alone whose names are wanted.
+    #[must_use]
+    pub fn with_outputs(mut self, is_wanted: impl Fn(&str) -> bool) -> Self {
+        self.outputs.retain(|(name, _)| is_wanted(name));
+        self
     }
 
     /// Its inputs with their names.

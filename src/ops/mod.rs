@@ -7,6 +7,7 @@ pub(crate) mod elementwise;
 pub(crate) mod matmul;
 pub mod named;
 pub(crate) mod norm;
+pub(crate) mod optimizer;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
@@ -23,6 +24,7 @@ use crate::ops::matmul::MatMulProblem;
 use crate::ops::norm::batch::BatchNormProblem;
 use crate::ops::norm::lrn::LrnProblem;
 use crate::ops::norm::rows::NormProblem;
+use crate::ops::optimizer::OptimizerProblem;
 use crate::ops::pool::problem::PoolProblem;
 use crate::ops::pool::unpool::MaxUnpoolProblem;
 use crate::ops::reduce::ArgmaxProblem;
@@ -115,6 +117,8 @@ pub enum Op {
     Adjoint(AdjointProblem),
     /// The gradient of a convolution by its filter.
     FilterGradient(FilterGradient),
+    /// A step of an optimizer.
+    Optimizer(OptimizerProblem),
 }
 
 macro_rules! from {
@@ -157,6 +161,7 @@ from! {
         DepthToSpace(DepthToSpace),
         Adjoint(AdjointProblem),
         FilterGradient(FilterGradient),
+        Optimizer(OptimizerProblem),
 }
 
 impl From<&Op> for Op {
@@ -189,6 +194,7 @@ fn problem(op: &Op) -> &dyn Problem {
         Op::DepthToSpace(problem) => problem,
         Op::Adjoint(problem) => problem,
         Op::FilterGradient(problem) => problem,
+        Op::Optimizer(problem) => problem,
     }
 }
 

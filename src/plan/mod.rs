@@ -127,6 +127,7 @@ fn planner(op: &Op) -> &dyn Planned {
         Op::DepthToSpace(problem) => problem,
         Op::Adjoint(problem) => problem,
         Op::FilterGradient(problem) => problem,
+        Op::Optimizer(problem) => problem,
     }
 }
 

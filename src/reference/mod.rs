@@ -7,6 +7,7 @@ pub(crate) mod elementwise;
 pub(crate) mod filter_gradient;
 pub(crate) mod matmul;
 pub(crate) mod norm;
+pub(crate) mod optimizer;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
@@ -103,6 +104,7 @@ fn referenced(op: &Op) -> &dyn Referenced {
         Op::DepthToSpace(problem) => problem,
         Op::Adjoint(problem) => problem,
         Op::FilterGradient(problem) => problem,
+        Op::Optimizer(problem) => problem,
     }
 }
 

@@ -103,6 +103,8 @@ fn compute(op: &crate::ops::Op, operands: &[&[f32]], buffers: &Buffers) -> Resul
         if crate::cpu::compute(op, operands, &mut y)? {
             return Ok(vec![y]);
         }
+    } else if let Some(several) = crate::cpu::compute_several(op, operands)? {
+        return Ok(several);
     }
     let wide: Vec<Vec<f64>> = operands.iter().map(|values| values.iter().map(|&v| f64::from(v)).collect()).collect();
     let computed = crate::reference::compute(op, &wide.iter().map(Vec::as_slice).collect::<Vec<_>>())?;

@@ -39,6 +39,7 @@ files! {
     "conv/winograd_output_pairs.wgsl",
     "conv/winograd_tile.wgsl",
     "elementwise/binary.wgsl",
+    "elementwise/optimizer.wgsl",
     "elementwise/unary.wgsl",
     "gemm/block.wgsl",
     "gemm/line_range.wgsl",

@@ -5,7 +5,8 @@ use crate::shader::layout::StructLayout;
 use crate::shader::source_gemm::GEMM_SOURCES;
 use crate::shader::uniforms::{
     AdjointParams, Axis, BatchFoldParams, BatchNormParams, BinaryParams, CopyAxis, CopyParams, GatherAxis, GatherParams, GatheredAxis, KeptAxis,
-    LrnParams, NormParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis, ResizeParams, SoftmaxParams, UnaryParams, UnpoolParams,
+    LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis, ResizeParams, SoftmaxParams, UnaryParams,
+    UnpoolParams,
 };
 use crate::types::strided_axes::OperandAxis;
 use BindingKind::{Read, Uniform, Write};
@@ -58,6 +59,7 @@ pub(crate) use sources;
 const POOL_STRUCTS: &[StructLayout] = &[PoolParams::LAYOUT, Axis::LAYOUT];
 const REDUCE_STRUCTS: &[StructLayout] = &[ReduceParams::LAYOUT, OperandAxis::LAYOUT];
 const BINARY_STRUCTS: &[StructLayout] = &[BinaryParams::LAYOUT, OperandAxis::LAYOUT];
+const OPTIMIZER_STRUCTS: &[StructLayout] = &[OptimizerParams::LAYOUT];
 const ADJOINT_STRUCTS: &[StructLayout] = &[AdjointParams::LAYOUT, KeptAxis::LAYOUT, GatheredAxis::LAYOUT];
 const COPY_STRUCTS: &[StructLayout] = &[CopyParams::LAYOUT, CopyAxis::LAYOUT];
 
@@ -98,6 +100,12 @@ sources! { OTHER_SOURCES:
         &[Uniform, Read, Read, Write], BINARY_STRUCTS;
     ELEMENTWISE_GRADIENT_IN_PLACE "elementwise_gradient_in_place" ["elementwise/binary"] ["IN_PLACE" = 1, "GRADIENT" = 1]
         &[Uniform, Read, Write], BINARY_STRUCTS;
+
+    // Uniform, gradient, scalars, parameters, and the tensors that the rule keeps.
+    OPTIMIZER "optimizer" ["elementwise/optimizer"] [] &[Uniform, Read, Read, Write], OPTIMIZER_STRUCTS;
+    OPTIMIZER_1 "optimizer_1" ["elementwise/optimizer"] [] &[Uniform, Read, Read, Write, Write], OPTIMIZER_STRUCTS;
+    OPTIMIZER_2 "optimizer_2" ["elementwise/optimizer"] [] &[Uniform, Read, Read, Write, Write, Write], OPTIMIZER_STRUCTS;
+    OPTIMIZER_3 "optimizer_3" ["elementwise/optimizer"] [] &[Uniform, Read, Read, Write, Write, Write, Write], OPTIMIZER_STRUCTS;
 
     TRANSFORM_COPY "transform_copy" ["transform/copy"] [] &[Uniform, Read, Write], COPY_STRUCTS;
     TRANSFORM_TILE "transform_tile" ["transform/tile"] [] &[Uniform, Read, Write], COPY_STRUCTS;

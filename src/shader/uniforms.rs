@@ -77,6 +77,16 @@ uniform! {
 }
 
 uniform! {
+    /// Twin of `OptimizerParams` in `shaders/elementwise/optimizer.wgsl`.
+    OptimizerParams {
+        items: u32,
+        base: u32,
+        unused0: u32,
+        unused1: u32,
+    }
+}
+
+uniform! {
     /// Twin of `BinaryParams` in `shaders/elementwise/binary.wgsl`.
     BinaryParams {
         axes: [OperandAxis; MAX_AXES],

@@ -88,6 +88,7 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     add(&mut all, super::grid_gradient::adjoints(full)?);
     add_elsewhere(&mut all, super::grid_gradient::sliced()?);
     add(&mut all, super::grid_gradient::filters(full)?);
+    add(&mut all, super::grid_gradient::optimizers()?);
     add_elsewhere(&mut all, super::grid_gradient::sliced_filters()?);
     let mut seen = std::collections::HashSet::new();
     all.retain(|(op, elsewhere)| seen.insert(format!("{}/{op}{}", op.name(), elsewhere.map_or_else(String::new, |elsewhere| elsewhere.to_string()))));

@@ -3,6 +3,7 @@
 
 use crate::ops::adjoint::{AdjointOf, AdjointProblem};
 use crate::ops::conv::filter_gradient::FilterGradient;
+use crate::ops::optimizer::{OptimizerProblem, Rule};
 use crate::ops::pool::problem::PoolProblem;
 use crate::types::Result;
 use crate::validate::elsewhere::Elsewhere;
@@ -43,4 +44,10 @@ pub(crate) fn sliced_filters() -> Result<Vec<(FilterGradient, Elsewhere)>> {
     let largest = |gradient: &FilterGradient| gradient.conv.input_count().max(gradient.conv.output_count()) * 4 / gradient.conv.batch;
     let fits = |gradient: &FilterGradient| largest(gradient) < 3500 && gradient.conv.filter_count() < 400;
     Ok(all.into_iter().filter(fits).map(|gradient| (gradient, Elsewhere::Binding(4096))).collect())
+}
+
+/// Every rule, over counts about a workgroup's and a part's.
+pub(crate) fn optimizers() -> Result<Vec<OptimizerProblem>> {
+    let extents: [&[usize]; 4] = [&[3], &[6, 1, 5, 5], &[257], &[33, 64]];
+    Rule::ALL.into_iter().flat_map(|rule| extents.map(|extents| OptimizerProblem::new(rule, extents))).collect()
 }

@@ -1,4 +1,5 @@
 //! Planners of elementwise ops.
 
 pub(crate) mod binary;
+pub(crate) mod optimizer;
 pub(crate) mod unary;

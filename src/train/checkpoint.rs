@@ -1,0 +1,74 @@
+//! Checkpoints: parameters, the optimizer's state and the place in the data as one safetensors file, from which training goes on with the same bits.
+
+use crate::graph::Weights;
+use crate::train::Trainer;
+use crate::types::{Error, Result};
+use ndarray::{ArrayD, IxDyn};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// What the names of the optimizer's tensors begin with.
+const STATE: &str = "optimizer.";
+
+/// Name, extents, bytes.
+type Stored = (String, Vec<usize>, Vec<u8>);
+
+fn view((name, extents, bytes): &Stored) -> Result<(&str, TensorView<'_>)> {
+    let view = TensorView::new(Dtype::F32, extents.clone(), bytes).map_err(|e| Error::invalid(name.clone(), "not storable", e.to_string()))?;
+    Ok((name, view))
+}
+
+impl Trainer {
+    /// Writes the model's parameters as a safetensors file.
+    ///
+    /// # Errors
+    /// A file that cannot be written; loss of the device.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        std::fs::write(path, self.model()?.to_safetensors()?).map_err(|e| Error::invalid("the file", path.display(), e.to_string()))
+    }
+
+    /// A checkpoint as the bytes of a safetensors file: parameters by their names, what the optimizer keeps as `optimizer.m.conv1.weight`, and the
+    /// numbers of steps and epochs.
+    ///
+    /// # Errors
+    /// Loss of the device.
+    pub fn checkpoint(&self) -> Result<Vec<u8>> {
+        let (parameters, state) = self.kept()?;
+        let named = parameters.into_iter().chain(state.into_iter().map(|(name, array)| (format!("{STATE}{name}"), array)));
+        let stored: Vec<Stored> =
+            named.map(|(name, array)| (name, array.shape().to_vec(), array.iter().flat_map(|v| v.to_le_bytes()).collect())).collect();
+        let views = stored.iter().map(view).collect::<Result<Vec<_>>>()?;
+        let (steps, epochs) = self.place();
+        let place = HashMap::from([("steps".to_string(), steps.to_string()), ("epochs".to_string(), epochs.to_string())]);
+        safetensors::serialize(views, Some(place)).map_err(|e| Error::invalid("the checkpoint", "not storable", e.to_string()))
+    }
+
+    /// Goes on from a checkpoint of a trainer of the same model, loss, optimizer and descriptor: with the same data, on the same engine, to the same bits.
+    ///
+    /// # Errors
+    /// Bytes that are no checkpoint; parameters or state of another model or optimizer, by name; nothing is changed then.
+    pub fn resume(&mut self, bytes: &[u8]) -> Result<()> {
+        let broken = |why: String| Error::invalid("the checkpoint", format!("of {} bytes", bytes.len()), why);
+        let weights = Weights::from_safetensors(bytes)?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| broken(e.to_string()))?;
+        let number = |name: &str| {
+            let text = header.metadata().as_ref().and_then(|place| place.get(name)).ok_or_else(|| broken(format!("it says no {name}")))?;
+            text.parse::<u64>().map_err(|e| broken(format!("{name} {text}: {e}")))
+        };
+        let place = (number("steps")?, number("epochs")?);
+        let (mut parameters, mut state) = (vec![], vec![]);
+        for name in weights.names() {
+            let Some(numbers) = weights.get(name) else { return Err(broken(format!("{name} is not of f32"))) };
+            let array =
+                ArrayD::from_shape_vec(IxDyn(&numbers.tensor_type().extents), numbers.as_f32().into_owned()).map_err(|e| broken(e.to_string()))?;
+            match name.strip_prefix(STATE) {
+                Some(name) => state.push((name.to_string(), array)),
+                None => parameters.push((name.to_string(), array)),
+            }
+        }
+        self.restore(parameters, state, place)
+    }
+}

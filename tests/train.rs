@@ -1,0 +1,220 @@
+//! Training as an embedder does it: both engines alike, repeatable, resumed to the same bits, and refused by name.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
+
+mod common;
+
+use common::gpu;
+use ndarray::{Array2, Array4, ArrayD, array};
+use wgconv::train::{
+    Adagrad, Adam, Augmentation, Dataset, Engine, Loss, Model, Optimizer, RmsProp, Schedule, Sequential, Sgd, Trainer, TrainerDescriptor,
+};
+use wgconv::{Activation, Graph, numeric::Generator};
+
+/// Pictures whose class is the quarter with the bright spot.
+fn spots(count: usize) -> Dataset {
+    let mut generator = Generator::from_text("spots");
+    let mut pictures = Array4::<f32>::zeros((count, 1, 10, 10));
+    let mut labels = vec![];
+    for n in 0..count {
+        let class = (n % 4) as u32;
+        let [y, x] = [class / 2, class % 2].map(|half| half as usize * 5 + generator.below(4) as usize);
+        pictures.index_axis_mut(ndarray::Axis(0), n).mapv_inplace(|_| (0.3 * generator.real()) as f32);
+        for (dy, dx) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            pictures[[n, 0, y + dy, x + dx]] = 1.0;
+        }
+        labels.push(class);
+    }
+    Dataset::classes(pictures.view(), labels, 4).unwrap()
+}
+
+fn model() -> Sequential {
+    Sequential::new([1, 10, 10]).conv2d(4, 3, Activation::Relu).max_pool2d(2).conv2d(6, 3, Activation::Tanh).flatten().dense(4, Activation::None)
+}
+
+fn bits(graph: &Graph) -> Vec<u32> {
+    graph.parameters().flat_map(|(_, value)| graph.numbers(value).unwrap().as_f32().iter().map(|v| v.to_bits()).collect::<Vec<_>>()).collect()
+}
+
+fn optimizers() -> Vec<Optimizer> {
+    vec![
+        Sgd { rate: 0.1, ..Default::default() }.into(),
+        Sgd { rate: 0.05, momentum: 0.9, nesterov: true, weight_decay: 1e-4, ..Default::default() }.into(),
+        RmsProp { rate: 0.003, ..Default::default() }.into(),
+        RmsProp { rate: 0.002, momentum: 0.5, centered: true, ..Default::default() }.into(),
+        Adam { rate: 0.01, ..Default::default() }.into(),
+        Adam { rate: 0.01, weight_decay: 0.01, decoupled: true, amsgrad: true, ..Default::default() }.into(),
+        Adagrad { rate: 0.05, ..Default::default() }.into(),
+    ]
+}
+
+const QUICK: TrainerDescriptor =
+    TrainerDescriptor { batch: 16, schedule: Schedule::Constant, clip_norm: None, augmentation: Augmentation { shift: 0, flip: false }, seed: 3 };
+
+#[test]
+fn every_optimizer_learns_and_both_engines_agree() {
+    let (gpu, data) = (gpu(), spots(160));
+    for optimizer in optimizers() {
+        let mut losses = vec![];
+        for engine in [Engine::Cpu, Engine::from(&gpu)] {
+            let mut trainer = Trainer::new(engine, &model(), Loss::cross_entropy(), optimizer, &QUICK).unwrap();
+            let epochs: Vec<f64> = (0..8).map(|_| trainer.epoch(&data).unwrap().loss).collect();
+            let evaluation = trainer.evaluate(&data).unwrap();
+            assert!(evaluation.accuracy.unwrap() > 0.9, "{optimizer:?}: {epochs:?}, {evaluation}");
+            assert_eq!(trainer.steps(), 80);
+            losses.push(epochs);
+        }
+        for (cpu, gpu) in losses[0].iter().zip(&losses[1]) {
+            assert!((cpu - gpu).abs() < 2e-3 * (1.0 + cpu.abs()), "{optimizer:?}: {losses:?}");
+        }
+    }
+}
+
+/// The same seed, the same bits; a checkpoint in the middle changes nothing, whatever engine.
+#[test]
+fn training_twice_and_from_a_checkpoint_gives_the_same_bits() {
+    let (gpu, data) = (gpu(), spots(100));
+    let augmentation = Augmentation { shift: 1, flip: false };
+    let descriptor = TrainerDescriptor { augmentation, clip_norm: Some(1.0), schedule: Schedule::WarmUp { steps: 10, start: 0.1 }, ..QUICK };
+    for engine in [Engine::Cpu, Engine::from(&gpu)] {
+        for optimizer in [optimizers()[3], optimizers()[5]] {
+            let new = || Trainer::new(engine.clone(), &model(), Loss::CrossEntropy { label_smoothing: 0.1 }, optimizer, &descriptor).unwrap();
+            let mut whole = new();
+            (0..4).for_each(|_| drop(whole.epoch(&data).unwrap()));
+            let wanted = bits(&whole.model().unwrap());
+
+            let mut again = new();
+            (0..2).for_each(|_| drop(again.epoch(&data).unwrap()));
+            let checkpoint = again.checkpoint().unwrap();
+            (0..2).for_each(|_| drop(again.epoch(&data).unwrap()));
+            assert_eq!(bits(&again.model().unwrap()), wanted, "twice");
+
+            let mut resumed = new();
+            resumed.resume(&checkpoint).unwrap();
+            assert_eq!(resumed.steps(), 12);
+            assert_eq!(resumed.checkpoint().unwrap(), checkpoint, "before the first step");
+            (0..2).for_each(|_| drop(resumed.epoch(&data).unwrap()));
+            assert_eq!(bits(&resumed.model().unwrap()), wanted, "resumed");
+
+            // And one that was under way already.
+            again.resume(&checkpoint).unwrap();
+            (0..2).for_each(|_| drop(again.epoch(&data).unwrap()));
+            assert_eq!(bits(&again.model().unwrap()), wanted, "taken back");
+        }
+    }
+}
+
+#[test]
+fn threads_of_the_cpu_engine_do_not_change_a_bit() {
+    let data = spots(64);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut trainer = Trainer::new(Engine::Cpu, &model(), Loss::cross_entropy(), Adam::default(), &QUICK).unwrap();
+            (0..3).for_each(|_| drop(trainer.epoch(&data).unwrap()));
+            bits(&trainer.model().unwrap())
+        })
+    };
+    let one = run(1);
+    assert!(run(2) == one && run(3) == one);
+}
+
+/// A line is fitted by each loss of values.
+#[test]
+fn losses_of_values_fit_a_line() {
+    let x = Array2::from_shape_fn((64, 1), |(i, _)| i as f32 / 32.0 - 1.0);
+    let data = Dataset::values(x.view(), x.mapv(|x| 3.0 * x - 0.5).view()).unwrap();
+    for loss in [Loss::Mse, Loss::L1, Loss::Huber { delta: 0.5 }] {
+        let optimizer = Adam { rate: 0.05, ..Default::default() };
+        let descriptor = TrainerDescriptor { schedule: Schedule::Cosine { period: 400, least: 0.0 }, ..QUICK };
+        let mut trainer = Trainer::new(Engine::Cpu, &Sequential::new([1]).dense(1, Activation::None), loss, optimizer, &descriptor).unwrap();
+        (0..100).for_each(|_| drop(trainer.epoch(&data).unwrap()));
+        let model = trainer.model().unwrap();
+        let number = |name: &str| model.numbers(model.find(name).unwrap()).unwrap().as_f32()[0];
+        let (slope, offset) = (number("dense1.weight"), number("dense1.bias"));
+        assert!((slope - 3.0).abs() < 1e-2 && (offset + 0.5).abs() < 1e-2, "{loss:?}: {slope} x + {offset}");
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_with_the_step_and_keeps_what_was() {
+    let gpu = gpu();
+    let mut pictures = Array4::<f32>::ones((32, 1, 10, 10));
+    pictures[[17, 0, 3, 3]] = f32::NAN;
+    let data = Dataset::classes(pictures.view(), (0..32).map(|n| n % 4).collect(), 4).unwrap();
+    let mut cpu = Trainer::new(Engine::Cpu, &model(), Loss::cross_entropy(), Sgd::default(), &QUICK).unwrap();
+    let before = bits(&cpu.model().unwrap());
+    let (clean, dirty): (Vec<usize>, Vec<usize>) = ((0..16).collect(), (16..32).collect());
+    let error = cpu.step(&data, &dirty).unwrap_err().to_string();
+    assert!(error.contains("loss is NaN") && error.contains("at step 1"), "{error}");
+    assert_eq!(bits(&cpu.model().unwrap()), before);
+    assert!(cpu.step(&data, &clean).unwrap().unwrap().is_finite());
+    let mut on_gpu = Trainer::new(&gpu, &model(), Loss::cross_entropy(), Sgd::default(), &QUICK).unwrap();
+    let error = on_gpu.epoch(&data).unwrap_err().to_string();
+    assert!(error.contains("loss is NaN") && error.contains("within the 2 steps up to 2"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_trained_is_refused_by_name() {
+    let data = spots(40);
+    let new = |model: &Sequential, optimizer: Optimizer, descriptor: &TrainerDescriptor| {
+        Trainer::new(Engine::Cpu, model, Loss::cross_entropy(), optimizer, descriptor).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(new(&model(), Adam { beta1: 1.0, ..Default::default() }.into(), &QUICK).contains("beta1 is 1: beta1 is at least 0 and below 1"));
+    assert!(new(&model(), Sgd { rate: f64::NAN, ..Default::default() }.into(), &QUICK).contains("rate is NaN"));
+    assert!(new(&model(), Sgd { nesterov: true, ..Default::default() }.into(), &QUICK).contains("nesterov"));
+    assert!(new(&model(), Sgd::default().into(), &TrainerDescriptor { batch: 0, ..QUICK }).contains("batch is 0"));
+    assert!(new(&Sequential::new([1, 2, 2]).conv2d(3, 5, Activation::Relu), Sgd::default().into(), &QUICK).contains("filter"));
+
+    let mut trainer = Trainer::new(Engine::Cpu, &model(), Loss::cross_entropy(), Sgd::default(), &QUICK).unwrap();
+    let error = |error: wgconv::Error| error.to_string();
+    assert!(trainer.step(&data, &[1, 2]).map(|_| ()).map_err(error).unwrap_err().contains("samples is 2: a batch has 16"));
+    assert!(trainer.step(&data, &[99; 16]).map(|_| ()).map_err(error).unwrap_err().contains("samples is 99: there are 40 samples"));
+    assert!(trainer.epoch(&spots(8)).map(|_| ()).map_err(error).unwrap_err().contains("at least one batch of 16"));
+    let pictures = Array4::<f32>::zeros((4, 1, 10, 10));
+    let refuse = |labels: Vec<u32>, classes| Dataset::classes(pictures.view(), labels, classes).unwrap_err().to_string();
+    assert!(refuse(vec![0, 1, 4, 0], 4).contains("labels[2] is 4: there are 4 classes"));
+    assert!(refuse(vec![0, 1, 1, 0], 3).contains("class 2 has none"));
+    assert!(refuse(vec![0, 1], 2).contains("one for each of the 4 samples"));
+
+    let checkpoint = trainer.checkpoint().unwrap();
+    let mut other = Trainer::new(Engine::Cpu, &model(), Loss::cross_entropy(), Adam::default(), &QUICK).unwrap();
+    assert!(other.resume(&checkpoint).unwrap_err().to_string().contains("m.conv1.bias is missing"));
+    assert!(other.resume(&checkpoint[..40]).is_err());
+    let mut wide = Graph::new();
+    wide.input("input", [wgconv::Extent::Open, 3.into()]).unwrap();
+    let refused = Trainer::new(Engine::Cpu, &wide, Loss::Mse, Sgd::default(), &QUICK).map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("it has the input \"input\" and the output \"output\""), "{refused}");
+}
+
+#[test]
+fn first_numbers_follow_from_the_seed_alone() {
+    let graph = |seed| bits(&model().graph(seed).unwrap());
+    assert_eq!(graph(5), graph(5));
+    assert_ne!(graph(5), graph(6));
+    let graph = model().graph(1).unwrap();
+    let filter = graph.numbers(graph.find("conv2.weight").unwrap()).unwrap().as_f32().into_owned();
+    let bound = (6.0f32 / (4.0 * 9.0)).sqrt();
+    assert!(filter.iter().all(|v| v.abs() <= bound) && filter.iter().any(|v| v.abs() > 0.8 * bound));
+}
+
+/// By hand: steps of each rule on one number.
+#[test]
+fn schedules_and_norms_are_what_they_say() {
+    assert_eq!([0, 9, 10, 25].map(|i| Schedule::Step { every: 10, gamma: 0.5 }.factor(i)), [1.0, 1.0, 0.5, 0.25]);
+    assert!((Schedule::Cosine { period: 10, least: 0.2 }.factor(5) - 0.6).abs() < 1e-12);
+    assert!((Schedule::WarmUp { steps: 4, start: 0.2 }.factor(1) - 0.4).abs() < 1e-12);
+    let cycle = Schedule::OneCycle { steps: 100 };
+    assert!((cycle.factor(0) - 0.04).abs() < 1e-12 && (cycle.factor(29) - 1.0).abs() < 1e-12 && (cycle.factor(99) - 4e-6).abs() < 1e-12);
+
+    let mut graph = Graph::new();
+    let a = graph.parameter("a", array![3f32, 0.0].view()).unwrap();
+    let b = graph.parameter("b", array![[4f32]].view()).unwrap();
+    let (clipped, norm) = graph.clip_norm(&[a, b], 2.5).unwrap();
+    for (name, value) in ["a2", "b2", "norm"].into_iter().zip(clipped.into_iter().chain([norm])) {
+        graph.output(name, value).unwrap();
+    }
+    let outputs = wgconv::Session::cpu(&graph).unwrap().run::<ndarray::IxDyn>(&[]).unwrap();
+    let near = |got: &ArrayD<f32>, want: &[f32]| got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-5);
+    assert!(near(&outputs["a2"], &[1.5, 0.0]) && near(&outputs["b2"], &[2.0]) && near(&outputs["norm"], &[5.0]), "{outputs:?}");
+}
