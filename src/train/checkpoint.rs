@@ -12,6 +12,9 @@ use std::path::Path;
 /// What the names of the optimizer's tensors begin with.
 const STATE: &str = "optimizer.";
 
+/// The entry of the metadata that says how far training is.
+const PLACE: &str = "steps and epochs";
+
 /// Name, extents, bytes.
 type Stored = (String, Vec<usize>, Vec<u8>);
 
@@ -42,7 +45,8 @@ impl Trainer {
             named.map(|(name, array)| (name, array.shape().to_vec(), array.iter().flat_map(|v| v.to_le_bytes()).collect())).collect();
         let views = stored.iter().map(view).collect::<Result<Vec<_>>>()?;
         let (steps, epochs) = self.place();
-        let place = HashMap::from([("steps".to_string(), steps.to_string()), ("epochs".to_string(), epochs.to_string())]);
+        // One entry: a map of several has no order, and equal states would be other bytes.
+        let place = HashMap::from([(PLACE.to_string(), format!("{steps} {epochs}"))]);
         safetensors::serialize(views, Some(place)).map_err(|e| Error::invalid("the checkpoint", "not storable", e.to_string()))
     }
 
@@ -54,11 +58,12 @@ impl Trainer {
         let broken = |why: String| Error::invalid("the checkpoint", format!("of {} bytes", bytes.len()), why);
         let weights = Weights::from_safetensors(bytes)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| broken(e.to_string()))?;
-        let number = |name: &str| {
-            let text = header.metadata().as_ref().and_then(|place| place.get(name)).ok_or_else(|| broken(format!("it says no {name}")))?;
-            text.parse::<u64>().map_err(|e| broken(format!("{name} {text}: {e}")))
-        };
-        let place = (number("steps")?, number("epochs")?);
+        let place = header.metadata().as_ref().and_then(|metadata| metadata.get(PLACE));
+        let place = place.and_then(|text| {
+            let (steps, epochs) = text.split_once(' ')?;
+            Some((steps.parse().ok()?, epochs.parse().ok()?))
+        });
+        let place = place.ok_or_else(|| broken(format!("its metadata have no {PLACE}: it is no checkpoint of a trainer")))?;
         let (mut parameters, mut state) = (vec![], vec![]);
         for name in weights.names() {
             let Some(numbers) = weights.get(name) else { return Err(broken(format!("{name} is not of f32"))) };
