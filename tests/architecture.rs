@@ -7,8 +7,18 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules by layer, the lowest first. Those of one layer may not see each other.
-const LAYERS: [&[&str]; 9] =
-    [&["types"], &["numeric"], &["ops"], &["cpu", "graph", "reference", "shader"], &["plan"], &["gpu"], &["validate"], &["tune"], &["session"]];
+const LAYERS: [&[&str]; 10] = [
+    &["types"],
+    &["numeric"],
+    &["ops"],
+    &["cpu", "graph", "reference", "shader"],
+    &["plan"],
+    &["gpu"],
+    &["validate"],
+    &["tune"],
+    &["session"],
+    &["validate_network"],
+];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
