@@ -16,7 +16,7 @@ use wgconv::validate_network;
 
 /// What is verified: an op by an algorithm, or a network as a session.
 pub enum Subject {
-    Op(Case),
+    Op(Box<Case>),
     Network(validate_network::Case),
 }
 
@@ -40,7 +40,7 @@ impl Subject {
 /// The cases that are asked for. With a budget they come in a fixed order that mixes all ops, so that what it ends says something of each.
 pub fn cases(args: &Args) -> Result<Vec<Subject>, Failure> {
     let networks = validate_network::cases(args.full).into_iter().map(Subject::Network);
-    let mut cases: Vec<Subject> = grid::cases(args.full)?.into_iter().map(Subject::Op).chain(networks).collect();
+    let mut cases: Vec<Subject> = grid::cases(args.full)?.into_iter().map(|case| Subject::Op(Box::new(case))).chain(networks).collect();
     // What is the whole id of a case is not meant as a part of others.
     let ids: HashSet<String> = cases.iter().map(Subject::id).collect();
     let wanted = |id: &str| args.only.iter().any(|only| if ids.contains(only) { id == only } else { id.contains(only) });
