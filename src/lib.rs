@@ -50,6 +50,8 @@ pub mod tune;
 pub mod types;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod validate;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod validate_network;
 
 mod face;
 

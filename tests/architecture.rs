@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 11] = [
     &["validate"],
     &["tune"],
     &["session"],
-    &["train"],
+    &["train", "validate_network"],
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -8,10 +8,17 @@ use common::gpu;
 use ndarray::{Array1, Array2, Array4, ArrayD, ArrayViewD};
 use wgconv::conv::ConvDescriptor;
 use wgconv::gpu::Counters;
+use wgconv::graph::{BatchNormParameters, Resolved};
+use wgconv::half::f16;
 use wgconv::matmul::LinearDescriptor;
+use wgconv::norm::BatchNormDescriptor;
+use wgconv::numeric::Generator;
+use wgconv::op::{Prepared, Problem, Referenced};
 use wgconv::pool::PoolDescriptor;
 use wgconv::session::SessionDescriptor;
-use wgconv::{ElementType, Error, Extent, Graph, Layout, Padding, Recorder, Session, Tensor, wgpu};
+use wgconv::validate::compare::{compare, settled};
+use wgconv::validate::download;
+use wgconv::{ElementType, Error, Extent, Gpu, Graph, Layout, Padding, Recorder, Session, Tensor, wgpu};
 
 /// Small integers that differ from position to position.
 fn ramp<const N: usize>(extents: [usize; N], step: usize, modulus: usize) -> ArrayD<f32> {
@@ -341,4 +348,122 @@ fn channels_last_networks_run() {
     let [on_gpu, on_cpu] = [Session::gpu(&gpu, &g), Session::cpu(&g)].map(|session| session.unwrap().run(&[("x", x.view())]).unwrap());
     assert_eq!(on_gpu, on_cpu);
     assert_eq!(on_gpu["rows"].shape(), [2, 8]);
+}
+
+/// A convolution, a batch norm, an activation, a pool and a dense layer in f16; `number` gives what parameters hold, by how many terms they are one of.
+fn half_network(mut number: impl FnMut(usize) -> f64) -> Graph {
+    let mut g = Graph::new();
+    let x = g.input_as("x", &[Extent::Open, 4.into(), 8.into(), 8.into()], ElementType::F16, Layout::ChannelsFirst).unwrap();
+    let mut parameter = |g: &mut Graph, name: &str, extents: &[usize]| {
+        let terms = extents[1..].iter().product();
+        g.parameter(name, ArrayD::from_shape_simple_fn(extents, || f16::from_f64(number(terms))).view()).unwrap()
+    };
+    let (w, b) = (parameter(&mut g, "conv.weight", &[8, 4, 3, 3]), parameter(&mut g, "conv.bias", &[8]));
+    let [scale, bias, mean] = ["scale", "bias", "mean"].map(|name| parameter(&mut g, name, &[8]));
+    let head = parameter(&mut g, "head.weight", &[10, 128]);
+    // Powers of four, whose roots are exact.
+    let variance = g.parameter("variance", Array1::from_shape_fn(8, |i| f16::from_f32([0.25, 1.0, 4.0][i % 3])).view()).unwrap();
+    let y = g.conv2d(x, w, Some(b), &ConvDescriptor { padding: Padding::Same, ..Default::default() }).unwrap();
+    let parameters = BatchNormParameters { scale: Some(scale), bias: Some(bias), mean, variance };
+    let y = g.batch_norm(y, &parameters, &BatchNormDescriptor { epsilon: 0.0, ..Default::default() }).unwrap();
+    let y = g.relu(y).unwrap();
+    let y = g.pool2d(y, &PoolDescriptor::window([2, 2])).unwrap();
+    g.output("features", y).unwrap();
+    let rows = g.flatten(y, 1).unwrap();
+    let y = g.linear(rows, head, None, &LinearDescriptor::default()).unwrap();
+    g.output("classes", y).unwrap();
+    g
+}
+
+/// The outputs of a graph of one input by its ops one by one, each held to the reference on what it read: within what storing f16 and summing f32 may err.
+fn by_op(gpu: &Gpu, graph: &Graph, x: &ArrayD<f32>) -> Vec<Vec<f64>> {
+    let at = graph.at(x.shape()[0]).unwrap();
+    let mut live: Vec<Option<Tensor>> = vec![None; graph.values().len()];
+    let half = |array: &ArrayD<f32>| gpu.upload(&array.mapv(f16::from_f32)).unwrap();
+    live[graph.find("x").unwrap().index()] = Some(half(x));
+    for (_, value) in graph.parameters() {
+        let numbers = graph.numbers(value).unwrap().as_f32().to_vec();
+        live[value.index()] = Some(half(&ArrayD::from_shape_vec(graph.extents(value).unwrap(), numbers).unwrap()));
+    }
+    for (node, resolved) in graph.nodes().iter().zip(&at.nodes) {
+        let inputs: Vec<Tensor> = node.inputs().iter().map(|input| live[input.index()].clone().unwrap()).collect();
+        let y = match resolved {
+            Resolved::View(wanted) => {
+                let (buffer, offset) = (inputs[0].buffer().clone(), inputs[0].byte_offset());
+                Tensor::from_buffer(gpu, buffer, offset, &wanted.extents, wanted.element, wanted.layout).unwrap()
+            }
+            Resolved::Op(op) => {
+                let part =
+                    |constant| op.inputs().iter().zip(&inputs).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| t).collect::<Vec<_>>();
+                let prepared = Prepared::new(gpu, op.as_ref(), &part(true)).unwrap();
+                let y = prepared.output().unwrap();
+                let mut recorder = gpu.recorder();
+                prepared.record(&mut recorder, &part(false), &[&y]).unwrap();
+                recorder.submit().unwrap();
+                let read: Vec<Vec<f64>> = inputs.iter().map(|tensor| download(tensor).unwrap()).collect();
+                let want = op.reference_for(prepared.plan().algorithm(), &read.iter().map(Vec::as_slice).collect::<Vec<_>>()).swap_remove(0);
+                let held: Vec<f64> = want.value.iter().map(|v| ElementType::F16.held(*v)).collect();
+                let allowed = |i: usize| want.allowed(i, ElementType::F16);
+                let got = download(&y).unwrap();
+                let got: Vec<f64> =
+                    got.iter().zip(&held).enumerate().map(|(i, (got, want))| settled(*got, *want, allowed(i), ElementType::F16)).collect();
+                assert_eq!(compare(&got, &held, allowed).map(|mismatch| mismatch.describe(y.shape().extents())), None, "{}", node.name());
+                y
+            }
+        };
+        live[node.outputs()[0].index()] = Some(y);
+    }
+    graph.outputs().map(|(_, value)| download(live[value.index()].as_ref().unwrap()).unwrap()).collect()
+}
+
+/// An f16 network on a device that has f16: on integers what the network gives before any pass, on real and extreme numbers each op within its bound and
+/// the session with the bits of its ops.
+#[test]
+fn an_f16_network_runs_in_f16() {
+    let gpu = gpu();
+    if !gpu.profile().has_f16 {
+        println!("an_f16_network_runs_in_f16: skipped, {} has no f16", gpu.report());
+        return;
+    }
+    let bits = |outputs: &[Vec<f64>]| -> Vec<u64> { outputs.iter().flatten().map(|v| if v.is_nan() { u64::MAX } else { v.to_bits() }).collect() };
+    let run = |session: &Session, x: &ArrayD<f32>| -> Vec<Vec<f64>> {
+        let outputs = session.run(&[("x", x.view())]).unwrap().into_arrays();
+        outputs.into_iter().map(|(_, array)| array.iter().map(|&v| f64::from(v)).collect()).collect()
+    };
+    let fused = |graph: &Graph| {
+        let (fused, changes) = graph.optimized_with_changes().unwrap();
+        let passes: Vec<&str> = changes.iter().map(|change| change.pass.name()).collect();
+        assert_eq!(passes, ["fold batch norm", "fuse activation", "fuse pool"]);
+        fused
+    };
+
+    let mut integers = Generator::from_text("f16 integers");
+    let graph = half_network(|_| integers.integer(1));
+    let session = Session::gpu(&gpu, &fused(&graph)).unwrap();
+    for batch in [3, 1] {
+        let x = ramp([batch, 4, 8, 8], 3, 3);
+        let want = run(&Session::cpu(&graph).unwrap(), &x);
+        assert!(want.iter().flatten().all(|v| ElementType::F16.rounded(*v) == *v) && want.iter().flatten().any(|v| *v != 0.0));
+        assert_eq!(run(&session, &x), want);
+    }
+
+    let mut reals = Generator::from_text("f16 reals");
+    let graph = fused(&half_network(|terms| reals.real() * (3.0 / terms as f64).sqrt()));
+    let session = Session::gpu(&gpu, &graph).unwrap();
+    for batch in [3, 1] {
+        let mut x = ArrayD::from_shape_simple_fn(vec![batch, 4, 8, 8], || f16::from_f64(reals.real()).to_f32());
+        // The largest number, the smallest, one below the normal ones, both zeros; a block of the largest, whose sums leave f16. In an image of its own what
+        // no sum comes back from.
+        for (i, v) in [65_504.0, -65_504.0, 2f32.powi(-24), 3.0 * 2f32.powi(-16), -0.0, 0.0].into_iter().enumerate() {
+            x[[0, i % 4, i, 7 - i]] = v;
+        }
+        x.slice_mut(ndarray::s![0, .., 5.., ..3]).fill(65_504.0);
+        for (i, v) in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN].into_iter().enumerate().filter(|_| batch > 1) {
+            x[[1, i, 3 * i, 2 * i]] = v;
+        }
+        let want = by_op(&gpu, &graph, &x);
+        assert!(want[0].iter().any(|v| v.is_infinite()) && want[0].iter().any(|v| v.is_finite() && *v != 0.0), "what is extreme comes through");
+        assert_eq!(bits(&run(&session, &x)), bits(&want));
+        assert_eq!(bits(&run(&session, &x)), bits(&want), "and once more");
+    }
 }

@@ -81,6 +81,34 @@ fn the_report_says_where_and_how_it_came_about() {
     assert_eq!(cases[0].attribute("classname"), Some("conv"));
 }
 
+/// Networks are cases as ops are: listed, chosen, reported and skipped by their ids.
+#[test]
+fn networks_are_cases_as_ops_are() {
+    let (quick, full) = (ids(&["--only", "network"]), ids(&["--full", "--only", "network"]));
+    assert!(quick.len() >= 6 && full.len() > quick.len() && full.iter().all(|id| id.starts_with("network/")), "{full:?}");
+    assert!(ids(&[]).iter().filter(|id| id.starts_with("network/")).eq(&quick));
+    let folder = scratch("validate_networks");
+    let (report, xml, skips) = (folder.join("report.json"), folder.join("junit.xml"), write(&folder, "skips.txt", "views$\n"));
+    let files = ["--json", report.to_str().unwrap(), "--junit", xml.to_str().unwrap(), "--skips", &skips];
+    let chosen = ["--only", "network/optimized/views", "--only", "network/optimized/closed", "--only", "conv/direct/n1c"];
+    let result = run(&[&["validate"], &chosen[..], &files].concat());
+    assert!(result.succeeds().contains("skipped 1: a line of --skips names it"), "{}", result.stdout);
+    let report = json(&report);
+    let results = report["runs"][0]["results"].as_array().unwrap();
+    let of = |id: &str| results.iter().find(|result| result["id"] == id).unwrap_or_else(|| panic!("no {id} in {report}"));
+    let closed = of("network/optimized/closed");
+    assert!(closed["status"] == "Pass" && closed["seconds"].as_f64().unwrap() > 0.0, "{closed}");
+    assert_eq!(of("network/optimized/views")["status"], "Skip");
+    let xml = std::fs::read_to_string(xml).unwrap();
+    let xml = roxmltree::Document::parse(&xml).unwrap();
+    let is_closed = |node: &roxmltree::Node<'_, '_>| node.attribute("name") == Some("optimized/closed");
+    assert_eq!(xml.descendants().find(is_closed).unwrap().attribute("classname"), Some("network"));
+    // With a budget they stand among the ops.
+    let mixed = ids(&["--budget", "5"]);
+    let first = mixed.iter().position(|id| id.starts_with("network/")).unwrap();
+    assert!(first < mixed.len() - 100, "{first} of {}", mixed.len());
+}
+
 #[test]
 fn lists_say_what_is_expected() {
     let folder = scratch("lists");

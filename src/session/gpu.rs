@@ -175,3 +175,14 @@ impl Ready {
         Ok(())
     }
 }
+
+#[cfg(test)]
+impl OnGpu {
+    /// See [`Ready::overlap`]; before the first run of the extent, which binds the tensors.
+    pub fn overlap(&self, graph: &Graph, open: usize, value: ValueId, other: ValueId) -> Result<bool> {
+        drop(self.ready(graph, open)?);
+        let mut kept = self.kept();
+        let ready = kept.iter_mut().find(|(own, _)| *own == open).and_then(|(_, ready)| Arc::get_mut(ready));
+        Ok(ready.is_some_and(|ready| ready.overlap(value, other)))
+    }
+}

@@ -308,6 +308,16 @@ impl Session {
     }
 }
 
+#[cfg(test)]
+impl Session {
+    /// A fault for negative controls: the value called `value` lies where `other` does. False where that cannot be.
+    pub(crate) fn overlap(&self, open: usize, value: &str, other: &str) -> Result<bool> {
+        let graph = self.graph();
+        let (Some(value), Some(other)) = (graph.find(value), graph.find(other)) else { return Ok(false) };
+        self.need_gpu("an arena")?.overlap(&graph, open, value, other)
+    }
+}
+
 /// A session with the caller's tensors, by [`Session::bind`]: recording it checks and binds nothing anew. It keeps what it needs alive.
 #[must_use = "nothing runs before it is recorded and submitted"]
 pub struct BoundSession {

@@ -316,3 +316,14 @@ fn shown_as(tensor: &Tensor, wanted: &TensorType) -> Result<Tensor> {
 fn internal(message: String) -> Error {
     Error::Internal { label: "a session".into(), message }
 }
+
+#[cfg(test)]
+impl Ready {
+    /// A fault for negative controls: `value` is written where `other` lies, as if no op read `other` after that. False where either is in no arena.
+    pub fn overlap(&mut self, value: ValueId, other: ValueId) -> bool {
+        let Some(place) = self.tensors[other.index()].clone().filter(|_| self.tensors[value.index()].is_some()) else { return false };
+        let shown = shown_as(&place, &self.at.types[value.index()]).ok();
+        self.tensors[value.index()] = shown;
+        self.tensors[value.index()].is_some()
+    }
+}

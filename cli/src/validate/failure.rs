@@ -7,7 +7,7 @@ use serde_json::json;
 use std::path::Path;
 use wgconv::op::{Problem, TensorSpec};
 use wgconv::validate::{Call, Case, Evidence, evidence};
-use wgconv::{ElementType, Gpu};
+use wgconv::{ElementType, Gpu, validate_network};
 
 /// Runs a failing case once more and writes what it did into a folder of its own within `folder`; `replay` is the command that runs it again.
 pub fn write(gpu: &Gpu, case: &Case, folder: &Path, replay: &str) -> Result<(), Failure> {
@@ -57,6 +57,34 @@ pub fn write(gpu: &Gpu, case: &Case, folder: &Path, replay: &str) -> Result<(), 
     outcomes.push(write_json(&folder.join("case.json"), &document));
     outcomes.push(write_text(&folder.join("README.md"), &readme(gpu, case, &kept, replay)));
     all(outcomes)
+}
+
+/// Writes what a failing network is into a folder of its own within `folder`: its table and its drawing, what the passes did, and why it failed, which says
+/// whether its ops fail by themselves.
+pub fn write_network(gpu: &Gpu, case: &validate_network::Case, why: &str, folder: &Path, replay: &str) -> Result<(), Failure> {
+    let (graph, changes) = case.graph()?;
+    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    let folder = folder.join(file_name(&case.id()));
+    std::fs::create_dir_all(&folder).map_err(|e| Failure::Run(format!("{}: {e}", folder.display())))?;
+    let document = json!({
+        "case": case.id(), "failure": why, "replay": replay, "version": env!("CARGO_PKG_VERSION"), "date": machine::now(),
+        "adapter": gpu.report(), "system": machine::system(), "passes": changes,
+    });
+    let readme = format!(
+        "# {}\n\n{}\n\nOn {}, wgconv {}, {}. To run it again:\n\n    {replay}\n\n`network.txt` is the graph that the session ran, `network.dot` draws it, \
+         `case.json` has the adapter with its driver and what the passes did.\n",
+        case.id(),
+        one_line(why),
+        gpu.report(),
+        env!("CARGO_PKG_VERSION"),
+        machine::now(),
+    );
+    all([
+        write_json(&folder.join("case.json"), &document),
+        write_text(&folder.join("network.txt"), &graph.to_string()),
+        write_text(&folder.join("network.dot"), &graph.to_dot()),
+        write_text(&folder.join("README.md"), &readme),
+    ])
 }
 
 fn readme(gpu: &Gpu, case: &Case, kept: &Evidence, replay: &str) -> String {
@@ -217,6 +245,31 @@ mod tests {
 
         // The id alone runs the case again: it fails on the damaged device and passes on a sound one.
         assert_eq!((run(&gpu(true), id, &[]).runs[0].counts.failed, run(&gpu(false), id, &[]).runs[0].counts.failed), (1, 0));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// A kernel that is off by one, in a network: the folder says which network, why, and that the op is at fault; its id reproduces it.
+    #[test]
+    fn a_network_that_fails_leaves_what_it_is() {
+        let folder = std::env::temp_dir().join(format!("wgconv-failing-network-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let patch = |_: &str, text: String| text.replacen("= Target(value);", "= Target(value + 1.0);", 1);
+        let gpu = Gpu::with_descriptor(&GpuDescriptor { source_patch: Some(SourcePatch(Arc::new(patch))), ..Default::default() }).unwrap();
+        let options =
+            ["validate", "--only", "network/optimized/two_inputs", "--only", "network/optimized/closed", "--failures", folder.to_str().unwrap()];
+        let args = Line::parse_from(options).args;
+        let mut document = Document::new(Default::default());
+        assert!(run_on(&gpu, &args, &args.lists.read().ok().unwrap(), None, &mut document).is_ok());
+        let counts = document.runs[0].counts;
+        assert_eq!((counts.failed, counts.passed), (1, 1), "{counts}");
+        let kept: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        assert_eq!(kept, ["network-optimized-two_inputs"]);
+        let text = |name: &str| std::fs::read_to_string(folder.join(&kept[0]).join(name)).unwrap();
+        let case: serde_json::Value = serde_json::from_str(&text("case.json")).unwrap();
+        let why = case["failure"].as_str().unwrap();
+        assert!(why.starts_with("exact: largest: ") && why.contains("op by op reduce: exact: "), "{why}");
+        assert_eq!(case["replay"], "wgconv validate --only network/optimized/two_inputs");
+        assert!(text("README.md").contains(why) && text("network.txt").contains("argmax") && text("network.dot").starts_with("digraph"));
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

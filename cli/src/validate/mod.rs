@@ -56,7 +56,8 @@ pub struct Args {
     /// Writes the report as JUnit's XML
     #[arg(long, value_name = "FILE.xml")]
     junit: Option<PathBuf>,
-    /// Keeps, of each op and algorithm, the smallest failing case in a folder within this one: inputs, what was expected, what came out, WGSL and SPIR-V
+    /// Keeps, of each op and algorithm, the smallest failing case in a folder within this one: inputs, what was expected, what came out, WGSL and SPIR-V;
+    /// of each failing network its graph
     #[arg(long, value_name = "DIR", conflicts_with = "vectors")]
     failures: Option<PathBuf>,
 }
@@ -146,7 +147,7 @@ pub fn run(args: &Args) -> Outcome {
 /// Prints the ids of the cases.
 fn list(args: &Args) -> Outcome {
     let lists = args.lists.read()?;
-    let ids: Vec<String> = if args.vectors.is_empty() { grid::cases(args)?.iter().map(|case| case.id()).collect() } else { family::ids(args)? };
+    let ids: Vec<String> = if args.vectors.is_empty() { grid::cases(args)?.iter().map(grid::Subject::id).collect() } else { family::ids(args)? };
     ids.iter().filter(|id| !lists.skips(id)).for_each(|id| say!("{}", one_line(id)));
     Ok(())
 }

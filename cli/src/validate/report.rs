@@ -174,7 +174,7 @@ impl Document {
         write_text(path, &String::from_utf8(bytes).map_err(|e| fail(e.to_string()))?)
     }
 
-    /// A suite for each adapter; the class of a case is its op, or its family of vectors.
+    /// A suite for each adapter; the class of a case is its op, `network`, or its family of vectors.
     pub fn junit(&self) -> String {
         let suites: String = self.runs.iter().map(|run| self.suite(run)).collect();
         let Counts { skipped, .. } = self.counts;

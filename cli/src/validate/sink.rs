@@ -98,6 +98,12 @@ impl<'a> Sink<'a> {
         ControlFlow::Continue(())
     }
 
+    /// Why a case failed, if it did against expectation.
+    pub fn failure(&self, id: &str) -> Option<&str> {
+        let record = self.records.iter().find(|record| record.result.id == id && record.status.is_wrong())?;
+        if let Outcome::Failed(why) = &record.result.outcome { Some(why) } else { None }
+    }
+
     /// Cases that had no turn.
     pub fn left(&self) -> usize {
         self.total - self.done.min(self.total)
