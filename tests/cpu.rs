@@ -21,6 +21,7 @@ use wgconv::{ElementType, TensorType};
 fn the_engine_computes_what_the_reference_does() {
     let mut tried: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut absent: BTreeSet<&'static str> = BTreeSet::new();
+    let (mut several_tried, mut left_out): (BTreeMap<&'static str, usize>, BTreeSet<String>) = Default::default();
     let mut seen = BTreeSet::new();
     for case in grid::cases(true).unwrap() {
         let op = case.op;
@@ -32,6 +33,27 @@ fn the_engine_computes_what_the_reference_does() {
         for data in [Data::Exact, Data::Real, Data::Mixed, Data::Special] {
             let mut generator = Generator::from_text(&op.to_string());
             let values: Vec<Vec<f64>> = inputs.iter().map(|spec| data.fill(spec, op.terms(), &mut generator)).collect();
+            // All outputs of an op that has several.
+            if outputs.len() > 1 {
+                let wide: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
+                let narrow: Vec<Vec<f32>> = values.iter().map(|v| v.iter().map(|x| *x as f32).collect()).collect();
+                let several = wgconv::cpu::compute_several(&op, &narrow.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+                let Some(several) = several else {
+                    left_out.insert(op.to_string());
+                    continue;
+                };
+                let wanted = wgconv::reference::compute(&op, &wide).unwrap();
+                assert_eq!(several.len(), wanted.len());
+                let lost = UNDERFLOW * (op.terms() as f64 + 8.0);
+                for ((got, want), spec) in several.iter().zip(&wanted).zip(&outputs) {
+                    let got: Vec<f64> = got.iter().map(|v| f64::from(*v)).collect();
+                    let held: Vec<f64> = want.value.iter().map(|v| ElementType::F32.held(*v)).collect();
+                    if let Some(mismatch) = compare(&got, &held, |i| want.allowed(i, ElementType::F32) + lost) {
+                        panic!("{}/{op}, {} on {data:?} data: {}", op.name(), spec.name, mismatch.describe(&spec.tensor.extents));
+                    }
+                }
+                *several_tried.entry(op.name()).or_default() += 1;
+            }
             let narrow: Vec<Vec<f32>> = values.iter().map(|v| v.iter().map(|x| *x as f32).collect()).collect();
             let mut y = vec![f32::NAN; outputs[0].count() as usize];
             if !wgconv::cpu::compute(&op, &narrow.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut y).unwrap() {
@@ -53,6 +75,9 @@ fn the_engine_computes_what_the_reference_does() {
     }
     assert!(tried.len() >= 36, "only {tried:?}");
     assert!(absent.is_empty(), "the engine lacks {absent:?}");
+    assert!(several_tried.len() >= 3, "only {several_tried:?}");
+    // Indices in column-major order are left to the reference.
+    assert!(left_out.iter().all(|id| id.ends_with("_icol") || id.ends_with("_icol_cl")), "{left_out:?}");
 }
 
 /// Deterministic means: on every machine with the same vectors, however many cores it has.
@@ -114,6 +139,33 @@ fn results_do_not_depend_on_the_number_of_threads() {
         });
         for (pool, other) in pools.iter().zip(&bits) {
             assert!(*other == bits[0], "{}/{op}: {} threads give other bits than one", op.name(), pool.current_num_threads());
+        }
+    }
+}
+
+/// One step of every rule against the reference, within its bound; the state it leaves too.
+#[test]
+fn steps_of_optimizers_are_those_of_the_reference() {
+    for rule in wgconv::train::Rule::ALL {
+        let problem = wgconv::train::OptimizerProblem::new(rule, &[20_011]).unwrap();
+        let specs: Vec<_> = problem.outputs().into_iter().chain(problem.inputs()).collect();
+        for data in [Data::Exact, Data::Real, Data::Special] {
+            let mut generator = Generator::from_text(&problem.to_string());
+            let values: Vec<Vec<f64>> = specs.iter().map(|spec| data.fill(spec, 1, &mut generator)).collect();
+            let wanted = wgconv::reference::compute(&problem, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+            let mut tensors: Vec<Vec<f32>> = values.iter().map(|v| v.iter().map(|x| *x as f32).collect()).collect();
+            let (scalars, gradient) = (tensors.pop().unwrap(), tensors.pop().unwrap());
+            let [rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root] = scalars[..] else { panic!("nine numbers") };
+            let scalars = wgconv::train::Scalars { rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root };
+            let mut state = tensors.split_off(1);
+            wgconv::cpu::optimizer_step(rule, scalars, &mut tensors[0], &mut state, &gradient);
+            for ((got, want), spec) in tensors.iter().chain(&state).zip(&wanted).zip(&specs) {
+                let got: Vec<f64> = got.iter().map(|v| f64::from(*v)).collect();
+                let held: Vec<f64> = want.value.iter().map(|v| ElementType::F32.held(*v)).collect();
+                if let Some(mismatch) = compare(&got, &held, |i| want.allowed(i, ElementType::F32)) {
+                    panic!("{problem}, {} on {data:?} data: {}", spec.name, mismatch.describe(&spec.tensor.extents));
+                }
+            }
         }
     }
 }

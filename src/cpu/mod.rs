@@ -19,6 +19,8 @@ pub(crate) mod softmax;
 pub(crate) mod transform;
 pub(crate) mod window;
 
+pub use optimizer::step as optimizer_step;
+
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::fused::FusedPool;
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 /// Parameters of a task.
 const GRAIN: usize = 1 << 13;
 
-/// One step of `rule`; `state` has the tensors that the rule keeps, each as long as the parameters.
-pub(crate) fn step(rule: Rule, scalars: Scalars, parameters: &mut [f32], state: &mut [Vec<f32>], gradient: &[f32]) {
+/// One step of `rule`; `state` has the tensors that the rule keeps ([`Rule::state`]), each as long as the parameters, as is the gradient; what is longer
+/// or shorter is taken as far as both go.
+pub fn step(rule: Rule, scalars: Scalars, parameters: &mut [f32], state: &mut [Vec<f32>], gradient: &[f32]) {
     // Up to three tensors; one that the rule does not keep is empty.
     let mut states = state.iter_mut().map(Vec::as_mut_slice);
     let [first, second, third]: [&mut [f32]; 3] = std::array::from_fn(|_| states.next().unwrap_or_default());

@@ -11,13 +11,14 @@ pub(crate) fn softmax(logarithm: bool, [_, length, inner]: [usize; 3], x: &[f32]
         for i in 0..inner {
             let line = || x[i..].iter().step_by(inner).copied();
             let largest = line().fold(f32::NEG_INFINITY, |m, v| if v > m || v.is_nan() { v } else { m });
-            let mut sum = 0.0;
+            // f64: a long line's sum in f32 loses digits that its gradient shows.
+            let mut sum = 0.0f64;
             for (y, v) in y[i..].iter_mut().step_by(inner).zip(line()) {
                 let e = (v - largest).exp();
-                sum += e;
+                sum += f64::from(e);
                 *y = if logarithm { v - largest } else { e };
             }
-            let log = sum.ln();
+            let (log, sum) = (sum.ln() as f32, sum as f32);
             y[i..].iter_mut().step_by(inner).for_each(|y| *y = if logarithm { *y - log } else { *y / sum });
         }
     });

@@ -248,7 +248,7 @@ impl Graph {
         }
     }
 
-    fn times(&mut self, x: ValueId, factor: f32) -> Result<ValueId> {
+    pub(super) fn times(&mut self, x: ValueId, factor: f32) -> Result<ValueId> {
         let factor = self.number(factor)?;
         self.mul(x, factor)
     }

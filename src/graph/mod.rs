@@ -24,6 +24,7 @@ mod order;
 mod passes;
 mod recipe;
 mod show;
+mod training;
 #[cfg(feature = "weights")]
 mod weights;
 
@@ -31,6 +32,7 @@ pub use build::BatchNormParameters;
 pub use losses::{BinaryWeights, CrossEntropyDescriptor, Reduction, Targets};
 pub use passes::{Change, Pass};
 pub use recipe::{Ranked, Recipe, Resolved};
+pub use training::{BatchStatistics, BatchStatisticsDescriptor};
 #[cfg(feature = "weights")]
 pub use weights::Weights;
 

@@ -265,6 +265,27 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// Refuses numbers that make no schedule.
+    ///
+    /// # Errors
+    /// A number outside its range, by name.
+    pub fn check(&self) -> Result<()> {
+        let (counts, factors): (&[(&str, u64)], &[(&str, f64)]) = match *self {
+            Schedule::Constant => (&[], &[]),
+            Schedule::Step { every, gamma } => (&[("every", every)], &[("gamma", gamma)]),
+            Schedule::Cosine { period, least } => (&[("period", period)], &[("least", least)]),
+            Schedule::WarmUp { start, .. } => (&[], &[("start", start)]),
+            Schedule::OneCycle { steps } => (&[("steps", steps)], &[]),
+        };
+        if let Some((name, value)) = counts.iter().find(|(_, value)| *value == 0) {
+            return Err(Error::invalid(*name, value, format!("{name} is at least 1")));
+        }
+        match factors.iter().find(|(_, value)| !(*value >= 0.0 && value.is_finite())) {
+            Some((name, value)) => Err(Error::invalid(*name, value, format!("{name} is finite and at least 0"))),
+            None => Ok(()),
+        }
+    }
+
     /// The factor of step `i`, counted from 0.
     pub fn factor(&self, i: u64) -> f64 {
         let half_wave = |from: f64, to: f64, part: f64| to + (from - to) * (1.0 + (std::f64::consts::PI * part.clamp(0.0, 1.0)).cos()) / 2.0;

@@ -136,6 +136,7 @@ impl Trainer {
     ) -> Result<Self> {
         let optimizer = optimizer.into();
         optimizer.check()?;
+        descriptor.schedule.check()?;
         if descriptor.batch == 0 {
             return Err(Error::invalid("batch", 0, "a step takes at least one sample"));
         }

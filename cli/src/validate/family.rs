@@ -3,8 +3,8 @@
 use super::lists::Lists;
 use super::sink::Sink;
 use super::{Args, quoted};
+use crate::Failure;
 use crate::vectors::{self, Entry, Family};
-use crate::{Failure, say};
 use safetensors::SafeTensors;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -48,42 +48,19 @@ pub fn run<'a>(gpu: &Gpu, args: &Args, lists: &'a Lists, deadline: Option<Instan
     gpu.set_pipeline_limit(MOST_PIPELINES);
     let total = folders.iter().map(|(_, folder)| vectors::entry_count(folder)).sum();
     let mut sink = Sink::new(lists, total, deadline);
-    let mut unchecked = Unchecked::default();
     let mut outcome = Ok(());
     for (dir, folder) in &folders {
         let again = format!("{again}--vectors {} ", quoted(&dir.display().to_string()));
-        outcome = run_folder(gpu, args, lists, &vectors::read_family(folder), &again, &mut sink, &mut unchecked);
+        outcome = run_folder(gpu, args, lists, &vectors::read_family(folder), &again, &mut sink);
         if outcome.is_err() || sink.ended_early.is_some() {
             break;
         }
     }
     sink.finish();
-    let Unchecked { gradients, training } = unchecked;
-    if gradients > 0 {
-        say!("grads: not checked ({gradients} cases have them; counted neither as passed nor as failed)");
-    }
-    if training > 0 {
-        say!("training: not checked ({training} cases of losses, optimizers and training-mode batch norm; counted neither way)");
-    }
     (sink, outcome)
 }
 
-/// What vectors hold that is counted neither way.
-#[derive(Default)]
-struct Unchecked {
-    gradients: usize,
-    training: usize,
-}
-
-fn run_folder(
-    gpu: &Gpu,
-    args: &Args,
-    lists: &Lists,
-    folder: &vectors::Folder,
-    again: &str,
-    sink: &mut Sink<'_>,
-    unchecked: &mut Unchecked,
-) -> Result<(), Failure> {
+fn run_folder(gpu: &Gpu, args: &Args, lists: &Lists, folder: &vectors::Folder, again: &str, sink: &mut Sink<'_>) -> Result<(), Failure> {
     // Whether a case is to run; `Break` ends the run.
     let begins = |sink: &mut Sink<'_>, id: &str| -> Option<bool> {
         if sink.next().is_break() {
@@ -114,9 +91,9 @@ fn run_folder(
                 let start = Instant::now();
                 let outcome = match call {
                     Ok(call) => vectors::refuse(gpu, call),
-                    Err(broken) => Some(Outcome::Failed(broken.why.clone())),
+                    Err(broken) => Outcome::Failed(broken.why.clone()),
                 };
-                keep(sink, id, outcome, start, again, unchecked);
+                sink.add(CaseResult { id, outcome }, start.elapsed().as_secs_f64(), again);
             }
         }
         Family::Cases { cases, tensors } => {
@@ -130,25 +107,15 @@ fn run_folder(
                 }
                 let start = Instant::now();
                 let outcome = match case {
-                    Ok(case) => vectors::check(gpu, case, &tensors).inspect(|_| unchecked.gradients += usize::from(!case.grads.is_empty())),
-                    Err(broken) => Some(Outcome::Failed(broken.why.clone())),
+                    Ok(case) => vectors::check(gpu, case, &tensors),
+                    Err(broken) => Outcome::Failed(broken.why.clone()),
                 };
-                keep(sink, id, outcome, start, again, unchecked);
+                sink.add(CaseResult { id, outcome }, start.elapsed().as_secs_f64(), again);
                 gpu.wait()?; // a lost device ends the run here, not as a failure of every case after it
             }
         }
     }
     Ok(())
-}
-
-fn keep(sink: &mut Sink<'_>, id: String, outcome: Option<Outcome>, start: Instant, again: &str, unchecked: &mut Unchecked) {
-    match outcome {
-        Some(outcome) => sink.add(CaseResult { id, outcome }, start.elapsed().as_secs_f64(), again),
-        None => {
-            unchecked.training += 1;
-            sink.pass_over();
-        }
-    }
 }
 
 /// `<family>/<name>` of an entry, broken or not.

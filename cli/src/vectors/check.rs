@@ -1,6 +1,6 @@
 //! Runs test vectors: a case under every algorithm that admits it and in both layouts, a bad call up to its refusal.
 
-use super::{Array, BadCall, BadInput, Case, Tolerance, array};
+use super::{Array, BadCall, BadInput, Case, Tolerance, array, training};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -11,18 +11,19 @@ use wgconv::validate::compare::compare;
 use wgconv::validate::{Outcome, download, upload};
 use wgconv::{ElementType, Error, Gpu, Layout, Tensor, TensorType};
 
-/// Runs a case. `None`: it belongs to training.
-pub fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Option<Outcome> {
-    if belongs_to_training(&case.op, &case.attrs) {
-        return None;
-    }
+/// Runs a case, with its gradients.
+pub fn check(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Outcome {
     if case.dtype == "f16" && !gpu.profile().has_f16 {
-        return Some(Outcome::Skipped("the device has no f16".into()));
+        return Outcome::Skipped("the device has no f16".into());
     }
-    Some(match check_forward(gpu, case, tensors).and_then(|()| super::gradients::check(gpu, case, tensors)) {
+    let checked = match training::is_training(&case.op, &case.attrs) {
+        true => training::check(gpu, case, tensors),
+        false => check_forward(gpu, case, tensors).and_then(|()| super::gradients::check(gpu, case, tensors)),
+    };
+    match checked {
         Ok(()) => Outcome::Passed,
         Err(why) => Outcome::Failed(why),
-    })
+    }
 }
 
 fn check_forward(gpu: &Gpu, case: &Case, tensors: &SafeTensors<'_>) -> Result<(), String> {
@@ -195,12 +196,18 @@ fn element_type(dtype: &str) -> Result<ElementType, String> {
     }
 }
 
-/// A bad call passes if reading it or planning it ends in an error; nothing is allocated. `None`: it belongs to training.
-pub fn refuse(gpu: &Gpu, call: &BadCall) -> Option<Outcome> {
-    if belongs_to_training(&call.op, &call.attrs) {
-        return None;
+/// A bad call passes if reading it or planning it ends in an error; nothing is allocated on the device.
+pub fn refuse(gpu: &Gpu, call: &BadCall) -> Outcome {
+    let failed = Outcome::Failed;
+    if training::is_training(&call.op, &call.attrs) {
+        return match training::refuse(call) {
+            Err(why) => {
+                log::info!("{} refused: {why}", call.name);
+                Outcome::Passed
+            }
+            Ok(()) => failed("accepted".into()),
+        };
     }
-    let failed = |why: String| Some(Outcome::Failed(why));
     let Some(signature) = signature(&call.op) else {
         return failed(format!("op {} is not known yet", call.op));
     };
@@ -218,7 +225,7 @@ pub fn refuse(gpu: &Gpu, call: &BadCall) -> Option<Outcome> {
     match attempt(gpu, call) {
         Err(why) => {
             log::info!("{} refused: {why}", call.name);
-            Some(Outcome::Passed)
+            Outcome::Passed
         }
         Ok(label) => failed(format!("accepted, and planned as {label}")),
     }
@@ -237,23 +244,4 @@ fn attempt(gpu: &Gpu, call: &BadCall) -> Result<String, String> {
     let built = named::build(&call.op, &call.attrs, &inputs)?;
     let plan = |step: &Step| step.op.plan(gpu.profile(), None).map(|plan| plan.label).map_err(|e| e.to_string());
     Ok(built.steps.iter().map(plan).collect::<Result<Vec<_>, _>>()?.join(", "))
-}
-
-/// Ops of the format that belong to training, which this version does not do.
-fn belongs_to_training(op: &str, attrs: &Value) -> bool {
-    const TRAINING: [&str; 12] = [
-        "cross_entropy",
-        "bce_with_logits",
-        "mse_loss",
-        "l1_loss",
-        "huber_loss",
-        "optimizer_sgd",
-        "optimizer_rmsprop",
-        "optimizer_adam",
-        "optimizer_adamw",
-        "lr_schedule",
-        "clip_grad_norm",
-        "grad",
-    ];
-    TRAINING.contains(&op) || (op == "batch_norm" && attrs.get("training_mode") == Some(&serde_json::json!(1)))
 }

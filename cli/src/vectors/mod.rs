@@ -5,6 +5,7 @@
 
 mod check;
 mod gradients;
+mod training;
 
 #[cfg(test)]
 pub use check::resolve;
