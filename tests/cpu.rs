@@ -151,7 +151,7 @@ fn steps_of_optimizers_are_those_of_the_reference() {
         let specs: Vec<_> = problem.outputs().into_iter().chain(problem.inputs()).collect();
         for data in [Data::Exact, Data::Real, Data::Special] {
             let mut generator = Generator::from_text(&problem.to_string());
-            let values: Vec<Vec<f64>> = specs.iter().map(|spec| data.fill(spec, 1, &mut generator)).collect();
+            let values: Vec<Vec<f64>> = specs.iter().map(|spec| data.fill(spec, problem.terms(), &mut generator)).collect();
             let wanted = wgconv::reference::compute(&problem, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
             let mut tensors: Vec<Vec<f32>> = values.iter().map(|v| v.iter().map(|x| *x as f32).collect()).collect();
             let (scalars, gradient) = (tensors.pop().unwrap(), tensors.pop().unwrap());

@@ -43,7 +43,13 @@ fn gelu_slope(v: f32) -> f32 {
     return select(1.0 - tail, tail, v < 0.0) + vanishing(v, normal_density(v));
 }
 
+// NaN goes through where the slope is a formula of v; elsewhere it is on neither flat side.
 fn activation_gradient(v: f32, dy: f32, a: f32, b: f32) -> f32 {
+    let is_formula = ((ACTIVATION >= 5u) & (ACTIVATION <= 10u)) | ((ACTIVATION >= 15u) & (ACTIVATION <= 17u));
+    return select(gradient_at_number(v, dy, a, b), v, is_nan(v) & is_formula);
+}
+
+fn gradient_at_number(v: f32, dy: f32, a: f32, b: f32) -> f32 {
     switch ACTIVATION {
         case 1u: { return select(dy, 0.0, v <= 0.0); }                                      // relu
         case 2u: { return select(dy, a * dy, v <= 0.0); }                                   // leaky_relu

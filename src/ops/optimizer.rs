@@ -171,7 +171,7 @@ impl OptimizerProblem {
     }
 
     fn spec(&self, name: &'static str) -> TensorSpec {
-        TensorSpec::new(name, &self.extents, ElementType::F32, Layout::ChannelsFirst)
+        TensorSpec::new(name, &self.extents, ElementType::F32, Layout::ChannelsFirst).with_domain(Domain::Factor)
     }
 }
 
@@ -188,12 +188,17 @@ impl Problem for OptimizerProblem {
     fn outputs(&self) -> Vec<TensorSpec> {
         let in_out = |name: &'static str| TensorSpec { in_out: true, ..self.spec(name) };
         // What a root is taken of is not negative.
-        let of_root = |name: &'static str| if matches!(name, "v" | "largest") { Domain::Positive } else { Domain::Real };
+        let of_root = |name: &'static str| if matches!(name, "v" | "largest") { Domain::Positive } else { Domain::Factor };
         std::iter::once(in_out("parameters")).chain(self.rule.state().iter().map(|name| in_out(name).with_domain(of_root(name)))).collect()
     }
 
     fn is_exact(&self) -> bool {
         matches!(self.rule, Rule::Sgd | Rule::Momentum { .. })
+    }
+
+    /// A parameter, its gradient and its moment.
+    fn terms(&self) -> u64 {
+        3
     }
 
     fn flops(&self) -> f64 {

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 pub enum Domain {
     /// Any number.
     Real,
+    /// Any number; it is multiplied by others like it, and whether a product that leaves f32 shows beside an infinity depends on how it is rounded.
+    Factor,
     /// Positive numbers, such as a variance.
     Positive,
     /// Numbers other than zero, such as a divisor.

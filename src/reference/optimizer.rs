@@ -19,6 +19,10 @@ impl Near {
     }
 
     fn rounded(value: f64, error: f64, units: f64) -> Self {
+        // An infinite or undefined result errs by nothing: the kernel's is the same.
+        if !value.is_finite() {
+            return Self::exact(value);
+        }
         let own = units * ElementType::F32.unit_roundoff() * (value.abs() + error) + UNDERFLOW;
         Self { value, error: error + if value == 0.0 && error == 0.0 { 0.0 } else { own } }
     }
@@ -39,6 +43,9 @@ impl Near {
     /// WGSL allows a quotient 2.5 units in the last place.
     fn over(self, other: Self) -> Self {
         let value = self.value / other.value;
+        if !other.value.is_finite() {
+            return Self::exact(value);
+        }
         let least = (other.value.abs() - other.error).max(f64::from(f32::MIN_POSITIVE));
         Self::rounded(value, (self.error + value.abs() * other.error) / least, 5.0)
     }
@@ -46,6 +53,9 @@ impl Near {
     /// A root of what may err down to 0 errs by the root of that.
     fn root(self) -> Self {
         let value = self.value.sqrt();
+        if !value.is_finite() {
+            return Self::exact(value);
+        }
         let lower = (self.value - self.error).max(0.0).sqrt();
         Self::rounded(
             value,
