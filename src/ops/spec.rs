@@ -8,6 +8,8 @@ use std::borrow::Cow;
 pub enum Domain {
     /// Any number.
     Real,
+    /// Any number, to be multiplied by another that is as large: whether a product that leaves f32 meets an infinity is a matter of the order.
+    Factor,
     /// Positive numbers, such as a variance.
     Positive,
     /// Numbers other than zero, such as a divisor.

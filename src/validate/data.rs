@@ -49,10 +49,10 @@ impl Data {
         (0..count)
             .map(|i| match (spec.domain, self) {
                 (Domain::Index(end), _) => generator.below(end) as f64,
-                (Domain::Real, Data::Exact) => generator.integer(limit),
-                (Domain::Real, Data::Real) => stored(generator.real()),
-                (Domain::Real, Data::Mixed) => stored(mixed(i, spec, generator)),
-                (Domain::Real, Data::Special) => {
+                (Domain::Real | Domain::Factor, Data::Exact) => generator.integer(limit),
+                (Domain::Real | Domain::Factor, Data::Real) => stored(generator.real()),
+                (Domain::Real | Domain::Factor, Data::Mixed) => stored(mixed(i, spec, generator)),
+                (Domain::Real | Domain::Factor, Data::Special) => {
                     let here = (i + count - first.0) % count;
                     stored(first.1.get(here as usize).copied().unwrap_or_else(|| generator.real()))
                 }
@@ -77,6 +77,8 @@ impl Data {
         // Sums of the very largest numbers leave f32 on the way, in whatever order they are added.
         let large = if half {
             6e4 / depth.min(1000) as f64
+        } else if spec.domain == Domain::Factor {
+            1e18
         } else if depth > 1 {
             1e30
         } else {

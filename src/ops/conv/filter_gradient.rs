@@ -5,7 +5,7 @@
 
 use crate::ops::Problem;
 use crate::ops::conv::problem::{ConvProblem, Direction};
-use crate::ops::spec::TensorSpec;
+use crate::ops::spec::{Domain, TensorSpec};
 use crate::types::shape::WindowAxis;
 use crate::types::{Activation, ElementType, Error, Layout, PaddingMode, Result};
 use serde::{Deserialize, Serialize};
@@ -149,7 +149,9 @@ impl Problem for FilterGradient {
     }
 
     fn inputs(&self) -> Vec<TensorSpec> {
-        let spec = |name: &'static str, extents: Vec<usize>| TensorSpec::new(name, &extents, self.conv.element, Layout::ChannelsFirst);
+        let spec = |name: &'static str, extents: Vec<usize>| {
+            TensorSpec::new(name, &extents, self.conv.element, Layout::ChannelsFirst).with_domain(Domain::Factor)
+        };
         vec![spec("x", self.conv.input_extents()), spec("dy", self.conv.output_extents())]
     }
 
