@@ -128,7 +128,7 @@ fn pool_of(b: &mut Builder<'_>, problem: &PoolProblem, x: Of, gradient: Of) -> R
     Ok(b.op(AdjointProblem::new(AdjointOf::Pool(pool))?, &[gradient, indices]))
 }
 
-/// x |x|^(p - 2) times the sum over the windows of dy y^(1 - p).
+/// sign(x) |x|^(p - 1) times the sum over the windows of dy y^(1 - p); 0 where x is 0, in windows of zeros too.
 fn lp(b: &mut Builder<'_>, problem: &PoolProblem, p: f32) -> Result<Of> {
     let (x, y) = (Of::Input(0), Of::Output(0));
     let weighted = match p {
@@ -139,15 +139,23 @@ fn lp(b: &mut Builder<'_>, problem: &PoolProblem, p: f32) -> Result<Of> {
             b.mul(Of::Upstream, power)?
         }
     };
+    // A norm of 0 has divided by 0.
+    let weighted = if p == 1.0 { weighted } else { through(b, Activation::Relu, y, weighted)? };
     let sums = b.op(AdjointProblem::new(AdjointOf::Pool(problem.clone()))?, &[weighted]);
     if p == 2.0 {
         return b.mul(sums, x);
     }
-    let negative = b.mul(x, Of::Constant(-1.0))?;
-    let magnitude = b.binary(BinaryOp::Max, x, negative)?;
-    let power = b.binary(BinaryOp::Power, magnitude, Of::Constant(p - 2.0))?;
-    let slope = b.mul(power, x)?;
-    b.mul(sums, slope)
+    // 1, 1/2 or 0 less 1/2, twice.
+    let exceeds = b.binary(BinaryOp::Exceeds, x, Of::Constant(0.0))?;
+    let half = b.sub(exceeds, Of::Constant(0.5))?;
+    let sign = b.mul(half, Of::Constant(2.0))?;
+    let signed = b.mul(sums, sign)?;
+    if p == 1.0 {
+        return Ok(signed);
+    }
+    let magnitude = b.mul(x, sign)?;
+    let power = b.binary(BinaryOp::Power, magnitude, Of::Constant(p - 1.0))?;
+    b.mul(signed, power)
 }
 
 pub(super) fn unpool(b: &mut Builder<'_>, _problem: &MaxUnpoolProblem) -> Result<()> {

@@ -67,14 +67,14 @@ pub(super) fn binary(b: &mut Builder<'_>, problem: &BinaryProblem) -> Result<()>
         }
         BinaryOp::Prelu => {
             // What is not positive takes the slope, at 0 too, as PyTorch has it.
-            let positive = b.binary(BinaryDescriptor { op: BinaryOp::ActivationGradient, activation: Activation::Relu }, x, g)?;
+            let negative = Activation::Clip { min: f32::NEG_INFINITY, max: 0.0 };
             if wants_x {
-                let rest = b.sub(g, positive)?;
+                let [positive, rest] = [through(b, Activation::Relu, x, g)?, through(b, negative, x, g)?];
                 let sloped = b.mul(rest, y)?;
                 of_x = Some(b.binary(BinaryOp::Add, positive, sloped)?);
             }
             if wants_y {
-                let below = b.op(UnaryProblem::new(&b.of(x), Activation::Clip { min: f32::NEG_INFINITY, max: 0.0 })?, &[x]);
+                let below = b.op(UnaryProblem::new(&b.of(x), negative)?, &[x]);
                 of_y = Some(b.mul(g, below)?);
             }
         }

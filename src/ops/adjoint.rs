@@ -202,10 +202,14 @@ impl AdjointProblem {
                         as u64
                 }),
             },
+            // Scales that are given may put all of y on one element.
+            AdjointOf::Resize(resize) if resize.descriptor().scales.is_some() => self.product(|axis| resize.sizes()[axis - 2] as u64),
             AdjointOf::Resize(resize) => self.product(|axis| 2 + 2 * (resize.sizes()[axis - 2] as u64).div_ceil(resize.x().extents[axis] as u64)),
             AdjointOf::Pool(pool) => self.product(|axis| {
                 let window = &pool.axes()[axis + 3 - self.dx().rank()];
-                if pool.is_adaptive() { window.output.div_ceil(window.input) + 1 } else { window.filter.div_ceil(window.stride) }
+                // Taps that fall on one element lie stride / gcd(stride, dilation) apart.
+                let apart = window.stride / gcd(window.stride, window.dilation);
+                if pool.is_adaptive() { window.output.div_ceil(window.input) + 1 } else { window.filter.div_ceil(apart) }
             }),
         }
     }
@@ -213,6 +217,11 @@ impl AdjointProblem {
     fn product(&self, of: impl Fn(usize) -> u64) -> u64 {
         self.axes().into_iter().map(of).fold(1, u64::saturating_mul)
     }
+}
+
+/// The greatest common divisor of two numbers that are not both 0.
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl Problem for AdjointProblem {

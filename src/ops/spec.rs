@@ -8,7 +8,7 @@ use std::borrow::Cow;
 pub enum Domain {
     /// Any number.
     Real,
-    /// Any number; it is multiplied by others like it, and whether a product that leaves f32 shows beside an infinity depends on how it is rounded.
+    /// Any number, to be multiplied by another that is as large: whether a product that leaves f32 meets an infinity is a matter of the order.
     Factor,
     /// Positive numbers, such as a variance.
     Positive,

@@ -78,7 +78,7 @@ impl Data {
         let large = if half {
             6e4 / depth.min(1000) as f64
         } else if spec.domain == Domain::Factor {
-            1e15
+            1e18
         } else if depth > 1 {
             1e30
         } else {

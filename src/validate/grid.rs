@@ -87,6 +87,7 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     super::grid_transform::add_problems(&mut all, full)?;
     add(&mut all, super::grid_gradient::adjoints(full)?);
     add_elsewhere(&mut all, super::grid_gradient::sliced()?);
+    add(&mut all, super::grid_gradient::data()?);
     add(&mut all, super::grid_gradient::filters(full)?);
     add(&mut all, super::grid_gradient::optimizers()?);
     add_elsewhere(&mut all, super::grid_gradient::sliced_filters()?);

@@ -1,11 +1,13 @@
 //! The gradients that are ops of their own: adjoints of every pad, slice, resize and pool of the grid that has one, and the filter gradients of its
-//! convolutions, forward and transposed.
+//! convolutions, forward and transposed; and the data gradients of a form that no constructor makes.
 
 use crate::ops::adjoint::{AdjointOf, AdjointProblem};
+use crate::ops::conv::descriptor::ConvTransposeDescriptor;
 use crate::ops::conv::filter_gradient::FilterGradient;
+use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::ops::optimizer::{OptimizerProblem, Rule};
 use crate::ops::pool::problem::PoolProblem;
-use crate::types::Result;
+use crate::types::{ElementType, Layout, Padding, Result, TensorType};
 use crate::validate::elsewhere::Elsewhere;
 use crate::validate::grid_transform;
 use std::collections::HashSet;
@@ -28,6 +30,30 @@ pub(crate) fn adjoints(full: bool) -> Result<Vec<AdjointProblem>> {
 pub(crate) fn sliced() -> Result<Vec<(AdjointProblem, Elsewhere)>> {
     let pools = super::grid_pool::sliced()?.into_iter().map(|(pool, elsewhere): (PoolProblem, Elsewhere)| (pool.with_indices(), elsewhere));
     Ok(pools.filter_map(|(pool, elsewhere)| Some((AdjointProblem::new(AdjointOf::Pool(pool)).ok()?, elsewhere))).collect())
+}
+
+/// Data gradients of transposed convolutions that add extent, whose pads are below 0: no constructor makes them. Rows and columns before and behind what
+/// windows read, for the kernels of every window.
+pub(crate) fn data() -> Result<Vec<ConvProblem>> {
+    let mut all = vec![];
+    for (x, filter, groups, output) in [
+        ([2, 8, 4, 5], [8, 3, 3, 3], 1, [9, 8]),
+        ([1, 6, 4, 5], [6, 5, 3, 1], 1, [7, 11]),
+        ([2, 3, 4, 9], [3, 1, 3, 3], 3, [7, 16]),
+        ([2, 5, 4, 6], [5, 7, 1, 1], 1, [5, 9]),
+        ([1, 4, 3, 4], [4, 3, 2, 3], 2, [8, 8]),
+    ] {
+        for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+            let tensors = ConvInputs { x: TensorType::new(&x, ElementType::F32, layout), filter: &filter, bias: None, y_layout: layout };
+            let wanted = ConvTransposeDescriptor::<2> { output_shape: Some(output), groups, ..Default::default() };
+            all.push(ConvProblem::transposed(&tensors, &wanted)?.data_gradient()?);
+        }
+        let gaps = ConvTransposeDescriptor::<2> { stride: [4, 5], padding: Padding::Same, groups, ..Default::default() };
+        all.push(ConvProblem::transposed(&ConvInputs::new(&x, &filter, None), &gaps)?.data_gradient()?);
+    }
+    let dilated = ConvTransposeDescriptor::<1> { dilation: [4], output_padding: [3], ..Default::default() };
+    all.push(ConvProblem::transposed(&ConvInputs::new(&[2, 3, 7], &[3, 4, 2], None), &dilated)?.data_gradient()?);
+    Ok(all)
 }
 
 pub(crate) fn filters(full: bool) -> Result<Vec<FilterGradient>> {

@@ -5,12 +5,12 @@ use crate::numeric::Accuracy;
 use crate::ops::conv::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::fused::FusedPool;
 use crate::ops::conv::problem::{ConvInputs, ConvProblem, Direction};
-use crate::types::shape::WindowAxis;
+use crate::types::shape::{MAX_COUNT, WindowAxis};
 use crate::types::{Activation, ElementType, Error, Layout, Padding, PaddingMode, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// Lists run over the spatial axes; `pads` has the begins, then the ends.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Conv {
     direction: Direction,
@@ -81,6 +81,7 @@ impl TryFrom<Conv> for ConvProblem {
 impl Conv {
     fn problem<const N: usize>(&self) -> Result<ConvProblem> {
         let problem = match self.direction {
+            Direction::Forward if self.padding_mode == PaddingMode::Zeros && self.pads.iter().any(|&pad| pad < 0) => self.cropped::<N>()?,
             Direction::Forward => self.forward::<N>()?,
             Direction::Transposed => {
                 same("padding_mode", &self.padding_mode, &PaddingMode::Zeros)?;
@@ -123,6 +124,29 @@ impl Conv {
             algorithm: self.algorithm,
         };
         self.with_inputs(|inputs| ConvProblem::forward(inputs, &descriptor))
+    }
+
+    /// The data gradient of a transposed convolution may read less than x, which is a pad below 0: the convolution of what it reads.
+    fn cropped<const N: usize>(&self) -> Result<ConvProblem> {
+        let rule = "pads below 0 leave at least one element, and pads are at most 2^60";
+        let wrong = || Error::invalid("pads", format!("{:?}", self.pads), rule);
+        let both: Vec<[i64; N]> = self.pads.chunks(N).map(|pads| list("pads", pads)).collect::<Result<_>>()?;
+        let [begin, end]: [[i64; N]; 2] = list("pads", &both)?;
+        if self.pads.iter().any(|pad| pad.unsigned_abs() > MAX_COUNT) {
+            return Err(wrong());
+        }
+        let mut read = self.x.clone();
+        for i in 0..N {
+            let left_out = (begin[i].min(0) + end[i].min(0)).unsigned_abs() as usize;
+            read[2 + i] = read[2 + i].checked_sub(left_out).filter(|&extent| extent > 0).ok_or_else(wrong)?;
+        }
+        let written = Self { x: read, pads: self.pads.iter().map(|&pad| pad.max(0)).collect(), ..self.clone() };
+        let mut problem = written.forward::<N>()?;
+        for i in 0..N {
+            let axis = &mut problem.axes[3 - N + i];
+            (axis.input, axis.pad_begin, axis.pad_end) = (self.x[2 + i] as u64, begin[i], end[i]);
+        }
+        problem.check_counts()
     }
 
     /// Pads that are not negative were given, or might have been. Others follow from an output shape, by one rule for all axes.
