@@ -20,6 +20,8 @@
 mod build;
 mod differentiate;
 mod losses;
+#[cfg(feature = "weights")]
+mod npy;
 mod order;
 mod passes;
 mod recipe;

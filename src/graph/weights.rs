@@ -3,11 +3,11 @@
 //! A file is not trusted: what its header says is held against the bytes that are there before memory is taken for it. Numbers of f32, f16, bf16 and f64
 //! become those of the parameter that they are for; what holds integers is known by its name and type, and no parameter takes it.
 
+use super::npy::{self, Npy};
 use super::{Graph, Numbers, Source};
 use crate::types::{ElementType, Error, Result};
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
-use npyz::{DType, NpyFile, Order};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::borrow::Cow;
@@ -238,36 +238,37 @@ fn of_view(name: &str, view: &TensorView<'_>) -> Result<Entry> {
 
 /// An array of the npy format.
 fn of_npy(name: &str, bytes: &[u8]) -> Result<Entry> {
-    let broken = |e: &dyn std::fmt::Display| Error::invalid(name, format!("of {} bytes", bytes.len()), e.to_string());
-    let mut rest = bytes;
-    let header = npyz::NpyHeader::from_reader(&mut rest).map_err(|e| broken(&e))?;
-    let DType::Plain(dtype) = header.dtype() else { return Ok(Entry::Other("a record".into())) };
-    let written = dtype.to_string();
-    let shape: Vec<usize> = header.shape().iter().map(|&extent| usize::try_from(extent)).collect::<Result<_, _>>().map_err(|e| broken(&e))?;
+    let Npy { descr, is_column_major, shape, data } =
+        npy::parse(bytes).map_err(|why| Error::invalid(name, format!("of {} bytes", bytes.len()), why))?;
+    let Some(written) = descr else { return Ok(Entry::Other("a record".into())) };
     // In the column-major order of Fortran the axes are stored the other way round.
-    let is_column_major = header.order() == Order::Fortran;
     let stored: Vec<usize> = if is_column_major { shape.iter().rev().copied().collect() } else { shape.clone() };
-    let size = match written.get(1..) {
-        Some("f2") => 2,
-        Some("f4") => 4,
-        Some("f8") => 8,
+    let (is_big, size) = match written.as_bytes() {
+        [order @ (b'<' | b'>' | b'='), b'f', size @ (b'2' | b'4' | b'8')] => (*order == b'>', usize::from(size - b'0')),
         _ => return Ok(Entry::Other(written)),
     };
     let count = stored.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent)).and_then(|count| count.checked_mul(size));
-    if count != Some(rest.len()) {
-        return Err(Error::invalid(name, format!("{shape:?} of {written}"), format!("its data have {} bytes", rest.len())));
+    if count != Some(data.len()) {
+        return Err(Error::invalid(name, format!("{shape:?} of {written}"), format!("its data have {} bytes", data.len())));
     }
-    let file = NpyFile::new(bytes).map_err(|e| broken(&e))?;
+    /// Numbers of N bytes each, in either order of bytes.
+    fn numbers<const N: usize, T>(data: &[u8], is_big: bool, of: fn([u8; N]) -> T) -> Vec<T> {
+        let number = |bytes: &[u8; N]| {
+            let mut bytes = *bytes;
+            if is_big {
+                bytes.reverse();
+            }
+            of(bytes)
+        };
+        data.as_chunks::<N>().0.iter().map(number).collect()
+    }
     fn turned<T: Clone>(array: ArrayD<T>, is_column_major: bool) -> ArrayD<T> {
         if is_column_major { array.reversed_axes().as_standard_layout().into_owned() } else { array }
     }
     let numbers = match size {
-        2 => Numbers::F16(turned(shaped(name, &stored, file.into_vec::<f16>().map_err(|e| broken(&e))?)?, is_column_major)),
-        4 => Numbers::F32(turned(shaped(name, &stored, file.into_vec::<f32>().map_err(|e| broken(&e))?)?, is_column_major)),
-        _ => {
-            let wide = file.into_vec::<f64>().map_err(|e| broken(&e))?;
-            Numbers::F32(turned(shaped(name, &stored, wide.into_iter().map(|v| v as f32).collect())?, is_column_major))
-        }
+        2 => Numbers::F16(turned(shaped(name, &stored, numbers(data, is_big, f16::from_le_bytes))?, is_column_major)),
+        4 => Numbers::F32(turned(shaped(name, &stored, numbers(data, is_big, f32::from_le_bytes))?, is_column_major)),
+        _ => Numbers::F32(turned(shaped(name, &stored, numbers(data, is_big, |bytes| f64::from_le_bytes(bytes) as f32))?, is_column_major)),
     };
     Ok(Entry::Numbers(Arc::new(numbers)))
 }
