@@ -224,3 +224,46 @@ fn schedules_and_norms_are_what_they_say() {
     let near = |got: &ArrayD<f32>, want: &[f32]| got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-5);
     assert!(near(&outputs["a2"], &[1.5, 0.0]) && near(&outputs["b2"], &[2.0]) && near(&outputs["norm"], &[5.0]), "{outputs:?}");
 }
+
+/// For programs with a tape of their own. On integers <conv(x, w), dy> = <x, dx> = <w, dw> without any rounding.
+#[test]
+fn gradients_are_recorded_one_by_one() {
+    use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
+    use wgconv::pool::{Pool2dDescriptor, PoolKind};
+    let gpu = gpu();
+    let (image, filters) = (common::ramp((2, 3, 9, 8), 5, 7), common::ramp((4, 3, 3, 2), 3, 5));
+    let descriptor = Conv2dDescriptor { stride: [2, 3], padding: wgconv::Padding::Explicit { begin: [1, 0], end: [2, 1] }, ..Default::default() };
+    let (x, w) = (gpu.upload(&image).unwrap(), gpu.upload(&filters).unwrap());
+    let y = gpu.run(|r| r.conv2d(&x, &w, None, &descriptor)).unwrap();
+    let shape = y.shape().extents().to_vec();
+    let upstream = common::ramp((shape[0], shape[1], shape[2], shape[3]), 4, 9);
+    let dy = gpu.upload(&upstream).unwrap();
+    let inner = |a: &Array4<f32>, b: &Array4<f32>| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let array = |tensor: &wgconv::Tensor| tensor.download::<f32, ndarray::Ix4>().unwrap();
+    let [dx, dw] = gpu
+        .run(|r| {
+            let dx = r.conv_backward_data(&x.tensor_type(), &w, &dy, &descriptor)?;
+            Ok([dx, r.conv_backward_filter(&x, w.shape().extents(), &dy, &descriptor)?])
+        })
+        .unwrap();
+    let whole = inner(&array(&y), &upstream);
+    assert!(whole != 0.0);
+    assert_eq!([inner(&image, &array(&dx)), inner(&filters, &array(&dw))], [whole; 2]);
+    let conv = ConvProblem::forward(&ConvInputs::of(&x, &w, None), &descriptor).unwrap();
+    let both = gpu.run(|r| r.backward(conv.clone(), &[&x, &w], &[&y], &dy, &[true, true])).unwrap();
+    assert_eq!([array(both[0].as_ref().unwrap()), array(both[1].as_ref().unwrap())], [array(&dx), array(&dw)]);
+    let one = gpu.run(|r| r.backward(conv.clone(), &[&x, &w], &[&y], &dy, &[false, true])).unwrap();
+    assert!(one[0].is_none() && one[1].is_some());
+    let error = gpu.run(|r| r.backward(conv, &[&x], &[&y], &dy, &[true, true])).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("tensors is 1: the op has 2 of them"), "{error}");
+
+    let pool = Pool2dDescriptor::window([3, 3]).with_stride([2, 2]).with_kind(PoolKind::Max { indices: Some(wgconv::pool::IndexOrder::RowMajor) });
+    let (y, indices) = gpu.run(|r| r.pool_indices(&x, &pool)).unwrap();
+    let dy = gpu.upload(&array(&y)).unwrap();
+    let dx = gpu.run(|r| r.max_pool_backward(&x.tensor_type(), &dy, &indices, &pool)).unwrap();
+    assert_eq!(inner(&array(&dx), &image), inner(&array(&y), &array(&y)), "each maximum goes back to where it came from");
+    let mean = Pool2dDescriptor::window([2, 2]).with_kind(PoolKind::AVERAGE);
+    let ones = gpu.upload(&Array4::<f32>::ones((2, 3, 4, 4))).unwrap();
+    let dx = gpu.run(|r| r.average_pool_backward(&x.tensor_type(), &ones, &mean)).unwrap();
+    assert_eq!((array(&dx)[[1, 2, 7, 7]], array(&dx)[[1, 2, 8, 0]]), (0.25, 0.0), "the last row is in no window");
+}

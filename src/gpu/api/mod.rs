@@ -4,6 +4,7 @@
 
 pub(crate) mod conv;
 pub(crate) mod elementwise;
+pub(crate) mod gradient;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod pool;
