@@ -41,7 +41,10 @@ pub(crate) fn unary(full: bool) -> Result<Vec<UnaryProblem>> {
 
 /// Gradients of every activation, over data on both sides of every kink.
 fn gradients(problems: &mut Vec<BinaryProblem>) -> Result<()> {
-    for (i, activation) in Activation::ALL.into_iter().chain([CLIP, Activation::LeakyRelu { alpha: 0.25 }]).enumerate() {
+    // Real numbers lie in [-1, 1): a threshold of 1 leaves nothing of them.
+    let all = Activation::ALL.into_iter().filter(|activation| !matches!(activation, Activation::Threshold { .. }));
+    let own = [CLIP, Activation::LeakyRelu { alpha: 0.25 }, Activation::Threshold { threshold: 0.25, value: -2.0 }];
+    for (i, activation) in all.chain(own).enumerate() {
         let descriptor = BinaryDescriptor { op: BinaryOp::ActivationGradient, activation };
         for (element, extents) in [(ElementType::F32, &[2, 3, 5, 70][..]), (ElementType::F16, &[4, 37])] {
             let tensor = TensorType::new(extents, element, [CF, CL][i % 2]);

@@ -313,7 +313,8 @@ impl Problem for BinaryProblem {
     }
 
     fn outputs(&self) -> Vec<TensorSpec> {
-        vec![TensorSpec { in_out: self.in_place, ..TensorSpec::new("y", &self.y, self.element, self.y_layout) }]
+        let y = TensorSpec { in_out: self.in_place, ..TensorSpec::new("y", &self.y, self.element, self.y_layout) };
+        vec![if self.op == BinaryOp::Power { y.with_domain(Domain::Positive) } else { y }]
     }
 
     fn is_exact(&self) -> bool {
