@@ -35,6 +35,7 @@ impl Graph {
     /// graph.
     pub fn differentiate(&self, loss: ValueId, parameters: &[ValueId]) -> Result<Graph> {
         self.check("loss", loss)?;
+        parameters.iter().try_for_each(|parameter| self.check("a parameter", *parameter))?;
         let mut graph = self.clone();
         let tensor = graph.types[loss.0][0].clone();
         if tensor.extents.iter().product::<usize>() != 1 {
