@@ -135,6 +135,20 @@ struct Transpose17;
 /// ```
 struct DepthToSpace18;
 
+/// ```compile_fail,E0451
+/// fn changed(p: wgconv::gradient::AdjointProblem, of: wgconv::gradient::AdjointOf) -> wgconv::gradient::AdjointProblem {
+///     wgconv::gradient::AdjointProblem { of, ..p }
+/// }
+/// ```
+struct AdjointProblem19;
+
+/// ```compile_fail,E0451
+/// fn changed(p: wgconv::gradient::FilterGradient, conv: wgconv::conv::ConvProblem) -> wgconv::gradient::FilterGradient {
+///     wgconv::gradient::FilterGradient { conv, ..p }
+/// }
+/// ```
+struct FilterGradient20;
+
 /// ```compile_fail,E0616
 /// fn changed(mut p: wgconv::conv::ConvProblem) {
 ///     p.padding_mode = wgconv::PaddingMode::Circular;

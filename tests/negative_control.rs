@@ -387,3 +387,69 @@ fn damaged_kernels_of_the_other_families_are_reported() {
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
+
+#[test]
+fn damaged_gradient_kernels_are_reported() {
+    let damages: &[(&str, &str, &str, &str, &str)] = &[
+        // Adjoints: the list of the next coordinate, a list's first entry left out, its last one read once more, a weight of an axis forgotten, the
+        // coordinate of another axis, an index of another plane, one that is not compared, a kept axis, where parts begin.
+        ("transform_adjoint[", "average_pool_backward/", "table[axis.first + c]", "table[axis.first + c + 1u]", "bounded"),
+        ("transform_adjoint[", "resize_backward/", "var e2 = l2.begin; e2", "var e2 = l2.begin + 2u; e2", "exact"),
+        ("transform_adjoint[", "pad_backward/", "e1 < l1.end", "e1 <= l1.end", "exact"),
+        ("transform_adjoint[", "average_pool_backward/", "let w1 = w0 * bitcast<f32>(table[e1 + 1u]);", "let w1 = w0;", "bounded"),
+        ("transform_adjoint[", "slice_backward/", "params.gathered[1].dy_stride", "params.gathered[0].dy_stride", "exact"),
+        ("transform_adjoint_indices[", "max_pool_backward/", "== own", "== own + 1u", "exact"),
+        ("transform_adjoint_indices[", "max_pool_backward/", "l0.place + l1.place + l2.place", "l1.place + l2.place", "exact"),
+        ("transform_adjoint_indices[", "max_pool_backward/", "c * axis.plane_stride", "c", "exact"),
+        ("transform_adjoint_indices[", "max_pool_backward/", ", indices[params.index_base + at] == own)", ", true)", "exact"),
+        ("transform_adjoint_indices[", "max_pool_backward/", "indices[params.index_base + at]", "indices[at]", "exact"),
+        ("transform_adjoint[", "pad_backward/", "a < KEPT", "a + 1u < KEPT", "exact"),
+        ("transform_adjoint[", "average_pool_backward/", "dy[params.dy_base + at]", "dy[at]", "bounded"),
+        // Slopes: a kink on the other side, a constant, a factor, a NaN that is lost, the wrong operand.
+        (
+            "elementwise_gradient[",
+            "activation_backward/",
+            "select(dy, 0.0, v <= 0.0); }                                      // relu",
+            "select(dy, 0.0, v < 0.0); }",
+            "exact",
+        ),
+        ("elementwise_gradient[", "activation_backward/", "4.0 * sigmoid_slope(2.0 * v)", "4.0 * sigmoid_slope(v)", "bounded"),
+        ("elementwise_gradient[", "activation_backward/", "0.398942280", "0.39895", "bounded"),
+        ("elementwise_gradient[", "activation_backward/", "0.134145 * c", "0.1342 * c", "bounded"),
+        ("elementwise_gradient[", "activation_backward/", "clip(abs(v), 0.0, 1.0e18)", "min(abs(v), 1.0e18)", "bounded"),
+        ("elementwise_gradient[", "activation_backward/", "(v >= a) & (v <= b)", "(v > a) & (v <= b)", "exact"),
+        ("elementwise_gradient_in_place[", "activation_backward/", "activation_gradient(x, dy,", "activation_gradient(dy, x,", "exact"),
+        ("elementwise_binary[", "exceeds/", "select(0.0, 0.5, a == b)", "0.0", "exact"),
+        ("elementwise_binary[", "power/", "select(power(a, b), 1.0, b == 0.0)", "power(b, a)", "bounded"),
+        // Filter gradients: strides of dy and of x, where parts begin, a part left out, the group.
+        ("conv_pack_filter[", "conv_backward_filter/", "clamped * params.w_stride_k", "clamped * params.w_stride_c", "exact"),
+        ("conv_pack_filter[", "conv_backward_filter/", "params.w_base + group", "group", "exact"),
+        ("conv_direct[", "conv_backward_filter/", "params.w_base + group", "group", "exact"),
+        ("conv_direct[", "conv_backward_filter/direct", "group * params.x_stride_g", "group", "exact"),
+        ("conv_implicit_gemm", "conv_backward_filter/", "group * params.x_stride_g", "group", "exact"),
+        ("conv_implicit_gemm", "conv_transpose_backward_filter/", "n * params.x_stride_n + group", "group", "exact"),
+        ("elementwise_binary_in_place[", "conv_backward_filter/", "default: { return a + b; }", "default: { return b; }", "exact"),
+    ];
+    let mut missed = Vec::new();
+    for &(kernel, only, from, to, check) in damages {
+        let failures = failures_of(kernel, only, from, to);
+        if !failures.iter().any(|why| why.starts_with(check)) {
+            missed.push(format!(
+                "{kernel}: \"{from}\" -> \"{to}\" should be reported by {check} of {only}, got {} failures, {:?}",
+                failures.len(),
+                failures.first()
+            ));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn undamaged_gradient_kernels_pass_their_cases() {
+    let gpu = Gpu::new().unwrap();
+    for only in ["_backward/", "_backward_filter/", "exceeds/", "power/"] {
+        let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
+        let failed: Vec<_> = report.results.iter().filter(|r| matches!(r.outcome, Outcome::Failed(_))).collect();
+        assert!(failed.is_empty() && report.counts()[0] >= 10, "{only}: {failed:?}");
+    }
+}

@@ -4,13 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use std::collections::HashSet;
-use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool};
+use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem, ConvTranspose2dDescriptor, FusedPool};
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
 use wgconv::gpu::DeviceProfile;
+use wgconv::gradient::{AdjointOf, AdjointProblem, FilterGradient};
 use wgconv::matmul::{GemmDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::norm::{BatchNormDescriptor, BatchNormProblem, BatchNormVectors};
 use wgconv::op::{Op, Planned, Problem};
-use wgconv::pool::{PoolDescriptor, PoolProblem};
+use wgconv::pool::{IndexOrder, PoolDescriptor, PoolKind, PoolProblem};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::transform::{Pad, PadDescriptor, PadMode, Slice, SliceDescriptor};
 use wgconv::{Activation, ElementType, Layout, Padding, PaddingMode, TensorType};
@@ -112,7 +113,23 @@ fn a_tampered_op_is_refused() {
     let pool = Op::from(PoolProblem::new(&TensorType::new(&[1, 2, 5], ElementType::F32, Layout::ChannelsLast), &pool).unwrap());
     let square = MatMulInputs::new(&[4, 4], &[4, 4], None);
     let gemm = Op::from(MatMulProblem::gemm(&square, &GemmDescriptor { trans_b: true, ..Default::default() }).unwrap());
-    let cases: [(&Op, &str, &str, &str); 17] = [
+    // A pool without indices has no adjoint, and a padded convolution by its filter is that of a pad and a convolution.
+    let max = PoolDescriptor { kind: PoolKind::Max { indices: Some(IndexOrder::RowMajor) }, ..PoolDescriptor::window([2]) };
+    let max = PoolProblem::new(&TensorType::f32(&[1, 2, 6]), &max).unwrap();
+    let adjoint = Op::from(AdjointProblem::new(AdjointOf::Pool(max)).unwrap());
+    let zeros = Conv2dDescriptor { padding: Padding::uniform(1), ..Default::default() };
+    let filter = Op::from(FilterGradient::new(&ConvProblem::forward(&ConvInputs::new(&[2, 4, 3, 3], &[6, 4, 3, 3], None), &zeros).unwrap()).unwrap());
+    let gaps = ConvTranspose2dDescriptor { stride: [5, 4], padding: Padding::Same, ..Default::default() };
+    let gaps = ConvProblem::transposed(&ConvInputs::new(&[2, 2, 3, 4], &[2, 3, 2, 1], None), &gaps).unwrap();
+    let data = Op::from(gaps.data_gradient().unwrap());
+    let cases: [(&Op, &str, &str, &str); 24] = [
+        (&adjoint, r#""indices":"row_major""#, r#""indices":null"#, "a maximum has an adjoint by its indices"),
+        (&adjoint, r#""output":[3]"#, r#""output":[2]"#, "output"),
+        (&filter, r#""padding_mode":"zeros""#, r#""padding_mode":"reflect""#, "pad x first"),
+        (&filter, r#""x_layout":"channels_first""#, r#""x_layout":"channels_last""#, "channels-first"),
+        (&data, r#""pads":[-2,-2,-1,-1]"#, r#""pads":[-2,-2,-1,-14]"#, "leave at least one element"),
+        (&data, r#""pads":[-2,-2,-1,-1]"#, r#""pads":[-9223372036854775808,-2,-1,-1]"#, "at most 2^60"),
+        (&data, r#""pads":[-2,-2,-1,-1]"#, r#""pads":[-2,-2,-1,3]"#, "output"),
         (&conv, r#""pads":[3,3,3,3]"#, r#""pads":[3,3,3,4]"#, "circular pads must not be larger"),
         (&conv, r#""pads":[3,3,3,3]"#, r#""pads":[3,-3,3,3]"#, "a pad is at least 0"),
         (&conv, r#""pads":[3,3,3,3]"#, r#""pads":[3,3,3]"#, "pads"),

@@ -1,5 +1,6 @@
 // Derivatives of activations, times what is given: one case per `Activation` of src/types/activation.rs, by its number. Formulas and the choice at kinks:
 // src/types/activation_gradient.rs. What is flat on a whole side gives 0 there, whatever `dy` is.
+// Arguments are cut by `clip`, since `min` may drop a NaN.
 
 //@use lib/activation.wgsl
 
@@ -16,7 +17,7 @@ fn vanishing(v: f32, s: f32) -> f32 {
 
 // e^(-v^2 / 2) / sqrt(2 pi), with what f32 does not hold of v^2.
 fn normal_density(v: f32) -> f32 {
-    let a = min(abs(v), 100.0);
+    let a = clip(v, -100.0, 100.0);
     let square = a * a;
     let rest = fma(a, a, -square);
     let e = exp_of(-0.5 * square);
@@ -39,7 +40,7 @@ fn gelu_tanh_slope(v: f32) -> f32 {
 }
 
 fn gelu_slope(v: f32) -> f32 {
-    let tail = normal_tail(min(abs(v), 100.0));
+    let tail = normal_tail(clip(abs(v), 0.0, 100.0));
     return select(1.0 - tail, tail, v < 0.0) + vanishing(v, normal_density(v));
 }
 
@@ -66,7 +67,7 @@ fn gradient_at_number(v: f32, dy: f32, a: f32, b: f32) -> f32 {
         case 13u: { return dy * select(b, b * a * exp_of(v), v <= 0.0); }                   // selu
         case 14u: { return select(dy, dy * exp_of(v / a), v <= 0.0); }                      // celu
         case 15u: { return dy * sigmoid(v); }                                               // softplus
-        case 16u: { let q = 1.0 / (1.0 + min(abs(v), 1.0e18)); return dy * (q * q); }       // softsign
+        case 16u: { let q = 1.0 / (1.0 + clip(abs(v), 0.0, 1.0e18)); return dy * (q * q); }       // softsign
         case 17u: { return dy * mish_slope(v); }                                            // mish
         case 18u: { return select(dy, 0.0, v <= a); }                                       // threshold
         default: { return dy; }                                                             // none

@@ -21,9 +21,6 @@ pub(super) fn unary(b: &mut Builder<'_>, problem: &UnaryProblem) -> Result<()> {
 }
 
 pub(super) fn binary(b: &mut Builder<'_>, problem: &BinaryProblem) -> Result<()> {
-    if problem.in_place {
-        return Err(b.refuse("an op in place has lost what its gradient needs"));
-    }
     let (x, y) = (Of::Input(0), Of::Input(1));
     let g = match (problem.op, problem.activation) {
         (BinaryOp::Power, _) => return Err(b.refuse("the gradient of a power is not computed")),

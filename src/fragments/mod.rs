@@ -119,8 +119,12 @@ impl<'a> Builder<'a> {
         }
         let fragment = Fragment { items: vec![], gradients: vec![None; inputs.len()] };
         let builder = Self { op, wanted, inputs, outputs, types: vec![], fragment };
+        if op.outputs().iter().any(|spec| spec.in_out) {
+            return Err(builder.refuse("an op in place has lost what its gradient needs"));
+        }
         match builder.outputs.first() {
             Some(y) if y.element == ElementType::F32 => Ok(builder),
+            Some(y) if y.element == ElementType::U32 => Err(builder.refuse("an index has no gradient")),
             Some(y) => Err(builder.refuse(&format!("gradients are computed of f32, not of {}", y.element))),
             None => Err(builder.refuse("it gives nothing")),
         }

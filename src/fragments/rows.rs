@@ -15,9 +15,6 @@ use crate::types::{Activation, Padding, Result, TensorType};
 
 /// y (dy - sum(dy y)); of the logarithm, dy - softmax(x) sum(dy).
 pub(super) fn softmax(b: &mut Builder<'_>, problem: &SoftmaxProblem) -> Result<()> {
-    if problem.in_place {
-        return Err(b.refuse("an op in place has lost what its gradient needs"));
-    }
     let axis = problem.axis as isize;
     let sum = |b: &mut Builder<'_>, of: Of| -> Result<Of> {
         let sum = ReduceProblem::new(&b.of(of), &ReduceDescriptor::sum(&[axis]).with_keepdims(true))?;
@@ -107,9 +104,6 @@ fn per_channel(b: &mut Builder<'_>, vector: Of, rank: usize) -> Result<Of> {
 
 /// Statistics are constants of a trained network and have no gradient.
 pub(super) fn batch_norm(b: &mut Builder<'_>, problem: &BatchNormProblem) -> Result<()> {
-    if problem.in_place {
-        return Err(b.refuse("an op in place has lost what its gradient needs"));
-    }
     let rank = problem.x.len();
     let (scale, bias) = (problem.has_scale.then_some(1), problem.has_bias.then_some(1 + usize::from(problem.has_scale)));
     let mean = 1 + usize::from(problem.has_scale) + usize::from(problem.has_bias);

@@ -43,6 +43,7 @@ impl Graph {
     /// As [`Graph::differentiate`] and [`Graph::clip_norm`].
     pub fn differentiate_with(&self, loss: ValueId, parameters: &[ValueId], clip_norm: Option<f32>) -> Result<Graph> {
         self.check("loss", loss)?;
+        parameters.iter().try_for_each(|parameter| self.check("a parameter", *parameter))?;
         let mut graph = self.clone();
         let tensor = graph.types[loss.0][0].clone();
         if tensor.extents.iter().product::<usize>() != 1 {

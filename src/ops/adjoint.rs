@@ -139,7 +139,7 @@ impl AdjointProblem {
         }
     }
 
-    /// Coordinates of x that coordinate `o` of y reads along `axis`, and their weights.
+    /// Coordinates of x that coordinate `o` of y reads along `axis`, each once, and their weights.
     fn reads(&self, axis: usize, tables: &[Vec<u32>], o: usize) -> Vec<(u32, f32)> {
         match &self.of {
             AdjointOf::Pad(_) => Some(tables[axis][o]).filter(|&source| source != NOTHING).map(|source| (source, 1.0)).into_iter().collect(),
@@ -151,6 +151,9 @@ impl AdjointProblem {
                 ResizeMode::Nearest(mode) => vec![(resize.nearest(mode, axis - 2, o) as u32, 1.0)],
                 ResizeMode::Linear => {
                     let tap = tap(resize, axis - 2, o);
+                    if tap.first == tap.second {
+                        return vec![(tap.first as u32, 1.0)];
+                    }
                     [(tap.first, 1.0 - tap.weight), (tap.second, tap.weight)]
                         .into_iter()
                         .filter(|(_, w)| *w != 0.0)
@@ -173,20 +176,24 @@ impl AdjointProblem {
     /// What dx gathers along `axis`. Coordinates are below 2^31, which planners check and what fits in memory keeps.
     pub(crate) fn gathered(&self, axis: usize) -> Gathered {
         let tables = if let AdjointOf::Pad(pad) = &self.of { pad.tables() } else { vec![] };
-        let mut lists: Vec<Vec<(u32, f32)>> = vec![vec![]; self.dx().extents[axis]];
-        for o in 0..self.dy().extents[axis] {
+        let outputs = self.dy().extents[axis];
+        // Counted before they are placed: a list of its own for each coordinate would take more memory than all entries.
+        let mut starts = vec![0u32; self.dx().extents[axis] + 1];
+        for o in 0..outputs {
+            self.reads(axis, &tables, o).into_iter().for_each(|(i, _)| starts[i as usize + 1] += 1);
+        }
+        for i in 1..starts.len() {
+            starts[i] += starts[i - 1];
+        }
+        let mut entries = vec![(0, 0.0); starts[starts.len() - 1] as usize];
+        let mut next = starts.clone();
+        for o in 0..outputs {
             for (i, weight) in self.reads(axis, &tables, o) {
-                match lists[i as usize].last_mut() {
-                    Some((last, sum)) if *last == o as u32 => *sum += weight,
-                    _ => lists[i as usize].push((o as u32, weight)),
-                }
+                entries[next[i as usize] as usize] = (o as u32, weight);
+                next[i as usize] += 1;
             }
         }
-        let mut starts = vec![0];
-        for list in &lists {
-            starts.push(starts[starts.len() - 1] + list.len() as u32);
-        }
-        Gathered { starts, entries: lists.concat() }
+        Gathered { starts, entries }
     }
 
     /// The most elements of dy that one of dx gathers.

@@ -3,12 +3,13 @@
 use wgconv::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
 use wgconv::gpu::{CoopMatrix, DeviceProfile};
+use wgconv::gradient::{Item, backward};
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::norm::{
     BatchNormDescriptor, BatchNormProblem, BatchNormVectors, GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor,
     LrnProblem, NormInputs, NormProblem,
 };
-use wgconv::op::Op;
+use wgconv::op::{Op, Problem};
 use wgconv::pool::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem, global};
 use wgconv::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceKind, ReduceProblem};
 use wgconv::shape::{Layout, Padding, PaddingMode};
@@ -412,8 +413,23 @@ fn reshape(random: &mut Random) {
     }
 }
 
-/// Any op with numbers of any size, or why a constructor refuses it.
+/// One of the ops that compute the gradients of another.
+fn gradient(random: &mut Random) -> Result<Op> {
+    let op = forward(random)?;
+    let wanted: Vec<bool> = op.inputs().iter().map(|_| !random.chance(4)).collect();
+    let fragment = backward(&op, &wanted)?;
+    let mut ops: Vec<Op> = fragment.items.into_iter().filter_map(|item| if let Item::Op { op, .. } = item { Some(*op) } else { None }).collect();
+    assert!(ops.len() < 60, "{op}: {} ops", ops.len());
+    if ops.is_empty() { Ok(op) } else { Ok(ops.swap_remove(random.below(ops.len() as u64) as usize)) }
+}
+
+/// An op that a caller may make, or one of those of its gradients.
 pub fn problem(random: &mut Random) -> Result<Op> {
+    if random.chance(4) { gradient(random) } else { forward(random) }
+}
+
+/// Any op with numbers of any size, or why a constructor refuses it.
+fn forward(random: &mut Random) -> Result<Op> {
     if random.chance(16) {
         reshape(random);
     }

@@ -15,7 +15,7 @@ use crate::plan::gemm::splits::{partial_sums, sum_items};
 use crate::plan::gemm::tile::{Core, Tile};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_tensors};
+use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_parts, check_tensors};
 use crate::shader::KernelSpec;
 use crate::shader::source_gemm::CONV_PACK_FILTER;
 use crate::shader::uniforms::{ConvParams, PackParams};
@@ -86,6 +86,7 @@ impl FilterGradient {
             let reason = "one row of an image is longer than this driver's loops may be, or one image than a binding".to_string();
             return Err(Error::Unsupported { algorithm: algorithm.to_string(), reason });
         }
+        check_parts("one image", (0..3).map(|axis| u128::from(whole.count[axis].div_ceil(size[axis]))).product())?;
         let starts = |axis: usize| (0..whole.count[axis]).step_by(size[axis] as usize);
         let part = |first: [u64; 3]| Box3 { first, count: [0, 1, 2].map(|axis| size[axis].min(whole.count[axis] - first[axis])) };
         Ok(starts(0).flat_map(|n| starts(1).flat_map(move |z| starts(2).map(move |p| [n, z, p]))).map(part).collect())

@@ -33,7 +33,7 @@ impl Planned for AdjointProblem {
         let (dx, dy) = (self.dx(), self.dy());
         let (dx_strides, dy_strides) = (dx.strides(), dy.strides());
         let gathered_axes = self.axes();
-        let entries = |axis: usize| 2 * self.most_entries(axis) + dx.extents[axis] as u64 + 1;
+        let entries = |axis: usize| self.most_entries(axis).saturating_mul(2).saturating_add(dx.extents[axis] as u64 + 1);
         check_table(gathered_axes.iter().map(|&axis| entries(axis)).fold(UNIT.len() as u64, u64::saturating_add), profile)?;
 
         // Every cast is in range: tensors have less than 2^31 elements, and so have extents, strides and tables.
