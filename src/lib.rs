@@ -1,16 +1,19 @@
 //! wgconv: a convolution engine for any GPU that Vulkan, Metal or DX12 reaches, on wgpu compute shaders.
 //!
 //! ```text
-//! ConvDescriptor --validate--> ConvProblem --plan--> Plan --prepare--> Conv --record--> one compute pass --submit--> Tensor
-//! what is wanted           resolved numbers    algorithm,      pipelines, packed  dispatches only,
-//! (struct literal)         (pure, no GPU)      kernels (pure)  filters (GPU)      nothing compiled
+//! ConvDescriptor --check--> ConvProblem --plan--> Plan --prepare--> Prepared --record--> one compute pass --submit--> Tensor
+//! what is wanted        resolved numbers    algorithm,      pipelines, packed      dispatches only,
+//! (struct literal)      (pure, no GPU)      kernels (pure)  filters (GPU)          nothing compiled
 //! ```
 //!
 //! Three levels of use, each a thin layer over the next: at once ([`Gpu::run`]), recorded ([`Recorder`]: many ops, one submit,
 //! also on the caller's own encoder) and prepared ([`op::Prepared`]: pipelines compiled and filters packed beforehand). The caller's
 //! own wgpu device is adopted by [`Gpu::from_wgpu`], a buffer of its by [`Tensor::from_buffer`].
 //!
-//! A network as a whole is a [`Graph`], run by a [`Session`] on the GPU or on the CPU engine.
+//! A network as a whole is a [`Graph`], run by a [`Session`] on the GPU or on the CPU engine. [`Graph::differentiate`] adds the gradients, which are ops too
+//! ([`gradient`]); [`mod@train`] has models layer by layer, losses, optimizers and the loop.
+//!
+//! The feature `weights` adds reading and writing numbers by name: `graph::Weights`, `Graph::set_all`, `Graph::to_safetensors`, and a trainer's checkpoints.
 //!
 //! Convolution is the heart ([`conv`]); around it stand [`pool`], [`matmul`], [`elementwise`], [`softmax`], [`reduce`], [`norm`] and
 //! [`transform`], all of them [`op::Op`]s: planned without a GPU, verified by [`mod@validate`] against [`mod@reference`], computed by [`cpu`]
@@ -74,3 +77,12 @@ mod sealed;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The programs of the pages on networks and on training.
+#[cfg(all(doctest, feature = "weights"))]
+#[doc = include_str!("../docs/networks.md")]
+struct Networks;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/training.md")]
+struct Training;

@@ -201,20 +201,28 @@ fn what_cannot_be_is_refused_by_name() {
     let (other, mut empty) = (classifier(), Graph::new());
     let foreign = other.outputs().next().unwrap().1;
     assert!(empty.relu(foreign).unwrap_err().to_string().contains("it is another graph's"));
+    empty.input("x", [1.into()]).unwrap();
+    assert!(empty.relu(foreign).unwrap_err().to_string().contains("this graph has 1 value:"));
+    let mut head = g.clone();
+    let weights = head.parameter_of("dense", &[10, 5], wgconv::ElementType::F32).unwrap();
+    let pooled = head.global_pool(x, PoolKind::AVERAGE).unwrap();
+    let error = head.linear(pooled, weights, None, &LinearDescriptor::default()).unwrap_err().to_string();
+    assert_eq!(error, "linear: x is [N, 3, 1, 1]: its last extent, 1, must be w's second, 5");
+    assert!(head.at(0).unwrap_err().to_string().contains("give an open extent"));
     let y = g.relu(x).unwrap();
-    assert!(Session::cpu(&g).err().unwrap().to_string().contains("these need some before the network runs: w"));
-    assert!(g.set("v", ramp((1, 1, 1, 1), 1, 2).view()).unwrap_err().to_string().contains("no parameter of this name"));
-    assert!(g.set("w", ramp((1, 1, 1, 1), 1, 2).view()).unwrap_err().to_string().contains("the parameter is 4x2x3x3"));
+    assert!(Session::cpu(&g).err().unwrap().to_string().contains("the parameter \"w\" is without numbers: Graph::set"));
+    assert!(g.set("v", ramp((1, 1, 1, 1), 1, 2).view()).unwrap_err().to_string().contains("the parameter \"v\" is unknown: did you mean w?"));
+    assert!(g.set("w", ramp((1, 1, 1, 1), 1, 2).view()).unwrap_err().to_string().contains("w is 1 x 1 x 1 x 1: it must be 4 x 2 x 3 x 3"));
     g.set("w", ramp((4, 2, 3, 3), 1, 2).view()).unwrap();
     assert!(Session::cpu(&g).err().unwrap().to_string().contains("Graph::output"));
     g.output("y", y).unwrap();
     let session = Session::cpu(&g).unwrap();
     let wrong = |inputs: &[(&str, ndarray::ArrayViewD<'_, f32>)]| session.run(inputs).unwrap_err().to_string();
     let image = ArrayD::<f32>::zeros(vec![2, 3, 8, 8]);
-    assert_eq!(wrong(&[]), "inputs is 0: the input \"image\" is missing");
-    assert_eq!(wrong(&[("photo", image.view())]), "inputs is \"photo\": the graph's inputs are image");
+    assert_eq!(wrong(&[]), "the input \"image\" is missing: each input of the graph is given once");
+    assert_eq!(wrong(&[("photo", image.view())]), "the input \"photo\" is unknown: the graph's input is image");
     let other = ArrayD::<f32>::zeros(vec![2, 3, 8, 9]);
-    assert_eq!(wrong(&[("image", other.view())]), "image is [2, 3, 8, 9]: it is N x 3 x 8 x 8, N = 2");
+    assert_eq!(wrong(&[("image", other.view())]), "image is 2 x 3 x 8 x 9: it must be N x 3 x 8 x 8 with N = 2");
 }
 
 #[test]
@@ -229,6 +237,13 @@ fn passes_fuse_what_they_can_and_keep_the_result() {
         "fuse activation: relu into stem",
     ];
     assert_eq!(said, wanted);
+    let error = fused.clone().set("stem.weight", ramp((1, 1, 1, 1), 1, 2).view()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("the parameter \"stem.weight\" is folded: Pass::FoldBatchNorm put it into stem.folded_weight and stem.folded_bias"),
+        "{error}"
+    );
+    let error = fused.clone().set("head.weigth", ramp((1, 1, 1, 1), 1, 2).view()).unwrap_err().to_string();
+    assert_eq!(error, "the parameter \"head.weigth\" is unknown: did you mean head.weight?");
     let names: Vec<&str> = fused.nodes().iter().map(|node| node.name()).collect();
     assert_eq!(names, ["stem", "conv", "max_pool", "flatten", "linear", "softmax"]);
     assert_eq!(fused.optimized_with_changes().unwrap(), (fused.clone(), vec![]), "nothing is left to do");

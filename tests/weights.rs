@@ -65,7 +65,7 @@ fn safetensors_come_back_as_they_were_written() {
     }
     graph.set_all(&weights).unwrap();
     let empty = self::graph(&[("w", &[2])]).to_safetensors().unwrap_err().to_string();
-    assert_eq!(empty, "parameters is without numbers: a file holds numbers: w");
+    assert_eq!(empty, "the parameter \"w\" is without numbers: a file holds the numbers of all");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn what_does_not_fit_is_named_all_at_once() {
     let mut graph = graph(&[("a", &[2, 12]), ("bias", &[3]), ("count", &[]), ("half", &[2, 3, 4]), ("mean", &[1])]);
     let error = graph.set_all(&weights).unwrap_err().to_string();
     let wanted = "weights is a file in memory: missing: bias, mean; surplus: a_fortran, big, double, scalar; \
-                  of another shape or type: a (2x3x4; the parameter is 2x12), count (<i8; the parameter is scalar)";
+                  of another shape or type: a (2 x 3 x 4; it must be 2 x 12), count (<i8; it must be scalar of f32)";
     assert_eq!(error, wanted);
     assert!(graph.numbers(graph.find("half").unwrap()).is_none(), "nothing is changed then");
 }

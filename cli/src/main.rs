@@ -142,7 +142,7 @@ fn parse() -> Result<Cli, ExitCode> {
             _ => ExitCode::SUCCESS,
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            complain("a command is missing: info, validate, bench, tune, filter, params or ops; wgconv --help explains them");
+            complain("a command is missing: info, validate, bench, tune, explain, train, filter, params or ops; wgconv --help explains them");
             ExitCode::from(2)
         }
         _ => {

@@ -158,7 +158,8 @@ impl<'e> Recorder<'e> {
         Ok(self.pass.insert(pass))
     }
 
-    /// Submits an encoder of our own; on the caller's encoder only ends the open pass. Does not wait.
+    /// Submits an encoder of our own, without waiting. On the caller's encoder it submits nothing: it only ends the open pass, and what was recorded runs when
+    /// the caller submits the encoder.
     ///
     /// # Errors
     /// [`crate::Error::DeviceLost`]; [`crate::Error::Internal`] where wgpu rejects what was recorded.

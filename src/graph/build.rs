@@ -1,9 +1,11 @@
 //! Building a graph: inputs, parameters, constants, outputs, and a method for every op.
 
+use super::show::spelled_apart;
 use super::{Extent, Graph, Numbers, OPEN, Ranked, Recipe, Source, ValueId};
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp};
 use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor};
+use crate::ops::named::nearest::nearest;
 use crate::ops::norm::batch::BatchNormDescriptor;
 use crate::ops::norm::lrn::LrnDescriptor;
 use crate::ops::norm::rows::{GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor};
@@ -86,26 +88,56 @@ impl Graph {
     /// Gives the parameter called `name` its numbers.
     ///
     /// # Errors
-    /// No parameter of this name; another shape or element type.
+    /// No parameter of this name, such as one that a pass has folded ([`Graph::optimized`]); another shape or element type.
     pub fn set<T: Element, D: Dimension>(&mut self, name: &str, numbers: ArrayView<'_, T, D>) -> Result<()> {
         let numbers = Numbers::copied(numbers)?;
-        let value = self.find(name).map(|value| &mut self.values[value.0]);
-        let Some(value) = value.filter(|value| matches!(value.source, Source::Parameter(_))) else {
-            return Err(Error::invalid("name", format!("\"{name}\""), "the graph has no parameter of this name"));
-        };
-        let (found, wanted) = (numbers.tensor_type(), value.declared.as_ref());
-        if wanted.is_some_and(|wanted| (&wanted.extents, wanted.element) != (&found.extents, found.element)) {
-            let wanted = wanted.map(ToString::to_string).unwrap_or_default();
-            return Err(Error::invalid(name, found.to_string(), format!("the parameter is {wanted}")));
+        let value = self.parameter_called(name)?;
+        let value = &mut self.values[value.0];
+        let found = numbers.tensor_type();
+        if let Some(wanted) = value.declared.as_ref().filter(|wanted| (&wanted.extents, wanted.element) != (&found.extents, found.element)) {
+            let [found, wanted] = spelled_apart(&found, wanted);
+            return Err(Error::invalid(name, found, format!("it must be {wanted}")));
         }
         value.source = Source::Parameter(Some(Arc::new(numbers)));
         Ok(())
     }
 
+    /// The parameter called `name`.
+    ///
+    /// # Errors
+    /// None of this name: what a pass made of it, or the name that was probably meant.
+    pub(crate) fn parameter_called(&self, name: &str) -> Result<ValueId> {
+        if let Some((_, value)) = self.parameters().find(|(own, _)| *own == name) {
+            return Ok(value);
+        }
+        let unknown = |state: &str, rule: String| Err(Error::of_all("parameter", &[name], state, rule));
+        if let Some((_, [filter, bias])) = self.folded.iter().find(|(own, _)| own == name) {
+            let rule = format!("Pass::FoldBatchNorm put it into {filter} and {bias}; load and save by the graph that no pass has changed yet");
+            return unknown("folded", rule);
+        }
+        if let Some(other) = self.find(name) {
+            let kind = match self.values[other.0].source {
+                Source::Input => "an input",
+                Source::Constant(_) => "a constant",
+                _ => "what a node gives",
+            };
+            return unknown("unknown", format!("{name} is {kind}, not a parameter"));
+        }
+        let names: Vec<&str> = self.parameters().map(|(name, _)| name).collect();
+        let rule = match (nearest(name, names.iter().copied()), &names[..]) {
+            (Some(meant), _) => format!("did you mean {meant}?"),
+            (None, []) => "the graph has no parameters".into(),
+            (None, [one]) => format!("the graph's parameter is {one}"),
+            (None, few) if few.len() <= 8 => format!("the graph's parameters are {}", few.join(", ")),
+            (None, many) => format!("the graph has {} parameters, from {} to {}", many.len(), many[0], many[many.len() - 1]),
+        };
+        unknown("unknown", rule)
+    }
+
     /// Makes `value` an output of the network.
     ///
     /// # Errors
-    /// A name that another output has; a value of another graph.
+    /// A name that another output has; a value past this graph's last ([`ValueId`]).
     pub fn output(&mut self, name: &str, value: ValueId) -> Result<()> {
         self.check("value", value)?;
         if name.is_empty() || self.outputs.iter().any(|(known, _)| known == name) {
@@ -118,7 +150,7 @@ impl Graph {
     /// Renames a value that a node gave, and the node with its first output.
     ///
     /// # Errors
-    /// A name that another value has; a value of another graph; one that no node gives.
+    /// A name that another value has; a value past this graph's last ([`ValueId`]); one that no node gives.
     pub fn name(&mut self, value: ValueId, name: &str) -> Result<()> {
         self.check("value", value)?;
         let Source::Node { node, output } = self.values[value.0].source else {
@@ -156,7 +188,7 @@ impl Graph {
     /// A convolution over the width, x N C W with filter O C/g kW.
     ///
     /// # Errors
-    /// What the op does not take; a value of another graph.
+    /// What the op does not take; a value past this graph's last ([`ValueId`]).
     pub fn conv1d(&mut self, x: ValueId, filter: ValueId, bias: Option<ValueId>, descriptor: &ConvDescriptor<1>) -> Result<ValueId> {
         self.convolution(Ranked::One(*descriptor), [x, filter], bias)
     }
@@ -312,7 +344,7 @@ impl Graph {
     /// x with its channels in `layout`.
     ///
     /// # Errors
-    /// A value of another graph.
+    /// A value past this graph's last ([`ValueId`]).
     pub fn to_layout(&mut self, x: ValueId, layout: Layout) -> Result<ValueId> {
         self.one(Recipe::ToLayout(layout), &[x])
     }
@@ -350,7 +382,7 @@ of_one! {
     adaptive_pool3d(descriptor: &AdaptivePoolDescriptor<3>) = Recipe::AdaptivePool(Ranked::Three(*descriptor));
     /// Pooling to given extents of height and width.
     adaptive_pool2d(descriptor: &AdaptivePoolDescriptor<2>) = Recipe::AdaptivePool(Ranked::Two(*descriptor));
-    /// Pooling of each whole plane.
+    /// Pooling of each whole plane: N C H W becomes N C 1 1. [`Graph::flatten`] makes rows of that for [`Graph::linear`].
     global_pool(kind: PoolKind) = Recipe::GlobalPool(kind);
     /// Softmax, or its logarithm.
     softmax(descriptor: &SoftmaxDescriptor) = Recipe::Softmax(*descriptor);
@@ -448,7 +480,7 @@ impl Graph {
     /// x itself: dropout does nothing to a trained network.
     ///
     /// # Errors
-    /// A value of another graph.
+    /// A value past this graph's last ([`ValueId`]).
     pub fn dropout(&mut self, x: ValueId) -> Result<ValueId> {
         self.one(Recipe::Dropout, &[x])
     }
@@ -456,7 +488,7 @@ impl Graph {
     /// x itself.
     ///
     /// # Errors
-    /// A value of another graph.
+    /// A value past this graph's last ([`ValueId`]).
     pub fn identity(&mut self, x: ValueId) -> Result<ValueId> {
         self.one(Recipe::Identity, &[x])
     }

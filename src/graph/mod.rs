@@ -25,7 +25,7 @@ mod npy;
 mod order;
 mod passes;
 mod recipe;
-mod show;
+pub(crate) mod show;
 mod training;
 #[cfg(feature = "weights")]
 mod weights;
@@ -59,7 +59,9 @@ impl From<usize> for Extent {
     }
 }
 
-/// A value of a graph: an input, a parameter, a constant, or what a node gives. It counts in the graph that made it.
+/// A value of a graph: an input, a parameter, a constant, or what a node gives. It is a position, and it counts in the graph that made it and in clones of that
+/// graph. Another graph takes it for its own value at that position, and refuses it only where it has fewer values. A pass makes another graph:
+/// [`Graph::find`] gives a value of it by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(usize);
 
@@ -198,6 +200,8 @@ pub struct Graph {
     /// By value: its types at the probes.
     types: Vec<[TensorType; 2]>,
     named: HashMap<String, ValueId>,
+    /// Parameters that a pass folded, with those that it made of them.
+    folded: Vec<(String, [String; 2])>,
 }
 
 /// A graph whose open extent is known.
@@ -277,7 +281,7 @@ impl Graph {
         }
     }
 
-    /// Extents of a value; none where one of them follows from the open extent, or for a value of another graph.
+    /// Extents of a value; none where one of them follows from the open extent, or for a value past this graph's last ([`ValueId`]).
     pub fn extents(&self, value: ValueId) -> Option<Vec<usize>> {
         let [two, three] = self.types.get(value.0)?;
         (two.extents == three.extents).then(|| two.extents.clone())
@@ -308,7 +312,7 @@ impl Graph {
         ValueId(index)
     }
 
-    /// Axes of a value; 0 for a value of another graph.
+    /// Axes of a value; 0 for a value past this graph's last ([`ValueId`]).
     pub fn rank(&self, value: ValueId) -> usize {
         self.types.get(value.0).map_or(0, |types| types[0].rank())
     }
@@ -337,6 +341,9 @@ impl Graph {
     /// # Errors
     /// What an op does not take at this extent, with the node's name.
     pub fn at(&self, open: usize) -> Result<At> {
+        if open == 0 && self.is_open() {
+            return Err(Error::invalid("the open extent", 0, "give an open extent of at least 1, such as the batch size"));
+        }
         let mut types: Vec<Option<TensorType>> = self.values.iter().map(|value| value.declared.as_ref().map(|d| bound(d, open))).collect();
         let mut nodes = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
@@ -373,7 +380,9 @@ impl Graph {
         if value.0 < self.values.len() {
             return Ok(());
         }
-        Err(Error::invalid(argument, format!("value {}", value.0), format!("this graph has {} values: it is another graph's", self.values.len())))
+        let count = self.values.len();
+        let has = if count == 1 { "1 value".to_string() } else { format!("{count} values") };
+        Err(Error::invalid(argument, format!("value {}", value.0), format!("this graph has {has}: it is another graph's")))
     }
 
     /// A name that no value has: `stem`, or `stem_2` and so on.
@@ -389,7 +398,7 @@ impl Graph {
     /// [`Graph::name`] renames it.
     ///
     /// # Errors
-    /// What the op does not take; a value of another graph.
+    /// What the op does not take; a value past this graph's last ([`ValueId`]).
     pub fn node(&mut self, recipe: Recipe, inputs: &[ValueId]) -> Result<Vec<ValueId>> {
         for &input in inputs {
             self.check("an input", input)?;
@@ -399,7 +408,12 @@ impl Graph {
             let types: Vec<&TensorType> = inputs.iter().map(|input| &self.types[input.0][i]).collect();
             recipe.resolve(&types).map(|resolved| resolved.outputs()).map_err(|error| of_node(&name, error))
         };
-        let outputs: Vec<[TensorType; 2]> = probe(0)?.into_iter().zip(probe(1)?).map(|(two, three)| [two, three]).collect();
+        let [two, three] = match [probe(0), probe(1)] {
+            [Ok(two), Ok(three)] => [two, three],
+            [Err(two), Err(three)] => return Err(show::open_error(two, &three)),
+            [Err(error), _] | [_, Err(error)] => return Err(error),
+        };
+        let outputs: Vec<[TensorType; 2]> = two.into_iter().zip(three).map(|(two, three)| [two, three]).collect();
         let node = self.nodes.len();
         let mut made = Vec::with_capacity(outputs.len());
         for (output, types) in outputs.into_iter().enumerate() {

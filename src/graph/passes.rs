@@ -83,6 +83,10 @@ impl std::fmt::Display for Change {
 impl Graph {
     /// The graph after all passes, in the order in which they help each other.
     ///
+    /// Load, then optimize; save by the graph from before. [`Pass::FoldBatchNorm`] makes of a convolution called `stem` and the batch norm behind it the
+    /// parameters `stem.folded_weight` and `stem.folded_bias`; the names of what it folded are gone from the new graph. A batch norm whose numbers, or
+    /// whose convolution's numbers, are not set yet is left as it is, and the list of changes does not have it.
+    ///
     /// # Errors
     /// None that a graph made by its own methods has.
     pub fn optimized(&self) -> Result<Graph> {
@@ -279,7 +283,11 @@ impl Work {
             let filter = self.add_parameter(&format!("{name}.folded_weight"), filter)?;
             let shifted = self.add_parameter(&format!("{name}.folded_bias"), shifted)?;
             let recipe = Recipe::Conv { descriptor: conv, bias: true, residual: false };
+            let made = [filter, shifted].map(|value| self.graph.values[value.0].name.clone());
             if self.put(i, name.clone(), recipe, vec![inputs[0], filter, shifted], &[p]) {
+                let folded = inputs[1..].iter().chain(&vectors).map(|value| &self.graph.values[value.0]);
+                let folded = folded.filter(|value| matches!(value.source, Source::Parameter(_))).map(|value| (value.name.clone(), made.clone()));
+                self.graph.folded.extend(folded.collect::<Vec<_>>());
                 self.note(Pass::FoldBatchNorm, format!("{norm_name} into {name}"));
             }
         }
@@ -400,7 +408,7 @@ impl Work {
             node.inputs.iter().chain(&node.outputs).for_each(|value| kept[value.0] = true);
         }
         self.graph.outputs.iter().for_each(|(_, value)| kept[value.0] = true);
-        let mut graph = Graph::default();
+        let mut graph = Graph { folded: self.graph.folded.clone(), ..Graph::default() };
         let mut position = vec![ValueId(0); kept.len()];
         for (i, value) in self.graph.values.iter().enumerate() {
             if kept[i] || value.source == Source::Input {

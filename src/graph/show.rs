@@ -2,6 +2,8 @@
 
 use super::{Graph, Resolved, Source, ValueId};
 use crate::ops::Op;
+use crate::types::tensor_type::joined;
+use crate::types::{Error, TensorType};
 use std::fmt::Write;
 
 /// The letter of the open extent.
@@ -14,18 +16,7 @@ impl Graph {
         if two.extents.is_empty() {
             return "scalar".into();
         }
-        let extent = |(&two, &three): (&usize, &usize)| {
-            // a N + b, through its values at 2 and at 3.
-            let factor = three as i128 - two as i128;
-            let rest = two as i128 - 2 * factor;
-            match (factor, rest) {
-                (0, _) => two.to_string(),
-                (1, 0) => OPEN.to_string(),
-                (_, 0) => format!("{factor}{OPEN}"),
-                _ => format!("{factor}{OPEN}{rest:+}"),
-            }
-        };
-        two.extents.iter().zip(&three.extents).map(extent).collect::<Vec<_>>().join(" x ")
+        two.extents.iter().zip(&three.extents).map(|(&two, &three)| by_open(two as i128, three as i128)).collect::<Vec<_>>().join(" x ")
     }
 
     /// Elements of a value that is no input and no result.
@@ -63,6 +54,61 @@ impl Graph {
         dot.push_str("}\n");
         dot
     }
+}
+
+/// A number by the open extent N: a N + b, through its values at 2 and at 3.
+fn by_open(two: i128, three: i128) -> String {
+    let factor = three - two;
+    let rest = two - 2 * factor;
+    match (factor, rest) {
+        (0, _) => two.to_string(),
+        (1, 0) => OPEN.to_string(),
+        (_, 0) => format!("{factor}{OPEN}"),
+        _ => format!("{factor}{OPEN}{rest:+}"),
+    }
+}
+
+/// What an op says at both extents that a graph is checked for, with N where they differ; the first text where they are not alike.
+fn open_text(two: &str, three: &str) -> String {
+    let parts = |text: &str| -> Vec<String> {
+        let mut parts: Vec<String> = vec![];
+        for c in text.chars() {
+            match parts.last_mut() {
+                Some(last) if c.is_ascii_digit() && last.ends_with(|c: char| c.is_ascii_digit()) => last.push(c),
+                _ => parts.push(c.to_string()),
+            }
+        }
+        parts
+    };
+    let (a, b) = (parts(two), parts(three));
+    let joint = |(a, b): (&String, &String)| match (a.parse(), b.parse()) {
+        _ if a == b => Some(a.clone()),
+        (Ok(a), Ok(b)) => Some(by_open(a, b)),
+        _ => None,
+    };
+    let all = if a.len() == b.len() { a.iter().zip(&b).map(joint).collect() } else { None };
+    all.unwrap_or_else(|| two.to_string())
+}
+
+/// The errors of one op at both extents as one, which names neither.
+pub(super) fn open_error(two: Error, three: &Error) -> Error {
+    match (two, three) {
+        (Error::Invalid { argument, value, rule }, Error::Invalid { argument: other, value: value_3, rule: rule_3 }) if argument == *other => {
+            Error::Invalid { argument, value: open_text(&value, value_3), rule: open_text(&rule, rule_3) }
+        }
+        (two, _) => two,
+    }
+}
+
+/// Extents as shapes of a graph are written: `3 x 224 x 224`.
+pub(crate) fn spelled(extents: &[usize]) -> String {
+    joined(extents, " x ")
+}
+
+/// A tensor and the one that it must be, with their element types where these differ.
+pub(crate) fn spelled_apart(found: &TensorType, wanted: &TensorType) -> [String; 2] {
+    let same = found.element == wanted.element;
+    [found, wanted].map(|t| if same { spelled(&t.extents) } else { format!("{} of {}", spelled(&t.extents), t.element) })
 }
 
 /// Multiply-adds of an op, as the field counts them: of convolutions and products alone.

@@ -4,6 +4,7 @@
 //! become those of the parameter that they are for; what holds integers is known by its name and type, and no parameter takes it.
 
 use super::npy::{self, Npy};
+use super::show::spelled;
 use super::{Graph, Numbers, Source};
 use crate::types::{ElementType, Error, Result};
 use half::{bf16, f16};
@@ -16,7 +17,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Named arrays of a file.
+/// Named arrays of a file. Needs the feature `weights`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
     /// For messages: the file's name.
@@ -107,7 +108,9 @@ impl Weights {
 }
 
 impl Graph {
-    /// Gives every parameter the numbers of its name, converted to its element type.
+    /// Gives every parameter the numbers of its name, converted to its element type. Needs the feature `weights`.
+    ///
+    /// Load before passes change the graph: [`Graph::optimized`] folds batch norms into parameters of other names.
     ///
     /// ```no_run
     /// # use wgconv::{Graph, graph::Weights};
@@ -126,19 +129,24 @@ impl Graph {
             let Some(declared) = &self.values[value.index()].declared else { continue };
             match weights.entries.get(name) {
                 None => missing.push(name.to_string()),
-                Some(Entry::Other(dtype)) => misshapen.push(format!("{name} ({dtype}; the parameter is {declared})")),
+                Some(Entry::Other(dtype)) => {
+                    misshapen.push(format!("{name} ({dtype}; it must be {} of {})", spelled(&declared.extents), declared.element));
+                }
                 Some(Entry::Numbers(numbers)) if numbers.tensor_type().extents != declared.extents => {
-                    misshapen.push(format!("{name} ({}; the parameter is {declared})", numbers.tensor_type()));
+                    misshapen.push(format!("{name} ({}; it must be {})", spelled(&numbers.tensor_type().extents), spelled(&declared.extents)));
                 }
                 Some(Entry::Numbers(numbers)) => found.push((value.index(), converted(numbers, declared.element))),
             }
         }
         let surplus: Vec<String> = weights.names().filter(|name| !wanted.contains_key(name)).map(str::to_string).collect();
+        let surplus_folded = surplus.iter().find(|name| self.folded.iter().any(|(own, _)| own == *name)).cloned();
         let said = [("missing", missing), ("surplus", surplus), ("of another shape or type", misshapen)];
         let said: Vec<String> =
             said.into_iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
         if !said.is_empty() {
-            return Err(Error::invalid("weights", &weights.of, said.join("; ")));
+            let folded =
+                surplus_folded.map_or(String::new(), |name| format!("; Pass::FoldBatchNorm has folded {name}: load before passes change the graph"));
+            return Err(Error::invalid("weights", &weights.of, said.join("; ") + &folded));
         }
         for (value, numbers) in found {
             self.values[value].source = Source::Parameter(Some(numbers));
@@ -146,14 +154,15 @@ impl Graph {
         Ok(())
     }
 
-    /// The parameters as a safetensors file.
+    /// The parameters as a safetensors file, by the names that they have in this graph: save by the graph from before the passes to have the names that it
+    /// was loaded with ([`Graph::optimized`]). Needs the feature `weights`.
     ///
     /// # Errors
     /// Parameters without numbers.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
         let without: Vec<&str> = self.parameters().filter(|(_, value)| self.numbers(*value).is_none()).map(|(name, _)| name).collect();
         if !without.is_empty() {
-            return Err(Error::invalid("parameters", "without numbers", format!("a file holds numbers: {}", without.join(", "))));
+            return Err(Error::of_all("parameter", &without, "without numbers", "a file holds the numbers of all"));
         }
         let tensors: Vec<(&str, Stored<'_>)> = self.parameters().filter_map(|(name, value)| Some((name, Stored::of(self.numbers(value)?)))).collect();
         safetensors::serialize(tensors, None).map_err(|e| Error::invalid("parameters", "not storable", e.to_string()))

@@ -2,28 +2,29 @@
 
 use crate::gpu::Gpu;
 use crate::gpu::tensor::Tensor;
+use crate::graph::show::{spelled, spelled_apart};
 use crate::graph::{Graph, ValueId};
-use crate::types::{Error, Layout, Result, TensorType};
+use crate::types::{Error, Result, TensorType};
 
 /// Something with a name that the caller gave for each of `wanted`, in the order of these; `kind` is `input` or `output`.
 fn by_name<'a, T>(kind: &str, wanted: &[&str], given: &'a [(&str, T)]) -> Result<Vec<&'a T>> {
-    let plural = format!("{kind}s");
     for (i, (name, _)) in given.iter().enumerate() {
         if !wanted.contains(name) {
-            return Err(Error::invalid(plural, format!("\"{name}\""), format!("the graph's {kind}s are {}", wanted.join(", "))));
+            let rule = match wanted {
+                [] => format!("the graph has no {kind}s"),
+                [one] => format!("the graph's {kind} is {one}"),
+                several => format!("the graph's {kind}s are {}", several.join(", ")),
+            };
+            return Err(Error::of_all(kind, &[name], "unknown", rule));
         }
         if given[..i].iter().any(|(other, _)| other == name) {
-            return Err(Error::invalid(plural, format!("\"{name}\" twice"), format!("each {kind} is given once")));
+            return Err(Error::of_all(kind, &[name], "given twice", format!("each {kind} is given once")));
         }
     }
     let find = |name: &&str| given.iter().find(|(own, _)| own == name).map(|(_, given)| given);
-    let missing: Vec<String> = wanted.iter().filter(|name| find(name).is_none()).map(|name| format!("\"{name}\"")).collect();
+    let missing: Vec<&str> = wanted.iter().filter(|name| find(name).is_none()).copied().collect();
     if !missing.is_empty() {
-        let rule = match &missing[..] {
-            [one] => format!("the {kind} {one} is missing"),
-            several => format!("the {kind}s {} are missing", several.join(", ")),
-        };
-        return Err(Error::invalid(plural, given.len(), rule));
+        return Err(Error::of_all(kind, &missing, "missing", format!("each {kind} of the graph is given once")));
     }
     Ok(wanted.iter().filter_map(find).collect())
 }
@@ -36,8 +37,8 @@ pub(crate) fn inputs<'a, T>(graph: &Graph, given: &'a [(&str, T)], extents: impl
     for ((&name, &value), given) in names.iter().zip(&values).zip(&given) {
         let extents = extents(given);
         let said = |open: Option<usize>| {
-            let open = open.map_or(String::new(), |open| format!(", N = {open}"));
-            Error::invalid(name, format!("{extents:?}"), format!("it is {}{open}", graph.shape(value)))
+            let open = open.map_or(String::new(), |open| format!(" with N = {open}"));
+            Error::invalid(name, spelled(extents), format!("it must be {}{open}", graph.shape(value)))
         };
         if extents.len() != graph.rank(value) {
             return Err(said(None));
@@ -79,15 +80,13 @@ fn check(gpu: &Gpu, name: &str, tensor: &Tensor, wanted: &TensorType) -> Result<
     if tensor.gpu() != gpu {
         return Err(Error::OtherDevice { argument: name.into() });
     }
-    let rule = || format!("the graph says {wanted}{}", if wanted.layout == Layout::ChannelsLast { ", channels last" } else { "" });
-    if tensor.shape().extents() != wanted.extents {
-        return Err(Error::invalid(name, tensor.tensor_type(), rule()));
-    }
-    if tensor.element() != wanted.element {
-        return Err(Error::invalid(name, tensor.element(), rule()));
+    let found = tensor.tensor_type();
+    if (&found.extents, found.element) != (&wanted.extents, wanted.element) {
+        let [found, wanted] = spelled_apart(&found, wanted);
+        return Err(Error::invalid(name, found, format!("it must be {wanted}")));
     }
     if wanted.rank() >= 3 && tensor.layout() != wanted.layout {
-        return Err(Error::Layout { argument: name.into(), layout: tensor.layout(), rule: rule() });
+        return Err(Error::Layout { argument: name.into(), layout: tensor.layout(), rule: format!("it must be {}", wanted.layout.name()) });
     }
     Ok(())
 }

@@ -243,6 +243,8 @@ pub struct Memory {
     pub(crate) tensors: u64,
     pub(crate) staging: u64,
     pub(crate) preparing: u64,
+    /// The open extent, where there is one.
+    pub(crate) open: Option<usize>,
 }
 
 impl Memory {
@@ -295,20 +297,30 @@ impl Memory {
 
 impl std::fmt::Display for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let [live, unit] = sized(self.arena.lower_bound);
+        let buffers = if self.arena.buffers.len() == 1 { "1 buffer".to_string() } else { format!("{} buffers", self.arena.buffers.len()) };
         let rows = [
             ("weights", self.weights, String::new()),
             ("packed weights", self.packed, String::new()),
             ("tables, uniforms", self.tables, String::new()),
-            ("arena", self.arena.total(), format!("  {} buffers; {:.2} MiB are live at once", self.arena.buffers.len(), mib(self.arena.lower_bound))),
+            ("arena", self.arena.total(), format!("  {buffers}; {live} {unit} are live at once")),
             ("scratch", self.scratch, String::new()),
             ("inputs, outputs", self.tensors, String::new()),
             ("staging", self.staging, String::new()),
-            ("total", self.total(), String::new()),
+            ("total", self.total(), self.open.map_or(String::new(), |open| format!("  for N = {open}"))),
             ("peak", self.peak(), "  while it is prepared".into()),
         ];
-        rows.iter().try_for_each(|(name, bytes, note)| writeln!(f, "{name:<16} {:>10.2} MiB{note}", mib(*bytes)))
+        rows.iter().try_for_each(|(name, bytes, note)| {
+            let [number, unit] = sized(*bytes);
+            writeln!(f, "{name:<16} {number:>10} {unit}{note}")
+        })
     }
+}
+
+/// Bytes as a person reads them: MiB from one on, else KiB.
+fn sized(bytes: u64) -> [String; 2] {
+    let (size, unit) = if bytes >= 1 << 20 { (1 << 20, "MiB") } else { (1 << 10, "KiB") };
+    [format!("{:.2}", bytes as f64 / f64::from(size)), unit.to_string()]
 }
 
 #[cfg(test)]
@@ -375,6 +387,20 @@ mod tests {
         assert_eq!((placement.arena.buffers.len(), placement.arena.lower_bound), (3, 3 * one), "what the sum reads, and what it gives");
         assert_eq!(placement.arena.buffers.iter().sum::<u64>(), 3 * one);
         assert_eq!(placement.places[y.index()], Place::Output(0), "the other output is a copy of it");
+    }
+
+    #[test]
+    fn small_networks_are_told_in_kib() {
+        let arena = Arena { buffers: vec![2048], lower_bound: 2048 };
+        let text = Memory { weights: 100, tensors: 3 << 20, arena, open: Some(4), ..Memory::default() }.to_string();
+        for line in [
+            "weights                0.10 KiB\n",
+            "arena                  2.00 KiB  1 buffer; 2.00 KiB are live at once\n",
+            "inputs, outputs        3.00 MiB\n",
+            "total                  3.00 MiB  for N = 4\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     /// Random graphs of additions and pools: what is read later, what is read twice, what nothing reads.

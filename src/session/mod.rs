@@ -158,16 +158,19 @@ impl Session {
         self.inner.graph.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many bytes the session takes for an open extent (0 where nothing is open), known before anything is allocated.
+    /// How many bytes the session takes for an open extent (0 where nothing is open), known before anything is allocated. On the CPU engine: the numbers of
+    /// weights, inputs and outputs, and of what is live at once between ops; what an op takes for itself while it runs is not counted, and nothing is
+    /// packed ahead.
     ///
     /// # Errors
-    /// What an op does not take at this extent; what does not fit into the memory limit.
+    /// An extent of 0 where one is open. What an op does not take at this extent; what does not fit into the memory limit.
     pub fn memory(&self, open: usize) -> Result<Memory> {
         let graph = self.graph();
-        match &self.inner.engine {
+        let memory = match &self.inner.engine {
             Engine::Gpu(engine) => engine.memory(&graph, open),
             Engine::Cpu(_) => cpu::memory(&graph, open),
-        }
+        }?;
+        Ok(Memory { open: graph.is_open().then_some(open), ..memory })
     }
 
     /// Prepares for an open extent before it is met, so that its first run takes no longer than the others.
@@ -192,6 +195,30 @@ impl Session {
     }
 
     /// Runs the network on `inputs`, by name, in any order. The open extent is what they say.
+    ///
+    /// All arrays of a call have one type: inputs of different ranks are given as views of `into_dyn()`, and a network without inputs is run by
+    /// `run::<IxDyn>(&[])`.
+    ///
+    /// ```
+    /// # use wgconv::{Graph, Session, ndarray::{Array1, Array2, IxDyn}};
+    /// # fn main() -> wgconv::Result<()> {
+    /// # let mut graph = Graph::new();
+    /// # let (a, b) = (graph.input("a", [2.into(), 3.into()])?, graph.input("b", [3.into()])?);
+    /// # let y = graph.add(a, b)?;
+    /// # graph.output("y", y)?;
+    /// # let session = Session::cpu(&graph)?;
+    /// let (a, b) = (Array2::<f32>::ones((2, 3)), Array1::<f32>::ones(3));
+    /// let y = &session.run(&[("a", a.view().into_dyn()), ("b", b.view().into_dyn())])?["y"];
+    /// # assert_eq!(y.sum(), 12.0);
+    /// # let mut graph = Graph::new();
+    /// # let one = graph.constant("one", Array1::<f32>::ones(3).view())?;
+    /// # graph.output("y", one)?;
+    /// # let without_inputs = Session::cpu(&graph)?;
+    /// let constants = without_inputs.run::<IxDyn>(&[])?;
+    /// # assert_eq!(constants["y"].len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// An input that is missing, unknown or of another shape; open extents that differ; loss of the device, out of memory.
@@ -270,10 +297,12 @@ impl Session {
         Ok(BoundSession { gpu: engine.device().clone(), recording: engine.bind(&graph, inputs, outputs)? })
     }
 
-    /// Gives a parameter other numbers of the same type. Runs that follow see them; a run of another thread sees all of it or nothing.
+    /// Gives a parameter other numbers of the same type. Runs that follow see them, and so do recordings of a [`BoundSession`] that are submitted after; a run
+    /// of another thread sees all of it or nothing. Names are those of the session's graph: what [`Pass::FoldBatchNorm`](crate::graph::Pass::FoldBatchNorm)
+    /// folded has none there.
     ///
     /// # Errors
-    /// No parameter of this name; another shape or element type; loss of the device, out of memory.
+    /// No parameter of this name, with what a pass made of it or the name that is nearest; another shape or element type; loss of the device, out of memory.
     pub fn set_parameter<T: Element, D: Dimension>(&self, name: &str, numbers: ArrayView<'_, T, D>) -> Result<()> {
         let mut graph = self.inner.graph.write().unwrap_or_else(PoisonError::into_inner);
         let mut changed = Graph::clone(&graph);
@@ -287,14 +316,16 @@ impl Session {
         Ok(())
     }
 
-    /// The tensor of a parameter on the device, to be written by kernels of the caller; [`Session::refresh`] packs what they wrote.
+    /// The tensor of a parameter on the device, to be written by kernels of the caller; [`Session::refresh`] packs what they wrote. Without that, kernels that
+    /// read the parameter as it is see what was written at once, and those that read it packed see the former numbers. The host's numbers
+    /// ([`Session::graph`]) stay as they were.
     ///
     /// # Errors
     /// No parameter of this name; a session on the CPU engine; out of memory.
     pub fn parameter(&self, name: &str) -> Result<Tensor> {
         let graph = self.graph();
         let engine = self.need_gpu("a tensor of a parameter")?;
-        engine.parameter(parameter(&graph, name)?)
+        engine.parameter(graph.parameter_called(name)?)
     }
 
     /// Records the packing of parameters whose tensors ([`Session::parameter`]) were written to; later recordings of runs see it.
@@ -303,7 +334,7 @@ impl Session {
     /// No parameter of a name; a recorder of another device; a session on the CPU engine; out of memory.
     pub fn refresh(&self, recorder: &mut Recorder<'_>, names: &[&str]) -> Result<()> {
         let graph = self.graph();
-        let values: Vec<ValueId> = names.iter().map(|name| parameter(&graph, name)).collect::<Result<_>>()?;
+        let values: Vec<ValueId> = names.iter().map(|name| graph.parameter_called(name)).collect::<Result<_>>()?;
         self.need_gpu("packing")?.refresh(recorder, &values)
     }
 }
@@ -318,7 +349,8 @@ impl Session {
     }
 }
 
-/// A session with the caller's tensors, by [`Session::bind`]: recording it checks and binds nothing anew. It keeps what it needs alive.
+/// A session with the caller's tensors, by [`Session::bind`]: recording it checks and binds nothing anew. It keeps what it needs alive, and sees what
+/// [`Session::set_parameter`] and [`Session::refresh`] change.
 #[must_use = "nothing runs before it is recorded and submitted"]
 pub struct BoundSession {
     gpu: Gpu,
@@ -338,11 +370,6 @@ impl BoundSession {
     }
 }
 
-fn parameter(graph: &Graph, name: &str) -> Result<ValueId> {
-    let found = graph.parameters().find(|(own, _)| *own == name).map(|(_, value)| value);
-    found.ok_or_else(|| Error::invalid("name", format!("\"{name}\""), "the graph has no parameter of this name"))
-}
-
 /// The open extent, and the inputs by value.
 #[allow(clippy::type_complexity, reason = "a name would say no more")]
 fn given<'a, D: Dimension>(graph: &Graph, given: &'a [(&str, ArrayView<'_, f32, D>)]) -> Result<(usize, Vec<(ValueId, ArrayViewD<'a, f32>)>)> {
@@ -359,7 +386,7 @@ fn check(graph: &Graph) -> Result<()> {
     let missing: Vec<&str> =
         graph.values().iter().filter(|value| matches!(value.source(), Source::Parameter(None))).map(|value| value.name()).collect();
     if !missing.is_empty() {
-        return Err(Error::invalid("parameters", "without numbers", format!("these need some before the network runs: {}", missing.join(", "))));
+        return Err(Error::of_all("parameter", &missing, "without numbers", "Graph::set gives them before the network runs"));
     }
     if graph.outputs().next().is_none() {
         return Err(Error::invalid("outputs", "none", "a network has an output: Graph::output names it"));

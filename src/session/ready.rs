@@ -93,6 +93,7 @@ impl Planning {
             tensors: ends(16),
             staging: ends(4),
             preparing: sum(&packed).min(LOOSE + largest),
+            open: None,
         })
     }
 

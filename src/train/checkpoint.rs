@@ -24,7 +24,7 @@ fn view((name, extents, bytes): &Stored) -> Result<(&str, TensorView<'_>)> {
 }
 
 impl Trainer {
-    /// Writes the model's parameters as a safetensors file.
+    /// Writes the model's parameters as a safetensors file. Needs the feature `weights`.
     ///
     /// # Errors
     /// A file that cannot be written; loss of the device.
@@ -34,7 +34,7 @@ impl Trainer {
     }
 
     /// A checkpoint as the bytes of a safetensors file: parameters by their names, what the optimizer keeps as `optimizer.m.conv1.weight`, and the
-    /// numbers of steps and epochs.
+    /// numbers of steps and epochs. Needs the feature `weights`.
     ///
     /// # Errors
     /// Loss of the device.
@@ -51,6 +51,7 @@ impl Trainer {
     }
 
     /// Goes on from a checkpoint of a trainer of the same model, loss, optimizer and descriptor: with the same data, on the same engine, to the same bits.
+    /// Needs the feature `weights`.
     ///
     /// # Errors
     /// Bytes that are no checkpoint; parameters or state of another model or optimizer, by name; nothing is changed then.

@@ -114,6 +114,9 @@ pub enum Optimizer {
     Adagrad(Adagrad),
 }
 
+/// Numbers with their names.
+type Numbers = Vec<(&'static str, f64)>;
+
 macro_rules! from {
     ($($name:ident),*) => {
         $(impl From<$name> for Optimizer {
@@ -158,7 +161,7 @@ impl Optimizer {
     /// # Errors
     /// A number outside its range, by name.
     pub fn check(&self) -> Result<()> {
-        let (fractions, others): (Vec<(&str, f64)>, Vec<(&str, f64)>) = match *self {
+        let (fractions, others): (Numbers, Numbers) = match *self {
             Optimizer::Sgd(Sgd { momentum, dampening, weight_decay, .. }) => {
                 (vec![], vec![("momentum", momentum), ("dampening", dampening), ("weight_decay", weight_decay)])
             }

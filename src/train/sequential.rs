@@ -63,7 +63,7 @@ enum Layer {
 /// let model = Sequential::new([1, 28, 28]).conv2d(6, 5, Activation::Relu).max_pool2d(2).flatten().dense(10, Activation::None);
 /// let graph = model.graph(1)?;
 /// assert_eq!(graph.shape(graph.find("dense1").unwrap()), "N x 10");
-/// # wgconv::Result::Ok(())
+/// # Ok::<(), wgconv::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sequential {

@@ -148,7 +148,7 @@ impl Trainer {
             return Err(Error::invalid("model", given, "it has the input \"input\" and the output \"output\""));
         }
         if let Some((name, _)) = model.parameters().find(|(_, value)| model.numbers(*value).is_none()) {
-            return Err(Error::invalid(name, "without numbers", "training begins from some: Graph::set gives them"));
+            return Err(Error::of_all("parameter", &[name], "without numbers", "training begins from some: Graph::set gives them"));
         }
         Ok(Self { engine: engine.into(), model, loss, optimizer, descriptor: *descriptor, running: None, waiting: None, steps: 0, epochs: 0 })
     }
@@ -286,7 +286,8 @@ impl Trainer {
             // Before the first step the rule keeps zeros.
             (None, None) => {
                 let array = |value: ValueId| -> Result<ArrayD<f32>> {
-                    let numbers = self.model.numbers(value).ok_or_else(|| Error::invalid("parameters", "without numbers", "they have some"))?;
+                    let numbers =
+                        self.model.numbers(value).ok_or_else(|| Error::invalid("a parameter", "without numbers", "training begins from some"))?;
                     crate::train::data::shaped(numbers.as_f32().into_owned(), &numbers.tensor_type().extents)
                 };
                 let parameters = self.model.parameters().map(|(name, value)| Ok((name.to_string(), array(value)?))).collect::<Result<Vec<_>>>()?;

@@ -116,4 +116,16 @@ impl Error {
     pub fn invalid(argument: impl Into<String>, value: impl std::fmt::Display, rule: impl Into<String>) -> Self {
         Error::Invalid { argument: argument.into(), value: value.to_string(), rule: rule.into() }
     }
+
+    /// An [`Error::Invalid`] of several things of one kind that are all alike: `the input "a" is missing, and so is "b": ...`.
+    pub(crate) fn of_all(kind: &str, names: &[&str], state: &str, rule: impl Into<String>) -> Self {
+        let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+        let (first, others) = quoted.split_first().map_or(("", &[][..]), |(first, others)| (first.as_str(), others));
+        let others = match others {
+            [] => String::new(),
+            [one] => format!(", and so is {one}"),
+            several => format!(", and so are {}", several.join(", ")),
+        };
+        Self::invalid(format!("the {kind} {first}").trim_end(), format!("{state}{others}"), rule)
+    }
 }

@@ -3,7 +3,7 @@
 //! Test vectors and lists of layers come in through here. [`SIGNATURES`] is the vocabulary; `wgconv ops` prints it.
 
 pub(crate) mod attributes;
-mod nearest;
+pub(crate) mod nearest;
 mod rows;
 mod shapes;
 mod signature;

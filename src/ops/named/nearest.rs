@@ -1,7 +1,7 @@
 //! The name that was probably meant.
 
 /// The one of `known` that `name` was most likely meant to be: the fewest letters to add, drop or change, and no more than a third of them.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let letters = name.chars().count();
     let distances = known.into_iter().map(|candidate| {
         // Plurals, and names that go on, are the commonest slips.
