@@ -55,6 +55,8 @@ enum Command {
     Explain(explain::Args),
     /// Trains a small network on digits, on a GPU or on the CPU engine
     Train(train::Args),
+    /// Says what a model that train saved takes pictures for
+    Classify(train::classify::Args),
     /// Filters a photograph with a convolution
     Filter(filter::Args),
     /// Counts outputs, parameters, multiply-adds and bytes of a convolution beside a dense layer of the same sizes
@@ -142,7 +144,9 @@ fn parse() -> Result<Cli, ExitCode> {
             _ => ExitCode::SUCCESS,
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            complain("a command is missing: info, validate, bench, tune, explain, train, filter, params or ops; wgconv --help explains them");
+            complain(
+                "a command is missing: info, validate, bench, tune, explain, train, classify, filter, params or ops; wgconv --help explains them",
+            );
             ExitCode::from(2)
         }
         _ => {
@@ -170,6 +174,7 @@ fn main() -> ExitCode {
         Command::Tune(args) => tune::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Classify(args) => train::classify::run(&args),
         Command::Filter(args) => filter::run(&args),
         Command::Params(args) => params::run(&args),
         Command::Ops(args) => vocabulary::run(&args),

@@ -1,5 +1,6 @@
 //! `wgconv train`: a small network on digits, on a GPU or on the CPU engine, with its curve, its confusion matrix and pictures of what it learned.
 
+pub mod classify;
 mod data;
 mod pictures;
 
