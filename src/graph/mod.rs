@@ -19,6 +19,7 @@
 
 mod build;
 mod differentiate;
+mod layouts;
 mod losses;
 #[cfg(feature = "weights")]
 mod npy;

@@ -273,7 +273,8 @@ impl Schedule {
     /// # Errors
     /// A number outside its range, by name.
     pub fn check(&self) -> Result<()> {
-        let (counts, factors): (&[(&str, u64)], &[(&str, f64)]) = match *self {
+        type Named<'a, T> = &'a [(&'a str, T)];
+        let (counts, factors): (Named<'_, u64>, Named<'_, f64>) = match *self {
             Schedule::Constant => (&[], &[]),
             Schedule::Step { every, gamma } => (&[("every", every)], &[("gamma", gamma)]),
             Schedule::Cosine { period, least } => (&[("period", period)], &[("least", least)]),

@@ -52,7 +52,7 @@ fn sums_of_integers_are_exact() {
     }
     assert_eq!(
         exact,
-        12 * 2 - 1 + 10 * 2 - 1,
+        12 * 2 - 1 + 10 * 2 - 1 + 8 * 2,
         "all but attention, and as they are built all but those with batch norms: two extents each but for one"
     );
 }
@@ -103,8 +103,12 @@ fn values_share_memory() {
 fn ids_are_unique_and_the_full_grid_has_the_quick_one() {
     let ids = |full| cases(full).iter().map(Case::id).collect::<Vec<_>>();
     let (quick, full) = (ids(false), ids(true));
-    assert_eq!((quick.len(), full.len()), (13, 26));
-    assert_eq!(full.iter().collect::<HashSet<_>>().len(), 26);
+    assert_eq!((quick.len(), full.len()), (13, 34));
+    assert_eq!(full.iter().collect::<HashSet<_>>().len(), 34);
+    // These have no convolution, or are channels-last as they are built.
+    for without in ["attention", "views", "two_inputs", "channels_last", "closed"] {
+        assert!(!full.contains(&format!("network/channels_last/{without}")), "{without}");
+    }
     assert!(quick.iter().all(|id| full.contains(id) && id.starts_with("network/optimized/")), "{quick:?}");
 }
 
