@@ -32,7 +32,7 @@ mod training;
 mod weights;
 
 pub use build::BatchNormParameters;
-pub use losses::{BinaryWeights, CrossEntropyDescriptor, Reduction, Targets};
+pub use losses::{BinaryWeights, CrossEntropyDescriptor, KlDescriptor, Reduction, Targets};
 pub use passes::{Change, Pass};
 pub use recipe::{Ranked, Recipe, Resolved};
 pub use training::{BatchStatistics, BatchStatisticsDescriptor};
