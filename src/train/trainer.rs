@@ -8,7 +8,7 @@ use crate::train::metrics::{Confusion, Epoch, Evaluation};
 use crate::train::optimizer::{Optimizer, Schedule};
 use crate::train::sequential::Model;
 use crate::types::{Error, Result};
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD};
 use serde::{Deserialize, Serialize};
 use web_time::Instant;
 
@@ -334,6 +334,15 @@ impl Trainer {
         Ok(())
     }
 
+    /// The classes of data: those of its labels; of a `BinaryCrossEntropy` with one logit two, 1 where the logit is above 0.
+    fn classes(&self, data: &Dataset) -> Option<usize> {
+        match data.labels() {
+            Labels::Classes { classes, .. } => Some(*classes),
+            Labels::Values(_) if self.loss == Loss::BinaryCrossEntropy && data.target_extents() == [1] => Some(2),
+            Labels::Values(_) => None,
+        }
+    }
+
     /// How the model does on data.
     ///
     /// # Errors
@@ -352,19 +361,22 @@ impl Trainer {
             Engine::Cpu => Session::cpu(&graph)?,
         };
         let (mut total, mut misread) = (0.0, vec![]);
-        let mut confusion = if let Labels::Classes { classes, .. } = data.labels() { Some(Confusion::new(*classes)) } else { None };
+        let mut confusion = self.classes(data).map(Confusion::new);
+        let is_binary = matches!(data.labels(), Labels::Values(_));
         let all: Vec<usize> = (0..data.len()).collect();
         for samples in all.chunks(EVALUATED) {
             let (input, target) = data.batch(samples);
             let outputs = session.run(&[("input", input.view()), ("target", target.view())])?;
             total += f64::from(outputs["loss"].sum()) * samples.len() as f64;
-            if let (Some(confusion), Labels::Classes { labels, .. }) = (&mut confusion, data.labels()) {
-                for (&sample, row) in samples.iter().zip(outputs["output"].outer_iter()) {
-                    // The first of equals, as argmax has it.
-                    let largest = row.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, &v)| if v > best.1 { (i, v) } else { best });
-                    confusion.count(labels[sample] as usize, largest.0);
-                    if largest.0 != labels[sample] as usize {
-                        misread.push((sample, largest.0));
+            if let Some(confusion) = &mut confusion {
+                for ((&sample, row), wanted) in samples.iter().zip(outputs["output"].outer_iter()).zip(target.outer_iter()) {
+                    let (label, taken_for) = match is_binary {
+                        true => (above(wanted, 0.5), above(row, 0.0)),
+                        false => (largest(wanted), largest(row)),
+                    };
+                    confusion.count(label, taken_for);
+                    if taken_for != label {
+                        misread.push((sample, taken_for));
                     }
                 }
             }
@@ -372,4 +384,14 @@ impl Trainer {
         let accuracy = confusion.as_ref().map(|_| 1.0 - misread.len() as f64 / data.len() as f64);
         Ok(Evaluation { samples: data.len(), loss: total / data.len() as f64, accuracy, confusion, misread })
     }
+}
+
+/// Which is the largest, the first of equals, as argmax has it.
+fn largest(row: ArrayViewD<'_, f32>) -> usize {
+    row.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, &v)| if v > best.1 { (i, v) } else { best }).0
+}
+
+/// 1 where the only number of the row is above `half`, else 0.
+fn above(row: ArrayViewD<'_, f32>, half: f32) -> usize {
+    usize::from(row.iter().any(|v| *v > half))
 }
