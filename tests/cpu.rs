@@ -155,8 +155,8 @@ fn steps_of_optimizers_are_those_of_the_reference() {
             let wanted = wgconv::reference::compute(&problem, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
             let mut tensors: Vec<Vec<f32>> = values.iter().map(|v| v.iter().map(|x| *x as f32).collect()).collect();
             let (scalars, gradient) = (tensors.pop().unwrap(), tensors.pop().unwrap());
-            let [rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root] = scalars[..] else { panic!("nine numbers") };
-            let scalars = wgconv::train::Scalars { rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root };
+            let [rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root, loss] = scalars[..] else { panic!("ten numbers") };
+            let scalars = wgconv::train::Scalars { rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root, loss };
             let mut state = tensors.split_off(1);
             wgconv::cpu::optimizer_step(rule, scalars, &mut tensors[0], &mut state, &gradient);
             for ((got, want), spec) in tensors.iter().chain(&state).zip(&wanted).zip(&specs) {

@@ -3,6 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 mod common;
+#[path = "training/failure.rs"]
+mod failure;
+#[path = "training/layers.rs"]
+mod layers;
+#[path = "training/norms.rs"]
+mod norms;
+#[path = "training/steps.rs"]
+mod steps;
 
 use common::gpu;
 use ndarray::{Array2, Array4, ArrayD, array};
@@ -48,14 +56,27 @@ fn optimizers() -> Vec<Optimizer> {
     ]
 }
 
+fn engines() -> [Engine; 2] {
+    [Engine::Cpu, Engine::from(&gpu())]
+}
+
 fn epochs(trainer: &mut Trainer, data: &Dataset, count: usize) {
     for _ in 0..count {
         trainer.epoch(data).unwrap();
     }
 }
 
-const QUICK: TrainerDescriptor =
-    TrainerDescriptor { batch: 16, schedule: Schedule::Constant, clip_norm: None, augmentation: Augmentation { shift: 0, flip: false }, seed: 3 };
+const QUICK: TrainerDescriptor = TrainerDescriptor {
+    batch: 16,
+    accumulate: 1,
+    schedule: Schedule::Constant,
+    clip_norm: None,
+    clip_value: None,
+    decay_vectors: true,
+    norm_momentum: 0.9,
+    augmentation: Augmentation { shift: 0, flip: false },
+    seed: 3,
+};
 
 #[test]
 fn every_optimizer_learns_and_both_engines_agree() {
@@ -152,12 +173,13 @@ fn a_loss_that_is_not_finite_stops_with_the_step_and_keeps_what_was() {
     let before = bits(&cpu.model().unwrap());
     let (clean, dirty): (Vec<usize>, Vec<usize>) = ((0..16).collect(), (16..32).collect());
     let error = cpu.step(&data, &dirty).unwrap_err().to_string();
-    assert!(error.contains("loss is NaN") && error.contains("at step 1"), "{error}");
-    assert_eq!(bits(&cpu.model().unwrap()), before);
+    assert!(error.contains("loss is NaN") && error.contains("at step 1 it did not; the input of sample 1 of the batch has NaN"), "{error}");
+    assert_eq!((cpu.steps(), bits(&cpu.model().unwrap())), (0, before.clone()));
     assert!(cpu.step(&data, &clean).unwrap().unwrap().is_finite());
     let mut on_gpu = Trainer::new(&gpu, &model(), Loss::cross_entropy(), Sgd::default(), &QUICK).unwrap();
     let error = on_gpu.epoch(&data).unwrap_err().to_string();
-    assert!(error.contains("loss is NaN") && error.contains("within the 2 steps up to 2"), "{error}");
+    assert!(error.contains("loss is NaN") && error.contains(&format!("at step {} it did not; the input of sample", on_gpu.steps() + 1)), "{error}");
+    assert_eq!(bits(&on_gpu.model().unwrap()) == before, on_gpu.steps() == 0);
 }
 
 #[test]

@@ -95,6 +95,10 @@ fn step(i: u32) {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    // What the gradient of a loss is worth that is no number.
+    if !is_finite(scalars[9]) {
+        return;
+    }
     let group = group_id.y * group_count.x + group_id.x;
     let range = item_range(local_id.x, group * 256u, 256u, params.items);
     for (var j = 0u; j < 4u; j++) {

@@ -8,8 +8,11 @@ use rayon::prelude::*;
 const GRAIN: usize = 1 << 13;
 
 /// One step of `rule`; `state` has the tensors that the rule keeps ([`Rule::state`]), each as long as the parameters, as is the gradient; what is longer
-/// or shorter is taken as far as both go.
+/// or shorter is taken as far as both go. A loss that is not finite leaves all as it is.
 pub fn step(rule: Rule, scalars: Scalars, parameters: &mut [f32], state: &mut [Vec<f32>], gradient: &[f32]) {
+    if !scalars.loss.is_finite() {
+        return;
+    }
     // Up to three tensors; one that the rule does not keep is empty.
     let mut states = state.iter_mut().map(Vec::as_mut_slice);
     let [first, second, third]: [&mut [f32]; 3] = std::array::from_fn(|_| states.next().unwrap_or_default());
@@ -40,7 +43,7 @@ fn chunks(tensor: &mut [f32], count: usize) -> Vec<&mut [f32]> {
 
 /// The new parameter and the new state of one.
 fn one(rule: Rule, scalars: &Scalars, p: f32, gradient: f32, [first, second, third]: [f32; 3]) -> (f32, [f32; 3]) {
-    let &Scalars { rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root } = scalars;
+    let &Scalars { rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root, .. } = scalars;
     let g = gradient + decay * p;
     let (step, state) = match rule {
         Rule::Sgd => (g, [0.0; 3]),

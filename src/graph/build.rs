@@ -102,6 +102,22 @@ impl Graph {
         Ok(())
     }
 
+    /// Changes the numbers of an f32 parameter; they are copied first where another graph has them too.
+    ///
+    /// # Errors
+    /// As [`Graph::set`]; a parameter without numbers, or of f16.
+    pub(crate) fn change(&mut self, name: &str, change: impl FnOnce(&mut [f32])) -> Result<()> {
+        let value = self.parameter_called(name)?;
+        if let Source::Parameter(Some(numbers)) = &mut self.values[value.0].source
+            && let Numbers::F32(array) = Arc::make_mut(numbers)
+            && let Some(numbers) = array.as_slice_mut()
+        {
+            change(numbers);
+            return Ok(());
+        }
+        Err(Error::invalid(name, "without numbers of f32", "what is learned is f32"))
+    }
+
     /// The parameter called `name`.
     ///
     /// # Errors

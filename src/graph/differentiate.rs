@@ -151,7 +151,11 @@ impl Graph {
                             }
                             Item::Op { op, inputs } => {
                                 let inputs: Vec<ValueId> = inputs.iter().map(|of| value(*of, self)).collect::<Result<_>>()?;
-                                self.node(Recipe::Fixed(op.clone()), &inputs)?
+                                let outputs = self.node(Recipe::Fixed(op.clone()), &inputs)?;
+                                // So that an error, or a number that is not finite, is of a layer that its author knows.
+                                let name = self.unused(&format!("{}.backward", node.name));
+                                outputs.first().map_or(Ok(()), |output| self.name(*output, &name))?;
+                                outputs
                             }
                         };
                         made.push(outputs);

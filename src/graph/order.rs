@@ -14,6 +14,19 @@ pub(super) fn of_fewest_bytes(graph: &Graph) -> Option<(Vec<usize>, u64, u64)> {
     (order.len() == graph.nodes.len() && after < before).then_some((order, before, after))
 }
 
+impl Graph {
+    /// The same with its nodes in this order, in which they can run.
+    pub(super) fn in_order(mut self, order: &[usize]) -> Graph {
+        self.nodes = order.iter().map(|&i| self.nodes[i].clone()).collect();
+        for (at, node) in self.nodes.iter().enumerate() {
+            for (output, value) in node.outputs.iter().enumerate() {
+                self.values[value.0].source = Source::Node { node: at, output };
+            }
+        }
+        self
+    }
+}
+
 /// What is known of the values that ops give.
 struct Values {
     /// By value: the value whose bytes it has; views have those of what they show.

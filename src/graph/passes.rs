@@ -387,14 +387,8 @@ impl Work {
     fn order(&mut self) {
         let graph = self.compact();
         let Some((order, before, after)) = order::of_fewest_bytes(&graph) else { return };
-        let nodes = order.iter().map(|&i| graph.nodes[i].clone()).collect();
-        self.graph = Graph { nodes, ..graph };
+        self.graph = graph.in_order(&order);
         self.gone = vec![false; order.len()];
-        for (at, node) in self.graph.nodes.iter().enumerate() {
-            for (output, value) in node.outputs.iter().enumerate() {
-                self.graph.values[value.0].source = Source::Node { node: at, output };
-            }
-        }
         let share = 100.0 * after as f64 / before as f64;
         self.note(Pass::Order, format!("{share:.0} % of the bytes that were live at once"));
     }

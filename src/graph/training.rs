@@ -1,9 +1,10 @@
-//! Ops of networks that learn, made of the ops that there are: batch normalisation by the statistics of its own batch.
+//! Ops of networks that learn, made of the ops that there are: batch normalisation by the statistics of its own batch, and a network whose batch norms
+//! are of that kind.
 
-use super::{Graph, Recipe, ValueId};
+use super::{Graph, Node, Recipe, Source, ValueId, of_node};
 use crate::ops::norm::rows::{LayerNormDescriptor, NormInputs, NormProblem};
 use crate::ops::reduce::ReduceDescriptor;
-use crate::types::{Error, Result, TensorType};
+use crate::types::{Activation, Error, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 /// Batch normalisation by the statistics of the batch.
@@ -48,13 +49,40 @@ impl Graph {
         running: Option<[ValueId; 2]>,
         descriptor: &BatchStatisticsDescriptor,
     ) -> Result<BatchStatistics> {
+        if let Some([mean, variance]) = running {
+            self.check("x", x)?;
+            let channels = self.extents(x).and_then(|extents| extents.get(1).copied()).unwrap_or(0);
+            self.per_channel("the running mean", mean, channels)?;
+            self.per_channel("the running variance", variance, channels)?;
+        }
+        let unbiased = running.map(|_| descriptor.unbiased);
+        let (y, batch) = self.normed_by_batch(x, affine, descriptor.epsilon, unbiased)?;
+        let (Some([old_mean, old_variance]), Some([mean, variance])) = (running, batch) else { return Ok(BatchStatistics { y, running: None }) };
+        let mut mix = |old: ValueId, new: ValueId| -> Result<ValueId> {
+            let old = self.times(old, descriptor.momentum)?;
+            let new = self.times(new, 1.0 - descriptor.momentum)?;
+            self.add(old, new)
+        };
+        let running = [mix(old_mean, mean)?, mix(old_variance, variance)?];
+        Ok(BatchStatistics { y, running: Some(running) })
+    }
+
+    /// The result, and where `unbiased` says of which kind, the batch's mean and variance, \[C\] each.
+    #[allow(clippy::type_complexity, reason = "a name would say no more")]
+    fn normed_by_batch(
+        &mut self,
+        x: ValueId,
+        affine: [Option<ValueId>; 2],
+        epsilon: f32,
+        unbiased: Option<bool>,
+    ) -> Result<(ValueId, Option<[ValueId; 2]>)> {
         self.check("x", x)?;
         let Some(extents) = self.extents(x).filter(|extents| extents.len() >= 2) else {
             return Err(Error::invalid("x", self.shape(x), "it is N C ... with known extents: Graph::closed binds an open one"));
         };
         let (rank, channels) = (extents.len(), extents[1]);
         let count = extents.iter().product::<usize>() / channels;
-        if running.is_some() && descriptor.unbiased && count == 1 {
+        if unbiased == Some(true) && count == 1 {
             return Err(Error::invalid("x", self.shape(x), "an unbiased variance is of two elements a channel or more"));
         }
         for (name, vector) in ["scale", "bias"].into_iter().zip(affine).filter_map(|(name, v)| Some((name, v?))) {
@@ -65,7 +93,7 @@ impl Graph {
         let turned = self.transpose(x, &perm)?;
         let rows = self.reshape(turned, &[channels as isize, count as isize])?;
         let inputs = NormInputs { x: TensorType::f32(&[channels, count]), scale: None, bias: None };
-        let norm = NormProblem::layer(&inputs, &LayerNormDescriptor { axis: 1, epsilon: descriptor.epsilon })?.with_statistics(true);
+        let norm = NormProblem::layer(&inputs, &LayerNormDescriptor { axis: 1, epsilon })?.with_statistics(true);
         let normed = self.node(Recipe::Fixed(Box::new(norm.into())), &[rows])?;
         let back: Vec<isize> = perm.iter().map(|&axis| extents[axis] as isize).collect();
         let back = self.reshape(normed[0], &back)?;
@@ -79,22 +107,58 @@ impl Graph {
             let bias = self.reshape(bias, &wide)?;
             y = self.add(y, bias)?;
         }
-        let Some([old_mean, old_variance]) = running else { return Ok(BatchStatistics { y, running: None }) };
-        self.per_channel("the running mean", old_mean, channels)?;
-        self.per_channel("the running variance", old_variance, channels)?;
+        let Some(unbiased) = unbiased else { return Ok((y, None)) };
         let centred = self.sub(rows, normed[1])?;
         let square = self.mul(centred, centred)?;
         let variance = self.reduce(square, &ReduceDescriptor::mean(&[1]))?;
-        let factor = if descriptor.unbiased { count as f32 / (count as f32 - 1.0) } else { 1.0 };
+        let factor = if unbiased { count as f32 / (count as f32 - 1.0) } else { 1.0 };
         let variance = self.times(variance, factor)?;
         let mean = self.reshape(normed[1], &[channels as isize])?;
-        let mut mix = |old: ValueId, new: ValueId| -> Result<ValueId> {
-            let old = self.times(old, descriptor.momentum)?;
-            let new = self.times(new, 1.0 - descriptor.momentum)?;
-            self.add(old, new)
+        Ok((y, Some([mean, variance])))
+    }
+
+    /// The parameters that batch norms read as mean and variance, and that nothing else reads and nothing reads twice: a network that learns does not
+    /// follow their gradient but keeps running statistics in them.
+    pub fn running_statistics(&self) -> Vec<&str> {
+        (0..self.nodes.len()).filter_map(|i| self.statistics_of(i)).flatten().map(|value| self.values[value.0].name()).collect()
+    }
+
+    /// Mean and variance of node `i`, where it is a batch norm that has them as running statistics.
+    fn statistics_of(&self, i: usize) -> Option<[ValueId; 2]> {
+        let node = &self.nodes[i];
+        let (Recipe::BatchNorm { .. }, &[.., mean, variance]) = (&node.recipe, &node.inputs[..]) else { return None };
+        let reads = |value: ValueId| {
+            let nodes = self.nodes.iter().flat_map(|node| &node.inputs).filter(|input| **input == value).count();
+            nodes + self.outputs.iter().filter(|(_, output)| *output == value).count()
         };
-        let running = [mix(old_mean, mean)?, mix(old_variance, variance)?];
-        Ok(BatchStatistics { y, running: Some(running) })
+        let is_own = |value: ValueId| matches!(self.values[value.0].source, Source::Parameter(_)) && reads(value) == 1;
+        (is_own(mean) && is_own(variance)).then_some([mean, variance])
+    }
+
+    /// The network as it learns: batch norms with running statistics ([`Graph::running_statistics`]) normalise by the statistics of their batch
+    /// ([`Graph::batch_norm_training`]); those whose mean and variance are constants stay as they are. Beside it, for each of these parameters by
+    /// name, what the batch had: its mean, or its variance with count - 1.
+    ///
+    /// # Errors
+    /// As [`Graph::batch_norm_training`], with the node's name.
+    pub fn with_batch_statistics(&self) -> Result<(Graph, Vec<(String, ValueId)>)> {
+        let (mut graph, mut order, mut statistics) = (self.clone(), vec![], vec![]);
+        for i in 0..self.nodes.len() {
+            let Node { name, recipe, inputs, .. } = &self.nodes[i];
+            if let (Recipe::BatchNorm { descriptor, has }, Some(own)) = (recipe, self.statistics_of(i)) {
+                let first = graph.nodes.len();
+                let scale = has[0].then(|| inputs[1]);
+                let bias = has[1].then(|| inputs[1 + usize::from(has[0])]);
+                let (y, batch) =
+                    graph.normed_by_batch(inputs[0], [scale, bias], descriptor.epsilon, Some(true)).map_err(|error| of_node(name, error))?;
+                statistics.extend(own.iter().map(|value| self.values[value.0].name.clone()).zip(batch.into_iter().flatten()));
+                order.extend(first..graph.nodes.len());
+                let recipe = if descriptor.activation == Activation::None { Recipe::Identity } else { Recipe::Activation(descriptor.activation) };
+                (graph.nodes[i].recipe, graph.nodes[i].inputs) = (recipe, vec![y]);
+            }
+            order.push(i);
+        }
+        Ok((graph.in_order(&order), statistics))
     }
 
     fn per_channel(&self, name: &str, vector: ValueId, channels: usize) -> Result<()> {

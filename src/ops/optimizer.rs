@@ -1,6 +1,7 @@
 //! One step of an optimizer on one tensor of parameters, in place: parameters and the state that the rule keeps of each.
 //!
-//! What changes from step to step (rates, factors, corrections) is a tensor of [`Scalars`], so that a step is prepared once.
+//! What changes from step to step (rates, factors, corrections) is a tensor of [`Scalars`], so that a step is prepared once. The loss is among them: where
+//! it is not finite, nothing changes, and nobody has to wait for it.
 
 use crate::ops::Problem;
 use crate::ops::spec::{Domain, TensorSpec};
@@ -108,16 +109,22 @@ pub struct Scalars {
     pub epsilon: f32,
     /// Multiplies the root.
     pub root: f32,
+    /// The loss that the gradient is of: where it is not finite, parameters and state stay as they are.
+    pub loss: f32,
 }
 
 impl Scalars {
     /// How many there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
+
+    /// Those of a step that changes nothing.
+    pub(crate) const STILL: Scalars =
+        Scalars { rate: 0.0, decay: 0.0, shrink: 1.0, keep1: 0.0, add1: 1.0, keep2: 0.0, add2: 0.0, epsilon: 0.0, root: 1.0, loss: 0.0 };
 
     /// In the order of the fields, as the tensor holds them.
     pub fn to_array(self) -> [f32; Self::COUNT] {
-        let Self { rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root } = self;
-        [rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root]
+        let Self { rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root, loss } = self;
+        [rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root, loss]
     }
 }
 

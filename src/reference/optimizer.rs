@@ -70,6 +70,9 @@ impl Referenced for OptimizerProblem {
         let states = self.rule.state().len();
         let (gradients, scalars) = (operands[1 + states], operands[2 + states]);
         let [rate, decay, shrink, keep1, add1, keep2, add2, epsilon, root] = std::array::from_fn(|i| Near::exact(scalars[i]));
+        if !scalars[9].is_finite() {
+            return operands[..=states].iter().map(|kept| Bounded::exact(kept.to_vec())).collect();
+        }
         let mut outputs = vec![Bounded { value: vec![], error: vec![] }; 1 + states];
         for i in 0..gradients.len() {
             let p = Near::exact(operands[0][i]);

@@ -1,6 +1,6 @@
 //! A graph on the CPU engine: one op after another, f32, in logical order.
 
-use crate::graph::{Graph, Resolved, Source, ValueId};
+use crate::graph::{At, Graph, Node, Resolved, Source, ValueId};
 use crate::ops::Problem;
 use crate::session::memory::{Memory, Placement};
 use crate::types::{Error, Result};
@@ -31,6 +31,36 @@ impl Buffers {
 /// Runs the network; outputs in the graph's order.
 pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, f32>)], buffers: &Buffers) -> Result<Vec<ArrayD<f32>>> {
     let at = graph.at(open)?;
+    let values = compute_all(graph, &at, given, buffers, &mut |_, _| true)?;
+    let output = |value: ValueId| {
+        let numbers = values[value.index()].clone().or_else(|| numbers(graph, value).map(Cow::into_owned)).unwrap_or_default();
+        let extents = at.types[value.index()].extents.clone();
+        ArrayD::from_shape_vec(extents, numbers).map_err(|e| Error::Internal { label: "a session".into(), message: e.to_string() })
+    };
+    graph.outputs().map(|(_, value)| output(value)).collect()
+}
+
+/// The name of the first op of a closed network that gives a number that is not finite.
+pub(crate) fn first_not_finite(graph: &Graph, given: &[(ValueId, ArrayViewD<'_, f32>)]) -> Result<Option<String>> {
+    let mut found = None;
+    let is_good = |results: &[Vec<f32>]| results.iter().flatten().all(|number| number.is_finite());
+    compute_all(graph, &graph.at(0)?, given, &Buffers::default(), &mut |node, results| {
+        if !is_good(results) {
+            found = Some(node.name().to_string());
+        }
+        found.is_none()
+    })?;
+    Ok(found)
+}
+
+/// By value: what is live after the last op, or after the first one of which `go_on` says no.
+fn compute_all(
+    graph: &Graph,
+    at: &At,
+    given: &[(ValueId, ArrayViewD<'_, f32>)],
+    buffers: &Buffers,
+    go_on: &mut dyn FnMut(&Node, &[Vec<f32>]) -> bool,
+) -> Result<Vec<Option<Vec<f32>>>> {
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.values().len()];
     for (value, array) in given {
         values[value.index()] = Some(array.iter().copied().collect());
@@ -55,6 +85,9 @@ pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, 
             }
             Resolved::Op(op) => compute(op, &operands, buffers)?,
         };
+        if !go_on(node, &results) {
+            break;
+        }
         for (&output, result) in node.outputs().iter().zip(results) {
             values[output.index()] = Some(result);
         }
@@ -65,12 +98,7 @@ pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, 
             }
         }
     }
-    let output = |value: ValueId| {
-        let numbers = values[value.index()].clone().or_else(|| numbers(graph, value).map(Cow::into_owned)).unwrap_or_default();
-        let extents = at.types[value.index()].extents.clone();
-        ArrayD::from_shape_vec(extents, numbers).map_err(|e| Error::Internal { label: "a session".into(), message: e.to_string() })
-    };
-    graph.outputs().map(|(_, value)| output(value)).collect()
+    Ok(values)
 }
 
 /// Bytes of a run: a value is released after the last op that reads it.

@@ -147,6 +147,11 @@ impl OnGpu {
         self.store.tensor(self.id(value)?, true)
     }
 
+    /// Takes the caller's tensor for a parameter, before anything is ready.
+    pub fn adopt(&self, value: ValueId, tensor: Tensor) -> Result<()> {
+        self.store.adopt(self.id(value)?, tensor)
+    }
+
     pub fn refresh(&self, recorder: &mut Recorder<'_>, values: &[ValueId]) -> Result<()> {
         let changed: Vec<WeightId> = values.iter().map(|&value| self.id(value)).collect::<Result<_>>()?;
         self.store.refresh(recorder, &changed)

@@ -110,6 +110,16 @@ impl Session {
         Self::on(OnGpu::new(gpu, graph, descriptor)?, graph)
     }
 
+    /// As [`Session::gpu`], with parameters, by name, in tensors of the caller, which are given their numbers.
+    pub(crate) fn gpu_over(gpu: &Gpu, graph: &Graph, parameters: Vec<(&str, Tensor)>) -> Result<Self> {
+        check(graph)?;
+        let engine = OnGpu::new(gpu, graph, &SessionDescriptor::default())?;
+        for (name, tensor) in parameters {
+            engine.adopt(graph.parameter_called(name)?, tensor)?;
+        }
+        Self::on(engine, graph)
+    }
+
     /// A session on the CPU engine; what that does not have runs on the reference.
     ///
     /// # Errors
@@ -314,6 +324,13 @@ impl Session {
         }
         *graph = Arc::new(changed);
         Ok(())
+    }
+
+    /// Changes the numbers of an f32 parameter where they lie, in a session on the CPU engine.
+    pub(crate) fn change_parameter(&self, name: &str, change: impl FnOnce(&mut [f32])) -> Result<()> {
+        let mut graph = self.inner.graph.write().unwrap_or_else(PoisonError::into_inner);
+        // Not copied: no run holds the graph now.
+        Arc::make_mut(&mut graph).change(name, change)
     }
 
     /// The tensor of a parameter on the device, to be written by kernels of the caller; [`Session::refresh`] packs what they wrote. Without that, kernels that

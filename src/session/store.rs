@@ -85,6 +85,19 @@ impl Store {
         Ok(weight.tensor.insert(tensor.with_origin(id)).clone())
     }
 
+    /// Takes a tensor of the caller for a weight that is in none yet, and writes the weight's numbers to it.
+    pub fn adopt(&self, id: WeightId, tensor: Tensor) -> Result<()> {
+        let mut inner = self.inner();
+        let missing = || Error::Internal { label: "a session".into(), message: format!("there is no weight {id}") };
+        let weight = inner.weights.get_mut(&id).ok_or_else(missing)?;
+        match weight.numbers.as_ref() {
+            Numbers::F32(array) => tensor.write(array),
+            Numbers::F16(array) => tensor.write(array),
+        }?;
+        (weight.tensor, weight.stays) = (Some(tensor.with_origin(id)), true);
+        Ok(())
+    }
+
     /// Releases the tensor of a weight that is only packed. True where there was one.
     pub fn release(&self, id: WeightId) -> bool {
         let mut inner = self.inner();

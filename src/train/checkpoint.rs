@@ -18,6 +18,10 @@ const PLACE: &str = "steps and epochs";
 /// Name, extents, bytes.
 type Stored = (String, Vec<usize>, Vec<u8>);
 
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).map_err(|e| Error::invalid("the file", path.display(), e.to_string()))
+}
+
 fn view((name, extents, bytes): &Stored) -> Result<(&str, TensorView<'_>)> {
     let view = TensorView::new(Dtype::F32, extents.clone(), bytes).map_err(|e| Error::invalid(name.clone(), "not storable", e.to_string()))?;
     Ok((name, view))
@@ -29,8 +33,7 @@ impl Trainer {
     /// # Errors
     /// A file that cannot be written; loss of the device.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        std::fs::write(path, self.model()?.to_safetensors()?).map_err(|e| Error::invalid("the file", path.display(), e.to_string()))
+        write(path.as_ref(), &self.model()?.to_safetensors()?)
     }
 
     /// A checkpoint as the bytes of a safetensors file: parameters by their names, what the optimizer keeps as `optimizer.m.conv1.weight`, and the
@@ -44,7 +47,7 @@ impl Trainer {
         let stored: Vec<Stored> =
             named.map(|(name, array)| (name, array.shape().to_vec(), array.iter().flat_map(|v| v.to_le_bytes()).collect())).collect();
         let views = stored.iter().map(view).collect::<Result<Vec<_>>>()?;
-        let (steps, epochs) = self.place();
+        let (steps, epochs) = (self.done()?, self.epochs);
         // One entry: a map of several has no order, and equal states would be other bytes.
         let place = HashMap::from([(PLACE.to_string(), format!("{steps} {epochs}"))]);
         safetensors::serialize(views, Some(place)).map_err(|e| Error::invalid("the checkpoint", "not storable", e.to_string()))
@@ -75,6 +78,6 @@ impl Trainer {
                 None => parameters.push((name.to_string(), array)),
             }
         }
-        self.restore(parameters, state, place)
+        self.restore((parameters, state), place)
     }
 }

@@ -1,15 +1,22 @@
 //! Training: a model, a loss and an optimizer on an engine, over data in memory.
 //!
-//! The network, its loss and the gradients of all parameters are one graph, and a step of training is one run of it and one step of the optimizer on every
-//! parameter: on a GPU one submit. The same seed on the same engine gives the same bits.
+//! The network, its loss and the gradients of all parameters are one graph, and a step of training is one run of it and one step of the optimizer on all
+//! parameters: on a GPU one submit. The same seed on the same engine gives the same bits.
 
 #[cfg(feature = "weights")]
 mod checkpoint;
 mod data;
 mod engine;
+mod failure;
+mod layers;
 mod metrics;
+mod on_cpu;
+mod on_gpu;
 mod optimizer;
 mod sequential;
+mod slots;
+mod step;
+mod stopping;
 mod trainer;
 
 pub use crate::graph::{BinaryWeights, CrossEntropyDescriptor, Reduction, Targets};
@@ -19,4 +26,5 @@ pub use engine::Engine;
 pub use metrics::{Confusion, Epoch, Evaluation};
 pub use optimizer::{Adagrad, Adam, Optimizer, RmsProp, Schedule, Sgd};
 pub use sequential::{Initializer, Model, Sequential};
+pub use stopping::EarlyStopping;
 pub use trainer::{Loss, Trainer, TrainerDescriptor};

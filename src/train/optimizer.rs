@@ -195,7 +195,7 @@ impl Optimizer {
 
     /// The numbers of step `step`, counted from 1, at this rate.
     pub fn scalars(&self, step: u64, rate: f64) -> Scalars {
-        let plain = Scalars { rate: rate as f32, decay: 0.0, shrink: 1.0, keep1: 0.0, add1: 1.0, keep2: 0.0, add2: 0.0, epsilon: 0.0, root: 1.0 };
+        let plain = Scalars { rate: rate as f32, ..Scalars::STILL };
         match *self {
             Optimizer::Sgd(Sgd { momentum, dampening, weight_decay, .. }) => {
                 let (keep1, add1) = if step == 1 { (0.0, 1.0) } else { (momentum, 1.0 - dampening) };
@@ -222,6 +222,7 @@ impl Optimizer {
                     add2: (1.0 - beta2) as f32,
                     epsilon: epsilon as f32,
                     root: (1.0 / lack(beta2).sqrt()) as f32,
+                    loss: 0.0,
                 }
             }
             Optimizer::Adagrad(Adagrad { rate_decay, epsilon, weight_decay, .. }) => {
@@ -273,7 +274,8 @@ impl Schedule {
     /// # Errors
     /// A number outside its range, by name.
     pub fn check(&self) -> Result<()> {
-        let (counts, factors): (&[(&str, u64)], &[(&str, f64)]) = match *self {
+        type Named<'a, T> = &'a [(&'a str, T)];
+        let (counts, factors): (Named<'_, u64>, Named<'_, f64>) = match *self {
             Schedule::Constant => (&[], &[]),
             Schedule::Step { every, gamma } => (&[("every", every)], &[("gamma", gamma)]),
             Schedule::Cosine { period, least } => (&[("period", period)], &[("least", least)]),

@@ -1,12 +1,17 @@
 //! Networks layer by layer, as Keras and PyTorch's `nn.Sequential` have them: a list that becomes a [`Graph`] with seeded numbers.
 
-use crate::graph::{Extent, Graph, ValueId};
+use crate::graph::{Extent, Graph, Ranked, Recipe};
 use crate::numeric::Generator;
-use crate::ops::conv::descriptor::Conv2dDescriptor;
-use crate::ops::matmul::LinearDescriptor;
-use crate::ops::pool::descriptor::{Pool2dDescriptor, PoolKind};
-use crate::types::{Activation, Error, Result};
+use crate::ops::conv::descriptor::{Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor, ConvTranspose2dDescriptor};
+use crate::ops::norm::lrn::LrnDescriptor;
+use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, Pool1dDescriptor, Pool2dDescriptor, PoolKind};
+use crate::ops::softmax::SoftmaxDescriptor;
+use crate::ops::transform::pad::{PadDescriptor, PadMode};
+use crate::ops::transform::resize::ResizeMode;
+use crate::train::layers::{Building, Join, Layer};
+use crate::types::{Activation, Result};
 use ndarray::{ArrayD, IxDyn};
+use std::collections::HashMap;
 
 /// Something that becomes a graph: an input with an open batch extent, and an output.
 pub trait Model {
@@ -47,15 +52,6 @@ impl Initializer {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum Layer {
-    Conv2d { filters: usize, window: usize, descriptor: Conv2dDescriptor },
-    Pool2d(Pool2dDescriptor),
-    Flatten,
-    Dense { outputs: usize, activation: Activation },
-    Activation(Activation),
-}
-
 /// Layers, one after the other.
 ///
 /// ```
@@ -89,6 +85,24 @@ impl Sequential {
         self
     }
 
+    /// A convolution over N C W without padding, with a bias.
+    #[must_use]
+    pub fn conv1d(self, filters: usize, window: usize, activation: Activation) -> Self {
+        self.conv1d_as(filters, window, &Conv1dDescriptor { activation, ..Default::default() })
+    }
+
+    /// A convolution over N C W as the descriptor says, with a bias.
+    #[must_use]
+    pub fn conv1d_as(self, filters: usize, window: usize, descriptor: &Conv1dDescriptor) -> Self {
+        self.with(Layer::Conv { filters, window, descriptor: Ranked::One(*descriptor) })
+    }
+
+    /// A convolution over N C D H W of cubic windows as the descriptor says, with a bias.
+    #[must_use]
+    pub fn conv3d_as(self, filters: usize, window: usize, descriptor: &Conv3dDescriptor) -> Self {
+        self.with(Layer::Conv { filters, window, descriptor: Ranked::Three(*descriptor) })
+    }
+
     /// A convolution of square windows without padding, with a bias.
     #[must_use]
     pub fn conv2d(self, filters: usize, window: usize, activation: Activation) -> Self {
@@ -98,25 +112,166 @@ impl Sequential {
     /// A convolution of square windows as the descriptor says, with a bias.
     #[must_use]
     pub fn conv2d_as(self, filters: usize, window: usize, descriptor: &Conv2dDescriptor) -> Self {
-        self.with(Layer::Conv2d { filters, window, descriptor: *descriptor })
+        self.with(Layer::Conv { filters, window, descriptor: Ranked::Two(*descriptor) })
+    }
+
+    /// A convolution of each channel by itself, with `multiplier` filters of square windows for each, and a bias; the descriptor's groups are not read.
+    #[must_use]
+    pub fn depthwise2d(self, multiplier: usize, window: usize, descriptor: &Conv2dDescriptor) -> Self {
+        self.with(Layer::Depthwise2d { multiplier, window, descriptor: *descriptor })
+    }
+
+    /// A transposed convolution of square windows as the descriptor says, with a bias.
+    #[must_use]
+    pub fn conv_transpose2d_as(self, filters: usize, window: usize, descriptor: &ConvTranspose2dDescriptor) -> Self {
+        self.with(Layer::ConvTranspose2d { filters, window, descriptor: *descriptor })
+    }
+
+    /// The largest of windows side by side, of N C W.
+    #[must_use]
+    pub fn max_pool1d(self, window: usize) -> Self {
+        self.plain(Recipe::Pool(Ranked::One(Pool1dDescriptor::window([window]).with_kind(PoolKind::MAX))))
     }
 
     /// The largest of square windows side by side.
     #[must_use]
     pub fn max_pool2d(self, window: usize) -> Self {
-        self.with(Layer::Pool2d(Pool2dDescriptor::window([window; 2]).with_kind(PoolKind::MAX)))
+        self.pool2d(&Pool2dDescriptor::window([window; 2]).with_kind(PoolKind::MAX))
     }
 
     /// The mean of square windows side by side.
     #[must_use]
     pub fn average_pool2d(self, window: usize) -> Self {
-        self.with(Layer::Pool2d(Pool2dDescriptor::window([window; 2]).with_kind(PoolKind::AVERAGE)))
+        self.pool2d(&Pool2dDescriptor::window([window; 2]).with_kind(PoolKind::AVERAGE))
+    }
+
+    /// A pool as the descriptor says.
+    #[must_use]
+    pub fn pool2d(self, descriptor: &Pool2dDescriptor) -> Self {
+        self.plain(Recipe::Pool(Ranked::Two(*descriptor)))
+    }
+
+    /// Means of windows of which there are so many along height and width.
+    #[must_use]
+    pub fn adaptive_average_pool2d(self, output: [usize; 2]) -> Self {
+        self.plain(Recipe::AdaptivePool(Ranked::Two(AdaptivePoolDescriptor { kind: PoolKind::AVERAGE, output })))
+    }
+
+    /// The mean of each channel: N C.
+    #[must_use]
+    pub fn global_average_pool(self) -> Self {
+        self.plain(Recipe::GlobalPool(PoolKind::AVERAGE)).flatten()
+    }
+
+    /// The largest of each channel: N C.
+    #[must_use]
+    pub fn global_max_pool(self) -> Self {
+        self.plain(Recipe::GlobalPool(PoolKind::MAX)).flatten()
+    }
+
+    /// A batch normalisation with a scale and a bias. It learns by the statistics of each batch, and the model that was learned has running ones:
+    /// `norm1.weight`, `norm1.bias`, `norm1.mean`, `norm1.variance`.
+    #[must_use]
+    pub fn batch_norm(self) -> Self {
+        self.with(Layer::BatchNorm)
+    }
+
+    /// A normalisation of each sample over all its axes, with a scale and a bias for each element.
+    #[must_use]
+    pub fn layer_norm(self) -> Self {
+        self.with(Layer::SampleNorm)
+    }
+
+    /// A normalisation of each sample over so many groups of channels, with a scale and a bias for each channel.
+    #[must_use]
+    pub fn group_norm(self, groups: usize) -> Self {
+        self.with(Layer::GroupNorm { groups })
+    }
+
+    /// A normalisation of each channel of each sample, with a scale and a bias for each channel.
+    #[must_use]
+    pub fn instance_norm(self) -> Self {
+        self.with(Layer::InstanceNorm)
+    }
+
+    /// A local response normalisation, as AlexNet has it.
+    #[must_use]
+    pub fn lrn(self, descriptor: &LrnDescriptor) -> Self {
+        self.plain(Recipe::Lrn(*descriptor))
+    }
+
+    /// x where it is positive, else x times a slope of its channel, which is learned: `prelu1.weight`.
+    #[must_use]
+    pub fn prelu(self) -> Self {
+        self.with(Layer::Prelu)
+    }
+
+    /// A softmax over the channels. [`Loss::cross_entropy`](crate::train::Loss::cross_entropy) takes logits, without it.
+    #[must_use]
+    pub fn softmax(self) -> Self {
+        self.plain(Recipe::Softmax(SoftmaxDescriptor { axis: 1, ..Default::default() }))
+    }
+
+    /// Height and width so many times as large.
+    #[must_use]
+    pub fn upsample(self, factor: usize, mode: ResizeMode) -> Self {
+        self.with(Layer::Upsample { factor, mode })
+    }
+
+    /// So many zeros around height and width.
+    #[must_use]
+    pub fn zero_pad2d(self, width: usize) -> Self {
+        let pads = vec![0, 0, width, width, 0, 0, width, width];
+        self.plain(Recipe::Pad(PadDescriptor { pads, mode: PadMode::Constant(0.0) }))
+    }
+
+    /// Other extents of a sample.
+    #[must_use]
+    pub fn reshape<const RANK: usize>(self, extents: [usize; RANK]) -> Self {
+        // 0 keeps the batch.
+        let shape = std::iter::once(0).chain(extents.iter().map(|&extent| isize::try_from(extent).unwrap_or(isize::MAX))).collect();
+        self.plain(Recipe::Reshape { shape })
+    }
+
+    /// Any op of one tensor that has no parameters, on N and the extents of a sample.
+    #[must_use]
+    pub fn plain(self, recipe: Recipe) -> Self {
+        self.with(Layer::Plain(recipe))
+    }
+
+    /// x and what the layers of `branch` make of it, added; they keep its shape.
+    #[must_use]
+    pub fn residual(self, branch: impl FnOnce(Sequential) -> Sequential) -> Self {
+        self.residual_with(branch, |same| same)
+    }
+
+    /// What the layers of `branch` make of x and what those of `shortcut` do, added: a block that changes the shape.
+    #[must_use]
+    pub fn residual_with(self, branch: impl FnOnce(Sequential) -> Sequential, shortcut: impl FnOnce(Sequential) -> Sequential) -> Self {
+        self.joined(branch, shortcut, Join::Sum)
+    }
+
+    /// x, and behind its channels those of what the layers of `branch` make of it; they keep the other extents.
+    #[must_use]
+    pub fn concat(self, branch: impl FnOnce(Sequential) -> Sequential) -> Self {
+        self.concat_with(branch, |same| same)
+    }
+
+    /// What the layers of `shortcut` make of x, and behind its channels those of what the layers of `branch` do.
+    #[must_use]
+    pub fn concat_with(self, branch: impl FnOnce(Sequential) -> Sequential, shortcut: impl FnOnce(Sequential) -> Sequential) -> Self {
+        self.joined(branch, shortcut, Join::Concat)
+    }
+
+    fn joined(self, branch: impl FnOnce(Sequential) -> Sequential, shortcut: impl FnOnce(Sequential) -> Sequential, how: Join) -> Self {
+        let (branch, shortcut) = (branch(Sequential::new([])).layers, shortcut(Sequential::new([])).layers);
+        self.with(Layer::Joined { branch, shortcut, how })
     }
 
     /// All but the batch in one axis.
     #[must_use]
     pub fn flatten(self) -> Self {
-        self.with(Layer::Flatten)
+        self.plain(Recipe::Flatten { axis: 1 })
     }
 
     /// A dense layer with a bias.
@@ -128,63 +283,19 @@ impl Sequential {
     /// An activation alone.
     #[must_use]
     pub fn activation(self, activation: Activation) -> Self {
-        self.with(Layer::Activation(activation))
+        self.plain(Recipe::Activation(activation))
     }
 }
 
 impl Model for Sequential {
     fn graph(&self, seed: u64) -> Result<Graph> {
         let mut graph = Graph::new();
-        let mut generator = Generator::from_text(&format!("weights {seed}"));
         let extents: Vec<Extent> = std::iter::once(Extent::Open).chain(self.input.iter().map(|&extent| extent.into())).collect();
-        let mut x = graph.input_as("input", &extents, crate::types::ElementType::F32, crate::types::Layout::ChannelsFirst)?;
-        let (mut convolutions, mut denses) = (0, 0);
-        for layer in &self.layers {
-            x = match layer {
-                Layer::Conv2d { filters, window, descriptor } => {
-                    convolutions += 1;
-                    let name = format!("conv{convolutions}");
-                    let channels = known(&graph, x, 1, &name)?;
-                    let extents = [*filters, channels / descriptor.groups.max(1), *window, *window];
-                    let [filter, bias] = self.parameters(&mut graph, &name, &extents, &mut generator)?;
-                    let y = graph.conv2d(x, filter, Some(bias), &Conv2dDescriptor { activation: Activation::None, ..*descriptor })?;
-                    named(&mut graph, y, &name, descriptor.activation)?
-                }
-                Layer::Pool2d(descriptor) => graph.pool2d(x, descriptor)?,
-                Layer::Flatten => graph.flatten(x, 1)?,
-                Layer::Dense { outputs, activation } => {
-                    denses += 1;
-                    let name = format!("dense{denses}");
-                    let inputs = known(&graph, x, graph.rank(x) - 1, &name)?;
-                    let [w, bias] = self.parameters(&mut graph, &name, &[*outputs, inputs], &mut generator)?;
-                    let y = graph.linear(x, w, Some(bias), &LinearDescriptor::default())?;
-                    named(&mut graph, y, &name, *activation)?
-                }
-                Layer::Activation(activation) => graph.activation(x, *activation)?,
-            };
-        }
-        graph.output("output", x)?;
-        Ok(graph)
+        let x = graph.input_as("input", &extents, crate::types::ElementType::F32, crate::types::Layout::ChannelsFirst)?;
+        let generator = Generator::from_text(&format!("weights {seed}"));
+        let mut building = Building { graph, initializer: self.initializer, generator, counts: HashMap::new() };
+        let y = building.layers(&self.layers, x)?;
+        building.graph.output("output", y)?;
+        Ok(building.graph)
     }
-}
-
-impl Sequential {
-    fn parameters(&self, graph: &mut Graph, name: &str, extents: &[usize], generator: &mut Generator) -> Result<[ValueId; 2]> {
-        if extents.contains(&0) {
-            return Err(Error::invalid(name, format!("{extents:?}"), "every extent of its filter is at least 1"));
-        }
-        let filter = graph.parameter(&format!("{name}.weight"), self.initializer.fill(extents, generator).view())?;
-        let bias = graph.parameter(&format!("{name}.bias"), ArrayD::<f32>::zeros(IxDyn(&extents[..1])).view())?;
-        Ok([filter, bias])
-    }
-}
-
-/// The name of a layer, and its activation.
-fn named(graph: &mut Graph, y: ValueId, name: &str, activation: Activation) -> Result<ValueId> {
-    graph.name(y, name)?;
-    if activation == Activation::None { Ok(y) } else { graph.activation(y, activation) }
-}
-
-fn known(graph: &Graph, x: ValueId, axis: usize, layer: &str) -> Result<usize> {
-    graph.extent(x, axis).ok_or_else(|| Error::invalid(layer, graph.shape(x), format!("extent {axis} of what it reads is known")))
 }

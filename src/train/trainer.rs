@@ -1,15 +1,17 @@
 //! The loop: batches in a seeded order, one step each, epochs, evaluation.
 
-use crate::graph::{BinaryWeights, CrossEntropyDescriptor, Graph, Pass, Reduction, ValueId};
+use crate::graph::{BinaryWeights, CrossEntropyDescriptor, Graph, Reduction, ValueId};
 use crate::session::Session;
 use crate::train::data::{Augmentation, Dataset, Labels};
-use crate::train::engine::{Engine, Running};
+use crate::train::engine::{Engine, Job, Kept, Named, Part, Running};
 use crate::train::metrics::{Confusion, Epoch, Evaluation};
 use crate::train::optimizer::{Optimizer, Schedule};
 use crate::train::sequential::Model;
+use crate::train::step;
 use crate::types::{Error, Result};
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use web_time::Instant;
 
 /// What training makes small.
@@ -41,7 +43,7 @@ impl Loss {
     }
 
     /// The mean loss of what the model gives, as a value of the graph.
-    fn of(self, graph: &mut Graph, output: ValueId, target: ValueId) -> Result<ValueId> {
+    pub(super) fn of(self, graph: &mut Graph, output: ValueId, target: ValueId) -> Result<ValueId> {
         match self {
             Loss::CrossEntropy { label_smoothing } => {
                 graph.cross_entropy(output, target, None, &CrossEntropyDescriptor { label_smoothing, ..Default::default() })
@@ -58,12 +60,20 @@ impl Loss {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainerDescriptor {
-    /// Samples of a step; what is left of an epoch is left out of it.
+    /// Samples of a run of the network.
     pub batch: usize,
+    /// Runs of a step, whose gradients are added up: a step of `accumulate` batches is one of their mean loss. What is left of an epoch is left out of it.
+    pub accumulate: usize,
     /// How the rate changes.
     pub schedule: Schedule,
     /// The largest norm of all gradients together.
     pub clip_norm: Option<f32>,
+    /// The largest magnitude of each gradient; before `clip_norm`.
+    pub clip_value: Option<f32>,
+    /// Whether weight decay acts on vectors too: biases, what norms scale by and add, slopes of prelu.
+    pub decay_vectors: bool,
+    /// How much of the running statistics of batch norms stays at each run (ONNX's momentum; PyTorch's is what enters).
+    pub norm_momentum: f32,
     /// What is changed at random in the samples.
     pub augmentation: Augmentation,
     /// What the numbers of the model, the order of the samples and their changes follow from.
@@ -73,7 +83,43 @@ pub struct TrainerDescriptor {
 impl Default for TrainerDescriptor {
     /// Batches of 64.
     fn default() -> Self {
-        Self { batch: 64, schedule: Schedule::Constant, clip_norm: None, augmentation: Augmentation::default(), seed: 0 }
+        Self {
+            batch: 64,
+            accumulate: 1,
+            schedule: Schedule::Constant,
+            clip_norm: None,
+            clip_value: None,
+            decay_vectors: true,
+            norm_momentum: 0.9,
+            augmentation: Augmentation::default(),
+            seed: 0,
+        }
+    }
+}
+
+impl TrainerDescriptor {
+    fn check(&self) -> Result<()> {
+        self.schedule.check()?;
+        if let Some((name, _)) = [("batch", self.batch), ("accumulate", self.accumulate)].into_iter().find(|(_, count)| *count == 0) {
+            return Err(Error::invalid(name, 0, "a step takes at least one sample"));
+        }
+        if self.batch.checked_mul(self.accumulate).is_none() {
+            return Err(Error::invalid("accumulate", self.accumulate, "no data has so many samples"));
+        }
+        for (name, most) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
+            if let Some(most) = most.filter(|most| most.is_nan() || *most <= 0.0) {
+                return Err(Error::invalid(name, most, format!("{name} is positive")));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.norm_momentum) {
+            return Err(Error::invalid("norm_momentum", self.norm_momentum, "norm_momentum is from 0 to 1"));
+        }
+        Ok(())
+    }
+
+    /// Samples of a step.
+    fn samples(&self) -> usize {
+        self.batch * self.accumulate // checked in `check`
     }
 }
 
@@ -98,26 +144,28 @@ impl Default for TrainerDescriptor {
 /// # }
 /// ```
 pub struct Trainer {
-    engine: Engine,
-    model: Graph,
-    loss: Loss,
-    optimizer: Optimizer,
-    descriptor: TrainerDescriptor,
-    running: Option<Running>,
+    pub(super) engine: Engine,
+    pub(super) model: Graph,
+    /// The parameters that follow their gradient.
+    pub(super) learned: Vec<String>,
+    pub(super) loss: Loss,
+    pub(super) optimizer: Optimizer,
+    pub(super) descriptor: TrainerDescriptor,
+    pub(super) running: Option<Running>,
     /// What a checkpoint held, until there is something to put it in.
-    waiting: Option<Kept>,
-    steps: u64,
-    epochs: u64,
+    pub(super) waiting: Option<Kept>,
+    /// The samples of the steps whose loss was not looked at yet.
+    pub(super) unseen: Vec<Vec<usize>>,
+    /// The losses of the runs of this epoch that were looked at.
+    pub(super) sum: f64,
+    pub(super) steps: u64,
+    pub(super) epochs: u64,
+    #[cfg(feature = "weights")]
+    pub(super) rescue: Option<std::path::PathBuf>,
 }
 
-/// Tensors by name.
-type Named = Vec<(String, ArrayD<f32>)>;
-
-/// Parameters and the optimizer's state.
-type Kept = (Named, Named);
-
-/// Steps between looks at the loss: one that is not finite is found after at most so many.
-const LOOK: u64 = 32;
+/// Runs between looks at the loss on a device.
+pub(super) const LOOK: usize = 32;
 
 /// Samples of one run of an evaluation.
 const EVALUATED: usize = 256;
@@ -136,10 +184,7 @@ impl Trainer {
     ) -> Result<Self> {
         let optimizer = optimizer.into();
         optimizer.check()?;
-        descriptor.schedule.check()?;
-        if descriptor.batch == 0 {
-            return Err(Error::invalid("batch", 0, "a step takes at least one sample"));
-        }
+        descriptor.check()?;
         let model = model.graph(descriptor.seed)?;
         let inputs: Vec<&str> = model.inputs().map(|(name, _)| name).collect();
         let outputs: Vec<&str> = model.outputs().map(|(name, _)| name).collect();
@@ -150,7 +195,24 @@ impl Trainer {
         if let Some((name, _)) = model.parameters().find(|(_, value)| model.numbers(*value).is_none()) {
             return Err(Error::of_all("parameter", &[name], "without numbers", "training begins from some: Graph::set gives them"));
         }
-        Ok(Self { engine: engine.into(), model, loss, optimizer, descriptor: *descriptor, running: None, waiting: None, steps: 0, epochs: 0 })
+        let (engine, learned, descriptor) = (engine.into(), step::learned(&model), *descriptor);
+        let (running, waiting, unseen) = (None, None, vec![]);
+        Ok(Self {
+            engine,
+            model,
+            learned,
+            loss,
+            optimizer,
+            descriptor,
+            running,
+            waiting,
+            unseen,
+            sum: 0.0,
+            steps: 0,
+            epochs: 0,
+            #[cfg(feature = "weights")]
+            rescue: None,
+        })
     }
 
     /// Steps so far.
@@ -158,71 +220,82 @@ impl Trainer {
         self.steps
     }
 
-    /// The graph of a step: the network, its loss and the gradients, for batches whose targets have these extents.
-    fn training_graph(&self, target: &[usize]) -> Result<Graph> {
-        let mut graph = self.model.closed(self.descriptor.batch)?;
-        let Some((_, output)) = graph.outputs().next() else { return Err(Error::invalid("model", "without output", "it has one")) };
-        let extents: Vec<crate::graph::Extent> = std::iter::once(self.descriptor.batch).chain(target.iter().copied()).map(Into::into).collect();
-        let target = graph.input_as("target", &extents, crate::types::ElementType::F32, crate::types::Layout::ChannelsFirst)?;
-        let loss = self.loss.of(&mut graph, output, target)?;
-        let parameters: Vec<ValueId> = graph.parameters().map(|(_, value)| value).collect();
-        let graph = graph.differentiate_with(loss, &parameters, self.descriptor.clip_norm)?;
-        let graph = graph.with_outputs(|name| name == "loss" || name.starts_with("grad."));
-        // Folding would change what is learned; all others keep parameters as they are.
-        Ok(graph.after(&[Pass::RemoveIdentities, Pass::FuseActivation, Pass::Order])?.0)
-    }
-
     fn running(&mut self, data: &Dataset) -> Result<&mut Running> {
         if self.running.is_none() {
             let target = data.target_extents();
-            let graph = self.training_graph(&target)?;
-            let batch = self.descriptor.batch;
-            let with_batch = |own: &[usize]| std::iter::once(batch).chain(own.iter().copied()).collect::<Vec<usize>>();
+            let graph = step::improved(&step::step(&self.model, &self.learned, self.loss, &self.descriptor, &target)?)?;
+            let with_batch = |own: &[usize]| std::iter::once(self.descriptor.batch).chain(own.iter().copied()).collect::<Vec<usize>>();
             let (input, target) = (with_batch(&data.inputs().shape()[1..]), with_batch(&target));
-            let names = graph.parameters().map(|(name, _)| name.to_string()).collect();
-            let mut running = Running::new(&self.engine, &graph, names, self.optimizer.rule(), [&input, &target])?;
-            if let Some((parameters, state)) = self.waiting.take() {
-                running.restore(&parameters, &state)?;
+            let job = Job {
+                step: &graph,
+                model: &self.model,
+                learned: &self.learned,
+                rule: self.optimizer.rule(),
+                descriptor: &self.descriptor,
+                extents: [&input, &target],
+            };
+            let mut running = Running::new(&self.engine, &job)?;
+            if let Some(kept) = &self.waiting {
+                running.restore(kept)?;
             }
+            self.waiting = None;
             self.running = Some(running);
         }
         self.running.as_mut().ok_or_else(|| Error::Internal { label: "training".into(), message: "nothing runs".into() })
     }
 
-    /// One step on these samples of the data, as many as a batch has; the loss, where the engine knows it at once.
+    /// The samples of step `step`, changed as they are there.
+    pub(super) fn batch(&self, data: &Dataset, samples: &[usize], step: u64) -> (ArrayD<f32>, ArrayD<f32>) {
+        match self.descriptor.augmentation {
+            none if none == Augmentation::default() => data.batch(samples),
+            augmentation => data.augmented(samples, &augmentation, &format!("changes {} {step}", self.descriptor.seed)),
+        }
+    }
+
+    /// One step on these samples of the data, `batch` times `accumulate` of them; the loss, where the engine knows it at once.
     ///
     /// # Errors
-    /// Another number of samples than a batch; a loss that is not finite, with the step; what the engine cannot hold.
+    /// Another number of samples than a step has; a loss or a gradient that is not finite, with the step; what the engine cannot hold.
     pub fn step(&mut self, data: &Dataset, samples: &[usize]) -> Result<Option<f64>> {
-        if samples.len() != self.descriptor.batch {
-            return Err(Error::invalid("samples", samples.len(), format!("a batch has {}", self.descriptor.batch)));
+        let TrainerDescriptor { batch, accumulate, .. } = self.descriptor;
+        if samples.len() != self.descriptor.samples() {
+            let each = if accumulate == 1 { format!("a batch has {batch}") } else { format!("a step has {accumulate} batches of {batch}") };
+            return Err(Error::invalid("samples", samples.len(), each));
         }
         if let Some(out) = samples.iter().find(|sample| **sample >= data.len()) {
             return Err(Error::invalid("samples", out, format!("there are {} samples", data.len())));
         }
         let rate = self.optimizer.rate() * self.descriptor.schedule.factor(self.steps);
         let scalars = self.optimizer.scalars(self.steps + 1, rate);
-        let (input, target) = match self.descriptor.augmentation {
-            none if none == Augmentation::default() => data.batch(samples),
-            augmentation => data.augmented(samples, &augmentation, &format!("changes {} {}", self.descriptor.seed, self.steps)),
-        };
-        let loss = self.running(data)?.step(input.view(), target.view(), scalars)?;
-        self.steps += 1;
-        match loss {
-            Some(loss) if !loss.is_finite() => Err(self.not_finite(loss, 1)),
-            loss => Ok(loss),
+        let (input, target) = self.batch(data, samples, self.steps);
+        let mut total = 0.0;
+        let mut is_known = true;
+        for i in 0..accumulate {
+            let own = Slice::from(i * batch..(i + 1) * batch);
+            let (input, target) = (input.slice_axis(Axis(0), own), target.slice_axis(Axis(0), own));
+            let part = Part { input: input.view(), target: target.view(), is_first: i == 0, last: (i + 1 == accumulate).then_some(scalars) };
+            match self.running(data)?.part(&part)? {
+                Some(seen) if !seen.is_finite() => return Err(self.not_finite(seen, Some((input, target)))),
+                Some(seen) => total += f64::from(seen.loss),
+                None => is_known = false,
+            }
         }
-    }
-
-    fn not_finite(&self, loss: f64, within: u64) -> Error {
-        let at = if within == 1 { format!("at step {}", self.steps) } else { format!("within the {within} steps up to {}", self.steps) };
-        Error::invalid("loss", loss, format!("it must stay finite: {at} it did not; a smaller rate or clip_norm may help"))
+        self.steps += 1;
+        if is_known {
+            self.sum += total;
+            return Ok(Some(total / accumulate as f64));
+        }
+        self.unseen.push(samples.to_vec());
+        if self.unseen.len() * accumulate >= LOOK {
+            self.look(data)?;
+        }
+        Ok(None)
     }
 
     /// One pass over the data, in an order of its own.
     ///
     /// # Errors
-    /// Less data than a batch; as [`Trainer::step`].
+    /// Less data than a step; as [`Trainer::step`].
     pub fn epoch(&mut self, data: &Dataset) -> Result<Epoch> {
         self.epoch_with(data, |_, _| ())
     }
@@ -232,32 +305,23 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::epoch`].
     pub fn epoch_with(&mut self, data: &Dataset, mut after: impl FnMut(u64, u64)) -> Result<Epoch> {
-        let batches = data.len() / self.descriptor.batch;
-        if batches == 0 {
-            return Err(Error::invalid(
-                "data",
-                format!("{} samples", data.len()),
-                format!("an epoch has at least one batch of {}", self.descriptor.batch),
-            ));
+        let samples = self.descriptor.samples();
+        let steps = data.len() / samples;
+        if steps == 0 {
+            return Err(Error::invalid("data", format!("{} samples", data.len()), format!("an epoch has at least one batch of {samples}")));
         }
         let start = Instant::now();
+        self.look(data)?; // at steps from before
+        self.sum = 0.0;
         let order = data.order(&format!("order {} {}", self.descriptor.seed, self.epochs));
-        let (mut total, mut since) = (0.0, 0);
-        for (i, samples) in order.chunks_exact(self.descriptor.batch).enumerate() {
-            total += self.step(data, samples)?.unwrap_or(0.0);
-            since += 1;
-            if since == LOOK || i + 1 == batches {
-                let more = self.running(data)?.take_total()?;
-                if !more.is_finite() {
-                    return Err(self.not_finite(more, since));
-                }
-                (total, since) = (total + more, 0);
-            }
-            after(i as u64 + 1, batches as u64);
+        for (i, samples) in order.chunks_exact(samples).enumerate() {
+            self.step(data, samples)?;
+            after(i as u64 + 1, steps as u64);
         }
-        self.running(data)?.finish()?;
+        self.look(data)?;
         self.epochs += 1;
-        Ok(Epoch { number: self.epochs, steps: self.steps, loss: total / batches as f64, seconds: start.elapsed().as_secs_f64() })
+        let loss = self.sum / (steps * self.descriptor.accumulate) as f64;
+        Ok(Epoch { number: self.epochs, steps: self.steps, loss, seconds: start.elapsed().as_secs_f64() })
     }
 
     /// The model with its parameters as they are now.
@@ -266,71 +330,67 @@ impl Trainer {
     /// Loss of the device.
     pub fn model(&self) -> Result<Graph> {
         let mut model = self.model.clone();
-        let parameters = match (&self.running, &self.waiting) {
-            (Some(running), _) => running.parameters()?,
-            (None, Some((parameters, _))) => parameters.clone(),
-            (None, None) => vec![],
-        };
-        for (name, numbers) in parameters {
+        for (name, numbers) in self.kept()?.0 {
             model.set(&name, numbers.view())?;
         }
         Ok(model)
     }
 
-    /// Parameters and the optimizer's state, as they are now.
-    #[cfg(feature = "weights")]
+    /// Parameters with running statistics, and the optimizer's state, as they are now.
     pub(super) fn kept(&self) -> Result<Kept> {
         match (&self.running, &self.waiting) {
-            (Some(running), _) => Ok((running.parameters()?, running.state()?)),
+            (Some(running), _) => running.kept(),
             (None, Some(kept)) => Ok(kept.clone()),
             // Before the first step the rule keeps zeros.
             (None, None) => {
-                let array = |value: ValueId| -> Result<ArrayD<f32>> {
-                    let numbers =
-                        self.model.numbers(value).ok_or_else(|| Error::invalid("a parameter", "without numbers", "training begins from some"))?;
-                    crate::train::data::shaped(numbers.as_f32().into_owned(), &numbers.tensor_type().extents)
+                let statistics = self.model.running_statistics();
+                let array = |name: &str| -> Result<(String, ArrayD<f32>)> {
+                    let numbers = self.model.find(name).and_then(|value| self.model.numbers(value));
+                    let numbers = numbers.ok_or_else(|| crate::train::engine::missing(name))?;
+                    Ok((name.to_string(), crate::train::data::shaped(numbers.as_f32().into_owned(), &numbers.tensor_type().extents)?))
                 };
-                let parameters = self.model.parameters().map(|(name, value)| Ok((name.to_string(), array(value)?))).collect::<Result<Vec<_>>>()?;
+                let mut parameters = self.learned.iter().map(|name| array(name)).collect::<Result<Vec<_>>>()?;
                 let names = self.optimizer.rule().state();
                 let zeros = |(name, array): &(String, ArrayD<f32>)| {
                     names.iter().map(|kept| (format!("{kept}.{name}"), ArrayD::zeros(array.raw_dim()))).collect::<Vec<_>>()
                 };
                 let state = parameters.iter().flat_map(zeros).collect();
+                parameters.extend(statistics.into_iter().map(array).collect::<Result<Vec<_>>>()?);
                 Ok((parameters, state))
             }
         }
     }
 
-    /// Steps and epochs so far.
-    #[cfg(feature = "weights")]
-    pub(super) fn place(&self) -> (u64, u64) {
-        (self.steps, self.epochs)
-    }
-
     /// Goes on from here.
     #[cfg(feature = "weights")]
-    pub(super) fn restore(&mut self, parameters: Named, state: Named, (steps, epochs): (u64, u64)) -> Result<()> {
-        let extents =
-            |of: &Named| of.iter().map(|(name, array)| (name.clone(), array.shape().to_vec())).collect::<std::collections::BTreeMap<_, _>>();
-        let (own_parameters, own_state) = self.kept()?;
-        for (own, given) in [(extents(&own_parameters), extents(&parameters)), (extents(&own_state), extents(&state))] {
+    pub(super) fn restore(&mut self, kept: Kept, (steps, epochs): (u64, u64)) -> Result<()> {
+        self.set_kept(kept)?;
+        (self.steps, self.epochs) = (steps, epochs);
+        Ok(())
+    }
+
+    /// Other parameters, running statistics and state; nothing changes where they are of another model or optimizer.
+    pub(super) fn set_kept(&mut self, kept: Kept) -> Result<()> {
+        let extents = |of: &Named| of.iter().map(|(name, array)| (name.clone(), array.shape().to_vec())).collect::<BTreeMap<_, _>>();
+        let own = self.kept()?;
+        for (own, given) in [(extents(&own.0), extents(&kept.0)), (extents(&own.1), extents(&kept.1))] {
             if let Some((name, own)) = own.iter().find(|(name, own)| given.get(*name) != Some(own)) {
                 let found = given.get(name).map_or("missing".to_string(), |found| format!("{found:?}"));
                 return Err(Error::invalid(name.clone(), found, format!("this trainer's is {own:?}")));
             }
             if let Some(name) = given.keys().find(|name| !own.contains_key(*name)) {
-                return Err(Error::invalid(
-                    "the checkpoint",
-                    format!("with {name}"),
-                    "this trainer has nothing of this name: it is of another model or optimizer",
-                ));
+                let rule = "this trainer has nothing of this name: it is of another model or optimizer";
+                return Err(Error::invalid("the checkpoint", format!("with {name}"), rule));
             }
         }
         match &mut self.running {
-            Some(running) => running.restore(&parameters, &state)?,
-            None => self.waiting = Some((parameters, state)),
+            Some(running) => {
+                running.take_seen()?;
+                running.restore(&kept)?;
+            }
+            None => self.waiting = Some(kept),
         }
-        (self.steps, self.epochs) = (steps, epochs);
+        self.unseen.clear();
         Ok(())
     }
 
