@@ -86,7 +86,7 @@ fn a_training_step_is_timed_in_parts_and_whole() {
     let arguments = ["bench", "--suite", "lenet5", "--train", "--batch", "2,4", "--runs", "5", "--json", &json, "--md", &md, "--html", &html];
     let bench = run(&arguments);
     let text = bench.succeeds();
-    let document: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let document: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     let layers = document["layers"].as_array().unwrap();
     let names: Vec<String> =
         layers.iter().map(|layer| format!("{} {}", layer["layer"].as_str().unwrap(), layer["shape"].as_str().unwrap())).collect();
@@ -113,5 +113,6 @@ fn a_training_step_is_timed_in_parts_and_whole() {
     }
     run(&["bench", "--train"]).fails_with(2, "--network and --train take all");
     run(&["bench", "--train", "--network", "--suite", "lenet5"]).fails_with(2, "--network");
-    run(&["bench", "--suite", "lenet5", "--train", "--layout", "channels_last"]).fails_with(2, "--train is given with --element f32");
+    run(&["bench", "--suite", "lenet5", "--train", "--layout", "channels_last"])
+        .fails_with(2, "--train is given with --layout channels_last: training steps are timed channels first");
 }

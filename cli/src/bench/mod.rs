@@ -166,12 +166,13 @@ fn words(record: &Record) -> [String; 3] {
 fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document, Outcome), Failure> {
     let date = machine::now();
     let layers = if args.train || (args.network && !args.layers) { Vec::new() } else { args.selection.layers()? };
-    if (args.network || args.train) && (args.selection.kind.element, args.selection.kind.layout) != (Kind::PLAIN.element, Kind::PLAIN.layout) {
-        let (element, layout) = (args.selection.kind.element, args.selection.kind.layout.name());
+    let Kind { element, layout, .. } = args.selection.kind;
+    if (args.network || args.train) && element != Kind::PLAIN.element {
         let argument = if args.train { "--train" } else { "--network" };
-        return Err(Failure::Usage(format!(
-            "{argument} is given with --element {element} and --layout {layout}: networks are timed in f32, channels first"
-        )));
+        return Err(Failure::Usage(format!("{argument} is given with --element {element}: networks are timed in f32")));
+    }
+    if args.train && layout != Kind::PLAIN.layout {
+        return Err(Failure::Usage(format!("--train is given with --layout {}: training steps are timed channels first", layout.name())));
     }
     if args.network || args.train {
         args.selection.suite.networks()?; // refused before anything is timed
@@ -274,7 +275,7 @@ fn planned(args: &Args, layers: &[suites::Layer]) -> Vec<(String, String, String
         let batches: Vec<usize> = args.batch.iter().map(|batch| usize::from(*batch)).collect();
         let batches = if batches.is_empty() { network::BATCHES.to_vec() } else { batches };
         for suite in args.selection.suite.networks().unwrap_or_default() {
-            planned.extend(batches.iter().map(|batch| (suite.name(), "network".into(), format!("batch {batch}"))));
+            planned.extend(batches.iter().map(|batch| (suite.name(), "network".into(), network::shape(*batch, args.selection.kind.layout))));
         }
     }
     if args.train {

@@ -102,9 +102,13 @@ impl Task {
         Ok(Trainer::new(engine, &self.model, Loss::cross_entropy(), ADAM, &descriptor)?)
     }
 
-    fn problems(&self) -> Result<Vec<OptimizerProblem>, Failure> {
-        let rule = Optimizer::from(ADAM).rule();
-        self.parameters.iter().map(|(_, extents)| Ok(OptimizerProblem::new(rule, extents)?)).collect()
+    fn elements(&self) -> usize {
+        self.parameters.iter().map(|(_, extents)| extents.iter().product::<usize>()).sum()
+    }
+
+    /// A step on all parameters in one flat tensor, as trainers keep them on a GPU.
+    fn optimizer(&self) -> Result<OptimizerProblem, Failure> {
+        Ok(OptimizerProblem::new(Optimizer::from(ADAM).rule(), &[self.elements()])?)
     }
 }
 
@@ -118,7 +122,7 @@ struct OnGpu<'a> {
     gpu: &'a Gpu,
     task: &'a Task,
     passes: [BoundSession; 2],
-    optimizer: Vec<Bound>,
+    optimizer: Bound,
     trainer: Trainer,
     samples: Vec<usize>,
 }
@@ -128,16 +132,13 @@ impl<'a> OnGpu<'a> {
         let zeros = |extents: &[usize]| gpu.zeros(extents, ElementType::F32, Layout::ChannelsFirst);
         let optimizer = Optimizer::from(ADAM);
         let scalars = gpu.upload(&wgconv::ndarray::Array1::from_vec(optimizer.scalars(1, ADAM.rate).to_array().to_vec()))?;
-        let mut steps = vec![];
-        for problem in task.problems()? {
-            let extents = problem.inputs()[0].tensor.extents.clone();
-            let state = optimizer.rule().state().iter().map(|_| zeros(&extents)).collect::<wgconv::Result<Vec<Tensor>>>()?;
-            let (parameter, gradient) = (zeros(&extents)?, zeros(&extents)?);
-            let changed: Vec<&Tensor> = std::iter::once(&parameter).chain(&state).collect();
-            steps.push(Prepared::new(gpu, problem, &[])?.bind(&[&gradient, &scalars], &changed)?);
-        }
+        let flat = [task.elements()];
+        let state = optimizer.rule().state().iter().map(|_| zeros(&flat)).collect::<wgconv::Result<Vec<Tensor>>>()?;
+        let (parameters, gradients) = (zeros(&flat)?, zeros(&flat)?);
+        let changed: Vec<&Tensor> = std::iter::once(&parameters).chain(&state).collect();
+        let step = Prepared::new(gpu, task.optimizer()?, &[])?.bind(&[&gradients, &scalars], &changed)?;
         let passes = [bound(gpu, forward, &task.forward)?, bound(gpu, both, &task.both)?];
-        Ok(Self { gpu, task, passes, optimizer: steps, trainer: task.trainer(gpu.into())?, samples: (0..task.batch()).collect() })
+        Ok(Self { gpu, task, passes, optimizer: step, trainer: task.trainer(gpu.into())?, samples: (0..task.batch()).collect() })
     }
 }
 
@@ -151,7 +152,7 @@ impl Ready for OnGpu<'_> {
             }
             2 => {
                 let mut recorder = self.gpu.recorder();
-                self.optimizer.iter().try_for_each(|step| step.record(&mut recorder))?;
+                self.optimizer.record(&mut recorder)?;
                 recorder.submit()?;
             }
             _ => drop(self.trainer.step(&self.task.data, &self.samples)?),
@@ -247,7 +248,7 @@ impl Bench<'_> {
             batch,
             loss: "cross_entropy".into(),
             optimizer: "adam".into(),
-            parameters: task.parameters.iter().map(|(_, extents)| extents.iter().product::<usize>() as u64).sum(),
+            parameters: task.elements() as u64,
             tensors: task.parameters.len(),
             forward_ops: task.forward.ops().count(),
             ops: task.both.ops().count(),
@@ -291,8 +292,8 @@ impl Bench<'_> {
 
     fn records(&self, task: &Task, gpu: Option<&Times>, cpu: Option<&Times>) -> Result<Vec<Record>, Failure> {
         let (forward, both) = (&task.forward, &task.both);
-        let problems = task.problems()?;
-        let optimizer = (problems.iter().map(Problem::flops).sum::<f64>(), problems.iter().map(Problem::bytes).sum::<u64>());
+        let optimizer = task.optimizer()?;
+        let optimizer = (optimizer.flops(), optimizer.bytes());
         let amounts = [
             (forward.flops(), forward.bytes()),
             (both.flops() - forward.flops(), both.bytes().saturating_sub(forward.bytes())),
@@ -333,7 +334,7 @@ mod tests {
         let wgconv::train::Labels::Values(targets) = task.data.labels() else { panic!("targets are values") };
         assert_eq!(targets.shape(), [3, 10]);
         assert!(targets.outer_iter().all(|row| row.sum() == 1.0 && row.iter().filter(|v| **v == 1.0).count() == 1));
-        assert_eq!(task.parameters.iter().map(|(_, extents)| extents.iter().product::<usize>()).sum::<usize>(), 61_706);
+        assert_eq!(task.elements(), 61_706);
         // A gradient of each parameter and the loss.
         assert_eq!(task.both.graph.outputs().count(), 11);
         assert!(task.both.flops() > 2.5 * task.forward.flops());

@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn the_square_about_the_centre_is_resized() {
         // 4 x 8, the outer columns red, the inner four green.
-        let image = image::RgbImage::from_fn(8, 4, |x, _| if (2..6).contains(&x) { image::Rgb([0, 255, 0]) } else { image::Rgb([255, 0, 0]) });
+        let image = image::RgbImage::from_fn(8, 4, |x, _| if (2..6).contains(&x) { Rgb([0, 255, 0]) } else { Rgb([255, 0, 0]) });
         let pixels = sample(&picture(image.clone().into()), 8);
         assert_eq!(pixels.len(), 3 * 64);
         assert!(pixels[..64].iter().all(|v| *v == -1.0) && pixels[64..128].iter().all(|v| *v == 1.0), "green alone: {pixels:?}");
@@ -200,7 +200,7 @@ mod tests {
         let clear = image::RgbaImage::from_fn(8, 8, |x, _| image::Rgba([255, 255, 255, if x < 4 { 0 } else { 255 }]));
         let pixels = sample(&picture(clear.into()), 8);
         assert_eq!((pixels[0], pixels[7]), (0.0, 1.0));
-        let deep = image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::from_pixel(1, 1, image::Luma([0]));
+        let deep = ImageBuffer::<image::Luma<u16>, Vec<u16>>::from_pixel(1, 1, image::Luma([0]));
         assert_eq!(sample(&picture(deep.into()), 8), [-1.0; 192]);
     }
 
