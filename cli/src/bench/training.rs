@@ -131,7 +131,7 @@ impl<'a> OnGpu<'a> {
     fn new(gpu: &'a Gpu, task: &'a Task, [forward, both]: [&Session; 2]) -> Result<Self, Failure> {
         let zeros = |extents: &[usize]| gpu.zeros(extents, ElementType::F32, Layout::ChannelsFirst);
         let optimizer = Optimizer::from(ADAM);
-        let scalars = gpu.upload(&wgconv::ndarray::Array1::from_vec(optimizer.scalars(1, ADAM.rate).to_array().to_vec()))?;
+        let scalars = gpu.upload(&ndarray::Array1::from_vec(optimizer.scalars(1, ADAM.rate).to_array().to_vec()))?;
         let flat = [task.elements()];
         let state = optimizer.rule().state().iter().map(|_| zeros(&flat)).collect::<wgconv::Result<Vec<Tensor>>>()?;
         let (parameters, gradients) = (zeros(&flat)?, zeros(&flat)?);
