@@ -20,6 +20,11 @@ pub mod elementwise {
     pub use crate::ops::elementwise::unary::UnaryProblem;
 }
 
+/// Dropout in training: a mask that follows from a seed, a step and each element's index.
+pub mod dropout {
+    pub use crate::ops::dropout::{DropoutDescriptor, DropoutKey, DropoutProblem};
+}
+
 /// Kernels: what makes their text, and what they bind.
 pub mod kernel {
     pub use crate::gpu::pipelines::Compiled;
@@ -46,6 +51,7 @@ pub mod gradient {
     pub use crate::fragments::{Fragment, Item, Of, backward};
     pub use crate::ops::adjoint::{AdjointOf, AdjointProblem};
     pub use crate::ops::conv::filter_gradient::FilterGradient;
+    pub use crate::ops::pool::unpool::MaxUnpoolGradient;
 }
 
 pub mod op {

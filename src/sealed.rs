@@ -52,6 +52,13 @@ struct BinaryProblem5;
 struct UnaryProblem6;
 
 /// ```compile_fail,E0451
+/// fn changed(p: wgconv::dropout::DropoutProblem) -> wgconv::dropout::DropoutProblem {
+///     wgconv::dropout::DropoutProblem { probability: 1.0, ..p }
+/// }
+/// ```
+struct DropoutProblem0;
+
+/// ```compile_fail,E0451
 /// fn changed(p: wgconv::softmax::SoftmaxProblem) -> wgconv::softmax::SoftmaxProblem {
 ///     wgconv::softmax::SoftmaxProblem { axis: 9, ..p }
 /// }

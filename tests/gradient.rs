@@ -7,8 +7,8 @@ mod gradients;
 
 use gradients::{Case, GPU, Runner, array, interpret};
 use std::collections::BTreeMap;
-use wgconv::conv::{ConvDescriptor, FusedPool};
-use wgconv::elementwise::BinaryOp;
+use wgconv::conv::{Conv2dDescriptor, ConvDescriptor, FusedPool};
+use wgconv::elementwise::{BinaryDescriptor, BinaryOp, BinaryProblem};
 use wgconv::gradient::backward;
 use wgconv::graph::{BatchNormParameters, ValueId};
 use wgconv::matmul::LinearDescriptor;
@@ -180,12 +180,9 @@ fn what_has_no_gradient_is_refused_by_name_value_and_rule() {
     let x = g.input("x", [1.into(), 2.into(), 4.into(), 4.into()]).unwrap();
     let kind = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
     let pool = PoolDescriptor::<2>::window([2, 2]).with_kind(kind);
-    let [y, indices] = g.max_pool2d_with_indices(x, &pool).unwrap();
+    let [_, indices] = g.max_pool2d_with_indices(x, &pool).unwrap();
     let like = g.input_as("like", &[1.into(), 2.into(), 2.into(), 2.into()], ElementType::U32, Layout::ChannelsFirst).unwrap();
     assert!(refused(g.gradients(&[(indices, like)], &[x])).ends_with("only the first output of an op has a gradient"));
-    let back = g.max_unpool2d(y, indices, &MaxUnpoolDescriptor { pool, output_shape: None }).unwrap();
-    let loss = g.reduce(back, &ReduceDescriptor::sum(&[])).unwrap();
-    assert_eq!(refused(g.differentiate(loss, &[x])), "max_unpool: gradient is max_unpool: the gradient of an unpool is not computed yet");
 
     let mut g = Graph::new();
     let x = g.input("x", [2.into(), 3.into(), 4.into()]).unwrap();
@@ -194,15 +191,63 @@ fn what_has_no_gradient_is_refused_by_name_value_and_rule() {
     let y = g.batch_norm(x, &of, &BatchNormDescriptor::default()).unwrap();
     let loss = g.reduce(y, &ReduceDescriptor::sum(&[])).unwrap();
     assert!(refused(g.differentiate(loss, &[mean])).ends_with("statistics of a trained network have no gradient"));
-    let mut twice = g.differentiate(loss, &[x]).unwrap();
+
+    let mut g = Graph::new();
+    let x = g.input("x", [1.into(), 1.into(), 4.into(), 4.into()]).unwrap();
+    let w = g.parameter("w", array(&[1, 1, 3, 3], &[1.0; 9]).view()).unwrap();
+    let y = g.conv2d(x, w, None, &Conv2dDescriptor::default()).unwrap();
+    let loss = g.reduce(y, &ReduceDescriptor::sum(&[])).unwrap();
+    let mut twice = g.differentiate(loss, &[w]).unwrap();
     let gradient = twice.outputs().last().unwrap().1;
     let loss = twice.reduce(gradient, &ReduceDescriptor::sum(&[])).unwrap();
-    assert!(twice.gradients(&[(loss, loss)], &[mean]).is_err());
+    let error = refused(twice.differentiate(loss, &[x]));
+    assert!(error.ends_with("gradient is conv_backward_filter: gradients of gradients are not computed"), "{error}");
 
     let problem = wgconv::elementwise::UnaryProblem::new(&TensorType::f32(&[3]), Activation::Relu).unwrap();
     let lost = refused(backward(&problem.clone().in_place().into(), &[]));
     assert_eq!(lost, "gradient is activation: an op in place has lost what its gradient needs");
     assert_eq!(refused(backward(&problem.into(), &[])), "wanted is 0: activation has 1 inputs");
+}
+
+/// Of windows that share their maximum the last one's element went into y, and has the gradient.
+#[test]
+fn the_last_of_equal_indices_has_the_gradient_of_an_unpooling() {
+    let pool = PoolDescriptor::<2>::window([1, 2]).with_stride([1, 1]).with_kind(PoolKind::Max { indices: Some(IndexOrder::RowMajor) });
+    let case = Case::new("unpool", &[&[1, 1, 1, 3], &[1, 1, 1, 4]], move |g, v| {
+        let [_, indices] = g.max_pool2d_with_indices(v[1], &pool)?;
+        g.max_unpool2d(v[0], indices, &MaxUnpoolDescriptor { pool, output_shape: None })
+    });
+    // The indices are 1, 1, 3.
+    gives(&case, &[&[5.0, 6.0, 7.0], &[0.0, 9.0, 1.0, 2.0], &[1.0, 2.0, 3.0, 4.0]], &[&[0.0, 2.0, 4.0]]);
+}
+
+/// `pow_backward_self` and `pow_backward_exponent` of PyTorch (torch/csrc/autograd/FunctionsManual.cpp): no slope by the base where the exponent is 0, none by the
+/// exponent where the base is 0 and the exponent is not negative.
+#[test]
+fn powers_have_pytorchs_slopes_at_their_edges() {
+    let power = |count: usize| {
+        let extents: &'static [usize] = match count {
+            8 => &[8],
+            _ => &[5],
+        };
+        Case::new("power", &[extents, extents], |g, v| g.binary(v[0], v[1], BinaryOp::Power))
+    };
+    let [base, exponent] = [[0.0; 5], [0.0, 1.0, 2.0, 0.5, -1.0]];
+    gives(&power(5), &[&base, &exponent, &[2.0; 5]], &[&[0.0, 2.0, 0.0, INF, -INF], &[0.0, 0.0, 0.0, 0.0, -INF]]);
+    let base = [5.0, INF, INF, NAN, NAN, 2.0, -2.0, 1e30];
+    let exponent = [0.0, 2.0, -1.0, 2.0, 0.0, NAN, 2.0, 1.5];
+    goes_through(&power(8), &[&base, &exponent, &[1.0, -1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1e-20]], 1e-4);
+    // Second derivatives at ordinary numbers are those of gradient_slopes.rs. Steps are flat, and what is linear in dy has a gradient by it.
+    let exceeds = Case::new("exceeds", &[&[3], &[3]], |g, v| g.binary(v[0], v[1], BinaryOp::Exceeds));
+    assert!(!Runner::cpu(&exceeds.graph()).run(&[vec![1.0; 3], vec![2.0; 3], vec![1.0; 3]]).contains_key("g0"));
+    let slope = BinaryDescriptor { op: BinaryOp::ActivationGradient, activation: Activation::Relu };
+    let tensor = TensorType::f32(&[3]);
+    let slope = BinaryProblem::new(&tensor, &tensor, slope).unwrap();
+    assert_eq!(backward(&slope.clone().into(), &[false, true]).unwrap().items.len(), 1);
+    assert_eq!(backward(&slope.into(), &[true, true]).unwrap().gradients[0], None, "slopes of relu are flat");
+    let curved = BinaryDescriptor { op: BinaryOp::ActivationGradient, activation: Activation::Gelu };
+    let error = refused(backward(&BinaryProblem::new(&tensor, &tensor, curved).unwrap().into(), &[true, true]));
+    assert_eq!(error, "gradient is activation_backward: second derivatives of activations are not computed");
 }
 
 /// On both engines NaN and infinities stand where the definitions put them, and the other numbers are near: rounded to f32 after each op, as kernels store them.
@@ -303,9 +348,9 @@ fn slopes_of_activations_keep_their_digits_over_all_of_f32() {
         let graph = case.graph();
         for upstream in [1.0, -3.0, 1e30] {
             let numbers = [x.clone(), vec![f64::from(upstream as f32); x.len()]];
-            let descriptor = wgconv::elementwise::BinaryDescriptor { op: BinaryOp::ActivationGradient, activation };
+            let descriptor = BinaryDescriptor { op: BinaryOp::ActivationGradient, activation };
             let tensor = TensorType::f32(&extents);
-            let problem = wgconv::elementwise::BinaryProblem::new(&tensor, &tensor, descriptor).unwrap();
+            let problem = BinaryProblem::new(&tensor, &tensor, descriptor).unwrap();
             let want = wgconv::reference::compute(&problem, &[&numbers[0], &numbers[1]]).unwrap().swap_remove(0);
             for runner in [Runner::cpu(&graph), Runner::gpu(&graph)] {
                 for (i, &got) in runner.run(&numbers)["g0"].iter().enumerate() {

@@ -14,7 +14,7 @@ use wgconv::conv::{ConvDescriptor, ConvTransposeDescriptor};
 use wgconv::elementwise::BinaryOp;
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor};
 use wgconv::numeric::Generator;
-use wgconv::pool::{AdaptivePoolDescriptor, IndexOrder, PoolDescriptor, PoolKind};
+use wgconv::pool::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
 use wgconv::reduce::ReduceDescriptor;
 use wgconv::shape::PaddingMode;
 use wgconv::transform::{
@@ -283,6 +283,17 @@ fn pools() {
         Case::new("max in 1-D", &[&[3, 2, 11]], |g, v| g.pool1d(v[0], &PoolDescriptor::<1>::window([3]).with_stride([2]))),
         Case::new("adaptive max", &[&[2, 3, 7, 5]], |g, v| g.adaptive_pool2d(v[0], &AdaptivePoolDescriptor { kind: PoolKind::MAX, output: [3, 2] })),
     ];
+    // Where another operand has its maxima; windows that overlap share some.
+    for (window, stride) in [([2, 2], [2, 2]), ([2, 3], [1, 1])] {
+        let pool = PoolDescriptor::<2>::window(window).with_stride(stride).with_kind(rows);
+        let output = [(6 - window[0]) / stride[0] + 1, (8 - window[1]) / stride[1] + 1];
+        let x: &'static [usize] = if output == [3, 4] { &[2, 3, 3, 4] } else { &[2, 3, 5, 6] };
+        let case = Case::new(&format!("unpool {window:?}"), &[x, &[2, 3, 6, 8]], move |g, v| {
+            let [_, indices] = g.max_pool2d_with_indices(v[1], &pool)?;
+            g.max_unpool2d(v[0], indices, &MaxUnpoolDescriptor { pool, output_shape: Some([6, 8]) })
+        });
+        cases.push(case);
+    }
     holds(&cases, first);
     // A global maximum is a reduction, of which equals share: there are none among so many numbers.
     cases = vec![

@@ -7,7 +7,7 @@ mod gradients;
 use gradients::{Case, Runner, array, assert_close, inner};
 use wgconv::conv::{ConvDescriptor, ConvTransposeDescriptor, FusedPool};
 use wgconv::elementwise::{BinaryDescriptor, BinaryOp};
-use wgconv::graph::{BatchNormParameters, Ranked, Recipe};
+use wgconv::graph::{BatchNormParameters, CrossEntropyDescriptor, KlDescriptor, Ranked, Recipe, Reduction, Targets};
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor};
 use wgconv::norm::{BatchNormDescriptor, GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor};
 use wgconv::pool::{AdaptivePoolDescriptor, PoolDescriptor, PoolKind};
@@ -125,6 +125,42 @@ fn operations_on_two_tensors() {
     }
     // Away from 0, by which something is divided.
     differences_agree(&cases, |v| 2.0 * v + 0.5f64.copysign(v));
+    // Powers of what is not negative.
+    let mut cases = vec![];
+    for (a, b) in [(&[2usize, 3, 4][..], &[2usize, 3, 4][..]), (&[2, 3, 4], &[3, 1]), (&[1, 4], &[2, 3, 1]), (&[], &[5]), (&[5], &[])] {
+        for activation in [Activation::None, Activation::Tanh] {
+            let descriptor = BinaryDescriptor { op: BinaryOp::Power, activation };
+            cases.push(Case::new(&format!("power {a:?} {b:?}, {activation}"), &[a, b], move |g, v| g.binary(v[0], v[1], descriptor)));
+        }
+    }
+    // And their slopes, which a loss of a graph may hold.
+    for op in [BinaryOp::PowerByBase, BinaryOp::PowerByExponent] {
+        for (a, b) in [(&[2usize, 3][..], &[2usize, 3][..]), (&[4], &[2, 1]), (&[2, 3], &[])] {
+            cases.push(Case::new(&format!("{} {a:?} {b:?}", op.name()), &[a, b], move |g, v| g.binary(v[0], v[1], op)));
+        }
+    }
+    differences_agree(&cases, |v| v.abs() + 0.25);
+}
+
+#[test]
+fn losses() {
+    let mut cases = vec![];
+    for reduction in [Reduction::None, Reduction::Sum, Reduction::Mean, Reduction::BatchMean] {
+        for log_targets in [false, true] {
+            let descriptor = KlDescriptor { reduction, log_targets };
+            cases.push(Case::new(&format!("{descriptor:?}"), &[&[3, 4], &[3, 4]], move |g, v| g.kl_div(v[0], v[1], &descriptor)));
+        }
+        cases.push(Case::new(&format!("likelihood, {reduction:?}"), &[&[3, 4, 2], &[3, 4, 2], &[4]], move |g, v| {
+            g.nll_loss(v[0], v[1], Some(v[2]), reduction)
+        }));
+        for targets in [Targets::Classes, Targets::Probabilities] {
+            let descriptor = CrossEntropyDescriptor { reduction, label_smoothing: 0.25, targets };
+            cases.push(Case::new(&format!("{descriptor:?}"), &[&[3, 4], &[3, 4], &[4]], move |g, v| {
+                g.cross_entropy(v[0], v[1], Some(v[2]), &descriptor)
+            }));
+        }
+    }
+    differences_agree(&cases, |v| v.abs() + 0.25);
 }
 
 #[test]

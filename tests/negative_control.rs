@@ -421,6 +421,26 @@ fn damaged_gradient_kernels_are_reported() {
         ("elementwise_gradient_in_place[", "activation_backward/", "activation_gradient(x, dy,", "activation_gradient(dy, x,", "exact"),
         ("elementwise_binary[", "exceeds/", "select(0.0, 0.5, a == b)", "0.0", "exact"),
         ("elementwise_binary[", "power/", "select(power(a, b), 1.0, b == 0.0)", "power(b, a)", "bounded"),
+        // Unpooling: an element that did not win, one of another place; powers: an exponent one too large, a power forgotten.
+        ("pool_max_unpool[", "max_unpool_backward/", "== at.y + 1u", ">= 1u", "exact"),
+        ("pool_max_unpool[", "max_unpool_backward/", "v = x[own]", "v = x[own - at.y]", "exact"),
+        ("elementwise_binary[", "power_by_base/", "positive_power(a, b - 1.0)", "positive_power(a, b)", "bounded"),
+        ("elementwise_binary[", "power_by_exponent/", "positive_power(a, b) * logarithm", "logarithm", "bounded"),
+        // Dropout: a factor forgotten, a word of a neighbour, a threshold on the other side of a mask, carries of the long product, the key's parts, where
+        // a part begins, a layout's index.
+        ("dropout[", "dropout/", "* params.scale", "* 1.0", "exact"),
+        ("dropout[", "dropout/", "store(at + 1u, block.y)", "store(at + 1u, block.x)", "exact"),
+        ("dropout[", "dropout/", "word < params.threshold", "word > params.threshold", "exact"),
+        ("dropout[", "dropout/", "0.0, word < params.threshold", "f32(x[at]) * 0.0, word < params.threshold", "bounded"),
+        ("dropout[", "dropout/", "(upper & 0xffffu)", "0u", "exact"),
+        ("dropout[", "dropout/", "+ (lower >> 16u)", "", "exact"),
+        ("dropout[", "dropout/", "round < 10u", "round < 9u", "exact"),
+        ("dropout[", "dropout/", "u32(key[1]) << 16u", "u32(key[1])", "exact"),
+        ("dropout[", "dropout/", "u32(key[3]) << 16u", "u32(key[3])", "exact"),
+        ("dropout[", "dropout/", "(seed, params.stream)", "(seed, 0u)", "exact"),
+        ("dropout[", "binding4096", "(params.first + begin)", "begin", "exact"),
+        ("dropout_last[", "dropout/", "n * params.channels + c) * params.positions + p", "n * params.positions + p) * params.channels + c", "exact"),
+        ("dropout_last[", "dropout/", "index % 4u]", "item % 4u]", "exact"),
         // Filter gradients: strides of dy and of x, where parts begin, a part left out, the group.
         ("conv_pack_filter[", "conv_backward_filter/", "clamped * params.w_stride_k", "clamped * params.w_stride_c", "exact"),
         ("conv_pack_filter[", "conv_backward_filter/", "params.w_base + group", "group", "exact"),
@@ -447,7 +467,7 @@ fn damaged_gradient_kernels_are_reported() {
 #[test]
 fn undamaged_gradient_kernels_pass_their_cases() {
     let gpu = Gpu::new().unwrap();
-    for only in ["_backward/", "_backward_filter/", "exceeds/", "power/"] {
+    for only in ["_backward/", "_backward_filter/", "exceeds/", "power/", "power_by_base/", "power_by_exponent/", "dropout/"] {
         let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
         let failed: Vec<_> = report.results.iter().filter(|r| matches!(r.outcome, Outcome::Failed(_))).collect();
         assert!(failed.is_empty() && report.counts()[0] >= 10, "{only}: {failed:?}");

@@ -467,3 +467,39 @@ fn an_f16_network_runs_in_f16() {
         assert_eq!(bits(&run(&session, &x)), bits(&want), "and once more");
     }
 }
+
+/// Filters and biases that are inputs, or that the network computes, are packed in every run: by the run's own numbers, in one submit.
+#[test]
+fn filters_may_be_computed_and_given() {
+    let gpu = gpu();
+    let mut g = Graph::new();
+    let x = g.input("x", [Extent::Open, 8.into(), 12.into(), 12.into()]).unwrap();
+    let given = g.input("filter", [16.into(), 8.into(), 3.into(), 3.into()]).unwrap();
+    let bias = g.parameter("bias", Array1::from_shape_fn(16, |i| i as f32 - 8.0).view()).unwrap();
+    let same = ConvDescriptor { padding: Padding::Same, ..Default::default() };
+    let y = g.conv2d(x, given, Some(bias), &same).unwrap();
+    let y = g.relu(y).unwrap();
+    // The filter's sums over its window as a bias, and what it is turned to as a filter.
+    let sums = g.reduce(given, &wgconv::reduce::ReduceDescriptor::sum(&[0, 2, 3])).unwrap();
+    g.output("sums", sums).unwrap();
+    let turned = g.transpose(given, &[1, 0, 2, 3]).unwrap();
+    let z = g.conv2d(y, turned, Some(sums), &same).unwrap();
+    let z = g.conv_transpose2d(z, turned, None, &wgconv::conv::ConvTransposeDescriptor { stride: [2, 2], ..Default::default() }).unwrap();
+    g.output("z", z).unwrap();
+    let graph = g.optimized().unwrap();
+    let [on_gpu, on_cpu] = [Session::gpu(&gpu, &graph), Session::cpu(&graph)].map(Result::unwrap);
+    let filters = [ramp([16, 8, 3, 3], 1, 3), ramp([16, 8, 3, 3], 2, 3)];
+    let images = [ramp([1, 8, 12, 12], 3, 5), ramp([4, 8, 12, 12], 2, 5)];
+    for x in &images {
+        on_gpu.run(&[("x", x.view()), ("filter", filters[0].view())]).unwrap();
+    }
+    let mut seen = vec![];
+    for (x, filter) in [(&images[0], &filters[0]), (&images[1], &filters[1]), (&images[0], &filters[1]), (&images[0], &filters[0])] {
+        let before = gpu.counters();
+        let got = on_gpu.run(&[("x", x.view()), ("filter", filter.view())]).unwrap();
+        assert_eq!(gpu.counters() - before, Counters { submits: 1, ..Counters::default() });
+        assert_eq!(got, on_cpu.run(&[("x", x.view()), ("filter", filter.view())]).unwrap());
+        seen.push(got["z"].clone());
+    }
+    assert!(seen[0] == seen[3] && seen[0] != seen[2], "what is seen is the run's own filter");
+}

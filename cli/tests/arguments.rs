@@ -40,7 +40,7 @@ fn bad_arguments_end_in_2_with_one_line() {
         (&["bench", "--accuracy", "fuzzy"], "it is one of exact, f32, reduced"),
         (&["bench", "--element", "f64"], "it is f32 or f16"),
         (&["tune", "--layout", "nhwc"], "it is channels_first or channels_last"),
-        (&["bench", "--suite", "lenet5", "--network", "--element", "f16"], "networks are timed in f32, channels first"),
+        (&["bench", "--suite", "lenet5", "--network", "--element", "f16"], "networks are timed in f32"),
         (&["ops", "max_poll"], "op max_poll is not known (did you mean max_pool?)"),
         (&["validate", "--adapter", "0", "--all-adapters"], "--all-adapters"),
     ] {

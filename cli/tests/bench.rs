@@ -35,7 +35,7 @@ fn any_op_is_timed_and_compared() {
     assert_eq!(layers.len(), 6);
     for layer in layers {
         assert!(layer["gpu_ms"].as_f64().unwrap() > 0.0 && layer["gbytes_per_s"].as_f64().unwrap() > 0.0, "{layer}");
-        assert_eq!(layer["cpu_ms"].is_null(), layer["op"] == "max_unpool", "the CPU engine has no indices: {layer}");
+        assert!(layer["cpu_ms"].as_f64().unwrap() > 0.0, "{layer}");
     }
 }
 

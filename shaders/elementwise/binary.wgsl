@@ -51,13 +51,26 @@ fn result(x: f32, dy: f32) -> f32 {
     return activation_gradient(x, dy, params.alpha, params.beta);
 }
 //@else
-// 0 add, 1 sub, 2 mul, 3 div, 4 min, 5 max, 6 prelu, 8 exceeds, 9 power; 7, an activation's gradient, is the other side of GRADIENT.
+// 0 add, 1 sub, 2 mul, 3 div, 4 min, 5 max, 6 prelu, 8 exceeds, 9 power, 10 and 11 its
+// derivatives by a and by b; 7, an activation's gradient, is the other side of GRADIENT.
 override OPERATION: u32 = 0u;
 
 // a^b of an a that is not negative; x^0 is 1, and of a NaN NaN.
 fn positive_power(a: f32, b: f32) -> f32 {
     let p = select(power(a, b), 1.0, b == 0.0);
     return select(p, bitcast<f32>(INFINITE | 0x400000u), (a < 0.0) | is_nan(b));
+}
+
+// b a^(b - 1); 0 where b is 0.
+fn power_by_base(a: f32, b: f32) -> f32 {
+    return select(b * positive_power(a, b - 1.0), 0.0, b == 0.0);
+}
+
+// a^b ln a; 0 where a is 0 and b is not negative. At its edges a logarithm may be anything.
+fn power_by_exponent(a: f32, b: f32) -> f32 {
+    let edge = select(a, bitcast<f32>(INFINITE | 0x80000000u), a == 0.0);
+    let logarithm = select(edge, log(a), is_finite(a) & (a != 0.0));
+    return select(positive_power(a, b) * logarithm, 0.0, (a == 0.0) & (b >= 0.0));
 }
 
 // NaN wins in min and max: WGSL's own may drop it.
@@ -70,6 +83,8 @@ fn combine(a: f32, b: f32) -> f32 {
         case 5u: { return select(b, a, (a > b) | is_nan(a)); }
         case 6u: { return select(a, a * b, a < 0.0); }
         case 9u: { return positive_power(a, b); }
+        case 10u: { return power_by_base(a, b); }
+        case 11u: { return power_by_exponent(a, b); }
         case 8u: { return select(select(0.0, 0.5, a == b), 1.0, a > b); }
         default: { return a + b; }
     }

@@ -1,7 +1,9 @@
 // Max unpooling: y is zero but where an index points, and there it is the x of that index. Of several that point at one output the last
 // in memory order wins, on every device alike: pass 1 finds it with an integer maximum, which has no order.
 //
-// One invocation per output (passes 0 and 2) or per element of x (pass 1). Prelude: alias Elem.
+// Its gradient by x is what the output that an element won has; 0 where another won it. Then x here is dy, and the output is dx.
+//
+// One invocation per output (passes 0 and 2) or per element of x (passes 1 and 3). Prelude: alias Elem.
 
 // Twin of UnpoolParams in src/shader/uniforms.rs.
 struct UnpoolParams {
@@ -17,7 +19,7 @@ struct UnpoolParams {
 @group(0) @binding(3) var<storage, read_write> winner: array<atomic<u32>>;      // by output: 1 + position in x, or 0
 @group(0) @binding(4) var<storage, read_write> output: array<Elem>;
 
-// 0 clears, 1 finds the winners, 2 writes.
+// 0 clears, 1 finds the winners, 2 writes y, 3 writes dx.
 override PASS: u32 = 0u;
 override CHANNELS_LAST: u32 = 0u;
 
@@ -54,6 +56,19 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
             if index < params.positions_y { // an index outside the plane points nowhere
                 atomicMax(&winner[element(at.x, index, params.positions_y)], at.y + 1u);
             }
+        }
+    } else if PASS == 3u {
+        if item < params.planes * params.positions_x {
+            let at = decode(item, params.positions_x);
+            let index = indices[item];
+            var v = Elem(0.0);
+            if index < params.positions_y {
+                let own = element(at.x, index, params.positions_y);
+                if atomicLoad(&winner[own]) == at.y + 1u {
+                    v = x[own];
+                }
+            }
+            output[item] = v;
         }
     } else if item < params.planes * params.positions_y {
         if PASS == 0u {

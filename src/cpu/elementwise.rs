@@ -41,8 +41,9 @@ pub(crate) fn binary(op: BinaryOp, activation: Activation, strided_axes: &Stride
 fn combine(op: BinaryOp, activation: Activation, a: &[f32], step_a: usize, b: &[f32], step_b: usize, y: &mut [f32]) {
     match op {
         BinaryOp::ActivationGradient => return gradient(activation, a, step_a, b, step_b, y),
-        BinaryOp::Power => line(a, step_a, b, step_b, y, |a, b| BinaryOp::Power.apply(a.into(), b.into()) as f32),
-        BinaryOp::Exceeds => line(a, step_a, b, step_b, y, |a, b| BinaryOp::Exceeds.apply(a.into(), b.into()) as f32),
+        BinaryOp::Power | BinaryOp::PowerByBase | BinaryOp::PowerByExponent | BinaryOp::Exceeds => {
+            line(a, step_a, b, step_b, y, |a, b| op.apply(a.into(), b.into()) as f32);
+        }
         BinaryOp::Add => line(a, step_a, b, step_b, y, |a, b| a + b),
         BinaryOp::Sub => line(a, step_a, b, step_b, y, |a, b| a - b),
         BinaryOp::Mul => line(a, step_a, b, step_b, y, |a, b| a * b),

@@ -5,6 +5,7 @@
 
 pub(crate) mod adjoint;
 pub(crate) mod depthwise;
+pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 pub(crate) mod filter_gradient;
@@ -29,8 +30,8 @@ use crate::ops::{Op, Problem};
 use crate::types::{Activation, Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
-/// Computes the first output of any op on all cores, f32, in logical order; `false` where the engine does not have the op: one with an
-/// index tensor among its inputs, or argmax.
+/// Computes the first output of any op on all cores, f32, in logical order; `false` where the engine does not have the op: argmax, and
+/// an unpooling whose indices are not exact in f32.
 ///
 /// # Errors
 /// Slices of another number or length than the op's tensors; an index that is no whole number or lies past its range.
@@ -168,6 +169,7 @@ fn engine(op: &Op) -> &dyn Computed {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Dropout(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,
         Op::BatchNorm(problem) => problem,
@@ -182,6 +184,7 @@ fn engine(op: &Op) -> &dyn Computed {
         Op::ToLayout(problem) => problem,
         Op::DepthToSpace(problem) => problem,
         Op::Adjoint(problem) => problem,
+        Op::MaxUnpoolGradient(problem) => problem,
         Op::FilterGradient(problem) => problem,
         Op::Optimizer(problem) => problem,
     }

@@ -3,7 +3,7 @@
 use crate::cpu::Computed;
 use crate::ops::pool::descriptor::{IndexOrder, PoolKind};
 use crate::ops::pool::problem::PoolProblem;
-use crate::ops::pool::unpool::MaxUnpoolProblem;
+use crate::ops::pool::unpool::{MaxUnpoolGradient, MaxUnpoolProblem};
 use crate::types::shape::WindowAxis;
 use rayon::prelude::*;
 
@@ -136,8 +136,44 @@ fn maxima(problem: &PoolProblem, x: &[f32]) -> Vec<Vec<f32>> {
     vec![y, indices]
 }
 
+/// Positions of a plane whose indices are exact in f32.
+const EXACT: u64 = 1 << 24;
+
 impl Computed for MaxUnpoolProblem {
-    fn compute(&self, _: &[&[f32]], _: &mut [f32]) -> Option<()> {
-        None // indices are no f32
+    /// A plane after the other, its elements in order, so that of equal indices the last wins.
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        let [plane_x, plane_y] = self.positions();
+        if plane_y > EXACT {
+            return None;
+        }
+        let (planes_x, planes_i) = (inputs[0].par_chunks(plane_x as usize), inputs[1].par_chunks(plane_x as usize));
+        y.par_chunks_mut(plane_y as usize).zip(planes_x).zip(planes_i).for_each(|((y, x), indices)| {
+            y.fill(0.0);
+            for (&x, &index) in x.iter().zip(indices) {
+                if let Some(y) = y.get_mut(index as usize) {
+                    *y = x;
+                }
+            }
+        });
+        Some(())
+    }
+}
+
+impl Computed for MaxUnpoolGradient {
+    fn compute(&self, inputs: &[&[f32]], dx: &mut [f32]) -> Option<()> {
+        let [plane_x, plane_y] = self.of.positions();
+        if plane_y > EXACT {
+            return None;
+        }
+        let (planes_y, planes_i) = (inputs[0].par_chunks(plane_y as usize), inputs[1].par_chunks(plane_x as usize));
+        dx.par_chunks_mut(plane_x as usize).zip(planes_y).zip(planes_i).for_each(|((dx, dy), indices)| {
+            // From the last to the first: an output that is taken has its winner.
+            let mut taken = vec![false; dy.len()];
+            for (dx, &index) in dx.iter_mut().zip(indices).rev() {
+                let was_taken = taken.get_mut(index as usize).is_none_or(|taken| std::mem::replace(taken, true));
+                *dx = if was_taken { 0.0 } else { dy[index as usize] };
+            }
+        });
+        Some(())
     }
 }

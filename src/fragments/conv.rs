@@ -9,7 +9,7 @@ use crate::ops::conv::problem::ConvProblem;
 use crate::ops::elementwise::binary::BinaryOp;
 use crate::ops::pool::descriptor::PoolKind;
 use crate::ops::pool::problem::PoolProblem;
-use crate::ops::pool::unpool::MaxUnpoolProblem;
+use crate::ops::pool::unpool::{MaxUnpoolGradient, MaxUnpoolProblem};
 use crate::ops::transform::pad::{Pad, PadDescriptor, PadMode};
 use crate::types::shape::WindowAxis;
 use crate::types::{Activation, Layout, PaddingMode, Result, TensorType};
@@ -158,6 +158,9 @@ fn lp(b: &mut Builder<'_>, problem: &PoolProblem, p: f32) -> Result<Of> {
     b.mul(signed, power)
 }
 
-pub(super) fn unpool(b: &mut Builder<'_>, _problem: &MaxUnpoolProblem) -> Result<()> {
-    Err(b.refuse("the gradient of an unpool is not computed yet"))
+/// What each element went into; its indices have no gradient.
+pub(super) fn unpool(b: &mut Builder<'_>, problem: &MaxUnpoolProblem) -> Result<()> {
+    let dx = b.op(MaxUnpoolGradient::new(problem.clone()), &[Of::Upstream, Of::Input(1)]);
+    b.give(0, dx);
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Gradients of activations and of operations on two tensors.
 
 use super::{Builder, Of};
+use crate::ops::dropout::DropoutProblem;
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::types::{Activation, Result};
@@ -20,11 +21,22 @@ pub(super) fn unary(b: &mut Builder<'_>, problem: &UnaryProblem) -> Result<()> {
     Ok(())
 }
 
+/// The same dropout of dy with the same key; the key has no gradient.
+pub(super) fn dropout(b: &mut Builder<'_>, problem: &DropoutProblem) -> Result<()> {
+    let dx = b.op(problem.clone(), &[Of::Upstream, Of::Input(1)]);
+    b.give(0, dx);
+    Ok(())
+}
+
 pub(super) fn binary(b: &mut Builder<'_>, problem: &BinaryProblem) -> Result<()> {
     let (x, y) = (Of::Input(0), Of::Input(1));
     let g = match (problem.op, problem.activation) {
-        (BinaryOp::Power, _) => return Err(b.refuse("the gradient of a power is not computed")),
-        (BinaryOp::ActivationGradient | BinaryOp::Exceeds, _) => return Err(b.refuse("gradients of gradients are not computed")),
+        (BinaryOp::ActivationGradient, activation) if b.wants(0) && !activation.has_constant_slopes() => {
+            return Err(b.refuse("second derivatives of activations are not computed"));
+        }
+        // Zero almost everywhere.
+        (BinaryOp::Exceeds, _) => return Ok(()),
+        (BinaryOp::ActivationGradient, activation) => through(b, activation, x, Of::Upstream)?,
         (_, Activation::None) => Of::Upstream,
         (_, Activation::Relu) => through(b, Activation::Relu, Of::Output(0), Of::Upstream)?,
         (op, activation) => {
@@ -75,7 +87,19 @@ pub(super) fn binary(b: &mut Builder<'_>, problem: &BinaryProblem) -> Result<()>
                 of_y = Some(b.mul(g, below)?);
             }
         }
-        BinaryOp::ActivationGradient | BinaryOp::Exceeds | BinaryOp::Power => {}
+        BinaryOp::Power | BinaryOp::PowerByBase | BinaryOp::PowerByExponent => {
+            if wants_x {
+                let slope = power_slope(b, problem.op, 0)?;
+                of_x = Some(b.mul(g, slope)?);
+            }
+            if wants_y {
+                let slope = power_slope(b, problem.op, 1)?;
+                of_y = Some(b.mul(g, slope)?);
+            }
+        }
+        // Linear in dy.
+        BinaryOp::ActivationGradient => of_y = Some(g),
+        BinaryOp::Exceeds => {}
     }
     for (input, gradient) in [of_x, of_y].into_iter().enumerate() {
         if let Some(gradient) = gradient.filter(|_| b.wants(input)) {
@@ -84,4 +108,29 @@ pub(super) fn binary(b: &mut Builder<'_>, problem: &BinaryProblem) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// The derivative by operand `of` of x^y, of y x^(y - 1) or of x^y ln x.
+fn power_slope(b: &mut Builder<'_>, op: BinaryOp, of: usize) -> Result<Of> {
+    let (x, y) = (Of::Input(0), Of::Input(1));
+    match (op, of) {
+        (BinaryOp::Power, 0) => return b.binary(BinaryOp::PowerByBase, x, y),
+        (BinaryOp::Power, _) => return b.binary(BinaryOp::PowerByExponent, x, y),
+        // x^y ln x ln x, and x^0 ln x is ln x.
+        (BinaryOp::PowerByExponent, 1) => {
+            let (slope, logarithm) = (b.binary(op, x, y)?, b.binary(op, x, Of::Constant(0.0))?);
+            return b.mul(slope, logarithm);
+        }
+        _ => {}
+    }
+    let less = b.sub(y, Of::Constant(1.0))?;
+    if (op, of) == (BinaryOp::PowerByBase, 0) {
+        // y (y - 1) x^(y - 2)
+        let slope = b.binary(op, x, less)?;
+        return b.mul(slope, y);
+    }
+    // y x^(y - 1) ln x + x^(y - 1), of either by the other operand.
+    let slope = b.binary(BinaryOp::PowerByExponent, x, less)?;
+    let (scaled, power) = (b.mul(slope, y)?, b.binary(BinaryOp::Power, x, less)?);
+    b.binary(BinaryOp::Add, scaled, power)
 }

@@ -81,6 +81,7 @@ pub fn backward(op: &Op, wanted: &[bool]) -> Result<Fragment> {
         Op::MaxUnpool(problem) => conv::unpool(&mut builder, problem),
         Op::Binary(problem) => elementwise::binary(&mut builder, problem),
         Op::Unary(problem) => elementwise::unary(&mut builder, problem),
+        Op::Dropout(problem) => elementwise::dropout(&mut builder, problem),
         Op::Softmax(problem) => rows::softmax(&mut builder, problem),
         Op::Norm(problem) => rows::norm(&mut builder, problem),
         Op::BatchNorm(problem) => rows::batch_norm(&mut builder, problem),
@@ -93,7 +94,8 @@ pub fn backward(op: &Op, wanted: &[bool]) -> Result<Fragment> {
         Op::Transpose(problem) => shapes::transpose(&mut builder, problem),
         Op::ToLayout(problem) => shapes::to_layout(&mut builder, problem),
         Op::DepthToSpace(problem) => shapes::depth_to_space(&mut builder, problem),
-        Op::Adjoint(_) | Op::FilterGradient(_) | Op::Optimizer(_) => Err(builder.refuse("gradients of gradients are not computed")),
+        Op::Adjoint(_) | Op::MaxUnpoolGradient(_) | Op::FilterGradient(_) => Err(builder.refuse("gradients of gradients are not computed")),
+        Op::Optimizer(_) => Err(builder.refuse("a step of an optimizer is no part of a loss")),
         Op::Argmax(_) => Err(builder.refuse("an index has no gradient")),
     }?;
     Ok(builder.fragment)

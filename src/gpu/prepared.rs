@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock, Weak};
 /// An op that is ready to record. Cheap to clone; clones share the buffers.
 ///
 /// Constants (filters, biases, scales) are given once and read when this is made, where the plan packs them; what is written to
-/// them later may go unseen.
+/// them later is seen after [`Prepared::refresh`].
 #[must_use = "what was compiled and packed is lost with it"]
 #[derive(Debug, Clone)]
 pub struct Prepared {
@@ -147,6 +147,13 @@ impl Prepared {
         Self::recorded_beside(recorder, plan, constants, &Shares::default())
     }
 
+    /// Prepares a plan whose constants are computed by what runs before it: [`Prepared::bind_packing`] takes them and packs them in every run.
+    pub(crate) fn without_constants(gpu: &Gpu, plan: Plan, transient: Option<&[wgpu::Buffer]>) -> Result<Self> {
+        let constants = vec![None; plan.inputs.len()];
+        let (shared, _) = Shared::new(gpu, plan, constants, &Shares { others: &[], transient })?;
+        Ok(Self { gpu: gpu.clone(), shared: Arc::new(shared) })
+    }
+
     fn recorded_beside(recorder: &mut Recorder<'_>, plan: Plan, constants: &[&Tensor], shares: &Shares<'_>) -> Result<Self> {
         let gpu = recorder.gpu().clone();
         let wanted = plan.inputs.iter().filter(|i| i.constant).count();
@@ -162,28 +169,7 @@ impl Prepared {
                 tensor.map(|&tensor| check_tensor(&gpu, plan.op, spec, tensor).map(|()| tensor.clone())).transpose()
             })
             .collect::<Result<_>>()?;
-        gpu.compile(&[&plan])?;
-        let calls: Vec<Call> = plan.steps.iter().map(|step| Call::new(&gpu, step)).collect::<Result<_>>()?;
-        let origins: Vec<Option<u64>> = constants.iter().map(|tensor| tensor.as_ref().map(Tensor::origin)).collect();
-        let packed = shares.others.iter().find_map(|other| other.shared.packed(&plan, &origins)).unwrap_or_default();
-        let to_pack = packed.is_empty() && !plan.prepare.is_empty();
-        let given: Vec<(usize, wgpu::Buffer)> =
-            shares.transient.map(|buffers| transient(&plan).into_iter().zip(buffers.iter().cloned()).collect()).unwrap_or_default();
-        let buffer = |label: &str, bytes: u64| {
-            check_binding(label, bytes, gpu.profile())?;
-            gpu.storage(label, bytes)
-        };
-        let parts_of = |index: usize| {
-            plan.steps.iter().flat_map(|step| &step.refs).any(|place| matches!(place, BufferRef::ScratchPart { index: own, .. } if *own == index))
-        };
-        let scratch = (0..).zip(&plan.scratch).map(|(index, &bytes)| match packed.iter().chain(&given).find(|(own, _)| *own == index) {
-            Some((_, shared)) => Ok(shared.clone()),
-            None if parts_of(index) => gpu.storage("scratch memory", bytes),
-            None => buffer("scratch memory", bytes),
-        });
-        let scratch = scratch.collect::<Result<_>>()?;
-        let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
-        let mut shared = Shared { plan, calls, constants, origins, scratch, tables, packing: OnceLock::new() };
+        let (mut shared, to_pack) = Shared::new(&gpu, plan, constants, shares)?;
         if to_pack {
             let inputs: Vec<Option<&Tensor>> = shared.constants.iter().map(Option::as_ref).collect();
             shared.pack(recorder, &inputs)?;
@@ -266,7 +252,7 @@ impl Prepared {
     /// Tensors of another number, device, shape, element type or layout than prepared for; an output in the buffer of an input.
     pub fn record(&self, recorder: &mut Recorder<'_>, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<()> {
         check_recorder(recorder, &self.gpu)?;
-        let inputs = self.checked(inputs, outputs)?;
+        let inputs = self.checked(inputs, outputs, |spec| !spec.constant)?;
         let (plan, shared) = (self.plan(), &self.shared);
         recorder.scoped(&plan.label, |recorder| recorder.push(&shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs)?))
     }
@@ -277,30 +263,43 @@ impl Prepared {
     /// # Errors
     /// As [`Prepared::record`].
     pub fn bind(&self, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<Bound> {
-        let inputs = self.checked(inputs, outputs)?;
+        let inputs = self.checked(inputs, outputs, |spec| !spec.constant)?;
         let (plan, shared) = (self.plan(), &self.shared);
         let dispatches = self.gpu.scoped(&plan.label, || shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs))?;
         Ok(Bound { prepared: self.clone(), dispatches })
     }
 
-    /// All inputs in order, constants too, once they and the outputs are what the plan says.
-    fn checked<'a>(&'a self, inputs: &[&'a Tensor], outputs: &[&Tensor]) -> Result<Vec<Option<&'a Tensor>>> {
+    /// As [`Prepared::bind`], for one [without constants](Prepared::without_constants): `inputs` are all of them, in order; what is recorded packs first.
+    pub(crate) fn bind_packing(&self, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<Bound> {
+        let inputs = self.checked(inputs, outputs, |_| true)?;
+        let (gpu, plan, shared) = (&self.gpu, self.plan(), &self.shared);
+        let calls = shared.packing(gpu)?;
+        let dispatches = gpu.scoped(&plan.label, || {
+            let mut dispatches = shared.dispatches(gpu, &plan.prepare, calls, &inputs, &[])?;
+            dispatches.extend(shared.dispatches(gpu, &plan.steps, &shared.calls, &inputs, outputs)?);
+            Ok(dispatches)
+        })?;
+        Ok(Bound { prepared: self.clone(), dispatches })
+    }
+
+    /// All inputs in order, those that are not `given` from what this was prepared with, once they and the outputs are what the plan says.
+    fn checked<'a>(&'a self, inputs: &[&'a Tensor], outputs: &[&Tensor], given: fn(&TensorSpec) -> bool) -> Result<Vec<Option<&'a Tensor>>> {
         let (plan, shared) = (self.plan(), &self.shared);
-        let wanted: Vec<&TensorSpec> = plan.inputs.iter().filter(|i| !i.constant).collect();
-        for (what, given, wanted) in [("inputs", inputs.len(), wanted.len()), ("outputs", outputs.len(), plan.outputs.len())] {
-            if given != wanted {
-                return Err(Error::invalid(what, given, format!("this {} takes {wanted}", plan.op)));
+        let wanted: Vec<&TensorSpec> = plan.inputs.iter().filter(|spec| given(spec)).collect();
+        for (what, count, wanted) in [("inputs", inputs.len(), wanted.len()), ("outputs", outputs.len(), plan.outputs.len())] {
+            if count != wanted {
+                return Err(Error::invalid(what, count, format!("this {} takes {wanted}", plan.op)));
             }
         }
         for (spec, tensor) in wanted.iter().copied().zip(inputs).chain(plan.outputs.iter().zip(outputs)) {
             check_tensor(&self.gpu, plan.op, spec, tensor)?;
         }
-        let mut given = inputs.iter();
+        let mut tensors = inputs.iter();
         let inputs: Vec<Option<&Tensor>> = plan
             .inputs
             .iter()
             .zip(&shared.constants)
-            .map(|(spec, constant)| if spec.constant { constant.as_ref() } else { given.next().copied() })
+            .map(|(spec, constant)| if given(spec) { tensors.next().copied() } else { constant.as_ref() })
             .collect();
         for (i, (spec, output)) in plan.outputs.iter().zip(outputs).enumerate() {
             let named = plan.inputs.iter().zip(&inputs).filter_map(|(spec, tensor)| tensor.map(|tensor| (spec, tensor)));
@@ -374,17 +373,46 @@ impl Call {
 }
 
 impl Shared {
+    /// Allocates what a plan takes; `constants` by input. True where they have to be packed yet.
+    fn new(gpu: &Gpu, plan: Plan, constants: Vec<Option<Tensor>>, shares: &Shares<'_>) -> Result<(Self, bool)> {
+        gpu.compile(&[&plan])?;
+        let calls: Vec<Call> = plan.steps.iter().map(|step| Call::new(gpu, step)).collect::<Result<_>>()?;
+        let origins: Vec<Option<u64>> = constants.iter().map(|tensor| tensor.as_ref().map(Tensor::origin)).collect();
+        let packed = shares.others.iter().find_map(|other| other.shared.packed(&plan, &origins)).unwrap_or_default();
+        let to_pack = packed.is_empty() && !plan.prepare.is_empty();
+        let given: Vec<(usize, wgpu::Buffer)> =
+            shares.transient.map(|buffers| transient(&plan).into_iter().zip(buffers.iter().cloned()).collect()).unwrap_or_default();
+        let buffer = |label: &str, bytes: u64| {
+            check_binding(label, bytes, gpu.profile())?;
+            gpu.storage(label, bytes)
+        };
+        let parts_of = |index: usize| {
+            plan.steps.iter().flat_map(|step| &step.refs).any(|place| matches!(place, BufferRef::ScratchPart { index: own, .. } if *own == index))
+        };
+        let scratch = (0..).zip(&plan.scratch).map(|(index, &bytes)| match packed.iter().chain(&given).find(|(own, _)| *own == index) {
+            Some((_, shared)) => Ok(shared.clone()),
+            None if parts_of(index) => gpu.storage("scratch memory", bytes),
+            None => buffer("scratch memory", bytes),
+        });
+        let scratch = scratch.collect::<Result<_>>()?;
+        let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
+        Ok((Self { plan, calls, constants, origins, scratch, tables, packing: OnceLock::new() }, to_pack))
+    }
+
+    /// The calls of what packs the constants, made on first use.
+    fn packing(&self, gpu: &Gpu) -> Result<&[Call]> {
+        if let Some(calls) = self.packing.get() {
+            return Ok(calls);
+        }
+        let calls = self.plan.prepare.iter().map(|step| Call::new(gpu, step)).collect::<Result<Vec<_>>>()?;
+        Ok(self.packing.get_or_init(|| calls))
+    }
+
     /// Records what packs the constants, which are among `inputs`.
     fn pack(&self, recorder: &mut Recorder<'_>, inputs: &[Option<&Tensor>]) -> Result<()> {
         let gpu = recorder.gpu().clone();
-        let made = match self.packing.get() {
-            Some(calls) => calls,
-            None => {
-                let calls = self.plan.prepare.iter().map(|step| Call::new(&gpu, step)).collect::<Result<Vec<_>>>()?;
-                self.packing.get_or_init(|| calls)
-            }
-        };
-        recorder.scoped(&self.plan.label, |recorder| recorder.push(&self.dispatches(&gpu, &self.plan.prepare, made, inputs, &[])?))
+        let calls = self.packing(&gpu)?;
+        recorder.scoped(&self.plan.label, |recorder| recorder.push(&self.dispatches(&gpu, &self.plan.prepare, calls, inputs, &[])?))
     }
 
     /// What `plan` would pack of constants of these origins, if it is here already: its scratch buffers, by the plan's number.

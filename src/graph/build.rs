@@ -185,7 +185,7 @@ impl Graph {
     }
 
     /// A node of one output.
-    fn one(&mut self, recipe: Recipe, inputs: &[ValueId]) -> Result<ValueId> {
+    pub(super) fn one(&mut self, recipe: Recipe, inputs: &[ValueId]) -> Result<ValueId> {
         let outputs = self.node(recipe, inputs)?;
         outputs.first().copied().ok_or_else(|| Error::Internal { label: "a graph".into(), message: "a node without an output".into() })
     }
@@ -493,7 +493,7 @@ impl Graph {
         self.activation(x, Activation::Relu)
     }
 
-    /// x itself: dropout does nothing to a trained network.
+    /// x itself: dropout does nothing to a trained network. [`Graph::dropout_training`] is that of one that learns.
     ///
     /// # Errors
     /// A value past this graph's last ([`ValueId`]).

@@ -1,7 +1,7 @@
 //! Losses, made of the ops that there are, so that their gradients follow.
 
 use super::{Graph, ValueId};
-use crate::ops::elementwise::binary::BinaryOp;
+use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp};
 use crate::ops::reduce::{ReduceDescriptor, ReduceKind};
 use crate::ops::softmax::SoftmaxDescriptor;
 use crate::types::{Activation, Error, Result};
@@ -19,6 +19,8 @@ pub enum Reduction {
     /// Their mean.
     #[default]
     Mean,
+    /// Their sum, divided by the first extent: by the samples of a batch.
+    BatchMean,
 }
 
 /// What a target of a cross-entropy is.
@@ -30,6 +32,16 @@ pub enum Targets {
     Classes,
     /// A distribution over the classes. A mean divides by the number of samples.
     Probabilities,
+}
+
+/// A Kullback-Leibler divergence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KlDescriptor {
+    /// What is made of the elements' losses.
+    pub reduction: Reduction,
+    /// Whether targets are logarithms of probabilities.
+    pub log_targets: bool,
 }
 
 /// A cross-entropy from logits.
@@ -55,18 +67,7 @@ impl Graph {
         if !(0.0..=1.0).contains(&label_smoothing) {
             return Err(Error::invalid("label_smoothing", label_smoothing, "it is from 0 to 1"));
         }
-        let Some(classes) = self.extent(x, 1) else {
-            return Err(Error::invalid("x", self.shape(x), "it is N C ... with a known number of classes C"));
-        };
-        let rank = self.rank(x);
-        let weight = match weight {
-            None => None,
-            Some(weight) if self.extents(weight).as_deref() == Some(&[classes]) => {
-                let extents: Vec<isize> = std::iter::once(classes as isize).chain(std::iter::repeat_n(1, rank - 2)).collect();
-                Some(self.reshape(weight, &extents)?)
-            }
-            Some(weight) => return Err(Error::invalid("weight", self.shape(weight), format!("it has one value per class: [{classes}]"))),
-        };
+        let (classes, weight) = self.class_weight(x, weight)?;
         let logarithm = self.softmax(x, &SoftmaxDescriptor { axis: 1, logarithm: true })?;
         let negative = self.times(logarithm, -1.0)?;
         // What each class costs; and its share of what targets say and of what is spread.
@@ -75,7 +76,10 @@ impl Graph {
             None => negative,
         };
         let over_classes = ReduceDescriptor::sum(&[1]);
-        let own = self.mul(targets, cost)?;
+        let own = match kind {
+            Targets::Classes => self.share(targets, cost)?,
+            Targets::Probabilities => self.mul(targets, cost)?, // whose slope by a target of 0 is the cost
+        };
         let mut samples = self.reduce(own, &over_classes)?;
         if label_smoothing > 0.0 {
             let all = self.reduce(cost, &over_classes)?;
@@ -85,7 +89,81 @@ impl Graph {
             let kept = self.times(samples, 1.0 - label_smoothing)?;
             samples = self.add(kept, spread)?;
         }
-        if (reduction, kind) != (Reduction::Mean, Targets::Classes) {
+        match kind {
+            Targets::Classes => self.counted(samples, targets, weight, reduction),
+            Targets::Probabilities => self.reduced(samples, reduction),
+        }
+    }
+
+    /// The negative log likelihood: -sum over classes of target x, where x N C ... holds logarithms of probabilities, as
+    /// [`SoftmaxDescriptor`] with `logarithm` gives them, with a weight per class where there is one. Targets are 1 for a sample's class and 0 for the others;
+    /// a sample of zeros does not count, and a mean divides by the weights of those that do. A class that no target names costs nothing, be its logarithm
+    /// -inf.
+    ///
+    /// # Errors
+    /// Targets of another shape than x; a weight of another length than there are classes; an open number of classes.
+    pub fn nll_loss(&mut self, x: ValueId, targets: ValueId, weight: Option<ValueId>, reduction: Reduction) -> Result<ValueId> {
+        self.alike("targets", targets, "x", x)?;
+        let (_, weight) = self.class_weight(x, weight)?;
+        let negative = self.times(x, -1.0)?;
+        let cost = match weight {
+            Some(weight) => self.mul(negative, weight)?,
+            None => negative,
+        };
+        let own = self.share(targets, cost)?;
+        let samples = self.reduce(own, &ReduceDescriptor::sum(&[1]))?;
+        self.counted(samples, targets, weight, reduction)
+    }
+
+    /// The Kullback-Leibler divergence of targets t from x, the logarithms of probabilities: t (ln t - x), element by element; of logarithms of
+    /// probabilities t, e^t (t - x). [`Reduction::BatchMean`] is that of the definition, the mean over samples.
+    ///
+    /// Where t is 0 the loss is 0, whatever x is; PyTorch gives NaN for an x of -inf there. The slope by such a t, which is undefined, is 1.
+    ///
+    /// # Errors
+    /// Targets of another shape than x.
+    pub fn kl_div(&mut self, x: ValueId, targets: ValueId, descriptor: &KlDescriptor) -> Result<ValueId> {
+        let &KlDescriptor { reduction, log_targets } = descriptor;
+        self.alike("targets", targets, "x", x)?;
+        let loss = if log_targets {
+            let e = self.number(std::f32::consts::E)?;
+            let probabilities = self.binary(e, targets, BinaryOp::Power)?;
+            let difference = self.sub(targets, x)?;
+            self.share(probabilities, difference)?
+        } else {
+            // t^1 ln t, which is 0 for a t of 0.
+            let one = self.number(1.0)?;
+            let entropy = self.binary(targets, one, BinaryOp::PowerByExponent)?;
+            let cross = self.share(targets, x)?;
+            self.sub(entropy, cross)?
+        };
+        self.reduced(loss, reduction)
+    }
+
+    /// t times what it costs, and 0 where t is 0, whatever that costs.
+    fn share(&mut self, targets: ValueId, cost: ValueId) -> Result<ValueId> {
+        let select = BinaryDescriptor { op: BinaryOp::ActivationGradient, activation: Activation::Relu };
+        let counts = self.binary(targets, cost, select)?;
+        self.mul(targets, counts)
+    }
+
+    /// The number of classes of x, and a weight per class as a tensor that broadcasts to x.
+    fn class_weight(&mut self, x: ValueId, weight: Option<ValueId>) -> Result<(usize, Option<ValueId>)> {
+        let Some(classes) = self.extent(x, 1) else {
+            return Err(Error::invalid("x", self.shape(x), "it is N C ... with a known number of classes C"));
+        };
+        let Some(weight) = weight else { return Ok((classes, None)) };
+        self.check("weight", weight)?;
+        if self.extents(weight).as_deref() != Some(&[classes]) {
+            return Err(Error::invalid("weight", self.shape(weight), format!("it has one value per class: [{classes}]")));
+        }
+        let extents: Vec<isize> = std::iter::once(classes as isize).chain(std::iter::repeat_n(1, self.rank(x) - 2)).collect();
+        Ok((classes, Some(self.reshape(weight, &extents)?)))
+    }
+
+    /// Losses of samples with a class each, reduced: a mean divides by the weights of those that count.
+    fn counted(&mut self, samples: ValueId, targets: ValueId, weight: Option<ValueId>, reduction: Reduction) -> Result<ValueId> {
+        if reduction != Reduction::Mean {
             return self.reduced(samples, reduction);
         }
         let weights = match weight {
@@ -235,6 +313,12 @@ impl Graph {
             Reduction::None => return Ok(x),
             Reduction::Sum => ReduceKind::Sum,
             Reduction::Mean => ReduceKind::Mean,
+            Reduction::BatchMean => {
+                // A mean over the first axis, which may be open, of sums over the others.
+                let others: Vec<isize> = (1..self.rank(x) as isize).collect();
+                let sums = if others.is_empty() { x } else { self.reduce(x, &ReduceDescriptor::sum(&others))? };
+                return self.reduced(sums, Reduction::Mean);
+            }
         };
         if self.rank(x) == 0 { Ok(x) } else { self.reduce(x, &ReduceDescriptor::new(kind, &[])) }
     }

@@ -19,6 +19,7 @@
 
 mod build;
 mod differentiate;
+mod layouts;
 mod losses;
 #[cfg(feature = "weights")]
 mod npy;
@@ -31,7 +32,7 @@ mod training;
 mod weights;
 
 pub use build::BatchNormParameters;
-pub use losses::{BinaryWeights, CrossEntropyDescriptor, Reduction, Targets};
+pub use losses::{BinaryWeights, CrossEntropyDescriptor, KlDescriptor, Reduction, Targets};
 pub use passes::{Change, Pass};
 pub use recipe::{Ranked, Recipe, Resolved};
 pub use training::{BatchStatistics, BatchStatisticsDescriptor};

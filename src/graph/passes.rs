@@ -9,7 +9,7 @@ use crate::ops::conv::problem::Direction;
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp};
 use crate::ops::norm::batch::{BatchNormValues, fold_batch_norm};
 use crate::ops::pool::descriptor::{PoolDescriptor, PoolKind};
-use crate::types::{Activation, ElementType, Padding, Result, TensorType};
+use crate::types::{Activation, ElementType, Layout, Padding, Result, TensorType};
 use half::f16;
 use ndarray::{Array1, ArrayD, Ix1};
 use std::borrow::Cow;
@@ -35,10 +35,12 @@ pub enum Pass {
     FusePool,
     /// Ops run in the order in which the fewest bytes are live at once, where that is fewer than before.
     Order,
+    /// Ops read and give this layout ([`Graph::in_layout`]). Not among [`Pass::ALL`]: whether it is faster is for the device to say.
+    Layout(Layout),
 }
 
 impl Pass {
-    /// All passes, in the order in which they help each other.
+    /// The passes that no device is the slower for, in the order in which they help each other.
     pub const ALL: [Pass; 8] = [
         Pass::RemoveIdentities,
         Pass::CancelTransposes,
@@ -61,6 +63,7 @@ impl Pass {
             Pass::FuseActivation => "fuse activation",
             Pass::FusePool => "fuse pool",
             Pass::Order => "order",
+            Pass::Layout(_) => "layout",
         }
     }
 }
@@ -81,7 +84,7 @@ impl std::fmt::Display for Change {
 }
 
 impl Graph {
-    /// The graph after all passes, in the order in which they help each other.
+    /// The graph after [`Pass::ALL`], in the order in which they help each other.
     ///
     /// Load, then optimize; save by the graph from before. [`Pass::FoldBatchNorm`] makes of a convolution called `stem` and the batch norm behind it the
     /// parameters `stem.folded_weight` and `stem.folded_bias`; the names of what it folded are gone from the new graph. A batch norm whose numbers, or
@@ -106,7 +109,7 @@ impl Graph {
     /// # Errors
     /// As [`Graph::optimized`].
     pub fn after(&self, passes: &[Pass]) -> Result<(Graph, Vec<Change>)> {
-        let mut work = Work { graph: self.clone(), gone: vec![false; self.nodes.len()], changes: vec![] };
+        let mut work = Work::of(self.clone(), vec![]);
         for pass in passes {
             match pass {
                 Pass::RemoveIdentities => work.remove_identities(),
@@ -117,6 +120,10 @@ impl Graph {
                 Pass::FuseActivation => work.fuse_activations(),
                 Pass::FusePool => work.fuse_pools(),
                 Pass::Order => work.order(),
+                Pass::Layout(layout) => {
+                    let (graph, change) = work.compact().in_layout(*layout)?;
+                    work = Work::of(graph, work.changes.into_iter().chain(change).collect());
+                }
             }
         }
         Ok((work.compact(), work.changes))
@@ -131,6 +138,10 @@ struct Work {
 }
 
 impl Work {
+    fn of(graph: Graph, changes: Vec<Change>) -> Self {
+        Self { gone: vec![false; graph.nodes.len()], graph, changes }
+    }
+
     fn note(&mut self, pass: Pass, what: String) {
         self.changes.push(Change { pass, what });
     }

@@ -3,6 +3,7 @@
 use crate::ops::Op;
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
+use crate::ops::dropout::{DropoutDescriptor, DropoutKey, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor, MatMulInputs, MatMulProblem};
@@ -153,6 +154,8 @@ pub enum Recipe {
     Identity,
     /// x itself: dropout does nothing to a trained network.
     Dropout,
+    /// x and a key: dropout in training.
+    DropoutTraining(DropoutDescriptor),
     /// An op with all its numbers, which takes tensors of these types alone, such as a gradient.
     Fixed(Box<Op>),
 }
@@ -232,7 +235,7 @@ impl Recipe {
             Recipe::Reshape { .. } => "reshape",
             Recipe::Flatten { .. } => "flatten",
             Recipe::Identity => "identity",
-            Recipe::Dropout => "dropout",
+            Recipe::Dropout | Recipe::DropoutTraining(_) => "dropout",
             Recipe::Fixed(op) => crate::ops::Problem::name(op.as_ref()),
         }
     }
@@ -327,6 +330,15 @@ impl Recipe {
                 };
                 BatchNormProblem::new(x, &vectors, descriptor)?.into()
             }
+            Recipe::DropoutTraining(descriptor) => {
+                exactly(2, "x and a key")?;
+                let problem = DropoutProblem::new(x, descriptor)?;
+                let key = &crate::ops::Problem::inputs(&problem)[1].tensor;
+                if !is_alike(key, others[0]) {
+                    return Err(Error::invalid("key", others[0], format!("it is {} f32 numbers, those of DropoutKey::to_array", DropoutKey::COUNT)));
+                }
+                problem.into()
+            }
             Recipe::Concat { axis } => Concat::new(&inputs.iter().map(|&t| t.clone()).collect::<Vec<_>>(), *axis)?.into(),
             of_one => {
                 exactly(1, "one tensor")?;
@@ -372,7 +384,7 @@ fn is_alike(wanted: &TensorType, given: &TensorType) -> bool {
 }
 
 /// Whether both layouts store the elements in one order: there is one channel, or one position.
-fn has_one_order(x: &TensorType) -> bool {
+pub(super) fn has_one_order(x: &TensorType) -> bool {
     x.rank() >= 3 && (x.extents[1] == 1 || x.extents[2..].iter().all(|&extent| extent == 1))
 }
 

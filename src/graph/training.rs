@@ -1,7 +1,8 @@
-//! Ops of networks that learn, made of the ops that there are: batch normalisation by the statistics of its own batch, and a network whose batch norms
-//! are of that kind.
+//! Ops of networks that learn: batch normalisation by the statistics of its own batch, made of the ops that there are, and a network whose batch norms
+//! are of that kind; dropout.
 
 use super::{Graph, Node, Recipe, Source, ValueId, of_node};
+use crate::ops::dropout::DropoutDescriptor;
 use crate::ops::norm::rows::{LayerNormDescriptor, NormInputs, NormProblem};
 use crate::ops::reduce::ReduceDescriptor;
 use crate::types::{Activation, Error, Result, TensorType};
@@ -159,6 +160,19 @@ impl Graph {
             order.push(i);
         }
         Ok((graph.in_order(&order), statistics))
+    }
+
+    /// Dropout in training: each element is 0 with this probability, else x / (1 - probability). Which, follows from `key`, a tensor of
+    /// [`DropoutKey::to_array`](crate::dropout::DropoutKey::to_array), usually an input that is another one at each step; from the element's index in
+    /// channels-first order; and from how many such dropouts the graph has already, so that each has a mask of its own. The gradient has the same mask.
+    ///
+    /// A dropped element is 0 whatever x is: PyTorch, which multiplies by a mask, gives NaN where x is infinite or NaN.
+    ///
+    /// # Errors
+    /// A probability outside 0 to below 1; a key of another type.
+    pub fn dropout_training(&mut self, x: ValueId, key: ValueId, probability: f32) -> Result<ValueId> {
+        let earlier = self.nodes.iter().filter(|node| matches!(node.recipe, Recipe::DropoutTraining(_))).count();
+        self.one(Recipe::DropoutTraining(DropoutDescriptor { probability, stream: earlier as u32 }), &[x, key])
     }
 
     fn per_channel(&self, name: &str, vector: ValueId, channels: usize) -> Result<()> {

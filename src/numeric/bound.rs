@@ -36,6 +36,11 @@ pub fn power_error(x: f64, p: f64) -> f64 {
     (std::f64::consts::LN_2 * absolute).exp_m1() * (1.0 + (3.0 + 2.0 * t) * unit) + (3.0 + 2.0 * t) * unit
 }
 
+/// Error that WGSL allows ln x of an x above 0: 2^-21 in \[0.5, 2\], 3 units in the last place elsewhere.
+pub fn logarithm_error(x: f64) -> f64 {
+    if (0.5..=2.0).contains(&x) { 2f64.powi(-21) } else { 3.0 * 2.0 * ElementType::F32.unit_roundoff() * x.ln().abs() }
+}
+
 /// Relative error of a square root: an inverse one (2 units) and a division (2.5 units).
 pub const SQUARE_ROOT_ERROR: f64 = 4.5 * f32::EPSILON as f64;
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod adjoint;
 pub(crate) mod conv;
+pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod matmul;
 pub mod named;
@@ -18,6 +19,7 @@ pub(crate) mod written;
 use crate::ops::adjoint::AdjointProblem;
 use crate::ops::conv::filter_gradient::FilterGradient;
 use crate::ops::conv::problem::ConvProblem;
+use crate::ops::dropout::DropoutProblem;
 use crate::ops::elementwise::binary::BinaryProblem;
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::ops::matmul::MatMulProblem;
@@ -26,7 +28,7 @@ use crate::ops::norm::lrn::LrnProblem;
 use crate::ops::norm::rows::NormProblem;
 use crate::ops::optimizer::OptimizerProblem;
 use crate::ops::pool::problem::PoolProblem;
-use crate::ops::pool::unpool::MaxUnpoolProblem;
+use crate::ops::pool::unpool::{MaxUnpoolGradient, MaxUnpoolProblem};
 use crate::ops::reduce::ArgmaxProblem;
 use crate::ops::reduce::ReduceProblem;
 use crate::ops::softmax::SoftmaxProblem;
@@ -87,6 +89,8 @@ pub enum Op {
     Binary(BinaryProblem),
     /// An activation.
     Unary(UnaryProblem),
+    /// Dropout in training.
+    Dropout(DropoutProblem),
     /// Softmax, or its logarithm.
     Softmax(SoftmaxProblem),
     /// Layer, group or instance normalisation.
@@ -115,6 +119,8 @@ pub enum Op {
     DepthToSpace(DepthToSpace),
     /// The adjoint of a pad, a slice, a resize or a pool.
     Adjoint(AdjointProblem),
+    /// The gradient of a max unpooling.
+    MaxUnpoolGradient(MaxUnpoolGradient),
     /// The gradient of a convolution by its filter.
     FilterGradient(FilterGradient),
     /// A step of an optimizer.
@@ -146,6 +152,7 @@ from! {
         MaxUnpool(MaxUnpoolProblem),
         Binary(BinaryProblem),
         Unary(UnaryProblem),
+        Dropout(DropoutProblem),
         Softmax(SoftmaxProblem),
         Norm(NormProblem),
         BatchNorm(BatchNormProblem),
@@ -160,6 +167,7 @@ from! {
         ToLayout(ToLayout),
         DepthToSpace(DepthToSpace),
         Adjoint(AdjointProblem),
+        MaxUnpoolGradient(MaxUnpoolGradient),
         FilterGradient(FilterGradient),
         Optimizer(OptimizerProblem),
 }
@@ -179,6 +187,7 @@ fn problem(op: &Op) -> &dyn Problem {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Dropout(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,
         Op::BatchNorm(problem) => problem,
@@ -193,6 +202,7 @@ fn problem(op: &Op) -> &dyn Problem {
         Op::ToLayout(problem) => problem,
         Op::DepthToSpace(problem) => problem,
         Op::Adjoint(problem) => problem,
+        Op::MaxUnpoolGradient(problem) => problem,
         Op::FilterGradient(problem) => problem,
         Op::Optimizer(problem) => problem,
     }

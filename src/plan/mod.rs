@@ -112,6 +112,7 @@ fn planner(op: &Op) -> &dyn Planned {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Dropout(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,
         Op::BatchNorm(problem) => problem,
@@ -126,6 +127,7 @@ fn planner(op: &Op) -> &dyn Planned {
         Op::ToLayout(problem) => problem,
         Op::DepthToSpace(problem) => problem,
         Op::Adjoint(problem) => problem,
+        Op::MaxUnpoolGradient(problem) => problem,
         Op::FilterGradient(problem) => problem,
         Op::Optimizer(problem) => problem,
     }

@@ -1,6 +1,6 @@
 //! Elementwise ops straight from their definitions.
 
-use crate::numeric::bound::{UNDERFLOW, activation_error, power_error};
+use crate::numeric::bound::{UNDERFLOW, activation_error, logarithm_error, power_error};
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::reference::{Bounded, Referenced};
@@ -48,6 +48,16 @@ pub fn binary(problem: &BinaryProblem, a: &[f64], b: &[f64]) -> Bounded {
             BinaryOp::Exceeds if a != b && (a - b).abs() < UNDERFLOW => 1.0,
             BinaryOp::Exceeds => 0.0,
             BinaryOp::Power => power_error(a, b) * result.abs() + UNDERFLOW,
+            // A power of a rounded exponent, times b.
+            BinaryOp::PowerByBase => {
+                let of_exponent = (u * (b - 1.0).abs() * if a > 0.0 && a.is_finite() { a.ln().abs() } else { 0.0 }).exp_m1();
+                (power_error(a, b - 1.0) * (1.0 + of_exponent) + of_exponent + u) * result.abs() + UNDERFLOW * (1.0 + b.abs())
+            }
+            BinaryOp::PowerByExponent if !(a > 0.0 && a.is_finite()) => 0.0,
+            BinaryOp::PowerByExponent => {
+                let (power, error) = (a.powf(b), power_error(a, b));
+                power * (error * a.ln().abs() + (1.0 + error) * logarithm_error(a)) + u * result.abs() + UNDERFLOW * (1.0 + a.ln().abs())
+            }
             BinaryOp::Div => 5.0 * u * result.abs() + UNDERFLOW,
             _ => u * result.abs() + UNDERFLOW,
         };

@@ -3,6 +3,7 @@
 
 pub(crate) mod adjoint;
 pub(crate) mod conv;
+pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod filter_gradient;
 pub(crate) mod matmul;
@@ -15,6 +16,7 @@ pub(crate) mod transform;
 pub(crate) mod winograd;
 
 pub use conv::{ConvReference, conv, conv_allowed, conv_error};
+pub use dropout::dropout;
 pub use elementwise::{binary, unary};
 pub use matmul::matmul;
 pub use norm::{batch_norm, lrn, norm};
@@ -89,6 +91,7 @@ fn referenced(op: &Op) -> &dyn Referenced {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Dropout(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,
         Op::BatchNorm(problem) => problem,
@@ -103,6 +106,7 @@ fn referenced(op: &Op) -> &dyn Referenced {
         Op::ToLayout(problem) => problem,
         Op::DepthToSpace(problem) => problem,
         Op::Adjoint(problem) => problem,
+        Op::MaxUnpoolGradient(problem) => problem,
         Op::FilterGradient(problem) => problem,
         Op::Optimizer(problem) => problem,
     }

@@ -3,7 +3,7 @@
 use crate::numeric::bound::{SQUARE_ROOT_ERROR, UNDERFLOW, gamma, power_error};
 use crate::ops::pool::descriptor::{IndexOrder, PoolKind};
 use crate::ops::pool::problem::PoolProblem;
-use crate::ops::pool::unpool::MaxUnpoolProblem;
+use crate::ops::pool::unpool::{MaxUnpoolGradient, MaxUnpoolProblem};
 use crate::reference::{Bounded, Referenced};
 use crate::types::ElementType;
 
@@ -104,5 +104,22 @@ impl Referenced for MaxUnpoolProblem {
             }
         }
         vec![Bounded::exact(y)]
+    }
+}
+
+impl Referenced for MaxUnpoolGradient {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        let [positions_x, positions_y] = self.of.positions().map(|p| p as usize);
+        let (dy, indices) = (inputs[0], inputs[1]);
+        let mut dx = vec![0.0; indices.len()];
+        // From the last to the first: an output that is taken has its winner.
+        let mut taken = vec![false; dy.len()];
+        for (i, &index) in indices.iter().enumerate().rev() {
+            let at = i / positions_x * positions_y + index as usize;
+            if (index as usize) < positions_y && !taken[at] {
+                (dx[i], taken[at]) = (dy[at], true);
+            }
+        }
+        vec![Bounded::exact(dx)]
     }
 }

@@ -7,11 +7,13 @@
 pub(crate) mod cpu;
 pub(crate) mod gpu;
 pub(crate) mod inputs;
+mod layout;
 pub(crate) mod memory;
 pub(crate) mod ready;
 pub(crate) mod run;
 pub(crate) mod store;
 
+pub use layout::{InLayout, fastest_layout};
 pub use memory::{Arena, Memory};
 
 use crate::gpu::Gpu;

@@ -5,7 +5,7 @@ use crate::gpu::pipelines::Dispatch;
 use crate::gpu::prepared::{Prepared, Shares};
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
-use crate::graph::{At, Graph, Resolved, ValueId};
+use crate::graph::{At, Graph, Node, Resolved, ValueId};
 use crate::plan::Planned;
 use crate::plan::packing::transient;
 use crate::plan::step::Plan;
@@ -41,7 +41,7 @@ impl Planning {
         let placement = Placement::of(graph, &at, gpu.profile().storage_alignment);
         let roots = (0..graph.values().len()).map(|index| graph.root(&at, graph.value(index))).collect();
         let mut planning = Self { at, plans, placement, roots, memory: Memory::default() };
-        planning.memory = planning.count(graph)?;
+        planning.memory = planning.count(graph);
         Ok(planning)
     }
 
@@ -50,19 +50,16 @@ impl Planning {
     }
 
     /// The weights that kernels read as they are, and those that are packed, each once.
-    fn weights(&self, graph: &Graph) -> Result<(HashSet<ValueId>, HashSet<ValueId>)> {
+    fn weights(&self, graph: &Graph) -> (HashSet<ValueId>, HashSet<ValueId>) {
         let (mut direct, mut all) = (HashSet::new(), HashSet::new());
         for (node, plan) in graph.nodes().iter().zip(&self.plans) {
             let Some(plan) = plan else { continue };
+            let packs_each_run = computes_constants(plan, node, &self.roots, &self.placement);
             for (i, (spec, input)) in plan.inputs.iter().zip(node.inputs()).enumerate() {
                 let of = self.roots[input.index()];
                 let is_weight = self.placement.places[of.index()] == Place::Weight;
-                if spec.constant && !is_weight {
-                    let rule = format!("{} of {} is read when the session is made: it is a parameter or a constant", spec.name, node.name());
-                    return Err(Error::invalid(node.name(), graph.values()[input.index()].name(), rule));
-                }
                 // One that no kernel reads, such as the addend of a product whose factor is 0, is bound all the same.
-                if is_weight && (!spec.constant || plan.steps.iter().any(|step| step.reads(i))) {
+                if is_weight && (packs_each_run || !spec.constant || plan.steps.iter().any(|step| step.reads(i))) {
                     direct.insert(of);
                 }
                 if is_weight {
@@ -73,18 +70,18 @@ impl Planning {
         // An output may show a weight.
         direct.extend(graph.outputs().map(|(_, value)| self.roots[value.index()]).filter(|of| self.placement.places[of.index()] == Place::Weight));
         let packed = all.difference(&direct).copied().collect();
-        Ok((direct, packed))
+        (direct, packed)
     }
 
-    fn count(&self, graph: &Graph) -> Result<Memory> {
-        let (direct, packed) = self.weights(graph)?;
+    fn count(&self, graph: &Graph) -> Memory {
+        let (direct, packed) = self.weights(graph);
         let sum = |values: &HashSet<ValueId>| values.iter().map(|&value| self.at.bytes(value).next_multiple_of(16)).sum::<u64>();
         let plans = || self.plans.iter().flatten();
         let packed_bytes = |plan: &Plan| plan.scratch.iter().sum::<u64>() - transient(plan).iter().map(|&index| plan.scratch[index]).sum::<u64>();
         let tables = |plan: &Plan| plan.tables.iter().map(|table| 4 * table.len() as u64).sum::<u64>() + uniforms(plan);
         let ends = |multiple: u64| graph.inputs().chain(graph.outputs()).map(|(_, value)| self.at.bytes(value).next_multiple_of(multiple)).sum();
         let largest = packed.iter().map(|&value| self.at.bytes(value)).max().unwrap_or(0);
-        Ok(Memory {
+        Memory {
             weights: sum(&direct),
             packed: plans().map(packed_bytes).sum(),
             tables: plans().map(tables).sum(),
@@ -94,7 +91,7 @@ impl Planning {
             staging: ends(4),
             preparing: sum(&packed).min(LOOSE + largest),
             open: None,
-        })
+        }
     }
 
     /// Bytes of the buffers that all ops share for what each recording writes anew.
@@ -130,7 +127,7 @@ impl Planning {
             let least = op.algorithms(gpu.profile()).into_iter().filter_map(|name| op.plan(gpu.profile(), Some(name)).ok());
             if let Some(plan) = least.min_by_key(Plan::own_bytes).filter(|plan| plan.own_bytes() < own(&i)) {
                 let before = self.plans[i].replace(plan);
-                let memory = self.count(graph)?;
+                let memory = self.count(graph);
                 if memory.peak() < self.memory.peak() {
                     self.memory = memory;
                 } else {
@@ -146,9 +143,17 @@ fn uniforms(plan: &Plan) -> u64 {
     plan.prepare.iter().chain(&plan.steps).map(|step| step.params.len() as u64).sum()
 }
 
+/// Whether something that the op takes as a constant, such as a filter, is an input of the network or computed by it: it is packed in every run.
+fn computes_constants(plan: &Plan, node: &Node, roots: &[ValueId], placement: &Placement) -> bool {
+    let is_weight = |input: &ValueId| placement.places[roots[input.index()].index()] == Place::Weight;
+    plan.inputs.iter().zip(node.inputs()).any(|(spec, input)| spec.constant && !is_weight(input))
+}
+
 /// A prepared op, with the values that it reads and gives.
 struct Call {
     prepared: Prepared,
+    /// Whether constants are among the inputs, to be packed in every run.
+    packs: bool,
     inputs: Vec<ValueId>,
     outputs: Vec<ValueId>,
 }
@@ -171,7 +176,7 @@ impl Ready {
     /// Allocates what was planned and prepares every op; `ids` are the graph's weights.
     pub fn new(graph: &Graph, planning: Planning, store: &Store, ids: &[Option<WeightId>]) -> Result<Self> {
         let gpu = store.gpu();
-        let (direct, _) = planning.weights(graph)?;
+        let (direct, _) = planning.weights(graph);
         let scratch: Vec<wgpu::Buffer> = planning.scratch().into_iter().map(|bytes| gpu.storage("scratch memory", bytes)).collect::<Result<_>>()?;
         let Planning { at, plans, placement, roots, memory } = planning;
         let arena: Vec<Tensor> = placement
@@ -197,6 +202,11 @@ impl Ready {
         let (mut calls, mut loose) = (vec![], 0);
         for (node, plan) in graph.nodes().iter().zip(plans) {
             let Some(plan) = plan else { continue };
+            if computes_constants(&plan, node, &roots, &placement) {
+                let prepared = Prepared::without_constants(gpu, plan, Some(&scratch))?;
+                calls.push(Call { prepared, packs: true, inputs: node.inputs().to_vec(), outputs: node.outputs().to_vec() });
+                continue;
+            }
             let (mut constants, mut used, mut inputs) = (vec![], vec![], vec![]);
             for (spec, &input) in plan.inputs.iter().zip(node.inputs()) {
                 if spec.constant {
@@ -221,7 +231,7 @@ impl Ready {
                 loose = 0;
             }
             store.note(used, &prepared);
-            calls.push(Call { prepared, inputs, outputs: node.outputs().to_vec() });
+            calls.push(Call { prepared, packs: false, inputs, outputs: node.outputs().to_vec() });
         }
         Ok(Self { gpu: gpu.clone(), at, calls, placement, roots, tensors, memory, frames: Mutex::default() })
     }
@@ -266,7 +276,8 @@ impl Ready {
         for call in &self.calls {
             let inputs: Vec<&Tensor> = call.inputs.iter().map(tensor).collect::<Result<_>>()?;
             let outputs: Vec<&Tensor> = call.outputs.iter().map(tensor).collect::<Result<_>>()?;
-            dispatches.extend(call.prepared.bind(&inputs, &outputs)?.into_dispatches());
+            let bound = if call.packs { call.prepared.bind_packing(&inputs, &outputs) } else { call.prepared.bind(&inputs, &outputs) };
+            dispatches.extend(bound?.into_dispatches());
         }
         for (i, ((name, value), to)) in graph.outputs().zip(outputs).enumerate() {
             let of = self.roots[value.index()];
@@ -286,7 +297,8 @@ impl Ready {
 
     /// Dispatches of one run.
     pub fn steps(&self) -> usize {
-        self.calls.iter().map(|call| call.prepared.plan().steps.len()).sum()
+        let steps = |call: &Call| call.prepared.plan().steps.len() + if call.packs { call.prepared.plan().prepare.len() } else { 0 };
+        self.calls.iter().map(steps).sum()
     }
 }
 

@@ -4,9 +4,9 @@
 use crate::shader::layout::StructLayout;
 use crate::shader::source_gemm::GEMM_SOURCES;
 use crate::shader::uniforms::{
-    AdjointParams, Axis, BatchFoldParams, BatchNormParams, BinaryParams, CopyAxis, CopyParams, GatherAxis, GatherParams, GatheredAxis, KeptAxis,
-    LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis, ResizeParams, SoftmaxParams, UnaryParams,
-    UnpoolParams,
+    AdjointParams, Axis, BatchFoldParams, BatchNormParams, BinaryParams, CopyAxis, CopyParams, DropoutParams, GatherAxis, GatherParams, GatheredAxis,
+    KeptAxis, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis, ResizeParams, SoftmaxParams,
+    UnaryParams, UnpoolParams,
 };
 use crate::types::strided_axes::OperandAxis;
 use BindingKind::{Read, Uniform, Write};
@@ -100,6 +100,10 @@ sources! { OTHER_SOURCES:
         &[Uniform, Read, Read, Write], BINARY_STRUCTS;
     ELEMENTWISE_GRADIENT_IN_PLACE "elementwise_gradient_in_place" ["elementwise/binary"] ["IN_PLACE" = 1, "GRADIENT" = 1]
         &[Uniform, Read, Write], BINARY_STRUCTS;
+
+    // Uniform, x, key, output.
+    DROPOUT "dropout" ["elementwise/dropout"] ["LAST" = 0] &[Uniform, Read, Read, Write], &[DropoutParams::LAYOUT];
+    DROPOUT_LAST "dropout_last" ["elementwise/dropout"] ["LAST" = 1] &[Uniform, Read, Read, Write], &[DropoutParams::LAYOUT];
 
     // Uniform, gradient, scalars, parameters, and the tensors that the rule keeps.
     OPTIMIZER "optimizer" ["elementwise/optimizer"] [] &[Uniform, Read, Read, Write], OPTIMIZER_STRUCTS;

@@ -77,6 +77,20 @@ uniform! {
 }
 
 uniform! {
+    /// Twin of `DropoutParams` in `shaders/elementwise/dropout.wgsl`.
+    DropoutParams {
+        items: u32,
+        base: u32,
+        first: u32,
+        channels: u32,
+        positions: u32,
+        threshold: u32,
+        scale: f32,
+        stream: u32,
+    }
+}
+
+uniform! {
     /// Twin of `OptimizerParams` in `shaders/elementwise/optimizer.wgsl`.
     OptimizerParams {
         items: u32,

@@ -19,7 +19,7 @@ mod step;
 mod stopping;
 mod trainer;
 
-pub use crate::graph::{BinaryWeights, CrossEntropyDescriptor, Reduction, Targets};
+pub use crate::graph::{BinaryWeights, CrossEntropyDescriptor, KlDescriptor, Reduction, Targets};
 pub use crate::ops::optimizer::{OptimizerProblem, Rule, Scalars};
 pub use data::{Augmentation, Dataset, Labels};
 pub use engine::Engine;

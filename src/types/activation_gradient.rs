@@ -89,6 +89,20 @@ impl Activation {
         self.is_exact()
     }
 
+    /// Whether its derivative is constant between kinks, so that the second one is 0 almost everywhere.
+    pub(crate) const fn has_constant_slopes(self) -> bool {
+        matches!(
+            self,
+            Activation::None
+                | Activation::Relu
+                | Activation::Relu6
+                | Activation::LeakyRelu { .. }
+                | Activation::Clip { .. }
+                | Activation::HardSigmoid { .. }
+                | Activation::Threshold { .. }
+        )
+    }
+
     /// The error that evaluating [`Activation::gradient`] in f32 may add to its result. Relative to the magnitudes of the terms that are added; an exponential
     /// that underflows is lost. A device may take subnormal numbers for zero, which at a kink changes the side.
     pub(crate) fn gradient_error(self, x: f64, dy: f64) -> f64 {

@@ -87,9 +87,12 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     super::grid_transform::add_problems(&mut all, full)?;
     add(&mut all, super::grid_gradient::adjoints(full)?);
     add_elsewhere(&mut all, super::grid_gradient::sliced()?);
+    add(&mut all, super::grid_gradient::unpools()?);
     add(&mut all, super::grid_gradient::data()?);
     add(&mut all, super::grid_gradient::filters(full)?);
     add(&mut all, super::grid_gradient::optimizers()?);
+    add(&mut all, super::grid_elementwise::dropouts()?);
+    add_elsewhere(&mut all, super::grid_elementwise::sliced_dropouts()?);
     add_elsewhere(&mut all, super::grid_gradient::sliced_filters()?);
     let mut seen = std::collections::HashSet::new();
     all.retain(|(op, elsewhere)| seen.insert(format!("{}/{op}{}", op.name(), elsewhere.map_or_else(String::new, |elsewhere| elsewhere.to_string()))));

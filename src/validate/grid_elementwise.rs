@@ -1,11 +1,13 @@
 //! Elementwise problems: every activation and operation, counts about the width of items and workgroups, every way to broadcast,
-//! layouts that agree and that do not, in place.
+//! layouts that agree and that do not, in place; dropout.
 
+use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::types::shape::Layout::ChannelsFirst as CF;
 use crate::types::shape::Layout::ChannelsLast as CL;
 use crate::types::{Activation, ElementType, Layout, Result, TensorType};
+use crate::validate::elsewhere::Elsewhere;
 
 /// Exact, and hardly ever 0 for all of a few numbers.
 const CLIP: Activation = Activation::Clip { min: -3.0, max: 3.0 };
@@ -96,4 +98,40 @@ pub(crate) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
         }
     }
     Ok(problems)
+}
+
+/// Counts about a block's, an invocation's and a workgroup's; factors that are exact and that are not; both layouts.
+pub(crate) fn dropouts() -> Result<Vec<DropoutProblem>> {
+    let half = DropoutDescriptor { probability: 0.5, stream: 0 };
+    let tenth = DropoutDescriptor { probability: 0.1, stream: 7 };
+    let all = [0.0, 1e-6, 0.25, 0.3, 0.75, 0.9].map(|probability| DropoutDescriptor { probability, stream: u32::MAX });
+    let mut problems = vec![];
+    let mut add = |extents: &[usize], element, layout, descriptor: &DropoutDescriptor| -> Result<()> {
+        problems.push(DropoutProblem::new(&TensorType::new(extents, element, layout), descriptor)?);
+        Ok(())
+    };
+    for count in [6, 7, 8, 9, 255, 256, 257, 1023, 1028] {
+        add(&[count], ElementType::F32, CF, &half)?;
+        add(&[count], ElementType::F16, CF, &tenth)?;
+    }
+    for descriptor in &all {
+        add(&[3, 5, 7, 11], ElementType::F32, CF, descriptor)?;
+        add(&[3, 5, 7, 11], ElementType::F16, CL, descriptor)?;
+    }
+    for extents in [&[2, 3, 5, 7][..], &[3, 70, 9], &[2, 4, 3, 2, 5], &[5, 1, 6, 7], &[4, 9, 1, 1]] {
+        add(extents, ElementType::F32, CL, &half)?;
+        add(extents, ElementType::F32, CL, &tenth)?;
+    }
+    Ok(problems)
+}
+
+/// Parts that begin inside the tensor, at whole blocks, or channels-last at images of an odd count.
+pub(crate) fn sliced_dropouts() -> Result<Vec<(DropoutProblem, Elsewhere)>> {
+    let of = |extents: &[usize], element, layout, probability| {
+        let problem = DropoutProblem::new(&TensorType::new(extents, element, layout), &DropoutDescriptor { probability, stream: 1 })?;
+        Ok((problem, Elsewhere::Binding(4096)))
+    };
+    [of(&[5003], ElementType::F32, CF, 0.5), of(&[3, 1501], ElementType::F16, CF, 0.1), of(&[9, 5, 11, 7], ElementType::F32, CL, 0.5)]
+        .into_iter()
+        .collect()
 }

@@ -7,6 +7,7 @@ use crate::ops::conv::filter_gradient::FilterGradient;
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::ops::optimizer::{OptimizerProblem, Rule};
 use crate::ops::pool::problem::PoolProblem;
+use crate::ops::pool::unpool::MaxUnpoolGradient;
 use crate::types::{ElementType, Layout, Padding, Result, TensorType};
 use crate::validate::elsewhere::Elsewhere;
 use crate::validate::grid_transform;
@@ -30,6 +31,11 @@ pub(crate) fn adjoints(full: bool) -> Result<Vec<AdjointProblem>> {
 pub(crate) fn sliced() -> Result<Vec<(AdjointProblem, Elsewhere)>> {
     let pools = super::grid_pool::sliced()?.into_iter().map(|(pool, elsewhere): (PoolProblem, Elsewhere)| (pool.with_indices(), elsewhere));
     Ok(pools.filter_map(|(pool, elsewhere)| Some((AdjointProblem::new(AdjointOf::Pool(pool)).ok()?, elsewhere))).collect())
+}
+
+/// Of every unpooling; random indices point at some outputs more than once.
+pub(crate) fn unpools() -> Result<Vec<MaxUnpoolGradient>> {
+    Ok(super::grid_pool::unpools()?.into_iter().map(MaxUnpoolGradient::new).collect())
 }
 
 /// Data gradients of transposed convolutions that add extent, whose pads are below 0: no constructor makes them. Rows and columns before and behind what

@@ -10,11 +10,11 @@ mod networks;
 mod op_by_op;
 
 use crate::gpu::Gpu;
-use crate::graph::{Change, Graph, Resolved};
+use crate::graph::{Change, Graph, Pass, Resolved};
 use crate::ops::{Op, Problem};
 use crate::plan::step::Plan;
 use crate::session::Session;
-use crate::types::{ElementType, Error, Result};
+use crate::types::{ElementType, Error, Layout, Result};
 use crate::validate::data::Data;
 use crate::validate::{CaseResult, Outcome, Progress};
 use build::Build;
@@ -27,8 +27,10 @@ use web_time::Instant;
 pub enum Variant {
     /// Nothing: every node is an op of its own.
     AsBuilt,
-    /// All passes.
+    /// [`Pass::ALL`].
     Optimized,
+    /// The same, then channels-last between the ops ([`Graph::in_layout`]), where that changes any.
+    ChannelsLast,
 }
 
 impl Variant {
@@ -37,6 +39,7 @@ impl Variant {
         match self {
             Variant::AsBuilt => "as_built",
             Variant::Optimized => "optimized",
+            Variant::ChannelsLast => "channels_last",
         }
     }
 }
@@ -79,6 +82,7 @@ impl Case {
         match self.variant {
             Variant::AsBuilt => Ok((built.clone(), vec![])),
             Variant::Optimized => built.optimized_with_changes(),
+            Variant::ChannelsLast => built.after(&[&Pass::ALL[..], &[Pass::Layout(Layout::ChannelsLast)]].concat()),
         }
     }
 
@@ -99,10 +103,13 @@ impl Case {
     }
 }
 
-/// Every case: the networks after all passes, and in the full grid as they are built too.
+/// Every case: the networks after all passes, and in the full grid as they are built and channels-last too.
 pub fn cases(full: bool) -> Vec<Case> {
-    let variants: &[Variant] = if full { &[Variant::Optimized, Variant::AsBuilt] } else { &[Variant::Optimized] };
-    variants.iter().flat_map(|&variant| NETWORKS.iter().map(move |network| Case { network, variant })).collect()
+    let variants: &[Variant] = if full { &[Variant::Optimized, Variant::AsBuilt, Variant::ChannelsLast] } else { &[Variant::Optimized] };
+    let all = variants.iter().flat_map(|&variant| NETWORKS.iter().map(move |network| Case { network, variant }));
+    // A network that cannot be built fails where it is run.
+    let has_layout = |case: &Case| case.graph().map_or(true, |(_, changes)| changes.iter().any(|change| matches!(change.pass, Pass::Layout(_))));
+    all.filter(|case| case.variant != Variant::ChannelsLast || has_layout(case)).collect()
 }
 
 /// Runs `cases` in turn, as [`validate::run_cases`](crate::validate::run_cases) does.

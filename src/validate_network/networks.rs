@@ -27,7 +27,7 @@ pub(super) struct Network {
 const TWO: &[usize] = &[3, 1];
 
 /// Every network.
-pub(super) static NETWORKS: [Network; 12] = [
+pub(super) static NETWORKS: [Network; 13] = [
     Network { name: "residual", extents: TWO, build: residual },
     Network { name: "batch_norm", extents: TWO, build: batch_norm },
     Network { name: "branches", extents: TWO, build: branches },
@@ -40,6 +40,7 @@ pub(super) static NETWORKS: [Network; 12] = [
     Network { name: "channels_last", extents: TWO, build: channels_last },
     Network { name: "half", extents: TWO, build: half },
     Network { name: "closed", extents: &[0], build: closed },
+    Network { name: "computed", extents: TWO, build: computed },
 ];
 
 const N: Extent = Extent::Open;
@@ -306,4 +307,24 @@ fn closed(b: &mut Build) -> Result<()> {
     let z = b.graph.linear(y, w, None, &LinearDescriptor::default())?;
     let y = b.graph.add(z, y)?;
     b.graph.output("y", y)
+}
+
+/// Filters and biases that the network computes, and a dense layer's that is an input: they are packed in every run.
+fn computed(b: &mut Build) -> Result<()> {
+    let x = b.input("x", &[N, is(3), is(6), is(6)], Fill::Reach(2))?;
+    let template = b.input("template", &[is(5), is(288)], Fill::Weight(1))?;
+    let (w, scale) = (b.weight("first.weight", &[8, 3, 3, 3])?, b.parameter("scale", &[8, 1, 1, 1], Fill::Scale)?);
+    let (bias, shift) = (b.bias("first.bias", 8)?, b.bias("shift", 8)?);
+    let filter = b.graph.mul(w, scale)?;
+    let bias = b.graph.add(bias, shift)?;
+    let y = b.graph.conv2d(x, filter, Some(bias), &padded(1))?;
+    let y = b.graph.activation(y, Activation::Relu6)?;
+    // Of an output: where it lies is known in a run only.
+    b.graph.output("bias", bias)?;
+    let turned = b.graph.transpose(filter, &[1, 0, 2, 3])?;
+    let z = b.graph.conv2d(y, turned, None, &padded(1))?;
+    b.graph.output("z", z)?;
+    let rows = b.graph.flatten(y, 1)?;
+    let y = b.graph.linear(rows, template, None, &LinearDescriptor::default())?;
+    b.graph.output("classes", y)
 }

@@ -52,7 +52,7 @@ fn sums_of_integers_are_exact() {
     }
     assert_eq!(
         exact,
-        11 * 2 - 1 + 9 * 2 - 1,
+        12 * 2 - 1 + 10 * 2 - 1 + 8 * 2,
         "all but attention, and as they are built all but those with batch norms: two extents each but for one"
     );
 }
@@ -60,7 +60,7 @@ fn sums_of_integers_are_exact() {
 /// Each network is changed by the passes that it is about.
 #[test]
 fn passes_change_what_they_are_to_change() {
-    let wanted: [(&str, &[&str]); 12] = [
+    let wanted: [(&str, &[&str]); 13] = [
         ("residual", &["fuse residual", "fuse activation"]),
         ("batch_norm", &["fold batch norm", "fuse activation", "fuse pool"]),
         ("branches", &["push activation", "fuse activation"]),
@@ -73,6 +73,7 @@ fn passes_change_what_they_are_to_change() {
         ("channels_last", &["fuse activation"]),
         ("half", &["fold batch norm", "fuse activation", "fuse pool"]),
         ("closed", &["fuse residual", "fuse activation"]),
+        ("computed", &["fuse activation"]),
     ];
     for (network, (name, wanted)) in NETWORKS.iter().zip(wanted) {
         assert_eq!(network.name, name);
@@ -102,8 +103,12 @@ fn values_share_memory() {
 fn ids_are_unique_and_the_full_grid_has_the_quick_one() {
     let ids = |full| cases(full).iter().map(Case::id).collect::<Vec<_>>();
     let (quick, full) = (ids(false), ids(true));
-    assert_eq!((quick.len(), full.len()), (12, 24));
-    assert_eq!(full.iter().collect::<HashSet<_>>().len(), 24);
+    assert_eq!((quick.len(), full.len()), (13, 34));
+    assert_eq!(full.iter().collect::<HashSet<_>>().len(), 34);
+    // These have no convolution, or are channels-last as they are built.
+    for without in ["attention", "views", "two_inputs", "channels_last", "closed"] {
+        assert!(!full.contains(&format!("network/channels_last/{without}")), "{without}");
+    }
     assert!(quick.iter().all(|id| full.contains(id) && id.starts_with("network/optimized/")), "{quick:?}");
 }
 

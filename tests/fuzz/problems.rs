@@ -1,6 +1,7 @@
 //! Random numbers, many of them extreme, and problems of every op made of them.
 
 use wgconv::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
+use wgconv::dropout::{DropoutDescriptor, DropoutProblem};
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
 use wgconv::gpu::{CoopMatrix, DeviceProfile};
 use wgconv::gradient::{Item, backward};
@@ -279,6 +280,11 @@ fn elementwise(random: &mut Random) -> Result<Op> {
         let in_place = random.chance(2);
         let problem = UnaryProblem::new(&TensorType::new(&a, random.element(), random.layout()), random.activation())?;
         return Ok(Op::from(if in_place { problem.in_place() } else { problem }));
+    }
+    if random.chance(5) {
+        let descriptor =
+            DropoutDescriptor { probability: random.pick(&[0.0, 1e-9, 0.5, 0.999_999_94, 1.0, f32::NAN]), stream: random.below(1 << 32) as u32 };
+        return Ok(Op::from(DropoutProblem::new(&TensorType::new(&a, random.element(), random.layout()), &descriptor)?));
     }
     let b: Vec<usize> = a.iter().skip(random.below(3) as usize).map(|&extent| if random.chance(3) { 1 } else { extent }).collect();
     let (a, b) = if random.chance(4) { (b, a) } else { (a, b) };

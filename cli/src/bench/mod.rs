@@ -162,11 +162,8 @@ fn words(record: &Record) -> [String; 3] {
 fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document, Outcome), Failure> {
     let date = machine::now();
     let layers = if args.network && !args.layers { Vec::new() } else { args.selection.layers()? };
-    if args.network && (args.selection.kind.element, args.selection.kind.layout) != (Kind::PLAIN.element, Kind::PLAIN.layout) {
-        let (element, layout) = (args.selection.kind.element, args.selection.kind.layout.name());
-        return Err(Failure::Usage(format!(
-            "--network is given with --element {element} and --layout {layout}: networks are timed in f32, channels first"
-        )));
+    if args.network && args.selection.kind.element != Kind::PLAIN.element {
+        return Err(Failure::Usage(format!("--network is given with --element {}: networks are timed in f32", args.selection.kind.element)));
     }
     if args.network {
         args.selection.suite.networks()?; // refused before anything is timed
@@ -265,7 +262,7 @@ fn planned(args: &Args, layers: &[suites::Layer]) -> Vec<(String, String, String
         let batches: Vec<usize> = args.batch.iter().map(|batch| usize::from(*batch)).collect();
         let batches = if batches.is_empty() { network::BATCHES.to_vec() } else { batches };
         for suite in args.selection.suite.networks().unwrap_or_default() {
-            planned.extend(batches.iter().map(|batch| (suite.name(), "network".into(), format!("batch {batch}"))));
+            planned.extend(batches.iter().map(|batch| (suite.name(), "network".into(), network::shape(*batch, args.selection.kind.layout))));
         }
     }
     planned

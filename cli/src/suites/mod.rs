@@ -368,4 +368,31 @@ mod tests {
             }
         }
     }
+
+    /// Where nothing but convolutions, pools and what goes along with them stands between input and head, there are conversions at the borders alone.
+    #[test]
+    fn networks_are_converted_at_their_borders() {
+        use wgconv::graph::{Recipe, Resolved};
+        for suite in Suite::All.networks().ok().unwrap() {
+            let graph = network(suite, Kind::PLAIN).unwrap().optimized().unwrap();
+            let (last, change) = graph.in_layout(Layout::ChannelsLast).unwrap();
+            let at = last.at(1).unwrap();
+            let converts = |(node, resolved): &(&wgconv::graph::Node, &Resolved)| {
+                matches!(node.recipe(), Recipe::ToLayout(_)) && matches!(resolved, Resolved::Op(_))
+            };
+            let conversions = last.nodes().iter().zip(&at.nodes).filter(converts).count();
+            let (own, other) = (graph.at(2).unwrap(), last.at(2).unwrap());
+            for ((name, value), (other_name, other_value)) in graph.outputs().zip(last.outputs()) {
+                assert_eq!((name, &own.types[value.index()]), (other_name, &other.types[other_value.index()]));
+            }
+            assert!(change.is_some(), "{}", suite.name());
+            // Heads that are views read what they read before; every block of ConvNeXt transposes, and so does the reading end of YOLO.
+            let most = match suite {
+                Suite::ConvnextTiny => 41,
+                Suite::Yolov8n => 8,
+                _ => 2,
+            };
+            assert!(conversions <= most, "{}: {conversions}", suite.name());
+        }
+    }
 }

@@ -1,9 +1,10 @@
-//! Elementwise ops: activations ([`UnaryProblem`]) and two operands with broadcasting ([`BinaryProblem`]), each also in place. All
+//! Elementwise ops: activations ([`UnaryProblem`]) and two operands with broadcasting ([`BinaryProblem`]), each also in place; dropout. All
 //! of them move one element in and one out, so memory is what they cost.
 
 use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
+use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::types::{Activation, Error, Result};
@@ -42,6 +43,25 @@ impl Recorder<'_> {
         let problem = UnaryProblem::new(&x.tensor_type(), activation)?;
         let plan = self.gpu().plan(problem.in_place())?;
         Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
+    }
+
+    /// Records dropout as it is in training: x / (1 - p), or 0 where the element is dropped, which follows from `key` (of
+    /// [`DropoutKey::to_array`](crate::dropout::DropoutKey::to_array)), the descriptor's stream and the element's index. The same call on dy gives dx.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Gpu, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// use wgconv::dropout::{DropoutDescriptor, DropoutKey};
+    /// let key = gpu.upload(&wgconv::ndarray::arr1(&DropoutKey { seed: 1, step: 0 }.to_array()))?;
+    /// let y = gpu.run(|r| r.dropout(x, &key, &DropoutDescriptor { probability: 0.5, ..Default::default() }))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A probability outside 0 to below 1; a key that is not of 4 numbers; tensors of another device.
+    pub fn dropout(&mut self, x: &Tensor, key: &Tensor, descriptor: &DropoutDescriptor) -> Result<Tensor> {
+        self.op1(&DropoutProblem::new(&x.tensor_type(), descriptor)?, &[x, key])
     }
 
     /// Records activation(a op b), broadcast by numpy's rules. A [`BinaryOp`] alone has no activation; with one, a residual connection and its

@@ -33,11 +33,15 @@ pub enum BinaryOp {
     Exceeds,
     /// a^b of an a that is not negative.
     Power,
+    /// The derivative of the power by a: b a^(b - 1), and 0 where b is 0.
+    PowerByBase,
+    /// The derivative of the power by b: a^b ln a, and 0 where a is 0 and b is not negative.
+    PowerByExponent,
 }
 
 impl BinaryOp {
     /// All of them, in the order of their numbers in the shader.
-    pub const ALL: [BinaryOp; 10] = [
+    pub const ALL: [BinaryOp; 12] = [
         BinaryOp::Add,
         BinaryOp::Sub,
         BinaryOp::Mul,
@@ -48,6 +52,8 @@ impl BinaryOp {
         BinaryOp::ActivationGradient,
         BinaryOp::Exceeds,
         BinaryOp::Power,
+        BinaryOp::PowerByBase,
+        BinaryOp::PowerByExponent,
     ];
 
     /// Its name, as ONNX has it in snake case.
@@ -63,6 +69,8 @@ impl BinaryOp {
             BinaryOp::ActivationGradient => "activation_backward",
             BinaryOp::Exceeds => "exceeds",
             BinaryOp::Power => "power",
+            BinaryOp::PowerByBase => "power_by_base",
+            BinaryOp::PowerByExponent => "power_by_exponent",
         }
     }
 
@@ -95,8 +103,12 @@ impl BinaryOp {
                 }
             }
             BinaryOp::ActivationGradient => b,
-            BinaryOp::Power if a < 0.0 => f64::NAN,
+            BinaryOp::PowerByBase if b == 0.0 => 0.0,
+            BinaryOp::Power | BinaryOp::PowerByBase | BinaryOp::PowerByExponent if a < 0.0 => f64::NAN,
             BinaryOp::Power => a.powf(b),
+            BinaryOp::PowerByBase => b * a.powf(b - 1.0),
+            BinaryOp::PowerByExponent if a == 0.0 && b >= 0.0 => 0.0,
+            BinaryOp::PowerByExponent => a.powf(b) * a.ln(),
             BinaryOp::Exceeds => {
                 if a > b {
                     1.0
@@ -116,6 +128,11 @@ impl BinaryOp {
             BinaryOp::ActivationGradient => ["x", "dy"],
             _ => ["a", "b"],
         }
+    }
+
+    /// Whether it is a power, or a derivative of one.
+    const fn is_power(self) -> bool {
+        matches!(self, BinaryOp::Power | BinaryOp::PowerByBase | BinaryOp::PowerByExponent)
     }
 
     pub(crate) const fn shader_id(self) -> u32 {
@@ -304,23 +321,23 @@ impl Problem for BinaryProblem {
         let b = match self.op {
             BinaryOp::Div | BinaryOp::Mul => b.with_domain(Domain::NonZero),
             // A power of a large exponent leaves f32, or has no digits left.
-            BinaryOp::Power => b.with_domain(Domain::Positive),
+            op if op.is_power() => b.with_domain(Domain::Positive),
             _ => b,
         };
         let a = TensorSpec::new(first, &self.a, self.element, self.a_layout);
-        let a = if self.op == BinaryOp::Power { a.with_domain(Domain::Positive) } else { a };
+        let a = if self.op.is_power() { a.with_domain(Domain::Positive) } else { a };
         if self.in_place { vec![b] } else { vec![a, b] }
     }
 
     fn outputs(&self) -> Vec<TensorSpec> {
         let y = TensorSpec { in_out: self.in_place, ..TensorSpec::new("y", &self.y, self.element, self.y_layout) };
         // In place it is a.
-        vec![if self.in_place && self.op == BinaryOp::Power { y.with_domain(Domain::Positive) } else { y }]
+        vec![if self.in_place && self.op.is_power() { y.with_domain(Domain::Positive) } else { y }]
     }
 
     fn is_exact(&self) -> bool {
         match self.op {
-            BinaryOp::Div | BinaryOp::Power => false,
+            BinaryOp::Div | BinaryOp::Power | BinaryOp::PowerByBase | BinaryOp::PowerByExponent => false,
             BinaryOp::ActivationGradient => self.activation.has_exact_gradient(),
             _ => self.activation.is_exact(),
         }

@@ -14,6 +14,7 @@ pub use windows::problem as conv_problem;
 
 use crate::numeric::Accuracy;
 use crate::ops::Op;
+use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
@@ -173,6 +174,18 @@ fn one() -> f32 {
 }
 
 #[derive(Deserialize)]
+struct Dropout {
+    #[serde(default = "half")]
+    p: f32,
+    #[serde(default)]
+    stream: u32,
+}
+
+fn half() -> f32 {
+    0.5
+}
+
+#[derive(Deserialize)]
 struct Fused {
     #[serde(default, deserialize_with = "attributes::activation")]
     activation: ActivationAttribute,
@@ -240,6 +253,11 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Build
         "add" | "sub" | "mul" | "div" => binary(op, inputs, &["a", "b"]),
         "prelu" => binary(op, inputs, &["x", "slope"]),
         "min" | "max" => fold(op, inputs),
+        "dropout" => {
+            let Dropout { p: probability, stream } = read(attrs)?;
+            let problem = DropoutProblem::new(inputs.tensor("x")?, &DropoutDescriptor { probability, stream })?;
+            Ok(Call::one(problem, &["x", "key"], &["y"]))
+        }
         "reduce_sum" => rows::reduce(ReduceKind::Sum, attrs, inputs),
         "reduce_mean" => rows::reduce(ReduceKind::Mean, attrs, inputs),
         "reduce_max" => rows::reduce(ReduceKind::Max, attrs, inputs),

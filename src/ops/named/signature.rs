@@ -298,6 +298,16 @@ pub const SIGNATURES: &[Signature] = &[
     op("min", &["x0"], &["x1"], &[], r#""x0": [4, 100], "x1": [100]"#),
     op("max", &["x0"], &["x1"], &[], r#""x0": [4, 100], "x1": [100]"#),
     op("prelu", &["x", "slope"], &[], &[], r#""input": [1, 16, 28, 28], "slope": [16, 1, 1]"#),
+    op(
+        "dropout",
+        &["x", "key"],
+        &[],
+        &[&[
+            attribute("p", "the probability that an element becomes 0, from 0 to below 1", "0.5"),
+            attribute("stream", "a number; dropouts of one have the same mask", "0"),
+        ]],
+        r#""input": [8, 1000], "key": [4], "p": 0.1"#,
+    ),
     op("softmax", X, &[], &[AXIS], r#""input": [8, 1000]"#),
     op("log_softmax", X, &[], &[AXIS], r#""input": [8, 1000]"#),
     op("reduce_sum", X, &[], &[REDUCE], r#""input": [8, 1000], "axes": [1]"#),

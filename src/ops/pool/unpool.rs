@@ -158,6 +158,54 @@ impl std::fmt::Display for MaxUnpoolProblem {
     }
 }
 
+/// The gradient of an unpooling by x: an element of x has the gradient of the output that it went into, or 0 where another one won it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MaxUnpoolGradient {
+    pub(crate) of: MaxUnpoolProblem,
+}
+
+impl MaxUnpoolGradient {
+    /// The gradient of this unpooling.
+    pub fn new(of: MaxUnpoolProblem) -> Self {
+        Self { of }
+    }
+
+    /// The unpooling.
+    pub fn of(&self) -> &MaxUnpoolProblem {
+        &self.of
+    }
+}
+
+impl Problem for MaxUnpoolGradient {
+    fn name(&self) -> &'static str {
+        "max_unpool_backward"
+    }
+
+    fn inputs(&self) -> Vec<TensorSpec> {
+        let indices = self.of.inputs().swap_remove(1);
+        vec![TensorSpec::new("dy", &self.of.y, self.of.element, self.of.layout), indices]
+    }
+
+    fn outputs(&self) -> Vec<TensorSpec> {
+        vec![TensorSpec::new("dx", &self.of.x, self.of.element, self.of.layout)]
+    }
+
+    fn is_exact(&self) -> bool {
+        true
+    }
+
+    fn flops(&self) -> f64 {
+        0.0
+    }
+}
+
+impl std::fmt::Display for MaxUnpoolGradient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.of.fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! The written forms of elementwise ops.
 
+use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::types::{Activation, ElementType, Error, Layout, Result, TensorType};
@@ -57,5 +58,27 @@ impl TryFrom<Binary> for BinaryProblem {
         let descriptor = BinaryDescriptor { op: w.op, activation: w.activation };
         let problem = BinaryProblem::new(&TensorType::new(&w.a, w.element, w.a_layout), &TensorType::new(&w.b, w.element, w.b_layout), descriptor)?;
         if w.in_place { problem.in_place() } else { Ok(problem) }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Dropout {
+    probability: f32,
+    stream: u32,
+    x: TensorType,
+}
+
+impl From<DropoutProblem> for Dropout {
+    fn from(DropoutProblem { probability, stream, x }: DropoutProblem) -> Self {
+        Self { probability, stream, x }
+    }
+}
+
+impl TryFrom<Dropout> for DropoutProblem {
+    type Error = Error;
+
+    fn try_from(Dropout { probability, stream, x }: Dropout) -> Result<Self> {
+        DropoutProblem::new(&x, &DropoutDescriptor { probability, stream })
     }
 }

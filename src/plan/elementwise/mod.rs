@@ -1,5 +1,6 @@
 //! Planners of elementwise ops.
 
 pub(crate) mod binary;
+pub(crate) mod dropout;
 pub(crate) mod optimizer;
 pub(crate) mod unary;

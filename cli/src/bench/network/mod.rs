@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wgconv::gpu::{Clock, Peak};
 use wgconv::session::Memory;
-use wgconv::{Gpu, Session};
+use wgconv::{Gpu, Graph, Layout, Session};
 
 /// Most time that the repeats of a network take on one engine, unless that is fewer than the fewest. A network that takes longer for one
 /// run is run once: its noise is small beside it, and someone is waiting.
@@ -29,6 +29,11 @@ fn usual(once: f64) -> usize {
     ((budget / once.max(1e-6)) as usize).clamp(if once > budget { 1 } else { FEWEST }, MOST)
 }
 
+/// What a network's record is told by, beside its name.
+pub fn shape(batch: usize, layout: Layout) -> String {
+    if layout == Layout::ChannelsFirst { format!("batch {batch}") } else { format!("batch {batch} {}", layout.name()) }
+}
+
 /// What is timed, and on what.
 pub struct Bench<'a> {
     pub suite: Suite,
@@ -40,16 +45,22 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// The network as it is built: its inputs and outputs are channels-first, whatever lies between.
+    fn network(&self) -> Result<Graph, Failure> {
+        Ok(suites::network(self.suite, Kind { layout: Layout::ChannelsFirst, ..self.kind })?)
+    }
+
     /// The network after all passes, for so many items.
     fn subject(&self, batch: usize) -> Result<Subject, Failure> {
-        Subject::new(suites::network(self.suite, self.kind)?.optimized()?, batch)
+        let optimized = self.network()?.optimized()?;
+        Subject::new(if self.kind.layout == Layout::ChannelsFirst { optimized } else { optimized.in_layout(self.kind.layout)?.0 }, batch)
     }
 
     /// How much the passes change the output, relative to the largest, on the CPU engine; `after` is what that gave after them.
     fn check_passes(&self, batch: usize, after: &[f32]) -> Result<f64, Failure> {
         /// A batch norm that is folded rounds otherwise, in each layer.
         const MOST: f64 = 1e-3;
-        let before = Subject::new(suites::network(self.suite, self.kind)?, batch)?;
+        let before = Subject::new(self.network()?, batch)?;
         let difference = relative_difference(after, &run(&Session::cpu(&before.graph)?, &before)?);
         if difference < MOST {
             return Ok(difference);
@@ -95,7 +106,7 @@ impl Bench<'_> {
             cpu_samples = Some(self.repeats.time_cpu(count, || run(&session, &subject).map(|_| ()))?);
         }
         let name = self.suite.name();
-        let what = What { name: &name, op: "network", shape: format!("batch {batch}"), flops: subject.flops(), bytes: subject.bytes() };
+        let what = What { name: &name, op: "network", shape: shape(batch, self.kind.layout), flops: subject.flops(), bytes: subject.bytes() };
         let best = gpu_samples.as_ref().or(cpu_samples.as_ref()).map(Samples::median);
         Ok(NetworkRecord {
             batch,
