@@ -132,7 +132,7 @@ impl Work<'_> {
             _ if node.outputs.len() > 1 => false,
             Recipe::Conv { .. } | Recipe::ConvTranspose { .. } | Recipe::Pool(_) | Recipe::AdaptivePool(_) => !data.is_empty(),
             // What the network is given or computes decides; a parameter is converted along with it.
-            _ => data.iter().any(|i| is_made(i)) && data.iter().all(|i| is_there(i) || !is_made(i)),
+            _ => data.iter().any(is_made) && data.iter().all(|i| is_there(i) || !is_made(i)),
         };
         let inputs = if takes && self.resolves(node, &data) { Some(self.inputs(node, &data)?) } else { None };
         let inputs = match inputs {

@@ -110,7 +110,7 @@ pub(crate) fn dropouts() -> Result<Vec<DropoutProblem>> {
         problems.push(DropoutProblem::new(&TensorType::new(extents, element, layout), descriptor)?);
         Ok(())
     };
-    for count in [6, 7, 8, 9, 255, 256, 257, 1023, 1028] {
+    for count in [13, 14, 15, 16, 255, 256, 257, 1023, 1028] {
         add(&[count], ElementType::F32, CF, &half)?;
         add(&[count], ElementType::F16, CF, &tenth)?;
     }
