@@ -108,6 +108,17 @@ fn convolutions() {
         conv!(conv2d, "2-D, uneven, last", [2, 3, 9, 10], [4, 3, 3, 2], 4, uneven).channels_last(),
         // Rows 7 and 8 and column 9 are read by no window.
         conv!(conv2d, "2-D with rests", [3, 2, 9, 10], [3, 2, 2, 3], 3, ConvDescriptor { stride: [5, 3], ..two }),
+        // Phases of a stride with one to four taps, over tiles; and such as have none, for stride and dilation have a common divisor.
+        conv!(conv2d, "2-D, 3 x 3, stride 2", [2, 20, 12, 13], [36, 20, 3, 3], 36, ConvDescriptor { stride: [2, 2], ..one }),
+        conv!(conv2d, "2-D, 3 x 3, stride 2, last", [2, 20, 12, 13], [36, 20, 3, 3], 36, ConvDescriptor { stride: [2, 2], ..one }).channels_last(),
+        conv!(
+            conv2d,
+            "2-D, stride and dilation divisible",
+            [1, 4, 23, 25],
+            [6, 4, 4, 3],
+            6,
+            ConvDescriptor { stride: [4, 6], dilation: [2, 4], ..one }
+        ),
         conv!(conv2d, "2-D, 3 x 3", [1, 8, 12, 12], [8, 8, 3, 3], 8, one),
         conv!(conv2d, "2-D, 3 x 3, last", [2, 5, 7, 6], [6, 5, 3, 3], 6, one).channels_last(),
         conv!(conv2d, "2-D, pointwise", [2, 5, 4, 6], [7, 5, 1, 1], 7, two),
@@ -171,6 +182,22 @@ fn transposed_convolutions() {
         conv!(conv_transpose2d, "2-D, uneven", [2, 3, 4, 3], [3, 4, 3, 2], 4, uneven),
         conv!(conv_transpose2d, "2-D, uneven", [2, 3, 4, 3], [3, 4, 3, 2], 4, uneven).channels_last(),
         conv!(conv_transpose2d, "2-D, 3 x 3", [1, 8, 6, 6], [8, 8, 3, 3], 8, ConvTransposeDescriptor { padding: Padding::uniform(1), ..two }),
+        conv!(
+            conv_transpose2d,
+            "2-D, 4 x 4, stride 2",
+            [2, 16, 6, 7],
+            [16, 20, 4, 4],
+            20,
+            ConvTransposeDescriptor { stride: [2, 2], padding: Padding::uniform(1), ..two }
+        ),
+        conv!(
+            conv_transpose2d,
+            "2-D, stride and dilation divisible",
+            [2, 4, 4, 3],
+            [4, 3, 3, 4],
+            6,
+            ConvTransposeDescriptor { stride: [4, 6], dilation: [2, 3], padding: pads([2, 1], [0, 3]), groups: 2, ..two }
+        ),
         conv!(conv_transpose2d, "2-D, pointwise", [2, 5, 4, 3], [5, 6, 1, 1], 6, two),
         conv!(
             conv_transpose2d,

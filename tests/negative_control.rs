@@ -92,7 +92,7 @@ fn a_flipped_padding_bound_is_reported() {
 fn a_loop_shortened_by_one_is_reported() {
     assert_reported(Algorithm::Direct, BIASED, "c < params.channels; c++", "c < params.channels - 1u; c++", "exact");
     // The loop over elements: the one over taps that read none, before it, adds zeros alone.
-    let elements = ["s < params.width.taps; s++) {\n                let w", "s < params.width.taps - 1; s++) {\n                let w"];
+    let elements = ["s < width.count; s++) {\n                let w", "s < width.count - 1; s++) {\n                let w"];
     assert_reported(Algorithm::Depthwise, STRIP_DEPTHWISE, elements[0], elements[1], "exact");
     assert_reported(Algorithm::Depthwise, BIASED_DEPTHWISE, "s < TAPS_S; s++", "s < TAPS_S - 1u; s++", "exact");
     assert_reported(Algorithm::Depthwise, BIASED_DEPTHWISE, "i < ROWS; i++", "i < ROWS - 1u; i++", "exact");
@@ -216,7 +216,7 @@ fn damaged_slabs_stages_and_splits_of_the_workgroup_core_are_reported() {
         ("conv_sum[", split, "split < SPLITS", "split < SPLITS - 1u", "exact"),
         ("conv_sum[", split, "min(1u, below)", "0u", "exact"),
         ("conv_sum[", "conv/implicit_gemm_workgroup 32x32x16/2/n2c60", "v += f32(bias[k]);", "", "exact"),
-        ("matmul_sum[", "linear/gemm_workgroup 64x64x16/3/", "split < SPLITS", "split < SPLITS - 1u", "exact"),
+        ("matmul_sum[", "linear/gemm_workgroup 32x32x16/2/", "split < SPLITS", "split < SPLITS - 1u", "exact"),
     ];
     let mut missed = Vec::new();
     for &(kernel, only, from, to, check) in damages {
@@ -447,7 +447,7 @@ fn damaged_gradient_kernels_are_reported() {
         ("conv_direct[", "conv_backward_filter/", "params.w_base + group", "group", "exact"),
         ("conv_direct[", "conv_backward_filter/direct", "group * params.x_stride_g", "group", "exact"),
         ("conv_implicit_gemm", "conv_backward_filter/", "group * params.x_stride_g", "group", "exact"),
-        ("conv_implicit_gemm", "conv_transpose_backward_filter/", "n * params.x_stride_n + group", "group", "exact"),
+        ("conv_implicit_gemm", "conv_transpose_backward_filter/", "n * params.x_stride_n + product.group", "product.group", "exact"),
         ("elementwise_binary_in_place[", "conv_backward_filter/", "default: { return a + b; }", "default: { return b; }", "exact"),
     ];
     let mut missed = Vec::new();
@@ -462,6 +462,56 @@ fn damaged_gradient_kernels_are_reported() {
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn damaged_phases_of_a_stride_are_reported() {
+    // Phases of one tap to four, and some without any.
+    const EACH: &str = "t_n2c8h5w4_k36r3s3_st2x2";
+    const NONE: &str = "t_n2c8h5w4_k36r4s5_st4x6";
+    const DEPTHWISE: &str = "t_n2c3h4w7_k6r3s3_st2x2";
+    // Phases of two taps along the depth.
+    const DEEP: &str = "t_n1c3d3h2w4_k5t2r3s3_st2x2x2";
+    const SPLIT: &str = "conv_transpose/implicit_gemm_workgroup 32x32x16/2/t_n2c32h6w7_k70r4s4_st2x2";
+    let damages: &[(&str, &str, &str, &str, &str)] = &[
+        // Where the outputs of a phase lie, what they read, how many there are, the first tap, how many taps, how far apart what they read is.
+        ("conv_implicit_gemm", EACH, "product.first_output + o * strides", "o * strides", "guarded"),
+        ("conv_implicit_gemm", EACH, "start = product.start + o;", "start = product.start + o + 1;", "exact"),
+        ("conv_implicit_gemm", EACH, "(axis.output - first + axis.stride - 1) / axis.stride", "(axis.output - first) / axis.stride", "guarded"),
+        ("conv_implicit_gemm", EACH, "let reach = o + axis.pad;", "let reach = o;", "exact"),
+        ("conv_implicit_gemm", NONE, "let less = axis.dilation % axis.stride;", "let less = 1;", "exact"),
+        ("conv_implicit_gemm", EACH, "(axis.taps - first + axis.tap_step - 1)", "(axis.taps - first)", "exact"),
+        ("conv_implicit_gemm", NONE, "(axis.dilation / (axis.stride / axis.tap_step))", "axis.dilation", "exact"),
+        ("conv_implicit_gemm", NONE, "select(0, (axis.taps", "select(1, (axis.taps", "exact"),
+        // The part of the filter that is a phase's, and the order in which it was packed.
+        ("conv_implicit_gemm", EACH, "+ min(first, axis.taps % axis.tap_step)", "", "exact"),
+        ("conv_implicit_gemm", DEEP, "product.taps.x * inner", "inner", "exact"),
+        ("conv_pack_filter", EACH, "tap = order[tap];", "", "exact"),
+        // Partial sums of a depth that was split.
+        ("conv_sum[", SPLIT, "product.first_output + o * strides", "o * strides", "guarded"),
+        ("conv_sum[", SPLIT, "number / params.groups", "0u", "guarded"),
+        // The kernels without tiles.
+        ("conv_direct", EACH, "s * params.width.tap_step", "s", "exact"),
+        ("conv_direct", EACH, "height.first + r", "r", "exact"),
+        ("conv_depthwise", DEPTHWISE, "i32(phase) + q * params.width.stride", "q * params.width.stride", "guarded"),
+        // The second of two loops; the first one adds zeros.
+        ("conv_depthwise", DEPTHWISE, "let w = f32(weights[w_row + u32(s) * tap_step]);", "let w = f32(weights[w_row + u32(s)]);", "exact"),
+        ("conv_depthwise", DEPTHWISE, "taps_of(params.width, i32(phase))", "taps_of(params.width, 0)", "exact"),
+        ("conv_depthwise", DEPTHWISE, "+ q * advance", "+ q * params.width.stride", "exact"),
+    ];
+    let mut missed = Vec::new();
+    for &(kernel, only, from, to, check) in damages {
+        let failures = failures_of(kernel, only, from, to);
+        if !failures.iter().any(|why| why.starts_with(check)) {
+            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {check} of {only}, got {:?}", failures.first()));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    let gpu = Gpu::new().unwrap();
+    for (only, cases) in [(EACH, 3), (NONE, 3), (DEPTHWISE, 3), (DEEP, 3), (SPLIT, 1)] {
+        let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
+        assert!(report.counts()[1] == 0 && report.counts()[0] >= cases, "{only}: {:?}", report.results);
+    }
 }
 
 #[test]

@@ -65,6 +65,17 @@ fn facts(op: &Op, plan: &Plan) -> Vec<String> {
         format!("work      {:.3} MFLOP, {:.3} MB in and out at least", op.flops() / 1e6, op.bytes() as f64 / 1e6),
         format!("memory    {:.3} MB beside inputs and outputs", plan.own_bytes() as f64 / 1e6),
     ];
+    if let Op::Conv(conv) = op
+        && conv.phases() != [1; 3]
+    {
+        let phases: Vec<String> = conv.phases().iter().skip(3 - conv.rank()).map(u64::to_string).collect();
+        lines.push(format!(
+            "phases    {} of the stride: an output takes at most {} of {} taps",
+            phases.join(" x "),
+            conv.taps_of_output(),
+            conv.taps()
+        ));
+    }
     let calls = |steps: &[Step], when: &str| -> Vec<String> {
         let mut calls: Vec<(String, usize)> = Vec::new();
         for step in steps {

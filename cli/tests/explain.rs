@@ -15,7 +15,7 @@ fn a_layer_is_explained_without_a_device() {
         "conv n1c3h224w224_k64r7s7_st2x2_p3,3,3,3_d1x1_g1",
         "plan      implicit_gemm_workgroup ",
         "work      236.028 MFLOP, 3.851 MB in and out at least",
-        "once      conv_pack_filter[f32]  147 workgroups",
+        "once      conv_pack_filter[f32,ABSENT=4]  147 workgroups",
         "dispatch  conv_implicit_gemm_workgroup[f32,TILE_M=",
         "winograd_f2             it needs stride 1, dilation 1 and filter extent 3 or 1; along the height they are 2, 1 and 7",
         "implicit_gemm_register  it applies; implicit_gemm_workgroup comes first",
@@ -25,6 +25,20 @@ fn a_layer_is_explained_without_a_device() {
     // Every algorithm is either the plan or has its reason.
     assert_eq!(text.lines().filter(|line| line.starts_with("    ")).count(), 12, "{text}");
     assert!(!text.contains("@compute"));
+}
+
+#[test]
+fn phases_of_a_stride_are_said() {
+    let of = |layer: &str| run(&["explain", "--minimal", "--layer", layer]).succeeds().to_string();
+    let text = of("conv_transpose x=1x64x28x28 w=64x64x3x3 strides=2 pads=1");
+    assert!(text.contains("  phases    2 x 2 of the stride: an output takes at most 4 of 9 taps\n"), "{text}");
+    // A multiply-add is counted where there is one: 28 x 28 elements x 64 channels x 64 filters x 9 taps.
+    assert!(text.contains("work      57.803 MFLOP"), "{text}");
+    let line = of("conv_transpose x=1x8x10 w=8x4x5 strides=4 dilations=2");
+    assert!(line.contains("  phases    4 of the stride: an output takes at most 3 of 5 taps\n"), "{line}");
+    for other in ["conv x=1x64x28x28 w=64x64x3x3 strides=2 pads=1", "conv_transpose x=1x64x28x28 w=64x64x3x3 pads=1"] {
+        assert!(!of(other).contains("phases"), "{other}");
+    }
 }
 
 #[test]

@@ -5,17 +5,18 @@
 //@use conv/right_hand_side.wgsl
 //@use conv/store_columns.wgsl
 
-fn column_source(column: Column, outer_step: u32) -> Source {
-    // 1. Tap t, r, s.
-    let s = u32(params.width.taps);
-    let r = u32(params.height.taps);
+fn column_source(columns: Columns, column: Column, outer_step: u32) -> Source {
+    // 1. Tap t, r, s among those of the product.
+    let s = u32(columns.taps.z);
+    let r = u32(columns.taps.y);
     let line = outer_step / s;
     let t = line / r;
     let tap = vec3<i32>(i32(t), i32(line - t * r), i32(outer_step - line * s));
     // 2. Input coordinates, -1 in zero padding.
-    let iz = tap_coordinate(params.depth, column.o.x, tap.x);
-    let iy = tap_coordinate(params.height, column.o.y, tap.y);
-    let ix = tap_coordinate(params.width, column.o.z, tap.z);
+    let at = column.start + tap * columns.step;
+    let iz = padded_coordinate(at.x, params.depth.input);
+    let iy = padded_coordinate(at.y, params.height.input);
+    let ix = padded_coordinate(at.z, params.width.input);
     // 3. Index; a source that does not exist points at the start of the plane, which does.
     let exists = column.exists & (min(iz, min(iy, ix)) >= 0);
     let offset = select(0u, plane_offset(iz, iy, ix), exists);

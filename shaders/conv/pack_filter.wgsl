@@ -1,4 +1,4 @@
-// Packs a filter for the tile cores, once per prepared convolution: packed[g][tile][tap][channel][filter of the tile],
+// Packs a filter for the tile cores, once per prepared convolution: packed[g][tile][tap][channel][filter of the tile], taps in the order that `order` lists,
 // filters padded with zeros to whole tiles, so that a core reads four neighbouring filters in one load, one line after the other and
 // without bounds tests.
 //
@@ -7,7 +7,10 @@
 //@use conv/pack.wgsl
 
 @group(0) @binding(1) var<storage, read> weights: array<Elem>;      // K C/g taps (transposed: C K/g taps)
-@group(0) @binding(2) var<storage, read_write> output: array<Elem>; // g tiles taps C/g rows
+//@if BOUND_2
+@group(0) @binding(2) var<storage, read> order: array<u32>;         // the tap of each place
+//@end
+@group(0) @binding(3) var<storage, read_write> output: array<Elem>; // g tiles taps C/g rows
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
@@ -17,7 +20,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     }
     let step = item / params.rows;
     let c = step % params.channels;
-    let tap = step / params.channels % params.taps;
+    var tap = step / params.channels % params.taps;
+    tap = order[tap]; //@if BOUND_2
     let tile = step / params.channels / params.taps;
     let tiles = (params.filters + params.rows - 1u) / params.rows;
     let group = tile / tiles;

@@ -6,6 +6,6 @@
 //@use conv/right_hand_side.wgsl
 //@use conv/store_columns.wgsl
 
-fn column_source(column: Column, outer_step: u32) -> Source {
+fn column_source(columns: Columns, column: Column, outer_step: u32) -> Source {
     return Source(column.x_start + column.position * params.x_stride_p, true);
 }

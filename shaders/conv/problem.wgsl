@@ -43,12 +43,13 @@ struct ConvParams {
 
 // 0 zeros, 1 reflect, 2 replicate, 3 circular.
 override PADDING_MODE: u32 = 0u;
-// 1: gather form of the transposed convolution.
+// 1: transposed convolution, as every output gathers it.
 override TRANSPOSED: u32 = 0u;
 override HAS_BIAS: u32 = 0u;
 override HAS_RESIDUAL: u32 = 0u;
 
 // The input coordinate that coordinate `i` of the padded input reads, or -1 where it reads a zero.
+// No branches: this is inlined many times, and `&&` (a branch in SPIR-V) made SwiftShader's compiler run for minutes; hence `&`.
 fn padded_coordinate(i: i32, extent: i32) -> i32 {
     var source = select(-1, i, (i >= 0) & (i < extent));
     switch PADDING_MODE {
@@ -56,21 +57,6 @@ fn padded_coordinate(i: i32, extent: i32) -> i32 {
         case 2u: { source = clamp(i, 0, extent - 1); }
         case 3u: { source = select(select(i, i - extent, i >= extent), i + extent, i < 0); }
         default: {}
-    }
-    return source;
-}
-
-// The input coordinate that output coordinate `o` reads through tap `tap`, or -1 where it reads nothing.
-// Forward: i = o stride - pad + tap dilation. Transposed: the i with i stride + tap dilation - pad = o, if there is one.
-// No branches: this is inlined many times, and `&&` (a branch in SPIR-V) made SwiftShader's compiler run for minutes; hence `&`.
-fn tap_coordinate(axis: Axis, o: i32, tap: i32) -> i32 {
-    var source: i32;
-    if TRANSPOSED == 0u {
-        source = padded_coordinate(o * axis.stride - axis.pad + tap * axis.dilation, axis.input);
-    } else {
-        let spread = o + axis.pad - tap * axis.dilation;
-        let i = spread / axis.stride;
-        source = select(-1, i, (spread >= 0) & (i * axis.stride == spread) & (i < axis.input));
     }
     return source;
 }

@@ -1,5 +1,5 @@
 // The right-hand side of conv/gemm.wgsl where four columns may lie anywhere in the input. Where a column reads in an outer K step says the hook
-// `column_source(column, outer_step) -> Source` (conv/implicit_gemm.wgsl, conv/pointwise.wgsl). ALONG_CHANNELS:
+// `column_source(columns, column, outer_step) -> Source` (conv/implicit_gemm.wgsl, conv/pointwise.wgsl). ALONG_CHANNELS:
 // 0: element by element, from any strides;
 // 1: from a channels-last input, four channels of a column in one load; channels of a group are a multiple of four;
 // 2: the same with two.
@@ -21,10 +21,10 @@ struct Sources {
 
 fn gemm_sources(columns: Columns, outer_step: u32) -> Sources {
     return Sources(
-        column_source(columns.c0, outer_step),
-        column_source(columns.c1, outer_step),
-        column_source(columns.c2, outer_step),
-        column_source(columns.c3, outer_step),
+        column_source(columns, columns.c0, outer_step),
+        column_source(columns, columns.c1, outer_step),
+        column_source(columns, columns.c2, outer_step),
+        column_source(columns, columns.c3, outer_step),
     );
 }
 

@@ -27,11 +27,11 @@ var<private> residual: array<OutputItem, 1>; // nothing is bound
 //@end
 
 //@if STORE_VEC4 == 0
-fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {
+fn gemm_store(columns: Columns, part: u32, row: u32, sums: vec4<f32>) {
     if row >= params.filters {
         return;
     }
-    let k = group * params.filters + row;
+    let k = columns.channel + row;
     let at = params.y_base + k * params.y_stride_k;
     store_column(columns.c0, at, k, sums.x);
     store_column(columns.c1, at, k, sums.y);
@@ -50,9 +50,9 @@ fn store_column(column: Column, at: u32, k: u32, sum: f32) {
     }
 }
 //@elif STORE_VEC4 == 1
-fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {
+fn gemm_store(columns: Columns, part: u32, row: u32, sums: vec4<f32>) {
     if (row < params.filters) & columns.c0.exists {
-        let k = group * params.filters + row;
+        let k = columns.channel + row;
         let index = (params.y_base + k * params.y_stride_k + columns.c0.y_start) / 4u;
         var r = vec4<f32>();
         if HAS_RESIDUAL != 0u {
@@ -62,7 +62,7 @@ fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {
     }
 }
 //@elif STORE_VEC4 == 2
-// `part` is the index of the split over all groups.
+// `part` is the index of the split over all products.
 fn gemm_store(columns: Columns, part: u32, row: u32, sums: vec4<f32>) {
     if (row < params.filters) & (columns.first < params.columns) {
         output[(part * params.filters + row) * ((params.columns + 3u) / 4u) + columns.first / 4u] = sums;

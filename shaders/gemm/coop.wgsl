@@ -2,7 +2,7 @@
 // matrices of MATRIX x MATRIX sums; TILE_K steps of both operands are staged in workgroup memory as f16 at a time, while the next ones
 // are on their way from memory into registers.
 //
-// Hooks: gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (conv/gemm.wgsl,
+// Hooks: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (conv/gemm.wgsl,
 // matmul/gemm.wgsl).
 // Prelude: TILE_M, TILE_N, TILE_K, SUB_M, SUB_N (multiples of MATRIX) and WG_SIZE: as many whole subgroups as the tile has parts, a
 // multiple of TILE_N / 4. Uniforms: params.items (tiles), tiles_m, tiles_n.
@@ -107,8 +107,9 @@ fn main(
     let group = pair / params.tiles_n;
     let column0 = (pair - group * params.tiles_n) * TILE_N;
 
-    let lhs_base = gemm_lhs_base(group, tile_m);
-    let columns = gemm_columns(group, column0 + 4u * (local % COLUMN_VEC4));
+    let product = gemm_product(group);
+    let lhs_base = gemm_lhs_base(product, tile_m);
+    let columns = gemm_columns(product, column0 + 4u * (local % COLUMN_VEC4));
     let lhs_exponent = scale_exponent(lhs_range[0].x);
     let rhs_exponent = scale_exponent(rhs_range[0].x);
     let scale_lhs = power_of_two(lhs_exponent);
@@ -118,7 +119,7 @@ fn main(
 
     var sums = Sums();
     var slab: Slab;
-    let depth = select(0u, gemm_outer_k() * gemm_length(), wanted);
+    let depth = select(0u, gemm_outer_k(product) * gemm_length(), wanted);
     // One iteration more than there are slabs: each reads one and multiplies the one before.
     for (var k0 = 0u; k0 < depth + TILE_K; k0 += TILE_K) {
         read_slab(&slab, k0, depth, lhs_base, columns, local);
@@ -151,7 +152,7 @@ fn main(
         workgroupBarrier();
         let j = block / BLOCKS_M;
         let row0 = m0 + (block - j * BLOCKS_M) * MATRIX;
-        let stored = gemm_columns(group, column0 + n0 + j * MATRIX + 4u * vec4_index);
+        let stored = gemm_columns(product, column0 + n0 + j * MATRIX + 4u * vec4_index);
         for (var row = thread / (MATRIX / 4u); row < MATRIX; row += ROW_THREADS / (MATRIX / 4u)) {
             let at = first + row * MATRIX + 4u * vec4_index;
             let sum = vec4<f32>(sh_sums[at], sh_sums[at + 1u], sh_sums[at + 2u], sh_sums[at + 3u]);

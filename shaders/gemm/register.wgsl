@@ -6,7 +6,7 @@
 // the next: the sums are more than a CPU has registers, so each leaves memory once an iteration that way, and once a step the other way round.
 // Rows are named, not an array: a driver that does not unroll loops would keep an array in memory.
 //
-// Hooks: gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store
+// Hooks: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store
 // (conv/gemm.wgsl, matmul/gemm.wgsl).
 // Prelude: THREAD_M: a multiple of 4 up to 32; THREAD_VEC4: 1 or 2; STEPS: 1 to 4; REST: 0 where STEPS divides the length of a
 // outer K step, else 1; ROW_THREADS; LHS_THREADS, a power of two that divides ROW_THREADS, or 0. Uniforms: params.items (tiles), tiles_m, tiles_n.
@@ -206,12 +206,13 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let thread = tile_n * ROW_THREADS + local;
     let column0 = (thread / 8u * (8u * THREAD_VEC4) + thread % 8u) * 4u;
     let row0 = tile_m * THREAD_M;
-    let lhs_base = gemm_lhs_base(group, tile_m);
-    let columns = gemm_columns(group, column0);
-    let far_columns = gemm_columns(group, column0 + 32u);
+    let product = gemm_product(group);
+    let lhs_base = gemm_lhs_base(product, tile_m);
+    let columns = gemm_columns(product, column0);
+    let far_columns = gemm_columns(product, column0 + 32u);
 
     var sums = Sums();
-    let outer_steps = gemm_outer_k();
+    let outer_steps = gemm_outer_k(product);
     let length = gemm_length();
     for (var outer_step = 0u; outer_step < outer_steps; outer_step++) {
         let sources = gemm_sources(columns, outer_step);

@@ -8,7 +8,7 @@ fn gemm_store_block(columns: Columns, group: u32, row0: u32, block: Block) {
     if row0 >= params.filters {
         return;
     }
-    let k = group * params.filters + row0;
+    let k = columns.channel + row0;
     store_filters(columns.c0, k, vec4<f32>(block.r0.x, block.r1.x, block.r2.x, block.r3.x));
     store_filters(columns.c1, k, vec4<f32>(block.r0.y, block.r1.y, block.r2.y, block.r3.y));
     store_filters(columns.c2, k, vec4<f32>(block.r0.z, block.r1.z, block.r2.z, block.r3.z));

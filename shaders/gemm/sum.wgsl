@@ -1,7 +1,7 @@
 // Adds up the partial sums of a product whose depth was split, in the order of the splits at every run, and finishes them: bias,
 // residual, activation, store.
 //
-// One invocation owns four rows x four columns. Hooks: partials, sum_rows, sum_columns (conv/sum.wgsl, matmul/sum.wgsl), gemm_columns,
+// One invocation owns four rows x four columns. Hooks: partials, sum_rows, sum_columns (conv/sum.wgsl, matmul/sum.wgsl), gemm_product, gemm_columns,
 // gemm_store_block. Prelude: SPLITS. Uniform: params.items.
 
 //@use gemm/block.wgsl
@@ -28,5 +28,5 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         block.r2 += partials[at + min(2u, below) * column_vec4s];
         block.r3 += partials[at + min(3u, below) * column_vec4s];
     }
-    gemm_store_block(gemm_columns(group, 4u * vec4_index), group, row0, block);
+    gemm_store_block(gemm_columns(gemm_product(group), 4u * vec4_index), group, row0, block);
 }

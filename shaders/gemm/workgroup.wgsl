@@ -10,7 +10,7 @@
 //
 // SPLITS workgroups may share the depth of a tile, each a range of slabs; the store then writes partial sums (gemm/sum.wgsl).
 //
-// Hooks: gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store
+// Hooks: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store
 // (conv/gemm.wgsl, matmul/gemm.wgsl).
 // Prelude: TILE_M, TILE_N, TILE_K (multiples of 4), THREAD_M and THREAD_N (4 or 8), BLOCKS = THREAD_M THREAD_N / 16,
 // WG_SIZE = TILE_M TILE_N / (THREAD_M THREAD_N), a multiple of TILE_N / 4; LHS_VEC4 and RHS_VEC4, the vec4s that an invocation stages of
@@ -58,11 +58,12 @@ struct Walk {
     sources: Sources,
     outer_step: u32,
     inner: u32, // step of the outer K step
+    outer_steps: u32, // in all
 }
 
-fn start_walk(columns: Columns, k: u32) -> Walk {
+fn start_walk(columns: Columns, outer_steps: u32, k: u32) -> Walk {
     let outer_step = k / gemm_length();
-    return Walk(columns, gemm_sources(columns, outer_step), outer_step, k - outer_step * gemm_length());
+    return Walk(columns, gemm_sources(columns, outer_step), outer_step, k - outer_step * gemm_length(), outer_steps);
 }
 
 fn next_slab(walk: ptr<function, Walk>) {
@@ -139,7 +140,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let column0 = tile_n * TILE_N;
 
     // The slabs of this split; the last splits may have none.
-    let depth = gemm_outer_k() * gemm_length();
+    let product = gemm_product(group);
+    let outer_steps = gemm_outer_k(product);
+    let depth = outer_steps * gemm_length();
     let slabs = (depth + TILE_K - 1u) / TILE_K;
     let slabs_each = (slabs + SPLITS - 1u) / SPLITS;
     let first = split * slabs_each;
@@ -149,10 +152,10 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let column_vec4 = local % COLUMN_VEC4;
     let step = local / COLUMN_VEC4 * RHS_VEC4;
     let rhs_at = step * COLUMN_VEC4 + column_vec4;
-    let lhs_base = gemm_lhs_base(group, tile_m);
+    let lhs_base = gemm_lhs_base(product, tile_m);
     let lhs_end = lhs_base + depth * ROW_VEC4;
     var lhs_from = lhs_base + first * LHS_SLAB + local;
-    var walk = start_walk(gemm_columns(group, column0 + 4u * column_vec4), first * TILE_K + step);
+    var walk = start_walk(gemm_columns(product, column0 + 4u * column_vec4), outer_steps, first * TILE_K + step);
     var lhs = load_lhs(lhs_from, lhs_end);
     var rhs = load_rhs(&walk);
     put(0u, local, rhs_at, lhs, rhs);
@@ -198,7 +201,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     blocks[2] = sums.b10; //@if THREAD_M > 4
     blocks[3] = sums.b11; //@if BLOCKS > 2
     for (var n = 0u; n < THREAD_N / 4u; n++) {
-        let columns = gemm_columns(group, column0 + 4u * (thread_n + n * THREADS_N));
+        let columns = gemm_columns(product, column0 + 4u * (thread_n + n * THREADS_N));
         for (var m = 0u; m < THREAD_M / 4u; m++) {
             gemm_store_block(columns, part, tile_m * TILE_M + 4u * (thread_m + m * THREADS_M), blocks[2u * m + n]);
         }

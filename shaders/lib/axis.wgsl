@@ -8,5 +8,5 @@ struct Axis {
     dilation: i32,
     pad: i32,     // before the first element; negative only in transposed convolution
     pad_end: i32, // after the last one
-    unused: i32,
+    tap_step: i32, // transposed convolution: taps of one output lie so far apart (conv/taps.wgsl); else 1
 }

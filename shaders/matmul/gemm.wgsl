@@ -1,4 +1,4 @@
-// Matmul for the tile cores: gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store.
+// Matmul for the tile cores: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store.
 // Both operands lie as vec4s along their outer index, so a core reads four rows or columns at once: a packed as [batch][tile of
 // rows][k][row], b as [batch][k][n padded to 4], packed or as it came, or as [batch][panel][k][PANEL]. Prelude: PANEL, a multiple of 4, or 0 where b is not cut into panels.
 
@@ -19,7 +19,16 @@ struct Sources {
     index: u32,
 }
 
-fn gemm_outer_k() -> u32 {
+// One of the batch.
+struct Product {
+    number: u32,
+}
+
+fn gemm_product(number: u32) -> Product {
+    return Product(number);
+}
+
+fn gemm_outer_k(product: Product) -> u32 {
     return 1u;
 }
 
@@ -30,8 +39,8 @@ fn gemm_length() -> u32 {
 const PANEL_VEC4: u32 = max(PANEL / 4u, 1u);
 
 // Columns past the last vec4 repeat it; they are never stored.
-fn gemm_columns(group: u32, column0: u32) -> Columns {
-    let at = batch_offsets(group);
+fn gemm_columns(product: Product, column0: u32) -> Columns {
+    let at = batch_offsets(product.number);
     let vec4_column = min(column0 / 4u, (params.n - 1u) / 4u);
     var index = vec4_column;
     if PANEL != 0u {
@@ -45,8 +54,8 @@ fn gemm_sources(columns: Columns, outer_step: u32) -> Sources {
     return Sources(columns.index);
 }
 
-fn gemm_lhs_base(group: u32, tile_m: u32) -> u32 {
-    return batch_offsets(group).x + tile_m * params.k * ROW_VEC4;
+fn gemm_lhs_base(product: Product, tile_m: u32) -> u32 {
+    return batch_offsets(product.number).x + tile_m * params.k * ROW_VEC4;
 }
 
 fn gemm_lhs(at: u32) -> vec4<f32> {

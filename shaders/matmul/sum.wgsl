@@ -18,8 +18,12 @@ fn sum_columns() -> u32 {
     return params.n;
 }
 
-fn gemm_columns(group: u32, column0: u32) -> Columns {
-    return Columns(batch_offsets(group).z, column0);
+fn gemm_product(number: u32) -> u32 {
+    return number;
+}
+
+fn gemm_columns(product: u32, column0: u32) -> Columns {
+    return Columns(batch_offsets(product).z, column0);
 }
 
 fn gemm_store(columns: Columns, group: u32, row: u32, sums: vec4<f32>) {

@@ -1,7 +1,7 @@
 //! The CPU engine: the fallback where there is no GPU, and the honest opponent in every GPU-against-CPU figure.
 //!
-//! `gemm` multiplies the filter by im2col blocks small enough for a core's cache; `depthwise` runs plain row loops; `epilogue`
-//! adds bias and activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
+//! `gemm` multiplies the filter by im2col blocks small enough for a core's cache; `depthwise` runs plain row loops; `phases` takes a stride of a
+//! transposed convolution apart; `epilogue` adds bias and activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
 
 pub(crate) mod adjoint;
 pub(crate) mod depthwise;
@@ -13,6 +13,7 @@ pub(crate) mod gemm;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
+mod phases;
 pub(crate) mod pool;
 mod product;
 pub(crate) mod reduce;
@@ -68,12 +69,21 @@ pub fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32
     if let Some(pool) = problem.pool {
         return pooled(problem, pool, y, |unpooled, y| conv(unpooled, x, filter, bias, y));
     }
+    if problem.phases() == [1; 3] && problem.taps_of_output() == problem.taps() {
+        one_phase(problem, x, filter, bias, y);
+    } else {
+        phases::conv(problem, x, filter, bias, y);
+    }
+    Ok(())
+}
+
+/// A convolution of which every output takes all taps.
+fn one_phase(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     if problem.channels_per_group() == 1 && problem.filters_per_group() <= 4 {
         depthwise::conv(problem, x, filter, bias, y);
     } else {
         gemm::conv(problem, x, filter, bias, y);
     }
-    Ok(())
 }
 
 /// Computes the convolution without its pool by `compute`, and pools that.

@@ -30,8 +30,9 @@ fn forward<const N: usize>(descriptor: &ConvDescriptor<N>, x: &[usize], filter: 
     check(&ConvProblem::forward(&ConvInputs::new(x, filter, bias.then_some(&bias_extents[..])), descriptor).unwrap());
 }
 
-fn transposed<const N: usize>(descriptor: &ConvTransposeDescriptor<N>, x: &[usize], filter: &[usize]) {
-    check(&ConvProblem::transposed(&ConvInputs::new(x, filter, None), descriptor).unwrap());
+fn transposed<const N: usize>(descriptor: &ConvTransposeDescriptor<N>, x: &[usize], filter: &[usize], bias: bool) {
+    let bias_extents = [filter[1] * descriptor.groups];
+    check(&ConvProblem::transposed(&ConvInputs::new(x, filter, bias.then_some(&bias_extents[..])), descriptor).unwrap());
 }
 
 #[test]
@@ -80,9 +81,29 @@ fn transposed_options() {
             groups,
             ..Default::default()
         };
-        transposed::<2>(&descriptor, &[2, 4, 5, 3], &[4, 3, 3, 2]);
+        transposed::<2>(&descriptor, &[2, 4, 5, 3], &[4, 3, 3, 2], false);
     }
-    transposed::<1>(&ConvTransposeDescriptor { stride: [3], output_shape: Some([23]), ..Default::default() }, &[1, 2, 6], &[2, 3, 4]);
+    transposed::<1>(&ConvTransposeDescriptor { stride: [3], output_shape: Some([23]), ..Default::default() }, &[1, 2, 6], &[2, 3, 4], false);
+}
+
+/// With one tap to four; with none, where the bias alone is the sum; of uneven extents; fewer than the stride; by both ways of computing one.
+#[test]
+fn phases_of_a_stride() {
+    let padding = Padding::Explicit { begin: [1, 2], end: [2, 0] };
+    for (stride, dilation, window) in [([2, 2], [1, 1], [3, 3]), ([3, 4], [1, 1], [2, 1]), ([4, 6], [2, 3], [4, 5]), ([1, 3], [2, 1], [2, 4])] {
+        for (groups, channels, filters) in [(1, 5, 7), (2, 4, 3), (3, 3, 2)] {
+            let descriptor = ConvTransposeDescriptor { stride, dilation, padding, groups, activation: Activation::Relu, ..Default::default() };
+            transposed::<2>(&descriptor, &[2, channels, 5, 4], &[channels, filters, window[0], window[1]], true);
+        }
+    }
+    transposed::<2>(
+        &ConvTransposeDescriptor { stride: [5, 4], output_shape: Some([3, 2]), ..Default::default() },
+        &[2, 5, 2, 3],
+        &[5, 6, 3, 5],
+        true,
+    );
+    let deep = ConvTransposeDescriptor { stride: [2, 1, 3], dilation: [2, 1, 1], padding: Padding::uniform(1), ..Default::default() };
+    transposed::<3>(&deep, &[1, 3, 3, 2, 4], &[3, 5, 2, 3, 3], true);
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl AxisTable {
             for (o, slot) in row.iter_mut().enumerate() {
                 *slot = source(problem, axis, o as i64, tap as i64);
             }
-            runs.push(longest_run(row, axis.stride as usize, problem));
+            runs.push(longest_run(row, axis.stride as usize));
         }
         Self { outputs, sources, runs }
     }
@@ -45,9 +45,8 @@ impl AxisTable {
     }
 }
 
-/// The stretch inside the input: what padding adds stands at the ends. A transposed axis has gaps, so only stride 1 runs there.
-fn longest_run(row: &[u32], stride: usize, problem: &ConvProblem) -> Run {
-    let step = if problem.direction == Direction::Forward { stride } else { 1 };
+/// The stretch inside the input: what padding adds stands at the ends.
+fn longest_run(row: &[u32], step: usize) -> Run {
     let mut best = Run { first: 0, last: 0, step };
     let mut first = 0;
     while first < row.len() {
@@ -79,8 +78,8 @@ fn source(problem: &ConvProblem, axis: &WindowAxis, o: i64, tap: i64) -> u32 {
             }
         }
         Direction::Transposed => {
-            let spread = o + axis.pad_begin - tap * dilation;
-            if spread.rem_euclid(stride) == 0 { spread.div_euclid(stride) } else { -1 }
+            debug_assert_eq!(stride, 1, "a phase has no stride");
+            o + axis.pad_begin - tap * dilation
         }
     };
     u32::try_from(i).ok().filter(|&i| i64::from(i) < input).unwrap_or(NOTHING)

@@ -36,7 +36,7 @@ proptest! {
         tail in "(/[1-4])?[a-z x]{0,2}",
     ) {
         let text = format!("{}{tail}", numbers.iter().map(u32::to_string).collect::<Vec<_>>().join("x"));
-        let shape = GemmShape { rows: 256, columns: 4096, depth: 576, length: 64, products: 1, streams: false };
+        let shape = GemmShape { rows: 256, columns: 4096, depth: 576, length: 64, products: 1, uneven: false, streams: false };
         let profile = DeviceProfile { max_workgroup_memory: 1 << 16, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL };
         for core in [Core::Workgroup, Core::Register] {
             let read = |text: &str| Tile::new(core, "a tile", Some(text), &shape, &profile).ok();

@@ -15,7 +15,7 @@ impl Axis {
             dilation: axis.dilation as i32,
             pad: axis.pad_begin as i32,
             pad_end: axis.pad_end as i32,
-            unused: 0,
+            tap_step: 1,
         }
     }
 }

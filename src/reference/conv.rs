@@ -31,8 +31,8 @@ impl ConvReference {
 /// Computes `problem` in f64.
 ///
 /// Slices are contiguous and in logical order, whatever the problem's layouts say: x N C \[D\] \[H\] W, filter K C/g ... (transposed:
-/// C K/g ...). A pool after the convolution is not computed: these are the sums that it pools. A tap that reads no
-/// element multiplies its weight by zero, so an infinite weight makes a NaN there: see [`PaddingMode::Zeros`].
+/// C K/g ...). A pool after the convolution is not computed: these are the sums that it pools. A tap that reads the
+/// padding multiplies its weight by zero, so an infinite weight makes a NaN there: see [`PaddingMode::Zeros`].
 ///
 /// # Errors
 /// [`crate::Error::Invalid`] where a slice does not have the problem's number of elements.
@@ -69,8 +69,9 @@ pub(crate) fn terms(problem: &ConvProblem, x: &[f64], filter: &[f64], bias: Opti
 /// magnitude `magnitude` of the reference.
 ///
 /// A sum of n products in f32, in any order, with or without fused multiply-add, errs by at most gamma_n times the sum of the
-/// absolute products (Higham, equation 3.4); the bias is one more term and one addition more, hence n + 2, the residual another. The
-/// activation multiplies that by at most its largest slope and adds its own error.
+/// absolute products (Higham, equation 3.4), n being the most that any output has: of a transposed convolution with a stride
+/// those of a phase. The bias is one more term and one addition more, hence n + 2, the residual another. The activation
+/// multiplies that by at most its largest slope and adds its own error.
 pub fn conv_error(problem: &ConvProblem, sum: f64, magnitude: f64) -> f64 {
     let roundings = problem.reduction_depth() + 2 + u64::from(problem.has_residual);
     let output = problem.activation.apply(sum);
@@ -107,7 +108,8 @@ pub(crate) fn operand_sums(problem: &ConvProblem, x: &[f64], filter: &[f64]) -> 
     OperandSums { sums, largest }
 }
 
-/// Calls `add(position, x, w)` for every term x w of output plane (n, k); x is `None` where the tap reads no element.
+/// Calls `add(position, x, w)` for every term x w of output plane (n, k); x is `None` where the tap reads a zero of the padding. A tap of a transposed
+/// convolution that meets the output only between two elements of x is no term.
 fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64, add: &mut dyn FnMut(usize, Option<f64>, f64)) {
     let [depth, height, width] = &problem.axes;
     let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
@@ -129,6 +131,9 @@ fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64
                         for p in 0..height.output {
                             let iy = source(problem, height, p, r);
                             for q in 0..width.output {
+                                if !(meets(problem, depth, z, t) && meets(problem, height, p, r) && meets(problem, width, q, s)) {
+                                    continue;
+                                }
                                 let at = |((iz, iy), ix): ((u64, u64), u64)| x[(x_plane + (iz * height.input + iy) * width.input + ix) as usize];
                                 let v = iz.zip(iy).zip(source(problem, width, q, s)).map(at);
                                 add(((z * height.output + p) * width.output + q) as usize, v, w);
@@ -139,6 +144,11 @@ fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64
             }
         }
     }
+}
+
+/// Whether output coordinate `o` meets an element of x, or of the zeros around x, through tap `tap`, and not a place between two of them.
+fn meets(problem: &ConvProblem, axis: &WindowAxis, o: u64, tap: u64) -> bool {
+    problem.direction == Direction::Forward || (o as i64 + axis.pad_begin - (tap * axis.dilation) as i64) % axis.stride as i64 == 0
 }
 
 /// The input coordinate that contributes to output coordinate `o` through tap `tap`, if one does.

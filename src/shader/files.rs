@@ -28,6 +28,7 @@ files! {
     "conv/store_columns.wgsl",
     "conv/store_output.wgsl",
     "conv/sum.wgsl",
+    "conv/taps.wgsl",
     "conv/winograd.wgsl",
     "conv/winograd_axes.wgsl",
     "conv/winograd_f2.wgsl",

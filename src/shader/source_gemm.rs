@@ -58,7 +58,8 @@ sources! { GEMM_SOURCES:
     CONV_POINTWISE_VEC4_FALLBACK "conv_pointwise_vec4_fallback" ["conv/pointwise_vec4", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] CONV_RANGED, CONV_STRUCTS;
     CONV_SUM "conv_sum" ["conv/sum", "gemm/sum"] ["STORE_VEC4" = 0, "WIDE" = 0] CONV, CONV_STRUCTS;
 
-    CONV_PACK_FILTER "conv_pack_filter" ["conv/pack_filter"] [] &[Uniform, Read, Write], &[PackParams::LAYOUT];
+    // Uniform, filter, the order of its taps, the packed filter.
+    CONV_PACK_FILTER "conv_pack_filter" ["conv/pack_filter"] [] &[Uniform, Read, Read, Write], &[PackParams::LAYOUT];
     CONV_WINOGRAD_FILTER "conv_winograd_filter" ["conv/winograd_filter"] [] &[Uniform, Read, Write], &[PackParams::LAYOUT];
     CONV_WINOGRAD_INPUT "conv_winograd_input" ["conv/winograd_input"] [] &[Uniform, Read, Write], CONV_STRUCTS;
     CONV_WINOGRAD_INPUT_PAIRS "conv_winograd_input_pairs" ["conv/winograd_input_pairs"] ["WIDE" = 1] &[Uniform, Read, Write], CONV_STRUCTS;

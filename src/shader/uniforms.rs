@@ -250,7 +250,7 @@ uniform! {
         dilation: i32,
         pad: i32,
         pad_end: i32,
-        unused: i32,
+        tap_step: i32,
     }
 }
 

@@ -167,8 +167,8 @@ pub(crate) enum AxisPadding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaddingMode {
-    /// Zeros, which take part in the sums as elements do: an infinite or NaN weight over one gives NaN, on every engine. The gaps of a transposed
-    /// convolution are such zeros too.
+    /// Zeros, which take part in the sums as elements do: an infinite or NaN weight over one gives NaN, on every engine. Around the input of a
+    /// transposed convolution it is the same; between two of its elements nothing is multiplied.
     #[default]
     Zeros,
     /// The input mirrored at its edge, the edge itself not repeated: `c b | a b c | b a`. Pads must be smaller than the input.

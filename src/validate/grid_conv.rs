@@ -6,6 +6,7 @@ use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::types::{Activation, ElementType, Layout, Padding, PaddingMode, Result, TensorType};
 use crate::validate::grid_conv_blocks::{full_windows, long_windows, pools, winograd, winograd_pairs};
+use crate::validate::grid_conv_phases::phases;
 
 /// What a problem adds to its descriptor and shapes.
 #[derive(Clone, Copy)]
@@ -89,6 +90,7 @@ pub(crate) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
     epilogues(&mut grid, full)?;
     ranks(&mut grid)?;
     transposed(&mut grid, full)?;
+    phases(&mut grid, full)?;
     halves(&mut grid)?;
     winograd(&mut grid, full)?;
     winograd_pairs(&mut grid, full)?;
@@ -133,6 +135,10 @@ pub(crate) fn workgroup_tiled() -> Result<Vec<ConvProblem>> {
     grid.forward::<2>(ConvDescriptor { stride: [2, 1], ..same }, &[1, 3, 23, 12], 33, [7, 5], Extra { x_layout: Layout::ChannelsLast, ..PLAIN })?;
     let transposed = ConvTransposeDescriptor { stride: [2, 1], groups: 2, ..Default::default() };
     grid.transposed::<2>(transposed, &[2, 16, 5, 7], 72, [3, 2], Extra { y_layout: Layout::ChannelsLast, ..BIAS })?;
+    // Phases of one tap, two and four, and phases of four tiles' whole slabs each.
+    let phases = ConvTransposeDescriptor { stride: [2, 2], padding: pads([1, 1], [1, 1]), ..Default::default() };
+    grid.transposed::<2>(phases, &[2, 20, 6, 7], 70, [3, 3], BIAS)?;
+    grid.transposed::<2>(phases, &[2, 32, 6, 7], 70, [4, 4], last)?;
     grid.forward::<2>(ConvDescriptor::default(), &[2, 37, 7, 9], 130, [1, 1], last)?;
     grid.forward::<2>(ConvDescriptor::default(), &[2, 44, 8, 10], 70, [1, 1], BIAS)?;
     grid.forward::<2>(ConvDescriptor { groups: 2, ..Default::default() }, &[2, 88, 9, 7], 66, [1, 1], Extra { element: ElementType::F16, ..last })?;
@@ -337,6 +343,7 @@ mod tests {
     use super::*;
     use crate::ops::conv::descriptor::Algorithm;
     use crate::ops::conv::fused::FusedPool;
+    use crate::ops::conv::phases::tap_step;
     use crate::ops::conv::problem::Direction;
     use crate::plan::conv::supports;
 
@@ -374,6 +381,10 @@ mod tests {
         ("circular", |p| p.padding_mode == PaddingMode::Circular),
         ("transposed with stride", |p| p.direction == Direction::Transposed && p.axes[2].stride > 1),
         ("transposed with dilation", |p| p.direction == Direction::Transposed && p.axes[2].dilation > 1),
+        ("phases without taps", |p| p.phases()[2] > 1 && p.axes[2].filter < p.axes[2].stride),
+        ("phases without taps for a common divisor", |p| p.phases()[2] > 1 && tap_step(&p.axes[2]) > 1 && tap_step(&p.axes[2]) < p.axes[2].stride),
+        ("phases with as many taps", |p| p.phases()[2] > 1 && !p.has_uneven_phases()),
+        ("fewer phases than the stride", |p| p.phases()[2] > 1 && p.phases()[2] < p.axes[2].stride),
     ];
 
     const PLAIN_WINDOW_FEATURES: &[Feature] = &[
@@ -427,7 +438,7 @@ mod tests {
                 }
                 if algorithm == Algorithm::AsLinear {
                     const NONE: [&str; 5] = ["groups", "several filters a group", "a maximum after it", "a mean after it", "a pool and a residual"];
-                    features.retain(|(name, _)| !NONE.contains(name) && !name.contains("pads") && !name.contains("transposed"));
+                    features.retain(|(name, _)| !NONE.contains(name) && !["pads", "transposed", "phases"].iter().any(|part| name.contains(part)));
                     features.retain(|(name, _)| !["reflect", "replicate", "circular"].contains(name));
                 }
                 if algorithm.name().ends_with("_f16x2") {
@@ -435,7 +446,7 @@ mod tests {
                 }
                 if matches!(algorithm, Algorithm::WinogradF2 | Algorithm::WinogradF4) {
                     let others = ["3-D", "f16", "different strides", "different dilations", "transposed with stride", "transposed with dilation"];
-                    features.retain(|(name, _)| !others.contains(name));
+                    features.retain(|(name, _)| !others.contains(name) && !name.contains("phases"));
                 }
                 let uncovered = uncovered(algorithm, &problems, &features);
                 assert!(uncovered.is_empty(), "{algorithm} (full: {full}) never meets {uncovered:?}");

@@ -8,6 +8,7 @@ mod evidence;
 pub mod grid;
 mod grid_conv;
 mod grid_conv_blocks;
+mod grid_conv_phases;
 mod grid_elementwise;
 mod grid_gradient;
 mod grid_matmul;

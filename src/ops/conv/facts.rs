@@ -215,9 +215,9 @@ impl ConvProblem {
         self.filter_count() + if self.has_bias { self.out_channels } else { 0 }
     }
 
-    /// The most products that any output sums: depth of the filter times taps.
+    /// The most products that any output sums: depth of the filter times the taps that it takes.
     pub fn reduction_depth(&self) -> u64 {
-        self.channels_per_group() * self.taps()
+        self.channels_per_group() * self.taps_of_output()
     }
 
     /// Multiply-adds of the plain algorithm, padding counted (saturating). A transposed convolution spends them per input.

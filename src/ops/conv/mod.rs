@@ -1,4 +1,4 @@
-//! Convolution as data: descriptors, the resolved problem, the pool that may follow, Winograd's matrices.
+//! Convolution as data: descriptors, the resolved problem, the phases of a stride, the pool that may follow, Winograd's matrices.
 
 pub(crate) mod data_gradient;
 pub(crate) mod descriptor;
@@ -6,5 +6,6 @@ pub(crate) mod display;
 pub(crate) mod facts;
 pub(crate) mod filter_gradient;
 pub(crate) mod fused;
+pub(crate) mod phases;
 pub(crate) mod problem;
 pub(crate) mod winograd;

@@ -82,7 +82,7 @@ pub(crate) fn iterations(problem: &ConvProblem) -> u64 {
             let [rows, columns] = part(height.filter, width.filter);
             width.filter.div_ceil(columns).saturating_mul(1 + height.filter.div_ceil(rows))
         }
-        None => problem.taps().saturating_mul(3),
+        None => problem.taps_of_output().saturating_mul(3),
     }
 }
 
@@ -163,10 +163,14 @@ fn blocks(problem: &ConvProblem, [block_p, block_q]: [u64; 2]) -> Work {
     Work::Blocks { blocks: depth * height.div_ceil(block_p) * width.div_ceil(block_q), positions: problem.output_positions() }
 }
 
-/// A strip of one row of outputs for each invocation; any window.
+/// A strip of one row of outputs for each invocation, of one phase if they have several; any window.
 fn strip(problem: &ConvProblem) -> Method {
     let consts = vec![("STRIP", STRIP as u32)];
-    let work = blocks(problem, [1, STRIP]);
+    let [depth, height, width] = &problem.axes;
+    let [_, _, phases] = problem.phases();
+    let phase = if problem.direction == Direction::Transposed { width.output.div_ceil(width.stride) } else { width.output };
+    let blocks = depth.output * height.output * phases * phase.div_ceil(STRIP);
+    let work = Work::Blocks { blocks, positions: problem.output_positions() };
     Method::plain(format!("strip {STRIP}"), Call { source: &CONV_DEPTHWISE, consts, overrides: all_overrides(problem), work })
 }
 

@@ -163,7 +163,7 @@ impl FilterGradient {
                 };
                 let place = scratch(plan, PACKED, u64::from(pack.items) * element.bytes(), profile)?;
                 let kernel = KernelSpec { source: &CONV_PACK_FILTER, element, consts: vec![], overrides: vec![] };
-                plan.steps.push(Step::new(kernel, &pack, vec![dy, place], u64::from(pack.items).div_ceil(64), profile)?);
+                plan.steps.push(Step::new(kernel, &pack, vec![dy, BufferRef::Nothing, place], u64::from(pack.items).div_ceil(64), profile)?);
                 place
             }
         };

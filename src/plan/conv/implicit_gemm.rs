@@ -1,7 +1,8 @@
 //! Convolution as a matrix product of the packed filter and the windows of the input, which are read in place.
 //!
 //! gemm_m = filters per group, gemm_n = batch x output positions, gemm_k = taps x channels per group. Three tile cores: workgroup
-//! memory for GPUs, registers only for CPU-like drivers, cooperative matrices for f16.
+//! memory for GPUs, registers only for CPU-like drivers, cooperative matrices for f16. A transposed convolution with a stride is such a product for each phase,
+//! over its taps alone; all of them are one dispatch.
 
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
@@ -57,21 +58,33 @@ fn in_channels(layout: Layout, channels: u64, many: u64) -> bool {
     layout == Layout::ChannelsLast && channels.is_multiple_of(many)
 }
 
-/// The product that so many images make.
+/// The products that so many images make: for each group, and each phase of a stride.
 pub(crate) fn shape(problem: &ConvProblem, images: u64) -> GemmShape {
+    let phases: u64 = problem.phases().iter().product();
+    GemmShape {
+        columns: images * problem.phase_positions(),
+        products: problem.groups * phases,
+        uneven: problem.has_uneven_phases(),
+        ..outputs_shape(problem, images)
+    }
+}
+
+/// All outputs of so many images as columns, whatever their phase: for kernels without tiles.
+pub(crate) fn outputs_shape(problem: &ConvProblem, images: u64) -> GemmShape {
     GemmShape {
         rows: problem.filters_per_group(),
         columns: images * problem.output_positions(),
         depth: problem.reduction_depth(),
         length: problem.channels_per_group(),
         products: problem.groups,
+        uneven: false,
         streams: false,
     }
 }
 
-/// How a kernel of the core stores what is finished.
+/// How a kernel of the core stores what is finished. Outputs of a phase are no neighbours.
 fn store(core: Core, problem: &ConvProblem) -> Store {
-    if in_vec4(problem.y_layout, problem.output_positions()) {
+    if in_vec4(problem.y_layout, problem.output_positions()) && problem.phases() == [1; 3] {
         Store::Columns
     } else if core == Core::Workgroup && in_channels(problem.y_layout, problem.filters_per_group(), 4) {
         Store::Filters
@@ -110,7 +123,7 @@ pub(crate) fn sum(problem: &ConvProblem, splits: u64, profile: &DeviceProfile) -
     let mut consts = vec![("SPLITS", splits as u32)];
     consts.extend(store(Core::Workgroup, problem).consts(problem.element, profile));
     let mut overrides = overrides(problem);
-    overrides.retain(|flag| !is_of_windows(flag));
+    overrides.retain(|flag| flag.0 == "TRANSPOSED" || !is_of_windows(flag)); // which outputs columns are
     KernelSpec { source: &CONV_SUM, element: problem.element, consts, overrides }
 }
 

@@ -18,7 +18,7 @@ pub(crate) mod winograd;
 
 use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
-use crate::ops::conv::problem::ConvProblem;
+use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::ops::conv::winograd::{F2, F4};
 use crate::plan::conv::choice::Answers;
 use crate::plan::profile::DeviceProfile;
@@ -39,11 +39,11 @@ pub(crate) fn applies(algorithm: Algorithm, problem: &ConvProblem, profile: &Dev
     // Iterations of one invocation's loops: the depth and the loops around it.
     let iterations = match (core, algorithm) {
         (Some(core), _) => core.iterations(&implicit_gemm::shape(problem, problem.batch), profile),
-        (None, Algorithm::Direct) => problem.reduction_depth().saturating_add(3 * problem.taps()),
+        (None, Algorithm::Direct) => problem.reduction_depth().saturating_add(3 * problem.taps_of_output()),
         (None, Algorithm::Depthwise) => depthwise::iterations(problem),
         (None, _) => 0, // they count their own
     };
-    profile.check_iterations(algorithm.name(), iterations)?;
+    profile.check_iterations(algorithm.name(), iterations.saturating_add(first_taps(problem)))?;
     core.map_or(Ok(()), |core| core.check(algorithm.name(), profile))?;
     match algorithm {
         Algorithm::Direct | Algorithm::ImplicitGemmWorkgroup | Algorithm::ImplicitGemmRegister => Ok(()),
@@ -54,6 +54,14 @@ pub(crate) fn applies(algorithm: Algorithm, problem: &ConvProblem, profile: &Dev
             matrix::supports(algorithm, problem, profile)
         }
         Algorithm::AsLinear => as_linear::supports(problem, profile),
+    }
+}
+
+/// Iterations of the loops that look for the first tap of an output along each axis.
+fn first_taps(problem: &ConvProblem) -> u64 {
+    match problem.direction {
+        Direction::Forward => 0,
+        Direction::Transposed => problem.axes.iter().map(|axis| axis.filter.min(axis.stride)).sum(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The uniform structs of the convolution kernels, twins of those in `shaders/`. tests/shaders.rs compares size and offsets.
 
-use crate::ops::conv::problem::ConvProblem;
+use crate::ops::conv::phases::tap_step;
+use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::plan::window::plane_strides;
 use crate::shader::uniforms::{Axis, ConvParams, PackParams};
 
@@ -17,8 +18,8 @@ impl FilterStrides {
         let (channels, filters, taps) = (problem.channels_per_group() as u32, problem.filters_per_group() as u32, problem.taps() as u32);
         let group = channels * filters * taps;
         match problem.direction {
-            crate::ops::conv::problem::Direction::Forward => Self { group, k: channels * taps, c: taps },
-            crate::ops::conv::problem::Direction::Transposed => Self { group, k: taps, c: filters * taps },
+            Direction::Forward => Self { group, k: channels * taps, c: taps },
+            Direction::Transposed => Self { group, k: taps, c: filters * taps },
         }
     }
 }
@@ -30,10 +31,15 @@ impl ConvParams {
         let [y_stride_n, y_stride_k, y_stride_p] = plane_strides(problem.y_layout, problem.out_channels, problem.output_positions());
         let weights = FilterStrides::new(problem);
         let [alpha, beta] = problem.activation.parameters();
+        let axis = |i: usize| {
+            let own = &problem.axes[i];
+            let step = if problem.direction == Direction::Transposed { tap_step(own) } else { 1 };
+            Axis { tap_step: step as i32, ..Axis::new(own) }
+        };
         Self {
-            depth: Axis::new(&problem.axes[0]),
-            height: Axis::new(&problem.axes[1]),
-            width: Axis::new(&problem.axes[2]),
+            depth: axis(0),
+            height: axis(1),
+            width: axis(2),
             batch: problem.batch as u32,
             groups: problem.groups as u32,
             channels: problem.channels_per_group() as u32,

@@ -4,10 +4,11 @@
 use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::plan::conv::{BIAS, FILTER, implicit_gemm, matrix};
 use crate::plan::gemm::magnitudes::range;
-use crate::plan::gemm::method::Method;
+use crate::plan::gemm::method::{Method, Work};
 use crate::plan::gemm::splits::{partial_sums, sum_items};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, Plan, Step, check_binding, chunks};
+use crate::plan::transform::gather::check_table;
 use crate::shader::KernelSpec;
 use crate::shader::source_gemm::CONV_PACK_FILTER;
 use crate::shader::uniforms::{ConvParams, PackParams};
@@ -27,7 +28,7 @@ pub(crate) fn plan_chunks(problem: &ConvProblem, profile: &DeviceProfile, method
             let pack = PackParams::new(problem, multiple, problem.taps());
             plan.scratch.push(bytes);
             let kernel = KernelSpec { source: &CONV_PACK_FILTER, element: problem.element, consts: vec![], overrides: vec![] };
-            let refs = vec![BufferRef::input(FILTER, &plan.inputs), BufferRef::Scratch(0)];
+            let refs = vec![BufferRef::input(FILTER, &plan.inputs), order_of_taps(problem, plan, profile)?, BufferRef::Scratch(0)];
             plan.prepare.push(Step::new(kernel, &pack, refs, u64::from(pack.items).div_ceil(64), profile)?);
             BufferRef::Scratch(0)
         }
@@ -53,7 +54,7 @@ pub(crate) fn plan_chunks(problem: &ConvProblem, profile: &DeviceProfile, method
     }
     for chunk in chunks {
         let (x, y) = (chunk.range(x_image, element, profile), chunk.range(y_image, element, profile));
-        let shape = implicit_gemm::shape(problem, chunk.count);
+        let (shape, outputs) = (implicit_gemm::shape(problem, chunk.count), implicit_gemm::outputs_shape(problem, chunk.count));
         let mut params = ConvParams { batch: chunk.count as u32, x_base: x.base, y_base: y.base, ..params };
         let bias = if problem.has_bias { BufferRef::input(BIAS, &plan.inputs) } else { BufferRef::Nothing };
         let residual = match problem.has_residual {
@@ -70,7 +71,7 @@ pub(crate) fn plan_chunks(problem: &ConvProblem, profile: &DeviceProfile, method
         }
         let target = if splits > 1 { [BufferRef::Nothing, BufferRef::Nothing, partials] } else { [bias, residual, output] };
         for call in &method.calls {
-            let count = call.work.count(&shape);
+            let count = if let Work::Tiles(_) = call.work { call.work.count(&shape) } else { call.work.count(&outputs) };
             let [tiles_m, tiles_n] = count.tiles.map(|tiles| tiles as u32);
             let columns = if tiles_n > 0 { shape.columns as u32 } else { 0 };
             params = ConvParams { columns, tiles_m, tiles_n, items: count.items as u32, ..params };
@@ -85,6 +86,16 @@ pub(crate) fn plan_chunks(problem: &ConvProblem, profile: &DeviceProfile, method
         }
     }
     Ok(())
+}
+
+/// A table of the taps in the order in which they are packed; nothing where that is their own.
+fn order_of_taps(problem: &ConvProblem, plan: &mut Plan, profile: &DeviceProfile) -> Result<BufferRef> {
+    if problem.taps_of_output() == problem.taps() {
+        return Ok(BufferRef::Nothing);
+    }
+    check_table(problem.taps(), profile)?;
+    plan.tables.push(problem.taps_by_phase().into_iter().map(|tap| tap as u32).collect());
+    Ok(BufferRef::Table(plan.tables.len() - 1))
 }
 
 /// The overrides that every convolution kernel shares.

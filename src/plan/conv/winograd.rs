@@ -142,7 +142,15 @@ impl Cut {
     /// The products over so many columns.
     fn product(&self, problem: &ConvProblem, columns: u64) -> GemmShape {
         let depth = problem.channels_per_group();
-        GemmShape { rows: problem.filters_per_group(), columns, depth, length: depth, products: self.lines() * problem.groups, streams: false }
+        GemmShape {
+            rows: problem.filters_per_group(),
+            columns,
+            depth,
+            length: depth,
+            products: self.lines() * problem.groups,
+            uneven: false,
+            streams: false,
+        }
     }
 
     /// The same as the choice of a tile sees it. The workgroup core does not split the depth of a batch, so it counts as short; the register core

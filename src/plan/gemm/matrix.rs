@@ -176,7 +176,7 @@ mod tests {
         let profile =
             DeviceProfile { matrix: Some(units), max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL };
         let choose = |rows, columns, wanted, profile: &DeviceProfile| {
-            let shape = GemmShape { rows, columns, depth: 64, length: 64, products: 1, streams: true };
+            let shape = GemmShape { rows, columns, depth: 64, length: 64, products: 1, uneven: false, streams: true };
             CoopTile::choose("x", Operands::F16x2, &shape, wanted, profile).map(|t| t.to_string())
         };
         assert_eq!(choose(512, 3136, None, &profile).unwrap(), "128x128x32");

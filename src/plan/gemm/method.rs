@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_output_has_its_item() {
-        let shape = GemmShape { rows: 70, columns: 2 * 49, depth: 576, length: 64, products: 3, streams: false };
+        let shape = GemmShape { rows: 70, columns: 2 * 49, depth: 576, length: 64, products: 3, uneven: false, streams: false };
         let profile = DeviceProfile::MINIMAL;
         let tiling = Tiling { tile: Tile::Workgroup(WorkgroupTile::parse("gemm", "64x64x16/4", &profile).unwrap()), shape };
         for (work, tiles, items, workgroups) in [

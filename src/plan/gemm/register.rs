@@ -128,7 +128,7 @@ mod tests {
     use crate::plan::gemm::tile::{Tile, Tiling};
 
     fn shape([rows, columns, depth, length]: [u64; 4], streams: bool) -> GemmShape {
-        GemmShape { rows, columns, depth, length, products: 1, streams }
+        GemmShape { rows, columns, depth, length, products: 1, uneven: false, streams }
     }
 
     /// Without a rest, the loop over single steps is not in the kernel at all.

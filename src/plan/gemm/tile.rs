@@ -16,8 +16,10 @@ pub(crate) struct GemmShape {
     pub depth: u64,
     /// Steps of the depth that follow each other, such as the channels of one tap; all of them in a product of matrices.
     pub length: u64,
-    /// Products of this shape that run at once: groups, or a batch.
+    /// Products of this shape that run at once: groups, phases of a stride, or a batch.
     pub products: u64,
+    /// Some products may have a shorter depth or fewer columns: the numbers are the largest.
+    pub uneven: bool,
     /// Its right-hand side is as large as it looks and comes from memory; windows are read again for each tap, from a cache.
     pub streams: bool,
 }
@@ -152,7 +154,7 @@ impl Tiling {
     /// The core's prelude for a part of the product whose outer K steps have `length` steps: it may leave a rest where the whole does not.
     pub fn consts(&self, length: u64, element: ElementType, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
         match &self.tile {
-            Tile::Workgroup(tile) => tile.consts(self.shape.outer_steps(), length, profile),
+            Tile::Workgroup(tile) => tile.consts(self.shape.outer_steps(), length, self.shape.uneven, profile),
             Tile::Register(tile) => tile.consts(self.shape.columns, self.shape.depth, length, element, profile),
             Tile::Matrix(tile) => tile.consts(profile),
         }

@@ -229,8 +229,8 @@ impl WorkgroupTile {
         depth / 2 + 64
     }
 
-    /// The core's prelude, for a depth of `outer_steps` runs of `length` steps.
-    pub fn consts(&self, outer_steps: u64, length: u64, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
+    /// The core's prelude, for a depth of `outer_steps` runs of `length` steps, or of fewer if it is `uneven`.
+    pub fn consts(&self, outer_steps: u64, length: u64, uneven: bool, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
         let [lhs, rhs] = self.staged();
         let whole = outer_steps == 1 || length.is_multiple_of(u64::from(rhs));
         vec![
@@ -246,7 +246,7 @@ impl WorkgroupTile {
             ("STAGES", self.stages(profile)),
             ("SPLITS", self.splits),
             ("STRADDLES", u32::from(!whole)),
-            full_slabs(self.k, self.splits, outer_steps * length),
+            if uneven { ("WHOLE", 0) } else { full_slabs(self.k, self.splits, outer_steps * length) },
         ]
     }
 }
@@ -285,7 +285,7 @@ mod tests {
     const GPU: DeviceProfile = DeviceProfile::MINIMAL;
 
     fn shape(rows: u64, columns: u64, depth: u64) -> GemmShape {
-        GemmShape { rows, columns, depth, length: depth, products: 1, streams: true }
+        GemmShape { rows, columns, depth, length: depth, products: 1, uneven: false, streams: true }
     }
 
     #[test]

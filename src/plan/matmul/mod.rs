@@ -84,7 +84,7 @@ pub(crate) fn candidates(problem: &MatMulProblem, profile: &DeviceProfile) -> Ve
 /// A product, or a part of one, as the choice of a tile sees it.
 pub(crate) fn shape(problem: &MatMulProblem) -> GemmShape {
     let MatMulProblem { m, n, k, .. } = *problem;
-    GemmShape { rows: m, columns: n, depth: k, length: k, products: problem.batches(), streams: true }
+    GemmShape { rows: m, columns: n, depth: k, length: k, products: problem.batches(), uneven: false, streams: true }
 }
 
 pub(crate) fn plan(problem: &MatMulProblem, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {

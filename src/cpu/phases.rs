@@ -1,0 +1,64 @@
+//! A transposed convolution with a stride: a convolution for each phase, into memory of its own, from where its outputs go to their places a stride apart.
+
+use crate::cpu::epilogue::finish;
+use crate::cpu::one_phase;
+use crate::ops::conv::phases::{PhaseAxis, tap_step};
+use crate::ops::conv::problem::ConvProblem;
+use rayon::prelude::*;
+
+pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    let [depths, heights, widths] = problem.axes.each_ref().map(|axis| (0..axis.stride.min(axis.output)).map(|first| PhaseAxis::new(axis, first)));
+    let (heights, widths): (Vec<PhaseAxis>, Vec<PhaseAxis>) = (heights.collect(), widths.collect());
+    let mut own = Vec::new();
+    for depth in depths {
+        for height in &heights {
+            for width in &widths {
+                phase(problem, [&depth, height, width], x, filter, bias, &mut own);
+                spread(problem, [&depth, height, width], &own, y);
+            }
+        }
+    }
+}
+
+/// Computes the outputs of a phase side by side.
+fn phase(problem: &ConvProblem, phases: [&PhaseAxis; 3], x: &[f32], filter: &[f32], bias: Option<&[f32]>, own: &mut Vec<f32>) {
+    let positions: u64 = phases.iter().map(|phase| phase.outputs).product();
+    let planes = problem.batch * problem.out_channels;
+    own.clear();
+    own.resize((planes * positions) as usize, 0.0);
+    if phases.iter().any(|phase| phase.taps == 0) {
+        // Sums of nothing.
+        for (plane, values) in own.chunks_mut(positions as usize).enumerate() {
+            finish(values, bias.map_or(0.0, |bias| bias[plane % problem.out_channels as usize]), problem.activation);
+        }
+        return;
+    }
+    let axes = [0, 1, 2].map(|i| phases[i].window(&problem.axes[i]));
+    one_phase(&ConvProblem { axes, ..problem.clone() }, x, &taps(problem, phases, filter), bias, own);
+}
+
+/// The filter's taps of a phase.
+fn taps(problem: &ConvProblem, phases: [&PhaseAxis; 3], filter: &[f32]) -> Vec<f32> {
+    let [depth, height, width] = &problem.axes;
+    let along = |i: usize| (0..phases[i].taps).map(move |j| phases[i].first_tap + j * tap_step(&problem.axes[i]));
+    let rows = along(0).flat_map(|t| along(1).map(move |r| (t * height.filter + r) * width.filter));
+    let own: Vec<usize> = rows.flat_map(|row| along(2).map(move |s| (row + s) as usize)).collect();
+    let all = (depth.filter * height.filter * width.filter) as usize;
+    filter.chunks(all).flat_map(|filter| own.iter().map(|tap| filter[*tap])).collect()
+}
+
+/// Writes the outputs of a phase to their places.
+fn spread(problem: &ConvProblem, [depth, height, width]: [&PhaseAxis; 3], own: &[f32], y: &mut [f32]) {
+    let [_, out_h, out_w] = problem.axes.each_ref().map(|axis| axis.output as usize);
+    let [stride_d, stride_h, stride_w] = problem.axes.each_ref().map(|axis| axis.stride as usize);
+    let row = width.outputs as usize;
+    let plane = (depth.outputs * height.outputs) as usize * row;
+    y.par_chunks_mut(problem.output_positions() as usize).zip(own.par_chunks(plane)).for_each(|(y, own)| {
+        for (line, values) in own.chunks(row).enumerate() {
+            let (z, p) = (line / height.outputs as usize, line % height.outputs as usize);
+            let at = (depth.first as usize + z * stride_d) * out_h + height.first as usize + p * stride_h;
+            let places = y[at * out_w..][..out_w][width.first as usize..].iter_mut().step_by(stride_w);
+            places.zip(values).for_each(|(place, value)| *place = *value);
+        }
+    });
+}
