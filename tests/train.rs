@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 mod common;
+#[path = "training/dropout.rs"]
+mod dropout;
 #[path = "training/failure.rs"]
 mod failure;
 #[path = "training/layers.rs"]

@@ -1,6 +1,7 @@
 //! The loop: batches in a seeded order, one step each, epochs, evaluation.
 
 use crate::graph::{BinaryWeights, CrossEntropyDescriptor, Graph, Reduction, ValueId};
+use crate::ops::dropout::DropoutKey;
 use crate::session::Session;
 use crate::train::data::{Augmentation, Dataset, Labels};
 use crate::train::engine::{Engine, Job, Kept, Named, Part, Running};
@@ -76,7 +77,7 @@ pub struct TrainerDescriptor {
     pub norm_momentum: f32,
     /// What is changed at random in the samples.
     pub augmentation: Augmentation,
-    /// What the numbers of the model, the order of the samples and their changes follow from.
+    /// What the numbers of the model, the order of the samples, their changes and what is dropped follow from.
     pub seed: u64,
 }
 
@@ -252,6 +253,13 @@ impl Trainer {
         }
     }
 
+    /// What is dropped in a part of a step.
+    pub(super) fn key(&self, step: u64, part: usize) -> DropoutKey {
+        let (TrainerDescriptor { seed, accumulate, .. }, low) = (self.descriptor, u64::from(u32::MAX));
+        let run = step.wrapping_mul(accumulate as u64).wrapping_add(part as u64);
+        DropoutKey { seed: ((seed ^ seed >> 32) & low) as u32, step: (run & low) as u32 }
+    }
+
     /// One step on these samples of the data, `batch` times `accumulate` of them; the loss, where the engine knows it at once.
     ///
     /// # Errors
@@ -273,9 +281,10 @@ impl Trainer {
         for i in 0..accumulate {
             let own = Slice::from(i * batch..(i + 1) * batch);
             let (input, target) = (input.slice_axis(Axis(0), own), target.slice_axis(Axis(0), own));
-            let part = Part { input: input.view(), target: target.view(), is_first: i == 0, last: (i + 1 == accumulate).then_some(scalars) };
+            let (key, last) = (self.key(self.steps, i), (i + 1 == accumulate).then_some(scalars));
+            let part = Part { input: input.view(), target: target.view(), key, is_first: i == 0, last };
             match self.running(data)?.part(&part)? {
-                Some(seen) if !seen.is_finite() => return Err(self.not_finite(seen, Some((input, target)))),
+                Some(seen) if !seen.is_finite() => return Err(self.not_finite(seen, Some((input, target)), key)),
                 Some(seen) => total += f64::from(seen.loss),
                 None => is_known = false,
             }
