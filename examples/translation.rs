@@ -32,7 +32,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let photograph = image::open(concat!(env!("CARGO_MANIFEST_DIR"), "/cli/tests/data/camera.png"))?.into_luma8();
     // The same scene seen by a camera that turns: windows of the photograph, `shift` columns apart, so that no border is made up.
     let seen = |shift: usize| {
-        Array4::from_shape_fn((1, 1, SIDE, SIDE), |(_, _, y, x)| f32::from(photograph.get_pixel((150 + x + shift) as u32, (60 + y) as u32).0[0]) / 255.0)
+        Array4::from_shape_fn((1, 1, SIDE, SIDE), |(_, _, y, x)| {
+            f32::from(photograph.get_pixel((150 + x + shift) as u32, (60 + y) as u32).0[0]) / 255.0
+        })
     };
     // Four filters, whose sums round: nothing here is exact by luck.
     let filter = Array4::from_shape_fn((4, 1, 3, 3), |(k, _, y, x)| ((5 * k + 3 * y + 7 * x) as f32).sin());

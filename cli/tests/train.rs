@@ -223,3 +223,15 @@ fn folders_and_files_that_are_no_data_are_named() {
     let picture = data().join("camera.png");
     run(&["classify", "--model", wrong.to_str().unwrap(), picture.to_str().unwrap()]).fails_with(1, "missing: dense1.weight");
 }
+
+/// A rate that nothing survives: the step, what was not finite first, and the state before it as a file.
+#[test]
+fn a_loss_that_is_not_finite_ends_in_1_and_leaves_the_state_before() {
+    let folder = scratch("train-diverges");
+    let model = folder.join("model.safetensors");
+    let said = run(&["train", "digits", "--cpu", "--optimizer", "sgd", "--rate", "1e30", "--save", model.to_str().unwrap()]);
+    said.fails_with(1, "it must stay finite, and at step ");
+    let rescued = folder.join("model.before.safetensors");
+    said.fails_with(1, rescued.to_str().unwrap());
+    assert!(rescued.exists() && !model.exists());
+}

@@ -193,6 +193,10 @@ fn train(task: &Task, how: &How) -> Outcome {
         ..Default::default()
     };
     let mut trainer = Trainer::new(engine, &task.model, task.loss, optimizer(how, task.rate), &descriptor)?;
+    // The state before a step whose loss is not finite lies beside the model.
+    if let Some(file) = &how.save {
+        trainer.rescue_to(file.with_extension("before.safetensors"));
+    }
     let before = trainer.model()?;
     let mut curve = vec![];
     for _ in 0..epochs {
