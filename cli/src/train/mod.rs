@@ -213,7 +213,7 @@ fn train(task: &Task, how: &How) -> Outcome {
     if let Some(file) = &how.save {
         let parameters = after.to_safetensors()?;
         let bytes = match &task.described {
-            Some(described) => described.into_file(&parameters).map_err(Failure::Run)?,
+            Some(described) => described.described_file(&parameters).map_err(Failure::Run)?,
             None => parameters,
         };
         output::write(file, &bytes)?;

@@ -88,7 +88,7 @@ impl Described {
     }
 
     /// A safetensors file with this among its metadata.
-    pub fn into_file(&self, file: &[u8]) -> Result<Vec<u8>, String> {
+    pub fn described_file(&self, file: &[u8]) -> Result<Vec<u8>, String> {
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let tensors = SafeTensors::deserialize(file).map_err(|e| text(&e))?.tensors();
         let entry = serde_json::to_string(self).map_err(|e| text(&e))?;
@@ -134,7 +134,7 @@ mod tests {
             let graph = own.model().graph(1).unwrap();
             let plain = graph.to_safetensors().unwrap();
             assert_eq!(Described::of_file(&plain).unwrap(), None);
-            let file = own.into_file(&plain).unwrap();
+            let file = own.described_file(&plain).unwrap();
             assert_eq!(Described::of_file(&file).unwrap().as_ref(), Some(&own));
             let mut read = own.model().graph(2).unwrap();
             let numbers = |graph: &Graph| graph.numbers(graph.find("dense1.weight").unwrap()).unwrap().as_f32().into_owned();
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn what_a_file_says_wrongly_is_refused() {
         let plain = described(Network::Logistic, 2).model().graph(1).unwrap().to_safetensors().unwrap();
-        let with = |own: &Described| Described::of_file(&own.into_file(&plain).unwrap()).unwrap_err();
+        let with = |own: &Described| Described::of_file(&own.described_file(&plain).unwrap()).unwrap_err();
         assert!(with(&described(Network::Logistic, 3)).ends_with("there are 3 classes: a Logistic network has 2 to 2"));
         assert!(with(&described(Network::Convolutional, 1)).contains("there are 1 classes"));
         assert!(with(&described(Network::Convolutional, MOST_CLASSES + 1)).contains("there are 1001 classes"));
