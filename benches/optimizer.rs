@@ -1,12 +1,14 @@
 //! One step of an optimizer on the 161 parameters of a ResNet-50, 25.6 million numbers: all in one op, as `Trainer` does it, and one op for each; beside a copy
-//! of as many bytes as the step must move. Times are the least of several runs, taken in turns.
+//! of as many bytes as the step must move, and beside what an activation takes for as many, which is what a kernel can reach on a driver. Times are the
+//! least of several runs, taken in turns.
 //!
 //! `cargo bench --bench optimizer`
 
 use std::time::Instant;
+use wgconv::elementwise::UnaryProblem;
 use wgconv::op::{Bound, Prepared};
 use wgconv::train::{OptimizerProblem, Rule, Scalars};
-use wgconv::{ElementType, Gpu, Layout, Result, Tensor, wgpu};
+use wgconv::{Activation, ElementType, Gpu, Layout, Result, Tensor, TensorType, wgpu};
 
 /// Runs of each.
 const RUNS: usize = 9;
@@ -57,7 +59,10 @@ fn main() -> Result<()> {
     let shapes = resnet50();
     let count: usize = shapes.iter().map(|extents| extents.iter().product::<usize>()).sum();
     println!("{}: {} parameters, {count} numbers", gpu.report(), shapes.len());
-    println!("{:10} {:>8} {:>9} {:>9} {:>9} {:>8} {:>8}", "rule", "MB", "copy ms", "one ms", "each ms", "one/copy", "each/copy");
+    println!(
+        "{:10} {:>8} {:>9} {:>9} {:>9} {:>9} {:>8} {:>9} {:>8}",
+        "rule", "MB", "copy ms", "relu ms", "one ms", "each ms", "one/copy", "each/copy", "one/relu"
+    );
     let scalars = zeros(&gpu, &[Scalars::COUNT])?;
     for rule in [Rule::Sgd, Rule::Momentum { nesterov: false }, Rule::Adam { amsgrad: false }] {
         // Parameters and state are read and written, the gradient is read.
@@ -77,18 +82,21 @@ fn main() -> Result<()> {
             gpu.queue().submit([encoder.finish()]);
             Ok(())
         };
-        let mut least = [f64::INFINITY; 3];
+        let relu = Prepared::new(&gpu, UnaryProblem::new(&TensorType::f32(&[count]), Activation::Relu)?, &[])?.bind(&[&from], &[&to])?;
+        let mut least = [f64::INFINITY; 4];
         for _ in 0..RUNS {
             let times = [
                 timed(&gpu, copy)?,
+                // It reads and writes each number once.
+                timed(&gpu, || gpu.run(|recorder| relu.record(recorder)))? * bytes as f64 / (8 * count) as f64,
                 timed(&gpu, || gpu.run(|recorder| all.record(recorder)))?,
                 timed(&gpu, || gpu.run(|recorder| each.iter().try_for_each(|step| step.record(recorder))))?,
             ];
             least.iter_mut().zip(times).for_each(|(least, time)| *least = least.min(time));
         }
-        let [copy, one, each] = least;
+        let [copy, relu, one, each] = least;
         let (name, mb) = (rule.name(), bytes as f64 / 1e6);
-        println!("{name:10} {mb:8.1} {copy:9.2} {one:9.2} {each:9.2} {:8.2} {:8.2}", one / copy, each / copy);
+        println!("{name:10} {mb:8.1} {copy:9.2} {relu:9.2} {one:9.2} {each:9.2} {:8.2} {:9.2} {:8.2}", one / copy, each / copy, one / relu);
     }
     Ok(())
 }

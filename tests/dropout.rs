@@ -227,7 +227,7 @@ fn a_graph_drops_anew_at_each_step_and_its_gradient_has_the_mask() {
     }
     let mut before = Graph::new();
     let x = before.input("x", [4.into()]).unwrap();
-    let y = before.dropout(x).unwrap();
+    let y = before.dropout(x, 0.5).unwrap();
     before.output("y", y).unwrap();
     let kept = Session::cpu(&before).unwrap().run(&[("x", arr1(&[1.0, 2.0, 3.0, 4.0]).into_dyn().view())]).unwrap();
     assert_eq!(kept["y"], arr1(&[1.0, 2.0, 3.0, 4.0]).into_dyn(), "dropout of a trained network does nothing");

@@ -32,7 +32,7 @@ fn classifier() -> Graph {
     let branch = g.parameter("branch.weight", ramp((8, 8, 1, 1), 3, 5).view()).unwrap();
     let z = g.conv2d(y, branch, None, &ConvDescriptor::default()).unwrap();
     let y = g.add(y, z).unwrap();
-    let y = g.dropout(y).unwrap();
+    let y = g.dropout(y, 0.5).unwrap();
     let y = g.pool2d(y, &PoolDescriptor::window([2, 2])).unwrap();
     g.output("features", y).unwrap();
     let y = g.flatten(y, 1).unwrap();

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 mod common;
+#[path = "training/dropout.rs"]
+mod dropout;
 #[path = "training/failure.rs"]
 mod failure;
 #[path = "training/layers.rs"]
@@ -288,4 +290,27 @@ fn gradients_are_recorded_one_by_one() {
     let ones = gpu.upload(&Array4::<f32>::ones((2, 3, 4, 4))).unwrap();
     let dx = gpu.run(|r| r.average_pool_backward(&x.tensor_type(), &ones, &mean)).unwrap();
     assert_eq!((array(&dx)[[1, 2, 7, 7]], array(&dx)[[1, 2, 8, 0]]), (0.25, 0.0), "the last row is in no window");
+}
+
+/// Of a binary cross-entropy with one logit: accuracy and the confusion matrix go by its sign.
+#[test]
+fn logistic_regression_counts_by_the_sign_of_its_logit() {
+    let points = Array2::from_shape_fn((40, 3), |(n, i)| if i == 0 { n as f32 / 20.0 - 0.975 } else { 0.1 * i as f32 });
+    // The last four are labelled wrongly.
+    let targets = Array2::from_shape_fn((40, 1), |(n, _)| f32::from(u8::from((n >= 20) != (n >= 36))));
+    let model = Sequential::new([3]).dense(1, Activation::None);
+    let right = Dataset::values(points.slice(ndarray::s![..36, ..]), targets.slice(ndarray::s![..36, ..])).unwrap();
+    let all = Dataset::values(points.view(), targets.view()).unwrap();
+    for engine in [Engine::Cpu, Engine::from(&gpu())] {
+        let mut trainer = Trainer::new(engine, &model, Loss::BinaryCrossEntropy, Adam { rate: 0.1, ..Default::default() }, &QUICK).unwrap();
+        epochs(&mut trainer, &right, 40);
+        let evaluation = trainer.evaluate(&all).unwrap();
+        let confusion = evaluation.confusion.unwrap();
+        let counts = [[0, 0], [0, 1], [1, 0], [1, 1]].map(|[label, taken_for]| confusion.get(label, taken_for));
+        assert_eq!((counts, evaluation.accuracy), ([20, 4, 0, 16], Some(0.9)));
+        assert_eq!(evaluation.misread, [(36, 1), (37, 1), (38, 1), (39, 1)]);
+        // Of other losses numbers are numbers.
+        let other = Trainer::new(Engine::Cpu, &model, Loss::Mse, Adam::default(), &QUICK).unwrap().evaluate(&all).unwrap();
+        assert_eq!((other.accuracy, other.confusion), (None, None));
+    }
 }

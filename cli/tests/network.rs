@@ -71,8 +71,48 @@ fn without_an_adapter_the_cpu_engine_runs_the_network_alone() {
 
 #[test]
 fn what_is_no_network_is_refused() {
-    run(&["bench", "--network"]).fails_with(2, "--suite is quick: it is no network; --network takes all, resnet18, resnet50, mobilenet_v2,");
+    run(&["bench", "--network"])
+        .fails_with(2, "--suite is quick: it is no network; --network and --train take all, resnet18, resnet50, mobilenet_v2,");
     run(&["bench", "--suite", "lenet5", "--batch", "2"]).fails_with(2, "--network");
     run(&["bench", "--suite", "lenet5", "--network", "--batch", "1,0"]).fails_with(2, "--batch");
     run(&["bench", "--shapes", "x.json", "--network"]).fails_with(2, "--network");
+}
+
+/// Forward, backward, the optimizer and a whole step, on both engines in turn; what was counted stands beside it.
+#[test]
+fn a_training_step_is_timed_in_parts_and_whole() {
+    let folder = scratch("bench-train");
+    let [json, md, html] = ["train.json", "train.md", "train.html"].map(|name| folder.join(name).to_str().unwrap().to_string());
+    let arguments = ["bench", "--suite", "lenet5", "--train", "--batch", "2,4", "--runs", "5", "--json", &json, "--md", &md, "--html", &html];
+    let bench = run(&arguments);
+    let text = bench.succeeds();
+    let document: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let layers = document["layers"].as_array().unwrap();
+    let names: Vec<String> =
+        layers.iter().map(|layer| format!("{} {}", layer["layer"].as_str().unwrap(), layer["shape"].as_str().unwrap())).collect();
+    let wanted = |batch: u32| ["forward", "backward", "optimizer", "step"].map(|part| format!("lenet5 {part} batch {batch}"));
+    assert_eq!(names, [wanted(2), wanted(4)].concat());
+    for layer in layers {
+        for engine in ["gpu", "cpu"] {
+            assert_eq!(layer[format!("{engine}_samples")]["seconds"].as_array().unwrap().len(), 5, "{layer}");
+        }
+        let ratio = |i: usize| layer["cpu_samples"]["seconds"][i].as_f64().unwrap() / layer["gpu_samples"]["seconds"][i].as_f64().unwrap();
+        let mut ratios: Vec<f64> = (0..5).map(ratio).collect();
+        ratios.sort_by(f64::total_cmp);
+        assert_eq!(layer["cpu_over_gpu"].as_f64(), Some(ratios[2]), "{layer}");
+        assert!(layer["ratio_spread"].is_f64() && layer["flops"].as_f64().unwrap() > 0.0);
+    }
+    let counted = &document["training"][1];
+    assert_eq!((&counted["parameters"], &counted["batch"], &counted["rounds"]), (&61_706.into(), &4.into(), &5.into()));
+    assert!(counted["difference"].as_f64().unwrap() < 1e-4 && counted["checked"].as_u64().unwrap() == counted["ops"].as_u64().unwrap(), "{counted}");
+    // Twice the samples, twice the work; but of the optimizer.
+    let flops = |i: usize| layers[i]["flops"].as_f64().unwrap();
+    assert!((1.9..2.1).contains(&(flops(4) / flops(0))) && flops(6) == flops(2));
+    for said in [text, &std::fs::read_to_string(&md).unwrap(), &std::fs::read_to_string(&html).unwrap()] {
+        assert!(said.contains("61706 parameters in 10 tensors") && said.contains("lenet5 backward"), "{said}");
+    }
+    run(&["bench", "--train"]).fails_with(2, "--network and --train take all");
+    run(&["bench", "--train", "--network", "--suite", "lenet5"]).fails_with(2, "--network");
+    run(&["bench", "--suite", "lenet5", "--train", "--layout", "channels_last"])
+        .fails_with(2, "--train is given with --layout channels_last: training steps are timed channels first");
 }

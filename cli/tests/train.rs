@@ -4,8 +4,8 @@
 
 mod common;
 
-use common::{run, scratch};
-use std::path::Path;
+use common::{data, run, scratch, write};
+use std::path::{Path, PathBuf};
 
 /// Digit number `n` of the program's own, as a picture with light ink.
 fn picture(n: usize, file: &Path) -> u8 {
@@ -74,4 +74,164 @@ fn what_is_broken_is_named() {
     std::fs::write(at("model.safetensors"), b"no model").unwrap();
     let model = run(&["classify", "--model", &at("model.safetensors"), &at("x.png")]);
     model.fails_with(1, "model.safetensors");
+}
+
+/// Cuts a photograph of the test data into squares side by side, as many as are wanted, evenly spread over it, and writes them with this ending.
+fn patches(photograph: &str, side: u32, wanted: usize, folder: &Path, ending: &str) -> Vec<PathBuf> {
+    std::fs::create_dir_all(folder).unwrap();
+    let image = image::open(data().join(photograph)).unwrap();
+    let (columns, rows) = (image.width() / side, image.height() / side);
+    let all = (columns * rows) as usize;
+    assert!(all >= wanted, "{photograph} has {all} squares");
+    let mut files = vec![];
+    for i in (0..wanted).map(|i| (i * all / wanted) as u32) {
+        let file = folder.join(format!("{}-{i:03}.{ending}", photograph.split('.').next().unwrap()));
+        image.crop_imm(i % columns * side, i / columns * side, side, side).save(&file).unwrap();
+        files.push(file);
+    }
+    files
+}
+
+fn accuracy(text: &str) -> f64 {
+    let last = text.lines().rfind(|line| line.starts_with("loss ")).unwrap();
+    last.split("accuracy ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
+}
+
+/// Squares of a photograph of a cat against squares of two others, 54 of each; no pixel is in two. Ten of each class are kept to test with, so chance is
+/// 50 %. Logistic regression must be 15 points above it, the convolutional network 30.
+#[test]
+fn a_cat_is_told_from_others() {
+    let folder = scratch("train-cats");
+    let pictures = folder.join("pictures");
+    let cats = patches("chelsea.png", 50, 54, &pictures.join("cat"), "png");
+    patches("camera.png", 50, 27, &pictures.join("other"), "png"); // grey
+    patches("rocket.jpg", 50, 27, &pictures.join("other"), "jpg");
+    // Opaque alpha changes nothing; what is hidden or beside the classes is left out.
+    image::open(&cats[0]).unwrap().to_rgba8().save(&cats[0]).unwrap();
+    write(&pictures, "cat/.hidden", "no picture");
+    write(&pictures, "sources.txt", "no picture");
+    for (network, epochs, wanted) in [("logistic", "60", 65.0), ("convolutional", "10", 80.0)] {
+        let (model, kept) = (folder.join(format!("{network}.safetensors")), folder.join(network));
+        let trained = run(&[
+            "train",
+            "images",
+            "--cpu",
+            "--data",
+            pictures.to_str().unwrap(),
+            "--model",
+            network,
+            "--size",
+            "32",
+            "--epochs",
+            epochs,
+            "--save",
+            model.to_str().unwrap(),
+            "--pictures",
+            kept.to_str().unwrap(),
+        ]);
+        let text = trained.succeeds();
+        assert!(text.contains("88 samples to train with, 20 to test with, on the CPU engine"), "{text}");
+        assert!(accuracy(text) >= wanted, "{network}: {text}");
+        // The confusion matrix: ten of each, rows with their names.
+        for name in ["cat", "other"] {
+            let row = text.lines().find(|line| line.ends_with(&format!("  {name}"))).unwrap();
+            let counts: u32 = row.split_whitespace().skip(1).take(2).map(|count| count.parse().unwrap_or(0)).sum();
+            assert_eq!(counts, 10, "{text}");
+        }
+        // Filters in colour: 16 of 5 x 5, or one as large as a picture.
+        let filters = image::open(kept.join("filters-after.png")).unwrap();
+        let wide = if network == "logistic" { 32 * 2 + 2 } else { 10 * 61 + 1 };
+        assert_eq!((filters.color(), filters.width()), (image::ColorType::Rgb8, wide));
+        let misread = std::fs::read_to_string(kept.join("misread.csv")).unwrap();
+        let wrong = (20.0 * (1.0 - accuracy(text) / 100.0)).round() as usize;
+        assert_eq!(misread.lines().count(), 1 + wrong, "{misread}");
+        assert!(misread.lines().skip(1).all(|line| line.contains("pictures/cat/chelsea-") || line.contains("pictures/other/")), "{misread}");
+
+        // The file knows what it is: classify needs nothing else. Nine of ten squares are those that it was trained with.
+        let files: Vec<&str> = cats.iter().map(|file| file.to_str().unwrap()).collect();
+        let said = run(&[&["classify", "--model", model.to_str().unwrap()], files.as_slice()].concat());
+        let said = said.succeeds();
+        let right = said.lines().filter(|line| line.split(": ").nth(1).is_some_and(|classes| classes.starts_with("cat ("))).count();
+        assert!(right * 100 >= 54 * wanted as usize, "{network}: {said}");
+    }
+}
+
+/// 1 x 1, far from square, grey with alpha, 16 bits: all are cut and resized.
+#[test]
+fn odd_pictures_are_taken() {
+    let folder = scratch("train-odd");
+    for class in ["dark", "light", "middle"] {
+        std::fs::create_dir_all(folder.join(class)).unwrap();
+        let shade = ["dark", "middle", "light"].iter().position(|name| *name == class).unwrap() as u8 * 120;
+        let at = |name: &str| folder.join(class).join(name);
+        image::GrayImage::from_pixel(1, 1, image::Luma([shade])).save(at("1.png")).unwrap();
+        image::RgbImage::from_pixel(300, 2, image::Rgb([shade; 3])).save(at("2.png")).unwrap();
+        image::GrayAlphaImage::from_pixel(9, 9, image::LumaA([shade, 255])).save(at("3.png")).unwrap();
+        image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::from_pixel(20, 30, image::Luma([u16::from(shade) * 257])).save(at("4.png")).unwrap();
+        image::RgbaImage::from_pixel(70, 70, image::Rgba([shade, shade, shade, 250])).save(at("5.webp")).unwrap();
+    }
+    let trained = run(&["train", "images", "--cpu", "--data", folder.to_str().unwrap(), "--size", "8", "--epochs", "60"]);
+    let text = trained.succeeds();
+    assert!(text.contains("12 samples to train with, 3 to test with"), "{text}");
+    assert_eq!(accuracy(text), 100.0, "{text}");
+}
+
+#[test]
+fn folders_and_files_that_are_no_data_are_named() {
+    let folder = scratch("train-images-broken");
+    let pictures = folder.join("pictures");
+    let train = |more: &[&str]| run(&[&["train", "images", "--cpu", "--epochs", "1", "--data", pictures.to_str().unwrap()], more].concat());
+    train(&[]).fails_with(1, "pictures: No such file");
+    std::fs::create_dir_all(pictures.join("cat")).unwrap();
+    train(&[]).fails_with(1, "pictures/cat: 0 pictures: a class has at least 5");
+    patches("chelsea.png", 50, 5, &pictures.join("cat"), "png");
+    train(&[]).fails_with(1, "pictures: it holds one folder, cat: there are at least two classes");
+    patches("rocket.jpg", 50, 4, &pictures.join("dog"), "jpg");
+    train(&[]).fails_with(1, "pictures/dog: 4 pictures: a class has at least 5");
+    // A file that is no picture, a PNG that ends early, a JPEG that does, a folder.
+    let text = write(&pictures, "dog/notes.txt", "a list of dogs");
+    train(&[]).fails_with(1, "pictures/dog/notes.txt: not a PNG, JPEG, WebP or TIFF image");
+    std::fs::remove_file(text).unwrap();
+    for (photograph, why) in [("chelsea.png", "cut.png: "), ("rocket.jpg", "cut.png: the file is cut off: a JPEG ends with a marker")] {
+        let bytes = std::fs::read(data().join(photograph)).unwrap();
+        let cut = write(&pictures, "dog/cut.png", &bytes[..bytes.len() / 2]);
+        train(&[]).fails_with(1, why);
+        std::fs::remove_file(cut).unwrap();
+    }
+    let empty = write(&pictures, "dog/empty.png", "");
+    train(&[]).fails_with(1, "dog/empty.png: not a PNG, JPEG, WebP or TIFF image");
+    std::fs::remove_file(empty).unwrap();
+    let large = pictures.join("dog/large.png");
+    image::GrayImage::new(1001, 1000).save(&large).unwrap();
+    train(&["--max-megapixels", "1"]).fails_with(1, "dog/large.png: 1001 x 1000 are 1.0 megapixels, and at most 1 are read");
+    std::fs::remove_file(large).unwrap();
+    std::fs::create_dir_all(pictures.join("dog/more")).unwrap();
+    train(&[]).fails_with(1, "pictures/dog/more: it is a folder");
+    std::fs::remove_dir(pictures.join("dog/more")).unwrap();
+    patches("rocket.jpg", 50, 5, &pictures.join("dog"), "jpg");
+    patches("camera.png", 50, 5, &pictures.join("man"), "png");
+    train(&["--model", "logistic"]).fails_with(1, "it holds 3 folders (cat, dog, man, ..): --model logistic tells two classes apart");
+    train(&["--size", "4"]).fails_with(2, "--size");
+    train(&["--save", "/nowhere/model.safetensors"]).fails_with(1, "--save is /nowhere/model.safetensors");
+
+    // A model that says of itself what cannot be.
+    let wrong = folder.join("wrong.safetensors");
+    let entry = r#"{"network":"logistic","size":16,"classes":["a","b"]}"#;
+    let metadata = std::collections::HashMap::from([("wgconv train images".to_string(), entry.to_string())]);
+    let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).unwrap();
+    std::fs::write(&wrong, safetensors::serialize([("dense1.bias", tensor)], Some(metadata)).unwrap()).unwrap();
+    let picture = data().join("camera.png");
+    run(&["classify", "--model", wrong.to_str().unwrap(), picture.to_str().unwrap()]).fails_with(1, "missing: dense1.weight");
+}
+
+/// A rate that nothing survives: the step, what was not finite first, and the state before it as a file.
+#[test]
+fn a_loss_that_is_not_finite_ends_in_1_and_leaves_the_state_before() {
+    let folder = scratch("train-diverges");
+    let model = folder.join("model.safetensors");
+    let said = run(&["train", "digits", "--cpu", "--optimizer", "sgd", "--rate", "1e30", "--save", model.to_str().unwrap()]);
+    said.fails_with(1, "it must stay finite, and at step ");
+    let rescued = folder.join("model.before.safetensors");
+    said.fails_with(1, rescued.to_str().unwrap());
+    assert!(rescued.exists() && !model.exists());
 }

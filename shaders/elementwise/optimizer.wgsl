@@ -1,96 +1,152 @@
 // One step of an optimizer, in place: the formulas of `Rule` in src/ops/optimizer.rs, by its number. STATES tensors are kept beside the parameters.
-// Prelude: RULE, STATES, TOGETHER; RMSPROP, CENTERED, ADAM: 1 where the rule is one.
+// An item is one parameter, or with VECTOR four neighbours, where all of them are a multiple of four.
+// Prelude: RULE, STATES, VECTOR, TOGETHER; RMSPROP, CENTERED, ADAM: 1 where the rule is one.
 
 //@use lib/number.wgsl
 //@use lib/item_range.wgsl
 
+//@if VECTOR
+alias Item = vec4<f32>;
+//@else
+alias Item = f32;
+//@end
+
 // Twin of OptimizerParams in src/shader/uniforms.rs.
 struct OptimizerParams {
     items: u32,
-    base: u32,
+    base: u32, // the first item
     unused0: u32,
     unused1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: OptimizerParams;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> gradient: array<Item>;
 @group(0) @binding(2) var<storage, read> scalars: array<f32>; // `Scalars` of src/ops/optimizer.rs
-@group(0) @binding(3) var<storage, read_write> output: array<f32>; // the parameters
+@group(0) @binding(3) var<storage, read_write> output: array<Item>; // the parameters
 //@if STATES
-@group(0) @binding(4) var<storage, read_write> state0: array<f32>;
+@group(0) @binding(4) var<storage, read_write> state0: array<Item>;
 //@end
 //@if STATES > 1
-@group(0) @binding(5) var<storage, read_write> state1: array<f32>;
+@group(0) @binding(5) var<storage, read_write> state1: array<Item>;
 //@end
 //@if STATES > 2
-@group(0) @binding(6) var<storage, read_write> state2: array<f32>;
+@group(0) @binding(6) var<storage, read_write> state2: array<Item>;
 //@end
 
-fn step(i: u32) {
-    let rate = scalars[0];
-    let shrink = scalars[2];
-    let keep1 = scalars[3];
-    let add1 = scalars[4];
-    let keep2 = scalars[5];
-    let add2 = scalars[6];
-    let epsilon = scalars[7];
-    let p = output[i];
-    let g = gradient[i] + scalars[1] * p;
+// The scalars, read once for all items of an invocation.
+struct Scalars {
+    rate: f32,
+    decay: f32,
+    shrink: f32,
+    keep1: f32,
+    add1: f32,
+    keep2: f32,
+    add2: f32,
+    epsilon: f32,
+    root: f32,
+}
+
+// A parameter, and what the rule keeps of it.
+struct Kept {
+    p: f32,
+    first: f32,
+    second: f32,
+    third: f32,
+}
+
+fn stepped(before: Kept, gradient_of_loss: f32, n: Scalars) -> Kept {
+    var after = before;
+    let g = gradient_of_loss + n.decay * before.p;
     var change = g;
-//@if STATES
-    let first = state0[i];
-//@end
 //@if RULE == 1
-    let m = keep1 * first + add1 * g;
-    state0[i] = m;
-    change = m;
+    after.first = n.keep1 * before.first + n.add1 * g;
+    change = after.first;
 //@end
 //@if RULE == 2
-    let m = keep1 * first + add1 * g;
-    state0[i] = m;
-    change = g + keep2 * m;
+    after.first = n.keep1 * before.first + n.add1 * g;
+    change = g + n.keep2 * after.first;
 //@end
 //@if RMSPROP
-    let v = keep2 * first + add2 * (g * g);
-    state0[i] = v;
+    let v = n.keep2 * before.first + n.add2 * (g * g);
+    after.first = v;
     var under = v;
 //@if CENTERED
-    let a = keep2 * state1[i] + add2 * g;
-    state1[i] = a;
+    let a = n.keep2 * before.second + n.add2 * g;
+    after.second = a;
     let variance = v - a * a;
     under = select(variance, 0.0, variance < 0.0);
 //@end
-    change = g / (sqrt(under) + epsilon);
+    change = g / (sqrt(under) + n.epsilon);
 //@if RULE == 5
-    let m = keep1 * state1[i] + change;
-    state1[i] = m;
-    change = m;
+    after.second = n.keep1 * before.second + change;
+    change = after.second;
 //@end
 //@if RULE == 6
-    let m = keep1 * state2[i] + change;
-    state2[i] = m;
-    change = m;
+    after.third = n.keep1 * before.third + change;
+    change = after.third;
 //@end
 //@end
 //@if ADAM
-    let m = keep1 * first + add1 * g;
-    let v = keep2 * state1[i] + add2 * (g * g);
-    state0[i] = m;
-    state1[i] = v;
+    let m = n.keep1 * before.first + n.add1 * g;
+    let v = n.keep2 * before.second + n.add2 * (g * g);
+    after.first = m;
+    after.second = v;
     var under = v;
 //@if RULE == 8
-    let before = state2[i];
-    under = select(before, v, (v > before) | is_nan(v));
-    state2[i] = under;
+    under = select(before.third, v, (v > before.third) | is_nan(v));
+    after.third = under;
 //@end
-    change = m / (scalars[8] * sqrt(under) + epsilon);
+    change = m / (n.root * sqrt(under) + n.epsilon);
 //@end
 //@if RULE == 9
-    let v = first + g * g;
-    state0[i] = v;
-    change = g / (sqrt(v) + epsilon);
+    let v = before.first + g * g;
+    after.first = v;
+    change = g / (sqrt(v) + n.epsilon);
 //@end
-    output[i] = shrink * p - rate * change;
+    after.p = n.shrink * before.p - n.rate * change;
+    return after;
+}
+
+fn step(i: u32, n: Scalars) {
+    let p = output[i];
+    let g = gradient[i];
+    var first = Item();
+    var second = Item();
+    var third = Item();
+//@if STATES
+    first = state0[i];
+//@end
+//@if STATES > 1
+    second = state1[i];
+//@end
+//@if STATES > 2
+    third = state2[i];
+//@end
+//@if VECTOR
+    let a = stepped(Kept(p.x, first.x, second.x, third.x), g.x, n);
+    let b = stepped(Kept(p.y, first.y, second.y, third.y), g.y, n);
+    let c = stepped(Kept(p.z, first.z, second.z, third.z), g.z, n);
+    let d = stepped(Kept(p.w, first.w, second.w, third.w), g.w, n);
+    output[i] = Item(a.p, b.p, c.p, d.p);
+    first = Item(a.first, b.first, c.first, d.first);
+    second = Item(a.second, b.second, c.second, d.second);
+    third = Item(a.third, b.third, c.third, d.third);
+//@else
+    let a = stepped(Kept(p, first, second, third), g, n);
+    output[i] = a.p;
+    first = a.first;
+    second = a.second;
+    third = a.third;
+//@end
+//@if STATES
+    state0[i] = first;
+//@end
+//@if STATES > 1
+    state1[i] = second;
+//@end
+//@if STATES > 2
+    state2[i] = third;
+//@end
 }
 
 @compute @workgroup_size(64)
@@ -99,12 +155,13 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if !is_finite(scalars[9]) {
         return;
     }
+    let n = Scalars(scalars[0], scalars[1], scalars[2], scalars[3], scalars[4], scalars[5], scalars[6], scalars[7], scalars[8]);
     let group = group_id.y * group_count.x + group_id.x;
     let range = item_range(local_id.x, group * 256u, 256u, params.items);
     for (var j = 0u; j < 4u; j++) {
         let i = range.begin + TOGETHER * j;
         if i < range.end {
-            step(params.base + i);
+            step(params.base + i, n);
         }
     }
 }

@@ -493,12 +493,12 @@ impl Graph {
         self.activation(x, Activation::Relu)
     }
 
-    /// x itself: dropout does nothing to a trained network. [`Graph::dropout_training`] is that of one that learns.
+    /// x itself: dropout does nothing to a trained network. [`Graph::learning`] makes [`Graph::dropout_training`] of it, with this probability.
     ///
     /// # Errors
-    /// A value past this graph's last ([`ValueId`]).
-    pub fn dropout(&mut self, x: ValueId) -> Result<ValueId> {
-        self.one(Recipe::Dropout, &[x])
+    /// A value past this graph's last ([`ValueId`]); a probability outside 0 to below 1.
+    pub fn dropout(&mut self, x: ValueId, probability: f32) -> Result<ValueId> {
+        self.one(Recipe::Dropout { probability }, &[x])
     }
 
     /// x itself.

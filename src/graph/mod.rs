@@ -35,7 +35,7 @@ pub use build::BatchNormParameters;
 pub use losses::{BinaryWeights, CrossEntropyDescriptor, KlDescriptor, Reduction, Targets};
 pub use passes::{Change, Pass};
 pub use recipe::{Ranked, Recipe, Resolved};
-pub use training::{BatchStatistics, BatchStatisticsDescriptor};
+pub use training::{BatchStatistics, BatchStatisticsDescriptor, Learning};
 #[cfg(feature = "weights")]
 pub use weights::Weights;
 

@@ -201,7 +201,7 @@ impl Work {
             let (name, x, y) = (node.name.clone(), node.inputs.first().copied(), node.outputs.first().copied());
             let (Some(x), Some(y)) = (x, y) else { continue };
             let is_same = self.graph.types[x.0] == self.graph.types[y.0];
-            if matches!(node.recipe, Recipe::Identity | Recipe::Dropout)
+            if matches!(node.recipe, Recipe::Identity | Recipe::Dropout { .. })
                 || (is_same && matches!(node.recipe, Recipe::Reshape { .. } | Recipe::Flatten { .. } | Recipe::ToLayout(_)))
             {
                 self.replace(y, x);

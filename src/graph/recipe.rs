@@ -152,8 +152,11 @@ pub enum Recipe {
     },
     /// x itself.
     Identity,
-    /// x itself: dropout does nothing to a trained network.
-    Dropout,
+    /// x itself: dropout does nothing to a trained network. One that learns ([`Graph::learning`](crate::Graph::learning)) drops elements.
+    Dropout {
+        /// The probability that an element becomes zero then.
+        probability: f32,
+    },
     /// x and a key: dropout in training.
     DropoutTraining(DropoutDescriptor),
     /// An op with all its numbers, which takes tensors of these types alone, such as a gradient.
@@ -235,7 +238,7 @@ impl Recipe {
             Recipe::Reshape { .. } => "reshape",
             Recipe::Flatten { .. } => "flatten",
             Recipe::Identity => "identity",
-            Recipe::Dropout | Recipe::DropoutTraining(_) => "dropout",
+            Recipe::Dropout { .. } | Recipe::DropoutTraining(_) => "dropout",
             Recipe::Fixed(op) => crate::ops::Problem::name(op.as_ref()),
         }
     }
@@ -371,6 +374,11 @@ impl Recipe {
             Recipe::SpaceToDepth(descriptor) => DepthToSpace::inverse(x, descriptor)?.into(),
             Recipe::Reshape { shape } => return view(x, reshape_extents(&x.extents, shape)?),
             Recipe::Flatten { axis } => return view(x, flatten_extents(&x.extents, *axis)?),
+            Recipe::Dropout { probability } => {
+                // As the one of a network that learns, which refuses what is no probability.
+                DropoutProblem::new(x, &DropoutDescriptor { probability: *probability, stream: 0 })?;
+                return Ok(Resolved::View(x.clone()));
+            }
             _ => return Ok(Resolved::View(x.clone())),
         };
         Ok(Resolved::Op(Box::new(op)))

@@ -2,7 +2,7 @@
 //! are of that kind; dropout.
 
 use super::{Graph, Node, Recipe, Source, ValueId, of_node};
-use crate::ops::dropout::DropoutDescriptor;
+use crate::ops::dropout::{DropoutDescriptor, DropoutKey};
 use crate::ops::norm::rows::{LayerNormDescriptor, NormInputs, NormProblem};
 use crate::ops::reduce::ReduceDescriptor;
 use crate::types::{Activation, Error, Result, TensorType};
@@ -34,6 +34,17 @@ pub struct BatchStatistics {
     pub y: ValueId,
     /// Running mean and variance, the batch's mixed in, where there were some: \[C\] each.
     pub running: Option<[ValueId; 2]>,
+}
+
+/// A network as it learns.
+#[derive(Debug, Clone)]
+pub struct Learning {
+    /// The network.
+    pub graph: Graph,
+    /// Of each running statistic, by the name of its parameter, what the batch had: its mean, or its variance with count - 1.
+    pub statistics: Vec<(String, ValueId)>,
+    /// The input that dropouts take their mask from, another [`DropoutKey`] at each step; none where nothing is dropped.
+    pub key: Option<ValueId>,
 }
 
 impl Graph {
@@ -137,13 +148,13 @@ impl Graph {
     }
 
     /// The network as it learns: batch norms with running statistics ([`Graph::running_statistics`]) normalise by the statistics of their batch
-    /// ([`Graph::batch_norm_training`]); those whose mean and variance are constants stay as they are. Beside it, for each of these parameters by
-    /// name, what the batch had: its mean, or its variance with count - 1.
+    /// ([`Graph::batch_norm_training`]), those whose mean and variance are constants stay as they are, and dropouts drop elements
+    /// ([`Graph::dropout_training`]).
     ///
     /// # Errors
     /// As [`Graph::batch_norm_training`], with the node's name.
-    pub fn with_batch_statistics(&self) -> Result<(Graph, Vec<(String, ValueId)>)> {
-        let (mut graph, mut order, mut statistics) = (self.clone(), vec![], vec![]);
+    pub fn learning(&self) -> Result<Learning> {
+        let (mut graph, mut order, mut statistics, mut key) = (self.clone(), vec![], vec![], None);
         for i in 0..self.nodes.len() {
             let Node { name, recipe, inputs, .. } = &self.nodes[i];
             if let (Recipe::BatchNorm { descriptor, has }, Some(own)) = (recipe, self.statistics_of(i)) {
@@ -157,9 +168,17 @@ impl Graph {
                 let recipe = if descriptor.activation == Activation::None { Recipe::Identity } else { Recipe::Activation(descriptor.activation) };
                 (graph.nodes[i].recipe, graph.nodes[i].inputs) = (recipe, vec![y]);
             }
+            if let Recipe::Dropout { probability } = *recipe {
+                let key = match key {
+                    Some(key) => key,
+                    None => *key.insert(graph.input(&graph.unused("dropout.key"), [DropoutKey::COUNT.into()])?),
+                };
+                let recipe = Recipe::DropoutTraining(DropoutDescriptor { probability, stream: graph.dropouts() });
+                (graph.nodes[i].recipe, graph.nodes[i].inputs) = (recipe, vec![inputs[0], key]);
+            }
             order.push(i);
         }
-        Ok((graph.in_order(&order), statistics))
+        Ok(Learning { graph: graph.in_order(&order), statistics, key })
     }
 
     /// Dropout in training: each element is 0 with this probability, else x / (1 - probability). Which, follows from `key`, a tensor of
@@ -171,8 +190,12 @@ impl Graph {
     /// # Errors
     /// A probability outside 0 to below 1; a key of another type.
     pub fn dropout_training(&mut self, x: ValueId, key: ValueId, probability: f32) -> Result<ValueId> {
-        let earlier = self.nodes.iter().filter(|node| matches!(node.recipe, Recipe::DropoutTraining(_))).count();
-        self.one(Recipe::DropoutTraining(DropoutDescriptor { probability, stream: earlier as u32 }), &[x, key])
+        self.one(Recipe::DropoutTraining(DropoutDescriptor { probability, stream: self.dropouts() }), &[x, key])
+    }
+
+    /// Dropouts in training so far.
+    fn dropouts(&self) -> u32 {
+        self.nodes.iter().filter(|node| matches!(node.recipe, Recipe::DropoutTraining(_))).count() as u32
     }
 
     fn per_channel(&self, name: &str, vector: ValueId, channels: usize) -> Result<()> {

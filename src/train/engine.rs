@@ -2,6 +2,7 @@
 
 use crate::gpu::Gpu;
 use crate::graph::Graph;
+use crate::ops::dropout::DropoutKey;
 use crate::ops::optimizer::{Rule, Scalars};
 use crate::train::on_cpu::OnCpu;
 use crate::train::on_gpu::OnGpu;
@@ -36,7 +37,7 @@ pub(super) type Kept = (Named, Named);
 
 /// What an engine runs.
 pub(super) struct Job<'a> {
-    /// Inputs `input` and `target`; outputs `loss`, a gradient for each parameter, a statistic of the batch for each running one.
+    /// Inputs `input` and `target`, and a key where elements are dropped; outputs `loss`, a gradient for each parameter, a statistic of the batch for each running one.
     pub step: &'a Graph,
     /// Where parameters and running statistics begin.
     pub model: &'a Graph,
@@ -78,6 +79,8 @@ impl Job<'_> {
 pub(super) struct Part<'a> {
     pub input: ArrayViewD<'a, f32>,
     pub target: ArrayViewD<'a, f32>,
+    /// What is dropped in this part.
+    pub key: DropoutKey,
     /// Whether gradients begin anew.
     pub is_first: bool,
     /// The numbers of the optimizer's step, behind the last part.

@@ -1,5 +1,6 @@
 //! What ends a training: a loss or a gradient that is not finite, with the step, where it comes from, and a checkpoint of the state before it.
 
+use crate::ops::dropout::DropoutKey;
 use crate::session::cpu::first_not_finite;
 use crate::train::data::Dataset;
 #[cfg(feature = "weights")]
@@ -8,7 +9,7 @@ use crate::train::engine::Seen;
 use crate::train::step;
 use crate::train::trainer::{Trainer, TrainerDescriptor};
 use crate::types::{Error, Result};
-use ndarray::{ArrayViewD, Axis, Slice};
+use ndarray::{ArrayView1, ArrayViewD, Axis, Slice};
 
 impl Trainer {
     /// Looks at what the device has seen: the first loss or gradient that is not finite ends the training before its step.
@@ -29,7 +30,7 @@ impl Trainer {
         let own = Slice::from(part * batch..(part + 1) * batch);
         let given = fits.then(|| self.batch(data, samples, self.steps));
         let given = given.as_ref().map(|(input, target)| (input.slice_axis(Axis(0), own), target.slice_axis(Axis(0), own)));
-        Err(self.not_finite(seen[bad], given))
+        Err(self.not_finite(seen[bad], given, self.key(self.steps, part)))
     }
 
     /// The steps that changed something: a device that was not looked at may have stopped.
@@ -42,8 +43,8 @@ impl Trainer {
     }
 
     /// The error of the step behind those that were done, with where it comes from.
-    pub(super) fn not_finite(&self, seen: Seen, given: Option<(ArrayViewD<'_, f32>, ArrayViewD<'_, f32>)>) -> Error {
-        let origin = match given.map(|(input, target)| self.origin(&input, &target)) {
+    pub(super) fn not_finite(&self, seen: Seen, given: Option<(ArrayViewD<'_, f32>, ArrayViewD<'_, f32>)>, key: DropoutKey) -> Error {
+        let origin = match given.map(|(input, target)| self.origin(&input, &target, key)) {
             Some(Ok(Some(origin))) => format!("; {origin}"),
             _ => String::new(),
         };
@@ -73,7 +74,7 @@ impl Trainer {
     }
 
     /// What is not finite first: of what is given, of the parameters, of the results of ops, by name.
-    fn origin(&self, input: &ArrayViewD<'_, f32>, target: &ArrayViewD<'_, f32>) -> Result<Option<String>> {
+    fn origin(&self, input: &ArrayViewD<'_, f32>, target: &ArrayViewD<'_, f32>, key: DropoutKey) -> Result<Option<String>> {
         let first = |array: &ArrayViewD<'_, f32>| array.indexed_iter().find(|(_, v)| !v.is_finite()).map(|(at, v)| (at[0], *v));
         for (what, array) in [("input", input), ("target", target)] {
             if let Some((row, value)) = first(array) {
@@ -88,8 +89,10 @@ impl Trainer {
             model.set(&name, numbers.view())?;
         }
         let graph = step::step(&model, &self.learned, self.loss, &self.descriptor, &target.shape()[1..])?;
-        let values = ["input", "target"].map(|name| graph.find(name)).into_iter().flatten();
-        let given: Vec<_> = values.zip([input.view(), target.view()]).collect();
+        let (halves, name) = (key.to_array(), step::key(&graph));
+        let given = [("input", input.view()), ("target", target.view())].into_iter();
+        let given = given.chain(name.map(|name| (name, ArrayView1::from(&halves).into_dyn())));
+        let given: Vec<_> = given.filter_map(|(name, array)| Some((graph.find(name)?, array))).collect();
         let op = first_not_finite(&graph, &given)?;
         Ok(op.map(|name| format!("the first op whose result is not finite is {name}")))
     }

@@ -70,7 +70,8 @@ pub struct Evaluation {
     pub samples: usize,
     /// Mean loss.
     pub loss: f64,
-    /// Part of the samples whose largest output is their class, where they have classes.
+    /// Part of the samples whose largest output is their class, where they have classes; of a binary cross-entropy with one logit, whose logit is above 0
+    /// just where its target is above a half.
     pub accuracy: Option<f64>,
     /// Which class was taken for which.
     pub confusion: Option<Confusion>,

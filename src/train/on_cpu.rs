@@ -7,12 +7,14 @@ use crate::session::Session;
 use crate::train::data::shaped;
 use crate::train::engine::{Job, Kept, Part, Seen, find, missing};
 use crate::train::slots::{Kind, Slots};
-use crate::train::step::{BATCH, GRADIENT, finishing};
+use crate::train::step::{BATCH, GRADIENT, finishing, key};
 use crate::types::Result;
 use ndarray::{ArrayView1, ArrayViewD};
 
 pub(super) struct OnCpu {
     session: Session,
+    /// The input that has the key of dropouts.
+    key: Option<String>,
     slots: Slots,
     rule: Rule,
     momentum: f32,
@@ -39,11 +41,15 @@ impl OnCpu {
         let sums = slots.groups.iter().map(|group| if finishing.is_some() { vec![0.0; group.elements] } else { vec![] }).collect();
         let finishing = finishing.map(|graph| Session::cpu(&graph)).transpose()?;
         let momentum = job.descriptor.norm_momentum;
-        Ok(Self { session: Session::cpu(job.step)?, slots, rule: job.rule, momentum, states, carried, finishing, sums })
+        let key = key(job.step).map(str::to_string);
+        Ok(Self { session: Session::cpu(job.step)?, key, slots, rule: job.rule, momentum, states, carried, finishing, sums })
     }
 
     pub fn part(&mut self, part: &Part<'_>) -> Result<Seen> {
-        let outputs = self.session.run(&[("input", part.input.view()), ("target", part.target.view())])?;
+        let key = part.key.to_array();
+        let mut inputs = vec![("input", part.input.view()), ("target", part.target.view())];
+        inputs.extend(self.key.as_ref().map(|name| (name.as_str(), ArrayView1::from(&key).into_dyn())));
+        let outputs = self.session.run(&inputs)?;
         let loss = outputs.get("loss").and_then(|loss| loss.first()).ok_or_else(|| missing("loss"))?;
         let mut seen = Seen { loss: *loss, gradients: 0.0 };
         let given = |prefix: &str, name: &str| {

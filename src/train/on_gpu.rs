@@ -5,16 +5,17 @@ use crate::gpu::Gpu;
 use crate::gpu::prepared::{Bound, Prepared};
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
+use crate::ops::dropout::DropoutKey;
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::ops::optimizer::{OptimizerProblem, Rule, Scalars};
 use crate::session::{BoundSession, Session};
 use crate::train::data::shaped;
 use crate::train::engine::{Job, Kept, Part, Seen, find, missing};
 use crate::train::slots::{Group, Kind, Slot, Slots};
-use crate::train::step::{BATCH, GRADIENT, apart, finishing, sum_of_all};
+use crate::train::step::{BATCH, GRADIENT, apart, finishing, key, sum_of_all};
 use crate::train::trainer::LOOK;
 use crate::types::{ElementType, Layout, Result, TensorType};
-use ndarray::{Array1, ArrayView1, Ix1, Ix2, arr0};
+use ndarray::{Array1, ArrayView1, Ix1, Ix2, arr0, arr1};
 
 pub(super) struct OnGpu {
     gpu: Gpu,
@@ -25,6 +26,8 @@ pub(super) struct OnGpu {
     momentum: f32,
     input: Tensor,
     target: Tensor,
+    /// The key of dropouts.
+    key: Option<Tensor>,
     loss: Tensor,
     /// The sum of all losses and gradients since the last look: finite as long as all of them were.
     total: Tensor,
@@ -131,6 +134,8 @@ impl OnGpu {
             Some(graph) => Some((Session::gpu(gpu, &graph)?.bind(&gradients, &[("sum", &checked)])?, add.bind(&[&checked], &[&total])?)),
             None => None,
         };
+        let name = key(job.step);
+        let key = name.map(|_| zeros(gpu, &[DropoutKey::COUNT])).transpose()?;
         let run = |second: bool| -> Result<Run> {
             let (mut outputs, mut copies) = (vec![("loss".to_string(), loss.clone())], vec![]);
             let mut wanted = vec![];
@@ -147,7 +152,8 @@ impl OnGpu {
                 copies.push((own.clone(), std::mem::replace(to, own)));
             }
             let outputs: Vec<(&str, &Tensor)> = outputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-            Ok(Run { network: session.bind(&[("input", &input), ("target", &target)], &outputs)?, copies })
+            let inputs: Vec<(&str, &Tensor)> = [("input", &input), ("target", &target)].into_iter().chain(name.zip(key.as_ref())).collect();
+            Ok(Run { network: session.bind(&inputs, &outputs)?, copies })
         };
         let (first, other) = (run(false)?, if job.descriptor.accumulate > 1 { Some(run(true)?) } else { None });
         let finishing = match finishing {
@@ -169,6 +175,7 @@ impl OnGpu {
             momentum,
             input,
             target,
+            key,
             loss,
             total,
             add_loss,
@@ -186,6 +193,7 @@ impl OnGpu {
     pub fn part(&mut self, part: &Part<'_>) -> Result<()> {
         self.input.write(&part.input)?;
         self.target.write(&part.target)?;
+        self.key.iter().try_for_each(|key| key.write(&arr1(&part.key.to_array())))?;
         for group in self.groups.iter().filter(|group| group.kind == Kind::Carried || part.last.is_some()) {
             let scalars = group.kind.scalars(part.last.unwrap_or(Scalars::STILL), self.momentum);
             group.scalars.write(&Array1::from_vec(scalars.to_array().to_vec()))?;

@@ -206,6 +206,12 @@ impl Sequential {
         self.with(Layer::Prelu)
     }
 
+    /// Sets elements to zero with this probability while it learns, and lets the others grow so that the mean stays; nothing in the model that was learned.
+    #[must_use]
+    pub fn dropout(self, probability: f32) -> Self {
+        self.plain(Recipe::Dropout { probability })
+    }
+
     /// A softmax over the channels. [`Loss::cross_entropy`](crate::train::Loss::cross_entropy) takes logits, without it.
     #[must_use]
     pub fn softmax(self) -> Self {

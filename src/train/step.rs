@@ -1,6 +1,6 @@
 //! The graph of a step: the network as it learns, its loss and the gradients; and the small graph that makes of these what the optimizer gets.
 
-use crate::graph::{Extent, Graph, Pass, Recipe, Source, ValueId};
+use crate::graph::{Extent, Graph, Learning, Pass, Recipe, Source, ValueId};
 use crate::ops::elementwise::binary::BinaryOp;
 use crate::ops::reduce::ReduceDescriptor;
 use crate::train::trainer::{Loss, TrainerDescriptor};
@@ -43,9 +43,9 @@ pub(super) fn vectors(model: &Graph) -> HashSet<ValueId> {
 }
 
 /// The network, closed at the batch, with the outputs `loss`, a gradient for each of `learned`, and what the batch had for each running statistic;
-/// targets have these extents behind the batch.
+/// targets have these extents behind the batch. Where it drops elements it has a third input ([`key`]).
 pub(super) fn step(model: &Graph, learned: &[String], loss: Loss, descriptor: &TrainerDescriptor, target: &[usize]) -> Result<Graph> {
-    let (mut graph, statistics) = model.closed(descriptor.batch)?.with_batch_statistics()?;
+    let Learning { mut graph, statistics, .. } = model.closed(descriptor.batch)?.learning()?;
     let Some((_, output)) = graph.outputs().next() else { return Err(Error::invalid("model", "without output", "it has one")) };
     let extents: Vec<Extent> = std::iter::once(descriptor.batch).chain(target.iter().copied()).map(Into::into).collect();
     let target = graph.input_as("target", &extents, ElementType::F32, Layout::ChannelsFirst)?;
@@ -56,6 +56,11 @@ pub(super) fn step(model: &Graph, learned: &[String], loss: Loss, descriptor: &T
     let parameters = learned.iter().map(|name| graph.parameter_called(name)).collect::<Result<Vec<_>>>()?;
     let graph = graph.differentiate(loss, &parameters)?;
     Ok(graph.with_outputs(|name| name == "loss" || name.starts_with(GRADIENT) || name.starts_with(BATCH)))
+}
+
+/// The input of a step that is neither samples nor targets: what dropouts take their mask from.
+pub(super) fn key(step: &Graph) -> Option<&str> {
+    step.inputs().map(|(name, _)| name).find(|name| !["input", "target"].contains(name))
 }
 
 /// The same, improved; folding would change what is learned, all others keep parameters as they are.

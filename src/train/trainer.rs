@@ -1,6 +1,7 @@
 //! The loop: batches in a seeded order, one step each, epochs, evaluation.
 
 use crate::graph::{BinaryWeights, CrossEntropyDescriptor, Graph, Reduction, ValueId};
+use crate::ops::dropout::DropoutKey;
 use crate::session::Session;
 use crate::train::data::{Augmentation, Dataset, Labels};
 use crate::train::engine::{Engine, Job, Kept, Named, Part, Running};
@@ -9,7 +10,7 @@ use crate::train::optimizer::{Optimizer, Schedule};
 use crate::train::sequential::Model;
 use crate::train::step;
 use crate::types::{Error, Result};
-use ndarray::{ArrayD, Axis, Slice};
+use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use web_time::Instant;
@@ -76,7 +77,7 @@ pub struct TrainerDescriptor {
     pub norm_momentum: f32,
     /// What is changed at random in the samples.
     pub augmentation: Augmentation,
-    /// What the numbers of the model, the order of the samples and their changes follow from.
+    /// What the numbers of the model, the order of the samples, their changes and what is dropped follow from.
     pub seed: u64,
 }
 
@@ -252,6 +253,13 @@ impl Trainer {
         }
     }
 
+    /// What is dropped in a part of a step.
+    pub(super) fn key(&self, step: u64, part: usize) -> DropoutKey {
+        let (TrainerDescriptor { seed, accumulate, .. }, low) = (self.descriptor, u64::from(u32::MAX));
+        let run = step.wrapping_mul(accumulate as u64).wrapping_add(part as u64);
+        DropoutKey { seed: ((seed ^ seed >> 32) & low) as u32, step: (run & low) as u32 }
+    }
+
     /// One step on these samples of the data, `batch` times `accumulate` of them; the loss, where the engine knows it at once.
     ///
     /// # Errors
@@ -273,9 +281,10 @@ impl Trainer {
         for i in 0..accumulate {
             let own = Slice::from(i * batch..(i + 1) * batch);
             let (input, target) = (input.slice_axis(Axis(0), own), target.slice_axis(Axis(0), own));
-            let part = Part { input: input.view(), target: target.view(), is_first: i == 0, last: (i + 1 == accumulate).then_some(scalars) };
+            let (key, last) = (self.key(self.steps, i), (i + 1 == accumulate).then_some(scalars));
+            let part = Part { input: input.view(), target: target.view(), key, is_first: i == 0, last };
             match self.running(data)?.part(&part)? {
-                Some(seen) if !seen.is_finite() => return Err(self.not_finite(seen, Some((input, target)))),
+                Some(seen) if !seen.is_finite() => return Err(self.not_finite(seen, Some((input, target)), key)),
                 Some(seen) => total += f64::from(seen.loss),
                 None => is_known = false,
             }
@@ -394,6 +403,15 @@ impl Trainer {
         Ok(())
     }
 
+    /// The classes of data: those of its labels; of a `BinaryCrossEntropy` with one logit two, 1 where the logit is above 0.
+    fn classes(&self, data: &Dataset) -> Option<usize> {
+        match data.labels() {
+            Labels::Classes { classes, .. } => Some(*classes),
+            Labels::Values(_) if self.loss == Loss::BinaryCrossEntropy && data.target_extents() == [1] => Some(2),
+            Labels::Values(_) => None,
+        }
+    }
+
     /// How the model does on data.
     ///
     /// # Errors
@@ -412,19 +430,22 @@ impl Trainer {
             Engine::Cpu => Session::cpu(&graph)?,
         };
         let (mut total, mut misread) = (0.0, vec![]);
-        let mut confusion = if let Labels::Classes { classes, .. } = data.labels() { Some(Confusion::new(*classes)) } else { None };
+        let mut confusion = self.classes(data).map(Confusion::new);
+        let is_binary = matches!(data.labels(), Labels::Values(_));
         let all: Vec<usize> = (0..data.len()).collect();
         for samples in all.chunks(EVALUATED) {
             let (input, target) = data.batch(samples);
             let outputs = session.run(&[("input", input.view()), ("target", target.view())])?;
             total += f64::from(outputs["loss"].sum()) * samples.len() as f64;
-            if let (Some(confusion), Labels::Classes { labels, .. }) = (&mut confusion, data.labels()) {
-                for (&sample, row) in samples.iter().zip(outputs["output"].outer_iter()) {
-                    // The first of equals, as argmax has it.
-                    let largest = row.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, &v)| if v > best.1 { (i, v) } else { best });
-                    confusion.count(labels[sample] as usize, largest.0);
-                    if largest.0 != labels[sample] as usize {
-                        misread.push((sample, largest.0));
+            if let Some(confusion) = &mut confusion {
+                for ((&sample, row), wanted) in samples.iter().zip(outputs["output"].outer_iter()).zip(target.outer_iter()) {
+                    let (label, taken_for) = match is_binary {
+                        true => (above(wanted, 0.5), above(row, 0.0)),
+                        false => (largest(wanted), largest(row)),
+                    };
+                    confusion.count(label, taken_for);
+                    if taken_for != label {
+                        misread.push((sample, taken_for));
                     }
                 }
             }
@@ -432,4 +453,14 @@ impl Trainer {
         let accuracy = confusion.as_ref().map(|_| 1.0 - misread.len() as f64 / data.len() as f64);
         Ok(Evaluation { samples: data.len(), loss: total / data.len() as f64, accuracy, confusion, misread })
     }
+}
+
+/// Which is the largest, the first of equals, as argmax has it.
+fn largest(row: ArrayViewD<'_, f32>) -> usize {
+    row.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, &v)| if v > best.1 { (i, v) } else { best }).0
+}
+
+/// 1 where the only number of the row is above `half`, else 0.
+fn above(row: ArrayViewD<'_, f32>, half: f32) -> usize {
+    usize::from(row.iter().any(|v| *v > half))
 }

@@ -149,7 +149,7 @@ fn views(b: &mut Build) -> Result<()> {
     let y = b.graph.transpose(y, &[0, 2, 1])?;
     let y = b.graph.transpose(y, &[0, 2, 1])?;
     let y = b.graph.relu(y)?;
-    let y = b.graph.dropout(y)?;
+    let y = b.graph.dropout(y, 0.25)?;
     let square = b.graph.reshape(y, &[0, 2, 3, 4])?;
     let turned = b.graph.transpose(square, &[0, 3, 1, 2])?;
     let rows = b.graph.flatten(turned, 1)?;

@@ -3,7 +3,7 @@
 use super::{QUICK, bits, engines, epochs, spots};
 use ndarray::{Array1, Array2, Array4, ArrayD, IxDyn};
 use wgconv::conv::Conv2dDescriptor;
-use wgconv::graph::{BatchNormParameters, BatchStatisticsDescriptor, Pass};
+use wgconv::graph::{BatchNormParameters, BatchStatisticsDescriptor, Learning, Pass};
 use wgconv::norm::BatchNormDescriptor;
 use wgconv::train::{Adam, Dataset, Engine, Loss, Model, Sequential, Sgd, Trainer, TrainerDescriptor};
 use wgconv::{Activation, Extent, Graph, Padding, Session};
@@ -136,7 +136,8 @@ fn a_graph_that_learns_is_that_of_batch_norm_training() {
     let mut graph = own_graph(false);
     assert_eq!(graph.running_statistics(), ["a.mean", "a.var", "b.mean", "b.var"]);
     graph = graph.closed(4).unwrap();
-    let (mut learning, statistics) = graph.with_batch_statistics().unwrap();
+    let Learning { graph: mut learning, statistics, key } = graph.learning().unwrap();
+    assert_eq!(key, None);
     assert_eq!(statistics.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a.mean", "a.var", "b.mean", "b.var"]);
     for (name, value) in &statistics {
         learning.output(name, *value).unwrap();

@@ -37,6 +37,9 @@ pub struct Document {
     /// Whole networks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<NetworkRecord>,
+    /// Of training steps, whose parts are among the layers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub training: Vec<TrainingRecord>,
     /// How long it took to a network's first output.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starts: Vec<Start>,
@@ -83,7 +86,11 @@ pub struct Record {
     #[serde(default)]
     pub cpu_min_ms: Option<f64>,
     pub cpu_spread: Option<f64>,
+    /// Of medians; of a training step the median of the ratios of rounds.
     pub cpu_over_gpu: Option<f64>,
+    /// Of the ratios of rounds; none where engines were not timed in turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio_spread: Option<f64>,
     pub gflops: Option<f64>,
     pub share_of_peak: Option<f64>,
     pub gbytes_per_s: Option<f64>,
@@ -122,6 +129,31 @@ pub struct NetworkRecord {
     /// Largest difference that passes make to the CPU engine's output, relative to the largest output; none in older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_passes: Option<f64>,
+}
+
+/// What the times of a training step count.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TrainingRecord {
+    pub network: String,
+    pub batch: usize,
+    pub loss: String,
+    pub optimizer: String,
+    /// Numbers that are learned.
+    pub parameters: u64,
+    /// The tensors that they lie in.
+    pub tensors: usize,
+    /// Ops of the network and its loss.
+    pub forward_ops: usize,
+    /// The same with the gradients.
+    pub ops: usize,
+    /// Kernel calls of a run of those; none without a GPU.
+    pub dispatches: Option<usize>,
+    /// Ops that were held to the reference, as of a network.
+    pub checked: Option<usize>,
+    /// Largest difference of loss and gradients between the engines, relative to the largest of them.
+    pub difference: Option<f64>,
+    /// Rounds of all parts on all engines.
+    pub rounds: usize,
 }
 
 /// How long it took to a first output.
@@ -181,6 +213,13 @@ impl Samples {
             return f64::NAN; // one run has none
         }
         (self.quantile(0.9) - self.quantile(0.1)) / 2.0 / self.median()
+    }
+}
+
+impl Samples {
+    /// Of each round.
+    pub fn ratios(over: &Self, under: &Self) -> Self {
+        Self { seconds: over.seconds.iter().zip(&under.seconds).map(|(over, under)| over / under).collect() }
     }
 }
 
@@ -405,6 +444,7 @@ pub mod tests {
             cpu_min_ms: None,
             cpu_spread: None,
             cpu_over_gpu: None,
+            ratio_spread: None,
             gflops: Some(1e3 / gpu_ms),
             share_of_peak: Some(10.0 / gpu_ms),
             gbytes_per_s: Some(100.0 / gpu_ms),
@@ -464,6 +504,7 @@ pub mod tests {
             opened: None,
             layers,
             networks: Vec::new(),
+            training: Vec::new(),
             starts: Vec::new(),
             failed: Vec::new(),
             load: None,

@@ -201,6 +201,7 @@ impl What<'_> {
             cpu_min_ms: cpu_samples.as_ref().map(|s| s.min() * 1e3),
             cpu_spread: cpu_samples.as_ref().map(Samples::spread),
             cpu_over_gpu: cpu_samples.as_ref().zip(gpu_samples.as_ref()).map(|(c, g)| c.median() / g.median()),
+            ratio_spread: None,
             gflops,
             share_of_peak: gpu_samples.as_ref().and(peak).zip(gflops).map(|(p, rate)| rate / p.gflops),
             gbytes_per_s,

@@ -2,7 +2,7 @@
 
 use super::compare::Comparison;
 use super::document::{Document, Record};
-use super::table::{Column, NETWORK_HEADER, START_HEADER, START_NOTE, VERIFIED, network_cells, network_notes, start_cells};
+use super::table::{Column, NETWORK_HEADER, START_HEADER, START_NOTE, VERIFIED, network_cells, network_notes, start_cells, training_notes};
 
 /// The whole file; `asked` are the columns that are wanted, or all that say something.
 pub fn markdown(document: &Document, asked: &[Column], comparison: Option<&Comparison<'_>>) -> String {
@@ -13,6 +13,7 @@ pub fn markdown(document: &Document, asked: &[Column], comparison: Option<&Compa
     }
     text.extend(document.noise().map(|noise| format!("\n**{}**\n", plain(&noise))));
     text += &table(&columns, document.picks());
+    text.extend(training_notes(document).iter().map(|note| format!("\n{}\n", plain(note))));
     if document.has_gpu() {
         text += &format!("\nMedians; ± is half the distance between the 10th and the 90th percentile. {VERIFIED}\n");
     }

@@ -14,6 +14,7 @@ mod page;
 mod roofline;
 mod rows;
 mod table;
+mod training;
 
 use crate::arguments::{all, try_outputs};
 use crate::suites::{self, Kind, Selection};
@@ -35,13 +36,16 @@ pub struct Args {
     #[command(flatten)]
     selection: Selection,
     /// Times the whole network of the suite, all its ops in one submit, and the way to its first output, instead of its layers
-    #[arg(long, conflicts_with_all = ["shapes", "layer"])]
+    #[arg(long, conflicts_with_all = ["shapes", "layer"], group = "whole")]
     network: bool,
+    /// Times a training step of the network of the suite instead of its layers: forward, backward, the optimizer, and all of it
+    #[arg(long, conflicts_with_all = ["shapes", "layer", "network", "every_algorithm"], group = "whole")]
+    train: bool,
     /// With --network: times the layers too
     #[arg(long, requires = "network")]
     layers: bool,
-    /// With --network: the batches [default: 1, and 16 where that is expected to take less than a minute]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "network", value_parser = clap::value_parser!(u16).range(1..))]
+    /// With --network and --train: the batches [default: 1, and 16 where that is expected to take less than a minute; to train 64 for lenet5, else 1]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "whole", value_parser = clap::value_parser!(u16).range(1..))]
     batch: Vec<u16>,
     /// The folder that the driver's pipelines are kept in for later runs [default: wgconv in the user's folder for caches]
     #[arg(long, value_name = "DIR")]
@@ -77,7 +81,7 @@ pub struct Args {
     #[arg(long, value_name = "RATIO", default_value = "1.10", requires = "compare", value_parser = regression)]
     max_regression: f64,
     /// Takes the times from a file that --json wrote instead of running
-    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "layer", "adapter", "network", "cache", "every_algorithm", "no_cpu", "accuracy", "element", "layout", "json", "runs", "min_time", "warmup"])]
+    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "layer", "adapter", "network", "train", "cache", "every_algorithm", "no_cpu", "accuracy", "element", "layout", "json", "runs", "min_time", "warmup"])]
     against: Option<PathBuf>,
 }
 
@@ -130,7 +134,7 @@ pub fn run(args: &Args) -> Outcome {
     let mut wrong = Vec::new();
     if !document.failed.is_empty() {
         let count = document.failed.len();
-        let what = if args.network { "measurements" } else { "layers" };
+        let what = if args.network || args.train { "measurements" } else { "layers" };
         wrong.push(format!("{count} of {} {what} failed", count + document.timed().count()));
     }
     wrong.extend(compared.and_then(Comparison::verdict));
@@ -161,11 +165,16 @@ fn words(record: &Record) -> [String; 3] {
 /// Times the layers. `quiet` leaves standard output to others. What was timed before an error comes with it.
 fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document, Outcome), Failure> {
     let date = machine::now();
-    let layers = if args.network && !args.layers { Vec::new() } else { args.selection.layers()? };
-    if args.network && args.selection.kind.element != Kind::PLAIN.element {
-        return Err(Failure::Usage(format!("--network is given with --element {}: networks are timed in f32", args.selection.kind.element)));
+    let layers = if args.train || (args.network && !args.layers) { Vec::new() } else { args.selection.layers()? };
+    let Kind { element, layout, .. } = args.selection.kind;
+    if (args.network || args.train) && element != Kind::PLAIN.element {
+        let argument = if args.train { "--train" } else { "--network" };
+        return Err(Failure::Usage(format!("{argument} is given with --element {element}: networks are timed in f32")));
     }
-    if args.network {
+    if args.train && layout != Kind::PLAIN.layout {
+        return Err(Failure::Usage(format!("--train is given with --layout {}: training steps are timed channels first", layout.name())));
+    }
+    if args.network || args.train {
         args.selection.suite.networks()?; // refused before anything is timed
     }
     if let (Some(old), Some(path)) = (old, &args.compare) {
@@ -201,6 +210,7 @@ fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document
         opened: None,
         layers: Vec::new(),
         networks: Vec::new(),
+        training: Vec::new(),
         starts: Vec::new(),
         failed: Vec::new(),
         load: None,
@@ -237,6 +247,9 @@ fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document
         if args.network {
             time_networks(&mut document, gpu.as_ref(), args, &bar)?;
         }
+        if args.train {
+            time_training(&mut document, gpu.as_ref(), args, quiet, &bar)?;
+        }
         Ok(())
     };
     let outcome = time();
@@ -263,6 +276,11 @@ fn planned(args: &Args, layers: &[suites::Layer]) -> Vec<(String, String, String
         let batches = if batches.is_empty() { network::BATCHES.to_vec() } else { batches };
         for suite in args.selection.suite.networks().unwrap_or_default() {
             planned.extend(batches.iter().map(|batch| (suite.name(), "network".into(), network::shape(*batch, args.selection.kind.layout))));
+        }
+    }
+    if args.train {
+        for (suite, batch) in training_steps(args) {
+            planned.extend(training::RECORDS.map(|part| (format!("{} {part}", suite.name()), "training".into(), format!("batch {batch}"))));
         }
     }
     planned
@@ -332,6 +350,48 @@ fn expected(layers: &[suites::Layer], engines: &Engines<'_>) -> Vec<[String; 3]>
         }
     }
     rows
+}
+
+/// The networks and batches of `--train`.
+fn training_steps(args: &Args) -> Vec<(suites::Suite, usize)> {
+    let batches = |suite| match args.batch.is_empty() {
+        true => vec![training::usual_batch(suite)],
+        false => args.batch.iter().map(|batch| usize::from(*batch)).collect(),
+    };
+    let suites = args.selection.suite.networks().unwrap_or_default();
+    suites.into_iter().flat_map(|suite| batches(suite).into_iter().map(move |batch| (suite, batch))).collect()
+}
+
+/// Adds the records of training steps, and prints them as they come unless told to be `quiet`.
+fn time_training(document: &mut Document, gpu: Option<&Gpu>, args: &Args, quiet: bool, bar: &ProgressBar) -> Outcome {
+    let peak = document.peak;
+    let words: Vec<[String; 3]> = planned(args, &[])
+        .into_iter()
+        .map(|(name, op, shape)| [name, format!("{op} {shape}"), if gpu.is_some() { training::BY_DIFFERENCE } else { "cpu" }.into()])
+        .collect();
+    let mut rows = Rows::new(&Column::on(gpu.is_some(), !args.no_cpu, &args.columns), &words, false, room(args));
+    for (suite, batch) in training_steps(args) {
+        if interrupt::pressed() {
+            break;
+        }
+        let name = format!("a step of {}, batch {batch}", suite.name());
+        bar.set_message(name.clone());
+        let bench = training::Bench { suite, gpu, peak: peak.as_ref(), cpu: !args.no_cpu, repeats: args.repeats };
+        match bench.time(batch) {
+            Ok((timed, counted)) => {
+                if !quiet {
+                    bar.suspend(|| rows.lines(&timed).iter().for_each(|line| say!("{line}")));
+                }
+                document.layers.extend(timed);
+                document.training.push(counted);
+            }
+            Err(failure) => fail(document, &name, failure, gpu, bar)?,
+        }
+    }
+    if !quiet {
+        bar.suspend(|| rows.note().iter().for_each(|note| say!("{note}")));
+    }
+    Ok(())
 }
 
 fn bench<'a>(args: &Args, suite: suites::Suite, gpu: Option<&'a Gpu>, peak: Option<&'a Peak>) -> network::Bench<'a> {

@@ -9,6 +9,7 @@ use super::document::{Document, Record};
 use super::roofline::roofline;
 use super::table::{
     Column, NETWORK_HEADER, START_HEADER, START_NOTE, VERIFIED, figure, network_cells, network_notes, number, share, start_cells, time,
+    training_notes,
 };
 
 /// What the page may fetch: nothing.
@@ -38,6 +39,7 @@ pub fn page(document: &Document, asked: &[Column], comparison: Option<&Compariso
     html.extend(document.ended_early.as_ref().map(|why| format!("<p class=\"noise\">The run ended before its last layer: {}.</p>\n", escape(why))));
     html += &comparison.map_or(String::new(), comparison_section);
     html += &network_section(document);
+    html.extend(training_notes(document).iter().map(|note| format!("<p class=\"note\">{}</p>\n", escape(note))));
     if !document.layers.is_empty() {
         html += "<section>\n<h2>Time of each layer</h2>\n<figure>\n";
         for (class, width, _) in SIZES {

@@ -82,7 +82,10 @@ impl Column {
             Column::GpuMin => time(record.gpu_min_ms, None),
             Column::Cpu => time(record.cpu_ms, record.cpu_spread),
             Column::CpuMin => time(record.cpu_min_ms, None),
-            Column::Ratio => number(record.cpu_over_gpu),
+            Column::Ratio => match record.ratio_spread.filter(|spread| spread.is_finite()) {
+                Some(spread) => format!("{} ±{:.0}%", number(record.cpu_over_gpu), spread * 100.0),
+                None => number(record.cpu_over_gpu),
+            },
             Column::Gflops => number(record.gflops),
             Column::Peak => share(record.share_of_peak),
             Column::Gbytes => number(record.gbytes_per_s),
@@ -255,6 +258,43 @@ pub fn network_notes(document: &Document) -> Vec<String> {
     notes
 }
 
+/// What was counted as a training step, and what was checked before; a line each.
+pub fn training_notes(document: &Document) -> Vec<String> {
+    let mut notes = Vec::new();
+    for training in &document.training {
+        let mut note = format!(
+            "{}, batch {}: {} parameters in {} tensors, {} by {}; forward: {} ops with the loss; with the gradients {} ops",
+            one_line(&training.network),
+            training.batch,
+            training.parameters,
+            training.tensors,
+            one_line(&training.loss),
+            one_line(&training.optimizer),
+            training.forward_ops,
+            training.ops
+        );
+        if let Some(dispatches) = training.dispatches {
+            note += &format!(", {dispatches} dispatches");
+        }
+        if let Some(checked) = training.checked {
+            note += &format!("; the same bits in one submit as op by op, {checked} of {} ops held to the reference", training.ops);
+        }
+        if let Some(difference) = training.difference {
+            note += &format!("; largest difference of gradients between the engines {difference:.1e} of the largest");
+        }
+        notes.push(format!("{note}; {} rounds.", training.rounds));
+    }
+    if !notes.is_empty() {
+        notes.push(TRAINING_NOTE.into());
+    }
+    notes
+}
+
+/// What the times of training steps are.
+const TRAINING_NOTE: &str = "Wall clock, submit and wait included. Backward is what running the graph with its gradients takes more than running \
+     it without, round by round. Step is one of the library's trainer: the batch copied and given to the engine, everything run, the parameters changed. \
+     Batch norms have constant statistics. Parts and engines were timed in turn; CPU/GPU is the median of the ratios of rounds.";
+
 /// What the times of first outputs count.
 pub const START_NOTE: &str = "Cold has no pipelines from a file, but the driver's own cache may know the shaders. Compile ms is the time of all \
      pipelines, several at once; a driver that compiles when a kernel first runs spends that time in run ms.";
@@ -282,6 +322,7 @@ pub fn print_rest(document: &Document) {
         return;
     }
     print_networks(document);
+    training_notes(document).iter().for_each(|note| say!("{note}"));
     if let Some(clock) = document.clock {
         say!("GPU times: {}. {VERIFIED}", clock_name(clock));
     }

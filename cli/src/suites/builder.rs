@@ -19,6 +19,8 @@ pub type Made = Result<ValueId>;
 pub struct Builder {
     pub graph: Graph,
     kind: Kind,
+    /// For a trainer: the input is called `input`, statistics of batch norms are constants, and no softmax comes last, for losses take logits.
+    trained: bool,
 }
 
 /// A 2-D convolution with a square window.
@@ -67,7 +69,12 @@ fn pads<const N: usize>(pad: usize) -> Padding<N> {
 
 impl Builder {
     pub fn new(kind: Kind) -> Self {
-        Self { graph: Graph::new(), kind }
+        Self { graph: Graph::new(), kind, trained: false }
+    }
+
+    /// For a network that a trainer takes.
+    pub fn trained() -> Self {
+        Self { trained: true, ..Self::new(Kind::PLAIN) }
     }
 
     /// How exact its ops must be.
@@ -78,6 +85,7 @@ impl Builder {
     /// An input of any number of items of these extents.
     pub fn input(&mut self, name: &str, extents: &[usize]) -> Made {
         let extents: Vec<Extent> = [Extent::Open].into_iter().chain(extents.iter().map(|&extent| extent.into())).collect();
+        let name = if self.trained { "input" } else { name };
         self.graph.input_as(name, &extents, self.kind.element, self.kind.layout)
     }
 
@@ -109,6 +117,7 @@ impl Builder {
     pub fn given(&mut self, name: &str, extents: &[usize], numbers: Vec<f32>) -> Made {
         let array = ArrayD::from_shape_vec(extents.to_vec(), numbers).map_err(|e| Error::invalid(name, format!("{extents:?}"), e.to_string()))?;
         match self.kind.element {
+            _ if self.trained && name.contains(".running_") => self.graph.constant(name, array.view()),
             ElementType::F16 => self.graph.parameter(name, array.mapv(half::f16::from_f32).view()),
             _ => self.graph.parameter(name, array.view()),
         }
@@ -236,7 +245,11 @@ impl Builder {
         self.graph.flatten(x, 1)
     }
 
+    /// The softmax at the end of a classifier.
     pub fn softmax(&mut self, x: ValueId) -> Made {
+        if self.trained {
+            return Ok(x);
+        }
         self.graph.softmax(x, &SoftmaxDescriptor { axis: 1, ..Default::default() })
     }
 

@@ -90,7 +90,7 @@ pub fn vgg16(b: &mut Builder) -> Made {
         x = b.dense(name, x, outputs, gain)?;
         if outputs == 4096 {
             x = b.activation(x, Activation::Relu)?;
-            x = b.graph.dropout(x)?;
+            x = b.graph.dropout(x, 0.5)?;
         }
     }
     b.softmax(x)

@@ -146,7 +146,7 @@ impl Suite {
             one if is_network(&one) => Ok(vec![one]),
             _ => {
                 let names: Vec<String> = Suite::value_variants().iter().filter(|one| is_network(one)).map(|one| one.name()).collect();
-                Err(Failure::Usage(format!("--suite is quick: it is no network; --network takes all, {}", names.join(", "))))
+                Err(Failure::Usage(format!("--suite is quick: it is no network; --network and --train take all, {}", names.join(", "))))
             }
         }
     }
@@ -155,27 +155,41 @@ impl Suite {
 /// The network of a suite as its authors describe it: nothing is folded or fused yet. Its output is called `y`.
 pub fn network(suite: Suite, kind: Kind) -> Result<Graph, wgconv::Error> {
     let mut b = Builder::new(kind);
-    let y = match suite {
-        Suite::Quick => {
-            classic::quick(&mut b)?;
-            return Ok(b.graph);
-        }
-        Suite::All => return Err(wgconv::Error::invalid("suite", "all", "it is several networks")),
-        Suite::Resnet18 => residual::resnet18(&mut b),
-        Suite::Resnet50 => residual::resnet50(&mut b),
-        Suite::MobilenetV2 => residual::mobilenet_v2(&mut b),
-        Suite::EfficientnetB0 => residual::efficientnet_b0(&mut b),
-        Suite::ConvnextTiny => residual::convnext_tiny(&mut b),
-        Suite::Vgg16 => classic::vgg16(&mut b),
-        Suite::Yolov8n => other::yolov8n(&mut b),
-        Suite::Unet => classic::unet(&mut b),
-        Suite::Unet3d => classic::unet3d(&mut b),
-        Suite::EsrganX4 => other::esrgan_x4(&mut b),
-        Suite::Wav2vec2 => other::wav2vec2(&mut b),
-        Suite::Lenet5 => classic::lenet5(&mut b),
-    }?;
+    if suite == Suite::Quick {
+        classic::quick(&mut b)?;
+        return Ok(b.graph);
+    }
+    let y = built(&mut b, suite)?;
     b.graph.output("y", y)?;
     Ok(b.graph)
+}
+
+/// The network of a suite as a trainer takes it, from `input` to the logits of `output`. Statistics of batch norms are constants: those of a trained
+/// network, not of a batch.
+pub fn training(suite: Suite) -> Result<Graph, wgconv::Error> {
+    let mut b = Builder::trained();
+    let y = built(&mut b, suite)?;
+    b.graph.output("output", y)?;
+    Ok(b.graph)
+}
+
+/// Builds a network and gives its output.
+fn built(b: &mut Builder, suite: Suite) -> builder::Made {
+    match suite {
+        Suite::Quick | Suite::All => Err(wgconv::Error::invalid("suite", suite.name(), "it is several networks")),
+        Suite::Resnet18 => residual::resnet18(b),
+        Suite::Resnet50 => residual::resnet50(b),
+        Suite::MobilenetV2 => residual::mobilenet_v2(b),
+        Suite::EfficientnetB0 => residual::efficientnet_b0(b),
+        Suite::ConvnextTiny => residual::convnext_tiny(b),
+        Suite::Vgg16 => classic::vgg16(b),
+        Suite::Yolov8n => other::yolov8n(b),
+        Suite::Unet => classic::unet(b),
+        Suite::Unet3d => classic::unet3d(b),
+        Suite::EsrganX4 => other::esrgan_x4(b),
+        Suite::Wav2vec2 => other::wav2vec2(b),
+        Suite::Lenet5 => classic::lenet5(b),
+    }
 }
 
 /// The passes behind which a layer is what a framework calls one: pools stay layers of their own.

@@ -17,6 +17,8 @@ const EVERY: usize = 5;
 pub struct Split {
     pub train: Dataset,
     pub test: Dataset,
+    /// The files of what to test with, where each sample has one.
+    pub files: Vec<PathBuf>,
 }
 
 /// The digits that the program carries, every fifth one kept to test with.
@@ -34,7 +36,7 @@ pub fn digits() -> Result<Split, String> {
     let images = Array4::from_shape_vec((labels.len(), 1, DIGIT, DIGIT), pixels).map_err(|_| broken())?;
     let all = Dataset::classes(images.view(), labels, 10).map_err(|e| e.to_string())?;
     let (train, test) = all.split(EVERY).map_err(|e| e.to_string())?;
-    Ok(Split { train, test })
+    Ok(Split { train, test, files: vec![] })
 }
 
 /// The four files of MNIST in a folder.
@@ -51,7 +53,7 @@ pub fn mnist(folder: &Path) -> Result<Split, String> {
         let scaled = scaled.into_shape_with_order(IxDyn(&extents)).map_err(|e| format!("{}: {e}", image_file.display()))?;
         Dataset::classes(scaled.view(), labels.iter().map(|&label| label.into()).collect(), 10).map_err(|e| format!("{}: {e}", label_file.display()))
     };
-    Ok(Split { train: part("train")?, test: part("t10k")? })
+    Ok(Split { train: part("train")?, test: part("t10k")?, files: vec![] })
 }
 
 /// An IDX file of bytes with so many axes, or the same with `.gz` behind its name.
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_digits_are_whole() {
-        let Split { train, test } = digits().unwrap();
+        let Split { train, test, .. } = digits().unwrap();
         assert_eq!((train.len(), test.len()), (1438, 359));
         assert_eq!(train.inputs().shape()[1..], [1, 8, 8]);
         assert!(train.inputs().iter().all(|v| (0.0..=1.0).contains(v)) && train.inputs().iter().any(|v| *v == 1.0));

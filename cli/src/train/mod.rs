@@ -1,17 +1,23 @@
-//! `wgconv train`: a small network on digits, on a GPU or on the CPU engine, with its curve, its confusion matrix and pictures of what it learned.
+//! `wgconv train`: a small network on digits or on pictures by folder, on a GPU or on the CPU engine, with its curve, its confusion matrix and pictures of
+//! what it learned.
 
 pub mod classify;
 mod data;
+mod images;
+mod models;
 mod pictures;
 
-use crate::{Failure, Outcome, open_gpu, say};
+use crate::arguments::try_outputs;
+use crate::text::printable;
+use crate::{Failure, Outcome, open_gpu, output, say};
 use clap::{Subcommand, ValueEnum};
 use data::Split;
+use models::{Described, Network, SIDES, lenet5, small};
 use std::path::{Path, PathBuf};
+use wgconv::Graph;
 use wgconv::train::{
     Adam, Augmentation, Dataset, Engine, Evaluation, Loss, Optimizer, RmsProp, Schedule, Sequential, Sgd, Trainer, TrainerDescriptor,
 };
-use wgconv::{Activation, Graph};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -34,6 +40,25 @@ enum What {
         #[command(flatten)]
         how: How,
     },
+    /// Pictures of any size, by folder: every fifth of a class is kept to test with
+    Images {
+        /// The folder; in it one folder a class, with PNG, JPEG, WebP or TIFF files
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        #[arg(long, value_enum, default_value = "convolutional")]
+        model: Network,
+        /// Pixels of a side: the square about the centre of a picture is resized to it
+        #[arg(long, value_name = "PIXELS", default_value_t = 64, value_parser = clap::value_parser!(u64).range(SIDES))]
+        size: u64,
+        /// Takes pictures as they are; by default every other one is mirrored, at random
+        #[arg(long)]
+        no_flip: bool,
+        /// The largest image that is read, in millions of pixels
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=4000))]
+        max_megapixels: u32,
+        #[command(flatten)]
+        how: How,
+    },
 }
 
 /// How parameters follow their gradients.
@@ -47,21 +72,21 @@ enum Rule {
 
 #[derive(clap::Args)]
 struct How {
-    /// Passes over the data
-    #[arg(long, default_value_t = 15)]
-    epochs: u64,
-    /// Samples of a step
-    #[arg(long, default_value_t = 64)]
-    batch: usize,
-    /// Step size; by default 0.003 for adam and rmsprop, 0.05 for the others
+    /// Passes over the data; by default 15, for images 30
+    #[arg(long)]
+    epochs: Option<u64>,
+    /// Samples of a step; by default 64, for images 16, or all where there are fewer
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Step size; by default 0.003 for adam and rmsprop, 0.05 for the others, a tenth of it for logistic regression
     #[arg(long)]
     rate: Option<f64>,
     #[arg(long, value_enum, default_value = "adam")]
     optimizer: Rule,
-    /// Most pixels that a picture is moved by at random; by default 2 for mnist, 0 for digits
+    /// Most pixels that a picture is moved by at random; by default 2 for mnist, 0 for digits, a sixteenth of a side for images
     #[arg(long)]
     shift: Option<usize>,
-    /// What the first numbers, the order of the samples and their changes follow from
+    /// What the first numbers, the order of the samples and their changes follow from, and which pictures are kept to test with
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Trains on the CPU engine
@@ -73,45 +98,72 @@ struct How {
     /// Writes the parameters as safetensors
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// Writes the curve (CSV and SVG), and pictures of the first filters before and after and of what was misread
+    /// Writes the curve (CSV and SVG), pictures of the first filters before and after, and what was misread (PNG, and CSV with labels)
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
 }
 
+/// What is learned from what, with what holds where the command line says nothing.
+struct Task {
+    split: Split,
+    model: Sequential,
+    loss: Loss,
+    augmentation: Augmentation,
+    epochs: u64,
+    batch: usize,
+    rate: f64,
+    /// Of pictures by folder.
+    described: Option<Described>,
+}
+
+impl Task {
+    fn digits(split: Split, model: Sequential, shift: usize) -> Self {
+        let augmentation = Augmentation { shift, flip: false };
+        Self { split, model, loss: Loss::cross_entropy(), augmentation, epochs: 15, batch: 64, rate: 1.0, described: None }
+    }
+
+    fn images((split, described): (Split, Described), flip: bool) -> Self {
+        // A logit adds up a product for each pixel, so that it moves further at a step.
+        let (loss, rate) = match described.network {
+            Network::Convolutional => (Loss::cross_entropy(), 1.0),
+            Network::Logistic => (Loss::BinaryCrossEntropy, 0.1),
+        };
+        let augmentation = Augmentation { shift: described.size / 16, flip };
+        let batch = split.train.len().min(16);
+        Self { split, model: described.model(), loss, augmentation, epochs: 30, batch, rate, described: Some(described) }
+    }
+}
+
 pub fn run(args: &Args) -> Outcome {
-    let (split, model, how, shift) = match &args.what {
-        What::Digits { how } => (data::digits().map_err(Failure::Run)?, small(), how, 0),
-        What::Mnist { data, how } => (data::mnist(data).map_err(Failure::Run)?, lenet5(), how, 2),
+    let how = match &args.what {
+        What::Digits { how } | What::Mnist { how, .. } | What::Images { how, .. } => how,
     };
-    train(&split, &model, how, how.shift.unwrap_or(shift))
+    // What could not be written is found before the minutes of training.
+    try_outputs([("--save", how.save.as_deref())])?;
+    if let Some(folder) = &how.pictures {
+        std::fs::create_dir_all(folder).map_err(|e| Failure::Run(format!("--pictures is {}: {e}", folder.display())))?;
+    }
+    let task = match &args.what {
+        What::Digits { .. } => Task::digits(data::digits().map_err(Failure::Run)?, small(), 0),
+        What::Mnist { data, .. } => Task::digits(data::mnist(data).map_err(Failure::Run)?, lenet5(), 2),
+        What::Images { data, model, size, no_flip, max_megapixels, .. } => {
+            let most_pixels = u64::from(*max_megapixels) * 1_000_000;
+            let folder = images::Folder { path: data, network: *model, size: *size as usize, most_pixels, seed: how.seed };
+            let bar = indicatif::ProgressBar::new(0);
+            let read = folder.read(|done, all| {
+                bar.set_length(all);
+                bar.set_position(done);
+            });
+            bar.finish_and_clear();
+            Task::images(read?, !no_flip)
+        }
+    };
+    train(&task, how)
 }
 
-/// Two convolutions and a dense layer, for pictures of 8 x 8.
-fn small() -> Sequential {
-    Sequential::new([1, 8, 8])
-        .conv2d(16, 3, Activation::Relu)
-        .conv2d(32, 3, Activation::Relu)
-        .max_pool2d(2)
-        .flatten()
-        .dense(64, Activation::Relu)
-        .dense(10, Activation::None)
-}
-
-/// LeNet-5 as it is taught today, with rectifiers and max pools (LeCun and others, Gradient-based learning applied to document recognition, 1998).
-fn lenet5() -> Sequential {
-    Sequential::new([1, 28, 28])
-        .conv2d(6, 5, Activation::Relu)
-        .max_pool2d(2)
-        .conv2d(16, 5, Activation::Relu)
-        .max_pool2d(2)
-        .flatten()
-        .dense(120, Activation::Relu)
-        .dense(84, Activation::Relu)
-        .dense(10, Activation::None)
-}
-
-fn optimizer(how: &How) -> Optimizer {
-    let rate = how.rate.unwrap_or(if matches!(how.optimizer, Rule::Adam | Rule::Rmsprop) { 0.003 } else { 0.05 });
+fn optimizer(how: &How, factor: f64) -> Optimizer {
+    let usual = if matches!(how.optimizer, Rule::Adam | Rule::Rmsprop) { 0.003 } else { 0.05 };
+    let rate = how.rate.unwrap_or(usual * factor);
     match how.optimizer {
         Rule::Sgd => Sgd { rate, ..Default::default() }.into(),
         Rule::Momentum => Sgd { rate, momentum: 0.9, ..Default::default() }.into(),
@@ -120,7 +172,8 @@ fn optimizer(how: &How) -> Optimizer {
     }
 }
 
-fn train(split: &Split, model: &Sequential, how: &How, shift: usize) -> Outcome {
+fn train(task: &Task, how: &How) -> Outcome {
+    let split = &task.split;
     let engine = match how.cpu {
         true => Engine::Cpu,
         false => Engine::Gpu(open_gpu(how.adapter.as_deref())?),
@@ -130,18 +183,23 @@ fn train(split: &Split, model: &Sequential, how: &How, shift: usize) -> Outcome 
         Engine::Cpu => "the CPU engine".to_string(),
     };
     say!("{} samples to train with, {} to test with, on {name}", split.train.len(), split.test.len());
-    let steps = how.epochs * (split.train.len() / how.batch.max(1)) as u64;
+    let (epochs, batch) = (how.epochs.unwrap_or(task.epochs), how.batch.unwrap_or(task.batch));
+    let steps = epochs.saturating_mul((split.train.len() / batch.max(1)) as u64);
     let descriptor = TrainerDescriptor {
-        batch: how.batch,
+        batch,
         seed: how.seed,
         schedule: Schedule::Cosine { period: steps, least: 0.01 },
-        augmentation: Augmentation { shift, flip: false },
+        augmentation: Augmentation { shift: how.shift.unwrap_or(task.augmentation.shift), ..task.augmentation },
         ..Default::default()
     };
-    let mut trainer = Trainer::new(engine, model, Loss::cross_entropy(), optimizer(how), &descriptor)?;
+    let mut trainer = Trainer::new(engine, &task.model, task.loss, optimizer(how, task.rate), &descriptor)?;
+    // The state before a step whose loss is not finite lies beside the model.
+    if let Some(file) = &how.save {
+        trainer.rescue_to(file.with_extension("before.safetensors"));
+    }
     let before = trainer.model()?;
     let mut curve = vec![];
-    for _ in 0..how.epochs {
+    for _ in 0..epochs {
         let epoch = epoch(&mut trainer, &split.train)?;
         let test = trainer.evaluate(&split.test)?;
         let accuracy = test.accuracy.unwrap_or(0.0);
@@ -149,16 +207,33 @@ fn train(split: &Split, model: &Sequential, how: &How, shift: usize) -> Outcome 
         curve.push(pictures::Point { epoch: epoch.number, loss: epoch.loss, test_loss: test.loss, accuracy });
     }
     let test = trainer.evaluate(&split.test)?;
-    say!("{test}");
+    let names = task.described.as_ref().map_or(&[][..], |described| &described.classes);
+    say!("{}", with_names(&test, names));
     let after = trainer.model()?;
     if let Some(file) = &how.save {
-        write(file, &after.to_safetensors()?)?;
+        let parameters = after.to_safetensors()?;
+        let bytes = match &task.described {
+            Some(described) => described.described_file(&parameters).map_err(Failure::Run)?,
+            None => parameters,
+        };
+        output::write(file, &bytes)?;
         say!("wrote {}", file.display());
     }
     if let Some(folder) = &how.pictures {
-        keep(folder, &curve, [&before, &after], &split.test, &test)?;
+        keep(folder, &curve, [&before, &after], split, &test)?;
     }
     Ok(())
+}
+
+/// What an evaluation says, each row of the confusion matrix with the name of its class where they have names.
+fn with_names(test: &Evaluation, names: &[String]) -> String {
+    let text = test.to_string();
+    let matrix = text.lines().count().saturating_sub(names.len());
+    let line = |(i, line): (usize, &str)| match i.checked_sub(matrix).and_then(|class| names.get(class)) {
+        Some(name) => format!("{line}  {}", printable(name)),
+        None => line.to_string(),
+    };
+    text.lines().enumerate().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn epoch(trainer: &mut Trainer, data: &Dataset) -> Result<wgconv::train::Epoch, Failure> {
@@ -171,20 +246,16 @@ fn epoch(trainer: &mut Trainer, data: &Dataset) -> Result<wgconv::train::Epoch, 
     Ok(epoch?)
 }
 
-fn keep(folder: &Path, curve: &[pictures::Point], [before, after]: [&Graph; 2], data: &Dataset, test: &Evaluation) -> Outcome {
-    std::fs::create_dir_all(folder).map_err(|e| Failure::Run(format!("{}: {e}", folder.display())))?;
+fn keep(folder: &Path, curve: &[pictures::Point], [before, after]: [&Graph; 2], split: &Split, test: &Evaluation) -> Outcome {
     let mut files = vec![("curve.csv", pictures::csv(curve).into_bytes()), ("curve.svg", pictures::svg(curve).into_bytes())];
     for (name, graph) in [("filters-before.png", before), ("filters-after.png", after)] {
         files.extend(pictures::filters(graph).map_err(Failure::Run)?.map(|png| (name, png)));
     }
-    files.extend(pictures::misread(data, test).map_err(Failure::Run)?.map(|png| ("misread.png", png)));
+    files.extend(pictures::misread(&split.test, test).map_err(Failure::Run)?.map(|png| ("misread.png", png)));
+    files.push(("misread.csv", pictures::misread_csv(split, test).into_bytes()));
     for (name, bytes) in files {
-        write(&folder.join(name), &bytes)?;
+        output::write(&folder.join(name), &bytes)?;
         say!("wrote {}", folder.join(name).display());
     }
     Ok(())
-}
-
-fn write(file: &Path, bytes: &[u8]) -> Outcome {
-    std::fs::write(file, bytes).map_err(|e| Failure::Run(format!("{}: {e}", file.display())))
 }

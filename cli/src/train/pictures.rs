@@ -1,11 +1,12 @@
 //! What training shows: the curve as CSV and SVG, the filters of the first layer, the samples that were misread.
 
+use super::data::Split;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
-use ndarray::{Array2, ArrayD, ArrayView2, Axis, Ix2};
+use ndarray::{Array3, ArrayD, ArrayView3, Axis, Ix3};
 use std::fmt::Write;
 use wgconv::Graph;
-use wgconv::train::{Dataset, Evaluation};
+use wgconv::train::{Dataset, Evaluation, Labels};
 
 /// What is known after an epoch.
 pub struct Point {
@@ -54,54 +55,73 @@ pub fn svg(curve: &[Point]) -> String {
     text + "</svg>\n"
 }
 
-/// Pixels of one number of a filter, and of one pixel of a sample.
-const SCALE: [usize; 2] = [12, 3];
-
 /// Most samples of a picture.
 const MOST: usize = 60;
 
-/// The filters of the first convolution side by side, the first channel of each, black for the lowest number; none where there is no convolution.
+/// The filters of the first layer side by side, all on one scale, black for the lowest number: of three channels in colour, else the first channel of each.
+/// A dense layer that comes first has a filter as large as a sample. None where neither comes first.
 pub fn filters(graph: &Graph) -> Result<Option<Vec<u8>>, String> {
-    let Some(numbers) = graph.find("conv1.weight").and_then(|value| graph.numbers(value)) else { return Ok(None) };
-    let extents = numbers.tensor_type().extents;
-    let filters = ArrayD::from_shape_vec(extents, numbers.as_f32().into_owned()).map_err(|e| e.to_string())?;
-    let planes: Vec<Array2<f32>> = filters.axis_iter(Axis(0)).filter_map(|filter| plane(filter.index_axis(Axis(0), 0))).collect();
-    sheet(&planes, SCALE[0]).map(Some)
+    let (name, input) = (["conv1.weight", "dense1.weight"].into_iter().find_map(|name| graph.find(name)), graph.inputs().next());
+    let Some((weight, (_, x))) = name.zip(input) else { return Ok(None) };
+    let Some(numbers) = graph.numbers(weight) else { return Ok(None) };
+    let mut extents = numbers.tensor_type().extents;
+    if extents.len() == 2 {
+        extents = std::iter::once(extents[0]).chain((1..graph.rank(x)).filter_map(|axis| graph.extent(x, axis))).collect();
+    }
+    let Ok(filters) = ArrayD::from_shape_vec(extents, numbers.as_f32().into_owned()) else { return Ok(None) };
+    let pictures: Vec<Array3<f32>> = filters.outer_iter().filter_map(colours).collect();
+    if pictures.is_empty() { Ok(None) } else { sheet(&pictures, 64).map(Some) }
 }
 
 /// The first samples that were misread; none where there are none.
 pub fn misread(data: &Dataset, test: &Evaluation) -> Result<Option<Vec<u8>>, String> {
-    let sample = |&(sample, _): &(usize, usize)| plane(data.inputs().index_axis(Axis(0), sample).index_axis(Axis(0), 0));
-    let planes: Vec<Array2<f32>> = test.misread.iter().take(MOST).filter_map(sample).collect();
-    if planes.is_empty() { Ok(None) } else { sheet(&planes, SCALE[1]).map(Some) }
+    let sample = |&(sample, _): &(usize, usize)| colours(data.inputs().index_axis(Axis(0), sample));
+    let pictures: Vec<Array3<f32>> = test.misread.iter().take(MOST).filter_map(sample).collect();
+    if pictures.is_empty() { Ok(None) } else { sheet(&pictures, 96).map(Some) }
 }
 
-fn plane(view: ndarray::ArrayViewD<'_, f32>) -> Option<Array2<f32>> {
-    let view: ArrayView2<'_, f32> = view.into_dimensionality::<Ix2>().ok()?;
-    Some(view.to_owned())
+/// What was misread, a line each, in the order of the picture: the sample from 0 on, its class, what it was taken for, and its file where it has one.
+pub fn misread_csv(split: &Split, test: &Evaluation) -> String {
+    let label = |sample: usize| match split.test.labels() {
+        Labels::Classes { labels, .. } => labels[sample] as usize,
+        Labels::Values(values) => usize::from(values.iter().nth(sample).is_some_and(|value| *value > 0.5)),
+    };
+    let mut text = String::from("sample,class,taken_for,file\n");
+    for &(sample, taken_for) in &test.misread {
+        let file = split.files.get(sample).map_or(String::new(), |file| format!("\"{}\"", file.to_string_lossy().replace('"', "\"\"")));
+        let _ = writeln!(text, "{sample},{},{taken_for},{file}", label(sample)); // a String takes all
+    }
+    text
 }
 
-/// Planes in rows of ten, a gap of one pixel between them, each number a square, all on one scale of grey.
-fn sheet(planes: &[Array2<f32>], scale: usize) -> Result<Vec<u8>, String> {
-    let [height, width] = planes.first().map_or([1, 1], |plane| [plane.nrows() * scale + 1, plane.ncols() * scale + 1]);
-    let columns = planes.len().clamp(1, 10);
-    let rows = planes.len().div_ceil(columns);
-    let all = || planes.iter().flatten().copied();
+/// C H W with one channel or three: the first where there are others.
+fn colours(view: ndarray::ArrayViewD<'_, f32>) -> Option<Array3<f32>> {
+    let view: ArrayView3<'_, f32> = view.into_dimensionality::<Ix3>().ok()?;
+    Some(if view.dim().0 == 3 { view.to_owned() } else { view.slice(ndarray::s![..1, .., ..]).to_owned() })
+}
+
+/// Pictures in rows of ten, a gap of one pixel between them, each about `wide` pixels wide, all on one scale.
+fn sheet(pictures: &[Array3<f32>], wide: usize) -> Result<Vec<u8>, String> {
+    let (channels, own_height, own_width) = pictures.first().map_or((1, 1, 1), |picture| picture.dim());
+    let scale = (wide / own_width.max(1)).clamp(1, 12);
+    let [height, width] = [own_height * scale + 1, own_width * scale + 1];
+    let columns = pictures.len().clamp(1, 10);
+    let rows = pictures.len().div_ceil(columns);
+    let all = || pictures.iter().flatten().copied();
     let (low, high) = (all().fold(f32::INFINITY, f32::min), all().fold(f32::NEG_INFINITY, f32::max));
-    let grey = |v: f32| (255.0 * (v - low) / (high - low).max(f32::MIN_POSITIVE)).round() as u8;
-    let mut pixels = Array2::from_elem((rows * height + 1, columns * width + 1), 128u8);
-    for (i, plane) in planes.iter().enumerate() {
+    let shade = |v: f32| (255.0 * (v - low) / (high - low).max(f32::MIN_POSITIVE)).round() as u8;
+    let mut pixels = Array3::from_elem((rows * height + 1, columns * width + 1, channels), 128u8);
+    for (i, picture) in pictures.iter().enumerate() {
         let (top, left) = (i / columns * height + 1, i % columns * width + 1);
-        for ((y, x), v) in plane.indexed_iter() {
+        for ((channel, y, x), v) in picture.indexed_iter() {
             for (dy, dx) in (0..scale).flat_map(|dy| (0..scale).map(move |dx| (dy, dx))) {
-                pixels[[top + y * scale + dy, left + x * scale + dx]] = grey(*v);
+                pixels[[top + y * scale + dy, left + x * scale + dx, channel]] = shade(*v);
             }
         }
     }
     let mut png = vec![];
-    let (height, width) = pixels.dim();
-    PngEncoder::new(&mut png)
-        .write_image(pixels.as_slice().unwrap_or_default(), width as u32, height as u32, ExtendedColorType::L8)
-        .map_err(|e| e.to_string())?;
+    let (height, width, _) = pixels.dim();
+    let colour = if channels == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
+    PngEncoder::new(&mut png).write_image(pixels.as_slice().unwrap_or_default(), width as u32, height as u32, colour).map_err(|e| e.to_string())?;
     Ok(png)
 }

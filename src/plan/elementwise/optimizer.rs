@@ -1,4 +1,4 @@
-//! The planner of optimizer steps: one parameter after the other, each read and written once.
+//! The planner of optimizer steps: one parameter after the other, or four, each read and written once.
 
 use crate::ops::Problem;
 use crate::ops::optimizer::{OptimizerProblem, Rule};
@@ -11,9 +11,12 @@ use crate::shader::source::{OPTIMIZER, OPTIMIZER_1, OPTIMIZER_2, OPTIMIZER_3};
 use crate::shader::uniforms::OptimizerParams;
 use crate::types::{ElementType, Result};
 
+/// One parameter an item, or four.
 const DIRECT: &str = "direct";
 
-/// Parameters of a workgroup.
+const VECTOR: &str = "vector";
+
+/// Items of a workgroup.
 const BLOCK: u64 = 256;
 
 /// Parameters that no part is cut in: 256 bytes of them, the coarsest alignment of a binding.
@@ -21,11 +24,13 @@ const UNIT: u64 = 64;
 
 impl Planned for OptimizerProblem {
     fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
-        vec![DIRECT]
+        if self.count().is_multiple_of(4) { vec![DIRECT, VECTOR] } else { vec![DIRECT] }
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
-        let algorithm = pick(&[DIRECT], algorithm, DIRECT)?;
+        let admitted = self.algorithms(profile);
+        let algorithm = pick(&admitted, algorithm, admitted[admitted.len() - 1])?;
+        let width = if algorithm == VECTOR { 4 } else { 1 };
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check_tensors("an optimizer", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
         let states = self.rule.state().len();
@@ -33,6 +38,7 @@ impl Planned for OptimizerProblem {
         let consts = vec![
             ("RULE", self.rule.shader_id()),
             ("STATES", states as u32),
+            ("VECTOR", is(algorithm == VECTOR)),
             ("RMSPROP", is(matches!(self.rule, Rule::RmsProp { .. }))),
             ("CENTERED", is(matches!(self.rule, Rule::RmsProp { centered: true, .. }))),
             ("ADAM", is(matches!(self.rule, Rule::Adam { .. }))),
@@ -45,11 +51,12 @@ impl Planned for OptimizerProblem {
             let elements = (chunk.count * UNIT).min(count - chunk.first * UNIT);
             let range = chunk.range(UNIT, ElementType::F32, profile);
             let bytes = (u64::from(range.base) + elements) * 4;
-            let params = OptimizerParams { items: elements as u32, base: range.base, unused0: 0, unused1: 0 };
+            let items = elements / width;
+            let params = OptimizerParams { items: items as u32, base: range.base / width as u32, unused0: 0, unused1: 0 };
             let mut refs = vec![BufferRef::Input { index: 0, first: range.first, bytes }, BufferRef::input(1, &plan.inputs)];
             refs.extend((0..=states).map(|index| BufferRef::Output { index, first: range.first, bytes }));
-            // The kernel counts from the range's first parameter to the end of its own.
-            plan.steps.push(Step::new(kernel.clone(), &params, refs, elements.div_ceil(BLOCK), profile)?);
+            // The kernel counts from the range's first item to the end of its own.
+            plan.steps.push(Step::new(kernel.clone(), &params, refs, items.div_ceil(BLOCK), profile)?);
         }
         Ok(plan)
     }

@@ -2,7 +2,7 @@
 //!
 //! Before its times count, a run is compared bit for bit with a run op by op, whose every op is held to the reference on what it read.
 
-mod engines;
+pub mod engines;
 
 use super::document::{NetworkRecord, Samples, Start};
 use super::layer::{Repeats, What};
@@ -24,7 +24,7 @@ const MOST: usize = 30;
 pub const BATCHES: [usize; 2] = [1, 16];
 const PATIENCE: f64 = 60.0;
 
-fn usual(once: f64) -> usize {
+pub fn usual(once: f64) -> usize {
     let budget = BUDGET.as_secs_f64();
     ((budget / once.max(1e-6)) as usize).clamp(if once > budget { 1 } else { FEWEST }, MOST)
 }
@@ -192,7 +192,7 @@ fn host_time(gpu: &Gpu, bound: &wgconv::session::BoundSession) -> Result<f64, Fa
 }
 
 /// Both runs gave the same bits, and values that say something.
-fn compare(whole: &[f32], by_op: &[f32]) -> Result<(), Failure> {
+pub fn compare(whole: &[f32], by_op: &[f32]) -> Result<(), Failure> {
     if let Some(i) = (0..whole.len().max(by_op.len())).find(|i| whole.get(*i).map(|v| v.to_bits()) != by_op.get(*i).map(|v| v.to_bits())) {
         let (whole, by_op) = (whole.get(i), by_op.get(i));
         return Err(Failure::Run(format!("output {i} is {whole:?} in one submit and {by_op:?} op by op: both must have the same bits")));
@@ -213,14 +213,14 @@ fn alive(who: &str, output: &[f32]) -> Result<(), Failure> {
 }
 
 /// The largest difference over the largest value.
-fn relative_difference(a: &[f32], b: &[f32]) -> f64 {
+pub fn relative_difference(a: &[f32], b: &[f32]) -> f64 {
     let largest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0f64, f64::max);
     let difference = largest(&mut a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()));
     difference / largest(&mut b.iter().map(|b| f64::from(b.abs()))).max(f64::MIN_POSITIVE)
 }
 
 /// Refuses a network whose session the host cannot hold; a software driver has its memory there too.
-fn check_memory(memory: &Memory) -> Result<(), Failure> {
+pub fn check_memory(memory: &Memory) -> Result<(), Failure> {
     let bytes = memory.peak();
     let mut trial: Vec<u8> = Vec::new();
     let fits = usize::try_from(bytes).is_ok_and(|n| trial.try_reserve_exact(n).is_ok());
