@@ -9,6 +9,8 @@ mod dropout;
 mod failure;
 #[path = "training/layers.rs"]
 mod layers;
+#[path = "training/memory.rs"]
+mod memory;
 #[path = "training/norms.rs"]
 mod norms;
 #[path = "training/steps.rs"]
@@ -76,6 +78,7 @@ const QUICK: TrainerDescriptor = TrainerDescriptor {
     clip_value: None,
     decay_vectors: true,
     norm_momentum: 0.9,
+    memory_limit: None,
     augmentation: Augmentation { shift: 0, flip: false },
     seed: 3,
 };

@@ -26,6 +26,7 @@ mod npy;
 mod order;
 mod passes;
 mod recipe;
+mod recompute;
 pub(crate) mod show;
 mod training;
 #[cfg(feature = "weights")]

@@ -37,6 +37,14 @@ pub enum Pass {
     Order,
     /// Ops read and give this layout ([`Graph::in_layout`]). Not among [`Pass::ALL`]: whether it is faster is for the device to say.
     Layout(Layout),
+    /// Cheap values are computed again where they are read late, until at most `limit` bytes are live at once with `open` in the place of the open extents
+    /// ([`Graph::recomputed`]). Not among [`Pass::ALL`]: it costs work.
+    Recompute {
+        /// The open extent; any number where there is none.
+        open: usize,
+        /// Bytes between ops.
+        limit: u64,
+    },
 }
 
 impl Pass {
@@ -64,6 +72,7 @@ impl Pass {
             Pass::FusePool => "fuse pool",
             Pass::Order => "order",
             Pass::Layout(_) => "layout",
+            Pass::Recompute { .. } => "recompute",
         }
     }
 }
@@ -120,14 +129,17 @@ impl Graph {
                 Pass::FuseActivation => work.fuse_activations(),
                 Pass::FusePool => work.fuse_pools(),
                 Pass::Order => work.order(),
-                Pass::Layout(layout) => {
-                    let (graph, change) = work.compact().in_layout(*layout)?;
-                    work = Work::of(graph, work.changes.into_iter().chain(change).collect());
-                }
+                Pass::Layout(layout) => work = work.replaced(|graph| graph.in_layout(*layout))?,
+                Pass::Recompute { open, limit } => work = work.replaced(|graph| graph.recomputed(*open, *limit))?,
             }
         }
         Ok((work.compact(), work.changes))
     }
+}
+
+/// The graph without the values that nothing reads; inputs stay.
+pub(super) fn compacted(graph: Graph) -> Graph {
+    Work::of(graph, vec![]).compact()
 }
 
 /// A graph that passes change: nodes that are gone keep their position until the end.
@@ -140,6 +152,12 @@ struct Work {
 impl Work {
     fn of(graph: Graph, changes: Vec<Change>) -> Self {
         Self { gone: vec![false; graph.nodes.len()], graph, changes }
+    }
+
+    /// By a pass that makes another graph.
+    fn replaced(self, pass: impl FnOnce(Graph) -> Result<(Graph, Option<Change>)>) -> Result<Self> {
+        let (graph, change) = pass(self.compact())?;
+        Ok(Self::of(graph, self.changes.into_iter().chain(change).collect()))
     }
 
     fn note(&mut self, pass: Pass, what: String) {

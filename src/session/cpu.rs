@@ -2,7 +2,7 @@
 
 use crate::graph::{At, Graph, Node, Resolved, Source, ValueId};
 use crate::ops::Problem;
-use crate::session::memory::{Memory, Placement};
+use crate::session::memory::{CPU_ALIGNMENT, Memory, Placement};
 use crate::types::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD};
 use std::borrow::Cow;
@@ -104,7 +104,7 @@ fn compute_all(
 /// Bytes of a run: a value is released after the last op that reads it.
 pub(crate) fn memory(graph: &Graph, open: usize) -> Result<Memory> {
     let at = graph.at(open)?;
-    let placement = Placement::of(graph, &at, 4);
+    let placement = Placement::of(graph, &at, CPU_ALIGNMENT);
     let weights = graph.values().iter().enumerate().filter(|(_, value)| matches!(value.source(), Source::Parameter(_) | Source::Constant(_)));
     let ends = graph.inputs().chain(graph.outputs()).map(|(_, value)| at.bytes(value)).sum();
     Ok(Memory {

@@ -3,9 +3,13 @@
 //! Values whose lifetimes do not meet share bytes. wgpu binds a buffer for reading or for writing, whole, so an op never writes to a buffer that it
 //! reads: instead of one arena there are a few, and every value has an offset in one of them.
 
+use crate::gpu::Gpu;
 use crate::graph::{At, Graph, Resolved, Source};
 use crate::numeric::Generator;
 use crate::types::Result;
+
+/// Of offsets on the CPU engine, where they say nothing but sizes.
+pub(crate) const CPU_ALIGNMENT: u64 = 4;
 
 /// Where a value that is not a view lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,15 @@ impl Arena {
         /// What every device takes.
         const ALIGNMENT: u64 = 256;
         Ok(Placement::of(graph, &graph.at(open)?, ALIGNMENT).arena)
+    }
+
+    /// The arena of a closed network in a session on this GPU, or on the CPU engine.
+    pub(crate) fn on(gpu: Option<&Gpu>, graph: &Graph) -> Result<Self> {
+        let at = graph.at(0)?;
+        Ok(match gpu {
+            Some(gpu) => Placement::of(graph, &at, gpu.profile().storage_alignment).arena,
+            None => Placement::of(graph, &at, CPU_ALIGNMENT).arena.as_values(),
+        })
     }
 
     /// Bytes of each buffer.

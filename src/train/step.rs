@@ -1,8 +1,10 @@
 //! The graph of a step: the network as it learns, its loss and the gradients; and the small graph that makes of these what the optimizer gets.
 
+use crate::gpu::Gpu;
 use crate::graph::{Extent, Graph, Learning, Pass, Recipe, Source, ValueId};
 use crate::ops::elementwise::binary::BinaryOp;
 use crate::ops::reduce::ReduceDescriptor;
+use crate::session::Arena;
 use crate::train::trainer::{Loss, TrainerDescriptor};
 use crate::types::{Activation, ElementType, Error, Layout, Result};
 use ndarray::arr0;
@@ -66,6 +68,27 @@ pub(super) fn key(step: &Graph) -> Option<&str> {
 /// The same, improved; folding would change what is learned, all others keep parameters as they are.
 pub(super) fn improved(step: &Graph) -> Result<Graph> {
     Ok(step.after(&[Pass::RemoveIdentities, Pass::FuseActivation, Pass::Order])?.0)
+}
+
+/// The same with at most this many bytes between its ops in a session on this GPU, or on the CPU engine: cheap values are computed again where it needs more.
+pub(super) fn within(step: Graph, limit: u64, gpu: Option<&Gpu>) -> Result<Graph> {
+    /// A placement may take more than what is live; then less is to be live, in so many tries. The last is with as little as there can be.
+    const TRIES: usize = 6;
+    let (mut target, mut least) = (limit, u64::MAX);
+    for left in (0..TRIES).rev() {
+        let graph = step.recomputed(0, target)?.0;
+        let needed = Arena::on(gpu, &graph)?.total();
+        if needed <= limit {
+            return Ok(graph);
+        }
+        least = least.min(needed);
+        if target == 0 {
+            break;
+        }
+        target = if left == 1 { 0 } else { target.saturating_sub(needed - limit) };
+    }
+    let argument = "a run with cheap values computed again".into();
+    Err(Error::TooLarge { argument, needed: least.into(), unit: "bytes between ops", limit_name: "memory_limit", limit })
 }
 
 /// What makes of the sums of gradients over the parts of a step what the optimizer gets: their mean, clipped by value, then by norm. Inputs `g0`, `g1`, ... of

@@ -75,6 +75,9 @@ pub struct TrainerDescriptor {
     pub decay_vectors: bool,
     /// How much of the running statistics of batch norms stays at each run (ONNX's momentum; PyTorch's is what enters).
     pub norm_momentum: f32,
+    /// The most bytes between the ops of a run of the network, parameters, gradients and samples not counted. Where it needs more, cheap values are computed
+    /// again instead of being kept ([`Graph::recomputed`]): the bits are the same, and a run takes longer. None for as many as it takes.
+    pub memory_limit: Option<u64>,
     /// What is changed at random in the samples.
     pub augmentation: Augmentation,
     /// What the numbers of the model, the order of the samples, their changes and what is dropped follow from.
@@ -92,6 +95,7 @@ impl Default for TrainerDescriptor {
             clip_value: None,
             decay_vectors: true,
             norm_momentum: 0.9,
+            memory_limit: None,
             augmentation: Augmentation::default(),
             seed: 0,
         }
@@ -225,6 +229,16 @@ impl Trainer {
         if self.running.is_none() {
             let target = data.target_extents();
             let graph = step::improved(&step::step(&self.model, &self.learned, self.loss, &self.descriptor, &target)?)?;
+            let graph = match self.descriptor.memory_limit {
+                Some(limit) => {
+                    let gpu = match &self.engine {
+                        Engine::Gpu(gpu) => Some(gpu),
+                        Engine::Cpu => None,
+                    };
+                    step::within(graph, limit, gpu)?
+                }
+                None => graph,
+            };
             let with_batch = |own: &[usize]| std::iter::once(self.descriptor.batch).chain(own.iter().copied()).collect::<Vec<usize>>();
             let (input, target) = (with_batch(&data.inputs().shape()[1..]), with_batch(&target));
             let job = Job {
@@ -263,7 +277,7 @@ impl Trainer {
     /// One step on these samples of the data, `batch` times `accumulate` of them; the loss, where the engine knows it at once.
     ///
     /// # Errors
-    /// Another number of samples than a step has; a loss or a gradient that is not finite, with the step; what the engine cannot hold.
+    /// Another number of samples than a step has; a loss or a gradient that is not finite, with the step; what the engine or `memory_limit` cannot hold.
     pub fn step(&mut self, data: &Dataset, samples: &[usize]) -> Result<Option<f64>> {
         let TrainerDescriptor { batch, accumulate, .. } = self.descriptor;
         if samples.len() != self.descriptor.samples() {
