@@ -441,6 +441,19 @@ fn damaged_gradient_kernels_are_reported() {
         ("dropout[", "binding4096", "(params.first + begin)", "begin", "exact"),
         ("dropout_last[", "dropout/", "n * params.channels + c) * params.positions + p", "n * params.positions + p) * params.channels + c", "exact"),
         ("dropout_last[", "dropout/", "index % 4u]", "item % 4u]", "exact"),
+        // Optimizers: parts of a step forgotten, what was kept taken for what is kept, epsilon in the wrong place, a mean or a correction left out, the larger
+        // for the smaller, neighbours of a vector mixed up.
+        ("optimizer[", "optimizer/direct/sgd", "n.shrink * before.p", "before.p", "exact"),
+        ("optimizer[", "optimizer/direct/sgd", "+ n.decay * before.p", "", "exact"),
+        ("optimizer[", "optimizer/vector/sgd", "Item(a.p, b.p, c.p, d.p)", "Item(a.p, b.p, d.p, c.p)", "exact"),
+        ("optimizer_1[", "optimizer/direct/momentum", "n.keep1 * before.first", "before.first", "exact"),
+        ("optimizer_1[", "optimizer/direct/nesterov", "n.keep2 * after.first", "n.keep2 * before.first", "exact"),
+        ("optimizer_1[", "optimizer/direct/rmsprop", "(sqrt(under) + n.epsilon)", "sqrt(under + n.epsilon)", "bounded"),
+        ("optimizer_1[", "optimizer/direct/adagrad", "before.first + g * g", "before.first + g", "bounded"),
+        ("optimizer_2[", "optimizer/direct/rmsprop_centered", "v - a * a", "v - a", "bounded"),
+        ("optimizer_2[", "optimizer/direct/adam", "n.root * sqrt(under)", "sqrt(under)", "bounded"),
+        ("optimizer_2[", "optimizer/vector/adam", "Kept(p.w, first.w, second.w, third.w)", "Kept(p.w, first.z, second.w, third.w)", "bounded"),
+        ("optimizer_3[", "optimizer/direct/amsgrad", "(v > before.third)", "(v < before.third)", "bounded"),
         // Filter gradients: strides of dy and of x, where parts begin, a part left out, the group.
         ("conv_pack_filter[", "conv_backward_filter/", "clamped * params.w_stride_k", "clamped * params.w_stride_c", "exact"),
         ("conv_pack_filter[", "conv_backward_filter/", "params.w_base + group", "group", "exact"),
@@ -517,7 +530,7 @@ fn damaged_phases_of_a_stride_are_reported() {
 #[test]
 fn undamaged_gradient_kernels_pass_their_cases() {
     let gpu = Gpu::new().unwrap();
-    for only in ["_backward/", "_backward_filter/", "exceeds/", "power/", "power_by_base/", "power_by_exponent/", "dropout/"] {
+    for only in ["_backward/", "_backward_filter/", "exceeds/", "power/", "power_by_base/", "power_by_exponent/", "dropout/", "optimizer/"] {
         let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
         let failed: Vec<_> = report.results.iter().filter(|r| matches!(r.outcome, Outcome::Failed(_))).collect();
         assert!(failed.is_empty() && report.counts()[0] >= 10, "{only}: {failed:?}");
