@@ -503,3 +503,29 @@ fn filters_may_be_computed_and_given() {
     }
     assert!(seen[0] == seen[3] && seen[0] != seen[2], "what is seen is the run's own filter");
 }
+
+/// Whichever it is: the choice is that of the least time, and the network gives the same.
+#[test]
+fn the_fastest_layout_is_the_one_that_took_the_least() {
+    let gpu = gpu();
+    let graph = network().optimized().unwrap();
+    let found = wgconv::session::fastest_layout(&gpu, &graph, 2).unwrap();
+    let [Some(own), None, Some(last)] = found.seconds else { panic!("it is channels-first as it is built: {:?}", found.seconds) };
+    assert!(own > 0.0 && last > 0.0, "{:?}", found.seconds);
+    assert_eq!(found.layout, (last < own).then_some(Layout::ChannelsLast));
+    let (other, change) = graph.in_layout(Layout::ChannelsLast).unwrap();
+    assert!(change.unwrap().to_string().contains("ops are channels_last"));
+    let x = ramp([2, 3, 16, 16], 3, 7);
+    let want = run(&Session::cpu(&graph).unwrap(), &x);
+    for graph in [&found.graph, &other] {
+        assert_eq!(graph.inputs().map(|(name, _)| name).collect::<Vec<_>>(), ["x"]);
+        assert_eq!(run(&Session::gpu(&gpu, graph).unwrap(), &x), want);
+    }
+    // A network with nothing to convert is itself.
+    let mut dense = Graph::new();
+    let x = dense.input("x", [Extent::Open, 4.into()]).unwrap();
+    let y = dense.relu(x).unwrap();
+    dense.output("y", y).unwrap();
+    let found = wgconv::session::fastest_layout(&gpu, &dense, 3).unwrap();
+    assert!(matches!(found.seconds, [Some(_), None, None]) && found.layout.is_none(), "{found:?}");
+}

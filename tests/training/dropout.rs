@@ -1,6 +1,6 @@
 //! Dropout while a network learns: the masks of each step, on both engines, resumed, and none in what was learned.
 
-use super::{QUICK, bits, engines, epochs, spots};
+use super::{assert_alike, bits, engines, quick, spots, whole_and_resumed};
 use ndarray::{Array1, Array2};
 use std::collections::HashSet;
 use wgconv::dropout::{DropoutDescriptor, DropoutKey, DropoutProblem};
@@ -50,7 +50,7 @@ fn masks_follow_from_the_seed_and_the_run() {
     let (graph, data) = two_vectors();
     for (seed, accumulate) in [(3, 1), (4, 1), (3, 2)] {
         for engine in engines() {
-            let descriptor = TrainerDescriptor { batch: 1, accumulate, seed, ..QUICK };
+            let descriptor = TrainerDescriptor { batch: 1, accumulate, seed, ..quick() };
             let mut trainer = Trainer::new(engine, &graph, Loss::Mse, Sgd { rate: 0.5, ..Default::default() }, &descriptor).unwrap();
             let mut seen = HashSet::new();
             let mut before = trainer.model().unwrap();
@@ -78,7 +78,7 @@ fn dropout_learns_alike_on_both_engines_and_what_was_learned_has_none() {
     for engine in engines() {
         let new = |model: &Sequential| {
             let optimizer = Adam { rate: 0.01, ..Default::default() };
-            Trainer::new(engine.clone(), model, Loss::cross_entropy(), optimizer, &QUICK).unwrap()
+            Trainer::new(engine.clone(), model, Loss::cross_entropy(), optimizer, &quick()).unwrap()
         };
         let (mut with, mut without) = (new(&dropping(0.25)), new(&dropping(0.0)));
         assert_eq!(with.evaluate(&data).unwrap(), without.evaluate(&data).unwrap(), "the same first numbers, and nothing is dropped");
@@ -92,9 +92,7 @@ fn dropout_learns_alike_on_both_engines_and_what_was_learned_has_none() {
         let optimized = with.model().unwrap().optimized().unwrap();
         assert!(optimized.nodes().iter().all(|node| !matches!(node.recipe(), Recipe::Dropout { .. } | Recipe::DropoutTraining(_))));
     }
-    for (cpu, gpu) in losses[0].iter().zip(&losses[1]) {
-        assert!((cpu - gpu).abs() < 2e-3 * (1.0 + cpu.abs()), "{losses:?}");
-    }
+    assert_alike(&losses);
 }
 
 #[test]
@@ -102,16 +100,10 @@ fn dropout_resumes_to_the_same_bits() {
     let data = spots(100);
     for engine in engines() {
         for accumulate in [1, 3] {
-            let descriptor = TrainerDescriptor { batch: 8, accumulate, ..QUICK };
+            let descriptor = TrainerDescriptor { batch: 8, accumulate, ..quick() };
             let new = || Trainer::new(engine.clone(), &dropping(0.5), Loss::cross_entropy(), Adam::default(), &descriptor).unwrap();
-            let mut whole = new();
-            epochs(&mut whole, &data, 2);
-            let checkpoint = whole.checkpoint().unwrap();
-            epochs(&mut whole, &data, 2);
-            let mut resumed = new();
-            resumed.resume(&checkpoint).unwrap();
-            epochs(&mut resumed, &data, 2);
-            assert_eq!(bits(&resumed.model().unwrap()), bits(&whole.model().unwrap()));
+            let [whole, resumed] = whole_and_resumed(new, &data);
+            assert_eq!(bits(&resumed), bits(&whole));
         }
     }
 }
@@ -132,7 +124,7 @@ fn what_is_no_probability_is_refused() {
     graph.output("output", y).unwrap();
     let data = Dataset::values(Array2::from_elem((16, 2), 1e10f32).view(), Array2::<f32>::zeros((16, 2)).view()).unwrap();
     for engine in engines() {
-        let mut trainer = Trainer::new(engine, &graph, Loss::Mse, Sgd::default(), &QUICK).unwrap();
+        let mut trainer = Trainer::new(engine, &graph, Loss::Mse, Sgd::default(), &quick()).unwrap();
         let error = trainer.epoch(&data).unwrap_err().to_string();
         assert!(error.contains("the first op whose result is not finite is weighted"), "{error}");
     }

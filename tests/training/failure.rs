@@ -1,7 +1,7 @@
 //! A loss or a gradient that is not finite: the error says where it comes from, and the trainer is as it was before.
 
 use super::steps::{integers, line};
-use super::{QUICK, bits, engines, gpu};
+use super::{bits, engines, gpu, quick};
 use ndarray::{Array1, Array2, ArrayD, IxDyn, arr0, arr1, arr2};
 use wgconv::elementwise::BinaryOp;
 use wgconv::op::Prepared;
@@ -29,7 +29,7 @@ fn blowing() -> (Graph, Dataset) {
 fn a_bad_loss_is_named_with_its_step_and_op_and_leaves_what_was_before() {
     let (graph, data) = blowing();
     for accumulate in [1, 2] {
-        let descriptor = TrainerDescriptor { batch: 4, accumulate, ..QUICK };
+        let descriptor = TrainerDescriptor { batch: 4, accumulate, ..quick() };
         let mut messages = vec![];
         for engine in engines() {
             let new = || Trainer::new(engine.clone(), &graph, Loss::Mse, Adam { rate: 0.01, ..Default::default() }, &descriptor).unwrap();
@@ -69,7 +69,7 @@ fn data_order(data: &Dataset) -> Vec<usize> {
         let mut inputs = Array2::<f32>::zeros((data.len(), 2));
         inputs[[sample, 0]] = f32::NAN;
         let marked = Dataset::values(inputs.view(), Array2::<f32>::zeros((data.len(), 2)).view()).unwrap();
-        let mut trainer = Trainer::new(Engine::Cpu, &line(), Loss::Mse, Sgd::default(), &TrainerDescriptor { batch: 1, ..QUICK }).unwrap();
+        let mut trainer = Trainer::new(Engine::Cpu, &line(), Loss::Mse, Sgd::default(), &TrainerDescriptor { batch: 1, ..quick() }).unwrap();
         assert!(trainer.epoch(&marked).is_err());
         order[trainer.steps() as usize] = sample;
     }
@@ -83,7 +83,7 @@ fn what_is_given_and_parameters_are_named_where_they_are_the_bad_ones() {
     let data = Dataset::values(data.view(), Array2::<f32>::ones((16, 2)).view()).unwrap();
     let mut broken = line();
     broken.set("b", arr1(&[f32::NAN, 0.0]).view()).unwrap();
-    let descriptor = TrainerDescriptor { batch: 16, ..QUICK };
+    let descriptor = TrainerDescriptor { batch: 16, ..quick() };
     for engine in engines() {
         // Steps one by one: a device is looked at after so many of them.
         let mut trainer = Trainer::new(engine.clone(), &line(), Loss::Mse, Sgd::default(), &descriptor).unwrap();
@@ -158,7 +158,7 @@ fn steep() -> (Graph, Dataset) {
 fn a_gradient_that_is_not_finite_leaves_what_was_before() {
     let (graph, data) = steep();
     for (accumulate, clip_norm) in [(1, None), (1, Some(1.0)), (2, None)] {
-        let descriptor = TrainerDescriptor { batch: 4, accumulate, clip_norm, ..QUICK };
+        let descriptor = TrainerDescriptor { batch: 4, accumulate, clip_norm, ..quick() };
         for engine in engines() {
             let new = || Trainer::new(engine.clone(), &graph, Loss::Mse, Sgd { momentum: 0.9, ..Default::default() }, &descriptor).unwrap();
             let (mut trainer, mut by_hand) = (new(), new());
@@ -186,7 +186,7 @@ fn a_gradient_that_is_not_finite_leaves_what_was_before() {
 #[test]
 fn a_checkpoint_behind_a_bad_step_that_nobody_saw_is_of_the_state_before() {
     let (graph, data) = steep();
-    let descriptor = TrainerDescriptor { batch: 4, ..QUICK };
+    let descriptor = TrainerDescriptor { batch: 4, ..quick() };
     let new = || Trainer::new(&gpu(), &graph, Loss::Mse, Sgd::default(), &descriptor).unwrap();
     let mut trainer = new();
     for first in [0, 4, 20, 8] {
@@ -207,7 +207,7 @@ fn the_state_before_is_written_where_it_was_asked_for() {
     let folder = std::env::temp_dir().join(format!("wgconv-rescue-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     for engine in engines() {
-        let new = || Trainer::new(engine.clone(), &graph, Loss::Mse, Adam::default(), &TrainerDescriptor { batch: 4, ..QUICK }).unwrap();
+        let new = || Trainer::new(engine.clone(), &graph, Loss::Mse, Adam::default(), &TrainerDescriptor { batch: 4, ..quick() }).unwrap();
         let mut trainer = new();
         let file = folder.join("before.safetensors");
         trainer.rescue_to(&file);

@@ -1,6 +1,6 @@
 //! Layers of a sequential model: shapes, names, first numbers, and that every one of them trains on both engines.
 
-use super::{QUICK, bits, engines};
+use super::{assert_alike, bits, engines, quick};
 use ndarray::{Array2, ArrayD, IxDyn};
 use wgconv::conv::{Conv1dDescriptor, Conv3dDescriptor, ConvTranspose2dDescriptor};
 use wgconv::graph::Recipe;
@@ -27,10 +27,10 @@ fn learns(model: &Sequential, sample: &[usize]) {
     let x = samples(&[&[64], sample].concat());
     let means = Array2::from_shape_fn((64, 1), |(n, _)| x.index_axis(ndarray::Axis(0), n).mean().unwrap() * 3.0 + 1.0);
     let data = Dataset::values(x.view(), means.view()).unwrap();
-    let first = model.graph(QUICK.seed).unwrap();
+    let first = model.graph(quick().seed).unwrap();
     let mut losses = vec![];
     for engine in engines() {
-        let mut trainer = Trainer::new(engine, model, Loss::Mse, Adam { rate: 0.01, ..Default::default() }, &QUICK).unwrap();
+        let mut trainer = Trainer::new(engine, model, Loss::Mse, Adam { rate: 0.01, ..Default::default() }, &quick()).unwrap();
         losses.push((0..4).map(|_| trainer.epoch(&data).unwrap().loss).collect::<Vec<f64>>());
         let learned = trainer.model().unwrap();
         assert_ne!(bits(&learned), bits(&first));
@@ -38,9 +38,7 @@ fn learns(model: &Sequential, sample: &[usize]) {
             assert_ne!(numbers(&learned, name), numbers(&first, name), "{name} stays");
         }
     }
-    for (cpu, gpu) in losses[0].iter().zip(&losses[1]) {
-        assert!((cpu - gpu).abs() < 2e-3 * (1.0 + cpu.abs()), "{losses:?}");
-    }
+    assert_alike(&losses);
     assert!(losses[0][3] < losses[0][0], "{losses:?}");
 }
 
@@ -140,7 +138,7 @@ fn decay_leaves_out_what_norms_and_prelu_have() {
     let data = Dataset::values(x.view(), zeros.view()).unwrap();
     for engine in engines() {
         for decay_vectors in [true, false] {
-            let descriptor = TrainerDescriptor { batch: 4, decay_vectors, ..QUICK };
+            let descriptor = TrainerDescriptor { batch: 4, decay_vectors, ..quick() };
             let optimizer = Sgd { rate: 0.5, weight_decay: 0.5, ..Default::default() };
             let mut trainer = Trainer::new(engine.clone(), &model, Loss::Mse, optimizer, &descriptor).unwrap();
             let before = trainer.model().unwrap();

@@ -1,6 +1,6 @@
 //! A limit on the bytes between ops: what is learned is the same bits, and one that cannot be held is refused with what is needed.
 
-use super::{QUICK, bits, engines, epochs, spots};
+use super::{bits, engines, epochs, quick, spots};
 use wgconv::train::{Adam, Engine, Loss, Sequential, Trainer, TrainerDescriptor};
 use wgconv::{Activation, Error};
 
@@ -12,7 +12,7 @@ fn model() -> Sequential {
 
 fn learned(engine: &Engine, memory_limit: Option<u64>) -> Result<Vec<u32>, Error> {
     let data = spots(48);
-    let descriptor = TrainerDescriptor { memory_limit, ..QUICK };
+    let descriptor = TrainerDescriptor { memory_limit, ..quick() };
     let mut trainer = Trainer::new(engine.clone(), &model(), Loss::cross_entropy(), Adam { rate: 0.01, ..Default::default() }, &descriptor)?;
     trainer.step(&data, &(0..16).collect::<Vec<_>>())?;
     epochs(&mut trainer, &data, 2);
@@ -48,6 +48,6 @@ fn a_trainer_with_a_limit_learns_the_same_bits() {
 fn a_descriptor_without_a_limit_has_none() {
     let old: TrainerDescriptor = serde_json::from_str("{\"batch\": 8}").unwrap();
     assert_eq!(old.memory_limit, None);
-    let own = TrainerDescriptor { memory_limit: Some(1 << 20), ..QUICK };
+    let own = TrainerDescriptor { memory_limit: Some(1 << 20), ..quick() };
     assert_eq!(serde_json::from_str::<TrainerDescriptor>(&serde_json::to_string(&own).unwrap()).unwrap(), own);
 }

@@ -1,6 +1,6 @@
 //! Batch norms that learn by their batch, with running statistics that are carried along; and the other layers of a sequential model.
 
-use super::{QUICK, bits, engines, epochs, spots};
+use super::{assert_alike, bits, engines, quick, spots, whole_and_resumed};
 use ndarray::{Array1, Array2, Array4, ArrayD, IxDyn};
 use wgconv::conv::Conv2dDescriptor;
 use wgconv::graph::{BatchNormParameters, BatchStatisticsDescriptor, Learning, Pass};
@@ -32,7 +32,7 @@ fn running_statistics_are_those_of_the_batches() {
     let all: Vec<f32> = batches.concat();
     let inputs = Array4::from_shape_vec((4, 2, 1, 2), all).unwrap();
     let data = Dataset::values(inputs.view(), Array2::<f32>::zeros((4, 1)).view()).unwrap();
-    let descriptor = TrainerDescriptor { batch: 2, norm_momentum: 0.75, ..QUICK };
+    let descriptor = TrainerDescriptor { batch: 2, norm_momentum: 0.75, ..quick() };
     for engine in engines() {
         let model = Sequential::new([2, 1, 2]).batch_norm().flatten().dense(1, Activation::None);
         let mut trainer = Trainer::new(engine, &model, Loss::Mse, Sgd::default(), &descriptor).unwrap();
@@ -57,7 +57,7 @@ fn batch_norms_learn_on_both_engines_and_fold() {
     let (data, mut losses) = (spots(160), vec![]);
     for engine in engines() {
         let optimizer = Adam { rate: 0.01, ..Default::default() };
-        let mut trainer = Trainer::new(engine, &normed(), Loss::cross_entropy(), optimizer, &QUICK).unwrap();
+        let mut trainer = Trainer::new(engine, &normed(), Loss::cross_entropy(), optimizer, &quick()).unwrap();
         let epochs: Vec<f64> = (0..8).map(|_| trainer.epoch(&data).unwrap().loss).collect();
         let evaluation = trainer.evaluate(&data).unwrap();
         assert!(evaluation.accuracy.unwrap() > 0.9, "{epochs:?}, {evaluation}");
@@ -70,9 +70,7 @@ fn batch_norms_learn_on_both_engines_and_fold() {
         let apart = plain.iter().zip(&folded).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(apart < 1e-4, "{apart}");
     }
-    for (cpu, gpu) in losses[0].iter().zip(&losses[1]) {
-        assert!((cpu - gpu).abs() < 2e-3 * (1.0 + cpu.abs()), "{losses:?}");
-    }
+    assert_alike(&losses);
 }
 
 /// Running statistics are in checkpoints and in what is saved, and go on to the same bits.
@@ -80,16 +78,8 @@ fn batch_norms_learn_on_both_engines_and_fold() {
 fn batch_norms_resume_to_the_same_bits() {
     let data = spots(100);
     for engine in engines() {
-        let new = || Trainer::new(engine.clone(), &normed(), Loss::cross_entropy(), Adam::default(), &QUICK).unwrap();
-        let mut whole = new();
-        epochs(&mut whole, &data, 2);
-        let checkpoint = whole.checkpoint().unwrap();
-        epochs(&mut whole, &data, 2);
-        let mut resumed = new();
-        resumed.resume(&checkpoint).unwrap();
-        assert!(resumed.checkpoint().unwrap() == checkpoint, "before the first step");
-        epochs(&mut resumed, &data, 2);
-        let (whole, resumed) = (whole.model().unwrap(), resumed.model().unwrap());
+        let new = || Trainer::new(engine.clone(), &normed(), Loss::cross_entropy(), Adam::default(), &quick()).unwrap();
+        let [whole, resumed] = whole_and_resumed(new, &data);
         assert_ne!(numbers(&whole, "norm2.mean"), [0.0; 12]);
         assert_eq!(bits(&whole), bits(&resumed));
         let weights = wgconv::graph::Weights::from_safetensors(&whole.to_safetensors().unwrap()).unwrap();
@@ -171,7 +161,7 @@ fn a_batch_norm_with_constants_keeps_them() {
     for engine in engines() {
         for frozen in [false, true] {
             let graph = own_graph(frozen);
-            let mut trainer = Trainer::new(engine.clone(), &graph, Loss::Mse, Sgd::default(), &TrainerDescriptor { batch: 4, ..QUICK }).unwrap();
+            let mut trainer = Trainer::new(engine.clone(), &graph, Loss::Mse, Sgd::default(), &TrainerDescriptor { batch: 4, ..quick() }).unwrap();
             trainer.epoch(&data).unwrap();
             let model = trainer.model().unwrap();
             assert_eq!(numbers(&model, "a.mean") == numbers(&graph, "a.mean"), frozen);
@@ -183,7 +173,7 @@ fn a_batch_norm_with_constants_keeps_them() {
     // One sample with one position: its variance with count - 1 is undefined.
     let model = Sequential::new([3]).batch_norm().dense(1, Activation::None);
     let one = Dataset::values(Array2::<f32>::ones((2, 3)).view(), Array2::<f32>::ones((2, 1)).view()).unwrap();
-    let mut trainer = Trainer::new(Engine::Cpu, &model, Loss::Mse, Sgd::default(), &TrainerDescriptor { batch: 1, ..QUICK }).unwrap();
+    let mut trainer = Trainer::new(Engine::Cpu, &model, Loss::Mse, Sgd::default(), &TrainerDescriptor { batch: 1, ..quick() }).unwrap();
     let error = trainer.step(&one, &[0]).unwrap_err().to_string();
     assert!(error.contains("norm1: x") && error.contains("two elements a channel"), "{error}");
 }
@@ -211,7 +201,7 @@ fn every_layer_of_a_sequential_model_trains() {
     assert_eq!(graph.shape(graph.find("output").unwrap_or(graph.outputs().next().unwrap().1)), "N x 4");
     let mut losses = vec![];
     for engine in engines() {
-        let mut trainer = Trainer::new(engine, &model, Loss::cross_entropy(), Adam { rate: 0.01, ..Default::default() }, &QUICK).unwrap();
+        let mut trainer = Trainer::new(engine, &model, Loss::cross_entropy(), Adam { rate: 0.01, ..Default::default() }, &quick()).unwrap();
         let before = bits(&trainer.model().unwrap());
         losses.push((0..4).map(|_| trainer.epoch(&data).unwrap().loss).collect::<Vec<f64>>());
         let model = trainer.model().unwrap();
@@ -219,9 +209,7 @@ fn every_layer_of_a_sequential_model_trains() {
         assert!(bits(&model) != before);
         assert_eq!(moved, graph.parameters().count(), "all have moved");
     }
-    for (cpu, gpu) in losses[0].iter().zip(&losses[1]) {
-        assert!((cpu - gpu).abs() < 2e-3 * (1.0 + cpu.abs()), "{losses:?}");
-    }
+    assert_alike(&losses);
     assert!(losses[0][3] < losses[0][0], "{losses:?}");
     let wrong = Sequential::new([1, 6, 6]).residual(|branch| branch.conv2d(2, 3, Activation::None)).graph(1).unwrap_err().to_string();
     assert!(wrong.contains("residual is N x 2 x 4 x 4") && wrong.contains("N x 1 x 6 x 6"), "{wrong}");

@@ -1,6 +1,6 @@
 //! What a step is made of: batches added up, gradients clipped, decay; early stopping; the same bits again.
 
-use super::{QUICK, bits, engines, epochs, model, spots};
+use super::{bits, engines, epochs, model, quick, spots};
 use ndarray::{Array2, arr1, arr2};
 use wgconv::train::{Adam, Augmentation, Dataset, EarlyStopping, Engine, Loss, Sgd, Trainer, TrainerDescriptor};
 use wgconv::{Extent, Graph, matmul::LinearDescriptor};
@@ -35,7 +35,7 @@ fn batches_that_are_added_up_are_one_large_batch() {
     let data = integers(32);
     let (first, second): (Vec<usize>, Vec<usize>) = ((0..16).collect(), (16..32).collect());
     let of = |engine: &Engine, batch: usize, accumulate: usize, clip_value: Option<f32>| {
-        let descriptor = TrainerDescriptor { batch, accumulate, clip_value, ..QUICK };
+        let descriptor = TrainerDescriptor { batch, accumulate, clip_value, ..quick() };
         let optimizer = Sgd { rate: 0.0625, momentum: 0.5, ..Default::default() };
         let mut trainer = Trainer::new(engine.clone(), &line(), Loss::Mse, optimizer, &descriptor).unwrap();
         let losses = [&first, &second].map(|samples| trainer.step(&data, samples).unwrap());
@@ -56,7 +56,7 @@ fn batches_that_are_added_up_are_one_large_batch() {
     }
     // An epoch says the mean loss whatever the parts.
     let [whole, parts] = [(16, 1), (4, 4)].map(|(batch, accumulate)| {
-        let descriptor = TrainerDescriptor { batch, accumulate, augmentation: Augmentation::default(), ..QUICK };
+        let descriptor = TrainerDescriptor { batch, accumulate, augmentation: Augmentation::default(), ..quick() };
         engines().map(|engine| Trainer::new(engine, &line(), Loss::Mse, Sgd::default(), &descriptor).unwrap().epoch(&data).unwrap())
     });
     for (whole, parts) in whole.iter().zip(&parts) {
@@ -73,7 +73,7 @@ fn gradients_are_clipped_by_value_and_by_norm() {
     let gradients = [[0.5f32, 0.25], [6.0, 3.0]];
     for engine in engines() {
         let after = |clip_value, clip_norm| {
-            let descriptor = TrainerDescriptor { batch: 1, clip_value, clip_norm, ..QUICK };
+            let descriptor = TrainerDescriptor { batch: 1, clip_value, clip_norm, ..quick() };
             let mut trainer = Trainer::new(engine.clone(), &line(), Loss::Mse, Sgd { rate: 1.0, ..Default::default() }, &descriptor).unwrap();
             trainer.step(&data, &[0]).unwrap();
             let (w, b) = (number(&trainer, "w"), number(&trainer, "b"));
@@ -101,7 +101,7 @@ fn decay_leaves_vectors_out_where_it_is_told_to() {
             wgconv::train::Optimizer::from(Adam { rate: 0.5, weight_decay: 0.5, decoupled: true, ..Default::default() }),
         ] {
             for decay_vectors in [true, false] {
-                let descriptor = TrainerDescriptor { batch: 1, decay_vectors, ..QUICK };
+                let descriptor = TrainerDescriptor { batch: 1, decay_vectors, ..quick() };
                 let mut trainer = Trainer::new(engine.clone(), &line(), Loss::Mse, optimizer, &descriptor).unwrap();
                 trainer.step(&data, &[0]).unwrap();
                 assert_eq!(number(&trainer, "w"), [0.75, -1.5, 0.375, 2.25]);
@@ -125,7 +125,7 @@ fn gradients_that_are_one_value_reach_all_their_parameters() {
     let data = Dataset::values(Array2::<f32>::zeros((1, 2)).view(), arr2(&[[1f32, 10.0]]).view()).unwrap();
     for engine in engines() {
         let mut trainer =
-            Trainer::new(engine, &graph, Loss::Mse, Sgd { rate: 0.5, ..Default::default() }, &TrainerDescriptor { batch: 1, ..QUICK }).unwrap();
+            Trainer::new(engine, &graph, Loss::Mse, Sgd { rate: 0.5, ..Default::default() }, &TrainerDescriptor { batch: 1, ..quick() }).unwrap();
         trainer.step(&data, &[0]).unwrap();
         // y = (2, 12), dy = (1, 2), da = db = c dy, dc = (a + b) dy.
         assert_eq!(number(&trainer, "a"), [1.0 - 0.25, 2.0 - 2.0]);
@@ -138,7 +138,7 @@ fn gradients_that_are_one_value_reach_all_their_parameters() {
 fn early_stopping_has_the_best_parameters() {
     let data = spots(64);
     for engine in engines() {
-        let mut trainer = Trainer::new(engine, &model(), Loss::cross_entropy(), Adam { rate: 0.01, ..Default::default() }, &QUICK).unwrap();
+        let mut trainer = Trainer::new(engine, &model(), Loss::cross_entropy(), Adam { rate: 0.01, ..Default::default() }, &quick()).unwrap();
         let mut stopping = EarlyStopping { patience: 2, least_gain: 0.25, ..Default::default() };
         // Losses by hand: the third is the best, the others fall by too little.
         let mut best = vec![];
@@ -157,7 +157,7 @@ fn early_stopping_has_the_best_parameters() {
         assert_eq!(bits(&trainer.model().unwrap()), best);
         trainer.epoch(&data).unwrap();
         assert_ne!(bits(&trainer.model().unwrap()), best, "it learns on");
-        let mut other = Trainer::new(Engine::Cpu, &line(), Loss::Mse, Sgd::default(), &QUICK).unwrap();
+        let mut other = Trainer::new(Engine::Cpu, &line(), Loss::Mse, Sgd::default(), &quick()).unwrap();
         assert!(stopping.restore_best(&mut other).is_err());
     }
 }
@@ -182,7 +182,7 @@ fn a_thousand_steps_end_in_the_same_bits() {
         .flatten()
         .dense(4, Activation::None);
     // 25 steps an epoch.
-    let descriptor = TrainerDescriptor { batch: 4, clip_norm: Some(5.0), augmentation: Augmentation { shift: 1, flip: false }, ..QUICK };
+    let descriptor = TrainerDescriptor { batch: 4, clip_norm: Some(5.0), augmentation: Augmentation { shift: 1, flip: false }, ..quick() };
     let new = |engine: &Engine| {
         Trainer::new(engine.clone(), &small, Loss::cross_entropy(), Adam { rate: 2e-3, ..Default::default() }, &descriptor).unwrap()
     };
