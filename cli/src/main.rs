@@ -14,6 +14,7 @@ mod fuzz;
 mod info;
 mod input;
 mod interrupt;
+mod isa;
 mod json;
 mod kernels;
 mod machine;
@@ -53,6 +54,8 @@ enum Command {
     Tune(tune::Args),
     /// Tells how layers would be computed: the plan, its kernels, and why no other algorithm is taken
     Explain(explain::Args),
+    /// Compiles kernels for real GPUs, without one: registers, spills, memory and the machine code of the innermost loops
+    Isa(isa::Args),
     /// Trains a small network on digits, on a GPU or on the CPU engine
     Train(train::Args),
     /// Says what a model that train saved takes pictures for
@@ -145,7 +148,7 @@ fn parse() -> Result<Cli, ExitCode> {
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             complain(
-                "a command is missing: info, validate, bench, tune, explain, train, classify, filter, params or ops; wgconv --help explains them",
+                "a command is missing: info, validate, bench, tune, explain, isa, train, classify, filter, params or ops; wgconv --help explains them",
             );
             ExitCode::from(2)
         }
@@ -173,6 +176,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Isa(args) => isa::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Classify(args) => train::classify::run(&args),
         Command::Filter(args) => filter::run(&args),

@@ -145,24 +145,8 @@ fn npy(extents: &[usize], values: &[f64], element: ElementType) -> Vec<u8> {
 
 /// The SPIR-V of a kernel, or why naga gives none.
 fn spirv_words(call: &Call) -> Result<Vec<u32>, String> {
-    use naga::back::{pipeline_constants::process_overrides, spv};
-    use naga::valid::{Capabilities, SubgroupOperationSet, ValidationFlags, Validator};
-    let module = naga::front::wgsl::parse_str(&call.wgsl).map_err(|e| e.to_string())?;
-    let info = Validator::new(ValidationFlags::all(), Capabilities::all())
-        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
-        .subgroup_operations(SubgroupOperationSet::all())
-        .validate(&module)
-        .map_err(|e| e.to_string())?;
-    let constants = call.overrides.iter().map(|(name, value)| (name.to_string(), f64::from(*value))).collect();
-    let (module, info) = process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants).map_err(|e| e.to_string())?;
-    let pipeline = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
-    let options = spv::Options {
-        lang_version: (1, 3),
-        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
-        force_loop_bounding: false,
-        ..Default::default()
-    };
-    spv::write_vec(&module, &info, &options, Some(&pipeline)).map_err(|e| e.to_string())
+    let overrides: Vec<(String, u32)> = call.overrides.iter().map(|(name, value)| (name.to_string(), *value)).collect();
+    wgconv_isa::spirv::translate(&call.wgsl, &overrides, wgconv_isa::spirv::PORTABLE)
 }
 
 #[cfg(test)]

@@ -1,0 +1,125 @@
+//! Synthetic profiles: what the planner would know of real chips, as their Vulkan drivers report them through wgpu, and which driver compiles for each.
+//!
+//! Limits are those of the drivers named here: Mesa 22.3 to 25.0 (RADV, ANV, turnip; `src/amd/vulkan/radv_device.c` and its sisters) and NVIDIA's, from
+//! reports on vulkan.gpuinfo.org. What the planner does not read is left as [`DeviceProfile::MINIMAL`] has it.
+
+use wgconv::gpu::{CoopMatrix, DeviceProfile};
+
+/// A chip that plans can be made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Chip {
+    /// Its code name, in lower case.
+    pub name: &'static str,
+    /// What users call it.
+    pub title: &'static str,
+    /// What compiles for it without the chip.
+    pub driver: Driver,
+    /// What the planner would know of it.
+    pub profile: DeviceProfile,
+    /// Its cooperative matrices, where the library refuses them for subgroups of several sizes alone.
+    pub refused_matrix: Option<CoopMatrix>,
+}
+
+/// What compiles for a chip where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driver {
+    /// Mesa's RADV with its null device, by the name of the family that `RADV_FORCE_FAMILY` takes.
+    Radv(&'static str),
+    /// A Mesa driver over a "drm-shim" library that pretends to be the kernel's driver.
+    Shim {
+        /// The library's file.
+        library: &'static str,
+        /// The environment variable that names the chip, and its value.
+        chip: (&'static str, &'static str),
+        /// The Vulkan driver's file, without the architecture.
+        icd: &'static str,
+    },
+}
+
+impl Chip {
+    /// The profile, with the cooperative matrices of the chip even where subgroups vary in size.
+    pub fn profile(&self, matrices: bool) -> DeviceProfile {
+        match self.refused_matrix {
+            Some(matrix) if matrices => DeviceProfile { matrix: Some(matrix), ..self.profile },
+            _ => self.profile,
+        }
+    }
+}
+
+/// The chip of this name.
+pub fn chip(name: &str) -> Option<&'static Chip> {
+    CHIPS.iter().find(|chip| chip.name == name)
+}
+
+/// What all of these have.
+const COMMON: DeviceProfile = DeviceProfile {
+    max_binding_bytes: (1 << 31) - 4,
+    max_buffer_bytes: (1 << 31) - 1,
+    max_workgroup_invocations: 1024,
+    max_storage_buffers: 64,
+    has_f16: true,
+    has_int64: true,
+    ..DeviceProfile::MINIMAL
+};
+
+/// RADV on chips whose subgroups have 32 or 64 invocations, as the driver likes it.
+const RDNA: DeviceProfile = DeviceProfile { max_workgroup_memory: 65_536, storage_alignment: 32, ..COMMON };
+
+/// RADV on chips with subgroups of 64.
+const GCN: DeviceProfile = DeviceProfile { subgroup: Some(64), ..RDNA };
+
+/// ANV: subgroups of 8 (16 from Battlemage on) to 32.
+const INTEL: DeviceProfile = DeviceProfile { max_workgroup_memory: 65_536, storage_alignment: 32, ..COMMON };
+
+/// NVIDIA's driver, from Turing on.
+const NVIDIA: DeviceProfile = DeviceProfile {
+    max_workgroup_memory: 49_152,
+    storage_alignment: 32,
+    subgroup: Some(32),
+    matrix: Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true }),
+    ..COMMON
+};
+
+/// Qualcomm: subgroups of 64 or 128.
+const ADRENO: DeviceProfile =
+    DeviceProfile { max_workgroup_memory: 32_768, storage_alignment: 64, has_int64: false, max_storage_buffers: 24, ..COMMON };
+
+/// Compute shaders run in subgroups of 64 in RADV unless told otherwise.
+const WMMA: CoopMatrix = CoopMatrix { extent: 16, subgroup: 64, loads_vectors: true, splits: true };
+
+const fn radv(name: &'static str, title: &'static str, family: &'static str, profile: DeviceProfile) -> Chip {
+    Chip { name, title, driver: Driver::Radv(family), profile, refused_matrix: None }
+}
+
+const fn intel(name: &'static str, title: &'static str) -> Chip {
+    let driver = Driver::Shim { library: "libintel_noop_drm_shim.so", chip: ("INTEL_STUB_GPU_PLATFORM", name), icd: "intel_icd" };
+    Chip { name, title, driver, profile: INTEL, refused_matrix: None }
+}
+
+const fn nvidia(name: &'static str, title: &'static str, chipset: &'static str) -> Chip {
+    let driver = Driver::Shim { library: "libnouveau_noop_drm_shim.so", chip: ("NOUVEAU_CHIPSET", chipset), icd: "nouveau_icd" };
+    Chip { name, title, driver, profile: NVIDIA, refused_matrix: None }
+}
+
+/// All chips.
+pub const CHIPS: &[Chip] = &[
+    radv("polaris10", "AMD Polaris (Radeon RX 480)", "POLARIS10", DeviceProfile { has_f16: false, ..GCN }),
+    radv("vega10", "AMD Vega (Radeon RX Vega 64)", "VEGA10", GCN),
+    radv("navi10", "AMD RDNA (Radeon RX 5700)", "NAVI10", RDNA),
+    radv("navi21", "AMD RDNA2 (Radeon RX 6800)", "NAVI21", RDNA),
+    radv("navi22", "AMD RDNA2 (Radeon RX 6700)", "NAVI22", RDNA),
+    Chip { refused_matrix: Some(WMMA), ..radv("navi31", "AMD RDNA3 (Radeon RX 7900)", "GFX1100", RDNA) },
+    Chip { refused_matrix: Some(WMMA), ..radv("navi48", "AMD RDNA4 (Radeon RX 9070)", "GFX1201", RDNA) },
+    intel("dg2", "Intel Arc Alchemist (A770)"),
+    intel("bmg", "Intel Arc Battlemage (B580)"),
+    nvidia("tu102", "NVIDIA Turing (RTX 2080 Ti)", "162"),
+    nvidia("ga102", "NVIDIA Ampere (RTX 3090)", "172"),
+    nvidia("gh100", "NVIDIA Hopper (H100)", "180"),
+    Chip {
+        name: "adreno750",
+        title: "Qualcomm Adreno 750 (Snapdragon 8 Gen 3)",
+        driver: Driver::Shim { library: "libfreedreno_noop_drm_shim.so", chip: ("FD_GPU_ID", "750"), icd: "freedreno_icd" },
+        profile: ADRENO,
+        refused_matrix: None,
+    },
+];
