@@ -372,6 +372,23 @@ fn fuzz_documents() {
     Target { name: "documents of bench", file: "old.json", seeds, memory: 16 << 20, read: &read }.run(&folder("documents"));
 }
 
+/// Tables that `isa --compare` reads.
+#[test]
+fn fuzz_tables() {
+    use wgconv_isa::table::{Document, Row, Table};
+    let innermost = wgconv_isa::machine_code::innermost_loop("BB0:\n\tv_fma_f32 v0, v0, v1, v2\n\tds_load_b128 v[0:3], v4\n\ts_branch BB0\n");
+    assert!(innermost.is_some());
+    let numbers = wgconv_isa::numbers::Numbers { spills: Some(3), scratch: Some(16), innermost, ..Default::default() };
+    let row = Row { kernel: "a[f32,N=1]".into(), layers: vec!["one".into()], chosen: true, numbers: Some(numbers), not_compiled: None };
+    let table = Table { chip: "navi31".into(), driver: "radv".into(), not_measured: None, kernels: vec![row] };
+    let seed = Document { version: "0.1.0".into(), chips: vec![table.clone()] }.text().unwrap();
+    let read = |path: &Path| {
+        crate::isa::read(path).map_err(reason)?.chips.iter().for_each(|old| drop(old.compare(&table)));
+        Ok(())
+    };
+    Target { name: "tables of isa", file: "old.json", seeds: vec![seed.into_bytes()], memory: 16 << 20, read: &read }.run(&folder("tables"));
+}
+
 /// Verdicts of the tuner: a file that cannot be used is ignored, with a warning that names it.
 #[test]
 fn fuzz_verdicts() {

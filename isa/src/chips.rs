@@ -23,8 +23,8 @@ pub struct Chip {
 /// What compiles for a chip where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Driver {
-    /// Mesa's RADV with its null device, by the name of the family that `RADV_FORCE_FAMILY` takes.
-    Radv(&'static str),
+    /// Mesa's RADV with its null device, by the names of the family that `RADV_FORCE_FAMILY` takes: they changed from version to version.
+    Radv(&'static [&'static str]),
     /// A Mesa driver over a "drm-shim" library that pretends to be the kernel's driver.
     Shim {
         /// The library's file.
@@ -33,6 +33,8 @@ pub enum Driver {
         chip: (&'static str, &'static str),
         /// The Vulkan driver's file, without the architecture.
         icd: &'static str,
+        /// The vendor's number of PCI, by which the chip is told from what the machine has.
+        vendor: u32,
     },
 }
 
@@ -87,29 +89,29 @@ const ADRENO: DeviceProfile =
 /// Compute shaders run in subgroups of 64 in RADV unless told otherwise.
 const WMMA: CoopMatrix = CoopMatrix { extent: 16, subgroup: 64, loads_vectors: true, splits: true };
 
-const fn radv(name: &'static str, title: &'static str, family: &'static str, profile: DeviceProfile) -> Chip {
-    Chip { name, title, driver: Driver::Radv(family), profile, refused_matrix: None }
+const fn radv(name: &'static str, title: &'static str, families: &'static [&'static str], profile: DeviceProfile) -> Chip {
+    Chip { name, title, driver: Driver::Radv(families), profile, refused_matrix: None }
 }
 
 const fn intel(name: &'static str, title: &'static str) -> Chip {
-    let driver = Driver::Shim { library: "libintel_noop_drm_shim.so", chip: ("INTEL_STUB_GPU_PLATFORM", name), icd: "intel_icd" };
+    let driver = Driver::Shim { library: "libintel_noop_drm_shim.so", chip: ("INTEL_STUB_GPU_PLATFORM", name), icd: "intel_icd", vendor: 0x8086 };
     Chip { name, title, driver, profile: INTEL, refused_matrix: None }
 }
 
 const fn nvidia(name: &'static str, title: &'static str, chipset: &'static str) -> Chip {
-    let driver = Driver::Shim { library: "libnouveau_noop_drm_shim.so", chip: ("NOUVEAU_CHIPSET", chipset), icd: "nouveau_icd" };
+    let driver = Driver::Shim { library: "libnouveau_noop_drm_shim.so", chip: ("NOUVEAU_CHIPSET", chipset), icd: "nouveau_icd", vendor: 0x10de };
     Chip { name, title, driver, profile: NVIDIA, refused_matrix: None }
 }
 
 /// All chips.
 pub const CHIPS: &[Chip] = &[
-    radv("polaris10", "AMD Polaris (Radeon RX 480)", "POLARIS10", DeviceProfile { has_f16: false, ..GCN }),
-    radv("vega10", "AMD Vega (Radeon RX Vega 64)", "VEGA10", GCN),
-    radv("navi10", "AMD RDNA (Radeon RX 5700)", "NAVI10", RDNA),
-    radv("navi21", "AMD RDNA2 (Radeon RX 6800)", "NAVI21", RDNA),
-    radv("navi22", "AMD RDNA2 (Radeon RX 6700)", "NAVI22", RDNA),
-    Chip { refused_matrix: Some(WMMA), ..radv("navi31", "AMD RDNA3 (Radeon RX 7900)", "GFX1100", RDNA) },
-    Chip { refused_matrix: Some(WMMA), ..radv("navi48", "AMD RDNA4 (Radeon RX 9070)", "GFX1201", RDNA) },
+    radv("polaris10", "AMD Polaris (Radeon RX 480)", &["POLARIS10"], DeviceProfile { has_f16: false, ..GCN }),
+    radv("vega10", "AMD Vega (Radeon RX Vega 64)", &["VEGA10"], GCN),
+    radv("navi10", "AMD RDNA (Radeon RX 5700)", &["NAVI10"], RDNA),
+    radv("navi21", "AMD RDNA2 (Radeon RX 6800)", &["NAVI21"], RDNA),
+    radv("navi22", "AMD RDNA2 (Radeon RX 6700)", &["NAVI22"], RDNA),
+    Chip { refused_matrix: Some(WMMA), ..radv("navi31", "AMD RDNA3 (Radeon RX 7900)", &["GFX1100", "NAVI31"], RDNA) },
+    Chip { refused_matrix: Some(WMMA), ..radv("navi48", "AMD RDNA4 (Radeon RX 9070)", &["GFX1201", "NAVI48"], RDNA) },
     intel("dg2", "Intel Arc Alchemist (A770)"),
     intel("bmg", "Intel Arc Battlemage (B580)"),
     nvidia("tu102", "NVIDIA Turing (RTX 2080 Ti)", "162"),
@@ -118,7 +120,7 @@ pub const CHIPS: &[Chip] = &[
     Chip {
         name: "adreno750",
         title: "Qualcomm Adreno 750 (Snapdragon 8 Gen 3)",
-        driver: Driver::Shim { library: "libfreedreno_noop_drm_shim.so", chip: ("FD_GPU_ID", "750"), icd: "freedreno_icd" },
+        driver: Driver::Shim { library: "libfreedreno_noop_drm_shim.so", chip: ("FD_GPU_ID", "750"), icd: "freedreno_icd", vendor: 0x5143 },
         profile: ADRENO,
         refused_matrix: None,
     },

@@ -5,7 +5,11 @@
 //! compile, so they are asked in a process of their own (`service`).
 
 pub mod chips;
+pub mod drivers;
 pub mod job;
+pub mod machine_code;
+pub mod numbers;
 pub mod service;
 pub mod spirv;
+pub mod table;
 mod vulkan;

@@ -48,13 +48,31 @@ pub fn translate(wgsl: &str, overrides: &[(String, u32)], version: (u8, u8)) -> 
 mod tests {
     use super::*;
 
+    /// The operations of a module, by number.
+    fn operations(words: &[u32]) -> Vec<u32> {
+        let (mut operations, mut at) = (vec![], 5);
+        while at < words.len() {
+            operations.push(words[at] & 0xffff);
+            at += (words[at] >> 16) as usize;
+        }
+        operations
+    }
+
     #[test]
     fn a_kernel_is_translated_without_checks() {
         let text = "override N: u32 = 1u;\n@group(0) @binding(0) var<storage, read_write> y: array<u32>;\nvar<workgroup> w: array<u32, 64>;\n\
-            @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) { w[i] = y[i]; workgroupBarrier(); y[i] = w[63u - i] / N; }";
+            @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) { w[i] = y[i]; workgroupBarrier();\n\
+            for (var k = 0u; k < y[0]; k++) { y[i + k] = w[63u - i] / y[N]; } }";
         let words = translate(text, &[("N".into(), 7)], newest((1, 3))).unwrap();
         assert_eq!(words[..2], [0x0723_0203, 0x0001_0600]);
         assert!(words.contains(&7), "the override is in place");
+        let operations = operations(&words);
+        let has = |operation: u32| operations.contains(&operation);
+        assert!(has(134) && has(246), "OpUDiv, OpLoopMerge");
+        assert!(!has(169), "OpSelect: a divisor that is checked");
+        assert!(!has(155), "OpAll: iterations that are counted");
+        assert!(!has(46), "OpConstantNull: workgroup memory that is cleared");
+        assert!(!has(12), "OpExtInst: an index that is clamped");
         assert_eq!(translate(text, &[], PORTABLE).unwrap()[1], 0x0001_0300);
         assert!(translate("fn main() {", &[], PORTABLE).is_err());
         assert!(translate(text, &[("M".into(), 7)], PORTABLE).is_err(), "the text has no such override");
