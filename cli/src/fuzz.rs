@@ -376,7 +376,8 @@ fn fuzz_documents() {
 #[test]
 fn fuzz_tables() {
     use wgconv_isa::table::{Document, Row, Table};
-    let innermost = wgconv_isa::machine_code::innermost_loop("BB0:\n\tv_fma_f32 v0, v0, v1, v2\n\tds_load_b128 v[0:3], v4\n\ts_branch BB0\n");
+    let innermost =
+        wgconv_isa::machine_code::innermost_loop("Assembly", "BB0:\n\tv_fma_f32 v0, v0, v1, v2\n\tds_load_b128 v[0:3], v4\n\ts_branch BB0\n");
     assert!(innermost.is_some());
     let numbers = wgconv_isa::numbers::Numbers { spills: Some(3), scratch: Some(16), innermost, ..Default::default() };
     let row = Row { kernel: "a[f32,N=1]".into(), layers: vec!["one".into()], chosen: true, numbers: Some(numbers), not_compiled: None };

@@ -9,7 +9,8 @@ use std::process::Command;
 /// Where drivers are, beside the system's own.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    /// A program that starts another one on its own Mesa: `THROUGH PROGRAM ARGUMENTS..`.
+    /// A program that starts another one on its own Mesa: `THROUGH PROGRAM ARGUMENTS..`. It gets the name of the driver's file, such as `radeon_icd`,
+    /// as `WGCONV_ICD`.
     pub through: Option<PathBuf>,
     /// The folder of Mesa's drm-shim libraries.
     pub shims: Option<PathBuf>,
@@ -37,12 +38,17 @@ pub fn start(chip: &Chip, program: &Path, arguments: &[&str], places: &Places) -
         command
     };
     let icd = |name: &str| -> Result<PathBuf, String> {
-        let folders = ICDS.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
-        let mut files = folders.flatten().flatten().map(|entry| entry.path()).filter(|path| {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            file.starts_with(name) && file.ends_with(".json")
-        });
-        files.next().ok_or_else(|| format!("no {name}*.json in {}", ICDS.join(", ")))
+        let files = [format!("{name}.{}.json", std::env::consts::ARCH), format!("{name}.json")];
+        let mut paths = ICDS.iter().flat_map(|folder| files.iter().map(move |file| Path::new(folder).join(file)));
+        paths.find(|path| path.is_file()).ok_or_else(|| format!("no {} in {}", files.join(" and no "), ICDS.join(", ")))
+    };
+    // The driver among those that the system has, or those that the program which starts this one has.
+    let choose = |command: &mut Command, name: &str| -> Result<(), String> {
+        match places.through {
+            Some(_) => command.env("WGCONV_ICD", name),
+            None => command.env("VK_DRIVER_FILES", icd(name)?).env_remove("VK_ICD_FILENAMES"),
+        };
+        Ok(())
     };
     let request = Request { device: None, listings: true };
     match chip.driver {
@@ -51,9 +57,7 @@ pub fn start(chip: &Chip, program: &Path, arguments: &[&str], places: &Places) -
             for family in families {
                 let mut command = command();
                 command.env("RADV_FORCE_FAMILY", family);
-                if places.through.is_none() {
-                    command.env("VK_DRIVER_FILES", icd("radeon_icd")?).env_remove("VK_ICD_FILENAMES");
-                }
+                choose(&mut command, "radeon_icd")?;
                 match Service::start(command, request) {
                     Ok(service) if service.about().name.starts_with("Null hardware") => return Ok(service),
                     Ok(service) => why = format!("RADV opens {}: it has no null device", service.about().name),
@@ -70,9 +74,7 @@ pub fn start(chip: &Chip, program: &Path, arguments: &[&str], places: &Places) -
             }
             let mut command = command();
             command.env("LD_PRELOAD", &library).env(variable, value);
-            if places.through.is_none() {
-                command.env("VK_DRIVER_FILES", icd(name)?).env_remove("VK_ICD_FILENAMES");
-            }
+            choose(&mut command, name)?;
             let service = Service::start(command, request)?;
             let Device { name, vendor: own, .. } = service.about();
             if *own == vendor { Ok(service) } else { Err(format!("the loader opens {name}")) }

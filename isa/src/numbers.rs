@@ -41,11 +41,9 @@ const CODE: &[&str] = &["code size", "binary size"];
 impl Numbers {
     /// The numbers of a kernel.
     pub fn of(compiled: &Compiled) -> Self {
-        let sum = |names: &[&str]| {
-            let own = compiled.statistics.iter().filter(|one| names.contains(&one.name.to_lowercase().as_str()));
-            own.map(|one| one.value.count()).reduce(u64::saturating_add)
-        };
-        let assembly = compiled.listings.iter().find(|(name, _)| name.eq_ignore_ascii_case("assembly"));
+        // A driver that tells of several variants tells of each under the same names: the first one counts.
+        let value = |name: &&str| compiled.statistics.iter().find(|one| one.name.eq_ignore_ascii_case(name)).map(|one| one.value.count());
+        let sum = |names: &[&str]| names.iter().filter_map(value).reduce(u64::saturating_add);
         Self {
             subgroup: compiled.subgroup.into(),
             registers: sum(REGISTERS),
@@ -55,7 +53,7 @@ impl Numbers {
             waves: sum(WAVES),
             instructions: sum(INSTRUCTIONS),
             code: sum(CODE),
-            innermost: assembly.and_then(|(_, text)| innermost_loop(text)),
+            innermost: compiled.listings.iter().find_map(|(name, text)| innermost_loop(name, text)),
         }
     }
 
@@ -80,6 +78,8 @@ mod tests {
         let radv =
             numbers(&[("SGPRs", 128), ("VGPRs", 132), ("Spilled SGPRs", 2), ("Spilled VGPRs", 15), ("Scratch size", 4096), ("LDS size", 16384)]);
         assert_eq!((radv.registers, radv.spills, radv.scratch, radv.local), (Some(132), Some(17), Some(4096), Some(16384)));
+        let twice = numbers(&[("Instruction Count", 7), ("Spill Count", 1), ("Instruction Count", 9), ("Spill Count", 5)]);
+        assert_eq!((twice.instructions, twice.spills), (Some(7), Some(1)), "two variants of a kernel");
         assert_eq!((radv.waves, radv.share(), radv.subgroup), (None, Some(1.0), 64));
         let nvidia = numbers(&[("Register Count", 40), ("Binary Size", 9000)]);
         assert_eq!((nvidia.registers, nvidia.spills, nvidia.code), (Some(40), None, Some(9000)));
