@@ -78,6 +78,9 @@ fn chips_that_nothing_here_compiles_for_are_said_and_fail_a_comparison() {
     let arguments = ["isa", "--chip", "bmg", "--layer", "relu x=1x64x8x8", "--shims", "/nonexistent"];
     let text = run(&arguments).succeeds().to_string();
     assert!(text.contains("bmg  Intel Arc Battlemage (B580)\n  not measured: no /nonexistent/libintel_noop_drm_shim.so"), "{text}");
+    // Polaris has no arithmetic of f16; that says nothing of other chips.
+    let text = run(&["isa", "--chip", "polaris10", "--chip", "dg2", "--layer", "relu x=1x64x8x8", "--element", "f16"]).succeeds().to_string();
+    assert!(text.contains("  not measured: ") && text.contains(" needs shader-f16") && text.contains("\ndg2  "), "{text}");
     let path = file("isa-not-measured.json");
     std::fs::write(&path, "{\"version\": \"0\", \"chips\": [{\"chip\": \"bmg\", \"driver\": \"anv\", \"kernels\": []}]}").unwrap();
     let compared = run(&[&arguments[..], &["--compare", path.to_str().unwrap()]].concat());

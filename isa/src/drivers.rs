@@ -12,7 +12,7 @@ pub struct Places {
     /// A program that starts another one on its own Mesa: `THROUGH PROGRAM ARGUMENTS..`. It gets the name of the driver's file, such as `radeon_icd`,
     /// as `WGCONV_ICD`.
     pub through: Option<PathBuf>,
-    /// The folder of Mesa's drm-shim libraries.
+    /// The folder of Mesa's drm-shim libraries, and of drivers (`freedreno_icd.json`) that come before the system's.
     pub shims: Option<PathBuf>,
 }
 
@@ -39,7 +39,8 @@ pub fn start(chip: &Chip, program: &Path, arguments: &[&str], places: &Places) -
     };
     let icd = |name: &str| -> Result<PathBuf, String> {
         let files = [format!("{name}.{}.json", std::env::consts::ARCH), format!("{name}.json")];
-        let mut paths = ICDS.iter().flat_map(|folder| files.iter().map(move |file| Path::new(folder).join(file)));
+        let folders = places.shims.as_deref().into_iter().chain(ICDS.iter().map(Path::new));
+        let mut paths = folders.flat_map(|folder| files.iter().map(|file| folder.join(file)));
         paths.find(|path| path.is_file()).ok_or_else(|| format!("no {} in {}", files.join(" and no "), ICDS.join(", ")))
     };
     // The driver among those that the system has, or those that the program which starts this one has.

@@ -1,6 +1,6 @@
 //! The numbers of all drivers under one set of names.
 
-use crate::job::Compiled;
+use crate::job::{Compiled, Statistic};
 use crate::machine_code::{Loop, innermost_loop};
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,9 @@ impl Numbers {
     /// The numbers of a kernel.
     pub fn of(compiled: &Compiled) -> Self {
         // A driver that tells of several variants tells of each under the same names: the first one counts.
-        let value = |name: &&str| compiled.statistics.iter().find(|one| one.name.eq_ignore_ascii_case(name)).map(|one| one.value.count());
+        let value = |name: &&str| {
+            compiled.statistics.iter().find(|one| one.name.eq_ignore_ascii_case(name)).map(|one| one.value.count().saturating_mul(unit(one)))
+        };
         let sum = |names: &[&str]| names.iter().filter_map(value).reduce(u64::saturating_add);
         Self {
             subgroup: compiled.subgroup.into(),
@@ -63,10 +65,15 @@ impl Numbers {
     }
 }
 
+/// Bytes where the driver counts words, 1 where it counts what the number says.
+fn unit(statistic: &Statistic) -> u64 {
+    if statistic.says.contains("dwords") { 4 } else { 1 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Statistic, Value};
+    use crate::job::Value;
 
     #[test]
     fn numbers_of_drivers_come_under_one_name() {
@@ -78,6 +85,8 @@ mod tests {
         let radv =
             numbers(&[("SGPRs", 128), ("VGPRs", 132), ("Spilled SGPRs", 2), ("Spilled VGPRs", 15), ("Scratch size", 4096), ("LDS size", 16384)]);
         assert_eq!((radv.registers, radv.spills, radv.scratch, radv.local), (Some(132), Some(17), Some(4096), Some(16384)));
+        let words = Statistic { name: "Code size".into(), value: Value::Whole(96), says: "Total number of dwords in the shader".into() };
+        assert_eq!(Numbers::of(&Compiled { statistics: vec![words], ..Default::default() }).code, Some(384));
         let twice = numbers(&[("Instruction Count", 7), ("Spill Count", 1), ("Instruction Count", 9), ("Spill Count", 5)]);
         assert_eq!((twice.instructions, twice.spills), (Some(7), Some(1)), "two variants of a kernel");
         assert_eq!((radv.waves, radv.share(), radv.subgroup), (None, Some(1.0), 64));

@@ -142,11 +142,17 @@ pub fn read(path: &Path) -> Result<Document, Failure> {
 
 /// Compiles the kernels of a chip's plans.
 fn one_chip(args: &Args, chip: &Chip, program: &Path, layers: &[Layer]) -> Result<Table, Failure> {
-    let kernels = kernels::of(layers, &chip.profile(args.matrices), args.candidates)?;
+    let not_measured = |why: String| Ok(Table { chip: chip.name.into(), not_measured: Some(why), ..Table::default() });
+    let kernels = match kernels::of(layers, &chip.profile(args.matrices), args.candidates) {
+        Ok(kernels) => kernels,
+        // Such as f16 where the chip has none; other chips have it.
+        Err(Failure::Run(why)) => return not_measured(why),
+        Err(other) => return Err(other),
+    };
     let places = Places { through: args.through.clone(), shims: args.shims.clone() };
     let mut service = match drivers::start(chip, program, &SERVE, &places) {
         Ok(service) => service,
-        Err(why) => return Ok(Table { chip: chip.name.into(), not_measured: Some(why), ..Table::default() }),
+        Err(why) => return not_measured(why),
     };
     let driver = service.about().driver.clone();
     let answers: Vec<_> = kernels.iter().map(|kernel| service.compile(&kernel.job)).collect();

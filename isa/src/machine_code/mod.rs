@@ -6,6 +6,7 @@
 mod amd;
 mod intel;
 mod nvidia;
+mod qualcomm;
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -80,12 +81,13 @@ struct Dialect {
     add: fn(&mut Loop, &str),
 }
 
-/// The dialect of a driver's listing, by the name that the driver gives it: RADV's, ANV's, NVK's.
+/// The dialect of a driver's listing, by the name that the driver gives it: RADV's, ANV's, NVK's, turnip's.
 fn dialect(name: &str) -> Option<Dialect> {
     match name.to_lowercase().as_str() {
         "assembly" => Some(Dialect { lines: amd::lines, add: amd::add }),
         "gen assembly" => Some(Dialect { lines: intel::lines, add: intel::add }),
         "nak assembly" => Some(Dialect { lines: nvidia::lines, add: nvidia::add }),
+        "ir3 assembly" => Some(Dialect { lines: qualcomm::lines, add: qualcomm::add }),
         _ => None,
     }
 }
