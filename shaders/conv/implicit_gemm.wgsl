@@ -6,9 +6,10 @@
 //@use conv/store_columns.wgsl
 
 fn column_source(columns: Columns, column: Column, outer_step: u32) -> Source {
-    // 1. Tap t, r, s among those of the product.
-    let s = u32(columns.taps.z);
-    let r = u32(columns.taps.y);
+    // 1. Tap t, r, s among those of the product. A phase may have none; a division by zero is undefined, and from one that stands here NVIDIA's compiler
+    // concludes that no phase has none.
+    let s = max(u32(columns.taps.z), 1u);
+    let r = max(u32(columns.taps.y), 1u);
     let line = outer_step / s;
     let t = line / r;
     let tap = vec3<i32>(i32(t), i32(line - t * r), i32(outer_step - line * s));

@@ -24,12 +24,16 @@ fn taps_of(axis: Axis, o: i32) -> Taps {
     var left = reach % axis.stride;
     left += select(0, axis.stride, left < 0);
     let classes = min(axis.taps, axis.tap_step);
-    var first = 0;
-    for (; (first < classes) & (left != 0); first++) {
+    // At most one of them hits.
+    var first = classes;
+    var count = 0;
+    for (var tap = 0; tap < classes; tap++) {
+        let hits = left == 0;
+        first = select(first, tap, hits);
+        count = select(count, (axis.taps - tap + axis.tap_step - 1) / axis.tap_step, hits);
         left -= less;
         left += select(0, axis.stride, left < 0);
     }
-    let count = select(0, (axis.taps - first + axis.tap_step - 1) / axis.tap_step, first < classes);
     return Taps(first, count, (reach - first * axis.dilation) / axis.stride, -(axis.dilation / (axis.stride / axis.tap_step)));
 }
 

@@ -73,6 +73,12 @@ fn power_by_exponent(a: f32, b: f32) -> f32 {
     return select(positive_power(a, b) * logarithm, 0.0, (a == 0.0) & (b >= 0.0));
 }
 
+// 1 where a > b, 1/2 where they are equal, else 0.
+fn exceeds(a: f32, b: f32) -> f32 {
+    let order = select(select(0.0, 0.5, in_order(a) == in_order(b)), 1.0, in_order(a) > in_order(b));
+    return select(order, 0.0, is_nan(a) | is_nan(b));
+}
+
 // NaN wins in min and max: WGSL's own may drop it.
 fn combine(a: f32, b: f32) -> f32 {
     switch OPERATION {
@@ -85,7 +91,7 @@ fn combine(a: f32, b: f32) -> f32 {
         case 9u: { return positive_power(a, b); }
         case 10u: { return power_by_base(a, b); }
         case 11u: { return power_by_exponent(a, b); }
-        case 8u: { return select(select(0.0, 0.5, a == b), 1.0, a > b); }
+        case 8u: { return exceeds(a, b); }
         default: { return a + b; }
     }
 }

@@ -73,8 +73,7 @@ fn stepped(before: Kept, gradient_of_loss: f32, n: Scalars) -> Kept {
 //@if CENTERED
     let a = n.keep2 * before.second + n.add2 * g;
     after.second = a;
-    let variance = v - a * a;
-    under = select(variance, 0.0, variance < 0.0);
+    under = not_below_zero(v - a * a);
 //@end
     change = g / (sqrt(under) + n.epsilon);
 //@if RULE == 5

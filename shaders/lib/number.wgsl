@@ -4,6 +4,17 @@ fn is_nan(v: f32) -> bool {
     return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
 
+// v, or 0 where it is negative; a NaN stays. `select(v, 0.0, v < 0.0)` alone is a maximum to NVIDIA's compiler, and a maximum drops a NaN.
+fn not_below_zero(v: f32) -> f32 {
+    return select(select(v, 0.0, v < 0.0), v, is_nan(v));
+}
+
+// Numbers in their order, both zeros as 0; of a NaN nothing. Comparing them as floats may flush subnormal ones to zero.
+fn in_order(v: f32) -> i32 {
+    let bits = bitcast<i32>(v);
+    return select(bits, -(bits & 0x7fffffff), bits < 0);
+}
+
 const LARGEST: f32 = 3.40282347e38;
 
 fn is_finite(v: f32) -> bool {

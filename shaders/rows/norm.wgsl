@@ -135,7 +135,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     }
     let moments = join_sums(at, sums) / count;
     let difference = moments.y - moments.x * moments.x;
-    let variance = select(difference, 0.0, difference < 0.0);
+    let variance = not_below_zero(difference);
     // Epsilon vanishes beside the variance of a row that is not constant; beside a variance of 0 it may not.
     let epsilon = max(params.epsilon * shrink * shrink, select(0.0, 1.2e-38, params.epsilon > 0.0));
     let inverse = inverseSqrt(variance + epsilon);
@@ -155,7 +155,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
             output[start + place.x] = Elem(y);
         }
         if at.thread == 0u {
-let mean = select(near, fma(moments.x, power_of_two(unit), near), is_finite(near));
+            let mean = select(near, fma(moments.x, power_of_two(unit), near), is_finite(near));
             store_statistics(row, mean, inverse * shrink);
         }
     }
