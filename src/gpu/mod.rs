@@ -5,6 +5,7 @@
 
 pub(crate) mod adapter;
 pub(crate) mod api;
+pub(crate) mod burn;
 pub(crate) mod counters;
 pub(crate) mod disk;
 pub(crate) mod driver_cache;
@@ -30,6 +31,7 @@ pub use pipelines::Compiled;
 pub use recorder::Recorder;
 pub use timing::{Clock, Timing};
 
+use crate::gpu::burn::Burner;
 use crate::gpu::counters::{Counts, add};
 use crate::gpu::driver_cache::DriverCache;
 use crate::gpu::fault::Loss;
@@ -41,7 +43,7 @@ use crate::plan::profile;
 use crate::plan::step::Plan;
 use crate::types::{Error, Result};
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Environment variable that names the adapter of [`Gpu::new`], by number or part of its name.
 pub const ADAPTER_VARIABLE: &str = "WGCONV_ADAPTER";
@@ -102,6 +104,7 @@ struct Inner {
     checked_shaders: bool,
     source_patch: Option<SourcePatch>,
     chooser: Box<dyn Chooser>,
+    burner: Mutex<Option<Burner>>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -176,6 +179,7 @@ impl Gpu {
                 checked_shaders: descriptor.checked_shaders,
                 source_patch: descriptor.source_patch.clone(),
                 chooser,
+                burner: Mutex::new(None),
             }),
         }
     }
@@ -274,6 +278,11 @@ impl Gpu {
 
     pub(crate) fn counts(&self) -> &Counts {
         &self.inner.counts
+    }
+
+    /// What brings the clock up (`burn`), once it was wanted.
+    pub(crate) fn burner(&self) -> &Mutex<Option<Burner>> {
+        &self.inner.burner
     }
 
     pub(crate) fn kernels(&self) -> &PipelineCache {

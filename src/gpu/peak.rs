@@ -2,10 +2,11 @@
 //! share of peak in the benchmark tables.
 
 use crate::gpu::Gpu;
+use crate::gpu::burn::{ITERATIONS, multiply_adds};
 use crate::gpu::pipelines::{Binding, Dispatch};
 use crate::gpu::timing::Clock;
 use crate::shader::KernelSpec;
-use crate::shader::source::{PEAK_COPY, PEAK_FMA};
+use crate::shader::source::PEAK_COPY;
 use crate::types::{ElementType, Result};
 
 /// Measured peaks of a device.
@@ -33,16 +34,10 @@ fn best_seconds(gpu: &Gpu, dispatch: &Dispatch) -> Result<f64> {
 }
 
 fn measure_fma(gpu: &Gpu) -> Result<f64> {
-    let buffer = gpu.create_buffer("wgconv peak", 256, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST)?;
-    gpu.write_small("wgconv peak", &buffer, bytemuck::cast_slice(&[0.5f32, 0.25]))?;
     // Enough work to hide the launch on a large device, little enough for a software one: grown until a run takes 20 ms.
-    const ITERATIONS: u32 = 64;
-    let spec = KernelSpec { source: &PEAK_FMA, element: ElementType::F32, consts: vec![("ITERATIONS", ITERATIONS)], overrides: vec![] };
-    let kernel = gpu.kernels().get(gpu, &spec)?;
     let mut workgroups = 128;
     loop {
-        let dispatch = gpu.scoped("wgconv peak", || Ok(Dispatch::new(gpu, &kernel, &[Binding::whole(&buffer)], [workgroups, 1, 1])))?;
-        let seconds = best_seconds(gpu, &dispatch)?;
+        let seconds = best_seconds(gpu, &multiply_adds(gpu, workgroups)?)?;
         if seconds >= 0.02 || workgroups >= 32_768 {
             let fmas = f64::from(workgroups) * 64.0 * f64::from(ITERATIONS) * 32.0 * 12.0;
             return Ok(2.0 * fmas / seconds * 1e-9);

@@ -1,5 +1,5 @@
 //! GPU time: timestamp queries where the device has them, the wall clock around submit and wait where not. Always after a
-//! warm-up; the samples come back raw, medians and spreads are the caller's.
+//! warm-up and at the clock that the device works at (`burn`); the samples come back raw, medians and spreads are the caller's.
 
 use crate::gpu::Gpu;
 use crate::gpu::recorder::Recorder;
@@ -62,17 +62,31 @@ impl Gpu {
         record(&mut warm_up)?;
         warm_up.submit()?;
         self.settled(blocks).await?;
+        self.heat(blocks).await?;
+        let (seconds, clock) = self.sampled(repeats, record, blocks, true).await?;
+        Ok(Timing { seconds, clock })
+    }
+
+    /// Seconds of each of so many runs, each in a submit of its own; with `hot`, a burn goes ahead of each.
+    pub(crate) async fn sampled<R>(&self, repeats: usize, record: &mut R, blocks: bool, hot: bool) -> Result<(Vec<f64>, Clock)>
+    where
+        R: FnMut(&mut Recorder<'_>) -> Result<()> + ?Sized,
+    {
         if !self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             let mut seconds = Vec::with_capacity(repeats);
             for _ in 0..repeats {
                 let mut recorder = self.recorder();
                 record(&mut recorder)?;
+                if hot {
+                    self.burn()?;
+                    self.settled(blocks).await?;
+                }
                 let start = Instant::now();
                 recorder.submit()?;
                 self.settled(blocks).await?;
                 seconds.push(start.elapsed().as_secs_f64());
             }
-            return Ok(Timing { seconds, clock: Clock::Wall });
+            return Ok((seconds, Clock::Wall));
         }
         let slots = u32::try_from(repeats)
             .ok()
@@ -85,6 +99,9 @@ impl Gpu {
         for slot in 0..slots {
             let mut recorder = Recorder::timed(self, &queries, slot);
             record(&mut recorder)?;
+            if hot {
+                self.burn()?; // submits run one after the other: the first timestamp is written when the burn has ended
+            }
             recorder.submit()?;
             self.settled(blocks).await?;
         }
@@ -106,7 +123,7 @@ impl Gpu {
         let ticks: &[u64] = &bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect::<Vec<_>>();
         let period = f64::from(self.queue().get_timestamp_period()) * 1e-9;
         let seconds = ticks.as_chunks::<2>().0.iter().map(|[start, end]| end.saturating_sub(*start) as f64 * period).collect();
-        Ok(Timing { seconds, clock: Clock::Timestamps })
+        Ok((seconds, Clock::Timestamps))
     }
 
     /// Waits for what was submitted.
