@@ -1,10 +1,14 @@
-// Tile core on cooperative matrices (cooperative matrices): a workgroup owns TILE_M rows x TILE_N columns, a subgroup SUB_M x SUB_N of them as
+// Tile core on cooperative matrices: a workgroup owns TILE_M rows x TILE_N columns, a subgroup SUB_M x SUB_N of them as
 // matrices of MATRIX x MATRIX sums; TILE_K steps of both operands are staged in workgroup memory as f16 at a time, while the next ones
 // are on their way from memory into registers.
 //
+// Matrices and what is read ahead have names, not places in arrays: an array whose index a compiler does not fold lies in memory, and on an NVIDIA H100
+// that made the kernel six times as slow.
+//
 // Hooks: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (conv/gemm.wgsl,
 // matmul/gemm.wgsl).
-// Prelude: TILE_M, TILE_N, TILE_K, SUB_M, SUB_N (multiples of MATRIX) and WG_SIZE: as many whole subgroups as the tile has parts, a
+// Prelude: TILE_M, TILE_N, TILE_K, SUB_M, SUB_N (multiples of MATRIX), BLOCKS_M and BLOCKS_N, their quotients; LHS_VEC4 and RHS_VEC4, the vec4s of either operand
+// that one invocation stages of a slab; WG_SIZE: as many whole subgroups as the tile has parts, a
 // multiple of TILE_N / 4. Uniforms: params.items (tiles), tiles_m, tiles_n.
 
 //@use gemm/coop_range.wgsl
@@ -28,62 +32,61 @@ const ROW_VEC4: u32 = TILE_M / 4u;
 // Rows of workgroup memory do not begin in the same bank.
 const PITCH_M: u32 = TILE_M + 8u;
 const PITCH_N: u32 = TILE_N + 8u;
-const BLOCKS_M: u32 = SUB_M / MATRIX;
-const BLOCKS_N: u32 = SUB_N / MATRIX;
 const BLOCKS: u32 = BLOCKS_M * BLOCKS_N;
 const SUBGROUPS_N: u32 = TILE_N / SUB_N;
 const SUBGROUPS: u32 = SUBGROUPS_N * (TILE_M / SUB_M);
-// Vec4s that one invocation stages.
-const LHS_VEC4: u32 = (TILE_K * ROW_VEC4 + WG_SIZE - 1u) / WG_SIZE;
-const RHS_STEP: u32 = WG_SIZE / COLUMN_VEC4;
-const RHS_VEC4: u32 = (TILE_K + RHS_STEP - 1u) / RHS_STEP;
-
-alias Sums = array<MatrixC, PARTS * BLOCKS>;
 
 var<workgroup> sh_sums: array<f32, SUBGROUPS * MATRIX * MATRIX>; // one matrix a subgroup, on its way out
 
-// What an invocation has read of a slab and not staged yet.
-struct Slab {
-    lhs: array<vec4<f32>, LHS_VEC4>,
-    rhs: array<vec4<f32>, RHS_VEC4>,
+// Vec4 i of the slab of rows from k0 on; what lies past the depth is zero.
+fn read_lhs(i: u32, k0: u32, depth: u32, lhs_base: u32) -> vec4<f32> {
+    var v = vec4<f32>(0.0);
+    if (i < TILE_K * ROW_VEC4) & (k0 + i / ROW_VEC4 < depth) {
+        v = gemm_lhs(lhs_base + k0 * ROW_VEC4 + i);
+    }
+    return v;
 }
 
-// Reads the steps from k0 on; what lies past the depth is zero.
-fn read_slab(slab: ptr<function, Slab>, k0: u32, depth: u32, lhs_base: u32, columns: Columns, local: u32) {
-    for (var q = 0u; q < LHS_VEC4; q++) {
-        let i = local + q * WG_SIZE;
-        var v = vec4<f32>(0.0);
-        if (i < TILE_K * ROW_VEC4) & (k0 + i / ROW_VEC4 < depth) {
-            v = gemm_lhs(lhs_base + k0 * ROW_VEC4 + i);
-        }
-        (*slab).lhs[q] = v;
+// Where an invocation's four columns have come to in the depth. It stages RHS_VEC4 neighbouring steps of a slab, so that sources are worked out once a slab,
+// and once more where an outer K step ends among them.
+struct Walk {
+    columns: Columns,
+    sources: Sources,
+    outer_step: u32,
+    inner: u32, // step of the outer K step
+}
+
+fn walk_from(columns: Columns, k: u32) -> Walk {
+    let outer_step = k / gemm_length();
+    return Walk(columns, gemm_sources(columns, outer_step), outer_step, k - outer_step * gemm_length());
+}
+
+// The present step, where there is one: of the slab, and of the depth. Goes on to the next.
+fn read_rhs(walk: ptr<function, Walk>, i: u32, outer_steps: u32) -> vec4<f32> {
+    if (*walk).inner == gemm_length() {
+        (*walk).outer_step += 1u;
+        (*walk).inner = 0u;
+        (*walk).sources = gemm_sources((*walk).columns, (*walk).outer_step);
     }
-    let length = gemm_length();
-    for (var q = 0u; q < RHS_VEC4; q++) {
-        let i = local / COLUMN_VEC4 + q * RHS_STEP;
-        let k = k0 + i;
-        var v = vec4<f32>(0.0);
-        if (i < TILE_K) & (k < depth) {
-            let outer_step = k / length;
-            v = gemm_rhs(gemm_sources(columns, outer_step), k - outer_step * length);
-        }
-        (*slab).rhs[q] = v;
+    var v = vec4<f32>(0.0);
+    if (i < TILE_K) & ((*walk).outer_step < outer_steps) {
+        v = gemm_rhs((*walk).sources, (*walk).inner);
+    }
+    (*walk).inner += 1u;
+    return v;
+}
+
+// Puts what was read where the matrices are loaded from.
+fn stage_lhs_vec4(i: u32, v: vec4<f32>) {
+    if i < TILE_K * ROW_VEC4 {
+        let k = i / ROW_VEC4;
+        stage_lhs(k * PITCH_M + 4u * (i - k * ROW_VEC4), v);
     }
 }
 
-fn stage_slab(slab: ptr<function, Slab>, local: u32, scale_lhs: f32, scale_rhs: f32) {
-    for (var q = 0u; q < LHS_VEC4; q++) {
-        let i = local + q * WG_SIZE;
-        if i < TILE_K * ROW_VEC4 {
-            let k = i / ROW_VEC4;
-            stage_lhs(k * PITCH_M + 4u * (i - k * ROW_VEC4), scale_lhs * (*slab).lhs[q]);
-        }
-    }
-    for (var q = 0u; q < RHS_VEC4; q++) {
-        let k = local / COLUMN_VEC4 + q * RHS_STEP;
-        if k < TILE_K {
-            stage_rhs(k * PITCH_N + 4u * (local % COLUMN_VEC4), scale_rhs * (*slab).rhs[q]);
-        }
+fn stage_rhs_vec4(i: u32, column_vec4: u32, v: vec4<f32>) {
+    if i < TILE_K {
+        stage_rhs(i * PITCH_N + 4u * column_vec4, v);
     }
 }
 
@@ -109,7 +112,9 @@ fn main(
 
     let product = gemm_product(group);
     let lhs_base = gemm_lhs_base(product, tile_m);
-    let columns = gemm_columns(product, column0 + 4u * (local % COLUMN_VEC4));
+    let column_vec4 = local % COLUMN_VEC4;
+    let columns = gemm_columns(product, column0 + 4u * column_vec4);
+    let step = local / COLUMN_VEC4 * RHS_VEC4;
     let lhs_exponent = scale_exponent(lhs_range[0].x);
     let rhs_exponent = scale_exponent(rhs_range[0].x);
     let scale_lhs = power_of_two(lhs_exponent);
@@ -117,19 +122,51 @@ fn main(
     let m0 = subgroup / SUBGROUPS_N * SUB_M;
     let n0 = subgroup % SUBGROUPS_N * SUB_N;
 
-    var sums = Sums();
-    var slab: Slab;
-    let depth = select(0u, gemm_outer_k(product) * gemm_length(), wanted);
-    // One iteration more than there are slabs: each reads one and multiplies the one before.
-    for (var k0 = 0u; k0 < depth + TILE_K; k0 += TILE_K) {
-        read_slab(&slab, k0, depth, lhs_base, columns, local);
-        if k0 > 0u {
-            for (var k = 0u; k < TILE_K; k += MATRIX) {
-                multiply_matrices(&sums, k, m0, n0);
-            }
-        }
+    // The matrices of sums of the subgroup's blocks: column J, row I.
+//@for J < BLOCKS_N
+//@for I < BLOCKS_M
+    var sum_J_I = MatrixC();
+    var low_J_I = MatrixC(); //@if OPERANDS == 1
+//@end
+//@end
+    let outer_steps = select(0u, gemm_outer_k(product), wanted);
+    let depth = outer_steps * gemm_length();
+    var walk = walk_from(columns, step);
+//@for Q < LHS_VEC4
+    var lhs_Q = read_lhs(local + Q * WG_SIZE, 0u, depth, lhs_base);
+//@end
+//@for Q < RHS_VEC4
+    var rhs_Q = read_rhs(&walk, step + Q, outer_steps);
+//@end
+    for (var k0 = 0u; k0 < depth; k0 += TILE_K) {
+        // 1. What was read is staged ...
+//@for Q < LHS_VEC4
+        stage_lhs_vec4(local + Q * WG_SIZE, scale_lhs * lhs_Q);
+//@end
+//@for Q < RHS_VEC4
+        stage_rhs_vec4(step + Q, column_vec4, scale_rhs * rhs_Q);
+//@end
         workgroupBarrier();
-        stage_slab(&slab, local, scale_lhs, scale_rhs);
+        // 2. ... and multiplied while the next slab is on its way.
+        let next = k0 + TILE_K;
+        walk = walk_from(columns, next + step);
+//@for Q < LHS_VEC4
+        lhs_Q = read_lhs(local + Q * WG_SIZE, next, depth, lhs_base);
+//@end
+//@for Q < RHS_VEC4
+        rhs_Q = read_rhs(&walk, step + Q, outer_steps);
+//@end
+        for (var k = 0u; k < TILE_K; k += MATRIX) {
+            multiply_matrices(
+                k, m0, n0,
+//@for J < BLOCKS_N
+//@for I < BLOCKS_M
+                &sum_J_I,
+                &low_J_I, //@if OPERANDS == 1
+//@end
+//@end
+            );
+        }
         workgroupBarrier();
     }
 
@@ -142,13 +179,15 @@ fn main(
     // Unrolled, the epilogue would stand here once for each block; this bound is known to no compiler.
     let blocks = select(0u, BLOCKS, stores);
     for (var block = 0u; block < blocks; block++) {
-        for (var b = 0u; b < BLOCKS; b++) {
-            if b == block { // matrices are in registers, which no index reaches
-                let matrix = finished(&sums, b);
-                let stride = MATRIX;
-                coopStoreT(matrix, &sh_sums[first], stride);
-            }
+//@for J < BLOCKS_N
+//@for I < BLOCKS_M
+        if block == J * BLOCKS_M + I {
+            let matrix = finished(sum_J_I); //@if OPERANDS != 1
+            let matrix = finished(sum_J_I, low_J_I); //@if OPERANDS == 1
+            coopStoreT(matrix, &sh_sums[first], MATRIX);
         }
+//@end
+//@end
         workgroupBarrier();
         let j = block / BLOCKS_M;
         let row0 = m0 + (block - j * BLOCKS_M) * MATRIX;

@@ -3,6 +3,8 @@
 //! - `//@use lib/number.wgsl`: that file, once, in order of first use.
 //! - `//@if NAME`, `//@if !NAME`, `//@if NAME == 2` (`!=`, `>`), `//@elif ..`, `//@else`, `//@end`: what stands between, where the const is so; `NAME`
 //!   alone asks whether it is other than 0. At the end of a line, `//@if ..` is about that line alone.
+//! - `//@for I < NAME`, `//@end`: what stands between, so many times. There `I` is the number, `0u` and on, and part of names: `sum_I` is `sum_0`.
+//!   For what must have a name of its own: an array that is indexed by a variable lies in memory, not in registers.
 //!
 //! A const that nobody names, a file that is not there and a block that is left open are errors.
 
@@ -48,7 +50,9 @@ impl Assembly<'_> {
         let text = (self.file)(name).ok_or_else(|| format!("{user} uses shaders/{name}, which does not exist"))?;
         // What it uses comes first, so a banner is written where lines of its own begin.
         let (mut open, mut banner): (Vec<Block>, _) = (vec![], false);
-        for (number, line) in (1..).zip(text.lines()) {
+        let lines: Vec<(usize, String)> = (1..).zip(text.lines().map(str::to_string)).collect();
+        for (number, line) in self.repeated(lines).map_err(|(number, why)| format!("shaders/{name}:{number}: {why}"))? {
+            let line = line.as_str();
             let at = |why: String| format!("shaders/{name}:{number}: {why}");
             let taken = open.last().is_none_or(|block| block.taken);
             if let Some(directive) = line.trim_start().strip_prefix("//@") {
@@ -83,6 +87,43 @@ impl Assembly<'_> {
         }
     }
 
+    /// The lines with every `//@for` written out.
+    fn repeated(&self, lines: Vec<(usize, String)>) -> Result<Vec<(usize, String)>, (usize, String)> {
+        let mut all = Vec::new();
+        let mut lines = lines.into_iter();
+        while let Some((number, line)) = lines.next() {
+            let Some(range) = line.trim_start().strip_prefix("//@for ") else {
+                all.push((number, line));
+                continue;
+            };
+            let (variable, count) = self.range(range).map_err(|why| (number, why))?;
+            let (mut body, mut depth) = (Vec::new(), 1);
+            loop {
+                let Some((own, line)) = lines.next() else { return Err((number, "//@for without //@end".into())) };
+                let directive = line.trim_start();
+                depth += usize::from(directive.starts_with("//@for ") || directive.starts_with("//@if "));
+                depth -= usize::from(directive == "//@end");
+                if depth == 0 {
+                    break;
+                }
+                body.push((own, line));
+            }
+            for turn in 0..count {
+                let turned = body.iter().map(|(own, line)| (*own, numbered(line, variable, turn))).collect();
+                all.extend(self.repeated(turned)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Variable and count of a `//@for`.
+    fn range<'t>(&self, text: &'t str) -> Result<(&'t str, u32), String> {
+        match text.split_whitespace().collect::<Vec<_>>()[..] {
+            [variable, "<", name] => Ok((variable, (self.value)(name).ok_or_else(|| format!("no const {name} is given"))?)),
+            _ => Err(format!("{text:?} is no range: it is a letter < NAME")),
+        }
+    }
+
     fn branch(&self, open: &mut Vec<Block>, word: &str, condition: &str, line: usize, outside: bool) -> Result<(), String> {
         if word == "if" {
             let holds = self.holds(condition)?;
@@ -99,7 +140,7 @@ impl Assembly<'_> {
             }
             "else" => (block.taken, block.has_else) = (block.outside && !block.decided, true),
             "end" => drop(open.pop()),
-            _ => return Err(format!("//@{word} is no directive: it is one of use, if, elif, else, end")),
+            _ => return Err(format!("//@{word} is no directive: it is one of use, if, elif, else, for, end")),
         }
         Ok(())
     }
@@ -120,6 +161,26 @@ impl Assembly<'_> {
             _ => Err(format!("{condition:?} is no condition: it is NAME, !NAME, or NAME == (or !=, >) a number")),
         }
     }
+}
+
+/// A line of a `//@for` in one of its turns.
+fn numbered(line: &str, variable: &str, turn: u32) -> String {
+    let in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut text = String::new();
+    let mut rest = line;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| in_word(c) != in_word(first)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        match word == variable {
+            true => text.push_str(&format!("{turn}u")),
+            false => {
+                let parts = word.split('_').map(|part| if part == variable { turn.to_string() } else { part.to_string() });
+                text.push_str(&parts.collect::<Vec<_>>().join("_"));
+            }
+        }
+        rest = after;
+    }
+    text
 }
 
 #[cfg(test)]
@@ -151,6 +212,15 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_repeated_with_names_of_their_own() {
+        let files = &[("k", "a\n//@for J < B\n//@for I < A\nlet sum_J_I = I + J; // IJ\n//@end\nx_J; //@if A > 1\n//@end\nb\n")];
+        let text = |a, b| run(files, &[("A", a), ("B", b)]).unwrap().lines().skip(2).collect::<Vec<_>>().join(" ");
+        assert_eq!(text(1, 2), "a let sum_0_0 = 0u + 0u; // IJ let sum_1_0 = 0u + 1u; // IJ b");
+        assert_eq!(text(2, 1), "a let sum_0_0 = 0u + 0u; // IJ let sum_0_1 = 1u + 0u; // IJ x_0; b");
+        assert_eq!(text(0, 3), "a b");
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_place() {
         for (files, want) in [
             (&[("k", "//@if A\n//@if B\nx\n//@end\n//@end\n")][..], "shaders/k:2: no const B is given"), // A is 0
@@ -159,8 +229,11 @@ mod tests {
             (&[("k", "//@if A\nx\n")], "shaders/k:1: //@if without //@end"),
             (&[("k", "//@end\n")], "shaders/k:1: //@end outside an //@if"),
             (&[("k", "//@if A\n//@else\n//@elif A\n//@end\n")], "shaders/k:3: //@elif after //@else"),
-            (&[("k", "//@if A\n//@otherwise\n")], "shaders/k:2: //@otherwise is no directive: it is one of use, if, elif, else, end"),
+            (&[("k", "//@if A\n//@otherwise\n")], "shaders/k:2: //@otherwise is no directive: it is one of use, if, elif, else, for, end"),
             (&[("k", "//@if A < 2\n")], "shaders/k:1: \"A < 2\" is no condition: it is NAME, !NAME, or NAME == (or !=, >) a number"),
+            (&[("k", "\n//@for I < A\nx\n")], "shaders/k:2: //@for without //@end"),
+            (&[("k", "//@for I < C\n//@end\n")], "shaders/k:1: no const C is given"),
+            (&[("k", "//@for I in A\n//@end\n")], "shaders/k:1: \"I in A\" is no range: it is a letter < NAME"),
             (&[("k", "//@if A == two\n")], "shaders/k:1: two is no number"),
         ] {
             assert_eq!(run(files, &[("A", 0)]).unwrap_err(), want);

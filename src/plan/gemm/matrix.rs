@@ -17,6 +17,12 @@ pub(crate) struct CoopTile {
     operands: Operands,
 }
 
+/// Workgroups that keep the cores of a large GPU busy: an NVIDIA H100 has 132.
+const ENOUGH_WORKGROUPS: u64 = 120;
+
+/// Multiply-adds from which on the units pay: below, what goes before and after them, such as the measuring of f32 operands, takes as long as they save.
+pub(crate) const FEWEST_MULTIPLY_ADDS: u64 = 1_000_000_000;
+
 /// Rows, columns and steps, and the rows and columns of one subgroup; the largest first.
 const TILES: [[u32; 5]; 5] = [[128, 128, 32, 64, 32], [128, 64, 32, 32, 32], [64, 128, 32, 32, 32], [64, 64, 32, 32, 32], [32, 32, 32, 16, 16]];
 
@@ -57,7 +63,12 @@ impl CoopTile {
         }
     }
 
-    /// The tile for a product: the largest that it fills by more than half either way, or the one that a label names.
+    fn workgroups(&self, shape: &GemmShape) -> u64 {
+        shape.rows.div_ceil(u64::from(self.m)).saturating_mul(shape.columns.div_ceil(u64::from(self.n))).saturating_mul(shape.products)
+    }
+
+    /// The tile for a product: of those that it fills by more than half either way the largest that keeps a large GPU busy, else the smallest; or the
+    /// one that a label names.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the device has no such tile, or no cooperative matrices at all.
@@ -71,7 +82,10 @@ impl CoopTile {
             });
         };
         let chosen = match wanted {
-            None => tiles.iter().find(|t| shape.rows > u64::from(t.m) / 2 && shape.columns > u64::from(t.n) / 2).or(Some(smallest)),
+            None => {
+                let filled = || tiles.iter().filter(|t| shape.rows > u64::from(t.m) / 2 && shape.columns > u64::from(t.n) / 2);
+                filled().find(|t| t.workgroups(shape) >= ENOUGH_WORKGROUPS).or_else(|| filled().last()).or(Some(smallest))
+            }
             Some(text) => tiles.iter().find(|t| t.to_string() == text),
         };
         match chosen {
@@ -90,6 +104,8 @@ impl CoopTile {
             Operands::F16x2 => 1,
             Operands::F16 => 2,
         };
+        let invocations = (self.subgroups() * subgroup).max(1);
+        let blocks = |side: u32| side / extent.max(1);
         vec![
             ("MATRIX_16", u32::from(extent == 16)),
             ("OPERANDS", file),
@@ -98,8 +114,12 @@ impl CoopTile {
             ("TILE_K", self.k),
             ("SUB_M", self.sub_m),
             ("SUB_N", self.sub_n),
+            ("BLOCKS_M", blocks(self.sub_m)),
+            ("BLOCKS_N", blocks(self.sub_n)),
+            ("LHS_VEC4", (self.k * self.m / 4).div_ceil(invocations)),
+            ("RHS_VEC4", self.k.div_ceil((invocations / (self.n / 4)).max(1))),
             ("ROW_THREADS", subgroup),
-            ("WG_SIZE", self.subgroups() * subgroup),
+            ("WG_SIZE", invocations),
         ]
     }
 }
@@ -179,8 +199,9 @@ mod tests {
             let shape = GemmShape { rows, columns, depth: 64, length: 64, products: 1, uneven: false, streams: true };
             CoopTile::choose("x", Operands::F16x2, &shape, wanted, profile).map(|t| t.to_string())
         };
-        assert_eq!(choose(512, 3136, None, &profile).unwrap(), "128x128x32");
-        assert_eq!(choose(512, 49, None, &profile).unwrap(), "128x64x32");
+        assert_eq!(choose(512, 25088, None, &profile).unwrap(), "128x128x32");
+        assert_eq!(choose(512, 3136, None, &profile).unwrap(), "128x64x32");
+        assert_eq!(choose(512, 49, None, &profile).unwrap(), "32x32x32");
         assert_eq!(choose(10, 7, None, &profile).unwrap(), "32x32x32");
         assert_eq!(choose(512, 3136, Some("64x64x32"), &profile).unwrap(), "64x64x32");
         assert!(choose(512, 3136, Some("64x64x8"), &profile).is_err());
