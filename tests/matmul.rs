@@ -60,7 +60,7 @@ fn labels_of_workgroup_tiles_are_honoured_or_refused() {
         assert_eq!(plan.steps.len(), if label.contains('/') { 4 } else { 3 }, "{label}: two operands packed, product, sum");
     }
     let deep = problem.plan(&profile, None).unwrap();
-    assert_eq!(deep.label, "gemm_workgroup 64x64x16/16", "few tiles and a long depth");
+    assert_eq!(deep.label, "gemm_workgroup 64x32x16/16", "few tiles and a long depth");
     let candidates = problem.candidates(&profile);
     for label in &candidates {
         assert_eq!(problem.plan(&profile, Some(label)).unwrap().algorithm(), label.split(' ').next().unwrap());

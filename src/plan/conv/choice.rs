@@ -7,6 +7,7 @@ use crate::numeric::{Accuracy, Operands};
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
 use crate::plan::conv::{applies, depthwise, winograd};
+use crate::plan::gemm::matrix::FEWEST_MULTIPLY_ADDS;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::reason;
 use crate::types::{ElementType, Result};
@@ -45,11 +46,11 @@ fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) ->
         Algorithm::AsLinear | Algorithm::Direct => Ok(()),
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => rule(
             winograd_pays(algorithm, problem, profile),
-            "its transforms are not expected to pay: that takes a processor, 16 channels, 16 filters and 32 tiles of outputs",
+            "its transforms are not expected to pay: that takes 16 channels, 16 filters and 32 tiles of outputs, on a GPU 512",
         ),
         Algorithm::ImplicitGemmCoop | Algorithm::ImplicitGemmF16x2 | Algorithm::PointwiseCoop | Algorithm::PointwiseF16x2 => rule(
             matrix_pays(algorithm, problem, profile),
-            "cooperative matrices are not expected to pay: that takes a GPU, 32 filters, 128 outputs, 64 products each, and f32 operands rounded only where accuracy reduced asks for it",
+            "cooperative matrices are not expected to pay: that takes a GPU, 32 filters (64 where numbers are split in two), 128 outputs, 64 products each, 10^9 in all, and f32 operands rounded only where accuracy reduced asks for it",
         ),
         Algorithm::Depthwise => rule(depthwise_pays(problem, profile), "tiles serve all filters of a channel at once, and it one at a time"),
         Algorithm::ImplicitGemmWorkgroup | Algorithm::ImplicitGemmRegister | Algorithm::PointwiseWorkgroup | Algorithm::PointwiseRegister => {
@@ -60,20 +61,25 @@ fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) ->
 }
 
 /// Measured on software drivers (benchmarks/results/2026-11-21-mesa-26.2.6.md): enough rows and columns for the product's tiles. With 49 columns
-/// (256 channels of 14 x 14) it is 1.8 and 3 times as fast as plain sums, with 16 it is not.
+/// (256 channels of 14 x 14) it is 1.8 and 3 times as fast as plain sums, with 16 it is not. On a GPU the three kernels one after the other want more:
+/// measured on an NVIDIA H100 (docs/real-gpus.md).
 fn winograd_pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
     let columns = winograd::columns(algorithm, problem).unwrap_or(0);
-    profile.is_cpu && problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= 32
+    let fewest = if profile.is_cpu { 32 } else { 512 };
+    problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= fewest
 }
 
-/// A GPU's units, and tiles that the product fills. Not measured on any GPU yet.
+/// A GPU's units, tiles that the product fills, and enough of them.
 fn matrix_pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
     let columns = problem.batch * problem.output_positions();
     let usual = match (problem.element, algorithm.operands()) {
         (ElementType::F32, Some(Operands::F16)) => problem.accuracy == Accuracy::Reduced,
         _ => true,
     };
-    usual && !profile.is_cpu && problem.filters_per_group() >= 32 && columns >= 128 && problem.reduction_depth() >= 64
+    let enough = problem.flops() >= 2.0 * FEWEST_MULTIPLY_ADDS as f64;
+    // Of half a tile, what splits numbers in two is slower than plain sums: 32 filters on an H200 took 1.3 times as long.
+    let fewest = if algorithm.operands() == Some(Operands::F16x2) { 64 } else { 32 };
+    usual && enough && !profile.is_cpu && problem.filters_per_group() >= fewest && columns >= 128 && problem.reduction_depth() >= 64
 }
 
 /// Filters of a channel up to which a GPU takes strips; with more, a quarter of its smallest tile's rows are of use. None has measured it, nor

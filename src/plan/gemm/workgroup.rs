@@ -1,5 +1,5 @@
 //! Tiles of the workgroup-memory core (`shaders/gemm/workgroup.wgsl`): which shapes there are, how labels name them, and which of
-//! them a product gets. The rules follow what is known of GPUs; none of them is measured yet, for lack of one.
+//! them a product gets: the one of the least estimated time, by an estimate that fits an NVIDIA H100 (docs/real-gpus.md).
 
 use crate::plan::gemm::splits::partial_sums;
 use crate::plan::gemm::tile::GemmShape;
@@ -41,9 +41,15 @@ const VARIANTS: [WorkgroupTile; 6] = [
     WorkgroupTile::new(32, 32, 32),
 ];
 
-/// Workgroups from which on a GPU counts as full. Those of the last years have 16 to 144 cores, each of which wants a workgroup or
-/// two of this size.
-const ENOUGH_WORKGROUPS: u64 = 128;
+/// Cores of the GPU that the estimate is of: an H100 has 132. On a smaller one every tile keeps all cores busy sooner, and the estimate still prefers
+/// tiles that read little.
+const CORES: u64 = 132;
+
+/// Cycles of a split: the kernel that adds the sums, and the pause before it.
+const SPLIT_CYCLES: f64 = 9e3;
+
+/// Bytes of partial sums that the whole GPU writes and reads in a cycle.
+const BYTES_PER_CYCLE: f64 = 1.5e3;
 
 /// Steps of the depth that a split has at least: fewer are not worth storing and adding its sums.
 const LEAST_SPLIT: u64 = 256;
@@ -164,33 +170,61 @@ impl WorkgroupTile {
         shape.rows > u64::from(self.m) / 2 && shape.columns > u64::from(self.n) / 2
     }
 
-    /// The tile with as many splits as a GPU wants: those that make enough workgroups of a deep product with few tiles.
+    /// Cycles that a workgroup takes for a step of the depth where it has a core to itself: the latency of its loads and
+    /// barriers.
+    fn latency(&self) -> f64 {
+        match (self.m, self.n) {
+            (32, 32) => 60.0,
+            (64, 32) => 80.0,
+            (32, 64) => 90.0,
+            (64, 64) => 123.0,
+            _ => 165.0,
+        }
+    }
+
+    /// Cycles that a core with 128 multipliers takes for a step of the depth of one workgroup among many: a smaller tile loads more for each sum.
+    fn throughput(&self) -> f64 {
+        let sums = self.m * self.n;
+        let waste = match sums {
+            8192.. => 1.9,
+            4096.. => 2.15,
+            2048.. => 2.25,
+            _ => 2.5,
+        };
+        f64::from(sums) / 128.0 * waste
+    }
+
+    /// Estimated cycles of a product on a GPU.
+    fn cycles(&self, shape: &GemmShape) -> f64 {
+        let splits = u64::from(self.splits);
+        let in_turn = self.workgroups(shape).saturating_mul(splits).div_ceil(CORES);
+        let step = self.latency().max(in_turn as f64 * self.throughput());
+        let sums = shape.rows as f64 * shape.columns as f64 * shape.products as f64 * 4.0 * (splits + 1) as f64;
+        let adding = if splits > 1 { SPLIT_CYCLES + sums / BYTES_PER_CYCLE } else { 0.0 };
+        shape.depth.div_ceil(splits) as f64 * step + adding
+    }
+
+    /// The tile with as many splits as are estimated to pay; a power of two, since each number is a kernel of its own.
     fn split(self, shape: &GemmShape, profile: &DeviceProfile) -> Self {
         if profile.is_cpu {
             return self;
         }
-        let wanted = ENOUGH_WORKGROUPS.div_ceil(self.workgroups(shape).max(1));
         let most = (shape.depth / LEAST_SPLIT).clamp(1, MOST_SPLITS);
-        // A power of two, rounded down: of few widths, each of which is a kernel of its own.
-        let largest = wanted.min(most).ilog2();
-        let splits = (0..=largest).rev().map(|power| Self { splits: 1 << power, ..self });
-        splits.into_iter().find(|tile| tile.splits == 1 || partial_sums(shape, tile.splits.into(), profile).is_ok()).unwrap_or(self)
+        let splits = (0..=most.ilog2()).map(|power| Self { splits: 1 << power, ..self });
+        let possible = splits.filter(|tile| tile.splits == 1 || partial_sums(shape, tile.splits.into(), profile).is_ok());
+        possible.min_by(|a, b| a.cycles(shape).total_cmp(&b.cycles(shape))).unwrap_or(self)
     }
 
-    /// The tile of a product. Not measured yet: larger tiles read less memory for a multiply-add, but a GPU with idle cores gains nothing
-    /// from that. So: the largest that the product fills and that makes enough workgroups; where none does, the largest that does
-    /// with its depth split; where none does either, the smallest that is filled.
+    /// The tile of a product: of those that the product fills the one of the least estimated time, the larger one of equals.
     pub fn choose(shape: &GemmShape, profile: &DeviceProfile) -> Self {
         let smallest = TILES[TILES.len() - 1];
-        let filled: Vec<Self> = TILES.into_iter().filter(|t| t.fits(profile) && t.is_filled(shape)).collect();
+        let filled = || TILES.into_iter().filter(|t| t.fits(profile) && t.is_filled(shape));
         if profile.is_cpu {
             // A processor has few cores, all busy with any tile. Few sums compile fast.
-            return filled.into_iter().find(|t| t.m <= 64 && t.n <= 64).unwrap_or(smallest);
+            return filled().find(|t| t.m <= 64 && t.n <= 64).unwrap_or(smallest);
         }
-        let enough = |t: &Self| t.workgroups(shape).saturating_mul(u64::from(t.splits)) >= ENOUGH_WORKGROUPS;
-        let split: Vec<Self> = filled.iter().map(|t| t.split(shape, profile)).collect();
-        let last = split.last().copied().unwrap_or(smallest.split(shape, profile));
-        filled.into_iter().find(enough).or_else(|| split.into_iter().find(enough)).unwrap_or(last)
+        let split = filled().map(|t| t.split(shape, profile));
+        split.min_by(|a, b| a.cycles(shape).total_cmp(&b.cycles(shape))).unwrap_or(smallest.split(shape, profile))
     }
 
     /// Tiles worth timing.
@@ -210,8 +244,11 @@ impl WorkgroupTile {
             add(tile);
             let split = tile.split(shape, profile);
             add(split);
-            if split.splits > 2 {
+            if split.splits > 1 {
                 add(Self { splits: split.splits / 2, ..split });
+            }
+            if u64::from(split.splits) * 2 <= (shape.depth / LEAST_SPLIT).min(MOST_SPLITS) {
+                add(Self { splits: split.splits * 2, ..split });
             }
         }
         tiles
@@ -325,8 +362,10 @@ mod tests {
         let choose = |rows, columns, depth, profile: &DeviceProfile| WorkgroupTile::choose(&shape(rows, columns, depth), profile).to_string();
         for (rows, columns, depth, label) in [
             (4096, 4096, 4096, "128x128x16"),
-            (64, 56 * 56 * 8, 576, "64x128x16"),
-            (512, 49, 4608, "64x64x16/16"),
+            (64, 56 * 56 * 32, 576, "64x128x16"),
+            (2048, 196, 512, "64x32x16"),
+            (64, 112 * 112, 147, "64x32x16"),
+            (512, 49, 4608, "64x32x16/16"),
             (40, 40, 70_000, "32x32x16/16"),
             (512, 49, 64, "32x32x16"),
             (16, 16, 100, "32x32x16"),
