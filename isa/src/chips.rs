@@ -71,7 +71,7 @@ const RDNA: DeviceProfile = DeviceProfile { max_workgroup_memory: 65_536, storag
 const GCN: DeviceProfile = DeviceProfile { subgroup: Some(64), ..RDNA };
 
 /// ANV: subgroups of 8 (16 from Battlemage on) to 32.
-const INTEL: DeviceProfile = DeviceProfile { max_workgroup_memory: 65_536, storage_alignment: 32, ..COMMON };
+const INTEL: DeviceProfile = DeviceProfile { max_workgroup_memory: 65_536, storage_alignment: 32, registers: 64, ..COMMON };
 
 /// NVIDIA's driver, from Turing on.
 const NVIDIA: DeviceProfile = DeviceProfile {

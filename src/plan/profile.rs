@@ -32,6 +32,9 @@ pub struct DeviceProfile {
     pub subgroup: Option<u32>,
     /// Its cooperative matrices, where it has some that the kernels can use.
     pub matrix: Option<CoopMatrix>,
+    /// Registers of 32 bits that an invocation has before its compiler puts numbers into memory, as far as that is known: 64 on Intel's chips, where the 16
+    /// invocations of a subgroup share 128 registers of 32 bytes; else 255, as NVIDIA's and AMD's have about.
+    pub registers: u32,
     /// Turns after which the driver silently ends the loops of an invocation, all of them together; `u64::MAX` where it does not.
     pub max_loop_iterations: u64,
 }
@@ -83,6 +86,7 @@ impl DeviceProfile {
         wide_vectors_slow: false,
         subgroup: None,
         matrix: None,
+        registers: 255,
         max_loop_iterations: u64::MAX,
     };
 
@@ -139,6 +143,7 @@ impl DeviceProfile {
             wide_vectors_slow: wide_vectors_slow(&info.driver, &info.driver_info),
             subgroup: subgroup(features, &info),
             matrix: CoopMatrix::new(&adapter.cooperative_matrix_properties(), features, &info),
+            registers: if info.vendor == INTEL && info.device_type != wgpu::DeviceType::Cpu { 64 } else { Self::MINIMAL.registers },
             max_loop_iterations: max_loop_iterations(&info.driver, &info.driver_info),
         }
     }
@@ -166,6 +171,9 @@ pub(crate) fn check_limits(limits: &wgpu::Limits) -> Result<()> {
         None => Ok(()),
     }
 }
+
+/// Intel's number among vendors of PCI devices.
+const INTEL: u32 = 0x8086;
 
 /// See [`DeviceProfile::subgroup`].
 fn subgroup(features: wgpu::Features, info: &wgpu::AdapterInfo) -> Option<u32> {

@@ -140,6 +140,7 @@ impl Random {
             wide_vectors_slow: self.chance(2),
             subgroup: if self.chance(2) { Some(size(self)) } else { None },
             matrix: if self.chance(2) { Some(units) } else { None },
+            registers: self.pick(&[0, 64, 255]),
             max_loop_iterations: if self.chance(3) { self.pick(&[0, 100, 65_535]) } else { u64::MAX },
         }
     }

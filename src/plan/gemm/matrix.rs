@@ -84,7 +84,7 @@ impl CoopTile {
         let chosen = match wanted {
             None => {
                 let filled = || tiles.iter().filter(|t| shape.rows > u64::from(t.m) / 2 && shape.columns > u64::from(t.n) / 2);
-                filled().find(|t| t.workgroups(shape) >= ENOUGH_WORKGROUPS).or_else(|| filled().last()).or(Some(smallest))
+                filled().find(|t| t.workgroups(shape) >= ENOUGH_WORKGROUPS).or_else(|| filled().next_back()).or(Some(smallest))
             }
             Some(text) => tiles.iter().find(|t| t.to_string() == text),
         };

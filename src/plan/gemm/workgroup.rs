@@ -57,6 +57,9 @@ const LEAST_SPLIT: u64 = 256;
 /// Splits of a depth at most: each writes and reads a whole output once more.
 const MOST_SPLITS: u64 = 16;
 
+/// Invocations of a workgroup at most.
+const MOST_INVOCATIONS: u32 = 256;
+
 /// Largest number of splits that a label may name.
 const MOST_NAMED_SPLITS: u32 = 64;
 
@@ -149,7 +152,7 @@ impl WorkgroupTile {
         if !(1..=MOST_NAMED_SPLITS).contains(&splits) {
             return refuse(&format!("its depth is split 1 to {MOST_NAMED_SPLITS} times"));
         }
-        if !(64..=256).contains(&tile.invocations()) || tile.staged().iter().any(|vec4s| !matches!(vec4s, 1 | 2 | 4)) {
+        if !(64..=MOST_INVOCATIONS).contains(&tile.invocations()) || tile.staged().iter().any(|vec4s| !matches!(vec4s, 1 | 2 | 4)) {
             let [lhs, rhs] = tile.staged();
             return refuse(&format!(
                 "it has {} invocations, each of which stages {lhs} and {rhs} vec4s of a slab; 64 to 256 invocations and 1, 2 or 4 vec4s run",
@@ -215,10 +218,17 @@ impl WorkgroupTile {
         possible.min_by(|a, b| a.cycles(shape).total_cmp(&b.cycles(shape))).unwrap_or(self)
     }
 
+    /// The tile with as many sums an invocation as the device's registers hold beside what is loaded ahead; `None` where that takes too many invocations.
+    /// Of Intel's, 32 sums and more spilled in most kernels (docs/real-gpus.md).
+    fn within(self, profile: &DeviceProfile) -> Option<Self> {
+        let held = if profile.registers < 128 { Self { thread_m: 4, thread_n: 4, ..self } } else { self };
+        (held.invocations() <= MOST_INVOCATIONS).then_some(held)
+    }
+
     /// The tile of a product: of those that the product fills the one of the least estimated time, the larger one of equals.
     pub fn choose(shape: &GemmShape, profile: &DeviceProfile) -> Self {
         let smallest = TILES[TILES.len() - 1];
-        let filled = || TILES.into_iter().filter(|t| t.fits(profile) && t.is_filled(shape));
+        let filled = || TILES.into_iter().filter_map(|t| t.within(profile)).filter(|t| t.fits(profile) && t.is_filled(shape));
         if profile.is_cpu {
             // A processor has few cores, all busy with any tile. Few sums compile fast.
             return filled().find(|t| t.m <= 64 && t.n <= 64).unwrap_or(smallest);
@@ -374,6 +384,9 @@ mod tests {
             let cpu = choose(rows, columns, depth, &DeviceProfile { is_cpu: true, ..GPU });
             assert!(!cpu.contains('/'), "a processor gains nothing from splits: {cpu}");
         }
+        let intel = DeviceProfile { registers: 64, ..GPU };
+        assert_eq!(choose(4096, 4096, 4096, &intel), "64x64x16x4x4", "16 sums an invocation");
+        assert_eq!(choose(512, 49, 4608, &intel), "64x32x16x4x4/16");
         let narrow = DeviceProfile { max_binding_bytes: 512 * 52 * 4, ..GPU };
         assert_eq!(choose(512, 49, 4608, &narrow), "32x32x16", "partial sums that do not fit one binding");
     }
