@@ -6,8 +6,8 @@
 //@use conv/store_columns.wgsl
 
 fn column_source(columns: Columns, column: Column, outer_step: u32) -> Source {
-    // 1. Tap t, r, s among those of the product. A phase may have none; a division by zero is undefined, and from one that stands here NVIDIA's compiler
-    // concludes that no phase has none.
+    // 1. Tap t, r, s among those of the product. A phase may have none; a division by zero is undefined, and a compiler may conclude from it
+    // that no phase has none (docs/drivers.md, NVIDIA).
     let s = max(u32(columns.taps.z), 1u);
     let r = max(u32(columns.taps.y), 1u);
     let line = outer_step / s;

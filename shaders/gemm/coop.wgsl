@@ -2,8 +2,8 @@
 // matrices of MATRIX x MATRIX sums; TILE_K steps of both operands are staged in workgroup memory as f16 at a time, while the next ones
 // are on their way from memory into registers.
 //
-// Matrices and what is read ahead have names, not places in arrays: an array whose index a compiler does not fold lies in memory, and on an NVIDIA H100
-// that made the kernel six times as slow.
+// Matrices and what is read ahead have names, not places in arrays: an array whose index a compiler does not fold lies in memory, and on an NVIDIA H200
+// that made the kernel two to three times as slow.
 //
 // Hooks: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (conv/gemm.wgsl,
 // matmul/gemm.wgsl).
