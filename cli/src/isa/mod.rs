@@ -223,9 +223,12 @@ mod tests {
     fn every_profile_plans_every_layer_and_its_kernels_become_spirv() {
         let (plain, reduced) = (layers(&[]), layers(&["--accuracy", "reduced"]));
         assert_eq!(plain.len(), 20);
+        // Large enough for cooperative matrices.
+        let large = ["--layer", "matmul a=1024x1024 b=1024x1024", "--layer", "conv x=32x64x56x56 w=128x64x3x3 strides=2 pads=1"];
+        let (split, rounded) = (layers(&large), layers(&[&large[..], &["--accuracy", "reduced"]].concat()));
         let mut translated = std::collections::HashSet::new();
         for chip in CHIPS {
-            for list in [&plain, &reduced] {
+            for list in [&plain, &reduced, &split, &rounded] {
                 let kernels = planned(chip, list, true);
                 for layer in list {
                     assert!(kernels.iter().any(|kernel| kernel.layers.contains(&layer.name)), "{}: no kernel for {}", chip.name, layer.name);
@@ -237,12 +240,15 @@ mod tests {
             }
         }
         assert!(translated.len() > 30, "{translated:?}");
+        for file in ["OPERANDS=0", "OPERANDS=1"] {
+            assert!(translated.iter().any(|label| label.contains(file)), "no kernel on cooperative matrices with {file}");
+        }
     }
 
     /// Matrix units are planned for where the library would take them, and elsewhere only when asked.
     #[test]
     fn cooperative_matrices_are_planned_where_there_are_some() {
-        let layers = layers(&["--accuracy", "reduced", "--layer", "matmul a=512x512 b=512x512"]);
+        let layers = layers(&["--accuracy", "reduced", "--layer", "matmul a=1024x1024 b=1024x1024"]);
         let takes = |name: &str, matrices: bool| {
             let chip = chips::chip(name).unwrap();
             planned(chip, &layers, matrices).iter().any(|kernel| kernel.job.matrices)
