@@ -55,7 +55,7 @@ override TAPS_T: u32 = 0u;
 override TAPS_R: u32 = 0u;
 override TAPS_S: u32 = 0u;
 
-// How often the loop over an axis turns: as often as it has taps inside the input, or a number that unrolls, some of it idle.
+// Iterations of the loop over an axis: as many as it has taps inside the input, or a number that unrolls, some of it idle.
 fn iterations(taps: Taps, known: u32) -> i32 {
     return select(taps.count, i32(known), known != 0u);
 }

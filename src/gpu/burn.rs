@@ -14,7 +14,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use web_time::Instant;
 
-/// Turns of the loop of [`PEAK_FMA`].
+/// Iterations of the loop of [`PEAK_FMA`].
 pub(crate) const ITERATIONS: u32 = 64;
 
 /// Seconds of a burn at the full clock, about.

@@ -90,7 +90,7 @@ impl DeviceProfile {
         max_loop_iterations: u64::MAX,
     };
 
-    /// An algorithm whose loops turn `iterations` times in one invocation is wrong, without any warning, on a driver that ends them earlier.
+    /// An algorithm whose loops take `iterations` iterations in one invocation is wrong, without any warning, on a driver that ends them earlier.
     ///
     /// # Errors
     /// [`Error::Unsupported`] there.
@@ -99,7 +99,7 @@ impl DeviceProfile {
             return Ok(());
         }
         let reason =
-            format!("its loops iteration about {iterations} times, and this driver ends them without a word after {}", self.max_loop_iterations);
+            format!("its loops take about {iterations} iterations, and this driver ends them without a word after {}", self.max_loop_iterations);
         Err(Error::Unsupported { algorithm: algorithm.into(), reason })
     }
 
@@ -217,6 +217,6 @@ mod tests {
         let limited = DeviceProfile { max_loop_iterations: 100, ..DeviceProfile::MINIMAL };
         assert!(limited.check_iterations("direct", 100).is_ok());
         let error = limited.check_iterations("direct", 101).unwrap_err().to_string();
-        assert_eq!(error, "algorithm direct does not apply: its loops iteration about 101 times, and this driver ends them without a word after 100");
+        assert_eq!(error, "algorithm direct does not apply: its loops take about 101 iterations, and this driver ends them without a word after 100");
     }
 }

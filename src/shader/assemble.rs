@@ -108,9 +108,9 @@ impl Assembly<'_> {
                 }
                 body.push((own, line));
             }
-            for turn in 0..count {
-                let turned = body.iter().map(|(own, line)| (*own, numbered(line, variable, turn))).collect();
-                all.extend(self.repeated(turned)?);
+            for iteration in 0..count {
+                let written = body.iter().map(|(own, line)| (*own, numbered(line, variable, iteration))).collect();
+                all.extend(self.repeated(written)?);
             }
         }
         Ok(all)
@@ -163,8 +163,8 @@ impl Assembly<'_> {
     }
 }
 
-/// A line of a `//@for` in one of its turns.
-fn numbered(line: &str, variable: &str, turn: u32) -> String {
+/// A line of a `//@for` in one of its iterations.
+fn numbered(line: &str, variable: &str, iteration: u32) -> String {
     let in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut text = String::new();
     let mut rest = line;
@@ -172,9 +172,9 @@ fn numbered(line: &str, variable: &str, turn: u32) -> String {
         let end = rest.find(|c| in_word(c) != in_word(first)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         match word == variable {
-            true => text.push_str(&format!("{turn}u")),
+            true => text.push_str(&format!("{iteration}u")),
             false => {
-                let parts = word.split('_').map(|part| if part == variable { turn.to_string() } else { part.to_string() });
+                let parts = word.split('_').map(|part| if part == variable { iteration.to_string() } else { part.to_string() });
                 text.push_str(&parts.collect::<Vec<_>>().join("_"));
             }
         }

@@ -200,8 +200,8 @@ impl WorkgroupTile {
     /// Estimated cycles of a product on a GPU.
     fn cycles(&self, shape: &GemmShape) -> f64 {
         let splits = u64::from(self.splits);
-        let in_turn = self.workgroups(shape).saturating_mul(splits).div_ceil(CORES);
-        let step = self.latency().max(in_turn as f64 * self.throughput());
+        let rounds = self.workgroups(shape).saturating_mul(splits).div_ceil(CORES);
+        let step = self.latency().max(rounds as f64 * self.throughput());
         let sums = shape.rows as f64 * shape.columns as f64 * shape.products as f64 * 4.0 * (splits + 1) as f64;
         let adding = if splits > 1 { SPLIT_CYCLES + sums / BYTES_PER_CYCLE } else { 0.0 };
         shape.depth.div_ceil(splits) as f64 * step + adding
