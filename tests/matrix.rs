@@ -131,13 +131,13 @@ fn damaged(from: &'static str, to: &'static str) -> Option<Gpu> {
 fn damage_is_reported_and_damaged_units_are_doubted() {
     for (label, from, to, check) in [
         // A compiler that takes x - high for zero leaves plain f16.
-        ("gemm_f16x2", "vec4<f16>((v - high) * LOW)", "vec4<f16>((v - v) * LOW)", "bounded"),
+        ("gemm_f16x2", "(x - high) * LOW", "(x - x) * LOW", "bounded"),
         // One scale for rows that lie further apart than it serves.
         ("gemm_f16x2", "<= SPREAD)", "<= SPREAD + 200)", "bounded"),
-        ("gemm_f16x2", "* (1.0 / LOW)", "* (2.0 / LOW)", "bounded"),
-        ("gemm_coop", "k0 += TILE_K", "k0 += TILE_K + TILE_K", "exact"),
+        ("gemm_f16x2", "low * (1.0 / 2048.0)", "low * (2.0 / 2048.0)", "bounded"),
+        ("gemm_coop", "let next = (slab + 1u) * TILE_K;", "let next = (slab + 2u) * TILE_K;", "exact"),
         ("gemm_coop", "let m0 = subgroup / SUBGROUPS_N * SUB_M;", "let m0 = 0u;", "guarded"),
-        ("gemm_coop", "sum * back_first * back_second", "sum * back_first", "exact"),
+        ("gemm_coop", "* back_first * back_second", "* back_first", "exact"),
     ] {
         let Some(gpu) = damaged(from, to) else { return };
         let outcome = verify(&gpu, &Case::new(product(), label)).unwrap();
@@ -146,6 +146,23 @@ fn damage_is_reported_and_damaged_units_are_doubted() {
         let doubts = doubt_coop_matrix(&gpu).unwrap();
         let doubt = if label == "gemm_f16x2" { doubts.split } else { doubts.whole }.unwrap();
         assert!(doubt.contains(label) && doubt.contains(check), "{from} -> {to}: {doubt}");
+    }
+}
+
+#[test]
+fn damage_to_what_a_convolution_reads_is_reported() {
+    for (label, from, to, check) in [
+        ("implicit_gemm_f16x2", "(grain * PARTS + part) * GRAIN", "grain * PARTS * GRAIN", "exact"),
+        ("implicit_gemm_coop", "inner -= passed * gemm_length();", "inner = 0u;", "exact"),
+        ("implicit_gemm_coop", "if source.exists & within {", "if within {", "exact"),
+        ("implicit_gemm_coop", "let n = line / params.position_tiles;", "let n = 0u;", "exact"),
+        // Four workgroups share a depth: each adds all that follows.
+        ("implicit_gemm_coop 32x32x32/4", "let end = min(first + slabs_each, slabs);", "let end = slabs;", "exact"),
+    ] {
+        let Some(gpu) = damaged(from, to) else { return };
+        let outcome = verify(&gpu, &Case::new(convolution(), label)).unwrap();
+        let Outcome::Failed(why) = &outcome else { panic!("{label}, {from} -> {to}: {outcome:?}") };
+        assert!(why.starts_with(check), "{from} -> {to}: {why}");
     }
 }
 

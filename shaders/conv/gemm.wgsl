@@ -2,14 +2,16 @@
 // Rows are the filters of a group, columns are output positions over the whole batch, those of a phase alone, and the depth is cut into
 // outer K steps of equal length (the taps), each as long as the channels of a group.
 //
-// Gives both tile cores: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_lhs_base, gemm_lhs. A loader gives the rest:
+// Gives all tile cores: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_lhs_base, gemm_lhs. A loader gives the rest:
 // Sources, gemm_sources and gemm_rhs (conv/right_hand_side.wgsl or conv/pointwise_vec4.wgsl), and gemm_store
-// (conv/store_columns.wgsl).
+// (conv/store_columns.wgsl). With PARTS the operands are the f16 of cooperative matrices, and that core reads them itself.
 
 //@use conv/taps.wgsl
 //@use lib/vec4_io.wgsl
 
-//@if BOUND_5
+//@if PARTS
+@group(0) @binding(5) var<storage, read> lhs: array<mat2x4<f16>>;   // eights of filters, packed as below, their parts side by side
+//@elif BOUND_5
 @group(0) @binding(5) var<storage, read> lhs: array<Vec4>;          // filters, packed: g, tile of filters, tap by phase, channel, filter
 //@else
 var<private> lhs: array<Vec4, 1>; // nothing is bound
@@ -117,14 +119,14 @@ fn decode_column(product: Product, column: u32) -> Column {
     return Column(x_start, position, y_start, start, exists);
 }
 
-// Where the packed filters of a tile of rows begin, in vec4s: those of the product's taps, which lie together.
+// Where the packed filters of a tile of rows begin, in vec4s, or with PARTS in eights: those of the product's taps, which lie together.
 fn gemm_lhs_base(product: Product, tile_m: u32) -> u32 {
     var tap = (product.group * params.tiles_m + tile_m) * params.taps;
     if TRANSPOSED != 0u {
         let inner = taps_before(params.height, product.first_tap.y) * params.width.taps + product.taps.y * taps_before(params.width, product.first_tap.z);
         tap += u32(taps_before(params.depth, product.first_tap.x) * params.height.taps * params.width.taps + product.taps.x * inner);
     }
-    return tap * params.channels * ROW_VEC4;
+    return tap * params.channels * ROW_ITEMS;
 }
 
 // Taps of an axis that belong to those phases whose first tap comes before this one.
@@ -132,6 +134,8 @@ fn taps_before(axis: Axis, first: i32) -> i32 {
     return first * (axis.taps / axis.tap_step) + min(first, axis.taps % axis.tap_step);
 }
 
+//@if !PARTS
 fn gemm_lhs(at: u32) -> vec4<f32> {
     return f32x4(lhs[at]);
 }
+//@end

@@ -11,6 +11,7 @@ struct PackParams {
     w_stride_g: u32,
     w_stride_k: u32,
     w_stride_c: u32,
+    padded: u32,   // channels that a packed filter has per group: `channels`, and zeros
 }
 
 @group(0) @binding(0) var<uniform> params: PackParams;

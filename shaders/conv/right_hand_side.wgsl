@@ -1,8 +1,9 @@
 // The right-hand side of conv/gemm.wgsl where four columns may lie anywhere in the input. Where a column reads in an outer K step says the hook
-// `column_source(columns, column, outer_step) -> Source` (conv/implicit_gemm.wgsl, conv/pointwise.wgsl). ALONG_CHANNELS:
+// `column_source(taps, step, column, outer_step) -> Source` (conv/implicit_gemm.wgsl, conv/pointwise.wgsl). ALONG_CHANNELS:
 // 0: element by element, from any strides;
 // 1: from a channels-last input, four channels of a column in one load; channels of a group are a multiple of four;
 // 2: the same with two.
+// With PARTS it is f16 for cooperative matrices, channels last and of their number a multiple of GRAIN, and that core reads it itself.
 
 //@use gemm/block.wgsl
 
@@ -12,6 +13,9 @@ struct Source {
     exists: bool,
 }
 
+//@if PARTS
+@group(0) @binding(4) var<storage, read> x: array<Grain>; // N D H W C by GRAIN channels, their parts side by side
+//@else
 struct Sources {
     s0: Source,
     s1: Source,
@@ -21,10 +25,10 @@ struct Sources {
 
 fn gemm_sources(columns: Columns, outer_step: u32) -> Sources {
     return Sources(
-        column_source(columns, columns.c0, outer_step),
-        column_source(columns, columns.c1, outer_step),
-        column_source(columns, columns.c2, outer_step),
-        column_source(columns, columns.c3, outer_step),
+        column_source(columns.taps, columns.step, columns.c0, outer_step),
+        column_source(columns.taps, columns.step, columns.c1, outer_step),
+        column_source(columns.taps, columns.step, columns.c2, outer_step),
+        column_source(columns.taps, columns.step, columns.c3, outer_step),
     );
 }
 
@@ -79,4 +83,5 @@ fn gemm_rhs_block(sources: Sources, i: u32) -> Block {
         vec4<f32>(),
     );
 }
+//@end
 //@end

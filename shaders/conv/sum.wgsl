@@ -6,7 +6,7 @@
 @group(0) @binding(4) var<storage, read> partials: array<vec4<f32>>; // [group][split][filter][column / 4]
 
 // conv/gemm.wgsl wants it for the packed filter, which is not read here.
-const ROW_VEC4: u32 = 1u;
+const ROW_ITEMS: u32 = 1u;
 
 fn sum_rows() -> u32 {
     return params.filters;

@@ -1,18 +1,18 @@
 // Tile core on cooperative matrices: a workgroup owns TILE_M rows x TILE_N columns, a subgroup SUB_M x SUB_N of them as
-// matrices of MATRIX x MATRIX sums; TILE_K steps of both operands are staged in workgroup memory as f16 at a time, while the next ones
-// are on their way from memory into registers.
+// matrices of MATRIX x MATRIX sums; TILE_K steps of both operands, a slab, are staged in workgroup memory at a time, while the next ones
+// are on their way from memory into registers. Both operands lie in memory as f16 (gemm/halves.wgsl), so that nothing is converted on the way.
 //
-// Matrices and what is read ahead have names, not places in arrays: an array whose index a compiler does not fold lies in memory, and on an NVIDIA H200
+// Matrices and what is read ahead have names, not places in arrays: an array whose index a compiler does not fold lies in memory, and on an NVIDIA H100
 // that made the kernel two to three times as slow.
 //
-// Hooks: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_sources, gemm_lhs_base, gemm_lhs, gemm_rhs, gemm_store (conv/gemm.wgsl,
-// matmul/gemm.wgsl).
-// Prelude: TILE_M, TILE_N, TILE_K, SUB_M, SUB_N (multiples of MATRIX), BLOCKS_M and BLOCKS_N, their quotients; LHS_VEC4 and RHS_VEC4, the vec4s of either operand
-// that one invocation stages of a slab; WG_SIZE: as many whole subgroups as the tile has parts, a
-// multiple of TILE_N / 4. Uniforms: params.items (tiles), tiles_m, tiles_n.
-
-//@use gemm/coop_range.wgsl
-//@use gemm/coop_operands.wgsl
+// SPLITS workgroups may share the depth of a tile, each a range of slabs; the store then writes partial sums (gemm/sum.wgsl).
+//
+// Hooks: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_lhs_base, gemm_store, lhs (conv/gemm.wgsl, matmul/gemm.wgsl). With RHS_ALONG_K
+// the columns are read in place, their steps being neighbours: decode_column, column_source, x (conv/right_hand_side.wgsl). Else they are packed
+// as the rows are: gemm_rhs_base, rhs (matmul/gemm.wgsl).
+// Prelude: TILE_M, TILE_N, TILE_K, SUB_M, SUB_N (multiples of MATRIX), BLOCKS_M and BLOCKS_N, their quotients; PARTS; GRAIN, 8 or 4: numbers of
+// the right-hand side that one load brings; LHS_READS and RHS_READS, the loads of either operand that an invocation makes for a slab; SPLITS;
+// WG_SIZE: as many whole subgroups as the tile has parts. Uniforms: params.items (tiles x splits), tiles_m, tiles_n.
 
 // Matrices of the units: the left operand, the right one, sums.
 //@if MATRIX_16
@@ -27,68 +27,101 @@ alias MatrixB = coop_mat8x8<f16, B>;
 alias MatrixC = coop_mat8x8<f32, C>;
 //@end
 
-const COLUMN_VEC4: u32 = TILE_N / 4u;
-const ROW_VEC4: u32 = TILE_M / 4u;
+// What one load of the right-hand side brings.
+//@if GRAIN == 8
+alias Grain = mat2x4<f16>;
+//@else
+alias Grain = vec4<f16>;
+//@end
+
 // Rows of workgroup memory do not begin in the same bank.
 const PITCH_M: u32 = TILE_M + 8u;
 const PITCH_N: u32 = TILE_N + 8u;
+const PITCH_K: u32 = TILE_K + 8u;
+// Numbers of one part of an operand in workgroup memory.
+const LHS_PART: u32 = TILE_K * PITCH_M;
+const RHS_PART: u32 = TILE_N * PITCH_K; //@if RHS_ALONG_K
+const RHS_PART: u32 = TILE_K * PITCH_N; //@if !RHS_ALONG_K
+
+const ROW_ITEMS: u32 = TILE_M / 8u;     // eights of a step of a tile's rows
+const COLUMN_ITEMS: u32 = TILE_N / 8u;  // the same of its columns
+const STEP_ITEMS: u32 = TILE_K / GRAIN; // loads of a slab's steps of one column
+const COLUMN_STRIDE: u32 = WG_SIZE / STEP_ITEMS;
+
 const BLOCKS: u32 = BLOCKS_M * BLOCKS_N;
 const SUBGROUPS_N: u32 = TILE_N / SUB_N;
 const SUBGROUPS: u32 = SUBGROUPS_N * (TILE_M / SUB_M);
 
+//@use gemm/coop_range.wgsl
+//@use gemm/coop_operands.wgsl
+
 var<workgroup> sh_sums: array<f32, SUBGROUPS * MATRIX * MATRIX>; // one matrix a subgroup, on its way out
 
-// Vec4 i of the slab of rows from k0 on; what lies past the depth is zero.
-fn read_lhs(i: u32, k0: u32, depth: u32, lhs_base: u32) -> vec4<f32> {
-    var v = vec4<f32>(0.0);
-    if (i < TILE_K * ROW_VEC4) & (k0 + i / ROW_VEC4 < depth) {
-        v = gemm_lhs(lhs_base + k0 * ROW_VEC4 + i);
+// Eight i of the rows of the slab from step k0 on; what lies past the depth is zero, and so are an operand's numbers that meet it.
+fn read_lhs(i: u32, k0: u32, depth: u32, base: u32, part: u32) -> mat2x4<f16> {
+    var v = mat2x4<f16>();
+    if (i < TILE_K * ROW_ITEMS) & (k0 + i / ROW_ITEMS < depth) {
+        v = lhs[(base + k0 * ROW_ITEMS + i) * PARTS + part];
     }
     return v;
 }
 
-// Where an invocation's four columns have come to in the depth. It stages RHS_VEC4 neighbouring steps of a slab, so that sources are worked out once a slab,
-// and once more where an outer K step ends among them.
-struct Walk {
-    columns: Columns,
-    sources: Sources,
-    outer_step: u32,
-    inner: u32, // step of the outer K step
+fn put_lhs(i: u32, part: u32, v: mat2x4<f16>) {
+    if i < TILE_K * ROW_ITEMS {
+        let k = i / ROW_ITEMS;
+        let at = part * LHS_PART + k * PITCH_M + 8u * (i - k * ROW_ITEMS);
+        stage_lhs(at, v[0]);
+        stage_lhs(at + 4u, v[1]);
+    }
 }
 
-fn walk_from(columns: Columns, k: u32) -> Walk {
-    let outer_step = k / gemm_length();
-    return Walk(columns, gemm_sources(columns, outer_step), outer_step, k - outer_step * gemm_length());
-}
-
-// The present step, where there is one: of the slab, and of the depth. Goes on to the next.
-fn read_rhs(walk: ptr<function, Walk>, i: u32, outer_steps: u32) -> vec4<f32> {
-    if (*walk).inner == gemm_length() {
-        (*walk).outer_step += 1u;
-        (*walk).inner = 0u;
-        (*walk).sources = gemm_sources((*walk).columns, (*walk).outer_step);
+//@if RHS_ALONG_K
+// GRAIN steps of a column from step i of an outer K step on.
+fn read_rhs(source: Source, i: u32, within: bool, part: u32) -> Grain {
+    var v = Grain();
+    if source.exists & within {
+        v = x[(source.index + i) / GRAIN * PARTS + part];
     }
-    var v = vec4<f32>(0.0);
-    if (i < TILE_K) & ((*walk).outer_step < outer_steps) {
-        v = gemm_rhs((*walk).sources, (*walk).inner);
-    }
-    (*walk).inner += 1u;
     return v;
 }
 
-// Puts what was read where the matrices are loaded from.
-fn stage_lhs_vec4(i: u32, v: vec4<f32>) {
-    if i < TILE_K * ROW_VEC4 {
-        let k = i / ROW_VEC4;
-        stage_lhs(k * PITCH_M + 4u * (i - k * ROW_VEC4), v);
+fn put_rhs(column: u32, step: u32, part: u32, v: Grain) {
+    if column < TILE_N {
+        let at = part * RHS_PART + column * PITCH_K + step;
+        stage_rhs(at, v); //@if GRAIN == 4
+        stage_rhs(at, v[0]); //@if GRAIN == 8
+        stage_rhs(at + 4u, v[1]); //@if GRAIN == 8
     }
+}
+//@else
+// As read_lhs and put_lhs.
+fn read_rhs(i: u32, k0: u32, depth: u32, base: u32, part: u32) -> mat2x4<f16> {
+    var v = mat2x4<f16>();
+    if (i < TILE_K * COLUMN_ITEMS) & (k0 + i / COLUMN_ITEMS < depth) {
+        v = rhs[(base + k0 * COLUMN_ITEMS + i) * PARTS + part];
+    }
+    return v;
 }
 
-fn stage_rhs_vec4(i: u32, column_vec4: u32, v: vec4<f32>) {
-    if i < TILE_K {
-        stage_rhs(i * PITCH_N + 4u * column_vec4, v);
+fn put_rhs(i: u32, part: u32, v: mat2x4<f16>) {
+    if i < TILE_K * COLUMN_ITEMS {
+        let k = i / COLUMN_ITEMS;
+        let at = part * RHS_PART + k * PITCH_N + 8u * (i - k * COLUMN_ITEMS);
+        stage_rhs(at, v[0]);
+        stage_rhs(at + 4u, v[1]);
     }
 }
+//@end
+
+//@if PARTS == 1
+fn finished(sum: MatrixC) -> MatrixC {
+    return sum;
+}
+//@else
+fn finished(sum: MatrixC, low: MatrixC) -> MatrixC {
+    return sum + low * (1.0 / 2048.0); // LOW of gemm/halves.wgsl
+}
+//@end
 
 @compute @workgroup_size(WG_SIZE)
 fn main(
@@ -107,62 +140,107 @@ fn main(
     // Neighbouring tiles share their columns: the larger operand stays in the cache while the rows pass by.
     let pair = tile / params.tiles_m;
     let tile_m = tile - pair * params.tiles_m;
-    let group = pair / params.tiles_n;
-    let column0 = (pair - group * params.tiles_n) * TILE_N;
-
-    let product = gemm_product(group);
-    let lhs_base = gemm_lhs_base(product, tile_m);
-    let column_vec4 = local % COLUMN_VEC4;
-    let columns = gemm_columns(product, column0 + 4u * column_vec4);
-    let step = local / COLUMN_VEC4 * RHS_VEC4;
-    let lhs_exponent = scale_exponent(lhs_range[0].x);
-    let rhs_exponent = scale_exponent(rhs_range[0].x);
-    let scale_lhs = power_of_two(lhs_exponent);
-    let scale_rhs = power_of_two(rhs_exponent);
+    let share = pair / params.tiles_n; // group and split
+    let tile_n = pair - share * params.tiles_n;
+    let group = share / SPLITS;
+    let split = share - group * SPLITS;
+    let column0 = tile_n * TILE_N;
     let m0 = subgroup / SUBGROUPS_N * SUB_M;
     let n0 = subgroup % SUBGROUPS_N * SUB_N;
+
+    // The slabs of this split; the last splits may have none.
+    let product = gemm_product(group);
+    let outer_steps = select(0u, gemm_outer_k(product), wanted);
+    let depth = outer_steps * gemm_length();
+    let slabs = (depth + TILE_K - 1u) / TILE_K;
+    let slabs_each = (slabs + SPLITS - 1u) / SPLITS;
+    let first = split * slabs_each;
+    let end = min(first + slabs_each, slabs);
 
     // The matrices of sums of the subgroup's blocks: column J, row I.
 //@for J < BLOCKS_N
 //@for I < BLOCKS_M
     var sum_J_I = MatrixC();
-    var low_J_I = MatrixC(); //@if OPERANDS == 1
+    var low_J_I = MatrixC(); //@if PARTS == 2
 //@end
 //@end
-    let outer_steps = select(0u, gemm_outer_k(product), wanted);
-    let depth = outer_steps * gemm_length();
-    var walk = walk_from(columns, step);
-//@for Q < LHS_VEC4
-    var lhs_Q = read_lhs(local + Q * WG_SIZE, 0u, depth, lhs_base);
+    let lhs_base = gemm_lhs_base(product, tile_m);
+//@for P < PARTS
+//@for Q < LHS_READS
+    var lhs_P_Q = read_lhs(local + Q * WG_SIZE, first * TILE_K, depth, lhs_base, P);
 //@end
-//@for Q < RHS_VEC4
-    var rhs_Q = read_rhs(&walk, step + Q, outer_steps);
 //@end
-    for (var k0 = 0u; k0 < depth; k0 += TILE_K) {
+//@if RHS_ALONG_K
+    // An invocation stages the same steps of a slab for RHS_READS columns, whose sources are worked out once an outer K step.
+    let column = local / STEP_ITEMS;
+    let step = local % STEP_ITEMS * GRAIN;
+    var outer_step = (first * TILE_K + step) / gemm_length();
+    var inner = first * TILE_K + step - outer_step * gemm_length();
+//@for Q < RHS_READS
+    let column_Q = decode_column(product, column0 + column + Q * COLUMN_STRIDE);
+    var source_Q = column_source(product.taps, product.step, column_Q, outer_step);
+//@for P < PARTS
+    var rhs_P_Q = read_rhs(source_Q, inner, outer_step < outer_steps, P);
+//@end
+//@end
+//@else
+    let rhs_base = gemm_rhs_base(product, tile_n);
+//@for P < PARTS
+//@for Q < RHS_READS
+    var rhs_P_Q = read_rhs(local + Q * WG_SIZE, first * TILE_K, depth, rhs_base, P);
+//@end
+//@end
+//@end
+    for (var slab = first; slab < end; slab++) {
         // 1. What was read is staged ...
-//@for Q < LHS_VEC4
-        stage_lhs_vec4(local + Q * WG_SIZE, scale_lhs * lhs_Q);
+//@for P < PARTS
+//@for Q < LHS_READS
+        put_lhs(local + Q * WG_SIZE, P, lhs_P_Q);
 //@end
-//@for Q < RHS_VEC4
-        stage_rhs_vec4(step + Q, column_vec4, scale_rhs * rhs_Q);
+//@for Q < RHS_READS
+        put_rhs(column + Q * COLUMN_STRIDE, step, P, rhs_P_Q); //@if RHS_ALONG_K
+        put_rhs(local + Q * WG_SIZE, P, rhs_P_Q); //@if !RHS_ALONG_K
+//@end
 //@end
         workgroupBarrier();
         // 2. ... and multiplied while the next slab is on its way.
-        let next = k0 + TILE_K;
-        walk = walk_from(columns, next + step);
-//@for Q < LHS_VEC4
-        lhs_Q = read_lhs(local + Q * WG_SIZE, next, depth, lhs_base);
+        if slab + 1u < end { // uniform over the workgroup
+            let next = (slab + 1u) * TILE_K;
+//@for P < PARTS
+//@for Q < LHS_READS
+            lhs_P_Q = read_lhs(local + Q * WG_SIZE, next, depth, lhs_base, P);
 //@end
-//@for Q < RHS_VEC4
-        rhs_Q = read_rhs(&walk, step + Q, outer_steps);
 //@end
+//@if RHS_ALONG_K
+            inner += TILE_K;
+            if inner >= gemm_length() {
+                let passed = inner / gemm_length();
+                outer_step += passed;
+                inner -= passed * gemm_length();
+//@for Q < RHS_READS
+                source_Q = column_source(product.taps, product.step, column_Q, outer_step);
+//@end
+            }
+//@for Q < RHS_READS
+//@for P < PARTS
+            rhs_P_Q = read_rhs(source_Q, inner, outer_step < outer_steps, P);
+//@end
+//@end
+//@else
+//@for P < PARTS
+//@for Q < RHS_READS
+            rhs_P_Q = read_rhs(local + Q * WG_SIZE, next, depth, rhs_base, P);
+//@end
+//@end
+//@end
+        }
         for (var k = 0u; k < TILE_K; k += MATRIX) {
             multiply_matrices(
                 k, m0, n0,
 //@for J < BLOCKS_N
 //@for I < BLOCKS_M
                 &sum_J_I,
-                &low_J_I, //@if OPERANDS == 1
+                &low_J_I, //@if PARTS == 2
 //@end
 //@end
             );
@@ -171,31 +249,40 @@ fn main(
     }
 
     // The scales taken back in two steps, since one alone may lie beyond f32: a sum between them lies between what it was and what it is to be.
-    let back = -lhs_exponent - rhs_exponent;
+    let back = -scale_exponent(lhs_range[0].x) - scale_exponent(rhs_range[0].x);
     let back_first = power_of_two(back / 2);
     let back_second = power_of_two(back - back / 2);
-    let first = subgroup * (MATRIX * MATRIX);
-    let vec4_index = thread % (MATRIX / 4u);
+    let matrix_start = subgroup * (MATRIX * MATRIX);
     // Unrolled, the epilogue would stand here once for each block; this bound is known to no compiler.
     let blocks = select(0u, BLOCKS, stores);
     for (var block = 0u; block < blocks; block++) {
 //@for J < BLOCKS_N
 //@for I < BLOCKS_M
         if block == J * BLOCKS_M + I {
-            let matrix = finished(sum_J_I); //@if OPERANDS != 1
-            let matrix = finished(sum_J_I, low_J_I); //@if OPERANDS == 1
-            coopStoreT(matrix, &sh_sums[first], MATRIX);
+            let matrix = finished(sum_J_I); //@if PARTS == 1
+            let matrix = finished(sum_J_I, low_J_I); //@if PARTS == 2
+            coopStoreT(matrix, &sh_sums[matrix_start], MATRIX); //@if STORE_VEC4 == 3
+            coopStore(matrix, &sh_sums[matrix_start], MATRIX); //@if STORE_VEC4 != 3
         }
 //@end
 //@end
         workgroupBarrier();
         let j = block / BLOCKS_M;
-        let row0 = m0 + (block - j * BLOCKS_M) * MATRIX;
-        let stored = gemm_columns(product, column0 + n0 + j * MATRIX + 4u * vec4_index);
-        for (var row = thread / (MATRIX / 4u); row < MATRIX; row += ROW_THREADS / (MATRIX / 4u)) {
-            let at = first + row * MATRIX + 4u * vec4_index;
-            let sum = vec4<f32>(sh_sums[at], sh_sums[at + 1u], sh_sums[at + 2u], sh_sums[at + 3u]);
-            gemm_store(stored, group, tile_m * TILE_M + row0 + row, sum * back_first * back_second);
+        let row0 = tile_m * TILE_M + m0 + (block - j * BLOCKS_M) * MATRIX;
+        let first_column = column0 + n0 + j * MATRIX;
+        let vec4_index = thread % (MATRIX / 4u);
+        for (var line = thread / (MATRIX / 4u); line < MATRIX; line += ROW_THREADS / (MATRIX / 4u)) {
+            let at = matrix_start + line * MATRIX + 4u * vec4_index;
+            let sum = vec4<f32>(sh_sums[at], sh_sums[at + 1u], sh_sums[at + 2u], sh_sums[at + 3u]) * back_first * back_second;
+//@if STORE_VEC4 == 3
+            // A line is a column: four rows at once.
+            let row = row0 + 4u * vec4_index;
+            if row < params.filters {
+                store_filters(decode_column(product, first_column + line), product.group * params.filters + row, sum);
+            }
+//@else
+            gemm_store(gemm_columns(product, first_column + 4u * vec4_index), share, row0 + line, sum);
+//@end
         }
         workgroupBarrier();
     }

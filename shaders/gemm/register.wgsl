@@ -14,7 +14,7 @@
 //@use gemm/block.wgsl
 //@use lib/vec4_io.wgsl
 
-const ROW_VEC4: u32 = THREAD_M / 4u;
+const ROW_ITEMS: u32 = THREAD_M / 4u;
 
 //@if LHS_THREADS
 // The left-hand side of an iteration, read by LHS_THREADS invocations together, a subgroup: each loads half vec4s, and shuffles hand them round. A driver that
@@ -46,7 +46,7 @@ fn lhs_rows(lhs_iteration: ptr<function, Lhs>, vec4_row: u32, step: u32, steps: 
     if steps == 1u {
         return gemm_lhs((*lhs_iteration).first + vec4_row);
     }
-    let half = (step * ROW_VEC4 + vec4_row) * 2u;
+    let half = (step * ROW_ITEMS + vec4_row) * 2u;
     return vec4<f32>(shared_half(lhs_iteration, half), shared_half(lhs_iteration, half + 1u));
 }
 
@@ -66,7 +66,7 @@ fn load_lhs(first: u32, steps: u32, local: u32) -> Lhs {
 
 // Rows 4 * vec4_row to + 3 at one of the iteration's steps.
 fn lhs_rows(lhs_iteration: ptr<function, Lhs>, vec4_row: u32, step: u32, steps: u32) -> vec4<f32> {
-    return gemm_lhs((*lhs_iteration).first + step * ROW_VEC4 + vec4_row);
+    return gemm_lhs((*lhs_iteration).first + step * ROW_ITEMS + vec4_row);
 }
 //@end
 
@@ -143,7 +143,7 @@ fn add_iteration(sums: ptr<function, Sums>, sources: Sources, far_sources: Sourc
     let near = load_iteration(sources, i, steps);
     var far: Iteration;
     far = load_iteration(far_sources, i, steps); //@if THREAD_VEC4 > 1
-    var loaded = load_lhs(first + i * ROW_VEC4, steps, local);
+    var loaded = load_lhs(first + i * ROW_ITEMS, steps, local);
     let lhs_iteration = &loaded;
     (*sums).b0 = add_rows((*sums).b0, lhs_iteration, 0u, steps, near, far);
     (*sums).b1 = add_rows((*sums).b1, lhs_iteration, 1u, steps, near, far); //@if THREAD_M > 4
@@ -217,7 +217,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     for (var outer_step = 0u; outer_step < outer_steps; outer_step++) {
         let sources = gemm_sources(columns, outer_step);
         let far_sources = gemm_sources(far_columns, outer_step);
-        let first = lhs_base + outer_step * length * ROW_VEC4;
+        let first = lhs_base + outer_step * length * ROW_ITEMS;
         var i = 0u;
         if STEPS > 1u {
             for (; i + STEPS <= length; i += STEPS) {

@@ -33,11 +33,11 @@ fn gemm_wanted() -> bool {
 }
 //@end
 
-const ROW_VEC4: u32 = TILE_M / 4u;
+const ROW_ITEMS: u32 = TILE_M / 4u;
 const COLUMN_VEC4: u32 = TILE_N / 4u;
 const THREADS_M: u32 = TILE_M / THREAD_M;
 const THREADS_N: u32 = TILE_N / THREAD_N;
-const LHS_SLAB: u32 = TILE_K * ROW_VEC4;
+const LHS_SLAB: u32 = TILE_K * ROW_ITEMS;
 const RHS_SLAB: u32 = TILE_K * COLUMN_VEC4;
 
 var<workgroup> sh_lhs: array<vec4<f32>, STAGES * LHS_SLAB>; // [stage][k][row / 4]
@@ -153,7 +153,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let step = local / COLUMN_VEC4 * RHS_VEC4;
     let rhs_at = step * COLUMN_VEC4 + column_vec4;
     let lhs_base = gemm_lhs_base(product, tile_m);
-    let lhs_end = lhs_base + depth * ROW_VEC4;
+    let lhs_end = lhs_base + depth * ROW_ITEMS;
     var lhs_from = lhs_base + first * LHS_SLAB + local;
     var walk = start_walk(gemm_columns(product, column0 + 4u * column_vec4), outer_steps, first * TILE_K + step);
     var lhs = load_lhs(lhs_from, lhs_end);
@@ -178,10 +178,10 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         let l = stage * LHS_SLAB + thread_m;
         let r = stage * RHS_SLAB + thread_n;
         for (var k = 0u; k < TILE_K; k += 4u) {
-            add_step(&sums, l + k * ROW_VEC4, r + k * COLUMN_VEC4);
-            add_step(&sums, l + (k + 1u) * ROW_VEC4, r + (k + 1u) * COLUMN_VEC4);
-            add_step(&sums, l + (k + 2u) * ROW_VEC4, r + (k + 2u) * COLUMN_VEC4);
-            add_step(&sums, l + (k + 3u) * ROW_VEC4, r + (k + 3u) * COLUMN_VEC4);
+            add_step(&sums, l + k * ROW_ITEMS, r + k * COLUMN_VEC4);
+            add_step(&sums, l + (k + 1u) * ROW_ITEMS, r + (k + 1u) * COLUMN_VEC4);
+            add_step(&sums, l + (k + 2u) * ROW_ITEMS, r + (k + 2u) * COLUMN_VEC4);
+            add_step(&sums, l + (k + 3u) * ROW_ITEMS, r + (k + 3u) * COLUMN_VEC4);
         }
         // 3. It goes where nobody reads: into the other stage, or into the only one once all are done with it.
         stage = 1u - stage; //@if STAGES > 1

@@ -20,9 +20,17 @@ impl Operands {
             Operands::F16x2 => "_f16x2",
         }
     }
+
+    /// f16 for each number.
+    pub fn parts(self) -> u32 {
+        match self {
+            Operands::F16 => 1,
+            Operands::F16x2 => 2,
+        }
+    }
 }
 
-/// Octaves by which the largest magnitude of an operand may exceed that of one of its lines: `SPREAD` of `shaders/gemm/coop_range.wgsl`. What is
+/// Octaves by which the largest magnitude of an operand may exceed that of one of its lines: `SPREAD` of `shaders/gemm/scale.wgsl`. What is
 /// spread wider is computed by a plain kernel.
 pub(crate) const SPREAD: i32 = 13;
 
@@ -94,7 +102,7 @@ mod tests {
     use super::*;
     use crate::numeric::Generator;
 
-    /// As `high_part` of `shaders/gemm/coop_operands.wgsl` and what is done with it.
+    /// As `high_part` of `shaders/gemm/halves.wgsl` and what is done with it.
     fn split(x: f32) -> [f64; 2] {
         let is_normal = x.abs() >= 2f32.powi(-14);
         let high = if is_normal { f32::from_bits((x.to_bits() + 0x1000) & 0xffff_e000) } else { 0.0 };

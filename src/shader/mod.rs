@@ -21,6 +21,9 @@ use crate::types::{ElementType, Error, Result};
 /// The const that says, a bit for each, which bindings of its source a kernel leaves out: those that its step has nothing for.
 pub(crate) const ABSENT: &str = "ABSENT";
 
+/// The const of kernels that read or write f16 for cooperative matrices: how many for each number.
+pub(crate) const PARTS: &str = "PARTS";
+
 /// The tile core on cooperative matrices, which WGSL has to be told to enable.
 const COOP_CORE: &str = "gemm/coop.wgsl";
 
@@ -54,7 +57,7 @@ impl KernelSpec {
     /// A directive of a file that is wrong, such as a condition on a const that neither the spec nor its source gives.
     pub fn wgsl(&self) -> Result<String> {
         let mut text = String::new();
-        if self.element == ElementType::F16 || self.uses_coop_matrix() {
+        if self.element == ElementType::F16 || self.constant(PARTS) > 0 {
             text.push_str("enable f16;\n");
         }
         if self.uses_coop_matrix() {

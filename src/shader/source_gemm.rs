@@ -4,7 +4,7 @@
 use crate::shader::layout::StructLayout;
 use crate::shader::source::BindingKind::{Read, Uniform, Write};
 use crate::shader::source::{BindingKind, KernelSource, sources};
-use crate::shader::uniforms::{Axis, ConvParams, MagnitudeJoinParams, MagnitudeParams, MatMulParams, PackOperandParams, PackParams};
+use crate::shader::uniforms::{Axis, ConvParams, MagnitudeJoinParams, MagnitudeParams, MatMulParams, PackInputParams, PackOperandParams, PackParams};
 use crate::types::strided_axes::OperandAxis;
 
 /// Uniform; the epilogue's bias, residual, output; x, weights.
@@ -44,22 +44,25 @@ sources! { GEMM_SOURCES:
     CONV_DEPTHWISE_BLOCK "conv_depthwise_block" ["conv/depthwise_block"] ["PAIRS" = 0, "POOL" = 0] CONV, CONV_STRUCTS;
     CONV_DEPTHWISE_BLOCK_PAIRS "conv_depthwise_block_pairs" ["conv/depthwise_block"] ["PAIRS" = 1, "POOL" = 0, "WIDE" = 1] CONV, CONV_STRUCTS;
 
-    CONV_IMPLICIT_GEMM_WORKGROUP "conv_implicit_gemm_workgroup" ["conv/implicit_gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] CONV, CONV_STRUCTS;
-    CONV_IMPLICIT_GEMM_REGISTER "conv_implicit_gemm_register" ["conv/implicit_gemm", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0] CONV, CONV_STRUCTS;
+    CONV_IMPLICIT_GEMM_WORKGROUP "conv_implicit_gemm_workgroup" ["conv/implicit_gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
+    CONV_IMPLICIT_GEMM_REGISTER "conv_implicit_gemm_register" ["conv/implicit_gemm", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
     CONV_IMPLICIT_GEMM_COOP "conv_implicit_gemm_coop" ["conv/implicit_gemm", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] CONV_RANGED, CONV_STRUCTS;
-    CONV_IMPLICIT_GEMM_FALLBACK "conv_implicit_gemm_fallback" ["conv/implicit_gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] CONV_RANGED, CONV_STRUCTS;
-    CONV_POINTWISE_WORKGROUP "conv_pointwise_workgroup" ["conv/pointwise", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] CONV, CONV_STRUCTS;
-    CONV_POINTWISE_REGISTER "conv_pointwise_register" ["conv/pointwise", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0] CONV, CONV_STRUCTS;
+    CONV_IMPLICIT_GEMM_FALLBACK "conv_implicit_gemm_fallback" ["conv/implicit_gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1, "PARTS" = 0] CONV_RANGED, CONV_STRUCTS;
+    CONV_POINTWISE_WORKGROUP "conv_pointwise_workgroup" ["conv/pointwise", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
+    CONV_POINTWISE_REGISTER "conv_pointwise_register" ["conv/pointwise", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
     CONV_POINTWISE_COOP "conv_pointwise_coop" ["conv/pointwise", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] CONV_RANGED, CONV_STRUCTS;
-    CONV_POINTWISE_FALLBACK "conv_pointwise_fallback" ["conv/pointwise", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] CONV_RANGED, CONV_STRUCTS;
-    CONV_POINTWISE_VEC4_WORKGROUP "conv_pointwise_vec4_workgroup" ["conv/pointwise_vec4", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] CONV, CONV_STRUCTS;
-    CONV_POINTWISE_VEC4_REGISTER "conv_pointwise_vec4_register" ["conv/pointwise_vec4", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0] CONV, CONV_STRUCTS;
-    CONV_POINTWISE_VEC4_COOP "conv_pointwise_vec4_coop" ["conv/pointwise_vec4", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] CONV_RANGED, CONV_STRUCTS;
-    CONV_POINTWISE_VEC4_FALLBACK "conv_pointwise_vec4_fallback" ["conv/pointwise_vec4", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] CONV_RANGED, CONV_STRUCTS;
-    CONV_SUM "conv_sum" ["conv/sum", "gemm/sum"] ["STORE_VEC4" = 0, "WIDE" = 0] CONV, CONV_STRUCTS;
+    CONV_POINTWISE_FALLBACK "conv_pointwise_fallback" ["conv/pointwise", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1, "PARTS" = 0] CONV_RANGED, CONV_STRUCTS;
+    CONV_POINTWISE_VEC4_WORKGROUP "conv_pointwise_vec4_workgroup" ["conv/pointwise_vec4", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
+    CONV_POINTWISE_VEC4_REGISTER "conv_pointwise_vec4_register" ["conv/pointwise_vec4", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
+    CONV_POINTWISE_VEC4_FALLBACK "conv_pointwise_vec4_fallback" ["conv/pointwise_vec4", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1, "PARTS" = 0] CONV_RANGED, CONV_STRUCTS;
+    CONV_SUM "conv_sum" ["conv/sum", "gemm/sum"] ["STORE_VEC4" = 0, "WIDE" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
 
     // Uniform, filter, the order of its taps, the packed filter.
-    CONV_PACK_FILTER "conv_pack_filter" ["conv/pack_filter"] [] &[Uniform, Read, Read, Write], &[PackParams::LAYOUT];
+    CONV_PACK_FILTER "conv_pack_filter" ["conv/pack_filter"] ["PARTS" = 0] &[Uniform, Read, Read, Write], &[PackParams::LAYOUT];
+    // The same as f16 for cooperative matrices: and the range of the filter.
+    CONV_PACK_FILTER_HALVES "conv_pack_filter_halves" ["conv/pack_filter"] [] &[Uniform, Read, Read, Write, Read], &[PackParams::LAYOUT];
+    // Uniform, x, x as f16, the range of x.
+    CONV_PACK_INPUT "conv_pack_input" ["conv/pack_input"] ["ALONG_CHANNELS" = 0] &[Uniform, Read, Write, Read], &[PackInputParams::LAYOUT];
     CONV_WINOGRAD_FILTER "conv_winograd_filter" ["conv/winograd_filter"] [] &[Uniform, Read, Write], &[PackParams::LAYOUT];
     CONV_WINOGRAD_INPUT "conv_winograd_input" ["conv/winograd_input"] [] &[Uniform, Read, Write], CONV_STRUCTS;
     CONV_WINOGRAD_INPUT_PAIRS "conv_winograd_input_pairs" ["conv/winograd_input_pairs"] ["WIDE" = 1] &[Uniform, Read, Write], CONV_STRUCTS;
@@ -71,10 +74,10 @@ sources! { GEMM_SOURCES:
 
     MATMUL_DIRECT "matmul_direct" ["matmul/direct"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
     MATMUL_GEMV "matmul_gemv" ["matmul/gemv"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
-    MATMUL_WORKGROUP "matmul_workgroup" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0] MATMUL, MATMUL_STRUCTS;
-    MATMUL_REGISTER "matmul_register" ["matmul/gemm", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0] MATMUL, MATMUL_STRUCTS;
-    MATMUL_COOP "matmul_coop" ["matmul/gemm", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] MATMUL_RANGED, MATMUL_STRUCTS;
-    MATMUL_FALLBACK "matmul_fallback" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1] MATMUL_RANGED, MATMUL_STRUCTS;
+    MATMUL_WORKGROUP "matmul_workgroup" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0, "PARTS" = 0] MATMUL, MATMUL_STRUCTS;
+    MATMUL_REGISTER "matmul_register" ["matmul/gemm", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0, "PARTS" = 0] MATMUL, MATMUL_STRUCTS;
+    MATMUL_COOP "matmul_coop" ["matmul/gemm", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0] MATMUL_RANGED, MATMUL_STRUCTS;
+    MATMUL_FALLBACK "matmul_fallback" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1, "PARTS" = 0] MATMUL_RANGED, MATMUL_STRUCTS;
     MATMUL_SUM "matmul_sum" ["matmul/sum", "gemm/sum"] ["STORE_VEC4" = 0, "WIDE" = 0] MATMUL, MATMUL_STRUCTS;
 
     // Uniform, numbers, the range of each workgroup's lines.
@@ -82,5 +85,11 @@ sources! { GEMM_SOURCES:
     // Uniform, ranges, the range of each run of them.
     MAGNITUDES_JOIN "magnitudes_join" ["gemm/magnitudes_join"] [] &[Uniform, Read, Write], &[MagnitudeJoinParams::LAYOUT];
     MATMUL_PACK "matmul_pack" ["matmul/pack"] [] &[Uniform, Read, Write], PACK_STRUCTS;
+    MATMUL_PACK_TILE "matmul_pack_tile" ["matmul/pack_tile"] ["PARTS" = 0, "RANGED" = 0, "ALONG_DEPTH" = 0] &[Uniform, Read, Write], PACK_STRUCTS;
+    // And the ranges of both operands.
+    MATMUL_PACK_FALLBACK "matmul_pack_fallback" ["matmul/pack_tile"] ["PARTS" = 0, "RANGED" = 1, "ALONG_DEPTH" = 0]
+        &[Uniform, Read, Write, Read, Read], PACK_STRUCTS;
+    // As f16 for cooperative matrices: and the range of the operand.
+    MATMUL_PACK_HALVES "matmul_pack_halves" ["matmul/pack_tile"] ["RANGED" = 0, "ALONG_DEPTH" = 0] &[Uniform, Read, Write, Read], PACK_STRUCTS;
     MATMUL_PACK_PAIRS "matmul_pack_pairs" ["matmul/pack_pairs"] ["WIDE" = 1] &[Uniform, Read, Write], PACK_STRUCTS;
 }

@@ -59,6 +59,25 @@ uniform! {
         w_stride_g: u32,
         w_stride_k: u32,
         w_stride_c: u32,
+        padded: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `PackInputParams` in `shaders/conv/pack_input.wgsl`.
+    PackInputParams {
+        items: u32,
+        position_tiles: u32,
+        channel_tiles: u32,
+        positions: u32,
+        channels: u32,
+        padded: u32,
+        all: u32,
+        x_base: u32,
+        x_stride_n: u32,
+        x_stride_c: u32,
+        x_stride_p: u32,
+        unused: u32,
     }
 }
 

@@ -18,8 +18,10 @@ use crate::validate::{Outcome, verify};
 /// The plain kernel that the units have to beat.
 const PLAIN: &str = "gemm_workgroup";
 
-/// Rows and columns of the product that is timed.
-const EXTENT: usize = 1024;
+/// Rows and columns of the product that is timed: on a GPU as many as keep all of it busy; a software driver would take seconds for that.
+fn extent(profile: &DeviceProfile) -> usize {
+    if profile.is_cpu { 512 } else { 2048 }
+}
 
 /// Why cooperative matrices are not to be used, each way apart; `None`: they passed the checks and beat plain arithmetic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +56,9 @@ fn doubt(gpu: &Gpu, way: &str) -> Result<Option<String>> {
             Err(error) => return Ok(Some(format!("{label} on {odd}: {error}"))),
         }
     }
-    let large = MatMulProblem::matmul(&[EXTENT; 2], &[EXTENT; 2], ElementType::F32)?.with_accuracy(Accuracy::Reduced);
-    let [a, b] = [0.75, -1.25].map(|v| gpu.upload(&ndarray::Array2::from_elem((EXTENT, EXTENT), v as f32)));
+    let extents = [extent(profile); 2];
+    let large = MatMulProblem::matmul(&extents, &extents, ElementType::F32)?.with_accuracy(Accuracy::Reduced);
+    let [a, b] = [0.75, -1.25].map(|v| gpu.upload(&ndarray::Array2::from_elem(extents, v as f32)));
     let operands = [a?, b?];
     let (plain, own) = (seconds(gpu, &large, PLAIN, &operands)?, seconds(gpu, &large, way, &operands)?);
     Ok((own >= plain).then(|| format!("{way} takes {:.3} ms for {large}, {PLAIN} {:.3} ms", own * 1e3, plain * 1e3)))

@@ -39,6 +39,14 @@ pub fn cases(full: bool) -> Result<Vec<Case>> {
             }
         }
     }
+    // Depths that several workgroups share on cooperative matrices: a tuner tries that where they are longer than those of the grid.
+    for (number, (op, elsewhere)) in tiled(full)?.into_iter().enumerate() {
+        for algorithm in op.algorithms(&on(elsewhere)).into_iter().filter(|name| is_of_units(name)) {
+            for tile in ["32x32x32/2", "64x64x32/4"].iter().filter(|_| full || number.is_multiple_of(3)) {
+                cases.push(Case { op: op.clone(), algorithm: format!("{algorithm} {tile}"), elsewhere });
+            }
+        }
+    }
     // Every tile of the workgroup core, each over a few of the problems that are about it, or over all.
     for (i, tile) in WorkgroupTile::every().enumerate() {
         for (j, (op, elsewhere)) in workgroup_tiled()?.into_iter().enumerate() {
@@ -57,8 +65,11 @@ pub fn cases(full: bool) -> Result<Vec<Case>> {
 /// every problem; software drivers take seconds to compile one of them, so they meet every so manieth.
 fn is_wanted(algorithm: &str, number: usize, every: usize) -> bool {
     let name = algorithm.split(' ').next().unwrap_or(algorithm);
-    let of_units = [Operands::F16, Operands::F16x2].into_iter().any(|operands| name.ends_with(operands.suffix()));
-    !of_units || number.is_multiple_of(every)
+    !is_of_units(name) || number.is_multiple_of(every)
+}
+
+fn is_of_units(name: &str) -> bool {
+    [Operands::F16, Operands::F16x2].into_iter().any(|operands| name.ends_with(operands.suffix()))
 }
 
 /// A problem, and what is different about the device that it is planned for.

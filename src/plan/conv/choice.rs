@@ -7,7 +7,7 @@ use crate::numeric::{Accuracy, Operands};
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
 use crate::plan::conv::{applies, depthwise, winograd};
-use crate::plan::gemm::matrix::FEWEST_MULTIPLY_ADDS;
+use crate::plan::gemm::matrix::fewest_multiply_adds;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::reason;
 use crate::types::{ElementType, Result};
@@ -50,7 +50,7 @@ fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) ->
         ),
         Algorithm::ImplicitGemmCoop | Algorithm::ImplicitGemmF16x2 | Algorithm::PointwiseCoop | Algorithm::PointwiseF16x2 => rule(
             matrix_pays(algorithm, problem, profile),
-            "cooperative matrices are not expected to pay: that takes a GPU, 32 filters (64 where numbers are split in two), 128 outputs, 64 products each, 10^9 in all, and f32 operands rounded only where accuracy reduced asks for it",
+            "cooperative matrices are not expected to pay: that takes a GPU, 32 filters (64 and 8 channels where numbers are split in two), 33 outputs, 64 products each, 10^9 in all (10^8 of f16), and f32 operands rounded only where accuracy reduced asks for it",
         ),
         Algorithm::Depthwise => rule(depthwise_pays(problem, profile), "tiles serve all filters of a channel at once, and it one at a time"),
         Algorithm::ImplicitGemmWorkgroup | Algorithm::ImplicitGemmRegister | Algorithm::PointwiseWorkgroup | Algorithm::PointwiseRegister => {
@@ -69,6 +69,9 @@ fn winograd_pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePr
     problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= fewest
 }
 
+/// Columns of half the narrowest tile but for the smallest: a plane of 7 x 7 has as many.
+const FEWEST_COLUMNS: u64 = 33;
+
 /// A GPU's units, tiles that the product fills, and enough of them.
 fn matrix_pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
     let columns = problem.batch * problem.output_positions();
@@ -76,10 +79,12 @@ fn matrix_pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProf
         (ElementType::F32, Some(Operands::F16)) => problem.accuracy == Accuracy::Reduced,
         _ => true,
     };
-    let enough = problem.flops() >= 2.0 * FEWEST_MULTIPLY_ADDS as f64;
-    // Of half a tile, what splits numbers in two is slower than plain sums: 32 filters on an H200 took 1.3 times as long.
-    let fewest = if algorithm.operands() == Some(Operands::F16x2) { 64 } else { 32 };
-    usual && enough && !profile.is_cpu && problem.filters_per_group() >= fewest && columns >= 128 && problem.reduction_depth() >= 64
+    let enough = problem.flops() >= 2.0 * fewest_multiply_adds(problem.element) as f64;
+    // Of half a tile, or of channels that are half zeros, what splits numbers in two is slower than plain sums: 32 filters on an H200 took 1.3 times as
+    // long, and so did three channels.
+    let [filters, channels] = if algorithm.operands() == Some(Operands::F16x2) { [64, 8] } else { [32, 1] };
+    let large = problem.filters_per_group() >= filters && problem.channels_per_group() >= channels;
+    usual && enough && !profile.is_cpu && large && columns >= FEWEST_COLUMNS && problem.reduction_depth() >= 64
 }
 
 /// Filters of a channel up to which a GPU takes strips; with more, a quarter of its smallest tile's rows are of use. None has measured it, nor

@@ -6,16 +6,17 @@
 
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
+use crate::plan::conv::matrix::Halves;
 use crate::plan::conv::steps::overrides;
-use crate::plan::gemm::method::{Method, Store};
+use crate::plan::gemm::method::{Method, Store, Work};
 use crate::plan::gemm::tile::{Core, GemmShape, Tile, Tiling};
 use crate::plan::profile::DeviceProfile;
 use crate::shader::KernelSpec;
 use crate::shader::source::KernelSource;
 use crate::shader::source_gemm::{
     CONV_IMPLICIT_GEMM_COOP, CONV_IMPLICIT_GEMM_FALLBACK, CONV_IMPLICIT_GEMM_REGISTER, CONV_IMPLICIT_GEMM_WORKGROUP, CONV_POINTWISE_COOP,
-    CONV_POINTWISE_FALLBACK, CONV_POINTWISE_REGISTER, CONV_POINTWISE_VEC4_COOP, CONV_POINTWISE_VEC4_FALLBACK, CONV_POINTWISE_VEC4_REGISTER,
-    CONV_POINTWISE_VEC4_WORKGROUP, CONV_POINTWISE_WORKGROUP, CONV_SUM, FOUR_CHANNELS, TWO_CHANNELS,
+    CONV_POINTWISE_FALLBACK, CONV_POINTWISE_REGISTER, CONV_POINTWISE_VEC4_FALLBACK, CONV_POINTWISE_VEC4_REGISTER, CONV_POINTWISE_VEC4_WORKGROUP,
+    CONV_POINTWISE_WORKGROUP, CONV_SUM, FOUR_CHANNELS, TWO_CHANNELS,
 };
 use crate::types::{Layout, Result};
 
@@ -37,7 +38,7 @@ fn sources(algorithm: Algorithm, core: Core, problem: &ConvProblem) -> [&'static
     let [workgroup, register, matrix, fallback] = if implicit {
         [&CONV_IMPLICIT_GEMM_WORKGROUP, &CONV_IMPLICIT_GEMM_REGISTER, &CONV_IMPLICIT_GEMM_COOP, &CONV_IMPLICIT_GEMM_FALLBACK]
     } else if in_vec4(problem.x_layout, problem.input_positions()) {
-        [&CONV_POINTWISE_VEC4_WORKGROUP, &CONV_POINTWISE_VEC4_REGISTER, &CONV_POINTWISE_VEC4_COOP, &CONV_POINTWISE_VEC4_FALLBACK]
+        [&CONV_POINTWISE_VEC4_WORKGROUP, &CONV_POINTWISE_VEC4_REGISTER, &CONV_POINTWISE_COOP, &CONV_POINTWISE_VEC4_FALLBACK]
     } else {
         [&CONV_POINTWISE_WORKGROUP, &CONV_POINTWISE_REGISTER, &CONV_POINTWISE_COOP, &CONV_POINTWISE_FALLBACK]
     };
@@ -86,7 +87,7 @@ pub(crate) fn outputs_shape(problem: &ConvProblem, images: u64) -> GemmShape {
 fn store(core: Core, problem: &ConvProblem) -> Store {
     if in_vec4(problem.y_layout, problem.output_positions()) && problem.phases() == [1; 3] {
         Store::Columns
-    } else if core == Core::Workgroup && in_channels(problem.y_layout, problem.filters_per_group(), 4) {
+    } else if core != Core::Register && in_channels(problem.y_layout, problem.filters_per_group(), 4) {
         Store::Filters
     } else {
         Store::Scalars
@@ -108,6 +109,9 @@ pub(crate) fn method(algorithm: Algorithm, core: Core, problem: &ConvProblem, pr
             if steps > 1 && in_channels(problem.x_layout, problem.channels_per_group(), steps.into()) {
                 call.consts.push(("ALONG_CHANNELS", if steps == 4 { FOUR_CHANNELS } else { TWO_CHANNELS }));
             }
+        }
+        if let (Core::Matrix(operands), Work::Tiles(Tiling { tile: Tile::Matrix(tile), .. })) = (core, call.work) {
+            call.consts.extend(tile.consts(Halves::new(problem, operands.parts()).columns(), profile));
         }
         call.consts.extend(store.consts(problem.element, profile));
         call.overrides = overrides(problem);

@@ -74,15 +74,25 @@ impl ConvParams {
 impl PackParams {
     /// Packed elements.
     pub(crate) fn count(problem: &ConvProblem, rows: u64, elements: u64) -> u64 {
+        Self::padded_count(problem, problem.channels_per_group(), rows, elements)
+    }
+
+    /// The same with `channels` a group, of which some may be zeros.
+    pub(crate) fn padded_count(problem: &ConvProblem, channels: u64, rows: u64, elements: u64) -> u64 {
         let padded = problem.filters_per_group().next_multiple_of(rows);
-        (problem.groups * problem.channels_per_group()).saturating_mul(elements).saturating_mul(padded)
+        (problem.groups * channels).saturating_mul(elements).saturating_mul(padded)
     }
 
     /// Filters per group padded to tiles of `rows`; one item for each element of every filter, or for each of `elements`.
     pub(crate) fn new(problem: &ConvProblem, rows: u64, elements: u64) -> Self {
+        Self::of_channels(problem, problem.channels_per_group(), rows, elements)
+    }
+
+    /// The same with `channels` a group.
+    pub(crate) fn of_channels(problem: &ConvProblem, channels: u64, rows: u64, elements: u64) -> Self {
         let strides = FilterStrides::new(problem);
         Self {
-            items: Self::count(problem, rows, elements) as u32, // the plan checked that a binding holds them
+            items: Self::padded_count(problem, channels, rows, elements) as u32, // the plan checked that a binding holds them
             rows: rows as u32,
             filters: problem.filters_per_group() as u32,
             channels: problem.channels_per_group() as u32,
@@ -91,6 +101,7 @@ impl PackParams {
             w_stride_g: strides.group,
             w_stride_k: strides.k,
             w_stride_c: strides.c,
+            padded: channels as u32,
         }
     }
 }

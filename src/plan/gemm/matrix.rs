@@ -3,6 +3,7 @@
 use crate::numeric::{Accuracy, MatrixError, Operands};
 use crate::plan::gemm::tile::{Core, GemmShape};
 use crate::plan::profile::{CoopMatrix, DeviceProfile};
+use crate::shader::PARTS;
 use crate::types::{ElementType, Error, Result};
 
 /// A tile of the core.
@@ -14,57 +15,98 @@ pub(crate) struct CoopTile {
     /// The part of one subgroup.
     sub_m: u32,
     sub_n: u32,
-    operands: Operands,
+    pub operands: Operands,
+    /// Workgroups that share the depth.
+    pub splits: u32,
 }
 
 /// Workgroups that keep the cores of a large GPU busy: an NVIDIA H100 has 132.
 const ENOUGH_WORKGROUPS: u64 = 120;
 
-/// Multiply-adds from which on the units pay: below, what goes before and after them, such as the measuring of f32 operands, takes as long as they save.
-pub(crate) const FEWEST_MULTIPLY_ADDS: u64 = 1_000_000_000;
+/// Multiply-adds from which on the units pay: below, what goes before and after them, such as the measuring of f32 operands, takes as long as they save. Measured
+/// on an NVIDIA H200 (benchmarks/results/2026-11-26-nvidia-h200-halves.md).
+pub(crate) fn fewest_multiply_adds(element: ElementType) -> u64 {
+    if element == ElementType::F16 { 100_000_000 } else { 1_000_000_000 }
+}
 
-/// Rows, columns and steps, and the rows and columns of one subgroup; the largest first.
-const TILES: [[u32; 5]; 5] = [[128, 128, 32, 64, 32], [128, 64, 32, 32, 32], [64, 128, 32, 32, 32], [64, 64, 32, 32, 32], [32, 32, 32, 16, 16]];
+/// Rows, columns and steps, and the rows and columns of one subgroup; the largest first. Those of one f16 a number ...
+const TILES: [[u32; 5]; 6] =
+    [[256, 128, 32, 64, 64], [128, 128, 32, 64, 64], [128, 64, 32, 32, 32], [64, 128, 32, 64, 32], [64, 64, 32, 32, 32], [32, 32, 32, 16, 16]];
+
+/// ... and of two, whose sums take twice the registers.
+const SPLIT_TILES: [[u32; 5]; 5] = [[128, 128, 32, 64, 32], [128, 64, 32, 32, 32], [64, 128, 32, 32, 32], [64, 64, 32, 32, 32], [32, 32, 32, 16, 16]];
+
+/// Matrices of sums that a subgroup has names for: what 64 x 64 are of 16 x 16. Of small matrices, more would make a kernel of thousands of lines.
+const MOST_SUMS: u32 = 16;
+
+/// Most workgroups that share a depth.
+const MOST_SPLITS: u32 = 16;
+
+/// How the right-hand side of a product lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Columns {
+    /// Numbers that one load brings: 8 or 4.
+    pub grain: u32,
+    /// Whether those are steps of one column, or columns of one step.
+    pub along_k: bool,
+}
 
 impl CoopTile {
     fn subgroups(&self) -> u32 {
         (self.m / self.sub_m) * (self.n / self.sub_n)
     }
 
-    /// Bytes of workgroup memory: both operands' chunks in f16, rows padded by 8, and a matrix of f32 sums for each subgroup.
+    /// Bytes of workgroup memory: both operands' slabs in f16, lines of them padded by 8, the columns along the depth, which takes more; and a matrix of f32
+    /// sums for each subgroup.
     fn memory(&self, units: &CoopMatrix) -> u32 {
-        let parts = if self.operands == Operands::F16x2 { 2 } else { 1 };
         let sums = units.extent.saturating_mul(units.extent).saturating_mul(self.subgroups() * 4);
-        sums.saturating_add(parts * self.k * (self.m + 8 + self.n + 8) * 2)
+        sums.saturating_add(self.operands.parts() * (self.k * (self.m + 8) + self.n * (self.k + 8)) * 2)
     }
 
     fn fits(&self, units: &CoopMatrix, profile: &DeviceProfile) -> bool {
         let invocations = u64::from(self.subgroups()) * u64::from(units.subgroup);
+        let sums = (self.sub_m / units.extent.max(1)) * (self.sub_n / units.extent.max(1));
         invocations > 0
+            && sums <= MOST_SUMS
             && invocations <= u64::from(profile.max_workgroup_invocations)
-            && invocations.is_multiple_of(u64::from(self.n / 4))
+            && invocations.is_multiple_of(u64::from(self.k / 4))
             && self.memory(units) <= profile.max_workgroup_memory
     }
 
-    /// Tiles worth timing. A software driver computes matrices as it computes all else: one tile is enough to see that.
-    pub fn candidates(operands: Operands, profile: &DeviceProfile) -> Vec<Self> {
+    /// Tiles worth timing for a product: each with the splits that the planner would give it. A software driver computes matrices as it computes all else:
+    /// one tile is enough to see that.
+    pub fn candidates(operands: Operands, shape: &GemmShape, profile: &DeviceProfile) -> Vec<Self> {
         let all = Self::held(operands, profile);
-        if profile.is_cpu { all.into_iter().rev().take(1).collect() } else { all }
+        if profile.is_cpu {
+            return all.into_iter().rev().take(1).collect();
+        }
+        all.into_iter().map(|tile| tile.split(shape)).collect()
     }
 
     /// The tiles that the device holds, the largest first.
     fn held(operands: Operands, profile: &DeviceProfile) -> Vec<Self> {
-        match &profile.matrix {
-            Some(units) => {
-                let tiles = TILES.map(|[m, n, k, sub_m, sub_n]| Self { m, n, k, sub_m, sub_n, operands });
-                tiles.into_iter().filter(|tile| tile.fits(units, profile)).collect()
-            }
-            None => vec![],
-        }
+        let Some(units) = &profile.matrix else { return vec![] };
+        let all: &[[u32; 5]] = match operands {
+            Operands::F16 => &TILES,
+            Operands::F16x2 => &SPLIT_TILES,
+        };
+        let tiles = all.iter().map(|&[m, n, k, sub_m, sub_n]| Self { m, n, k, sub_m, sub_n, operands, splits: 1 });
+        tiles.filter(|tile| tile.fits(units, profile)).collect()
     }
 
     fn workgroups(&self, shape: &GemmShape) -> u64 {
         shape.rows.div_ceil(u64::from(self.m)).saturating_mul(shape.columns.div_ceil(u64::from(self.n))).saturating_mul(shape.products)
+    }
+
+    /// The tile with as many workgroups to a depth as its product needs to fill a large GPU, and as leave each of them eight slabs.
+    fn split(self, shape: &GemmShape) -> Self {
+        let slabs = shape.depth.div_ceil(u64::from(self.k));
+        let workgroups = self.workgroups(shape);
+        let mut splits = 1;
+        while splits < MOST_SPLITS && workgroups.saturating_mul(u64::from(splits)) < ENOUGH_WORKGROUPS && slabs >= u64::from(splits) * 16 {
+            splits *= 2;
+        }
+        Self { splits, ..self }
     }
 
     /// The tile for a product: of those that it fills by more than half either way the largest that keeps a large GPU busy, else the smallest; or the
@@ -81,34 +123,40 @@ impl CoopTile {
                 Some(_) => "the device holds none of its tiles: too few invocations or too little memory in a workgroup".into(),
             });
         };
-        let chosen = match wanted {
+        match wanted {
             None => {
                 let filled = || tiles.iter().filter(|t| shape.rows > u64::from(t.m) / 2 && shape.columns > u64::from(t.n) / 2);
-                filled().find(|t| t.workgroups(shape) >= ENOUGH_WORKGROUPS).or_else(|| filled().next_back()).or(Some(smallest))
+                // Of the largest, a core holds one: it is for products that are large without sharing their depth.
+                let busy = |t: &&Self| match t.m > 128 {
+                    true => t.workgroups(shape) >= ENOUGH_WORKGROUPS * 3 / 2,
+                    false => t.workgroups(shape) * u64::from(t.split(shape).splits) >= ENOUGH_WORKGROUPS,
+                };
+                Ok(filled().find(busy).or_else(|| filled().next_back()).unwrap_or(smallest).split(shape))
             }
-            Some(text) => tiles.iter().find(|t| t.to_string() == text),
-        };
-        match chosen {
-            Some(tile) => Ok(*tile),
-            None => refuse(format!("its tiles here are {}", tiles.iter().map(Self::to_string).collect::<Vec<_>>().join(", "))),
+            Some(text) => {
+                let (tile, splits) = text.split_once('/').map_or((text, Some(1)), |(tile, splits)| (tile, splits.parse().ok()));
+                let splits = splits.filter(|splits: &u32| splits.is_power_of_two() && *splits <= MOST_SPLITS);
+                match (tiles.iter().find(|t| t.to_string() == tile), splits) {
+                    (Some(tile), Some(splits)) => Ok(Self { splits, ..*tile }),
+                    _ => {
+                        let all = tiles.iter().map(Self::to_string).collect::<Vec<_>>().join(", ");
+                        refuse(format!("its tiles here are {all}, each also with /2 to /{MOST_SPLITS}"))
+                    }
+                }
+            }
         }
     }
 
     /// The core's prelude on a device that has cooperative matrices.
-    pub fn consts(&self, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
+    pub fn consts(&self, columns: Columns, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
         let (extent, subgroup) = profile.matrix.map_or((0, 0), |units| (units.extent, units.subgroup));
-        // What the pick of `shaders/gemm/coop_operands.wgsl` counts.
         let loads_vectors = profile.matrix.is_none_or(|units| units.loads_vectors);
-        let file = match self.operands {
-            Operands::F16 if loads_vectors => 0,
-            Operands::F16x2 => 1,
-            Operands::F16 => 2,
-        };
         let invocations = (self.subgroups() * subgroup).max(1);
         let blocks = |side: u32| side / extent.max(1);
         vec![
             ("MATRIX_16", u32::from(extent == 16)),
-            ("OPERANDS", file),
+            (PARTS, self.operands.parts()),
+            ("LOADS_VECTORS", u32::from(loads_vectors)),
             ("TILE_M", self.m),
             ("TILE_N", self.n),
             ("TILE_K", self.k),
@@ -116,8 +164,11 @@ impl CoopTile {
             ("SUB_N", self.sub_n),
             ("BLOCKS_M", blocks(self.sub_m)),
             ("BLOCKS_N", blocks(self.sub_n)),
-            ("LHS_VEC4", (self.k * self.m / 4).div_ceil(invocations)),
-            ("RHS_VEC4", self.k.div_ceil((invocations / (self.n / 4)).max(1))),
+            ("GRAIN", columns.grain),
+            ("RHS_ALONG_K", u32::from(columns.along_k)),
+            ("LHS_READS", (self.k * self.m / 8).div_ceil(invocations)),
+            ("RHS_READS", (self.k * self.n / columns.grain).div_ceil(invocations)),
+            ("SPLITS", self.splits),
             ("ROW_THREADS", subgroup),
             ("WG_SIZE", invocations),
         ]
@@ -126,7 +177,8 @@ impl CoopTile {
 
 impl std::fmt::Display for CoopTile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}x{}", self.m, self.n, self.k)
+        write!(f, "{}x{}x{}", self.m, self.n, self.k)?;
+        if self.splits > 1 { write!(f, "/{}", self.splits) } else { Ok(()) }
     }
 }
 
@@ -195,9 +247,9 @@ mod tests {
         let units = CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true };
         let profile =
             DeviceProfile { matrix: Some(units), max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL };
+        let shape = |rows, columns, depth| GemmShape { rows, columns, depth, length: depth, products: 1, uneven: false, streams: true };
         let choose = |rows, columns, wanted, profile: &DeviceProfile| {
-            let shape = GemmShape { rows, columns, depth: 64, length: 64, products: 1, uneven: false, streams: true };
-            CoopTile::choose("x", Operands::F16x2, &shape, wanted, profile).map(|t| t.to_string())
+            CoopTile::choose("x", Operands::F16x2, &shape(rows, columns, 64), wanted, profile).map(|t| t.to_string())
         };
         assert_eq!(choose(512, 25088, None, &profile).unwrap(), "128x128x32");
         assert_eq!(choose(512, 3136, None, &profile).unwrap(), "128x64x32");
@@ -205,6 +257,16 @@ mod tests {
         assert_eq!(choose(10, 7, None, &profile).unwrap(), "32x32x32");
         assert_eq!(choose(512, 3136, Some("64x64x32"), &profile).unwrap(), "64x64x32");
         assert!(choose(512, 3136, Some("64x64x8"), &profile).is_err());
+        assert_eq!(choose(512, 3136, Some("64x64x32/4"), &profile).unwrap(), "64x64x32/4");
+        assert!(choose(512, 3136, Some("64x64x32/3"), &profile).is_err() && choose(512, 3136, Some("64x64x32/x"), &profile).is_err());
+        // Of f16, and of depths that are worth sharing: what was measured to be fastest, or near it, on an H200.
+        let halves = |rows, columns, depth| CoopTile::choose("x", Operands::F16, &shape(rows, columns, depth), None, &profile).unwrap().to_string();
+        assert_eq!(halves(256, 784, 1152), "64x64x32/4");
+        assert_eq!(halves(512, 49, 4608), "64x64x32/16");
+        assert_eq!(halves(2048, 196, 512), "128x64x32/2");
+        assert_eq!(halves(256, 6272, 2304), "128x128x32/2");
+        assert_eq!(halves(256, 25_088, 1152), "256x128x32");
+        assert_eq!(halves(2048, 2048, 2048), "128x128x32");
         let small = DeviceProfile { max_workgroup_memory: 16 << 10, ..profile };
         assert_eq!(choose(512, 3136, None, &small).unwrap(), "32x32x32");
         assert!(choose(512, 3136, None, &DeviceProfile { matrix: None, ..profile }).is_err());

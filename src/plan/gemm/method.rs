@@ -17,38 +17,49 @@ pub(crate) struct Method {
     /// Called for every part, one after the other.
     pub calls: Vec<Call>,
     pub memory: Memory,
-    /// Its kernels bind the range of either operand; those of f32 are measured.
-    pub on_coop_matrix: bool,
 }
 
 /// What an algorithm keeps in memory beside the tensors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
-    /// Each operand, where it is packed.
+    /// Each operand, where a core reads it packed.
     pub packed: [Option<Packed>; 2],
+    /// Both operands for cooperative matrices.
+    pub halves: Option<Halves>,
     /// Workgroups that share the depth of a tile.
     pub splits: u64,
+}
+
+/// Operands that cooperative matrices read: so many f16 of each number, in tiles of so many rows and columns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Halves {
+    pub parts: u32,
+    pub widths: [u64; 2],
 }
 
 impl Method {
     /// One kernel that reads the operands as they are.
     pub fn plain(tile: String, call: Call) -> Self {
-        Self { tile, calls: vec![call], memory: Memory { packed: [None; 2], splits: 1 }, on_coop_matrix: false }
+        Self { tile, calls: vec![call], memory: Memory { packed: [None; 2], halves: None, splits: 1 } }
     }
 
     /// The kernel of a core. What cannot be scaled for cooperative matrices, which is known only when it runs, `fallback` computes: both are called, and one of
-    /// them leaves at once.
+    /// them leaves at once. `rhs`: how the right-hand side is packed.
     pub fn tiled(tiling: Tiling, source: &'static KernelSource, fallback: &'static KernelSource, rhs: Option<Packed>, element: ElementType) -> Self {
         let call = |source, tiling| Call { source, consts: vec![], overrides: vec![], work: Work::Tiles(tiling) };
         let mut calls = vec![call(source, tiling)];
-        let on_coop_matrix = matches!(tiling.tile, Tile::Matrix(_));
-        if on_coop_matrix && element == ElementType::F32 {
-            // Both read the left-hand side as it is packed for tiles of so many rows.
-            let tile = Tile::Workgroup(WorkgroupTile::of_rows(tiling.m() as u32));
+        let halves = match tiling.tile {
+            Tile::Matrix(tile) => Some(Halves { parts: tile.operands.parts(), widths: [tiling.m(), tiling.n()] }),
+            Tile::Workgroup(_) | Tile::Register(_) => None,
+        };
+        if halves.is_some() && element == ElementType::F32 {
+            // It leaves the partial sums that the other would.
+            let tile = Tile::Workgroup(WorkgroupTile::of_rows(tiling.m() as u32, tiling.splits() as u32));
             calls.push(call(fallback, Tiling { tile, ..tiling }));
         }
-        let memory = Memory { packed: [Some(Packed::Panels(tiling.m())), rhs], splits: tiling.splits() };
-        Self { tile: tiling.tile.to_string(), calls, memory, on_coop_matrix }
+        let reads_plain = halves.is_none() || calls.len() > 1;
+        let packed = if reads_plain { [Some(Packed::Panels(tiling.m())), rhs] } else { [None; 2] };
+        Self { tile: tiling.tile.to_string(), calls, memory: Memory { packed, halves, splits: tiling.splits() } }
     }
 
     /// The name of an algorithm with the numbers of its tile.
@@ -67,6 +78,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Whether it multiplies on cooperative matrices.
+    pub fn reads_halves(&self) -> bool {
+        matches!(self.work, Work::Tiles(Tiling { tile: Tile::Matrix(_), .. }))
+    }
+
     /// The kernel for a part of this shape.
     pub fn kernel(&self, shape: &GemmShape, element: ElementType, profile: &DeviceProfile) -> KernelSpec {
         let mut consts = match self.work {

@@ -1,12 +1,15 @@
 //! Operands as the tile cores read them: vec4s along their outer index, packed where they do not lie so.
 
 use crate::ops::matmul::{MatMulProblem, Operand};
-use crate::plan::gemm::method::{Call, Store, Work};
+use crate::plan::gemm::method::{Call, Halves, Store, Work};
 use crate::plan::gemm::tile::{GemmShape, Tile, Tiling};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, Plan, Step};
 use crate::shader::KernelSpec;
-use crate::shader::source_gemm::{MATMUL_PACK, MATMUL_PACK_PAIRS, MATMUL_REGISTER, MATMUL_WORKGROUP};
+use crate::shader::PARTS;
+use crate::shader::source_gemm::{
+    MATMUL_PACK, MATMUL_PACK_FALLBACK, MATMUL_PACK_HALVES, MATMUL_PACK_PAIRS, MATMUL_PACK_TILE, MATMUL_REGISTER, MATMUL_WORKGROUP,
+};
 use crate::shader::uniforms::{MatMulParams, PackOperandParams};
 use crate::types::strided_axes::OperandAxis;
 use crate::types::{ElementType, Result};
@@ -57,53 +60,95 @@ pub(crate) struct Bound {
     pub base: u32,
 }
 
+/// What a core reads of a packed operand.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Form {
+    /// Its numbers as they are.
+    Plain,
+    /// The same for what takes the place of cooperative matrices: nothing is packed where the ranges of both operands let those compute.
+    Fallback { ranges: [BufferRef; 2] },
+    /// So many f16 of each, for cooperative matrices, scaled by the range that is found there.
+    Halves { parts: u32, range: BufferRef },
+}
+
 /// What parts of a product have packed already: those that differ in rows alone share b.
 #[derive(Default)]
 pub(crate) struct Packs {
-    done: Vec<(BufferRef, PackOperandParams, BufferRef)>,
+    done: Vec<(BufferRef, Form, PackOperandParams, BufferRef)>,
 }
 
-/// How an operand is packed: steps of the depth that one invocation packs, and neighbours along the outer index.
+/// `BLOCK` of `shaders/matmul/pack.wgsl`.
+const BLOCK: u64 = 8;
+
+/// `TILE` of `shaders/matmul/pack_tile.wgsl`.
+const TILE: u64 = 32;
+
+/// Numbers of one part that lie together (`GRAIN` of `shaders/gemm/halves.wgsl`).
+const EIGHT: u32 = 8;
+
+/// How an operand is packed.
 struct Packing {
     kernel: KernelSpec,
-    block: u64,
-    at_once: u64,
+    work: PackWork,
+}
+
+enum PackWork {
+    /// Steps of the depth that one invocation packs, and neighbours along the outer index.
+    Blocks { block: u64, at_once: u64 },
+    /// A workgroup packs a tile of as many as it says either way.
+    Tiles(u64),
 }
 
 impl Packing {
     /// In pairs where the device gains by it and they lie so: along either index, an even number, beginning at even elements.
-    fn new(operand: &Operand, outer: u64, depth: u64, base: u32, element: ElementType, profile: &DeviceProfile) -> Self {
+    fn new(form: Form, operand: &Operand, outer: u64, depth: u64, base: u32, element: ElementType, profile: &DeviceProfile) -> Self {
         let even_apart = |stride: u64| base.is_multiple_of(2) && stride.is_multiple_of(2) && operand.batch.iter().all(|s| s.is_multiple_of(2));
         let along_outer = operand.outer == 1 && outer.is_multiple_of(2) && even_apart(operand.depth);
         let along_depth = operand.depth == 1 && depth.is_multiple_of(2) && even_apart(operand.outer);
         let spec = |source, consts| KernelSpec { source, element, consts, overrides: vec![] };
+        let tiles = |source, mut consts: Vec<(&'static str, u32)>| {
+            if operand.depth == 1 && depth > 1 {
+                consts.push(("ALONG_DEPTH", 1));
+            }
+            Self { kernel: spec(source, consts), work: PackWork::Tiles(TILE) }
+        };
+        match form {
+            Form::Halves { parts, .. } => return tiles(&MATMUL_PACK_HALVES, vec![(PARTS, parts), ("GRAIN", EIGHT)]),
+            Form::Fallback { .. } => return tiles(&MATMUL_PACK_FALLBACK, vec![]),
+            Form::Plain if !profile.is_cpu => return tiles(&MATMUL_PACK_TILE, vec![]),
+            Form::Plain => {}
+        }
         if profile.loads_half_vec4(element) && (along_outer || along_depth) {
             // Along the depth, a block is a whole line of a processor's cache: rows may lie so far apart that few of them fit its sets.
             let block = if along_outer { 8 } else { 16 };
             let consts = vec![("BLOCK", block as u32), ("ALONG_DEPTH", u32::from(!along_outer))];
-            return Self { kernel: spec(&MATMUL_PACK_PAIRS, consts), block, at_once: 2 };
+            return Self { kernel: spec(&MATMUL_PACK_PAIRS, consts), work: PackWork::Blocks { block, at_once: 2 } };
         }
-        Self { kernel: spec(&MATMUL_PACK, vec![]), block: 8, at_once: 1 } // BLOCK of its shader
+        Self { kernel: spec(&MATMUL_PACK, vec![]), work: PackWork::Blocks { block: BLOCK, at_once: 1 } }
     }
 }
 
 impl Packs {
-    /// Packs what is to be packed of both operands of a part, sets how they lie in `params`, and returns what a core binds.
+    /// Packs what is to be packed of both operands of a part, sets how they lie in `params`, and returns what a core binds. `ranges`: those of both, for
+    /// the kernel that takes the place of cooperative matrices.
+    #[allow(clippy::too_many_arguments, reason = "two operands with what is known of each, and where the plan stands")]
     pub fn operands(
         &mut self,
         problem: &MatMulProblem,
         packed: [Option<Packed>; 2],
         bound: [Bound; 2],
+        ranges: Option<[BufferRef; 2]>,
         params: &mut MatMulParams,
         plan: &mut Plan,
         profile: &DeviceProfile,
     ) -> Result<[BufferRef; 2]> {
         let mut refs = bound.map(|bound| bound.place);
+        let form = ranges.map_or(Form::Plain, |ranges| Form::Fallback { ranges });
         for (which, (operand, outer)) in [(&problem.a, problem.m), (&problem.b, problem.n)].into_iter().enumerate() {
             let (place, base, pitch, batch) = match packed[which] {
                 Some(packed) => {
                     let [width, panels] = packed.panels(outer);
-                    let place = self.pack(problem, which, operand, outer, [width, panels], bound[which], plan, profile)?;
+                    let place = self.pack(problem, which, form, [width, panels], bound[which], plan, profile)?;
                     (place, 0, width / 4, packed_strides(problem, operand, problem.k * width * panels / 4))
                 }
                 // It begins at a multiple of four: so do its rows, its products and the parts of its columns.
@@ -119,27 +164,54 @@ impl Packs {
         Ok(refs)
     }
 
+    /// The same for cooperative matrices, scaled by the operands' ranges.
+    pub fn halves(
+        &mut self,
+        problem: &MatMulProblem,
+        halves: &Halves,
+        bound: [Bound; 2],
+        ranges: [BufferRef; 2],
+        params: &mut MatMulParams,
+        plan: &mut Plan,
+        profile: &DeviceProfile,
+    ) -> Result<[BufferRef; 2]> {
+        let mut refs = ranges;
+        for (which, (operand, outer)) in [(&problem.a, problem.m), (&problem.b, problem.n)].into_iter().enumerate() {
+            let [width, panels] = Packed::Panels(halves.widths[which]).panels(outer);
+            let form = Form::Halves { parts: halves.parts, range: ranges[which] };
+            refs[which] = self.pack(problem, which, form, [width, panels], bound[which], plan, profile)?;
+            params.base[which] = 0;
+            let batch = packed_strides(problem, operand, problem.k * width * panels / u64::from(EIGHT));
+            for (axis, stride) in params.batch.iter_mut().zip(batch) {
+                axis.strides[which] = stride as i32;
+            }
+        }
+        Ok(refs)
+    }
+
     /// Plans the packing of input `index` into a scratch buffer: once when the op is prepared if the input is a constant, else with each
     /// recording. Axes of the batch along which the operand is broadcast are packed once.
-    #[allow(clippy::too_many_arguments, reason = "the numbers of one uniform struct, each with a name of its own")]
     fn pack(
         &mut self,
         problem: &MatMulProblem,
         index: usize,
-        operand: &Operand,
-        outer: u64,
+        form: Form,
         [padded, panels]: [u64; 2],
         bound: Bound,
         plan: &mut Plan,
         profile: &DeviceProfile,
     ) -> Result<BufferRef> {
+        let (operand, outer) = if index == 0 { (&problem.a, problem.m) } else { (&problem.b, problem.n) };
         let own = own_batch(problem, operand);
         let axis = |i: usize| OperandAxis { strides: [operand.batch[i] as i32, 0, 0], extent: own[i] as u32 };
         let lines = own.iter().product::<u64>() * padded * panels;
-        let packing = Packing::new(operand, outer, problem.k, bound.base, problem.element, profile);
+        let packing = Packing::new(form, operand, outer, problem.k, bound.base, problem.element, profile);
         let params = PackOperandParams {
             batch: [axis(0), axis(1), axis(2)],
-            items: (lines / packing.at_once * problem.k.div_ceil(packing.block)) as u32,
+            items: match packing.work {
+                PackWork::Blocks { block, at_once } => lines / at_once * problem.k.div_ceil(block),
+                PackWork::Tiles(tile) => lines / padded * padded.div_ceil(tile) * problem.k.div_ceil(tile),
+            } as u32,
             padded: padded as u32,
             outer: outer as u32,
             depth: problem.k as u32,
@@ -148,18 +220,25 @@ impl Packs {
             panels: panels as u32,
             base: bound.base,
         };
-        if let Some((_, _, place)) = self.done.iter().find(|(from, as_that, _)| (from, as_that) == (&bound.place, &params)) {
+        if let Some((_, _, _, place)) = self.done.iter().find(|(from, so, as_that, _)| (from, so, as_that) == (&bound.place, &form, &params)) {
             return Ok(*place);
         }
         let place = BufferRef::Scratch(plan.scratch.len());
-        plan.scratch.push(lines * problem.k * problem.element.bytes());
-        let step = Step::new(packing.kernel, &params, vec![bound.place, place], u64::from(params.items).div_ceil(64), profile)?;
+        let (bytes, refs) = match form {
+            Form::Plain => (problem.element.bytes(), vec![bound.place, place]),
+            Form::Fallback { ranges } => (problem.element.bytes(), [vec![bound.place, place], ranges.to_vec()].concat()),
+            Form::Halves { parts, range } => (2 * u64::from(parts), vec![bound.place, place, range]),
+        };
+        plan.scratch.push(lines * problem.k * bytes);
+        let items = u64::from(params.items);
+        let workgroups = if let PackWork::Tiles(_) = packing.work { items } else { items.div_ceil(64) };
+        let step = Step::new(packing.kernel, &params, refs, workgroups, profile)?;
         if plan.inputs[index].constant {
             plan.prepare.push(step)
         } else {
             plan.steps.push(step)
         }
-        self.done.push((bound.place, params, place));
+        self.done.push((bound.place, form, params, place));
         Ok(place)
     }
 }

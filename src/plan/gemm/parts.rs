@@ -52,10 +52,10 @@ fn span(strides: &Axes, count: &Axes) -> u64 {
     1 + strides.iter().zip(count).map(|(stride, count)| stride * (count - 1)).sum::<u64>()
 }
 
-/// Something that has to fit a binding.
+/// Something that has to fit a binding; `number`: bytes of a packed number.
 enum Need {
     Tensor { strides: Axes, all: u64 },
-    Packed { strides: Axes, outer: usize, packed: Packed },
+    Packed { strides: Axes, outer: usize, packed: Packed, number: u64 },
     Partials { splits: u64, depth: u64 },
 }
 
@@ -65,10 +65,10 @@ impl Need {
         match self {
             // Less than all may begin up to one alignment before its first element.
             Need::Tensor { strides, all } => (span(strides, count) * element.bytes() + profile.storage_alignment).min(*all),
-            Need::Packed { strides, outer, packed } => {
+            Need::Packed { strides, outer, packed, number } => {
                 let [width, panels] = packed.panels(count[*outer]);
                 let own: u64 = (0..M).filter(|&i| strides[i] > 0).map(|i| count[i]).product();
-                own.saturating_mul(width * panels).saturating_mul(count[K]).saturating_mul(element.bytes())
+                own.saturating_mul(width * panels).saturating_mul(count[K]).saturating_mul(*number)
             }
             Need::Partials { splits, depth } => {
                 let shares = splits * depth.div_ceil(count[K]);
@@ -85,7 +85,7 @@ impl Need {
         let cuttable = |&axis: &usize| count[axis] > least(axis);
         match self {
             Need::Tensor { strides, .. } => (0..=K).filter(cuttable).filter(|&i| strides[i] > 0).max_by_key(|&i| strides[i]),
-            Need::Packed { strides, outer, packed } => {
+            Need::Packed { strides, outer, packed, .. } => {
                 let shrinks = |&axis: &usize| match axis {
                     M | N => count[axis] > packed.panels(least(axis))[0],
                     axis => axis == K || strides[axis] > 0,
@@ -110,8 +110,13 @@ fn largest(
     let tensor = |spec: &TensorSpec, strides| (spec.name.to_string(), Need::Tensor { strides, all: spec.bytes() });
     let mut needs = vec![tensor(y_spec, y), tensor(a_spec, a), tensor(b_spec, b)];
     needs.extend(addend.map(|spec| tensor(spec, c)));
-    for (spec, strides, outer, packed) in [(a_spec, a, M, memory.packed[0]), (b_spec, b, N, memory.packed[1])] {
-        needs.extend(packed.map(|packed| (format!("{} packed for a tile core", spec.name), Need::Packed { strides, outer, packed })));
+    for (which, spec, strides, outer) in [(0, a_spec, a, M), (1, b_spec, b, N)] {
+        let plain = memory.packed[which].map(|packed| (packed, problem.element.bytes()));
+        let halves = memory.halves.map(|halves| (Packed::Panels(halves.widths[which]), 2 * u64::from(halves.parts)));
+        let packed = plain.into_iter().chain(halves);
+        needs.extend(
+            packed.map(|(packed, number)| (format!("{} packed for a tile core", spec.name), Need::Packed { strides, outer, packed, number })),
+        );
     }
     needs.push(("partial sums".into(), Need::Partials { splits: memory.splits, depth: problem.k }));
     // Whatever is packed or summed is indexed by 31 bits too; an element has two bytes or more.
@@ -238,7 +243,7 @@ mod tests {
                     let largest = bindings(&plan).into_iter().max().unwrap();
                     assert!(largest <= limit, "{algorithm} {problem}: {largest}");
                 }
-                let memory = Memory { packed: [Some(Packed::Panels(16)), Some(Packed::Whole)], splits: 1 };
+                let memory = Memory { packed: [Some(Packed::Panels(16)), Some(Packed::Whole)], halves: None, splits: 1 };
                 let (inputs, outputs) = (problem.inputs(), problem.outputs());
                 let parts = parts(problem, &memory, [&inputs[0], &inputs[1], &outputs[0]], inputs.get(2), &profile).unwrap();
                 let work: u64 = parts.iter().flatten().map(|part| part.count.iter().product::<u64>()).sum();
@@ -284,6 +289,6 @@ mod tests {
         let count = |name: &str| plan.steps.iter().filter(|step| step.kernel.source.name == name).count();
         let chunks = count("matmul_register");
         assert!(chunks > 2);
-        assert_eq!(count("matmul_pack"), chunks + 1);
+        assert_eq!(count("matmul_pack_tile"), chunks + 1);
     }
 }

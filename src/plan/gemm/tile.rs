@@ -88,7 +88,7 @@ impl Tile {
         match core {
             Core::Workgroup => WorkgroupTile::candidates(shape, profile).iter().map(ToString::to_string).collect(),
             Core::Register => RegisterTile::candidates(shape.rows, shape.length).iter().map(ToString::to_string).collect(),
-            Core::Matrix(operands) => CoopTile::candidates(operands, profile).iter().map(ToString::to_string).collect(),
+            Core::Matrix(operands) => CoopTile::candidates(operands, shape, profile).iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -131,7 +131,11 @@ impl Tiling {
 
     /// Workgroups that share the depth of a tile.
     pub fn splits(&self) -> u64 {
-        if let Tile::Workgroup(tile) = &self.tile { tile.splits.into() } else { 1 }
+        match &self.tile {
+            Tile::Workgroup(tile) => tile.splits.into(),
+            Tile::Matrix(tile) => tile.splits.into(),
+            Tile::Register(_) => 1,
+        }
     }
 
     /// Columns that lie together in a packed right-hand side; 0: it is not cut into panels.
@@ -151,12 +155,13 @@ impl Tiling {
         profile.check_iterations(algorithm, iterations)
     }
 
-    /// The core's prelude for a part of the product whose outer K steps have `length` steps: it may leave a rest where the whole does not.
+    /// The core's prelude for a part of the product whose outer K steps have `length` steps: it may leave a rest where the whole does not. That of
+    /// cooperative matrices depends on more ([`CoopTile::consts`]).
     pub fn consts(&self, length: u64, element: ElementType, profile: &DeviceProfile) -> Vec<(&'static str, u32)> {
         match &self.tile {
             Tile::Workgroup(tile) => tile.consts(self.shape.outer_steps(), length, self.shape.uneven, profile),
             Tile::Register(tile) => tile.consts(self.shape.columns, self.shape.depth, length, element, profile),
-            Tile::Matrix(tile) => tile.consts(profile),
+            Tile::Matrix(_) => vec![],
         }
     }
 }

@@ -70,9 +70,9 @@ impl WorkgroupTile {
         Self { m, n, k, thread_m: thread(m), thread_n: thread(n), splits: 1 }
     }
 
-    /// A tile of so many rows: for a left-hand side that is packed for another core's tiles.
-    pub const fn of_rows(m: u32) -> Self {
-        Self::new(m, 64, 16)
+    /// A tile of so many rows and splits: for what takes the place of another core's tile.
+    pub const fn of_rows(m: u32, splits: u32) -> Self {
+        Self { splits, ..Self::new(m, 64, 16) }
     }
 
     fn invocations(&self) -> u32 {

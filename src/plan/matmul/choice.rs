@@ -3,7 +3,7 @@
 
 use crate::numeric::Accuracy;
 use crate::ops::matmul::{MATRIX, MatMulProblem, SPLIT};
-use crate::plan::gemm::matrix::{self, FEWEST_MULTIPLY_ADDS};
+use crate::plan::gemm::matrix::{self, fewest_multiply_adds};
 use crate::plan::gemm::tile::Core;
 use crate::plan::matmul::{DIRECT, GEMV, MOST_SHORT, REGISTER, WORKGROUP, core, gemv_threads, shape};
 use crate::plan::profile::DeviceProfile;
@@ -30,7 +30,7 @@ fn wanted(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<&'static str>
         vec![DIRECT] // packing, or a register tile most of whose columns idle, would cost more than it saves
     } else if profile.is_cpu {
         vec![REGISTER] // workgroup memory and barriers cost there and save nothing (docs/kernels.md)
-    } else if m >= 32 && n >= 64 && k >= 64 && problem.multiply_adds() >= FEWEST_MULTIPLY_ADDS {
+    } else if m >= 32 && n >= 64 && k >= 64 && problem.multiply_adds() >= fewest_multiply_adds(problem.element) {
         // A GPU's units, for tiles that the product fills.
         if problem.element == ElementType::F16 || problem.accuracy == Accuracy::Reduced { vec![MATRIX, WORKGROUP] } else { vec![SPLIT, WORKGROUP] }
     } else {

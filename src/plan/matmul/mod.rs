@@ -9,6 +9,7 @@ use crate::ops::Problem;
 use crate::ops::matmul::{MatMulProblem, operands_of};
 use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
+use crate::plan::gemm::matrix::Columns;
 use crate::plan::gemm::method::{Call, Method, Work};
 use crate::plan::gemm::packing::Packed;
 use crate::plan::gemm::tile::{Core, GemmShape, Tile, Tiling};
@@ -156,7 +157,10 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, core: Core, algorithm:
     let rhs = Packed::of_rhs(problem, &tiling);
     let mut method = Method::tiled(tiling, source, &MATMUL_FALLBACK, rhs, problem.element);
     for call in &mut method.calls {
-        call.consts.push(Packed::panel_const(rhs));
+        match call.work {
+            Work::Tiles(Tiling { tile: Tile::Matrix(tile), .. }) => call.consts.extend(tile.consts(Columns { grain: 8, along_k: false }, profile)),
+            _ => call.consts.push(Packed::panel_const(rhs)),
+        }
     }
     Ok(method)
 }

@@ -55,23 +55,24 @@ pub(crate) fn plan_parts(problem: &MatMulProblem, profile: &DeviceProfile, metho
                 }
             };
             params.first_part = i as u32 * method.memory.splits as u32;
-            let mut ranges = vec![];
-            if method.on_coop_matrix {
-                for (index, bound) in [a, b].into_iter().enumerate() {
-                    ranges.push(measure(index, &own, bound, plan, &mut measured, profile)?);
-                }
-            }
-            let mut operands = [a.place, b.place];
-            if method.memory.packed[0].is_some() {
-                operands = packs.operands(&own, method.memory.packed, [a, b], &mut params, plan, profile)?;
-            }
+            let ranges = match method.memory.halves {
+                Some(_) => Some([measure(0, &own, a, plan, &mut measured, profile)?, measure(1, &own, b, plan, &mut measured, profile)?]),
+                None => None,
+            };
             for call in &method.calls {
+                let mut params = params;
+                let packed = method.memory.packed;
+                let operands = match (&method.memory.halves, ranges) {
+                    (Some(halves), Some(ranges)) if call.reads_halves() => packs.halves(&own, halves, [a, b], ranges, &mut params, plan, profile)?,
+                    _ if packed[0].is_some() => packs.operands(&own, packed, [a, b], ranges, &mut params, plan, profile)?,
+                    _ => [a.place, b.place],
+                };
                 let finishing = if shares == 1 { store } else { Store::Partials };
                 let count = call.work.count(&shape(&own));
                 (params.tiles_m, params.tiles_n, params.items) = (count.tiles[0] as u32, count.tiles[1] as u32, count.items as u32);
                 let kernel = kernel(call, &own, finishing, profile);
                 let added = if shares == 1 { [addend.place, residual.place] } else { [BufferRef::Nothing; 2] };
-                let refs = operands.into_iter().chain(added).chain([target]).chain(ranges.iter().copied()).collect();
+                let refs = operands.into_iter().chain(added).chain([target]).chain(ranges.into_iter().flatten()).collect();
                 plan.steps.push(Step::new(kernel, &params, refs, count.workgroups, profile)?);
             }
             if shares > 1 && i + 1 == depths.len() {
