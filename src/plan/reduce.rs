@@ -145,9 +145,14 @@ impl Planned for ReduceProblem {
                 plan.scratch.push(pass.results() * 4);
                 BufferRef::Scratch(plan.scratch.len() - 1)
             };
+            let kind = match self.kind {
+                ReduceKind::Sum | ReduceKind::Mean => 0,
+                ReduceKind::Max => 1,
+                ReduceKind::Min => 2,
+                ReduceKind::Prod => 3,
+            };
             let mean = last && self.kind == ReduceKind::Mean;
-            let flags =
-                [("KIND", u32::from(self.kind == ReduceKind::Max)), ("MEAN", u32::from(mean)), ("THREAD_FASTEST", u32::from(pass.inner == 1))];
+            let flags = [("KIND", kind), ("MEAN", u32::from(mean)), ("THREAD_FASTEST", u32::from(pass.inner == 1))];
             let kernel = KernelSpec {
                 source: kernel_source,
                 element,

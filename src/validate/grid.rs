@@ -72,6 +72,8 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     add_elsewhere(&mut all, super::grid_conv_blocks::on_other_processor()?);
     add(&mut all, super::grid_elementwise::unary(full)?);
     add(&mut all, super::grid_elementwise::binary(full)?);
+    add(&mut all, super::grid_elementwise::wheres()?);
+    add_elsewhere(&mut all, super::grid_elementwise::sliced_wheres()?);
     add(&mut all, super::grid_pool::pools(full)?);
     add_elsewhere(&mut all, super::grid_pool::sliced()?);
     add(&mut all, super::grid_pool::unpools()?);

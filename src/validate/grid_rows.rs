@@ -9,7 +9,7 @@ use crate::types::{Activation, ElementType, Layout, Result, TensorType};
 
 const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
 
-const KINDS: [ReduceKind; 3] = [ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max];
+const KINDS: [ReduceKind; 5] = [ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max, ReduceKind::Min, ReduceKind::Prod];
 
 pub(crate) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
     let mut problems = Vec::new();
@@ -34,10 +34,10 @@ pub(crate) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
     // Lines about the threads, and one long enough to be cut into chunks, with a tail.
     let lengths: &[usize] = if full { &[1, 2, 7, 8, 15, 16, 17, 63, 64, 65, 127, 128, 513, 2049] } else { &[1, 9, 64, 127, 513] };
     for (i, &length) in lengths.iter().enumerate() {
-        problems.push(ReduceProblem::new(&TensorType::new(&[5, length], ElementType::F32, LAYOUTS[0]), &ReduceDescriptor::new(KINDS[i % 3], &[1]))?);
+        problems.push(ReduceProblem::new(&TensorType::new(&[5, length], ElementType::F32, LAYOUTS[0]), &ReduceDescriptor::new(KINDS[i % 5], &[1]))?);
         problems.push(ReduceProblem::new(
             &TensorType::new(&[length, 70], ElementType::F32, LAYOUTS[0]),
-            &ReduceDescriptor::new(KINDS[(i + 1) % 3], &[0]).with_keepdims(true),
+            &ReduceDescriptor::new(KINDS[(i + 1) % 5], &[0]).with_keepdims(true),
         )?);
     }
     for kind in KINDS {

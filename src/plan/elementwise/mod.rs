@@ -4,3 +4,4 @@ pub(crate) mod binary;
 pub(crate) mod dropout;
 pub(crate) mod optimizer;
 pub(crate) mod unary;
+pub(crate) mod where_cond;
