@@ -1,7 +1,6 @@
 //! Elementwise ops: one operand, an activation too ([`UnaryProblem`]), and two operands with broadcasting ([`BinaryProblem`]), each also in place; dropout. All
 //! of them move one element in and one out, so memory is what they cost.
 
-use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
@@ -76,8 +75,7 @@ impl Recorder<'_> {
     /// As [`Recorder::activation`].
     pub fn unary_in_place(&mut self, x: &Tensor, descriptor: impl Into<UnaryDescriptor>) -> Result<()> {
         let problem = UnaryProblem::new(&x.tensor_type(), descriptor)?;
-        let plan = self.gpu().plan(problem.in_place())?;
-        Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
+        self.op_into(problem.in_place(), &[], &[x])
     }
 
     /// Records dropout as it is in training: x / (1 - p), or 0 where the element is dropped, which follows from `key` (of
@@ -132,8 +130,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::binary`]; a result of another shape than a's; a and b in one buffer.
     pub fn binary_in_place(&mut self, a: &Tensor, b: &Tensor, descriptor: impl Into<BinaryDescriptor>) -> Result<()> {
-        let plan = self.gpu().plan(binary_problem(a, b, descriptor.into())?.in_place()?)?;
-        Prepared::recorded(self, plan, &[])?.record(self, &[b], &[a])
+        self.op_into(binary_problem(a, b, descriptor.into())?.in_place()?, &[b], &[a])
     }
 
     /// Records a + b.
