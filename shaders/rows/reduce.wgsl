@@ -48,7 +48,7 @@ fn turned(v: f32) -> f32 {
 @compute @workgroup_size(WG_SIZE)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
     let at = thread_of(local_id.x);
-    let item = (group_id.y * group_count.x + group_id.x) * LINES + at.line;
+    let item = params.first_item + (group_id.y * group_count.x + group_id.x) * LINES + at.line;
     // Past the last result, the last one again: every invocation must reach the barriers.
     let line = min(item, params.items - 1u);
     let row = line / params.inner;
@@ -56,7 +56,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let outer = row / params.chunks;
     let first = (row - outer * params.chunks) * params.length;
     let count = min(params.length, params.total - first);
-    let start = (outer * params.total + first) * params.inner + column;
+    let start = (outer * params.total + first) * params.inner + column - params.x_first;
     var value = 0.0;
     if KIND == 0u {
         for (var i = at.thread; i < count; i += ROW_THREADS) {

@@ -207,6 +207,10 @@ uniform! {
         scale_a: u32,
         scale_b: u32,
         epsilon: f32,
+        base: u32,
+        statistics_base: u32,
+        unused0: u32,
+        unused1: u32,
     }
 }
 
@@ -350,7 +354,11 @@ uniform! {
         chunks: u32,
         divisor: f32,
         unit: f32,
+        first_item: u32,
+        x_first: u32,
+        unused0: u32,
         unused1: u32,
+        unused2: u32,
     }
 }
 

@@ -41,11 +41,6 @@ impl StridedAxes {
         self.axes[self.axes.len() - 1]
     }
 
-    /// Elements that operand `operand` has at one point of the slowest axis, if it steps along that axis over all the others.
-    pub fn outer_item(&self, operand: usize) -> Option<u64> {
-        outer_item(&self.axes.iter().map(|a| (u64::from(a.extent), a.strides.map(i64::from))).collect::<Vec<_>>(), operand)
-    }
-
     /// The axes as a uniform holds them, filled up with unit ones at the end.
     pub fn padded(&self) -> [OperandAxis; MAX_AXES] {
         std::array::from_fn(|i| self.axes.get(i).copied().unwrap_or(OperandAxis::UNIT))
@@ -69,14 +64,6 @@ pub(crate) fn merged<const N: usize>(axes: &[(u64, [i64; N])]) -> Vec<(u64, [i64
         merged.push((1, [0; N]));
     }
     merged
-}
-
-/// Elements that operand `operand` has at one point of the slowest axis, if it steps along that axis over all the others.
-pub(crate) fn outer_item<const N: usize>(axes: &[(u64, [i64; N])], operand: usize) -> Option<u64> {
-    let (outer, others) = axes.split_first()?;
-    let step = u64::try_from(outer.1[operand]).ok().filter(|&s| s > 0)?;
-    let reach: u64 = others.iter().map(|(extent, strides)| (extent - 1) * strides[operand].unsigned_abs()).sum();
-    (reach < step).then_some(step)
 }
 
 /// Where the operands stand at row `number` of the outer axes.

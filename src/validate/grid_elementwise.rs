@@ -88,7 +88,7 @@ pub(crate) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
                 continue;
             }
             // Gradients have problems of their own; one number as a is exceeded by all, or by none, and a few of Data::Special may be less than nothing.
-            let is_one = [a, b].iter().any(|(extents, _)| extents.iter().product::<usize>() < 5);
+            let is_one = [a, b].iter().any(|(extents, _)| extents.iter().product::<usize>() < 20);
             if op == BinaryOp::ActivationGradient || op == BinaryOp::Exceeds && a.0.is_empty() || op.is_comparison() && is_one {
                 continue;
             }
@@ -104,6 +104,23 @@ pub(crate) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
             problems.push(problem);
         }
     }
+    Ok(problems)
+}
+
+/// As [`sliced_wheres`].
+pub(crate) fn sliced_binaries() -> Result<Vec<(BinaryProblem, Elsewhere)>> {
+    let of = |a: &[usize], b: &[usize], layout, op| -> Result<(BinaryProblem, Elsewhere)> {
+        let [a, b] = [a, b].map(|extents| TensorType::new(extents, ElementType::F32, layout));
+        Ok((BinaryProblem::new(&a, &b, op)?, Elsewhere::Binding(4096)))
+    };
+    let mut problems = vec![
+        of(&[2, 3, 40, 31], &[3, 1, 1], CF, BinaryOp::Add)?,
+        of(&[3, 1, 1], &[2, 3, 40, 31], CF, BinaryOp::Sub)?,
+        of(&[2, 3, 40, 31], &[2, 3, 40, 31], CL, BinaryOp::Max)?,
+        of(&[50, 1], &[1, 66], CF, BinaryOp::Mul)?,
+    ];
+    let in_place = problems[0].0.clone().in_place()?;
+    problems.push((in_place, Elsewhere::Binding(4096)));
     Ok(problems)
 }
 
@@ -137,9 +154,15 @@ pub(crate) fn sliced_wheres() -> Result<Vec<(WhereProblem, Elsewhere)>> {
         let [condition, a, b] = operands.map(|extents| TensorType::new(extents, ElementType::F32, layout));
         Ok((WhereProblem::new(&condition, &a, &b)?, Elsewhere::Binding(4096)))
     };
-    [of([&[9, 5, 11, 7], &[9, 5, 11, 7], &[5, 1, 1]], CL), of([&[5003], &[5003], &[5003]], CF), of([&[40, 1], &[41], &[40, 41]], CF)]
-        .into_iter()
-        .collect()
+    // The last: no image of y fits, and no plane.
+    [
+        of([&[9, 5, 11, 7], &[9, 5, 11, 7], &[5, 1, 1]], CL),
+        of([&[5003], &[5003], &[5003]], CF),
+        of([&[40, 1], &[41], &[40, 41]], CF),
+        of([&[2, 3, 1, 1], &[3, 40, 31], &[2, 1, 40, 31]], CF),
+    ]
+    .into_iter()
+    .collect()
 }
 
 /// Counts about a block's, an invocation's and a workgroup's; factors that are exact and that are not; both layouts.
