@@ -14,10 +14,11 @@ pub mod conv {
     pub use crate::plan::conv::{admitted, plan, supports};
 }
 
-/// Activations, and operations on two tensors with numpy's broadcasting.
+/// Operations on one tensor, activations among them, and on two with numpy's broadcasting.
 pub mod elementwise {
     pub use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem, broadcast};
-    pub use crate::ops::elementwise::unary::UnaryProblem;
+    pub use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryOp, UnaryProblem};
+    pub use crate::ops::elementwise::where_cond::WhereProblem;
 }
 
 /// Dropout in training: a mask that follows from a seed, a step and each element's index.

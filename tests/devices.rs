@@ -5,12 +5,17 @@
 
 use ndarray::{Array1, Array4, s};
 use std::collections::BTreeMap;
-use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor};
+use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem};
+use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryOp, UnaryProblem, WhereProblem};
 use wgconv::gpu::DeviceProfile;
+use wgconv::matmul::MatMulProblem;
 use wgconv::norm::{InstanceNormDescriptor, NormInputs, NormProblem};
-use wgconv::op::{Addends, Planned, Problem};
-use wgconv::validate::{Case, Outcome, grid, verify};
-use wgconv::{Activation, ElementType, Gpu, GpuDescriptor, Padding, TensorType, wgpu};
+use wgconv::op::{Addends, Op, Planned, Problem};
+use wgconv::pool::{PoolDescriptor, PoolProblem};
+use wgconv::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceProblem};
+use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
+use wgconv::validate::{Case, Outcome, grid, tiny_limits, verify};
+use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Padding, TensorType, wgpu};
 
 fn open(required_limits: wgpu::Limits) -> wgconv::Result<Gpu> {
     let adapters = pollster::block_on(wgconv::gpu::instance().enumerate_adapters(wgpu::Backends::all()));
@@ -103,6 +108,52 @@ fn every_op_holds_on_four_storage_buffers_or_is_refused_by_name() {
     let descriptor = Conv2dDescriptor { algorithm: Some(Algorithm::Direct), ..Default::default() };
     let error = gpu.run(|r| r.conv_residual(&x, &f, Addends { bias: Some(&b), residual: &residual }, &descriptor)).unwrap_err().to_string();
     assert_eq!(error, "the kernel conv_direct needs 5 storage buffers, but max_storage_buffers_per_shader_stage is 4");
+}
+
+/// Bindings of 1 MiB, 64 workgroups an axis, 4 storage buffers: the smallest case of each op and algorithm, and one of each family that fits no binding.
+#[test]
+fn every_op_holds_on_tiny_limits_or_is_refused_with_need_and_limit() {
+    let gpu = open(tiny_limits()).unwrap();
+    assert_eq!((gpu.profile().max_binding_bytes, gpu.profile().max_workgroups_per_axis), (1 << 20, 64));
+    let refused = verify_all(&gpu);
+    assert!(refused.iter().all(|op| ["batch_norm", "layer_norm", "group_norm", "instance_norm"].contains(&op.as_str())), "{refused:?}");
+    let x = TensorType::f32(&[3, 5, 300, 310]); // 5.6 MB, an image 1.9 MB, a plane 372 kB
+    let rows = TensorType::f32(&[9, 50_000]);
+    let same = Conv2dDescriptor { padding: Padding::uniform(1), ..Default::default() };
+    let norm = NormInputs { x: TensorType::f32(&[9, 4, 150, 160]), scale: None, bias: None };
+    let reduce = |axes: &[isize]| ReduceProblem::new(&x, &ReduceDescriptor::max(axes));
+    let all: Vec<(&str, wgconv::Result<Op>)> = vec![
+        ("activation", UnaryProblem::new(&x, Activation::Relu).map(Into::into)),
+        ("sqrt", UnaryProblem::new(&x, UnaryOp::Sqrt).map(Into::into)),
+        ("add", BinaryProblem::new(&x, &x, BinaryOp::Add).map(Into::into)),
+        ("where", WhereProblem::new(&x, &x, &TensorType::f32(&[5, 1, 1])).map(Into::into)),
+        ("softmax", SoftmaxProblem::new(&rows, &SoftmaxDescriptor { axis: 1, ..Default::default() }).map(Into::into)),
+        ("reduce over columns", reduce(&[3]).map(Into::into)),
+        ("reduce over planes", reduce(&[2, 3]).map(Into::into)),
+        ("reduce over all", reduce(&[]).map(Into::into)),
+        ("reduce over images", reduce(&[0]).map(Into::into)),
+        ("argmax", ArgmaxProblem::new(&rows, &ArgmaxDescriptor { axis: Some(1), ..Default::default() }).map(Into::into)),
+        ("instance norm", NormProblem::instance(&norm, &InstanceNormDescriptor { epsilon: 1e-5 }).map(Into::into)),
+        ("matmul", MatMulProblem::matmul(&[700, 600], &[600, 700], ElementType::F32).map(Into::into)),
+        ("max pool", PoolProblem::new(&x, &PoolDescriptor::<2>::window([2, 2])).map(Into::into)),
+        ("conv", ConvProblem::forward(&ConvInputs::new(&[3, 5, 200, 200], &[2, 5, 3, 3], None), &same).map(Into::into)),
+        ("conv of large images", ConvProblem::forward(&ConvInputs::new(&[2, 5, 300, 200], &[2, 5, 3, 3], None), &same).map(Into::into)),
+    ];
+    // What is not cut: rows of an image with their halo, a reduced axis of few elements that lies beside all others.
+    let mut refused = vec![];
+    for (name, op) in all {
+        let op = op.unwrap();
+        match op.plan(gpu.profile(), None) {
+            Ok(plan) => {
+                let case = Case::new(op, plan.algorithm().to_string());
+                assert!(plan.steps.len() > 1, "{name} fits a binding");
+                assert_eq!(verify(&gpu, &case), Ok(Outcome::Passed), "{name}");
+            }
+            Err(Error::TooLarge { needed, limit, .. }) if needed > u128::from(limit) => refused.push(name),
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+    assert_eq!(refused, ["reduce over images", "conv of large images"]);
 }
 
 #[test]

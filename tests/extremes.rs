@@ -6,6 +6,7 @@
 use ndarray::{Array1, ArrayD, Ix1, IxDyn};
 use std::sync::LazyLock;
 use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem, ConvTranspose2dDescriptor};
+use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryOp};
 use wgconv::norm::{
     BatchNormDescriptor, BatchNormProblem, BatchNormVectors, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor, LrnProblem, NormInputs,
     NormProblem,
@@ -54,6 +55,83 @@ fn activations_keep_their_digits_over_all_of_f32() {
         println!("{activation}: at worst {worst:.2} of the bound");
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures[..failures.len().min(40)].join("\n"));
+}
+
+/// By the GPU and the CPU engine; subnormal numbers are no zeros, and no angle is too large.
+#[test]
+fn operations_on_one_number_keep_their_digits_over_all_of_f32() {
+    let mut numbers = numbers();
+    numbers.extend([1e-45, -1e-45, 1e-40, -1e-40, 2.9e-39, 5.9e-39, -1.17e-38, 0.49999997, 0.5, 1.5, 2.5, -0.5, 8388607.5, 8388609.0, 16777216.0]);
+    // About multiples of pi / 2, of which f32 has none; the worst of all f32 numbers (J.-M. Muller, Elementary Functions, 3rd edition, section 11.1).
+    numbers.extend((1..2000).map(|i| (f64::from(i) * std::f64::consts::FRAC_PI_2) as f32));
+    numbers.extend((0..128).map(|e| (std::f64::consts::FRAC_PI_2 * 2f64.powi(e)) as f32));
+    numbers.extend([
+        16_367_173.0 * 2f32.powi(72),
+        0.785_398_2,
+        0.785_398_1,
+        88.722_83,
+        88.722_84,
+        88.8,
+        -87.4,
+        -103.9,
+        0.707_106_8,
+        0.707_106_7,
+        1.000_000_1,
+        0.999_999_94,
+    ]);
+    let x = Array1::from(numbers);
+    let tensor = GPU.upload(&x).unwrap();
+    let mut failures = Vec::new();
+    for op in UnaryOp::ALL {
+        let problem = wgconv::elementwise::UnaryProblem::new(&TensorType::f32(&[x.len()]), op).unwrap();
+        let mut on_cpu = vec![0.0; x.len()];
+        assert!(wgconv::cpu::compute(&problem, &[x.as_slice().unwrap()], &mut on_cpu).unwrap());
+        let on_gpu = GPU.run(|r| r.unary(&tensor, op)).unwrap().download::<f32, Ix1>().unwrap();
+        for (engine, y) in [("the GPU", on_gpu.to_vec()), ("the CPU engine", on_cpu)] {
+            let mut worst = 0.0f64;
+            for (&x, &y) in x.iter().zip(&y) {
+                let want = op.apply(f64::from(x));
+                let limit = op.own_error(f64::from(x), want);
+                let want = if want.is_finite() { f64::from(want as f32) } else { want }; // past f32 stands an infinity
+                let got = f64::from(y);
+                let same = (want.is_nan() && y.is_nan()) || got == want || ((want + limit) as f32).is_infinite() && got.is_infinite();
+                if !same && !((got - want).abs() <= limit) {
+                    failures.push(format!("{}({x:e}) = {y:e} on {engine}, not {want:e} within {limit:e}", op.name()));
+                }
+                if want != 0.0 && got.is_finite() && limit > 0.0 {
+                    worst = worst.max((got - want).abs() / limit);
+                }
+            }
+            println!("{} on {engine}: at worst {worst:.2} of the bound", op.name());
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures[..failures.len().min(40)].join("\n"));
+}
+
+/// IEEE 754, section 9.2.1: what a power is at the edges of its operands, and of negative bases.
+#[test]
+fn powers_are_those_of_ieee_754() {
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    let bases = [nan, inf, -inf, 0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, -3.0, f32::MAX, -f32::MAX, -1.5];
+    let exponents =
+        [nan, inf, -inf, 0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5, 1.5, 5.0, 16_777_215.0, 16_777_216.0, -16_777_217.0, 1e30, -7.0];
+    let (a, b) = (Array1::from(bases.to_vec()).insert_axis(ndarray::Axis(1)), Array1::from(exponents.to_vec()));
+    let problem = BinaryProblem::new(&TensorType::f32(&[bases.len(), 1]), &TensorType::f32(&[exponents.len()]), BinaryOp::Power).unwrap();
+    let mut on_cpu = vec![0.0; bases.len() * exponents.len()];
+    assert!(wgconv::cpu::compute(&problem, &[&bases, &exponents], &mut on_cpu).unwrap());
+    let (a, b) = (GPU.upload(&a).unwrap(), GPU.upload(&b).unwrap());
+    let on_gpu = GPU.run(|r| r.binary(&a, &b, BinaryOp::Power)).unwrap().download::<f32, ndarray::Ix2>().unwrap();
+    for (engine, y) in [("the CPU engine", on_cpu), ("the GPU", on_gpu.iter().copied().collect())] {
+        for (i, got) in y.into_iter().enumerate() {
+            let (a, b) = (bases[i / exponents.len()], exponents[i % exponents.len()]);
+            let want = f64::from(f64::from(a).powf(f64::from(b)) as f32);
+            let allowed = wgconv::numeric::bound::power_error(f64::from(a).abs(), f64::from(b)) * want.abs() + f64::from(f32::MIN_POSITIVE);
+            let got = f64::from(got);
+            let same = (want.is_nan() && got.is_nan()) || got == want || (got - want).abs() <= allowed;
+            let zero_has_its_sign = want != 0.0 || got != 0.0 || want.is_sign_negative() == got.is_sign_negative();
+            assert!(same && zero_has_its_sign, "{a:e} ^ {b:e} is {got:e} on {engine}, not {want:e}");
+        }
+    }
 }
 
 /// The first output on the GPU, by every algorithm that mixes no neighbours in, and on the CPU engine; each must be within `tolerance` of `want`, relative to its largest number.

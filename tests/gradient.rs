@@ -209,6 +209,14 @@ fn what_has_no_gradient_is_refused_by_name_value_and_rule() {
     assert_eq!(refused(backward(&problem.into(), &[])), "wanted is 0: activation has 1 inputs");
 }
 
+/// The product of the other elements, also where one of them is 0, or two.
+#[test]
+fn products_have_slopes_at_zeros() {
+    let case = Case::new("product", &[&[3, 3]], |g, v| g.reduce(v[0], &ReduceDescriptor::prod(&[1])));
+    let x = [2.0, 3.0, 4.0, 5.0, 0.0, 7.0, 0.0, 0.0, 9.0];
+    gives(&case, &[&x, &[1.0, -2.0, 3.0]], &[&[12.0, 8.0, 6.0, 0.0, -70.0, 0.0, 0.0, 0.0, 0.0]]);
+}
+
 /// Of windows that share their maximum the last one's element went into y, and has the gradient.
 #[test]
 fn the_last_of_equal_indices_has_the_gradient_of_an_unpooling() {

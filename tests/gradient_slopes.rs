@@ -6,7 +6,7 @@ mod gradients;
 
 use gradients::{Case, Runner, array, assert_close, inner};
 use wgconv::conv::{ConvDescriptor, ConvTransposeDescriptor, FusedPool};
-use wgconv::elementwise::{BinaryDescriptor, BinaryOp};
+use wgconv::elementwise::{BinaryDescriptor, BinaryOp, UnaryDescriptor, UnaryOp};
 use wgconv::graph::{BatchNormParameters, CrossEntropyDescriptor, KlDescriptor, Ranked, Recipe, Reduction, Targets};
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor};
 use wgconv::norm::{BatchNormDescriptor, GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor};
@@ -58,6 +58,43 @@ fn activations_alone() {
     };
     differences_agree(&cases(&[2, 3, 7]), |v| 4.0 * v);
     differences_agree(&cases(&[2, 3, 5]), |v| 12.0 * v);
+}
+
+#[test]
+fn operations_on_one_tensor() {
+    let case = |(op, activation): (UnaryOp, Activation)| {
+        Case::new(&format!("{}, {activation}", op.name()), &[&[2, 3, 4]], move |g, v| g.unary(v[0], UnaryDescriptor { op, activation }))
+    };
+    let of = |ops: &[UnaryOp]| -> Vec<Case> {
+        [Activation::None, Activation::Relu, Activation::Tanh]
+            .into_iter()
+            .flat_map(|activation| ops.iter().map(move |op| case((*op, activation))))
+            .collect()
+    };
+    differences_agree(&of(&[UnaryOp::Abs, UnaryOp::Neg, UnaryOp::Exp, UnaryOp::Erf, UnaryOp::Sin, UnaryOp::Cos]), |v| 2.0 * v);
+    differences_agree(&of(&[UnaryOp::Log, UnaryOp::Sqrt, UnaryOp::Reciprocal]), |v| v.abs() + 0.5);
+    differences_agree(&of(&[UnaryOp::Reciprocal]), |v| -v.abs() - 0.5);
+    for op in [UnaryOp::Sign, UnaryOp::Floor, UnaryOp::Ceil, UnaryOp::Round] {
+        let graph = case((op, Activation::None)).graph();
+        assert!(!Runner::cpu(&graph).run(&[vec![0.25; 24], vec![1.0; 24]]).contains_key("g0"), "{} is flat", op.name());
+    }
+}
+
+#[test]
+fn choices_between_two_tensors() {
+    let mut cases = vec![];
+    for (condition, a, b) in [(&[2usize, 3][..], &[2usize, 3][..], &[2usize, 3][..]), (&[2, 3], &[4, 1, 3], &[]), (&[2, 1], &[3], &[2, 1])] {
+        cases.push(Case::new(&format!("where {condition:?} {a:?} {b:?}"), &[a, b], move |g, v| {
+            let numbers: Vec<f64> = (0..condition.iter().product()).map(|i: usize| f64::from(u32::from(i % 3 == 0))).collect();
+            let condition = g.constant("condition", array(condition, &numbers).view())?;
+            g.where_cond(condition, v[0], v[1])
+        }));
+        cases.push(Case::new(&format!("clamp {a:?} {b:?}"), &[a, b], move |g, v| {
+            let low = g.constant("low", array(&[], &[-0.5]).view())?;
+            g.clamp(v[0], low, v[1])
+        }));
+    }
+    differences_agree(&cases, |v| v);
 }
 
 #[test]
@@ -205,6 +242,12 @@ fn rows() {
     for (axes, keepdims) in [(&[][..], false), (&[1isize][..], false), (&[0, 2], true), (&[-1], true)] {
         let reduce = ReduceDescriptor::max(axes).with_keepdims(keepdims);
         cases.push(Case::new(&format!("{reduce:?}"), &[&[3, 4, 5]], move |g, v| g.reduce(v[0], &reduce)));
+    }
+    for (axes, keepdims) in [(&[][..], false), (&[1isize][..], false), (&[0, 2], true)] {
+        for reduce in [ReduceDescriptor::min(axes), ReduceDescriptor::prod(axes)] {
+            let reduce = reduce.with_keepdims(keepdims);
+            cases.push(Case::new(&format!("{reduce:?}"), &[&[3, 2, 4]], move |g, v| g.reduce(v[0], &reduce)));
+        }
     }
     cases.push(Case::new("max, last", &[&[2, 3, 2, 4]], |g, v| g.reduce(v[0], &ReduceDescriptor::max(&[1]).with_keepdims(true))).channels_last());
     differences_agree(&cases, |v| 2.0 * v);

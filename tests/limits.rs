@@ -12,7 +12,7 @@ use wgconv::gpu::DeviceProfile;
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::op::{Planned, Prepared, Problem};
 use wgconv::pool::PoolDescriptor;
-use wgconv::reduce::ReduceDescriptor;
+use wgconv::reduce::{ArgmaxDescriptor, ReduceDescriptor};
 use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, TensorType, wgpu};
 
 /// A small convolution with a known answer: the device still works.
@@ -306,10 +306,18 @@ fn pools_elementwise_ops_and_softmax_are_split_too() {
         };
         assert_eq!(run(&narrow), run(&wide), "{layout:?}");
     }
-    // What has no batch to split over is refused with need and limit.
+    // A reduction over the images is one over parts of them, and over what those give.
+    let of = |gpu: &Gpu, axes: &[isize]| -> ndarray::ArrayD<f32> {
+        let x = gpu.upload(&image).unwrap();
+        gpu.run(|r| r.reduce(&x, &ReduceDescriptor::sum(axes))).unwrap().download().unwrap()
+    };
+    for axes in [&[0isize][..], &[1], &[2, 3], &[]] {
+        assert_eq!(of(&narrow, axes), of(&wide, axes), "{axes:?}");
+    }
+    // What cannot be split is refused with need and limit.
     let x = narrow.upload(&image).unwrap();
-    let error = narrow.run(|r| r.reduce(&x, &ReduceDescriptor::sum(&[0]))).unwrap_err().to_string();
-    assert_eq!(error, "x needs 189000 bytes, but max_storage_buffer_binding_size is 65536");
+    let error = narrow.run(|r| r.argmax(&x, &ArgmaxDescriptor { axis: Some(0), ..Default::default() })).unwrap_err().to_string();
+    assert_eq!(error, "one line of x and those beside it needs 189000 bytes, but max_storage_buffer_binding_size is 65536");
 }
 
 #[test]

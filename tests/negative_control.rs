@@ -278,7 +278,7 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         // Elementwise: a tail left unwritten, the last line's operand, a dropped operand, a wrong function.
         ("elementwise_unary[", "activation/direct/clip_-3_3_257", "i < range.end", "i < range.end - 1u", "guarded"),
         ("elementwise_unary_in_place[", "activation/direct/clip_-3_3_257_in_place", "i < range.end", "i < range.end - 1u", "exact"),
-        ("elementwise_unary_vector[", "activation/vector/clip_-3_3_1024", "activate(w.w, a, b)", "w.w", "exact"),
+        ("elementwise_unary_vector[", "activation/vector/clip_-3_3_1024", "value_of(w.w, a, b)", "w.w", "exact"),
         ("elementwise_binary[", "add/rows/", "i < range.end", "i < range.end - 1u", "guarded"),
         (
             "elementwise_binary[",
@@ -420,12 +420,34 @@ fn damaged_gradient_kernels_are_reported() {
         ("elementwise_gradient[", "activation_backward/", "(v >= a) & (v <= b)", "(v > a) & (v <= b)", "exact"),
         ("elementwise_gradient_in_place[", "activation_backward/", "activation_gradient(x, dy,", "activation_gradient(dy, x,", "exact"),
         ("elementwise_binary[", "exceeds/", "select(0.0, 0.5, in_order(a) == in_order(b))", "0.0", "exact"),
-        ("elementwise_binary[", "power/", "select(power(a, b), 1.0, b == 0.0)", "power(b, a)", "bounded"),
+        ("elementwise_binary[", "power/", "select(power(m, b), m, b == 1.0)", "power(b, m)", "bounded"),
+        // Operations on one number: an exponent that is odd, digits beside 1, a subnormal number, a term of a series, a quarter of a turn, a word of 1 / (2 pi), a carry.
+        ("elementwise_unary_vector[", "sqrt/vector/x_2x3x5x8", "let odd = p.e & 1;", "let odd = 0;", "bounded"),
+        ("elementwise_unary_vector[", "log/vector/x_2x3x5x8", "0.693147182", "0.69315", "bounded"),
+        ("elementwise_unary_vector[", "exp/vector/x_2x3x5x8", "1.0 + e.p, e.n)", "1.0 + e.p, e.n + 1)", "bounded"),
+        ("elementwise_unary_vector[", "reciprocal/vector/x_2x3x5x8", "-p.e), edge", "-p.e + 1), edge", "bounded"),
+        ("elementwise_unary_vector[", "erf/vector/x_2x3x5x8", "-0.376126389", "-0.376128", "bounded"),
+        ("elementwise_unary_vector[", "erf/vector/x_2x3x5x8", "1.41421356 * min(a, 10.0)", "1.414 * min(a, 10.0)", "bounded"),
+        ("elementwise_unary_vector[", "sin/vector/x_2x3x5x8", "(q & 1u) != 0u", "(q & 2u) != 0u", "bounded"),
+        ("elementwise_unary_vector[", "cos/vector/x_2x3x5x8", "0x9391054au", "0x9391150au", "bounded"),
+        ("elementwise_unary_vector[", "sin/vector/x_2x3x5x8", "(first & 0xffffu)", "first", "bounded"),
+        ("elementwise_unary_vector[", "floor/vector/x_2x3x5x8", "select(0.0, -1.0, is_negative(v))", "0.0", "bounded"),
+        ("elementwise_unary_vector[", "round/vector/x_2x3x5x8", "return round(v);", "return floor(v + 0.5);", "bounded"),
+        ("elementwise_unary_vector[", "abs/vector/x_2x3x5x8", "bitcast<u32>(v) & MAGNITUDE); }", "bitcast<u32>(v)); }", "exact"),
+        // Comparisons, a condition that is NaN, an operand of another place; the smallest and products.
+        ("elementwise_binary[", "less_or_equal/", "is_less(a, b) | is_equal(a, b)", "is_less(a, b)", "exact"),
+        ("elementwise_binary[", "equal/rows/a_2x3x5x7", "!is_nan(a) & !is_nan(b)", "true", "bounded"),
+        ("elementwise_binary[", "power/", "is_negative & is_odd", "is_negative", "bounded"),
+        ("elementwise_where[", "where/", "== 0u;", "!= 0x3f800000u;", "bounded"),
+        ("elementwise_where[", "where/", "select(a[u32(at.y)], b[u32(at.z)], is_zero)", "select(b[u32(at.z)], a[u32(at.y)], is_zero)", "exact"),
+        ("elementwise_where[", "where/", "var at = params.bases;", "var at = vec4<i32>(0);", "guarded"),
+        ("reduce[", "reduce_min/", "KIND == 2u);", "KIND == 9u);", "exact"),
+        ("reduce[", "reduce_prod/tree", "] *= joined[first + at.thread + half]", "] += joined[first + at.thread + half]", "exact"),
         // Unpooling: an element that did not win, one of another place; powers: an exponent one too large, a power forgotten.
         ("pool_max_unpool[", "max_unpool_backward/", "== at.y + 1u", ">= 1u", "exact"),
         ("pool_max_unpool[", "max_unpool_backward/", "v = x[own]", "v = x[own - at.y]", "exact"),
-        ("elementwise_binary[", "power_by_base/", "positive_power(a, b - 1.0)", "positive_power(a, b)", "bounded"),
-        ("elementwise_binary[", "power_by_exponent/", "positive_power(a, b) * logarithm", "logarithm", "bounded"),
+        ("elementwise_binary[", "power_by_base/", "power_of(a, b - 1.0)", "power_of(a, b)", "bounded"),
+        ("elementwise_binary[", "power_by_exponent/", "power_of(a, b) * logarithm", "logarithm", "bounded"),
         // Dropout: a factor forgotten, a word of a neighbour, a threshold on the other side of a mask, carries of the long product, the key's parts, where
         // a part begins, a layout's index.
         ("dropout[", "dropout/", "* params.scale", "* 1.0", "exact"),

@@ -73,6 +73,20 @@ fn the_largest_and_where_it_stands() {
 }
 
 #[test]
+fn the_smallest_and_the_product() {
+    let gpu = gpu();
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    let x = gpu.upload(&array![[1.0f32, -7.0, 7.0, 0.5], [nan, 9.0, 0.0, 1.0], [inf, inf, -1.0, 2.0], [3.0, inf, 5.0, -0.0]]).unwrap();
+    let min: Array1<f32> = gpu.run(|r| r.reduce(&x, &ReduceDescriptor::min(&[1]))).unwrap().download().unwrap();
+    assert!(min[0] == -7.0 && min[1].is_nan() && min[2] == -1.0 && min[3] == 0.0, "{min}");
+    let product: Array1<f32> = gpu.run(|r| r.reduce(&x, &ReduceDescriptor::prod(&[1]))).unwrap().download().unwrap();
+    assert!(product[0] == -24.5 && product[1].is_nan() && product[2] == -inf && product[3].is_nan(), "{product}");
+    // Long enough for chunks, with one factor that counts in each of them.
+    let x = gpu.upload(&Array1::from_shape_fn(100_011, |i| if i % 10_000 == 7 { -2.0f32 } else { 1.0 })).unwrap();
+    assert_eq!(gpu.run(|r| r.reduce(&x, &ReduceDescriptor::prod(&[]))).unwrap().download::<f32, Ix0>().unwrap().into_scalar(), -2048.0);
+}
+
+#[test]
 fn softmax_survives_large_values_and_masks() {
     let gpu = gpu();
     let inf = f32::INFINITY;

@@ -51,26 +51,43 @@ fn result(x: f32, dy: f32) -> f32 {
     return activation_gradient(x, dy, params.alpha, params.beta);
 }
 //@else
-// 0 add, 1 sub, 2 mul, 3 div, 4 min, 5 max, 6 prelu, 8 exceeds, 9 power, 10 and 11 its
-// derivatives by a and by b; 7, an activation's gradient, is the other side of GRADIENT.
+// 0 add, 1 sub, 2 mul, 3 div, 4 min, 5 max, 6 prelu, 8 exceeds, 9 power, 10 and 11 its derivatives by a and by b, 12 to 17 equal, not equal, less, less or equal,
+// greater, greater or equal; 7, an activation's gradient, is the other side of GRADIENT.
 override OPERATION: u32 = 0u;
 
-// a^b of an a that is not negative; x^0 is 1, and of a NaN NaN.
-fn positive_power(a: f32, b: f32) -> f32 {
-    let p = select(power(a, b), 1.0, b == 0.0);
-    return select(p, bitcast<f32>(INFINITE | 0x400000u), (a < 0.0) | is_nan(b));
+// a^b as IEEE 754's pow: m^b with m = |a|, negative where a is and b is odd. Numbers from 2^24 on are even.
+fn power_of(a: f32, b: f32) -> f32 {
+    let m = bitcast<f32>(bitcast<u32>(a) & 0x7fffffffu);
+    let is_negative = (bitcast<u32>(a) >> 31u) != 0u;
+    let is_whole = (abs(b) >= 16777216.0) | (floor(b) == b);
+    let is_odd = (abs(b) < 16777216.0) & is_whole & (floor(0.5 * b) != 0.5 * b);
+    let far = select(select(bitcast<f32>(INFINITE), 0.0, (m > 1.0) != (b > 0.0)), 1.0, m == 1.0);
+    let near = select(select(power(m, b), m, b == 1.0), m * m, b == 2.0); // as exact as they are
+    let p = select(near, far, (bitcast<u32>(b) & 0x7fffffffu) == 0x7f800000u);
+    let has_none = is_negative & !is_whole & is_finite(a) & (m != 0.0);
+    let number = select(select(p, -p, is_negative & is_odd), bitcast<f32>(INFINITE | 0x400000u), has_none | is_nan(a) | is_nan(b));
+    return select(number, 1.0, (b == 0.0) | (a == 1.0));
 }
 
 // b a^(b - 1); 0 where b is 0.
 fn power_by_base(a: f32, b: f32) -> f32 {
-    return select(b * positive_power(a, b - 1.0), 0.0, b == 0.0);
+    return select(b * power_of(a, b - 1.0), 0.0, b == 0.0);
 }
 
-// a^b ln a; 0 where a is 0 and b is not negative. At its edges a logarithm may be anything.
+// a^b ln a, NaN of a negative a; 0 where a is 0 and b is not negative. At its edges a logarithm may be anything.
 fn power_by_exponent(a: f32, b: f32) -> f32 {
-    let edge = select(a, bitcast<f32>(INFINITE | 0x80000000u), a == 0.0);
-    let logarithm = select(edge, log(a), is_finite(a) & (a != 0.0));
-    return select(positive_power(a, b) * logarithm, 0.0, (a == 0.0) & (b >= 0.0));
+    let edge = select(select(a, bitcast<f32>(INFINITE | 0x400000u), a < 0.0), bitcast<f32>(INFINITE | 0x80000000u), a == 0.0);
+    let logarithm = select(edge, log(a), is_finite(a) & (a > 0.0));
+    return select(power_of(a, b) * logarithm, 0.0, (a == 0.0) & (b >= 0.0));
+}
+
+// By bits, since comparisons may take subnormal numbers for zero.
+fn is_equal(a: f32, b: f32) -> bool {
+    return (in_order(a) == in_order(b)) & !is_nan(a) & !is_nan(b);
+}
+
+fn is_less(a: f32, b: f32) -> bool {
+    return (in_order(a) < in_order(b)) & !is_nan(a) & !is_nan(b);
 }
 
 // 1 where a > b, 1/2 where they are equal, else 0.
@@ -88,10 +105,16 @@ fn combine(a: f32, b: f32) -> f32 {
         case 4u: { return select(b, a, (a < b) | is_nan(a)); }
         case 5u: { return select(b, a, (a > b) | is_nan(a)); }
         case 6u: { return select(a, a * b, a < 0.0); }
-        case 9u: { return positive_power(a, b); }
+        case 9u: { return power_of(a, b); }
         case 10u: { return power_by_base(a, b); }
         case 11u: { return power_by_exponent(a, b); }
         case 8u: { return exceeds(a, b); }
+        case 12u: { return select(0.0, 1.0, is_equal(a, b)); }
+        case 13u: { return select(1.0, 0.0, is_equal(a, b)); }
+        case 14u: { return select(0.0, 1.0, is_less(a, b)); }
+        case 15u: { return select(0.0, 1.0, is_less(a, b) | is_equal(a, b)); }
+        case 16u: { return select(0.0, 1.0, is_less(b, a)); }
+        case 17u: { return select(0.0, 1.0, is_less(b, a) | is_equal(a, b)); }
         default: { return a + b; }
     }
 }

@@ -28,10 +28,10 @@ fn better(a: Best, b: Best) -> Best {
 @compute @workgroup_size(WG_SIZE)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
     let at = thread_of(local_id.x);
-    let item = (group_id.y * group_count.x + group_id.x) * LINES + at.line;
+    let item = params.first_item + (group_id.y * group_count.x + group_id.x) * LINES + at.line;
     let line = min(item, params.items - 1u);
     let outer = line / params.inner;
-    let start = outer * params.total * params.inner + (line - outer * params.inner);
+    let start = outer * params.total * params.inner + (line - outer * params.inner) - params.x_first;
     let own = min(at.thread, params.total - 1u);
     var best = Best(f32(x[start + own * params.inner]), own);
     for (var i = at.thread + ROW_THREADS; i < params.total; i += ROW_THREADS) {

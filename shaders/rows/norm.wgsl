@@ -22,6 +22,10 @@ struct NormParams {
     scale_a: u32,
     scale_b: u32,
     epsilon: f32,
+    base: u32,            // first elements of a slice, of x and y
+    statistics_base: u32, // and of the statistics
+    unused0: u32,
+    unused1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: NormParams;
@@ -44,8 +48,8 @@ var<private> bias: array<Elem, 1>; // nothing is bound
 @group(0) @binding(6) var<storage, read_write> output_inverse: array<Elem>;
 
 fn store_statistics(row: u32, mean: f32, inverse: f32) {
-    output_mean[row] = Elem(mean);
-    output_inverse[row] = Elem(inverse);
+    output_mean[params.statistics_base + row] = Elem(mean);
+    output_inverse[params.statistics_base + row] = Elem(inverse);
 }
 //@else
 fn store_statistics(row: u32, mean: f32, inverse: f32) {}
@@ -103,7 +107,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let row = min(item, params.items - 1u);
     let outer = row / params.row_inner;
     let inner = row - outer * params.row_inner;
-    let start = outer * params.outer_stride + inner * params.inner_stride;
+    let start = params.base + outer * params.outer_stride + inner * params.inner_stride;
 
     // 1. The mean about the first element, in quarters, and once more in 2^-33 quarters, which no sum of 2^31 numbers overflows; and the
     // largest difference.

@@ -3,17 +3,33 @@
 use crate::cpu::Computed;
 use crate::cpu::epilogue::{BLOCK, finish};
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
-use crate::ops::elementwise::unary::UnaryProblem;
+use crate::ops::elementwise::unary::{UnaryOp, UnaryProblem};
+use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::types::strided_axes::{StridedAxes, offsets};
 use crate::types::{Activation, Layout};
 use rayon::prelude::*;
 
-/// y = activation(x).
-pub(crate) fn unary(activation: Activation, x: &[f32], y: &mut [f32]) {
+/// y = activation(op(x)). What rounds nothing stays in f32, so that the loop vectorises; the others are the definition, rounded once.
+pub(crate) fn unary(op: UnaryOp, activation: Activation, x: &[f32], y: &mut [f32]) {
     y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| {
-        y.copy_from_slice(x);
+        match op {
+            UnaryOp::Identity => y.copy_from_slice(x),
+            UnaryOp::Abs => map(x, y, f32::abs),
+            UnaryOp::Neg => map(x, y, |x| -x),
+            UnaryOp::Floor => map(x, y, f32::floor),
+            UnaryOp::Ceil => map(x, y, f32::ceil),
+            UnaryOp::Round => map(x, y, f32::round_ties_even),
+            UnaryOp::Sqrt => map(x, y, f32::sqrt),
+            UnaryOp::Reciprocal => map(x, y, |x| 1.0 / x),
+            other => map(x, y, |x| other.apply(x.into()) as f32),
+        }
         finish(y, 0.0, activation);
     });
+}
+
+#[inline(always)]
+fn map(x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y = f(*x));
 }
 
 /// y = activation(a op b) over the strided axes of a, b and y; y is whole and in order.
@@ -41,9 +57,6 @@ pub(crate) fn binary(op: BinaryOp, activation: Activation, strided_axes: &Stride
 fn combine(op: BinaryOp, activation: Activation, a: &[f32], step_a: usize, b: &[f32], step_b: usize, y: &mut [f32]) {
     match op {
         BinaryOp::ActivationGradient => return gradient(activation, a, step_a, b, step_b, y),
-        BinaryOp::Power | BinaryOp::PowerByBase | BinaryOp::PowerByExponent | BinaryOp::Exceeds => {
-            line(a, step_a, b, step_b, y, |a, b| op.apply(a.into(), b.into()) as f32);
-        }
         BinaryOp::Add => line(a, step_a, b, step_b, y, |a, b| a + b),
         BinaryOp::Sub => line(a, step_a, b, step_b, y, |a, b| a - b),
         BinaryOp::Mul => line(a, step_a, b, step_b, y, |a, b| a * b),
@@ -51,6 +64,15 @@ fn combine(op: BinaryOp, activation: Activation, a: &[f32], step_a: usize, b: &[
         BinaryOp::Min => line(a, step_a, b, step_b, y, |a, b| if a < b || a.is_nan() { a } else { b }),
         BinaryOp::Max => line(a, step_a, b, step_b, y, |a, b| if a > b || a.is_nan() { a } else { b }),
         BinaryOp::Prelu => line(a, step_a, b, step_b, y, |a, b| if a < 0.0 { a * b } else { a }),
+        BinaryOp::Equal => line(a, step_a, b, step_b, y, |a, b| f32::from(a == b)),
+        BinaryOp::NotEqual => line(a, step_a, b, step_b, y, |a, b| f32::from(a != b)),
+        BinaryOp::Less => line(a, step_a, b, step_b, y, |a, b| f32::from(a < b)),
+        BinaryOp::LessOrEqual => line(a, step_a, b, step_b, y, |a, b| f32::from(a <= b)),
+        BinaryOp::Greater => line(a, step_a, b, step_b, y, |a, b| f32::from(a > b)),
+        BinaryOp::GreaterOrEqual => line(a, step_a, b, step_b, y, |a, b| f32::from(a >= b)),
+        BinaryOp::Power | BinaryOp::PowerByBase | BinaryOp::PowerByExponent | BinaryOp::Exceeds => {
+            line(a, step_a, b, step_b, y, |a, b| op.apply(a.into(), b.into()) as f32);
+        }
     }
     finish(y, 0.0, activation);
 }
@@ -83,9 +105,31 @@ impl Computed for BinaryProblem {
     }
 }
 
+impl Computed for WhereProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        let axes = Self { layouts: [Layout::ChannelsFirst; 3], y_layout: Layout::ChannelsFirst, ..self.clone() }.axes();
+        let (outer, inner) = axes.split_at(axes.len() - 1);
+        let (line, [step_c, step_a, step_b, _]) = (inner[0].0 as usize, inner[0].1.map(|s| s as usize));
+        // A line along the fastest axis after the other, cut into blocks.
+        let blocks = line.div_ceil(BLOCK);
+        let each = line.div_ceil(blocks);
+        y.par_chunks_mut(line).enumerate().for_each(|(number, y)| {
+            let (mut rest, mut at) = (number, [0usize; 4]);
+            for (extent, strides) in outer.iter().rev() {
+                let coordinate = rest % *extent as usize;
+                rest /= *extent as usize;
+                at.iter_mut().zip(strides).for_each(|(at, stride)| *at += coordinate * *stride as usize);
+            }
+            let one = |i: usize| if inputs[0][at[0] + i * step_c] != 0.0 { inputs[1][at[1] + i * step_a] } else { inputs[2][at[2] + i * step_b] };
+            y.par_chunks_mut(each).enumerate().for_each(|(block, y)| y.iter_mut().enumerate().for_each(|(i, y)| *y = one(block * each + i)));
+        });
+        Some(())
+    }
+}
+
 impl Computed for UnaryProblem {
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
-        unary(self.activation, inputs[0], y);
+        unary(self.op, self.activation, inputs[0], y);
         Some(())
     }
 }

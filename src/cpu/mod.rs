@@ -179,6 +179,7 @@ fn engine(op: &Op) -> &dyn Computed {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,

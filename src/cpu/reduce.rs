@@ -37,22 +37,36 @@ pub(crate) fn reduce(problem: &ReduceProblem, x: &[f32], y: &mut [f32]) {
 
 fn run_of(kind: ReduceKind, n: usize, inner: usize, x: &[f32], y: &mut [f32]) {
     let divisor = if kind == ReduceKind::Mean { n as f64 } else { 1.0 };
-    let max = kind == ReduceKind::Max;
     let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
-    y.par_chunks_mut(inner).zip(x.par_chunks(n * inner)).for_each_init(Vec::new, |sums: &mut Vec<f64>, (y, x)| match (max, inner) {
-        (true, 1) => y[0] = x.iter().copied().fold(f32::NEG_INFINITY, larger),
-        (true, _) => {
-            y.fill(f32::NEG_INFINITY);
-            x.chunks_exact(inner).for_each(|line| y.iter_mut().zip(line).for_each(|(y, v)| *y = larger(*y, *v)));
+    let smaller = |a: f32, b: f32| if b < a || b.is_nan() { b } else { a };
+    y.par_chunks_mut(inner).zip(x.par_chunks(n * inner)).for_each_init(Vec::new, |sums: &mut Vec<f64>, (y, x)| match (kind, inner) {
+        (ReduceKind::Max, _) => folded(f32::NEG_INFINITY, x, y, larger),
+        (ReduceKind::Min, _) => folded(f32::INFINITY, x, y, smaller),
+        (ReduceKind::Prod, _) => {
+            sums.clear();
+            sums.resize(inner, 1.0);
+            x.chunks_exact(inner).for_each(|line| sums.iter_mut().zip(line).for_each(|(product, v)| *product *= f64::from(*v)));
+            y.iter_mut().zip(sums.iter()).for_each(|(y, product)| *y = *product as f32);
         }
-        (false, 1) => y[0] = (sum_of(x, f64::from) / divisor) as f32,
-        (false, _) => {
+        (_, 1) => y[0] = (sum_of(x, f64::from) / divisor) as f32,
+        (_, _) => {
             sums.clear();
             sums.resize(inner, 0.0);
             x.chunks_exact(inner).for_each(|line| sums.iter_mut().zip(line).for_each(|(sum, v)| *sum += f64::from(*v)));
             y.iter_mut().zip(sums.iter()).for_each(|(y, sum)| *y = (sum / divisor) as f32);
         }
     });
+}
+
+/// x as [n][inner], folded over n.
+#[inline(always)]
+fn folded(start: f32, x: &[f32], y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    if let [y] = y {
+        *y = x.iter().copied().fold(start, f);
+        return;
+    }
+    y.fill(start);
+    x.chunks_exact(y.len()).for_each(|line| y.iter_mut().zip(line).for_each(|(y, v)| *y = f(*y, *v)));
 }
 
 /// The sum of a term of each element, in sixteen lanes, which the compiler keeps in vector registers.

@@ -1,9 +1,10 @@
-//! Gradients of activations and of operations on two tensors.
+//! Gradients of operations on one tensor and on two, and of activations.
 
 use super::{Builder, Of};
 use crate::ops::dropout::DropoutProblem;
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
-use crate::ops::elementwise::unary::UnaryProblem;
+use crate::ops::elementwise::unary::{UnaryOp, UnaryProblem};
+use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::types::{Activation, Result};
 
 /// The gradient of an activation's argument, which is `x`; of relu, what it gave says as much, and x need not be kept.
@@ -15,9 +16,69 @@ pub(super) fn through(b: &mut Builder<'_>, activation: Activation, x: Of, gradie
 }
 
 pub(super) fn unary(b: &mut Builder<'_>, problem: &UnaryProblem) -> Result<()> {
-    let x = if problem.activation == Activation::Relu { Of::Output(0) } else { Of::Input(0) };
-    let gradient = through(b, problem.activation, x, Of::Upstream)?;
-    b.give(0, gradient);
+    let (op, activation, x) = (problem.op, problem.activation, Of::Input(0));
+    // What the operation gave.
+    let y = match (op, activation) {
+        (UnaryOp::Identity, _) => x,
+        (_, Activation::None) => Of::Output(0),
+        _ => b.unary(op, x)?,
+    };
+    let g = through(b, activation, if activation == Activation::Relu { Of::Output(0) } else { y }, Of::Upstream)?;
+    let dx = match op {
+        UnaryOp::Identity => g,
+        // Zero almost everywhere.
+        UnaryOp::Sign | UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Round => return Ok(()),
+        UnaryOp::Abs => {
+            let sign = b.unary(UnaryOp::Sign, x)?;
+            b.mul(g, sign)?
+        }
+        UnaryOp::Neg => b.unary(UnaryOp::Neg, g)?,
+        UnaryOp::Exp => b.mul(g, y)?,
+        UnaryOp::Log => b.binary(BinaryOp::Div, g, x)?,
+        // dy / (2 y)
+        UnaryOp::Sqrt => {
+            let quotient = b.binary(BinaryOp::Div, g, y)?;
+            b.mul(quotient, Of::Constant(0.5))?
+        }
+        // -dy y y
+        UnaryOp::Reciprocal => {
+            let product = b.mul(g, y)?;
+            let product = b.mul(product, y)?;
+            b.unary(UnaryOp::Neg, product)?
+        }
+        // dy 2 / sqrt(pi) e^(-x x)
+        UnaryOp::Erf => {
+            let square = b.mul(x, x)?;
+            let negative = b.unary(UnaryOp::Neg, square)?;
+            let bell = b.unary(UnaryOp::Exp, negative)?;
+            let product = b.mul(g, bell)?;
+            b.mul(product, Of::Constant(std::f32::consts::FRAC_2_SQRT_PI))?
+        }
+        UnaryOp::Sin => {
+            let cosine = b.unary(UnaryOp::Cos, x)?;
+            b.mul(g, cosine)?
+        }
+        UnaryOp::Cos => {
+            let sine = b.unary(UnaryOp::Sin, x)?;
+            let product = b.mul(g, sine)?;
+            b.unary(UnaryOp::Neg, product)?
+        }
+    };
+    b.give(0, dx);
+    Ok(())
+}
+
+/// dy where a was taken, and where b was; the condition has no gradient.
+pub(super) fn where_cond(b: &mut Builder<'_>, _: &WhereProblem) -> Result<()> {
+    let (condition, zero) = (Of::Input(0), Of::Constant(0.0));
+    for (input, [taken, other]) in [(1, [Of::Upstream, zero]), (2, [zero, Of::Upstream])] {
+        if b.wants(input) {
+            let problem = WhereProblem::new(&b.of(condition), &b.of(taken), &b.of(other))?;
+            let gradient = b.op(problem, &[condition, taken, other]);
+            let own = b.unbroadcast(gradient, input)?;
+            b.give(input, own);
+        }
+    }
     Ok(())
 }
 
@@ -36,6 +97,7 @@ pub(super) fn binary(b: &mut Builder<'_>, problem: &BinaryProblem) -> Result<()>
         }
         // Zero almost everywhere.
         (BinaryOp::Exceeds, _) => return Ok(()),
+        (op, _) if op.is_comparison() => return Ok(()),
         (BinaryOp::ActivationGradient, activation) => through(b, activation, x, Of::Upstream)?,
         (_, Activation::None) => Of::Upstream,
         (_, Activation::Relu) => through(b, Activation::Relu, Of::Output(0), Of::Upstream)?,
@@ -83,7 +145,7 @@ pub(super) fn binary(b: &mut Builder<'_>, problem: &BinaryProblem) -> Result<()>
                 of_x = Some(b.binary(BinaryOp::Add, positive, sloped)?);
             }
             if wants_y {
-                let below = b.op(UnaryProblem::new(&b.of(x), negative)?, &[x]);
+                let below = b.unary(negative, x)?;
                 of_y = Some(b.mul(g, below)?);
             }
         }
@@ -99,7 +161,13 @@ pub(super) fn binary(b: &mut Builder<'_>, problem: &BinaryProblem) -> Result<()>
         }
         // Linear in dy.
         BinaryOp::ActivationGradient => of_y = Some(g),
-        BinaryOp::Exceeds => {}
+        BinaryOp::Exceeds
+        | BinaryOp::Equal
+        | BinaryOp::NotEqual
+        | BinaryOp::Less
+        | BinaryOp::LessOrEqual
+        | BinaryOp::Greater
+        | BinaryOp::GreaterOrEqual => {}
     }
     for (input, gradient) in [of_x, of_y].into_iter().enumerate() {
         if let Some(gradient) = gradient.filter(|_| b.wants(input)) {

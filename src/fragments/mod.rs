@@ -11,6 +11,7 @@ mod rows;
 mod shapes;
 
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
+use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryProblem};
 use crate::ops::reduce::{ReduceDescriptor, ReduceProblem};
 use crate::ops::transform::transpose::{ToLayout, Transpose};
 use crate::ops::{Op, Problem};
@@ -81,6 +82,7 @@ pub fn backward(op: &Op, wanted: &[bool]) -> Result<Fragment> {
         Op::MaxUnpool(problem) => conv::unpool(&mut builder, problem),
         Op::Binary(problem) => elementwise::binary(&mut builder, problem),
         Op::Unary(problem) => elementwise::unary(&mut builder, problem),
+        Op::Where(problem) => elementwise::where_cond(&mut builder, problem),
         Op::Dropout(problem) => elementwise::dropout(&mut builder, problem),
         Op::Softmax(problem) => rows::softmax(&mut builder, problem),
         Op::Norm(problem) => rows::norm(&mut builder, problem),
@@ -191,6 +193,11 @@ impl<'a> Builder<'a> {
     fn binary(&mut self, op: impl Into<BinaryDescriptor>, a: Of, b: Of) -> Result<Of> {
         let problem = BinaryProblem::new(&self.of(a), &self.of(b), op)?;
         Ok(self.op(problem, &[a, b]))
+    }
+
+    fn unary(&mut self, op: impl Into<UnaryDescriptor>, x: Of) -> Result<Of> {
+        let problem = UnaryProblem::new(&self.of(x), op)?;
+        Ok(self.op(problem, &[x]))
     }
 
     fn mul(&mut self, a: Of, b: Of) -> Result<Of> {

@@ -4,6 +4,7 @@ use super::elementwise::through;
 use super::{Builder, Of};
 use crate::ops::adjoint::{AdjointOf, AdjointProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp};
+use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::ops::norm::batch::BatchNormProblem;
 use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
 use crate::ops::norm::rows::{LayerNormDescriptor, NormInputs, NormKind, NormProblem};
@@ -181,6 +182,12 @@ pub(super) fn reduce(b: &mut Builder<'_>, problem: &ReduceProblem) -> Result<()>
     let kept: Vec<usize> = x.extents.iter().zip(&problem.reduced).map(|(&extent, reduced)| if *reduced { 1 } else { extent }).collect();
     let kept = TensorType { extents: kept, ..x };
     let mut gradient = b.shaped(Of::Upstream, &kept)?;
+    let axes: Vec<isize> = (0..kept.rank()).filter(|&axis| problem.reduced[axis]).map(|axis| axis as isize).collect();
+    // Over the same axes, which stay with extent 1.
+    let over = |b: &mut Builder<'_>, kind: ReduceKind, of: Of| -> Result<Of> {
+        let over = ReduceProblem::new(&b.of(of), &ReduceDescriptor::new(kind, &axes).with_keepdims(true))?;
+        Ok(b.op(over, &[of]))
+    };
     let dx = match problem.kind {
         ReduceKind::Sum | ReduceKind::Mean => {
             if problem.kind == ReduceKind::Mean {
@@ -189,15 +196,26 @@ pub(super) fn reduce(b: &mut Builder<'_>, problem: &ReduceProblem) -> Result<()>
             // As the gradient of x itself, which broadcasts it.
             b.binary(BinaryDescriptor { op: BinaryOp::ActivationGradient, activation: Activation::None }, Of::Input(0), gradient)?
         }
-        ReduceKind::Max => {
-            let largest = b.shaped(Of::Output(0), &kept)?;
-            // 1/2 where it is the largest, else 0.
-            let share = b.binary(BinaryOp::Exceeds, Of::Input(0), largest)?;
-            let axes: Vec<isize> = (0..kept.rank()).filter(|&axis| problem.reduced[axis]).map(|axis| axis as isize).collect();
-            let total = ReduceProblem::new(&b.of(share), &ReduceDescriptor::sum(&axes).with_keepdims(true))?;
-            let total = b.op(total, &[share]);
+        ReduceKind::Max | ReduceKind::Min => {
+            let extreme = b.shaped(Of::Output(0), &kept)?;
+            // 1/2 where it is the largest or the smallest, else 0.
+            let [more, less] = if problem.kind == ReduceKind::Max { [Of::Input(0), extreme] } else { [extreme, Of::Input(0)] };
+            let share = b.binary(BinaryOp::Exceeds, more, less)?;
+            let total = over(b, ReduceKind::Sum, share)?;
             let each = b.binary(BinaryOp::Div, gradient, total)?;
             b.mul(share, each)?
+        }
+        // The product of the other elements: that of those which are not 0, divided by the element's own, where no other element is 0.
+        ReduceKind::Prod => {
+            let is_zero = b.binary(BinaryOp::Equal, Of::Input(0), Of::Constant(0.0))?;
+            let factors = b.binary(BinaryOp::Add, Of::Input(0), is_zero)?;
+            let product = over(b, ReduceKind::Prod, factors)?;
+            let zeros = over(b, ReduceKind::Sum, is_zero)?;
+            let others = b.binary(BinaryOp::Div, product, factors)?;
+            let has_no_other = b.binary(BinaryOp::Equal, zeros, is_zero)?;
+            let slope = WhereProblem::new(&b.of(has_no_other), &b.of(others), &b.of(Of::Constant(0.0)))?;
+            let slope = b.op(slope, &[has_no_other, others, Of::Constant(0.0)]);
+            b.mul(slope, gradient)?
         }
     };
     b.give(0, dx);

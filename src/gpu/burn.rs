@@ -42,7 +42,7 @@ pub(crate) fn multiply_adds(gpu: &Gpu, workgroups: u32) -> Result<Dispatch> {
     gpu.write_small("wgconv peak", &buffer, bytemuck::cast_slice(&[0.5f32, 0.25]))?;
     let spec = KernelSpec { source: &PEAK_FMA, element: ElementType::F32, consts: vec![("ITERATIONS", ITERATIONS)], overrides: vec![] };
     let kernel = gpu.kernels().get(gpu, &spec)?;
-    gpu.scoped("wgconv peak", || Ok(Dispatch::new(gpu, &kernel, &[Binding::whole(&buffer)], [workgroups, 1, 1])))
+    gpu.scoped("wgconv peak", || Ok(Dispatch::new(gpu, &kernel, vec![Binding::whole(&buffer)], [workgroups, 1, 1])))
 }
 
 impl Burner {

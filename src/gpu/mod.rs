@@ -5,10 +5,12 @@
 
 pub(crate) mod adapter;
 pub(crate) mod api;
+pub(crate) mod buffer;
 pub(crate) mod burn;
 pub(crate) mod counters;
 pub(crate) mod disk;
 pub(crate) mod driver_cache;
+pub(crate) mod eager;
 pub(crate) mod fault;
 pub(crate) mod later;
 #[cfg(not(target_arch = "wasm32"))]
@@ -24,6 +26,7 @@ pub use crate::plan::profile::{CoopMatrix, DeviceProfile};
 #[cfg(not(target_arch = "wasm32"))]
 pub use adapter::adapters;
 pub use adapter::{AdapterReport, adapters_async, driver_hint, instance};
+pub use buffer::Memory;
 pub use counters::Counters;
 #[cfg(not(target_arch = "wasm32"))]
 pub use peak::{Peak, measure_peak};
@@ -31,9 +34,11 @@ pub use pipelines::Compiled;
 pub use recorder::Recorder;
 pub use timing::{Clock, Timing};
 
+use crate::gpu::buffer::{Buffer, Pool};
 use crate::gpu::burn::Burner;
 use crate::gpu::counters::{Counts, add};
 use crate::gpu::driver_cache::DriverCache;
+use crate::gpu::eager::SeenOps;
 use crate::gpu::fault::Loss;
 use crate::gpu::pipelines::PipelineCache;
 use crate::gpu::transfer::Staging;
@@ -98,6 +103,8 @@ struct Inner {
     profile: DeviceProfile,
     lost: Arc<Loss>,
     counts: Counts,
+    pool: Arc<Pool>,
+    seen: SeenOps,
     staging: Staging,
     kernels: PipelineCache,
     driver_cache: DriverCache,
@@ -173,6 +180,8 @@ impl Gpu {
                 profile,
                 lost: Arc::default(),
                 counts: Counts::default(),
+                pool: Arc::default(),
+                seen: SeenOps::default(),
                 staging: Staging::default(),
                 kernels: PipelineCache::default(),
                 driver_cache,
@@ -232,7 +241,7 @@ impl Gpu {
     }
 
     /// A new buffer, or the reason why there is none.
-    pub(crate) fn create_buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    pub(crate) fn create_buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
         let limit = self.inner.profile.max_buffer_bytes;
         if bytes > limit {
             return Err(Error::TooLarge { argument: label.to_string(), needed: bytes.into(), unit: "bytes", limit_name: "max_buffer_size", limit });
@@ -240,29 +249,51 @@ impl Gpu {
         self.make_buffer(wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false })
     }
 
+    /// As [`Gpu::create_buffer`], to be reused when it is gone.
+    pub(crate) fn create_reusable(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
+        let buffer = self.create_buffer(label, bytes, usage)?;
+        buffer.reuse_later();
+        Ok(buffer)
+    }
+
     /// A buffer that is mapped for writing, to be copied from.
-    pub(crate) fn create_mapped(&self, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
+    pub(crate) fn create_mapped(&self, label: &str, bytes: u64) -> Result<Buffer> {
         let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
         self.make_buffer(wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: true })
     }
 
-    fn make_buffer(&self, descriptor: wgpu::BufferDescriptor<'_>) -> Result<wgpu::Buffer> {
+    fn make_buffer(&self, descriptor: wgpu::BufferDescriptor<'_>) -> Result<Buffer> {
         let (label, bytes) = (descriptor.label.unwrap_or_default(), descriptor.size);
         add(&self.inner.counts.buffers, 1);
         add(&self.inner.counts.buffer_bytes, bytes);
-        self.scoped(label, || Ok(self.inner.device.create_buffer(&descriptor))).map_err(|error| match error {
+        let make = || self.scoped(label, || Ok(self.inner.device.create_buffer(&descriptor)));
+        let made = make().or_else(|error| match error {
+            // What is kept for reuse may have been the room for it.
+            Error::OutOfMemory { .. } if self.inner.pool.clear() => make(),
+            other => Err(other),
+        });
+        made.map(|buffer| self.inner.pool.count(buffer)).map_err(|error| match error {
             Error::OutOfMemory { what, .. } => Error::OutOfMemory { what, bytes },
             other => other,
         })
     }
 
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.inner.pool
+    }
+
+    /// Ops of [`Gpu::run`] that were seen before.
+    pub(crate) fn seen(&self) -> &SeenOps {
+        &self.inner.seen
+    }
+
     /// A buffer that only kernels read and write.
-    pub(crate) fn storage(&self, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
+    pub(crate) fn storage(&self, label: &str, bytes: u64) -> Result<Buffer> {
         self.create_buffer(label, bytes.next_multiple_of(16), wgpu::BufferUsages::STORAGE)
     }
 
     /// A uniform buffer with these bytes.
-    pub(crate) fn uniform(&self, label: &str, bytes: &[u8]) -> Result<wgpu::Buffer> {
+    pub(crate) fn uniform(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let buffer = self.create_buffer(label, bytes.len() as u64, usage)?;
         self.write_small(label, &buffer, bytes)?;
@@ -270,7 +301,7 @@ impl Gpu {
     }
 
     /// A storage buffer with these bytes, which kernels only read.
-    pub(crate) fn table(&self, label: &str, bytes: &[u8]) -> Result<wgpu::Buffer> {
+    pub(crate) fn table(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
         let buffer = self.create_buffer(label, bytes.len() as u64, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST)?;
         self.write_small(label, &buffer, bytes)?;
         Ok(buffer)

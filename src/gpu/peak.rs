@@ -54,7 +54,7 @@ fn measure_copy(gpu: &Gpu) -> Result<f64> {
     let kernel = gpu.kernels().get(gpu, &spec)?;
     // One vec4 (16 bytes) per invocation of a workgroup of 256; 64 MiB make 16,384 workgroups.
     let workgroups = [(bytes / 4096) as u32, 1, 1];
-    let bindings = [Binding::whole(&buffers[0]), Binding::whole(&buffers[1])];
-    let dispatch = gpu.scoped("wgconv peak", || Ok(Dispatch::new(gpu, &kernel, &bindings, workgroups)))?;
+    let bindings = || buffers.iter().map(Binding::whole).collect();
+    let dispatch = gpu.scoped("wgconv peak", || Ok(Dispatch::new(gpu, &kernel, bindings(), workgroups)))?;
     Ok(2.0 * bytes as f64 / best_seconds(gpu, &dispatch)? * 1e-9)
 }

@@ -2,6 +2,7 @@
 //!
 //! Drivers compile on the calling thread, for up to a second a pipeline: several are compiled at once, each on a thread of its own.
 
+use crate::gpu::buffer::Buffer;
 use crate::gpu::{Gpu, SourcePatch};
 use crate::plan::step::Plan;
 use crate::shader::KernelSpec;
@@ -76,18 +77,18 @@ pub struct Compiled {
 /// A range of a buffer that a dispatch binds.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
-    pub buffer: wgpu::Buffer,
+    pub buffer: Buffer,
     pub offset: u64,
     pub size: u64,
 }
 
 impl Binding {
-    pub fn whole(buffer: &wgpu::Buffer) -> Self {
+    pub fn whole(buffer: &Buffer) -> Self {
         Self { buffer: buffer.clone(), offset: 0, size: buffer.size() }
     }
 
     /// Bytes `first ..` of a buffer of whole words.
-    pub fn part(buffer: &wgpu::Buffer, first: u64, bytes: u64) -> Self {
+    pub fn part(buffer: &Buffer, first: u64, bytes: u64) -> Self {
         Self { buffer: buffer.clone(), offset: first, size: bytes.next_multiple_of(4).min(buffer.size() - first) }
     }
 }
@@ -97,16 +98,18 @@ impl Binding {
 pub(crate) struct Dispatch {
     pub kernel: Arc<Kernel>,
     pub bind_group: wgpu::BindGroup,
+    /// What the bind group names.
+    pub buffers: Vec<Buffer>,
     pub workgroups: [u32; 3],
 }
 
 impl Dispatch {
     /// `bindings` are those that the kernel does not leave out, in order.
-    pub fn new(gpu: &Gpu, kernel: &Arc<Kernel>, bindings: &[Binding], workgroups: [u32; 3]) -> Self {
+    pub fn new(gpu: &Gpu, kernel: &Arc<Kernel>, bindings: Vec<Binding>, workgroups: [u32; 3]) -> Self {
         let entries: Vec<_> = kernel
             .bindings
             .iter()
-            .zip(bindings)
+            .zip(&bindings)
             .map(|(&binding, b)| wgpu::BindGroupEntry {
                 binding,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -119,7 +122,7 @@ impl Dispatch {
         crate::gpu::counters::add(&gpu.counts().bind_groups, 1);
         let bind_group =
             gpu.device().create_bind_group(&wgpu::BindGroupDescriptor { label: Some(&kernel.label), layout: &kernel.layout, entries: &entries });
-        Self { kernel: kernel.clone(), bind_group, workgroups }
+        Self { kernel: kernel.clone(), bind_group, buffers: bindings.into_iter().map(|binding| binding.buffer).collect(), workgroups }
     }
 }
 
@@ -155,6 +158,11 @@ impl PipelineCache {
         drop(kernel);
         locked(&self.kept).evict();
         Ok(made)
+    }
+
+    /// Pipelines that are kept, those under way too.
+    pub fn count(&self) -> usize {
+        locked(&self.kept).kernels.len()
     }
 
     /// Whether `spec` has a pipeline; one under way counts as none.

@@ -2,6 +2,7 @@
 //! compiles, plans and submits nothing.
 
 use crate::gpu::Gpu;
+use crate::gpu::buffer::Buffer;
 use crate::gpu::pipelines::{Binding, Dispatch, Kernel};
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
@@ -27,15 +28,15 @@ pub struct Prepared {
 }
 
 #[derive(Debug)]
-struct Shared {
-    plan: Plan,
+pub(crate) struct Shared {
+    pub(crate) plan: Plan,
     calls: Vec<Call>,
     /// By input: the tensor, where it is a constant and recorded steps read it. What was only packed is released.
     constants: Vec<Option<Tensor>>,
     /// By input: [`Tensor::origin`], where it is a constant.
     origins: Vec<Option<u64>>,
-    scratch: Vec<wgpu::Buffer>,
-    tables: Vec<wgpu::Buffer>,
+    scratch: Vec<Buffer>,
+    tables: Vec<Buffer>,
     /// What packs the constants, once it was needed.
     packing: OnceLock<Vec<Call>>,
 }
@@ -46,7 +47,7 @@ pub(crate) struct Shares<'a> {
     /// Prepared ops that may have packed the same constants alike.
     pub others: &'a [Prepared],
     /// Buffers for what each recording writes anew, the largest first; each at least as large as the plan's.
-    pub transient: Option<&'a [wgpu::Buffer]>,
+    pub transient: Option<&'a [Buffer]>,
 }
 
 /// A step with its pipeline and uniform.
@@ -148,10 +149,27 @@ impl Prepared {
     }
 
     /// Prepares a plan whose constants are computed by what runs before it: [`Prepared::bind_packing`] takes them and packs them in every run.
-    pub(crate) fn without_constants(gpu: &Gpu, plan: Plan, transient: Option<&[wgpu::Buffer]>) -> Result<Self> {
-        let constants = vec![None; plan.inputs.len()];
-        let (shared, _) = Shared::new(gpu, plan, constants, &Shares { others: &[], transient })?;
-        Ok(Self { gpu: gpu.clone(), shared: Arc::new(shared) })
+    pub(crate) fn without_constants(gpu: &Gpu, plan: Plan, transient: Option<&[Buffer]>) -> Result<Self> {
+        Ok(Self::of(gpu, Arc::new(Shared::without_constants(gpu, plan, transient)?)))
+    }
+
+    pub(crate) fn of(gpu: &Gpu, shared: Arc<Shared>) -> Self {
+        Self { gpu: gpu.clone(), shared }
+    }
+
+    /// Records one [without constants](Prepared::without_constants): `inputs` are all of them, in order, and with `packs` their packing comes first.
+    pub(crate) fn record_all(&self, recorder: &mut Recorder<'_>, inputs: &[&Tensor], outputs: &[&Tensor], packs: bool) -> Result<()> {
+        let inputs = self.checked(inputs, outputs, |_| true)?;
+        if packs && !self.plan().prepare.is_empty() {
+            self.shared.pack(recorder, &inputs)?;
+        }
+        let (plan, shared) = (self.plan(), &self.shared);
+        recorder.scoped(&plan.label, |recorder| recorder.push(&shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs)?))
+    }
+
+    /// Records the packing of one without constants; `inputs` are all of them.
+    pub(crate) fn pack_all(&self, recorder: &mut Recorder<'_>, inputs: &[&Tensor]) -> Result<()> {
+        self.shared.pack(recorder, &inputs.iter().map(|&tensor| Some(tensor)).collect::<Vec<_>>())
     }
 
     fn recorded_beside(recorder: &mut Recorder<'_>, plan: Plan, constants: &[&Tensor], shares: &Shares<'_>) -> Result<Self> {
@@ -211,7 +229,8 @@ impl Prepared {
     /// Whether both read the same packed buffers.
     pub(crate) fn packed_with(&self, other: &Self) -> bool {
         let packed = |of: &Self| {
-            Packing::of(of.plan()).map(|packing| packing.scratch.iter().map(|&index| of.shared.scratch[index].clone()).collect::<Vec<_>>())
+            Packing::of(of.plan())
+                .map(|packing| packing.scratch.iter().map(|&index| (*of.shared.scratch[index]).clone()).collect::<Vec<wgpu::Buffer>>())
         };
         packed(self).is_some_and(|own| Some(own) == packed(other))
     }
@@ -302,9 +321,10 @@ impl Prepared {
             .map(|(spec, constant)| if given(spec) { tensors.next().copied() } else { constant.as_ref() })
             .collect();
         for (i, (spec, output)) in plan.outputs.iter().zip(outputs).enumerate() {
+            output.raw().note_volatile();
             let named = plan.inputs.iter().zip(&inputs).filter_map(|(spec, tensor)| tensor.map(|tensor| (spec, tensor)));
             let others = plan.outputs.iter().zip(outputs.iter().copied()).take(i);
-            if let Some((other, _)) = named.chain(others).find(|(_, other)| other.buffer() == output.buffer()) {
+            if let Some((other, _)) = named.chain(others).find(|(_, other)| **other.raw() == **output.raw()) {
                 return Err(Error::invalid(
                     spec.name.clone(),
                     format!("a range of the buffer of {}", other.name),
@@ -373,6 +393,19 @@ impl Call {
 }
 
 impl Shared {
+    /// For constants that are given in each call.
+    pub(crate) fn without_constants(gpu: &Gpu, plan: Plan, transient: Option<&[Buffer]>) -> Result<Self> {
+        let constants = vec![None; plan.inputs.len()];
+        Ok(Self::new(gpu, plan, constants, &Shares { others: &[], transient })?.0)
+    }
+
+    /// Bytes of its buffers.
+    pub(crate) fn bytes(&self) -> u64 {
+        let uniforms = self.calls.iter().chain(self.packing.get().into_iter().flatten()).filter_map(|call| call.uniform.as_ref());
+        let uniforms: u64 = uniforms.map(|uniform| uniform.size).sum();
+        self.scratch.iter().chain(&self.tables).map(|buffer| buffer.size()).sum::<u64>() + uniforms
+    }
+
     /// Allocates what a plan takes; `constants` by input. True where they have to be packed yet.
     fn new(gpu: &Gpu, plan: Plan, constants: Vec<Option<Tensor>>, shares: &Shares<'_>) -> Result<(Self, bool)> {
         gpu.compile(&[&plan])?;
@@ -380,7 +413,7 @@ impl Shared {
         let origins: Vec<Option<u64>> = constants.iter().map(|tensor| tensor.as_ref().map(Tensor::origin)).collect();
         let packed = shares.others.iter().find_map(|other| other.shared.packed(&plan, &origins)).unwrap_or_default();
         let to_pack = packed.is_empty() && !plan.prepare.is_empty();
-        let given: Vec<(usize, wgpu::Buffer)> =
+        let given: Vec<(usize, Buffer)> =
             shares.transient.map(|buffers| transient(&plan).into_iter().zip(buffers.iter().cloned()).collect()).unwrap_or_default();
         let buffer = |label: &str, bytes: u64| {
             check_binding(label, bytes, gpu.profile())?;
@@ -416,7 +449,7 @@ impl Shared {
     }
 
     /// What `plan` would pack of constants of these origins, if it is here already: its scratch buffers, by the plan's number.
-    fn packed(&self, plan: &Plan, origins: &[Option<u64>]) -> Option<Vec<(usize, wgpu::Buffer)>> {
+    fn packed(&self, plan: &Plan, origins: &[Option<u64>]) -> Option<Vec<(usize, Buffer)>> {
         let (own, wanted) = (Packing::of(&self.plan)?, Packing::of(plan)?);
         let same = |index: &usize| self.origins[*index].is_some() && self.origins[*index] == origins[*index];
         let is_here = own.equals(&wanted) && own.inputs == wanted.inputs && own.inputs.iter().all(same);
@@ -451,7 +484,7 @@ impl Shared {
                     .map(Ok)
                     .chain(step.refs.iter().filter_map(|place| bind(place).transpose()))
                     .collect::<Result<_>>()?;
-                Ok(Dispatch::new(gpu, &call.kernel, &bindings, step.workgroups))
+                Ok(Dispatch::new(gpu, &call.kernel, bindings, step.workgroups))
             })
             .collect()
     }
@@ -481,14 +514,26 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Prepared::new`] and [`Prepared::record`].
     pub fn op(&mut self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        let outputs = self.record_op(&op.into(), inputs);
-        if outputs.is_err() {
-            self.note_failure();
-        }
-        outputs
+        self.noted(|recorder| recorder.record_op(&op.into(), inputs, None))
     }
 
-    fn record_op(&mut self, op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    /// As [`Recorder::op`], over tensors that are there: of an op in place, what it changes.
+    pub(crate) fn op_into(&mut self, op: impl Into<Op>, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<()> {
+        self.noted(|recorder| recorder.record_op(&op.into(), inputs, Some(outputs))).map(|_| ())
+    }
+
+    fn noted<T>(&mut self, record: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let recorded = record(self);
+        if recorded.is_err() {
+            self.note_failure();
+        }
+        recorded
+    }
+
+    fn record_op(&mut self, op: &Op, inputs: &[&Tensor], outputs: Option<&[&Tensor]>) -> Result<Vec<Tensor>> {
+        if self.eager().is_some() {
+            return self.eager_op(op, inputs, outputs);
+        }
         let plan = self.gpu().plan(op)?;
         if inputs.len() != plan.inputs.len() {
             return Err(Error::invalid("inputs", inputs.len(), format!("this {} takes {}", plan.op, plan.inputs.len())));
@@ -497,7 +542,10 @@ impl Recorder<'_> {
             |constant| -> Vec<&Tensor> { plan.inputs.iter().zip(inputs).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| *t).collect() };
         let (constants, given) = (part(true), part(false));
         let prepared = Prepared::recorded(self, plan, &constants)?;
-        let outputs = prepared.outputs()?;
+        let outputs = match outputs {
+            Some(outputs) => outputs.iter().map(|&tensor| tensor.clone()).collect(),
+            None => prepared.outputs()?,
+        };
         prepared.record(self, &given, &outputs.iter().collect::<Vec<_>>())?;
         Ok(outputs)
     }

@@ -2,6 +2,8 @@
 //! kernel, so the pass stays open until something else needs the encoder.
 
 use crate::gpu::Gpu;
+use crate::gpu::buffer::Buffer;
+use crate::gpu::eager::Eager;
 use crate::gpu::pipelines::Dispatch;
 use crate::types::{Error, Result};
 
@@ -20,6 +22,10 @@ pub struct Recorder<'e> {
     pass: Option<wgpu::ComputePass<'static>>,
     encoder: Encoder<'e>,
     timestamps: Option<(wgpu::QuerySet, u32)>,
+    /// Buffers that must not be reused before this is submitted.
+    held: Vec<Buffer>,
+    /// Of [`Gpu::run`].
+    eager: Option<Eager>,
     /// A call that recorded has failed, so its caller knows that something is missing.
     failed: bool,
 }
@@ -51,7 +57,7 @@ impl Recorder<'static> {
             Ok(encoder) => Encoder::Owned(encoder),
             Err(error) => Encoder::Missing(error),
         };
-        Self { gpu: gpu.clone(), pass: None, encoder, timestamps: None, failed: false }
+        Self { gpu: gpu.clone(), pass: None, encoder, timestamps: None, held: vec![], eager: None, failed: false }
     }
 
     /// A recorder whose pass writes timestamps `2 slot` and `2 slot + 1` at its ends.
@@ -81,12 +87,22 @@ impl Gpu {
     /// # }
     /// ```
     ///
+    /// An op that was seen before, with the shapes and the constants that it has, is neither planned nor compiled nor packed again, and its output may lie where
+    /// another lay that is gone: a download within `record`, before the submit, reads anything. [`Gpu::set_pool_limit`] bounds what is kept for it.
+    ///
     /// # Errors
     /// Those of `record`, and nothing is submitted then; as [`Recorder::submit`].
     pub fn run<T>(&self, record: impl FnOnce(&mut Recorder<'static>) -> Result<T>) -> Result<T> {
         let mut recorder = self.recorder();
+        recorder.eager = Some(Eager::default());
         match record(&mut recorder) {
-            Ok(output) => recorder.submit().map(|()| output),
+            Ok(output) => {
+                let eager = recorder.eager.take().unwrap_or_default();
+                eager.settle(self)?;
+                recorder.submit()?;
+                eager.keep(self);
+                Ok(output)
+            }
             Err(error) => {
                 recorder.note_failure();
                 Err(error)
@@ -101,7 +117,7 @@ impl<'e> Recorder<'e> {
     /// The encoder must be of the device of `gpu`. wgpu tells an encoder of another device of the same instance only when the caller finishes
     /// it, as a validation error there; with one of another instance it panics, or records what has the same numbers in that instance.
     pub fn on(gpu: &Gpu, encoder: &'e mut wgpu::CommandEncoder) -> Self {
-        Self { gpu: gpu.clone(), pass: None, encoder: Encoder::Borrowed(encoder), timestamps: None, failed: false }
+        Self { gpu: gpu.clone(), pass: None, encoder: Encoder::Borrowed(encoder), timestamps: None, held: vec![], eager: None, failed: false }
     }
 
     /// The device this records for.
@@ -119,6 +135,7 @@ impl<'e> Recorder<'e> {
 
     /// Records kernel calls, within [`Recorder::scoped`].
     pub(crate) fn push(&mut self, dispatches: &[Dispatch]) -> Result<()> {
+        dispatches.iter().for_each(|dispatch| self.hold(&dispatch.buffers));
         let pass = self.pass()?;
         for dispatch in dispatches {
             let [x, y, z] = dispatch.workgroups;
@@ -130,10 +147,26 @@ impl<'e> Recorder<'e> {
     }
 
     /// Records a copy between buffers, whose ranges are whole words; it ends the open pass. Within [`Recorder::scoped`].
-    pub(crate) fn copy(&mut self, from: (&wgpu::Buffer, u64), to: (&wgpu::Buffer, u64), bytes: u64) -> Result<()> {
+    pub(crate) fn copy(&mut self, from: (&Buffer, u64), to: (&Buffer, u64), bytes: u64) -> Result<()> {
+        self.hold([from.0, to.0]);
+        to.0.note_volatile();
         drop(self.pass.take());
         self.encoder.get()?.copy_buffer_to_buffer(from.0, from.1, to.0, to.1, bytes.next_multiple_of(4));
         Ok(())
+    }
+
+    /// Keeps buffers from being reused before this is submitted; on the caller's encoder, for good.
+    fn hold<'b>(&mut self, buffers: impl IntoIterator<Item = &'b Buffer>) {
+        let reusable = buffers.into_iter().filter(|buffer| buffer.is_reusable());
+        match self.encoder {
+            Encoder::Borrowed(_) => reusable.for_each(Buffer::keep),
+            _ => self.held.extend(reusable.cloned()),
+        }
+    }
+
+    /// What a recording of [`Gpu::run`] has recorded.
+    pub(crate) fn eager(&mut self) -> Option<&mut Eager> {
+        self.eager.as_mut()
     }
 
     /// Marks that the caller got an error for something recorded here.

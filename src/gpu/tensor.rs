@@ -2,6 +2,7 @@
 //! owned array, adopt a buffer, hand it back.
 
 use crate::gpu::Gpu;
+use crate::gpu::buffer::{Buffer, reusable_size};
 use crate::gpu::later::Later;
 use crate::gpu::pipelines::Binding;
 use crate::types::{Element, ElementType, Error, Layout, Result, TensorShape, TensorType};
@@ -15,7 +16,7 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Tensor {
     gpu: Gpu,
-    buffer: wgpu::Buffer,
+    buffer: Buffer,
     byte_offset: u64,
     shape: TensorShape,
     element: ElementType,
@@ -67,6 +68,29 @@ impl Gpu {
         let tensor = self.empty(array.shape(), T::TYPE, layout, 0)?;
         in_memory_order(array, layout, |bytes| self.upload_bytes("upload", &tensor.buffer, tensor.byte_offset, bytes))?;
         Ok(tensor)
+    }
+
+    /// A tensor whose buffer may have been that of others that are gone, and may be that of others when this is.
+    pub(crate) fn reusable(&self, tensor: &TensorType) -> Result<Tensor> {
+        let TensorType { extents, element, layout } = tensor;
+        let shape = TensorShape::new(extents)?;
+        check_element(self, *element, "a tensor")?;
+        let bytes = tensor_bytes(&shape, *element)?;
+        let size = reusable_size(padded(bytes)).min(self.profile().max_buffer_bytes.max(padded(bytes)));
+        let buffer = match self.pool().reuse(size) {
+            Some(buffer) => buffer,
+            None => self.create_reusable("wgconv tensor", size, usages())?,
+        };
+        Ok(Tensor {
+            gpu: self.clone(),
+            buffer,
+            byte_offset: 0,
+            shape,
+            element: *element,
+            layout: *layout,
+            slack: padded(bytes) - bytes,
+            origin: new_origin(),
+        })
     }
 
     /// A tensor of zeros.
@@ -173,7 +197,7 @@ impl Tensor {
             return Err(Error::invalid("buffer", format!("{:?}", buffer.usage()), "its usage must contain STORAGE"));
         }
         check_own(gpu, &buffer)?;
-        Ok(Tensor { gpu: gpu.clone(), buffer, byte_offset, shape, element, layout, slack: 0, origin: new_origin() })
+        Ok(Tensor { gpu: gpu.clone(), buffer: Buffer::adopted(buffer), byte_offset, shape, element, layout, slack: 0, origin: new_origin() })
     }
 
     /// The device it lives on.
@@ -201,9 +225,27 @@ impl Tensor {
         TensorType::new(self.shape.extents(), self.element, self.layout)
     }
 
-    /// The buffer; the tensor begins at [`Tensor::byte_offset`].
+    /// The buffer; the tensor begins at [`Tensor::byte_offset`]. Where the caller writes it is not told of, so that [`Gpu::run`] packs it anew in every call that
+    /// takes it for a filter.
     pub fn buffer(&self) -> &wgpu::Buffer {
+        self.buffer.keep();
+        self.buffer.note_volatile();
         &self.buffer
+    }
+
+    /// The buffer, for this crate.
+    pub(crate) fn raw(&self) -> &Buffer {
+        &self.buffer
+    }
+
+    /// A tensor in the buffer of this one, from a byte of the buffer on; it keeps the buffer alive.
+    pub(crate) fn within(&self, byte_offset: u64, extents: &[usize], element: ElementType, layout: Layout) -> Result<Tensor> {
+        let shape = TensorShape::new(extents)?;
+        let end = byte_offset.checked_add(tensor_bytes(&shape, element)?.next_multiple_of(4));
+        if end.is_none_or(|end| end > self.buffer.size()) || !byte_offset.is_multiple_of(self.gpu.profile().storage_alignment) {
+            return Err(Error::Internal { label: "a tensor".into(), message: format!("{shape} from byte {byte_offset} on is no range to bind") });
+        }
+        Ok(Tensor { buffer: self.buffer.clone(), byte_offset, shape, element, layout, slack: 0, origin: new_origin(), gpu: self.gpu.clone() })
     }
 
     /// First byte of the tensor in its buffer.
@@ -234,7 +276,10 @@ impl Tensor {
     /// The bytes `first ..` of the tensor, `length` of them, as a binding.
     pub(crate) fn binding(&self, first: u64, length: u64) -> Binding {
         // wgpu wants multiples of 4; a tensor's own buffer is padded, an adopted range was checked for it.
-        let size = (length.next_multiple_of(4) + self.slack / 4 * 4).min(self.buffer.size() - self.byte_offset - first);
+        let own = length.next_multiple_of(4);
+        // What lies behind is for the guard words alone, which need not be bound where the tensor fills the binding.
+        let most = self.gpu.profile().max_binding_bytes.max(own);
+        let size = (own + self.slack / 4 * 4).min(self.buffer.size() - self.byte_offset - first).min(most);
         Binding { buffer: self.buffer.clone(), offset: self.byte_offset + first, size }
     }
 
@@ -250,7 +295,10 @@ impl Tensor {
         if array.shape() != self.shape.extents() {
             return Err(Error::invalid("the shape of the array", format!("{:?}", array.shape()), format!("the tensor has shape {}", self.shape)));
         }
-        in_memory_order(array, self.layout, |bytes| self.gpu.upload_bytes("write", &self.buffer, self.byte_offset, bytes))
+        let written = in_memory_order(array, self.layout, |bytes| self.gpu.upload_bytes("write", &self.buffer, self.byte_offset, bytes));
+        // Behind the write: who reads the number before may find the old content.
+        self.buffer.note_write();
+        written
     }
 
     /// Copies the tensor into an owned array with axes N C \[D\] \[H\] W. Waits for the work submitted before this call and for the copy,
@@ -362,7 +410,7 @@ impl Tensor {
 /// Bytes on their way back from the device.
 struct Read {
     gpu: Gpu,
-    staging: wgpu::Buffer,
+    staging: Buffer,
     size: u64,
     #[cfg(not(target_arch = "wasm32"))]
     submission: wgpu::SubmissionIndex,

@@ -5,6 +5,8 @@
 //! there is no memory is an error like any other.
 
 use crate::gpu::Gpu;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::gpu::buffer::Buffer;
 use crate::types::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -79,7 +81,7 @@ impl Gpu {
 
     /// A mapped buffer, once not too many others are under way. Where there is no memory for it, the others are waited for first.
     #[cfg(not(target_arch = "wasm32"))]
-    fn staging(&self, what: &str, bytes: u64) -> Result<wgpu::Buffer> {
+    fn staging(&self, what: &str, bytes: u64) -> Result<Buffer> {
         self.drain(UNDER_WAY - bytes)?;
         let make = || self.create_mapped("wgconv staging", bytes);
         let made = make().or_else(|error| match error {

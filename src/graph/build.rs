@@ -4,6 +4,7 @@ use super::show::spelled_apart;
 use super::{Extent, Graph, Numbers, OPEN, Ranked, Recipe, Source, ValueId};
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp};
+use crate::ops::elementwise::unary::UnaryDescriptor;
 use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor};
 use crate::ops::named::nearest::nearest;
 use crate::ops::norm::batch::BatchNormDescriptor;
@@ -384,6 +385,8 @@ macro_rules! of_one {
 }
 
 of_one! {
+    /// An operation on one tensor, such as [`UnaryOp::Sqrt`](crate::elementwise::UnaryOp::Sqrt), with an activation of its result if wanted.
+    unary(descriptor: impl Into<UnaryDescriptor>) = Recipe::Unary(descriptor.into());
     /// An activation.
     activation(activation: Activation) = Recipe::Activation(activation);
     /// Pooling over the width.
@@ -404,7 +407,7 @@ of_one! {
     softmax(descriptor: &SoftmaxDescriptor) = Recipe::Softmax(*descriptor);
     /// Local response normalisation.
     lrn(descriptor: &LrnDescriptor) = Recipe::Lrn(*descriptor);
-    /// Sum, mean or maximum over axes.
+    /// Sum, mean, maximum, minimum or product over axes.
     reduce(descriptor: &ReduceDescriptor) = Recipe::Reduce(descriptor.clone());
     /// Where the largest element stands.
     argmax(descriptor: &ArgmaxDescriptor) = Recipe::Argmax(*descriptor);
@@ -467,6 +470,23 @@ impl Graph {
     /// As [`Graph::conv1d`].
     pub fn binary(&mut self, a: ValueId, b: ValueId, descriptor: impl Into<BinaryDescriptor>) -> Result<ValueId> {
         self.one(Recipe::Binary(descriptor.into()), &[a, b])
+    }
+
+    /// a where the condition is not 0, else b, broadcast: ONNX's `Where`.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn where_cond(&mut self, condition: ValueId, a: ValueId, b: ValueId) -> Result<ValueId> {
+        self.one(Recipe::Where, &[condition, a, b])
+    }
+
+    /// min(max(x, low), high), broadcast; NaN wins. Bounds that are numbers are [`Activation::Clip`].
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn clamp(&mut self, x: ValueId, low: ValueId, high: ValueId) -> Result<ValueId> {
+        let raised = self.max(x, low)?;
+        self.min(raised, high)
     }
 
     /// A product by numpy's rules.

@@ -114,7 +114,7 @@ impl Work<'_> {
         let is_data = |i: &usize| match node.recipe {
             Recipe::Conv { residual, .. } => *i == 0 || residual && *i + 1 == node.inputs.len(),
             Recipe::ConvTranspose { .. } => *i == 0,
-            Recipe::Binary(_) | Recipe::Concat { .. } => true,
+            Recipe::Binary(_) | Recipe::Where | Recipe::Concat { .. } => true,
             _ => *i == 0,
         };
         (0..node.inputs.len()).filter(is_data).filter(|&i| rank >= 3 && self.old.types[node.inputs[i].0][0].rank() == rank).collect()

@@ -485,6 +485,7 @@ fn with_activation(recipe: &Recipe, activation: Activation) -> Option<Recipe> {
         Recipe::Gemm(d) => &mut d.activation,
         // That of an activation's gradient is not applied to its result.
         Recipe::Binary(d) if d.op != BinaryOp::ActivationGradient => &mut d.activation,
+        Recipe::Unary(d) => &mut d.activation,
         Recipe::BatchNorm { descriptor: d, .. } => &mut d.activation,
         _ => return None,
     };

@@ -5,7 +5,8 @@ use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::ops::dropout::{DropoutDescriptor, DropoutKey, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
-use crate::ops::elementwise::unary::UnaryProblem;
+use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryOp, UnaryProblem};
+use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor, MatMulInputs, MatMulProblem};
 use crate::ops::norm::batch::{BatchNormDescriptor, BatchNormProblem, BatchNormVectors};
 use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
@@ -80,6 +81,10 @@ pub enum Recipe {
     },
     /// a, b
     Binary(BinaryDescriptor),
+    /// A condition, a, b
+    Where,
+    /// x
+    Unary(UnaryDescriptor),
     /// x
     Activation(Activation),
     /// x
@@ -212,7 +217,9 @@ impl Recipe {
             Recipe::Gemm(_) => "gemm",
             Recipe::Linear { .. } => "linear",
             Recipe::Binary(d) => d.op.name(),
-            Recipe::Activation(activation) => activation.name(),
+            Recipe::Where => "where",
+            Recipe::Unary(UnaryDescriptor { op: UnaryOp::Identity, activation }) | Recipe::Activation(activation) => activation.name(),
+            Recipe::Unary(d) => d.op.name(),
             Recipe::Softmax(d) => {
                 if d.logarithm {
                     "log_softmax"
@@ -309,6 +316,10 @@ impl Recipe {
                 exactly(2, "two tensors")?;
                 BinaryProblem::new(x, others[0], *descriptor)?.into()
             }
+            Recipe::Where => {
+                exactly(3, "a condition, a and b")?;
+                WhereProblem::new(x, others[0], others[1])?.into()
+            }
             Recipe::LayerNorm { has, .. } | Recipe::GroupNorm { has, .. } | Recipe::InstanceNorm { has, .. } => {
                 let [scale, bias] = *has;
                 exactly(1 + usize::from(scale) + usize::from(bias), "x, a scale and a bias as it was made with")?;
@@ -357,6 +368,7 @@ impl Recipe {
             Recipe::Pool(descriptor) => ranked!(descriptor, d => PoolProblem::new(x, d))?.into(),
             Recipe::AdaptivePool(descriptor) => ranked!(descriptor, d => PoolProblem::adaptive(x, d))?.into(),
             Recipe::GlobalPool(kind) => global(x, *kind)?,
+            Recipe::Unary(descriptor) => UnaryProblem::new(x, *descriptor)?.into(),
             Recipe::Activation(activation) => UnaryProblem::new(x, *activation)?.into(),
             Recipe::Softmax(descriptor) => SoftmaxProblem::new(x, descriptor)?.into(),
             Recipe::Lrn(descriptor) => LrnProblem::new(x, descriptor)?.into(),

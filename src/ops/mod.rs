@@ -22,6 +22,7 @@ use crate::ops::conv::problem::ConvProblem;
 use crate::ops::dropout::DropoutProblem;
 use crate::ops::elementwise::binary::BinaryProblem;
 use crate::ops::elementwise::unary::UnaryProblem;
+use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::ops::matmul::MatMulProblem;
 use crate::ops::norm::batch::BatchNormProblem;
 use crate::ops::norm::lrn::LrnProblem;
@@ -87,8 +88,10 @@ pub enum Op {
     MaxUnpool(MaxUnpoolProblem),
     /// An operation on two tensors, element by element.
     Binary(BinaryProblem),
-    /// An activation.
+    /// An operation on one tensor, element by element, or an activation.
     Unary(UnaryProblem),
+    /// One of two tensors, element by element.
+    Where(WhereProblem),
     /// Dropout in training.
     Dropout(DropoutProblem),
     /// Softmax, or its logarithm.
@@ -99,7 +102,7 @@ pub enum Op {
     BatchNorm(BatchNormProblem),
     /// Local response normalisation.
     Lrn(LrnProblem),
-    /// Sum, mean or maximum over axes.
+    /// Sum, mean, maximum, minimum or product over axes.
     Reduce(ReduceProblem),
     /// The index of the largest element.
     Argmax(ArgmaxProblem),
@@ -152,6 +155,7 @@ from! {
         MaxUnpool(MaxUnpoolProblem),
         Binary(BinaryProblem),
         Unary(UnaryProblem),
+        Where(WhereProblem),
         Dropout(DropoutProblem),
         Softmax(SoftmaxProblem),
         Norm(NormProblem),
@@ -187,6 +191,7 @@ fn problem(op: &Op) -> &dyn Problem {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,

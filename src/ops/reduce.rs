@@ -1,7 +1,7 @@
 //! Reductions with their axes resolved and checked.
 
 use crate::ops::Problem;
-use crate::ops::spec::TensorSpec;
+use crate::ops::spec::{Domain, TensorSpec};
 use crate::types::shape::front_axis;
 use crate::types::strided_axes::StridedAxes;
 use crate::types::{ElementType, Error, Layout, Result, TensorShape, TensorType};
@@ -18,6 +18,10 @@ pub enum ReduceKind {
     Mean,
     /// The largest one; NaN wins.
     Max,
+    /// The smallest one; NaN wins.
+    Min,
+    /// Their product.
+    Prod,
 }
 
 /// A reduction over axes.
@@ -53,6 +57,16 @@ impl ReduceDescriptor {
         Self::new(ReduceKind::Max, axes)
     }
 
+    /// The minimum over `axes`; NaN wins.
+    pub fn min(axes: &[isize]) -> Self {
+        Self::new(ReduceKind::Min, axes)
+    }
+
+    /// The product over `axes`.
+    pub fn prod(axes: &[isize]) -> Self {
+        Self::new(ReduceKind::Prod, axes)
+    }
+
     /// The same, where reduced axes stay with extent 1 or go.
     #[must_use]
     pub fn with_keepdims(self, keepdims: bool) -> Self {
@@ -72,7 +86,7 @@ pub struct ArgmaxDescriptor {
     pub select_last: bool,
 }
 
-/// Sum, mean or maximum over some axes.
+/// Sum, mean, maximum, minimum or product over some axes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "crate::ops::written::Reduce", into = "crate::ops::written::Reduce")]
 pub struct ReduceProblem {
@@ -289,11 +303,14 @@ impl Problem for ReduceProblem {
             ReduceKind::Sum => "reduce_sum",
             ReduceKind::Mean => "reduce_mean",
             ReduceKind::Max => "reduce_max",
+            ReduceKind::Min => "reduce_min",
+            ReduceKind::Prod => "reduce_prod",
         }
     }
 
     fn inputs(&self) -> Vec<TensorSpec> {
-        vec![TensorSpec::new("x", &self.x, self.element, self.layout)]
+        let x = TensorSpec::new("x", &self.x, self.element, self.layout);
+        vec![if self.kind == ReduceKind::Prod { x.with_domain(Domain::NearOne) } else { x }]
     }
 
     fn outputs(&self) -> Vec<TensorSpec> {

@@ -14,6 +14,12 @@ pub enum Domain {
     Positive,
     /// Numbers other than zero, such as a divisor.
     NonZero,
+    /// Multiples of a half where numbers are real ones: what is rounded.
+    Halves,
+    /// Few numbers that differ, so that many are equal: what is compared.
+    Few,
+    /// Numbers near 1 and -1, of which a product of many stays in range.
+    NearOne,
     /// Whole numbers from 0 to below this.
     Index(u64),
 }

@@ -112,6 +112,7 @@ fn planner(op: &Op) -> &dyn Planned {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,

@@ -8,12 +8,12 @@ use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::row_threads::{LONGEST_SERIAL_LINE, lines_per_workgroup, row_consts, row_iterations, threads};
-use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_parts, check_tensors};
 use crate::shader::KernelSpec;
 use crate::shader::source::{REDUCE, REDUCE_ARGMAX, REDUCE_FIRST, REDUCE_LAST};
 use crate::shader::uniforms::ReduceParams;
 use crate::types::strided_axes::StridedAxes;
-use crate::types::{ElementType, Result};
+use crate::types::{ElementType, Error, Result};
 
 /// One result per invocation, or lines that several invocations share, a long one first cut into chunks.
 const DIRECT: &str = "direct";
@@ -37,6 +37,40 @@ impl Pass {
     fn length(&self) -> u64 {
         self.total.div_ceil(self.chunks)
     }
+
+    /// The element of x that a row begins with: a row is a chunk of an outer coordinate.
+    fn begin(&self, row: u64) -> u64 {
+        (row / self.chunks * self.total + row % self.chunks * self.length()) * self.inner
+    }
+
+    /// Rows whose elements fit one binding each.
+    fn parts(&self, element: ElementType, profile: &DeviceProfile) -> Result<Vec<Part>> {
+        let (rows, bytes) = (self.outer * self.chunks, element.bytes());
+        let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
+        let longest = self.length() * self.inner * bytes;
+        let each = if self.begin(rows) * bytes <= limit { rows } else { limit.saturating_sub(profile.storage_alignment) / longest };
+        if each == 0 {
+            let (argument, limit_name) = ("one line of x and those beside it".into(), "max_storage_buffer_binding_size");
+            return Err(Error::TooLarge { argument, needed: longest.into(), unit: "bytes", limit_name, limit });
+        }
+        check_parts("x", rows.div_ceil(each).into())?;
+        let part = |first: u64| {
+            let end = (first + each).min(rows);
+            let from = self.begin(first) * bytes / profile.storage_alignment * profile.storage_alignment;
+            Part { first, end, from, bytes: self.begin(end) * bytes - from, x_first: from / bytes }
+        };
+        Ok((0..rows.div_ceil(each)).map(|i| part(i * each)).collect())
+    }
+}
+
+/// Rows `first .. end` of a pass, and the range of x that they are in.
+struct Part {
+    first: u64,
+    end: u64,
+    from: u64,
+    bytes: u64,
+    /// The element that the range begins with.
+    x_first: u64,
 }
 
 /// Fewest results that fill a device with lines of their own.
@@ -45,8 +79,9 @@ const FEW_RESULTS: u64 = 256;
 /// Elements of a chunk where a line is cut.
 const CHUNK: u64 = 4096;
 
-/// The passes over x's axes in memory order, the longest run of reduced axes first: what it leaves is smallest.
-fn passes(extents: &[(u64, bool)], cut: bool) -> Vec<Pass> {
+/// The passes over x's axes in memory order, the longest run of reduced axes first: what it leaves is smallest. `most` elements are a chunk with all lines
+/// beside it at most.
+fn passes(extents: &[(u64, bool)], cut: bool, most: u64) -> Vec<Pass> {
     let mut runs: Vec<(u64, bool)> = Vec::new();
     for &(extent, reduced) in extents {
         match runs.last_mut() {
@@ -59,6 +94,9 @@ fn passes(extents: &[(u64, bool)], cut: bool) -> Vec<Pass> {
         let product = |part: &[(u64, bool)]| part.iter().map(|(extent, _)| extent).product::<u64>();
         let (outer, total, inner) = (product(&runs[..i]), runs[i].0, product(&runs[i + 1..]));
         let chunks = if cut && (total > 16 * CHUNK || (outer * inner < FEW_RESULTS && total >= 4 * CHUNK)) { total.div_ceil(CHUNK) } else { 1 };
+        let pieces = if total * inner > most { chunks.max((total * inner).div_ceil(most)) } else { chunks };
+        // A line that cannot be halved is refused where its parts are made.
+        let chunks = if pieces > total / 2 { 1 } else { pieces };
         // Whole chunks: rounding the length up may leave the last ones empty.
         let chunks = total.div_ceil(total.div_ceil(chunks));
         passes.push(Pass { outer, total, inner, chunks });
@@ -84,27 +122,46 @@ fn step(
     strided_axes: &StridedAxes,
     [divisor, unit]: [f32; 2],
     row_threads: u32,
-    refs: Vec<BufferRef>,
+    (part, refs): (&Part, Vec<BufferRef>),
     profile: &DeviceProfile,
 ) -> Result<Step> {
     let params = ReduceParams {
         axes: strided_axes.padded(),
-        items: pass.results() as u32,
+        items: (part.end * pass.inner) as u32,
         inner: pass.inner as u32,
         total: pass.total as u32,
         length: pass.length() as u32,
         chunks: pass.chunks as u32,
         divisor,
         unit,
+        first_item: (part.first * pass.inner) as u32,
+        x_first: part.x_first as u32,
+        unused0: 0,
         unused1: 0,
+        unused2: 0,
     };
-    Step::new(kernel, &params, refs, pass.results().div_ceil(lines_per_workgroup(row_threads)), profile)
+    let results = (part.end - part.first) * pass.inner;
+    Step::new(kernel, &params, refs, results.div_ceil(lines_per_workgroup(row_threads)), profile)
 }
 
+/// Elements of f32 that a binding holds wherever they begin.
+fn most(profile: &DeviceProfile) -> u64 {
+    (profile.max_binding_bytes.min(profile.max_buffer_bytes).saturating_sub(profile.storage_alignment) / 4).max(1)
+}
+
+/// What a part of a pass reads.
+fn source_of(source: BufferRef, part: &Part) -> BufferRef {
+    match source {
+        BufferRef::Scratch(index) => BufferRef::ScratchPart { index, first: part.from, bytes: part.bytes },
+        _ => BufferRef::Input { index: 0, first: part.from, bytes: part.bytes },
+    }
+}
+
+/// x may be read in parts; y is bound whole.
 fn check(op: &str, plan: &Plan, profile: &DeviceProfile) -> Result<()> {
     let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
     check_tensors(op, &tensors, profile)?;
-    tensors.iter().try_for_each(|tensor| check_binding(&tensor.name, tensor.bytes(), profile))
+    plan.outputs.iter().try_for_each(|tensor| check_binding(&tensor.name, tensor.bytes(), profile))
 }
 
 /// Axes of x in memory order: extent, whether it is reduced.
@@ -114,7 +171,7 @@ fn memory_axes(x: &[usize], reduced: &[bool], layout: crate::types::shape::Layou
 
 impl Planned for ReduceProblem {
     fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
-        let longest = passes(&memory_axes(&self.x, &self.reduced, self.layout), false).iter().map(|pass| pass.total).max();
+        let longest = passes(&memory_axes(&self.x, &self.reduced, self.layout), false, u64::MAX).iter().map(|pass| pass.total).max();
         if longest <= Some(LONGEST_SERIAL_LINE) { vec![DIRECT, TREE] } else { vec![TREE] }
     }
 
@@ -122,7 +179,7 @@ impl Planned for ReduceProblem {
         let algorithm = pick(&self.algorithms(profile), algorithm, TREE)?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check("a reduction", &plan, profile)?;
-        let passes = passes(&memory_axes(&self.x, &self.reduced, self.layout), algorithm == TREE);
+        let passes = passes(&memory_axes(&self.x, &self.reduced, self.layout), algorithm == TREE, most(profile));
         let mut source = BufferRef::input(0, &plan.inputs);
         for (i, pass) in passes.iter().enumerate() {
             let (first, last) = (i == 0, i + 1 == passes.len());
@@ -145,9 +202,14 @@ impl Planned for ReduceProblem {
                 plan.scratch.push(pass.results() * 4);
                 BufferRef::Scratch(plan.scratch.len() - 1)
             };
+            let kind = match self.kind {
+                ReduceKind::Sum | ReduceKind::Mean => 0,
+                ReduceKind::Max => 1,
+                ReduceKind::Min => 2,
+                ReduceKind::Prod => 3,
+            };
             let mean = last && self.kind == ReduceKind::Mean;
-            let flags =
-                [("KIND", u32::from(self.kind == ReduceKind::Max)), ("MEAN", u32::from(mean)), ("THREAD_FASTEST", u32::from(pass.inner == 1))];
+            let flags = [("KIND", kind), ("MEAN", u32::from(mean)), ("THREAD_FASTEST", u32::from(pass.inner == 1))];
             let kernel = KernelSpec {
                 source: kernel_source,
                 element,
@@ -158,7 +220,10 @@ impl Planned for ReduceProblem {
             let unit = if self.kind == ReduceKind::Mean { sum_unit(self.reduced_count()) } else { 1.0 };
             let divisor = if mean { self.reduced_count() as f32 * unit } else { 1.0 };
             let unit = if first { unit } else { 1.0 };
-            plan.steps.push(step(kernel, pass, &strided_axes, [divisor, unit], row_threads, vec![source, target], profile)?);
+            for part in pass.parts(if first { self.element } else { ElementType::F32 }, profile)? {
+                let refs = vec![source_of(source, &part), target];
+                plan.steps.push(step(kernel.clone(), pass, &strided_axes, [divisor, unit], row_threads, (&part, refs), profile)?);
+            }
             source = target;
         }
         Ok(plan)
@@ -167,7 +232,7 @@ impl Planned for ReduceProblem {
 
 impl Planned for ArgmaxProblem {
     fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
-        let longest = passes(&memory_axes(&self.x, &self.reduced(), self.layout), false).iter().map(|pass| pass.total).max();
+        let longest = passes(&memory_axes(&self.x, &self.reduced(), self.layout), false, u64::MAX).iter().map(|pass| pass.total).max();
         if longest <= Some(LONGEST_SERIAL_LINE) { vec![DIRECT, TREE] } else { vec![TREE] }
     }
 
@@ -177,7 +242,7 @@ impl Planned for ArgmaxProblem {
         check("an argmax", &plan, profile)?;
         let reduced = self.reduced();
         // One run of axes: one axis, or all of them.
-        let pass = passes(&memory_axes(&self.x, &reduced, self.layout), false)[0];
+        let pass = passes(&memory_axes(&self.x, &reduced, self.layout), false, u64::MAX)[0];
         let row_threads = if algorithm == TREE { threads(pass.total, pass.results(), profile) } else { 1 };
         profile.check_iterations(algorithm, row_iterations(pass.total, row_threads))?;
         let strided_axes = output_axes(&self.x, &reduced, self.layout, &self.y(), self.y_layout(), self.keepdims)?;
@@ -188,8 +253,10 @@ impl Planned for ArgmaxProblem {
             consts: [("AXES", strided_axes.axes.len() as u32)].into_iter().chain(row_consts(row_threads)).collect(),
             overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
         };
-        let refs = vec![BufferRef::input(0, &plan.inputs), BufferRef::output(0, &plan.outputs)];
-        plan.steps.push(step(kernel, &pass, &strided_axes, [1.0; 2], row_threads, refs, profile)?);
+        for part in pass.parts(self.element, profile)? {
+            let refs = vec![source_of(BufferRef::input(0, &plan.inputs), &part), BufferRef::output(0, &plan.outputs)];
+            plan.steps.push(step(kernel.clone(), &pass, &strided_axes, [1.0; 2], row_threads, (&part, refs), profile)?);
+        }
         Ok(plan)
     }
 }

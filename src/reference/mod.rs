@@ -17,7 +17,7 @@ pub(crate) mod winograd;
 
 pub use conv::{ConvReference, conv, conv_allowed, conv_error};
 pub use dropout::dropout;
-pub use elementwise::{binary, unary};
+pub use elementwise::{binary, unary, where_cond};
 pub use matmul::matmul;
 pub use norm::{batch_norm, lrn, norm};
 pub use pool::pool;
@@ -91,6 +91,7 @@ fn referenced(op: &Op) -> &dyn Referenced {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,

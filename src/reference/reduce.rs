@@ -21,25 +21,41 @@ fn each(x: &[usize], reduced: &[bool], mut visit: impl FnMut(usize, usize)) {
     }
 }
 
-/// Sum, mean or maximum. A sum of n elements errs by gamma_n times the sum of the absolute values in any order; a mean divides too, for
+/// Sum, mean, maximum, minimum or product. A sum of n elements errs by gamma_n times the sum of the absolute values in any order; a mean divides too, for
 /// which WGSL allows 2.5 units in the last place (5 u), by a count that f32 may have rounded (u); it sums in a power of two of which no sum
-/// overflows, in which elements below n of the smallest normal numbers may count as 0.
+/// overflows, in which elements below n of the smallest normal numbers may count as 0. A product of n elements errs by gamma_n in any order; a partial one that a
+/// device takes for zero is lost with all that it is multiplied by. Partial products that leave f32 have no bound.
 pub fn reduce(problem: &ReduceProblem, x: &[f64]) -> Bounded {
     let results = problem.y().iter().product();
-    let start = if problem.kind == ReduceKind::Max { f64::NEG_INFINITY } else { 0.0 };
-    let (mut value, mut magnitude) = (vec![start; results], vec![0.0; results]);
+    let start = match problem.kind {
+        ReduceKind::Sum | ReduceKind::Mean => 0.0,
+        ReduceKind::Max => f64::NEG_INFINITY,
+        ReduceKind::Min => f64::INFINITY,
+        ReduceKind::Prod => 1.0,
+    };
+    // Of the sum the absolute values, of the product the factors above 1.
+    let (mut value, mut magnitude) = (vec![start; results], vec![if problem.kind == ReduceKind::Prod { 1.0 } else { 0.0 }; results]);
     each(&problem.x, &problem.reduced, |result, element| {
         let v = x[element];
         match problem.kind {
             ReduceKind::Max if v > value[result] || v.is_nan() => value[result] = v,
-            ReduceKind::Max => {}
+            ReduceKind::Min if v < value[result] || v.is_nan() => value[result] = v,
+            ReduceKind::Max | ReduceKind::Min => {}
+            ReduceKind::Prod => value[result] *= v,
             ReduceKind::Sum | ReduceKind::Mean => value[result] += v,
         }
-        magnitude[result] += v.abs();
+        match problem.kind {
+            ReduceKind::Prod => magnitude[result] *= v.abs().max(1.0),
+            _ => magnitude[result] += v.abs(),
+        }
     });
     let (n, u) = (problem.reduced_count(), ElementType::F32.unit_roundoff());
     match problem.kind {
-        ReduceKind::Max => Bounded::exact(value),
+        ReduceKind::Max | ReduceKind::Min => Bounded::exact(value),
+        ReduceKind::Prod => {
+            let error = value.iter().zip(&magnitude).map(|(v, m)| gamma(n, u) * v.abs() + n as f64 * UNDERFLOW * m).collect();
+            Bounded { value, error }
+        }
         ReduceKind::Sum => Bounded { value, error: magnitude.iter().map(|m| gamma(n, u) * m).collect() },
         ReduceKind::Mean => Bounded {
             value: value.iter().map(|v| v / n as f64).collect(),

@@ -1,6 +1,7 @@
 //! A graph on a GPU for one open extent: what is planned and how many bytes that takes, then every op prepared over the arena.
 
 use crate::gpu::Gpu;
+use crate::gpu::buffer::Buffer;
 use crate::gpu::pipelines::Dispatch;
 use crate::gpu::prepared::{Prepared, Shares};
 use crate::gpu::recorder::Recorder;
@@ -177,7 +178,7 @@ impl Ready {
     pub fn new(graph: &Graph, planning: Planning, store: &Store, ids: &[Option<WeightId>]) -> Result<Self> {
         let gpu = store.gpu();
         let (direct, _) = planning.weights(graph);
-        let scratch: Vec<wgpu::Buffer> = planning.scratch().into_iter().map(|bytes| gpu.storage("scratch memory", bytes)).collect::<Result<_>>()?;
+        let scratch: Vec<Buffer> = planning.scratch().into_iter().map(|bytes| gpu.storage("scratch memory", bytes)).collect::<Result<_>>()?;
         let Planning { at, plans, placement, roots, memory } = planning;
         let arena: Vec<Tensor> = placement
             .arena
@@ -192,7 +193,7 @@ impl Ready {
             tensors[index] = match *place {
                 Place::Arena { buffer, offset } => {
                     let TensorType { extents, element, layout } = &at.types[index];
-                    Some(Tensor::from_buffer(gpu, arena[buffer].buffer().clone(), offset, extents, *element, *layout)?)
+                    Some(arena[buffer].within(offset, extents, *element, *layout)?)
                 }
                 Place::Weight if direct.contains(&value) => Some(store.tensor(weight(value)?, true)?),
                 _ => None,
@@ -284,9 +285,9 @@ impl Ready {
             if self.placement.places[of.index()] != Place::Output(i) {
                 let from = tensor(&of)?;
                 for (tensor, usage) in [(from, wgpu::BufferUsages::COPY_SRC), (*to, wgpu::BufferUsages::COPY_DST)] {
-                    if !tensor.buffer().usage().contains(usage) {
+                    if !tensor.raw().usage().contains(usage) {
                         let rule = format!("this output is a copy: its usage, and that of what it is copied from, must contain {usage:?}");
-                        return Err(Error::invalid(name, format!("in a buffer of {:?}", tensor.buffer().usage()), rule));
+                        return Err(Error::invalid(name, format!("in a buffer of {:?}", tensor.raw().usage()), rule));
                     }
                 }
                 copies.push((from.clone(), (*to).clone()));
@@ -314,7 +315,7 @@ impl Recording {
         recorder.scoped("a session", |recorder| {
             recorder.push(&self.dispatches)?;
             for (from, to) in &self.copies {
-                recorder.copy((from.buffer(), from.byte_offset()), (to.buffer(), to.byte_offset()), from.byte_size())?;
+                recorder.copy((from.raw(), from.byte_offset()), (to.raw(), to.byte_offset()), from.byte_size())?;
             }
             Ok(())
         })

@@ -4,6 +4,7 @@
 //! frame each.
 
 use crate::gpu::Gpu;
+use crate::gpu::buffer::Buffer;
 use crate::gpu::later::Later;
 use crate::gpu::tensor::{Tensor, in_memory_order};
 use crate::graph::{Graph, ValueId};
@@ -17,8 +18,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Tensors of one run, each with the buffer that the host reads or writes.
 pub(crate) struct Frame {
     gpu: Gpu,
-    inputs: Vec<(ValueId, Tensor, wgpu::Buffer)>,
-    outputs: Vec<(Tensor, wgpu::Buffer)>,
+    inputs: Vec<(ValueId, Tensor, Buffer)>,
+    outputs: Vec<(Tensor, Buffer)>,
     recording: Recording,
 }
 
@@ -43,14 +44,14 @@ impl Frame {
             let staging = gpu.create_mapped("session upload", tensor.byte_size().next_multiple_of(4))?;
             Ok((value, tensor, staging))
         });
-        let inputs: Vec<(ValueId, Tensor, wgpu::Buffer)> = inputs.collect::<Result<_>>()?;
+        let inputs: Vec<(ValueId, Tensor, Buffer)> = inputs.collect::<Result<_>>()?;
         let outputs = graph.outputs().map(|(_, value)| {
             let tensor = tensor(value)?;
             let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
             let staging = gpu.create_buffer("session download", tensor.byte_size().next_multiple_of(4), usage)?;
             Ok((tensor, staging))
         });
-        let outputs: Vec<(Tensor, wgpu::Buffer)> = outputs.collect::<Result<_>>()?;
+        let outputs: Vec<(Tensor, Buffer)> = outputs.collect::<Result<_>>()?;
         let given: Vec<(ValueId, &Tensor)> = inputs.iter().map(|(value, tensor, _)| (*value, tensor)).collect();
         let wanted: Vec<&Tensor> = outputs.iter().map(|(tensor, _)| tensor).collect();
         let recording = ready.bind(graph, &given, &wanted)?;
@@ -78,12 +79,12 @@ impl Frame {
         let mut recorder = self.gpu.recorder();
         recorder.scoped("upload", |recorder| {
             let mut inputs = self.inputs.iter();
-            inputs.try_for_each(|(_, tensor, staging)| recorder.copy((staging, 0), (tensor.buffer(), tensor.byte_offset()), tensor.byte_size()))
+            inputs.try_for_each(|(_, tensor, staging)| recorder.copy((staging, 0), (tensor.raw(), tensor.byte_offset()), tensor.byte_size()))
         })?;
         self.recording.record(&mut recorder)?;
         recorder.scoped("download", |recorder| {
             let mut outputs = self.outputs.iter();
-            outputs.try_for_each(|(tensor, staging)| recorder.copy((tensor.buffer(), tensor.byte_offset()), (staging, 0), tensor.byte_size()))
+            outputs.try_for_each(|(tensor, staging)| recorder.copy((tensor.raw(), tensor.byte_offset()), (staging, 0), tensor.byte_size()))
         })?;
         let mapped: Later<Result<()>> = Later::default();
         let left = Arc::new(AtomicUsize::new(self.inputs.len() + self.outputs.len()));
@@ -131,7 +132,7 @@ impl Running {
         self.frame.gpu.check_not_lost()?;
         mapped?;
         let gpu = &self.frame.gpu;
-        let read = |(tensor, staging): &(Tensor, wgpu::Buffer)| {
+        let read = |(tensor, staging): &(Tensor, Buffer)| {
             let bytes = gpu.scoped("download", || {
                 let view = staging.get_mapped_range(..).map_err(|e| internal(e.to_string()))?;
                 let array = as_f32(tensor, &view[..tensor.byte_size() as usize]);

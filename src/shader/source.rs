@@ -6,7 +6,7 @@ use crate::shader::source_gemm::GEMM_SOURCES;
 use crate::shader::uniforms::{
     AdjointParams, Axis, BatchFoldParams, BatchNormParams, BinaryParams, CopyAxis, CopyParams, DropoutParams, GatherAxis, GatherParams, GatheredAxis,
     KeptAxis, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis, ResizeParams, SoftmaxParams,
-    UnaryParams, UnpoolParams,
+    UnaryParams, UnpoolParams, WhereOperandAxis, WhereParams,
 };
 use crate::types::strided_axes::OperandAxis;
 use BindingKind::{Read, Uniform, Write};
@@ -86,12 +86,12 @@ sources! { OTHER_SOURCES:
     NORM_BATCH_IN_PLACE "norm_batch_in_place" ["rows/batch_norm"] ["IN_PLACE" = 1] &[Uniform, Read, Write], &[BatchNormParams::LAYOUT];
     NORM_LRN "norm_lrn" ["rows/lrn"] [] &[Uniform, Read, Write], &[LrnParams::LAYOUT];
 
-    ELEMENTWISE_UNARY "elementwise_unary" ["elementwise/unary"] ["VECTOR" = 0, "IN_PLACE" = 0] &[Uniform, Read, Write], &[UnaryParams::LAYOUT];
-    ELEMENTWISE_UNARY_VECTOR "elementwise_unary_vector" ["elementwise/unary"] ["VECTOR" = 1, "IN_PLACE" = 0]
+    ELEMENTWISE_UNARY "elementwise_unary" ["elementwise/unary"] ["VECTOR" = 0, "IN_PLACE" = 0, "MATH" = 0] &[Uniform, Read, Write], &[UnaryParams::LAYOUT];
+    ELEMENTWISE_UNARY_VECTOR "elementwise_unary_vector" ["elementwise/unary"] ["VECTOR" = 1, "IN_PLACE" = 0, "MATH" = 0]
         &[Uniform, Read, Write], &[UnaryParams::LAYOUT];
-    ELEMENTWISE_UNARY_IN_PLACE "elementwise_unary_in_place" ["elementwise/unary"] ["VECTOR" = 0, "IN_PLACE" = 1]
+    ELEMENTWISE_UNARY_IN_PLACE "elementwise_unary_in_place" ["elementwise/unary"] ["VECTOR" = 0, "IN_PLACE" = 1, "MATH" = 0]
         &[Uniform, Write], &[UnaryParams::LAYOUT];
-    ELEMENTWISE_UNARY_IN_PLACE_VECTOR "elementwise_unary_in_place_vector" ["elementwise/unary"] ["VECTOR" = 1, "IN_PLACE" = 1]
+    ELEMENTWISE_UNARY_IN_PLACE_VECTOR "elementwise_unary_in_place_vector" ["elementwise/unary"] ["VECTOR" = 1, "IN_PLACE" = 1, "MATH" = 0]
         &[Uniform, Write], &[UnaryParams::LAYOUT];
     ELEMENTWISE_BINARY "elementwise_binary" ["elementwise/binary"] ["IN_PLACE" = 0, "GRADIENT" = 0] &[Uniform, Read, Read, Write], BINARY_STRUCTS;
     ELEMENTWISE_BINARY_IN_PLACE "elementwise_binary_in_place" ["elementwise/binary"] ["IN_PLACE" = 1, "GRADIENT" = 0]
@@ -100,6 +100,9 @@ sources! { OTHER_SOURCES:
         &[Uniform, Read, Read, Write], BINARY_STRUCTS;
     ELEMENTWISE_GRADIENT_IN_PLACE "elementwise_gradient_in_place" ["elementwise/binary"] ["IN_PLACE" = 1, "GRADIENT" = 1]
         &[Uniform, Read, Write], BINARY_STRUCTS;
+
+    // Uniform, condition, a, b, output.
+    ELEMENTWISE_WHERE "elementwise_where" ["elementwise/where"] [] &[Uniform, Read, Read, Read, Write], &[WhereParams::LAYOUT, WhereOperandAxis::LAYOUT];
 
     // Uniform, x, key, output.
     DROPOUT "dropout" ["elementwise/dropout"] ["LAST" = 0] &[Uniform, Read, Read, Write], &[DropoutParams::LAYOUT];

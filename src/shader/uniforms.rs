@@ -96,6 +96,39 @@ uniform! {
 }
 
 uniform! {
+    /// Twin of `WhereOperandAxis` in `shaders/elementwise/where.wgsl`.
+    WhereOperandAxis {
+        strides: [i32; 4],
+        extent: u32,
+        unused0: u32,
+        unused1: u32,
+        unused2: u32,
+    }
+}
+
+impl WhereOperandAxis {
+    /// Axes as a uniform holds them, filled up with unit ones at the end.
+    pub fn padded(axes: &[(u64, [i64; 4])]) -> [Self; MAX_AXES] {
+        std::array::from_fn(|i| {
+            let (extent, strides) = axes.get(i).copied().unwrap_or((1, [0; 4]));
+            Self { strides: strides.map(|s| s as i32), extent: extent as u32, unused0: 0, unused1: 0, unused2: 0 }
+        })
+    }
+}
+
+uniform! {
+    /// Twin of `WhereParams` in `shaders/elementwise/where.wgsl`.
+    WhereParams {
+        axes: [WhereOperandAxis; MAX_AXES],
+        bases: [i32; 4],
+        items: u32,
+        unused0: u32,
+        unused1: u32,
+        unused2: u32,
+    }
+}
+
+uniform! {
     /// Twin of `DropoutParams` in `shaders/elementwise/dropout.wgsl`.
     DropoutParams {
         items: u32,
@@ -193,6 +226,10 @@ uniform! {
         scale_a: u32,
         scale_b: u32,
         epsilon: f32,
+        base: u32,
+        statistics_base: u32,
+        unused0: u32,
+        unused1: u32,
     }
 }
 
@@ -336,7 +373,11 @@ uniform! {
         chunks: u32,
         divisor: f32,
         unit: f32,
+        first_item: u32,
+        x_first: u32,
+        unused0: u32,
         unused1: u32,
+        unused2: u32,
     }
 }
 

@@ -71,14 +71,14 @@ fn zeros(gpu: &Gpu, extents: &[usize]) -> Result<Tensor> {
 }
 
 /// The tensor of a slot in the flat tensor of its group.
-fn part_of(gpu: &Gpu, flat: &Tensor, slot: &Slot) -> Result<Tensor> {
+fn part_of(flat: &Tensor, slot: &Slot) -> Result<Tensor> {
     let offset = flat.byte_offset() + 4 * slot.first as u64;
-    Tensor::from_buffer(gpu, flat.buffer().clone(), offset, &slot.extents, ElementType::F32, Layout::ChannelsFirst)
+    flat.within(offset, &slot.extents, ElementType::F32, Layout::ChannelsFirst)
 }
 
 /// The elements of `from`, to that element of `to` and those behind it.
 fn copy(recorder: &mut Recorder<'_>, from: &Tensor, (to, first): (&Tensor, usize)) -> Result<()> {
-    recorder.copy((from.buffer(), from.byte_offset()), (to.buffer(), to.byte_offset() + 4 * first as u64), from.byte_size())
+    recorder.copy((from.raw(), from.byte_offset()), (to.raw(), to.byte_offset() + 4 * first as u64), from.byte_size())
 }
 
 impl OfGroup {
@@ -113,7 +113,7 @@ impl OnGpu {
         let groups = slots.groups.iter().map(|group| OfGroup::new(gpu, group, job, finishing.is_some())).collect::<Result<Vec<_>>>()?;
         let mut parameters = vec![];
         for slot in &slots.all {
-            let tensor = part_of(gpu, &groups[slot.group].parameters, slot)?;
+            let tensor = part_of(&groups[slot.group].parameters, slot)?;
             match slots.kind(slot) {
                 Kind::Carried => tensor.write(&shaped(job.first(&slot.name)?, &slot.extents)?)?,
                 _ => parameters.push((slot.name.as_str(), tensor)),
@@ -145,7 +145,7 @@ impl OnGpu {
                 wanted.push(job.step.outputs().find(|(own, _)| *own == name).map(|(_, value)| value).ok_or_else(|| missing(&name))?);
                 let group = &groups[slot.group];
                 let flat = group.second.as_ref().filter(|_| second).unwrap_or(&group.gradients);
-                outputs.push((name, part_of(gpu, flat, slot)?));
+                outputs.push((name, part_of(flat, slot)?));
             }
             for ((_, to), _) in outputs[1..].iter_mut().zip(apart(job.step, &wanted)?).filter(|(_, apart)| *apart) {
                 let own = zeros(gpu, to.shape().extents())?;
@@ -272,9 +272,9 @@ impl OnGpu {
     pub fn restore(&mut self, (parameters, states): &Kept) -> Result<()> {
         for slot in &self.slots.all {
             let group = &self.groups[slot.group];
-            part_of(&self.gpu, &group.parameters, slot)?.write(&find(parameters, &slot.name, &slot.extents)?)?;
+            part_of(&group.parameters, slot)?.write(&find(parameters, &slot.name, &slot.extents)?)?;
             for (name, state) in group.kind.rule(self.rule).state().iter().zip(&group.states) {
-                part_of(&self.gpu, state, slot)?.write(&find(states, &format!("{name}.{}", slot.name), &slot.extents)?)?;
+                part_of(state, slot)?.write(&find(states, &format!("{name}.{}", slot.name), &slot.extents)?)?;
             }
         }
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();

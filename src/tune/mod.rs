@@ -301,6 +301,7 @@ impl Gpu {
     /// How this device plans from now on, and the folder in which verdicts are kept; `None`: `wgconv` in the user's folder for caches.
     /// Clones share it. What is prepared already stays as it is.
     pub fn set_tuning(&self, tuning: Tuning, folder: Option<&std::path::Path>) {
+        self.seen().clear();
         match self.tuner() {
             Ok(tuner) => tuner.set(self, tuning, folder),
             Err(error) => log::warn!("{error}"),
@@ -364,10 +365,13 @@ impl Gpu {
 
     fn tune_alone(&self, op: &Op, budget: Duration, known: Option<Tuned>, go_on: &mut dyn FnMut(&Tuned) -> ControlFlow<()>) -> Result<Tuned> {
         let tuner = self.tuner()?;
-        tune(self, op, budget, known, &mut |tuned| {
+        let tuned = tune(self, op, budget, known, &mut |tuned| {
             tuner.keep(op, tuned);
             go_on(tuned)
-        })
+        });
+        // What was planned without the verdict is planned anew.
+        self.seen().clear();
+        tuned
     }
 
     /// What the cache has about `op`.

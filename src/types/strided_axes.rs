@@ -27,23 +27,8 @@ pub(crate) struct StridedAxes {
 impl StridedAxes {
     /// Merges `axes`, the slowest first. Every extent and stride must fit 31 bits; at least one axis is left.
     pub fn new(axes: &[(u64, [i64; 3])]) -> Self {
-        let mut merged: Vec<(u64, [i64; 3])> = Vec::new();
-        for &(extent, strides) in axes.iter().filter(|(extent, _)| *extent != 1) {
-            match merged.last_mut() {
-                // The outer axis steps over the whole inner one in every operand.
-                Some((outer, outer_strides)) if (0..3).all(|i| outer_strides[i] == strides[i] * extent as i64) => {
-                    *outer *= extent;
-                    *outer_strides = strides;
-                }
-                _ => merged.push((extent, strides)),
-            }
-        }
-        let axes = merged.into_iter().map(|(extent, strides)| OperandAxis { extent: extent as u32, strides: strides.map(|s| s as i32) });
-        let mut axes: Vec<OperandAxis> = axes.collect();
-        if axes.is_empty() {
-            axes.push(OperandAxis::UNIT);
-        }
-        Self { axes }
+        let axis = |(extent, strides): (u64, [i64; 3])| OperandAxis { extent: extent as u32, strides: strides.map(|s| s as i32) };
+        Self { axes: merged(axes).into_iter().map(axis).collect() }
     }
 
     /// Coordinates, all axes together.
@@ -56,18 +41,29 @@ impl StridedAxes {
         self.axes[self.axes.len() - 1]
     }
 
-    /// Elements that operand `operand` has at one point of the slowest axis, if it steps along that axis over all the others.
-    pub fn outer_item(&self, operand: usize) -> Option<u64> {
-        let (outer, others) = (&self.axes[0], &self.axes[1..]);
-        let step = u64::try_from(outer.strides[operand]).ok().filter(|&s| s > 0)?;
-        let reach: u64 = others.iter().map(|a| u64::from(a.extent - 1) * u64::from(a.strides[operand].unsigned_abs())).sum();
-        (reach < step).then_some(step)
-    }
-
     /// The axes as a uniform holds them, filled up with unit ones at the end.
     pub fn padded(&self) -> [OperandAxis; MAX_AXES] {
         std::array::from_fn(|i| self.axes.get(i).copied().unwrap_or(OperandAxis::UNIT))
     }
+}
+
+/// Neighbouring axes along which all operands step alike as one; the slowest first. At least one axis is left.
+pub(crate) fn merged<const N: usize>(axes: &[(u64, [i64; N])]) -> Vec<(u64, [i64; N])> {
+    let mut merged: Vec<(u64, [i64; N])> = Vec::new();
+    for &(extent, strides) in axes.iter().filter(|(extent, _)| *extent != 1) {
+        match merged.last_mut() {
+            // The outer axis steps over the whole inner one in every operand.
+            Some((outer, outer_strides)) if (0..N).all(|i| outer_strides[i] == strides[i] * extent as i64) => {
+                *outer *= extent;
+                *outer_strides = strides;
+            }
+            _ => merged.push((extent, strides)),
+        }
+    }
+    if merged.is_empty() {
+        merged.push((1, [0; N]));
+    }
+    merged
 }
 
 /// Where the operands stand at row `number` of the outer axes.

@@ -49,12 +49,27 @@ impl Data {
         (0..count)
             .map(|i| match (spec.domain, self) {
                 (Domain::Index(end), _) => generator.below(end) as f64,
-                (Domain::Real | Domain::Factor, Data::Exact) => generator.integer(limit),
+                (Domain::Real | Domain::Halves | Domain::Factor, Data::Exact) => generator.integer(limit),
                 (Domain::Real | Domain::Factor, Data::Real) => stored(generator.real()),
-                (Domain::Real | Domain::Factor, Data::Mixed) => stored(mixed(i, spec, generator)),
-                (Domain::Real | Domain::Factor, Data::Special) => {
+                (Domain::Halves, Data::Real) => generator.integer(9) / 2.0,
+                (Domain::Real | Domain::Halves | Domain::Factor, Data::Mixed) => stored(mixed(i, spec, generator)),
+                (Domain::Real | Domain::Halves | Domain::Factor, Data::Special) => {
                     let here = (i + count - first.0) % count;
                     stored(first.1.get(here as usize).copied().unwrap_or_else(|| generator.real()))
+                }
+                (Domain::Few, Data::Exact) => generator.integer(1),
+                (Domain::Few, kind) => {
+                    let few: &[f64] = match kind {
+                        Data::Mixed => &[0.0, -0.0, 3e-40, 6e-40, -3e-40, 1.0],
+                        Data::Special => &[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, 1.0],
+                        _ => &[-0.5, 0.25, 1.0],
+                    };
+                    stored(few[generator.below(few.len() as u64) as usize])
+                }
+                (Domain::NearOne, Data::Exact) => [-1.0, 1.0][generator.below(2) as usize],
+                (Domain::NearOne, _) => {
+                    let v = generator.real();
+                    stored((1.0 + v / 1024.0).copysign(v))
                 }
                 (Domain::Positive, Data::Exact) => generator.integer(limit).abs() + 1.0,
                 (Domain::Positive, _) => stored(generator.real().abs() + 0.25),

@@ -83,13 +83,18 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     add_elsewhere(&mut all, super::grid_conv_blocks::on_other_processor()?);
     add(&mut all, super::grid_elementwise::unary(full)?);
     add(&mut all, super::grid_elementwise::binary(full)?);
+    add(&mut all, super::grid_elementwise::wheres()?);
+    add_elsewhere(&mut all, super::grid_elementwise::sliced_wheres()?);
+    add_elsewhere(&mut all, super::grid_elementwise::sliced_binaries()?);
     add(&mut all, super::grid_pool::pools(full)?);
     add_elsewhere(&mut all, super::grid_pool::sliced()?);
+    add_elsewhere(&mut all, super::grid_pool::sliced_planes()?);
     add(&mut all, super::grid_pool::unpools()?);
     add(&mut all, super::grid_matmul::problems(full)?);
     add_elsewhere(&mut all, super::grid_matmul::sliced()?);
     add_elsewhere(&mut all, super::grid_matmul::on_other_processor()?);
     add(&mut all, super::grid_rows::reductions(full)?);
+    add_elsewhere(&mut all, super::grid_rows::sliced()?);
     add(&mut all, super::grid_rows::argmaxes()?);
     add(&mut all, super::grid_rows::softmaxes(full)?);
     add(&mut all, super::grid_rows::norms(full)?);

@@ -3,7 +3,8 @@
 
 use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
-use crate::ops::elementwise::unary::UnaryProblem;
+use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryOp, UnaryProblem};
+use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::types::shape::Layout::ChannelsFirst as CF;
 use crate::types::shape::Layout::ChannelsLast as CL;
 use crate::types::{Activation, ElementType, Layout, Result, TensorType};
@@ -14,8 +15,8 @@ const CLIP: Activation = Activation::Clip { min: -3.0, max: 3.0 };
 
 pub(crate) fn unary(full: bool) -> Result<Vec<UnaryProblem>> {
     let mut problems = Vec::new();
-    let mut add = |activation, extents: &[usize], element, layout| -> Result<()> {
-        let problem = UnaryProblem::new(&TensorType::new(extents, element, layout), activation)?;
+    let mut add = |descriptor: UnaryDescriptor, extents: &[usize], element, layout| -> Result<()> {
+        let problem = UnaryProblem::new(&TensorType::new(extents, element, layout), descriptor)?;
         problems.push(problem.clone().in_place());
         problems.push(problem);
         Ok(())
@@ -28,16 +29,21 @@ pub(crate) fn unary(full: bool) -> Result<Vec<UnaryProblem>> {
         Activation::Threshold { threshold: 0.0, value: 0.0 },
     ];
     for activation in Activation::ALL.into_iter().chain(parametrised) {
-        add(activation, &[2, 3, 5, 7], ElementType::F32, CF)?;
-        add(activation, &[4, 64], ElementType::F16, CF)?;
+        add(activation.into(), &[2, 3, 5, 7], ElementType::F32, CF)?;
+        add(activation.into(), &[4, 64], ElementType::F16, CF)?;
+    }
+    for (i, op) in UnaryOp::ALL.into_iter().enumerate() {
+        add(op.into(), &[2, 3, 5, 8], ElementType::F32, [CF, CL][i % 2])?;
+        add(op.into(), &[3, 67], ElementType::F16, CF)?;
+        add(UnaryDescriptor { op, activation: [CLIP, Activation::Silu][i % 2] }, &[431], ElementType::F32, CF)?;
     }
     // About one item, one invocation's share, one workgroup's, several.
     let counts: &[usize] = if full { &[1, 2, 3, 4, 63, 64, 65, 255, 256, 257, 1020, 1023, 1024, 1025, 4096, 5000] } else { &[1, 3, 257, 1024, 1028] };
     for &count in counts {
-        add(CLIP, &[count], ElementType::F32, CF)?;
-        add(Activation::Silu, &[count], ElementType::F16, CF)?;
+        add(CLIP.into(), &[count], ElementType::F32, CF)?;
+        add(Activation::Silu.into(), &[count], ElementType::F16, CF)?;
     }
-    add(Activation::Relu, &[2, 3, 4, 5], ElementType::F32, CL)?;
+    add(Activation::Relu.into(), &[2, 3, 4, 5], ElementType::F32, CL)?;
     Ok(problems)
 }
 
@@ -77,12 +83,13 @@ pub(crate) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
     gradients(&mut problems)?;
     for (i, &(a, b)) in pairs.iter().enumerate() {
         for op in BinaryOp::ALL {
-            let few = matches!(op, BinaryOp::Add | BinaryOp::Max);
+            let few = matches!(op, BinaryOp::Add | BinaryOp::Max | BinaryOp::Less);
             if !few && !full && i % 3 != 0 {
                 continue;
             }
-            // Gradients have problems of their own; one number as a is exceeded by all, or by none.
-            if op == BinaryOp::ActivationGradient || op == BinaryOp::Exceeds && a.0.is_empty() {
+            // Gradients have problems of their own; one number as a is exceeded by all, or by none, and a few of Data::Special may be less than nothing.
+            let is_one = [a, b].iter().any(|(extents, _)| extents.iter().product::<usize>() < 20);
+            if op == BinaryOp::ActivationGradient || op == BinaryOp::Exceeds && a.0.is_empty() || op.is_comparison() && is_one {
                 continue;
             }
             let Ok(problem) = BinaryProblem::new(&TensorType::new(a.0, ElementType::F32, a.1), &TensorType::new(b.0, ElementType::F32, b.1), op)
@@ -98,6 +105,64 @@ pub(crate) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
         }
     }
     Ok(problems)
+}
+
+/// As [`sliced_wheres`].
+pub(crate) fn sliced_binaries() -> Result<Vec<(BinaryProblem, Elsewhere)>> {
+    let of = |a: &[usize], b: &[usize], layout, op| -> Result<(BinaryProblem, Elsewhere)> {
+        let [a, b] = [a, b].map(|extents| TensorType::new(extents, ElementType::F32, layout));
+        Ok((BinaryProblem::new(&a, &b, op)?, Elsewhere::Binding(4096)))
+    };
+    let mut problems = vec![
+        of(&[2, 3, 40, 31], &[3, 1, 1], CF, BinaryOp::Add)?,
+        of(&[3, 1, 1], &[2, 3, 40, 31], CF, BinaryOp::Sub)?,
+        of(&[2, 3, 40, 31], &[2, 3, 40, 31], CL, BinaryOp::Max)?,
+        of(&[50, 1], &[1, 66], CF, BinaryOp::Mul)?,
+    ];
+    let in_place = problems[0].0.clone().in_place()?;
+    problems.push((in_place, Elsewhere::Binding(4096)));
+    Ok(problems)
+}
+
+/// Every way to broadcast, layouts that agree and that do not, counts about a workgroup's.
+pub(crate) fn wheres() -> Result<Vec<WhereProblem>> {
+    type Operand<'a> = (&'a [usize], Layout);
+    let all: &[[Operand<'_>; 3]] = &[
+        [(&[2, 3, 5, 7], CF), (&[2, 3, 5, 7], CF), (&[2, 3, 5, 7], CF)],
+        [(&[2, 3, 5, 7], CL), (&[2, 3, 5, 7], CL), (&[2, 3, 5, 7], CL)],
+        [(&[2, 3, 5, 7], CF), (&[2, 3, 5, 7], CL), (&[3, 1, 1], CF)],
+        [(&[5, 70], CF), (&[2, 1, 5, 70], CL), (&[1, 3, 1, 1], CF)],
+        [(&[3, 1, 9, 11], CL), (&[], CF), (&[4, 1, 1], CF)],
+        [(&[6, 1], CF), (&[66], CF), (&[], CF)],
+        [(&[255], CF), (&[255], CF), (&[255], CF)],
+        [(&[1025], CF), (&[1], CF), (&[1025], CF)],
+        [(&[1, 4, 1, 3, 2], CF), (&[2, 1, 5, 1, 2], CL), (&[1, 1, 1, 3, 1], CF)],
+    ];
+    let mut problems = vec![];
+    for operands in all {
+        for element in [ElementType::F32, ElementType::F16] {
+            let [condition, a, b] = operands.map(|(extents, layout)| TensorType::new(extents, element, layout));
+            problems.push(WhereProblem::new(&condition, &a, &b)?);
+        }
+    }
+    Ok(problems)
+}
+
+/// Parts along the slowest axis, of which an operand has its part or stays.
+pub(crate) fn sliced_wheres() -> Result<Vec<(WhereProblem, Elsewhere)>> {
+    let of = |operands: [&[usize]; 3], layout| -> Result<(WhereProblem, Elsewhere)> {
+        let [condition, a, b] = operands.map(|extents| TensorType::new(extents, ElementType::F32, layout));
+        Ok((WhereProblem::new(&condition, &a, &b)?, Elsewhere::Binding(4096)))
+    };
+    // The last: no image of y fits, and no plane.
+    [
+        of([&[9, 5, 11, 7], &[9, 5, 11, 7], &[5, 1, 1]], CL),
+        of([&[5003], &[5003], &[5003]], CF),
+        of([&[40, 1], &[41], &[40, 41]], CF),
+        of([&[2, 3, 1, 1], &[3, 40, 31], &[2, 1, 40, 31]], CF),
+    ]
+    .into_iter()
+    .collect()
 }
 
 /// Counts about a block's, an invocation's and a workgroup's; factors that are exact and that are not; both layouts.

@@ -143,6 +143,13 @@ pub(crate) fn sliced() -> Result<Vec<(PoolProblem, Elsewhere)>> {
     Ok(problems.into_iter().map(|problem| (problem, Elsewhere::Binding(4096))).collect())
 }
 
+/// No image fits: plane by plane.
+pub(crate) fn sliced_planes() -> Result<Vec<(PoolProblem, Elsewhere)>> {
+    let window = PoolDescriptor::window([3, 2]).with_stride([2, 1]).with_padding(Padding::uniform(1));
+    let of = |kind| Ok((PoolProblem::new(&TensorType::f32(&[2, 6, 20, 25]), &window.with_kind(kind))?, Elsewhere::Binding(4096)));
+    [PoolKind::MAX, PoolKind::Max { indices: Some(IndexOrder::RowMajor) }, PoolKind::AVERAGE].into_iter().map(of).collect()
+}
+
 pub(crate) fn unpools() -> Result<Vec<MaxUnpoolProblem>> {
     let pool = PoolDescriptor::window([2, 3]);
     let mut problems = Vec::new();

@@ -1,15 +1,17 @@
 //! Reductions, softmax and normalisation: lines about the number of threads, short and long axes, every set of axes, both layouts.
 
+use crate::ops::Op;
 use crate::ops::norm::batch::{BatchNormDescriptor, BatchNormProblem, BatchNormVectors};
 use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
 use crate::ops::norm::rows::{GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, NormInputs, NormProblem};
 use crate::ops::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceKind, ReduceProblem};
 use crate::ops::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use crate::types::{Activation, ElementType, Layout, Result, TensorType};
+use crate::validate::elsewhere::Elsewhere;
 
 const LAYOUTS: [Layout; 2] = [Layout::ChannelsFirst, Layout::ChannelsLast];
 
-const KINDS: [ReduceKind; 3] = [ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max];
+const KINDS: [ReduceKind; 5] = [ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max, ReduceKind::Min, ReduceKind::Prod];
 
 pub(crate) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
     let mut problems = Vec::new();
@@ -34,10 +36,10 @@ pub(crate) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
     // Lines about the threads, and one long enough to be cut into chunks, with a tail.
     let lengths: &[usize] = if full { &[1, 2, 7, 8, 15, 16, 17, 63, 64, 65, 127, 128, 513, 2049] } else { &[1, 9, 64, 127, 513] };
     for (i, &length) in lengths.iter().enumerate() {
-        problems.push(ReduceProblem::new(&TensorType::new(&[5, length], ElementType::F32, LAYOUTS[0]), &ReduceDescriptor::new(KINDS[i % 3], &[1]))?);
+        problems.push(ReduceProblem::new(&TensorType::new(&[5, length], ElementType::F32, LAYOUTS[0]), &ReduceDescriptor::new(KINDS[i % 5], &[1]))?);
         problems.push(ReduceProblem::new(
             &TensorType::new(&[length, 70], ElementType::F32, LAYOUTS[0]),
-            &ReduceDescriptor::new(KINDS[(i + 1) % 3], &[0]).with_keepdims(true),
+            &ReduceDescriptor::new(KINDS[(i + 1) % 5], &[0]).with_keepdims(true),
         )?);
     }
     for kind in KINDS {
@@ -47,6 +49,36 @@ pub(crate) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
     problems.push(ReduceProblem::new(&TensorType::new(&[2, 2, 3, 2, 3], ElementType::F32, LAYOUTS[1]), &ReduceDescriptor::sum(&[0, 2, 4]))?);
     problems.push(ReduceProblem::new(&TensorType::new(&[3, 4, 5], ElementType::F32, LAYOUTS[1]), &ReduceDescriptor::mean(&[0]))?);
     Ok(problems)
+}
+
+/// x in parts, along the outer axes, along lines, beside others; norms slab by slab.
+pub(crate) fn sliced() -> Result<Vec<(Op, Elsewhere)>> {
+    let mut all: Vec<Op> = vec![];
+    let f32s = |extents: &[usize], layout| TensorType::new(extents, ElementType::F32, layout);
+    for kind in KINDS {
+        for (extents, axes, layout) in [
+            (&[37, 5, 19][..], &[2isize][..], LAYOUTS[0]),
+            (&[5003], &[], LAYOUTS[0]),
+            (&[41, 97], &[0], LAYOUTS[0]),
+            (&[3, 7, 9, 11], &[1], LAYOUTS[1]),
+        ] {
+            all.push(ReduceProblem::new(&f32s(extents, layout), &ReduceDescriptor::new(kind, axes))?.into());
+        }
+    }
+    all.push(ReduceProblem::new(&TensorType::new(&[50, 67], ElementType::F16, LAYOUTS[0]), &ReduceDescriptor::sum(&[1]))?.into());
+    all.push(ReduceProblem::new(&f32s(&[3, 5, 7, 31], LAYOUTS[0]), &ReduceDescriptor::mean(&[0, 2]))?.into());
+    for axis in [1, -1] {
+        all.push(ArgmaxProblem::new(&f32s(&[37, 11, 13], LAYOUTS[0]), &ArgmaxDescriptor { axis: Some(axis), ..Default::default() })?.into());
+    }
+    for layout in LAYOUTS {
+        let x = f32s(&[11, 6, 5, 7], layout);
+        let inputs = NormInputs { x: x.clone(), scale: Some(&[6]), bias: Some(&[6]) };
+        all.push(NormProblem::group(&inputs, &GroupNormDescriptor { groups: 3, epsilon: 1e-5 })?.into());
+        all.push(NormProblem::instance(&inputs, &InstanceNormDescriptor { epsilon: 1e-5 })?.into());
+        let layer = LayerNormDescriptor { axis: 1, epsilon: 1e-5 };
+        all.push(NormProblem::layer(&NormInputs { x, scale: None, bias: Some(&[6, 5, 7]) }, &layer)?.with_statistics(true).into());
+    }
+    Ok(all.into_iter().map(|op| (op, Elsewhere::Binding(4096))).collect())
 }
 
 pub(crate) fn argmaxes() -> Result<Vec<ArgmaxProblem>> {

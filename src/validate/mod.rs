@@ -37,6 +37,17 @@ use serde::Serialize;
 use std::ops::ControlFlow;
 use web_time::Instant;
 
+/// Limits below those of every adapter, on which ops are computed in parts or refused with need and limit.
+pub fn tiny_limits() -> wgpu::Limits {
+    wgpu::Limits {
+        max_storage_buffer_binding_size: 1 << 20,
+        max_compute_workgroups_per_dimension: 64,
+        max_storage_buffers_per_shader_stage: 4,
+        max_compute_workgroup_storage_size: 16 << 10,
+        ..wgpu::Limits::downlevel_defaults()
+    }
+}
+
 /// What to run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {

@@ -2,7 +2,7 @@
 
 use wgconv::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
 use wgconv::dropout::{DropoutDescriptor, DropoutProblem};
-use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryProblem};
+use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryDescriptor, UnaryOp, UnaryProblem, WhereProblem};
 use wgconv::gpu::{CoopMatrix, DeviceProfile};
 use wgconv::gradient::{Item, backward};
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
@@ -279,7 +279,9 @@ fn elementwise(random: &mut Random) -> Result<Op> {
     let a = random.extents(rank);
     if random.chance(3) {
         let in_place = random.chance(2);
-        let problem = UnaryProblem::new(&TensorType::new(&a, random.element(), random.layout()), random.activation())?;
+        let op = if random.chance(2) { random.pick(&UnaryOp::ALL) } else { UnaryOp::Identity };
+        let descriptor = UnaryDescriptor { op, activation: random.activation() };
+        let problem = UnaryProblem::new(&TensorType::new(&a, random.element(), random.layout()), descriptor)?;
         return Ok(Op::from(if in_place { problem.in_place() } else { problem }));
     }
     if random.chance(5) {
@@ -290,6 +292,11 @@ fn elementwise(random: &mut Random) -> Result<Op> {
     let b: Vec<usize> = a.iter().skip(random.below(3) as usize).map(|&extent| if random.chance(3) { 1 } else { extent }).collect();
     let (a, b) = if random.chance(4) { (b, a) } else { (a, b) };
     let element = random.element();
+    if random.chance(5) {
+        let c: Vec<usize> = a.iter().map(|&extent| if random.chance(2) { 1 } else { extent }).collect();
+        let mut operand = |extents: &[usize]| TensorType::new(extents, element, random.layout());
+        return Ok(Op::from(WhereProblem::new(&operand(&c), &operand(&a), &operand(&b))?));
+    }
     let problem = BinaryProblem::new(
         &TensorType::new(&a, element, random.layout()),
         &TensorType::new(&b, element, random.layout()),
@@ -310,7 +317,7 @@ fn rows(random: &mut Random) -> Result<Op> {
             &SoftmaxDescriptor { axis: random.axis(), logarithm: random.chance(2) },
         )?),
         1 => {
-            let kind = random.pick(&[ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max]);
+            let kind = random.pick(&[ReduceKind::Sum, ReduceKind::Mean, ReduceKind::Max, ReduceKind::Min, ReduceKind::Prod]);
             let axes: Vec<isize> = (0..random.below(4)).map(|_| random.axis()).collect();
             Op::from(ReduceProblem::new(&TensorType::new(&x, element, layout), &ReduceDescriptor::new(kind, &axes).with_keepdims(random.chance(2)))?)
         }

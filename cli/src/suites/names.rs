@@ -98,7 +98,13 @@ pub fn of(op: &Op) -> String {
         }
         _ => {
             let last = if x.as_ref().is_some_and(|x| x.layout == Layout::ChannelsLast) { "_cl" } else { "" };
-            let name = if let Op::Unary(unary) = op { unary.activation().name() } else { op.name() };
+            let name = if op.name() == "activation"
+                && let Op::Unary(unary) = op
+            {
+                unary.activation().name()
+            } else {
+                op.name()
+            };
             format!("{}_{}{last}", name.replace('_', ""), shape(extents))
         }
     }

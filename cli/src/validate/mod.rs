@@ -27,7 +27,8 @@ pub struct Args {
     /// Every adapter of this machine in turn
     #[arg(long)]
     all_adapters: bool,
-    /// Limits to open the device with: the adapter's own, WebGPU's defaults (every browser), or wgpu's for downlevel devices
+    /// Limits to open the device with: the adapter's own, WebGPU's defaults (every browser), wgpu's for downlevel devices, or the least that this crate is checked
+    /// with: bindings of 1 MiB, 64 workgroups an axis, 4 storage buffers, 16 KiB of workgroup memory
     #[arg(long, value_enum, default_value_t)]
     limits: Limits,
     /// Only cases whose id contains this, or the one case whose id it is; given several times, any of them
@@ -70,6 +71,7 @@ enum Limits {
     Adapter,
     Webgpu,
     Downlevel,
+    Tiny,
 }
 
 impl Args {
@@ -78,6 +80,7 @@ impl Args {
             Limits::Adapter => None,
             Limits::Webgpu => Some(wgpu::Limits::default()),
             Limits::Downlevel => Some(wgpu::Limits::downlevel_defaults()),
+            Limits::Tiny => Some(wgconv::validate::tiny_limits()),
         };
         Gpu::with_descriptor(&GpuDescriptor { adapter: adapter.map(str::to_string), limits, ..Default::default() })
     }

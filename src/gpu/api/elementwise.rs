@@ -1,12 +1,12 @@
-//! Elementwise ops: activations ([`UnaryProblem`]) and two operands with broadcasting ([`BinaryProblem`]), each also in place; dropout. All
+//! Elementwise ops: one operand, an activation too ([`UnaryProblem`]), and two operands with broadcasting ([`BinaryProblem`]), each also in place; dropout. All
 //! of them move one element in and one out, so memory is what they cost.
 
-use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
-use crate::ops::elementwise::unary::UnaryProblem;
+use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryProblem};
+use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::types::{Activation, Error, Result};
 
 impl Recorder<'_> {
@@ -23,8 +23,7 @@ impl Recorder<'_> {
     /// # Errors
     /// Parameters that make no function; a tensor of another device.
     pub fn activation(&mut self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        let problem = UnaryProblem::new(&x.tensor_type(), activation)?;
-        self.op1(&problem, &[x])
+        self.unary(x, activation)
     }
 
     /// Records x = activation(x).
@@ -40,9 +39,43 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::activation`].
     pub fn activation_in_place(&mut self, x: &Tensor, activation: Activation) -> Result<()> {
-        let problem = UnaryProblem::new(&x.tensor_type(), activation)?;
-        let plan = self.gpu().plan(problem.in_place())?;
-        Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
+        self.unary_in_place(x, activation)
+    }
+
+    /// Records activation(op(x)). A [`UnaryOp`](crate::elementwise::UnaryOp) alone has no activation; with one, both are one kernel.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// use wgconv::elementwise::{UnaryDescriptor, UnaryOp};
+    /// let roots = gpu.run(|r| r.unary(x, UnaryOp::Sqrt))?;
+    /// let large = gpu.run(|r| r.unary(x, UnaryDescriptor { op: UnaryOp::Abs, activation: Activation::Threshold { threshold: 1.0, value: 0.0 } }))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Recorder::activation`].
+    pub fn unary(&mut self, x: &Tensor, descriptor: impl Into<UnaryDescriptor>) -> Result<Tensor> {
+        let problem = UnaryProblem::new(&x.tensor_type(), descriptor)?;
+        self.op1(&problem, &[x])
+    }
+
+    /// Records x = activation(op(x)).
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// gpu.run(|r| r.unary_in_place(x, wgconv::elementwise::UnaryOp::Exp))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Recorder::activation`].
+    pub fn unary_in_place(&mut self, x: &Tensor, descriptor: impl Into<UnaryDescriptor>) -> Result<()> {
+        let problem = UnaryProblem::new(&x.tensor_type(), descriptor)?;
+        self.op_into(problem.in_place(), &[], &[x])
     }
 
     /// Records dropout as it is in training: x / (1 - p), or 0 where the element is dropped, which follows from `key` (of
@@ -97,8 +130,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::binary`]; a result of another shape than a's; a and b in one buffer.
     pub fn binary_in_place(&mut self, a: &Tensor, b: &Tensor, descriptor: impl Into<BinaryDescriptor>) -> Result<()> {
-        let plan = self.gpu().plan(binary_problem(a, b, descriptor.into())?.in_place()?)?;
-        Prepared::recorded(self, plan, &[])?.record(self, &[b], &[a])
+        self.op_into(binary_problem(a, b, descriptor.into())?.in_place()?, &[b], &[a])
     }
 
     /// Records a + b.
@@ -211,6 +243,43 @@ impl Recorder<'_> {
     /// As [`Recorder::binary`].
     pub fn prelu(&mut self, x: &Tensor, slope: &Tensor) -> Result<Tensor> {
         self.binary(x, slope, BinaryOp::Prelu)
+    }
+
+    /// Records a where the condition is not 0, else b, broadcast by numpy's rules. A comparison ([`BinaryOp::Less`] and its like) makes a condition.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, a: &Tensor, b: &Tensor) -> Result<()> {
+    /// use wgconv::elementwise::BinaryOp;
+    /// let mut recorder = gpu.recorder();
+    /// let is_less = recorder.binary(a, b, BinaryOp::Less)?;
+    /// let smaller = recorder.where_cond(&is_less, a, b)?;
+    /// recorder.submit()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Extents that do not broadcast, element types that differ, tensors of another device.
+    pub fn where_cond(&mut self, condition: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        self.op1(&WhereProblem::new(&condition.tensor_type(), &a.tensor_type(), &b.tensor_type())?, &[condition, a, b])
+    }
+
+    /// Records min(max(x, low), high), broadcast by numpy's rules, as two kernels; NaN wins. Bounds that are numbers are [`Activation::Clip`].
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor, low: &Tensor, high: &Tensor) -> Result<()> {
+    /// let y = gpu.run(|r| r.clamp(x, low, high))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Recorder::binary`].
+    pub fn clamp(&mut self, x: &Tensor, low: &Tensor, high: &Tensor) -> Result<Tensor> {
+        let raised = self.binary(x, low, BinaryOp::Max)?;
+        self.binary(&raised, high, BinaryOp::Min)
     }
 
     fn fold(&mut self, op: BinaryOp, tensors: &[&Tensor]) -> Result<Tensor> {

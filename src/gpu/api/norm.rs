@@ -1,7 +1,6 @@
 //! Normalisation: layer, group and instance norm on one row kernel ([`NormProblem`]), batch norm of a trained network and its folding
 //! into a convolution ([`BatchNormProblem`], [`fold_batch_norm`](crate::norm::fold_batch_norm)), local response norm ([`LrnProblem`]).
 
-use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::ops::norm::batch::{BatchNormDescriptor, BatchNormProblem, BatchNormVectors};
@@ -167,8 +166,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::batch_norm`].
     pub fn batch_norm_in_place(&mut self, x: &Tensor, norm: &BatchNorm<'_>, descriptor: &BatchNormDescriptor) -> Result<()> {
-        let plan = self.gpu().plan(norm.problem(x, descriptor)?.in_place())?;
-        Prepared::recorded(self, plan, &norm.vectors())?.record(self, &[], &[x])
+        self.op_into(norm.problem(x, descriptor)?.in_place(), &norm.vectors(), &[x])
     }
 
     /// Records local response normalisation of x N C ....

@@ -1,6 +1,5 @@
 //! Softmax on tensors.
 
-use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::ops::softmax::{SoftmaxDescriptor, SoftmaxProblem};
@@ -72,8 +71,7 @@ impl Recorder<'_> {
     }
 
     fn in_place(&mut self, problem: SoftmaxProblem, x: &Tensor) -> Result<()> {
-        let plan = self.gpu().plan(problem.in_place())?;
-        Prepared::recorded(self, plan, &[])?.record(self, &[], &[x])
+        self.op_into(problem.in_place(), &[], &[x])
     }
 }
 

@@ -31,17 +31,29 @@ pub enum BinaryOp {
     ActivationGradient,
     /// 1 where a > b, 1/2 where they are equal, else 0: the derivative of the larger of a and b by a.
     Exceeds,
-    /// a^b of an a that is not negative.
+    /// a^b as IEEE 754's pow: of a negative a NaN where b is no whole number; a^0 and 1^b are 1, of a NaN too.
     Power,
     /// The derivative of the power by a: b a^(b - 1), and 0 where b is 0.
     PowerByBase,
-    /// The derivative of the power by b: a^b ln a, and 0 where a is 0 and b is not negative.
+    /// The derivative of the power by b: a^b ln a, NaN of a negative a, and 0 where a is 0 and b is not negative.
     PowerByExponent,
+    /// 1 where a = b, else 0; both zeros are equal, a NaN is not equal to itself.
+    Equal,
+    /// 1 where a = b does not hold, else 0.
+    NotEqual,
+    /// 1 where a < b, else 0.
+    Less,
+    /// 1 where a <= b, else 0.
+    LessOrEqual,
+    /// 1 where a > b, else 0.
+    Greater,
+    /// 1 where a >= b, else 0.
+    GreaterOrEqual,
 }
 
 impl BinaryOp {
     /// All of them, in the order of their numbers in the shader.
-    pub const ALL: [BinaryOp; 12] = [
+    pub const ALL: [BinaryOp; 18] = [
         BinaryOp::Add,
         BinaryOp::Sub,
         BinaryOp::Mul,
@@ -54,6 +66,12 @@ impl BinaryOp {
         BinaryOp::Power,
         BinaryOp::PowerByBase,
         BinaryOp::PowerByExponent,
+        BinaryOp::Equal,
+        BinaryOp::NotEqual,
+        BinaryOp::Less,
+        BinaryOp::LessOrEqual,
+        BinaryOp::Greater,
+        BinaryOp::GreaterOrEqual,
     ];
 
     /// Its name, as ONNX has it in snake case.
@@ -71,6 +89,12 @@ impl BinaryOp {
             BinaryOp::Power => "power",
             BinaryOp::PowerByBase => "power_by_base",
             BinaryOp::PowerByExponent => "power_by_exponent",
+            BinaryOp::Equal => "equal",
+            BinaryOp::NotEqual => "not_equal",
+            BinaryOp::Less => "less",
+            BinaryOp::LessOrEqual => "less_or_equal",
+            BinaryOp::Greater => "greater",
+            BinaryOp::GreaterOrEqual => "greater_or_equal",
         }
     }
 
@@ -104,11 +128,16 @@ impl BinaryOp {
             }
             BinaryOp::ActivationGradient => b,
             BinaryOp::PowerByBase if b == 0.0 => 0.0,
-            BinaryOp::Power | BinaryOp::PowerByBase | BinaryOp::PowerByExponent if a < 0.0 => f64::NAN,
             BinaryOp::Power => a.powf(b),
             BinaryOp::PowerByBase => b * a.powf(b - 1.0),
             BinaryOp::PowerByExponent if a == 0.0 && b >= 0.0 => 0.0,
             BinaryOp::PowerByExponent => a.powf(b) * a.ln(),
+            BinaryOp::Equal => f64::from(a == b),
+            BinaryOp::NotEqual => f64::from(a != b),
+            BinaryOp::Less => f64::from(a < b),
+            BinaryOp::LessOrEqual => f64::from(a <= b),
+            BinaryOp::Greater => f64::from(a > b),
+            BinaryOp::GreaterOrEqual => f64::from(a >= b),
             BinaryOp::Exceeds => {
                 if a > b {
                     1.0
@@ -130,9 +159,23 @@ impl BinaryOp {
         }
     }
 
-    /// Whether it is a power, or a derivative of one.
-    const fn is_power(self) -> bool {
-        matches!(self, BinaryOp::Power | BinaryOp::PowerByBase | BinaryOp::PowerByExponent)
+    /// Whether it compares, and gives 1 or 0.
+    pub(crate) const fn is_comparison(self) -> bool {
+        use BinaryOp::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+        matches!(self, Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual)
+    }
+
+    /// What its operands hold where the checks make them. Of a divisor of zero there is no number, and a lone factor of zero would verify nothing; a power
+    /// of a large exponent leaves f32, or has no digits left; of numbers that all differ none are equal.
+    const fn domains(self) -> [Domain; 2] {
+        match self {
+            BinaryOp::Div | BinaryOp::Mul => [Domain::Real, Domain::NonZero],
+            BinaryOp::Power | BinaryOp::PowerByBase => [Domain::NonZero, Domain::NonZero],
+            // Of negative numbers there is none.
+            BinaryOp::PowerByExponent => [Domain::Positive, Domain::Positive],
+            op if op.is_comparison() => [Domain::Few, Domain::Few],
+            _ => [Domain::Real, Domain::Real],
+        }
     }
 
     pub(crate) const fn shader_id(self) -> u32 {
@@ -316,23 +359,16 @@ impl Problem for BinaryProblem {
 
     fn inputs(&self) -> Vec<TensorSpec> {
         let [first, second] = self.op.operands();
-        let b = TensorSpec::new(second, &self.b, self.element, self.b_layout);
-        // A divisor of zero is no number, and a lone factor of zero would verify nothing.
-        let b = match self.op {
-            BinaryOp::Div | BinaryOp::Mul => b.with_domain(Domain::NonZero),
-            // A power of a large exponent leaves f32, or has no digits left.
-            op if op.is_power() => b.with_domain(Domain::Positive),
-            _ => b,
-        };
-        let a = TensorSpec::new(first, &self.a, self.element, self.a_layout);
-        let a = if self.op.is_power() { a.with_domain(Domain::Positive) } else { a };
+        let [of_a, of_b] = self.op.domains();
+        let a = TensorSpec::new(first, &self.a, self.element, self.a_layout).with_domain(of_a);
+        let b = TensorSpec::new(second, &self.b, self.element, self.b_layout).with_domain(of_b);
         if self.in_place { vec![b] } else { vec![a, b] }
     }
 
     fn outputs(&self) -> Vec<TensorSpec> {
         let y = TensorSpec { in_out: self.in_place, ..TensorSpec::new("y", &self.y, self.element, self.y_layout) };
         // In place it is a.
-        vec![if self.in_place && self.op.is_power() { y.with_domain(Domain::Positive) } else { y }]
+        vec![if self.in_place { y.with_domain(self.op.domains()[0]) } else { y }]
     }
 
     fn is_exact(&self) -> bool {

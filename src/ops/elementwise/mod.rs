@@ -1,4 +1,5 @@
-//! Operations on one tensor or two, element by element.
+//! Operations on one tensor, two or three, element by element.
 
 pub(crate) mod binary;
 pub(crate) mod unary;
+pub(crate) mod where_cond;

@@ -16,7 +16,8 @@ use crate::numeric::Accuracy;
 use crate::ops::Op;
 use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
-use crate::ops::elementwise::unary::UnaryProblem;
+use crate::ops::elementwise::unary::{UnaryOp, UnaryProblem};
+use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use crate::ops::reduce::ReduceKind;
 use crate::types::{Activation, ElementType, Error, TensorType};
@@ -250,8 +251,15 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Build
             Ok(Call::one(problem, &roles, &["y"]))
         }
         "linear" => linear(attrs, inputs, false),
-        "add" | "sub" | "mul" | "div" => binary(op, inputs, &["a", "b"]),
+        "add" | "sub" | "mul" | "div" | "power" | "equal" | "not_equal" | "less" | "less_or_equal" | "greater" | "greater_or_equal" => {
+            binary(op, inputs, &["a", "b"])
+        }
         "prelu" => binary(op, inputs, &["x", "slope"]),
+        "where" => {
+            let roles = ["condition", "a", "b"];
+            let problem = WhereProblem::new(inputs.first_of(&roles)?, inputs.tensor("a")?, inputs.tensor("b")?)?;
+            Ok(Call::one(problem, &roles, &["y"]))
+        }
         "min" | "max" => fold(op, inputs),
         "dropout" => {
             let Dropout { p: probability, stream } = read(attrs)?;
@@ -260,6 +268,8 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Build
         }
         "reduce_sum" => rows::reduce(ReduceKind::Sum, attrs, inputs),
         "reduce_mean" => rows::reduce(ReduceKind::Mean, attrs, inputs),
+        "reduce_min" => rows::reduce(ReduceKind::Min, attrs, inputs),
+        "reduce_prod" => rows::reduce(ReduceKind::Prod, attrs, inputs),
         "reduce_max" => rows::reduce(ReduceKind::Max, attrs, inputs),
         "argmax" => rows::argmax(attrs, inputs),
         "softmax" | "log_softmax" => rows::softmax(op == "log_softmax", attrs, inputs),
@@ -270,6 +280,9 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Build
         "concat" => shapes::concat(attrs, inputs),
         "slice" | "pad" | "transpose" | "depth_to_space" | "space_to_depth" | "resize" => shapes::one(op, attrs, inputs),
         _ => {
+            if let Some(unary) = UnaryOp::ALL.into_iter().find(|unary| unary.name() == op) {
+                return Ok(Call::one(UnaryProblem::new(inputs.tensor("x")?, unary)?, &["x"], &["y"]));
+            }
             let Some(activation) = read::<ActivationAttribute>(attrs)?.named(op) else {
                 return Err(format!("op {op} is not known").into());
             };

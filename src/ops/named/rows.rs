@@ -41,7 +41,7 @@ fn epsilon() -> f32 {
     1e-5
 }
 
-/// reduce_sum, reduce_mean, reduce_max.
+/// reduce_sum, reduce_mean, reduce_max, reduce_min, reduce_prod.
 pub fn reduce(kind: ReduceKind, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, BuildError> {
     let a: Reduce = read(attrs)?;
     let keepdims = flag("keepdims", a.keepdims)?;

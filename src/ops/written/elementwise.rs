@@ -2,13 +2,17 @@
 
 use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
-use crate::ops::elementwise::unary::UnaryProblem;
+use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryOp, UnaryProblem};
+use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::types::{Activation, ElementType, Error, Layout, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Unary {
+    /// Of an activation alone it is not written.
+    #[serde(default, skip_serializing_if = "is_identity")]
+    op: UnaryOp,
     activation: Activation,
     x: Vec<usize>,
     element: ElementType,
@@ -16,9 +20,13 @@ pub(crate) struct Unary {
     in_place: bool,
 }
 
+fn is_identity(op: &UnaryOp) -> bool {
+    *op == UnaryOp::Identity
+}
+
 impl From<UnaryProblem> for Unary {
     fn from(p: UnaryProblem) -> Self {
-        Self { activation: p.activation, x: p.extents, element: p.element, layout: p.layout, in_place: p.in_place }
+        Self { op: p.op, activation: p.activation, x: p.extents, element: p.element, layout: p.layout, in_place: p.in_place }
     }
 }
 
@@ -26,7 +34,8 @@ impl TryFrom<Unary> for UnaryProblem {
     type Error = Error;
 
     fn try_from(w: Unary) -> Result<Self> {
-        let problem = UnaryProblem::new(&TensorType::new(&w.x, w.element, w.layout), w.activation)?;
+        let descriptor = UnaryDescriptor { op: w.op, activation: w.activation };
+        let problem = UnaryProblem::new(&TensorType::new(&w.x, w.element, w.layout), descriptor)?;
         Ok(if w.in_place { problem.in_place() } else { problem })
     }
 }
@@ -58,6 +67,29 @@ impl TryFrom<Binary> for BinaryProblem {
         let descriptor = BinaryDescriptor { op: w.op, activation: w.activation };
         let problem = BinaryProblem::new(&TensorType::new(&w.a, w.element, w.a_layout), &TensorType::new(&w.b, w.element, w.b_layout), descriptor)?;
         if w.in_place { problem.in_place() } else { Ok(problem) }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Where {
+    condition: TensorType,
+    a: TensorType,
+    b: TensorType,
+}
+
+impl From<WhereProblem> for Where {
+    fn from(p: WhereProblem) -> Self {
+        let [condition, a, b] = [0, 1, 2].map(|i| TensorType::new(&p.operands[i], p.element, p.layouts[i]));
+        Self { condition, a, b }
+    }
+}
+
+impl TryFrom<Where> for WhereProblem {
+    type Error = Error;
+
+    fn try_from(Where { condition, a, b }: Where) -> Result<Self> {
+        WhereProblem::new(&condition, &a, &b)
     }
 }
 

@@ -9,7 +9,7 @@ mod rows;
 mod transform;
 
 pub(crate) use conv::Conv;
-pub(crate) use elementwise::{Binary, Dropout, Unary};
+pub(crate) use elementwise::{Binary, Dropout, Unary, Where};
 pub(crate) use matmul::MatMul;
 pub(crate) use pool::{MaxUnpool, Pool};
 pub(crate) use rows::{Argmax, BatchNorm, Lrn, Norm, Reduce, Softmax};

@@ -3,32 +3,14 @@
 use crate::ops::Problem;
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::plan::Planned;
+use crate::plan::elementwise::pieces::{Piece, pieces};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_tensors, chunks};
+use crate::plan::step::{BufferRef, Plan, Range, Step, check_tensors};
 use crate::shader::KernelSpec;
 use crate::shader::source::{ELEMENTWISE_BINARY, ELEMENTWISE_BINARY_IN_PLACE, ELEMENTWISE_GRADIENT, ELEMENTWISE_GRADIENT_IN_PLACE};
 use crate::shader::uniforms::BinaryParams;
 use crate::types::Result;
-use crate::types::strided_axes::StridedAxes;
-
-impl BinaryProblem {
-    /// Cuts the slowest axis so that every operand's part fits one binding; an operand that does not step along it as a whole must fit.
-    fn chunks(&self, strided_axes: &StridedAxes, profile: &DeviceProfile) -> Result<Vec<Chunk>> {
-        let names = ["one line of a", "one line of b", "one line of the output"];
-        let mut items = Vec::new();
-        for (operand, extents) in [&self.a, &self.b, &self.y].into_iter().enumerate() {
-            match strided_axes.outer_item(operand) {
-                Some(item) => items.push((names[operand], item * self.element.bytes())),
-                None => {
-                    let bytes = extents.iter().map(|&e| e as u64).product::<u64>() * self.element.bytes();
-                    check_binding(["a", "b", "the output"][operand], bytes, profile)?;
-                }
-            }
-        }
-        chunks(u64::from(strided_axes.axes[0].extent), &items, profile)
-    }
-}
 
 /// One output per invocation, or lines along the fastest axis.
 const DIRECT: &str = "direct";
@@ -68,23 +50,13 @@ impl Planned for BinaryProblem {
         let kernel =
             KernelSpec { source, element: self.element, consts: vec![("AXES", strided_axes.axes.len() as u32), profile.together()], overrides };
         let [alpha, beta] = self.activation.parameters();
-        let row_blocks = u64::from(strided_axes.inner().extent).div_ceil(ROW_BLOCK);
-        for chunk in self.chunks(&strided_axes, profile)? {
+        let axes: Vec<(u64, [i64; 3])> = strided_axes.axes.iter().map(|axis| (u64::from(axis.extent), axis.strides.map(i64::from))).collect();
+        for Piece { extents, ranges } in pieces(&axes, ["a", "b", "the output"], self.element, profile)? {
             let mut cut = strided_axes.clone();
-            cut.axes[0].extent = chunk.count as u32;
-            let mut bases = [0; 3];
+            cut.axes.iter_mut().zip(extents).for_each(|(axis, extent)| axis.extent = extent as u32);
+            let mut bases = ranges.map(|range| range.base as i32);
             let mut refs = Vec::new();
-            for (operand, base) in bases.iter_mut().enumerate().skip(usize::from(self.in_place)) {
-                let item = strided_axes.outer_item(operand);
-                let whole = [&self.a, &self.b, &self.y][operand].iter().map(|&e| e as u64).product::<u64>() * self.element.bytes();
-                let (first, bytes) = match item {
-                    Some(item) => {
-                        let range = chunk.range(item, self.element, profile);
-                        *base = range.base as i32;
-                        (range.first, range.bytes)
-                    }
-                    None => (0, whole),
-                };
+            for (operand, Range { first, bytes, .. }) in ranges.into_iter().enumerate().skip(usize::from(self.in_place)) {
                 refs.push(match operand {
                     2 => BufferRef::Output { index: 0, first, bytes },
                     _ => BufferRef::Input { index: operand - usize::from(self.in_place), first, bytes },
@@ -93,11 +65,11 @@ impl Planned for BinaryProblem {
             if self.in_place {
                 bases[0] = bases[2];
             }
+            let row_blocks = u64::from(cut.inner().extent).div_ceil(ROW_BLOCK);
             let workgroups = match algorithm {
-                ROWS => cut.count() / u64::from(cut.inner().extent) * u64::from(cut.inner().extent).div_ceil(ROW_BLOCK),
+                ROWS => cut.count() / u64::from(cut.inner().extent) * row_blocks,
                 _ => cut.count().div_ceil(64),
             };
-            let row_blocks = if cut.axes.len() == 1 { u64::from(cut.inner().extent).div_ceil(ROW_BLOCK) } else { row_blocks };
             let params = BinaryParams {
                 axes: cut.padded(),
                 items: cut.count() as u32,

@@ -1,7 +1,7 @@
-//! The planner of activations.
+//! The planner of operations on one tensor, and of activations.
 
 use crate::ops::Problem;
-use crate::ops::elementwise::unary::UnaryProblem;
+use crate::ops::elementwise::unary::{UnaryOp, UnaryProblem};
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
@@ -28,18 +28,23 @@ impl Planned for UnaryProblem {
         let admitted = self.algorithms(profile);
         let algorithm = pick(&admitted, algorithm, admitted[admitted.len() - 1])?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
-        check_tensors("an activation", &plan.outputs.iter().collect::<Vec<_>>(), profile)?;
+        check_tensors("an elementwise op", &plan.outputs.iter().collect::<Vec<_>>(), profile)?;
         let (source, width) = match (algorithm, self.in_place) {
             (VECTOR, false) => (&ELEMENTWISE_UNARY_VECTOR, 4),
             (VECTOR, true) => (&ELEMENTWISE_UNARY_IN_PLACE_VECTOR, 4),
             (_, false) => (&ELEMENTWISE_UNARY, 1),
             (_, true) => (&ELEMENTWISE_UNARY_IN_PLACE, 1),
         };
+        let mut consts = vec![("ITEMS_EACH", ITEMS_EACH as u32), profile.together()];
         let mut overrides = vec![];
+        if self.op != UnaryOp::Identity {
+            consts.push(("MATH", 1));
+            overrides.push(("OPERATION", self.op.shader_id()));
+        }
         if self.activation != Activation::None {
             overrides.push(("ACTIVATION", self.activation.shader_id()));
         }
-        let kernel = KernelSpec { source, element: self.element, consts: vec![("ITEMS_EACH", ITEMS_EACH as u32), profile.together()], overrides };
+        let kernel = KernelSpec { source, element: self.element, consts, overrides };
         let [alpha, beta] = self.activation.parameters();
         // The unit that is never cut: items of 256 bytes keep chunks on every device's alignment.
         let unit = 256 / self.element.bytes();

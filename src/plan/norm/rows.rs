@@ -7,7 +7,7 @@ use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::row_threads::{LONGEST_SERIAL_LINE, lines_per_workgroup, row_consts, row_iterations, threads};
-use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors, chunks};
 use crate::shader::KernelSpec;
 use crate::shader::source::{NORM_ROWS, NORM_ROWS_STATISTICS};
 use crate::shader::uniforms::NormParams;
@@ -31,7 +31,8 @@ impl Planned for NormProblem {
         let mut plan = Plan::new(self.name(), format!("{algorithm} {row_threads}"), self.inputs(), self.outputs());
         let tensors: Vec<&TensorSpec> = plan.inputs.iter().chain(&plan.outputs).collect();
         check_tensors("a normalisation", &tensors, profile)?;
-        tensors.iter().try_for_each(|tensor| check_binding(&tensor.name, tensor.bytes(), profile))?;
+        // Scale and bias are read by every row.
+        plan.inputs[1..].iter().try_for_each(|tensor| check_binding(&tensor.name, tensor.bytes(), profile))?;
         let straight = rows.b_extent == rows.length || rows.a_stride == rows.b_extent * rows.b_stride;
         let flags = [
             ("HAS_SCALE", u32::from(self.has_scale)),
@@ -45,9 +46,12 @@ impl Planned for NormProblem {
             consts: row_consts(row_threads),
             overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
         };
+        // Rows that interleave are of one slab, such as an image.
+        let (slab, statistics) = (rows.outer_stride as u64, rows.row_inner as u64);
+        let names = [("one slab of x", slab * self.element.bytes()), ("the statistics of one slab", statistics * self.element.bytes())];
         // Below 2^31, as check_tensors saw.
         let params = NormParams {
-            items: rows.rows as u32,
+            items: 0,
             row_inner: rows.row_inner as u32,
             outer_stride: rows.outer_stride as u32,
             inner_stride: rows.inner_stride as u32,
@@ -59,12 +63,25 @@ impl Planned for NormProblem {
             scale_a: rows.scale_a as u32,
             scale_b: rows.scale_b as u32,
             epsilon: self.epsilon,
+            base: 0,
+            statistics_base: 0,
+            unused0: 0,
+            unused1: 0,
         };
         let scale = if self.has_scale { BufferRef::input(1, &plan.inputs) } else { BufferRef::Nothing };
         let bias = if self.has_bias { BufferRef::input(plan.inputs.len() - 1, &plan.inputs) } else { BufferRef::Nothing };
-        let outputs = (0..plan.outputs.len()).map(|i| BufferRef::output(i, &plan.outputs));
-        let refs = [BufferRef::input(0, &plan.inputs), scale, bias].into_iter().chain(outputs).collect();
-        plan.steps.push(Step::new(kernel, &params, refs, (rows.rows as u64).div_ceil(lines_per_workgroup(row_threads)), profile)?);
+        for chunk in chunks((rows.rows / rows.row_inner) as u64, &names, profile)? {
+            let (own, of_statistics) = (chunk.range(slab, self.element, profile), chunk.range(statistics, self.element, profile));
+            let items = chunk.count * statistics;
+            let params = NormParams { items: items as u32, base: own.base, statistics_base: of_statistics.base, ..params };
+            let outputs = (0..plan.outputs.len()).map(|index| match index {
+                0 => BufferRef::Output { index, first: own.first, bytes: own.bytes },
+                _ => BufferRef::Output { index, first: of_statistics.first, bytes: of_statistics.bytes },
+            });
+            let x = BufferRef::Input { index: 0, first: own.first, bytes: own.bytes };
+            let refs = [x, scale, bias].into_iter().chain(outputs).collect();
+            plan.steps.push(Step::new(kernel.clone(), &params, refs, items.div_ceil(lines_per_workgroup(row_threads)), profile)?);
+        }
         Ok(plan)
     }
 }

@@ -69,6 +69,12 @@ impl Planned for PoolProblem {
         };
         let (x_image, y_image) = (self.channels * self.input_positions(), self.channels * self.output_positions());
         let bytes = |elements: u64| elements * self.element.bytes();
+        // Planes channels-first lie one after the other: where no image fits a binding, each of them is one.
+        let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes).saturating_sub(profile.storage_alignment);
+        if self.layout == Layout::ChannelsFirst && self.channels > 1 && bytes(x_image.max(y_image)) > limit {
+            let planes = Self { batch: self.batch * self.channels, channels: 1, ..self.clone() };
+            return Ok(planes.plan(profile, Some(algorithm))?.of(self, algorithm.into()));
+        }
         let mut items = vec![("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))];
         if self.indices().is_some() {
             items.push(("one image of the indices", y_image * ElementType::U32.bytes()));
