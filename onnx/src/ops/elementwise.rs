@@ -208,42 +208,23 @@ pub(super) fn variadic<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     Ok(vec![Value::Running(y)])
 }
 
-/// Whole exponents up to here are products, which negative bases have too.
-const MAX_PRODUCTS: f64 = 4.0;
-
+/// The exponent may be of another type.
 pub(super) fn pow<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     if let Some([a, b]) = c.all_known().as_deref() {
         let y = arithmetic::two(Two::Pow, &a.tensor, &b.tensor, &mut c.importer.budget)?;
         return Ok(vec![c.made(y)]);
     }
-    let a = c.carrier(0)?;
-    c.check_float(0, &a)?;
-    let exponent = match c.known(1).map(|known| known.tensor.to_f64()) {
-        Some(numbers) if numbers.len() == 1 => numbers[0],
-        Some(_) | None => return Err(Fault::new("the exponent is more than one number, or computed: of a negative base the graph has no such power")),
-    };
-    let same = |id| Ok(vec![Value::Running(Running::new(id, a.dims.clone(), a.element))]);
-    if exponent == 1.0 {
-        return same(a.id);
+    if !c.element(0)?.is_float() {
+        // The result is an integer too, which the host computes.
+        c.needed(0, "the base")?;
+        c.needed(1, "the exponent")?;
     }
-    if exponent.fract() == 0.0 && (2.0..=MAX_PRODUCTS).contains(&exponent) {
-        let square = c.emit(BinaryOp::Mul, &[a.id, a.id])?;
-        let y = match exponent as i64 {
-            2 => square,
-            3 => c.emit(BinaryOp::Mul, &[square, a.id])?,
-            _ => c.emit(BinaryOp::Mul, &[square, square])?,
-        };
-        return same(y);
+    let (a, b) = (c.carrier(0)?, c.carrier(1)?);
+    // A square is one product, rounded once.
+    if c.known(1).is_some_and(|known| known.tensor.to_f64() == [2.0]) {
+        return result(c, BinaryOp::Mul, &a, &a, a.element);
     }
-    if exponent == -1.0 {
-        let y = math::unary(c, math::Math::Reciprocal, a.id)?;
-        return same(y);
-    }
-    if exponent.fract() == 0.0 {
-        return Err(Fault::new(format!("the exponent is {exponent}: of a negative base the graph has no such power")));
-    }
-    let y = math::power(c, a.id, exponent as f32)?;
-    same(y)
+    result(c, BinaryOp::Power, &a, &b, a.element)
 }
 
 pub(super) fn prelu<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
@@ -302,5 +283,19 @@ pub(super) fn unary<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     c.check_float(0, &x)?;
     let math = math::named(op).ok_or_else(|| Fault::new(format!("the graph has no op {op}")))?;
     let y = math::unary(c, math, x.id)?;
+    Ok(vec![Value::Running(Running::new(y, x.dims.clone(), x.element))])
+}
+
+/// x + bias below -lambda, x - bias above lambda, 0 between.
+pub(super) fn shrink<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
+    let x = c.carrier(0)?;
+    c.check_float(0, &x)?;
+    let (bias, lambda) = (c.float_or("bias", 0.0)?, c.float_or("lambd", 0.5)?);
+    let [low, high, zero] = [c.scalar(-lambda)?, c.scalar(lambda)?, c.scalar(0.0)?];
+    let [up, down] = [math::shifted(c, x.id, bias)?, math::shifted(c, x.id, -bias)?];
+    let is_above = c.emit(BinaryOp::Greater, &[x.id, high])?;
+    let above = math::choose(c, is_above, down, zero)?;
+    let is_below = c.emit(BinaryOp::Less, &[x.id, low])?;
+    let y = math::choose(c, is_below, up, above)?;
     Ok(vec![Value::Running(Running::new(y, x.dims.clone(), x.element))])
 }

@@ -1,8 +1,9 @@
 //! Tensors cut, joined and padded, and channels as blocks of positions.
 
 use super::Made;
-use crate::host::moves::{self, Range};
+use crate::host::arithmetic::{floats, integers};
 use crate::host::axis_of;
+use crate::host::moves::{self, Range};
 use crate::import::{Context, Fault, Running, Value};
 use wgconv::graph::{Recipe, ValueId};
 use wgconv::transform::{DepthToSpaceDescriptor, DepthToSpaceMode, PadDescriptor, PadMode, SliceDescriptor};
@@ -46,6 +47,13 @@ fn cut(c: &mut Context<'_, '_>, x: ValueId, axis: usize, range: Range) -> Result
     c.emit(Recipe::Slice(descriptor), &[x])
 }
 
+/// What has no elements is known.
+fn nothing<'m>(c: &Context<'_, 'm>, dims: &[usize], axis: usize) -> Result<Value<'m>, Fault> {
+    let element = c.element(0)?;
+    let dims: Vec<usize> = dims.iter().enumerate().map(|(i, &extent)| if i == axis { 0 } else { extent }).collect();
+    Ok(c.made(if element.is_float() { floats(element, dims, std::iter::empty()) } else { integers(element, dims, std::iter::empty()) }))
+}
+
 /// The parts of an axis, of these extents one after another.
 fn parts<'m>(c: &mut Context<'_, 'm>, axis: usize, extents: &[usize]) -> Made<'m> {
     if extents.len() > MAX_PIECES {
@@ -64,6 +72,9 @@ fn parts<'m>(c: &mut Context<'_, 'm>, axis: usize, extents: &[usize]) -> Made<'m
             made.push(c.made(part));
         } else if !c.wants(output) {
             made.push(Value::Refused);
+        } else if count == 0 {
+            let empty = nothing(c, &dims, axis)?;
+            made.push(empty);
         } else {
             let x = c.running(0)?;
             let part = cut(c, x.id, axis, range)?;
@@ -114,6 +125,10 @@ pub(super) fn slice<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     if let Some(known) = c.known(0) {
         let y = moves::slice(&known.tensor, &ranges, &mut c.importer.budget)?;
         return Ok(vec![c.made(y)]);
+    }
+    if let Some(axis) = ranges.iter().position(|range| range.count == 0) {
+        let to: Vec<usize> = ranges.iter().map(|range| range.count).collect();
+        return Ok(vec![nothing(c, &to, axis)?]);
     }
     let x = c.running(0)?;
     let y = ranged(c, &x, &ranges)?;

@@ -60,12 +60,15 @@ pub(crate) fn find(op: &str) -> Option<Build> {
         "Sum" | "Mean" | "Max" | "Min" => elementwise::variadic,
         "Pow" => elementwise::pow,
         "PRelu" => elementwise::prelu,
+        "Shrink" => elementwise::shrink,
         "Mod" => elementwise::modulo,
         "Abs" | "Neg" | "Sign" | "Floor" | "Ceil" | "Round" | "Sqrt" | "Reciprocal" | "Exp" | "Log" | "Erf" | "Sin" | "Cos" => elementwise::unary,
         "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" => logic::compare,
         "And" | "Or" | "Xor" => logic::combine,
         "Not" => logic::not,
         "Where" => logic::choose,
+        "IsNaN" => logic::is_nan,
+        "IsInf" => logic::is_inf,
 
         "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum"
         | "ReduceLogSumExp" => reduce::reduce,

@@ -3,7 +3,7 @@
 use super::{Made, math};
 use crate::host::axis_of;
 use crate::import::{Context, Fault, Running, Value};
-use wgconv::elementwise::BinaryOp;
+use wgconv::elementwise::{BinaryOp, UnaryOp};
 use wgconv::graph::{Recipe, ValueId};
 use wgconv::norm::{BatchNormDescriptor, GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor};
 use wgconv::reduce::{ReduceDescriptor, ReduceKind};
@@ -119,19 +119,19 @@ pub(super) fn lp<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let sum = Recipe::Reduce(ReduceDescriptor::sum(&[axis as isize]).with_keepdims(true));
     let norm = match c.int_or("p", 2)? {
         1 => {
-            let absolute = math::unary(c, math::Math::Abs, x.id)?;
+            let absolute = math::unary(c, UnaryOp::Abs, x.id)?;
             c.emit(sum, &[absolute])?
         }
         2 => {
             let square = c.emit(BinaryOp::Mul, &[x.id, x.id])?;
             let sum = c.emit(sum, &[square])?;
-            math::unary(c, math::Math::Sqrt, sum)?
+            math::unary(c, UnaryOp::Sqrt, sum)?
         }
         p => return Err(Fault::new(format!("attribute p: it is 1 or 2, not {p}"))),
     };
     // Where the norm is 0 all of x is, and any other divisor gives 0.
     let zero = c.scalar(0.0)?;
-    let is_zero = math::compare(c, math::Compare::Equal, norm, zero)?;
+    let is_zero = c.emit(BinaryOp::Equal, &[norm, zero])?;
     let divisor = c.emit(BinaryOp::Add, &[norm, is_zero])?;
     let y = c.emit(BinaryOp::Div, &[x.id, divisor])?;
     Ok(vec![c.out(y, x.element)])
@@ -146,7 +146,7 @@ pub(super) fn mean_variance<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let centred = c.emit(BinaryOp::Sub, &[x.id, mean])?;
     let square = c.emit(BinaryOp::Mul, &[centred, centred])?;
     let variance = mean_from(c, square, &axes)?;
-    let deviation = math::unary(c, math::Math::Sqrt, variance)?;
+    let deviation = math::unary(c, UnaryOp::Sqrt, variance)?;
     let deviation = math::shifted(c, deviation, 1e-9)?;
     let y = c.emit(BinaryOp::Div, &[centred, deviation])?;
     Ok(vec![c.out(y, x.element)])

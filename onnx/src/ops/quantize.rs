@@ -2,7 +2,7 @@
 
 use super::Made;
 use super::conv::convolved;
-use super::math::{self, Math};
+use super::math;
 use super::matmul::product;
 use crate::host::arithmetic::{self, Two, floats};
 use crate::host::{axis_of, moves};
@@ -10,7 +10,7 @@ use crate::import::{Context, Fault, Known, Running, Value};
 use crate::tensor::Element;
 use std::rc::Rc;
 use wgconv::Activation;
-use wgconv::elementwise::BinaryOp;
+use wgconv::elementwise::{BinaryOp, UnaryOp};
 use wgconv::graph::{Recipe, ValueId};
 
 /// Beyond this every quantised number saturates, whatever its zero point.
@@ -55,7 +55,7 @@ fn centred(c: &mut Context<'_, '_>, x: usize, zero: usize, axis: usize) -> Resul
 /// Rounded to the nearest integer, of two the even one, moved by the zero point and cut to the type.
 fn settled(c: &mut Context<'_, '_>, quotient: ValueId, zero: Option<ValueId>, element: Element) -> Result<ValueId, Fault> {
     let near = c.emit(Recipe::Activation(Activation::Clip { min: -BEYOND, max: BEYOND }), &[quotient])?;
-    let mut y = math::unary(c, Math::Round, near)?;
+    let mut y = math::unary(c, UnaryOp::Round, near)?;
     if let Some(zero) = zero {
         y = c.emit(BinaryOp::Add, &[y, zero])?;
     }

@@ -1,12 +1,12 @@
 //! Reductions over axes, and where the largest and smallest elements stand.
 
-use super::math::{self, Math};
-use super::Made;
+use super::{Made, math};
 use crate::host::arithmetic::{self, Over};
 use crate::host::axis_of;
 use crate::import::{Context, Fault, Running, Value};
-use crate::tensor::Element;
-use wgconv::elementwise::BinaryOp;
+use crate::tensor::{Element, Tensor};
+use wgconv::elementwise::{BinaryOp, UnaryOp};
+use wgconv::Activation;
 use wgconv::graph::{Recipe, ValueId};
 use wgconv::reduce::{ArgmaxDescriptor, ReduceDescriptor, ReduceKind};
 
@@ -38,23 +38,42 @@ fn axes(c: &mut Context<'_, '_>, rank: usize) -> Result<Option<Axes>, Fault> {
     Ok(Some(Axes { reduced, keepdims }))
 }
 
+/// A function of each element before the reduction, and one of each result.
+fn on_host(c: &mut Context<'_, '_>, op: &str, x: &Tensor<'_>, axes: Option<&Axes>) -> Result<Tensor<'static>, Fault> {
+    type Each = fn(f64) -> f64;
+    let same: Each = |v| v;
+    let (before, kind, behind): (Each, Over, Each) = match op {
+        "ReduceSum" => (same, Over::Sum, same),
+        "ReduceMean" => (same, Over::Mean, same),
+        "ReduceMax" => (same, Over::Max, same),
+        "ReduceMin" => (same, Over::Min, same),
+        "ReduceProd" => (same, Over::Prod, same),
+        "ReduceL1" => (f64::abs, Over::Sum, same),
+        "ReduceL2" => (|v| v * v, Over::Sum, f64::sqrt),
+        "ReduceSumSquare" => (|v| v * v, Over::Sum, same),
+        "ReduceLogSum" => (same, Over::Sum, f64::ln),
+        _ => (f64::exp, Over::Sum, f64::ln),
+    };
+    let budget = &mut c.importer.budget;
+    let integer: Option<fn(i64) -> i64> = match op {
+        "ReduceL1" => Some(i64::wrapping_abs),
+        "ReduceSumSquare" => Some(|v| v.wrapping_mul(v)),
+        "ReduceL2" | "ReduceLogSum" | "ReduceLogSumExp" => None,
+        _ => Some(|v| v),
+    };
+    let x = arithmetic::each(x, integer, before, budget)?;
+    let sums = match axes {
+        Some(axes) => arithmetic::reduce(kind, &x, &axes.reduced, axes.keepdims, budget)?,
+        None => x,
+    };
+    arithmetic::each(&sums, Some(|v| v), behind, budget)
+}
+
 pub(super) fn reduce<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let op = c.node.op.as_str();
     let axes = axes(c, c.dims(0)?.len())?;
-    let on_host = match op {
-        "ReduceSum" => Some(Over::Sum),
-        "ReduceMean" => Some(Over::Mean),
-        "ReduceMax" => Some(Over::Max),
-        "ReduceMin" => Some(Over::Min),
-        "ReduceProd" => Some(Over::Prod),
-        _ => None,
-    };
-    if let (Some(known), Some(kind)) = (c.known(0), on_host) {
-        let x = &known.tensor;
-        let y = match &axes {
-            Some(axes) => arithmetic::reduce(kind, x, &axes.reduced, axes.keepdims, &mut c.importer.budget)?,
-            None => x.clone().into_owned(),
-        };
+    if let Some(known) = c.known(0) {
+        let y = on_host(c, op, &known.tensor, axes.as_ref())?;
         return Ok(vec![c.made(y)]);
     }
     let x = c.running(0)?;
@@ -69,28 +88,33 @@ pub(super) fn reduce<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
         "ReduceSum" => over(c, ReduceKind::Sum, x.id)?,
         "ReduceMean" => over(c, ReduceKind::Mean, x.id)?,
         "ReduceMax" => over(c, ReduceKind::Max, x.id)?,
-        "ReduceMin" => {
-            let negative = math::unary(c, Math::Neg, x.id)?;
-            let most = over(c, ReduceKind::Max, negative)?;
-            math::unary(c, Math::Neg, most)?
-        }
+        "ReduceMin" => over(c, ReduceKind::Min, x.id)?,
+        "ReduceProd" => over(c, ReduceKind::Prod, x.id)?,
         "ReduceL1" => {
-            let absolute = math::unary(c, Math::Abs, x.id)?;
+            let absolute = math::unary(c, UnaryOp::Abs, x.id)?;
             over(c, ReduceKind::Sum, absolute)?
         }
         "ReduceL2" | "ReduceSumSquare" => {
             let square = c.emit(BinaryOp::Mul, &[x.id, x.id])?;
             let sum = over(c, ReduceKind::Sum, square)?;
-            if op == "ReduceL2" { math::unary(c, Math::Sqrt, sum)? } else { sum }
+            if op == "ReduceL2" { math::unary(c, UnaryOp::Sqrt, sum)? } else { sum }
         }
         "ReduceLogSum" => {
             let sum = over(c, ReduceKind::Sum, x.id)?;
-            math::unary(c, Math::Log, sum)?
+            math::unary(c, UnaryOp::Log, sum)?
         }
         "ReduceLogSumExp" => {
-            let power = math::unary(c, Math::Exp, x.id)?;
-            let sum = over(c, ReduceKind::Sum, power)?;
-            math::unary(c, Math::Log, sum)?
+            // Less the largest element no power leaves f32. An infinite one is not taken off: infinity less infinity is no number.
+            let axes = Axes { reduced: axes.reduced.clone(), keepdims: true };
+            let most = if is_nothing { x.id } else { axes.reduce(c, ReduceKind::Max, x.id)? };
+            let most = c.emit(Recipe::Activation(Activation::Clip { min: f32::MIN, max: f32::MAX }), &[most])?;
+            let rest = c.emit(BinaryOp::Sub, &[x.id, most])?;
+            let powers = math::unary(c, UnaryOp::Exp, rest)?;
+            let sum = over(c, ReduceKind::Sum, powers)?;
+            let logarithm = math::unary(c, UnaryOp::Log, sum)?;
+            let extents = c.extents(logarithm);
+            let most = c.reshape(most, &extents)?;
+            c.emit(BinaryOp::Add, &[logarithm, most])?
         }
         other => return Err(Fault::new(format!("the graph has no {other}"))),
     };
@@ -101,7 +125,7 @@ pub(super) fn arg<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let x = c.running(0)?;
     let axis = axis_of(c.int_or("axis", 0)?, x.dims.len())?;
     let (keepdims, select_last) = (c.flag("keepdims", true)?, c.flag("select_last_index", false)?);
-    let of = if c.node.op == "ArgMin" { math::unary(c, Math::Neg, x.id)? } else { x.id };
+    let of = if c.node.op == "ArgMin" { math::unary(c, UnaryOp::Neg, x.id)? } else { x.id };
     let y = c.emit(Recipe::Argmax(ArgmaxDescriptor { axis: Some(axis as isize), keepdims, select_last }), &[of])?;
     Ok(vec![c.out(y, Element::I64)])
 }
@@ -119,9 +143,9 @@ pub(super) fn top_k<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     if k != 1 {
         return Err(Fault::new(format!("K is {k}: the graph has no op that sorts, and only the first is found")));
     }
-    let of = if largest { x.id } else { math::unary(c, Math::Neg, x.id)? };
+    let of = if largest { x.id } else { math::unary(c, UnaryOp::Neg, x.id)? };
     let most = c.emit(Recipe::Reduce(ReduceDescriptor::max(&[axis as isize]).with_keepdims(true)), &[of])?;
-    let most = if largest { most } else { math::unary(c, Math::Neg, most)? };
+    let most = if largest { most } else { math::unary(c, UnaryOp::Neg, most)? };
     let place = c.emit(Recipe::Argmax(ArgmaxDescriptor { axis: Some(axis as isize), keepdims: true, select_last: false }), &[of])?;
     Ok(vec![c.out(most, x.element), Value::Running(Running::new(place, c.extents(place), Element::I64))])
 }

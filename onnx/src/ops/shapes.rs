@@ -1,10 +1,11 @@
 //! Values that follow from shapes and attributes, and conversions of type.
 
-use super::Made;
+use super::{Made, math};
 use crate::host::arithmetic::{self, floats, integers};
 use crate::host::{axis_of, moves};
 use crate::import::{Context, Fault, Running, Value};
 use crate::tensor::{Element, Tensor, dims};
+use wgconv::elementwise::{BinaryOp, UnaryOp};
 
 pub(super) fn constant<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let list = |values: &[f32]| floats(Element::F32, vec![values.len()], values.iter().map(|&v| f64::from(v)));
@@ -111,23 +112,30 @@ pub(super) fn cast<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
         return Ok(vec![c.made(y)]);
     }
     let x = c.carrier(0)?;
-    let holds = |element: Element| element.range();
-    let fits = match (x.element, to) {
-        (from, to) if from == to => true,
-        (Element::F16 | Element::BF16 | Element::F32, Element::F32 | Element::F64) => true,
-        (_, to @ (Element::F16 | Element::BF16 | Element::F32)) if !matches!(x.element, Element::Bool | Element::U8 | Element::I8) || to == Element::BF16 => {
-            c.importer.note(format!("node \"{}\" (Cast) from {} to {to} rounds nothing: numbers stay in f32", c.node.called(), x.element));
-            true
-        }
+    let from = x.element;
+    let is_within = |from: Element, to: Element| to.range()[0] <= from.range()[0] && from.range()[1] <= to.range()[1];
+    match (from, to) {
+        (from, to) if from == to => {}
         (from, to) if to.is_float() => {
-            let _ = from;
-            true
+            let keeps_all = matches!(to, Element::F32 | Element::F64) || matches!((from, to), (Element::Bool | Element::U8 | Element::I8, Element::F16));
+            if !keeps_all {
+                c.importer.note(format!("node \"{}\" ({}) to {to} rounds nothing: numbers stay in f32", c.node.called(), c.node.op));
+            }
         }
-        (from, to) if !from.is_float() && to != Element::Bool => holds(to)[0] <= holds(from)[0] && holds(from)[1] <= holds(to)[1],
-        _ => false,
-    };
-    if !fits {
-        return Err(Fault::new(format!("from {} to {to}: the graph does not cut numbers to integers", x.element)));
+        (_, Element::Bool) => {
+            let zero = c.scalar(0.0)?;
+            let y = c.emit(BinaryOp::NotEqual, &[x.id, zero])?;
+            return Ok(vec![Value::Running(Running { element: to, id: y, ..x.viewed(x.dims.clone()) })]);
+        }
+        (from, to) if !from.is_float() && is_within(from, to) => {}
+        (from, to) if from.is_float() => {
+            // Towards zero. What lies outside of the type has no defined result in ONNX.
+            let [absolute, sign] = [math::unary(c, UnaryOp::Abs, x.id)?, math::unary(c, UnaryOp::Sign, x.id)?];
+            let whole = math::unary(c, UnaryOp::Floor, absolute)?;
+            let y = c.emit(BinaryOp::Mul, &[whole, sign])?;
+            return Ok(vec![Value::Running(Running { element: to, id: y, ..x.viewed(x.dims.clone()) })]);
+        }
+        (from, to) => return Err(Fault::new(format!("from {from} to {to}: the graph does not wrap integers"))),
     }
     Ok(vec![Value::Running(Running { element: to, ..x })])
 }
@@ -149,7 +157,7 @@ pub(super) fn triangle<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
             let mask = moves::triangle(&ones, upper, k, &mut c.importer.budget)?;
             let mask: Vec<f32> = mask.to_f64().into_iter().map(|v| v as f32).collect();
             let (mask, zero) = (c.constant(&[rows, columns], &mask)?, c.scalar(0.0)?);
-            let y = super::math::choose(c, mask, x.id, zero)?;
+            let y = math::choose(c, mask, x.id, zero)?;
             Ok(vec![c.out(y, x.element)])
         }
     }

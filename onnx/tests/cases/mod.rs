@@ -49,12 +49,19 @@ pub fn folders(root: &Path, kind: &str) -> Vec<PathBuf> {
     all
 }
 
+/// Cases whose inputs and outputs the suite wrote down with so many decimals: each is half of the last one off.
+const DECIMALS: [(&str, i32); 1] = [("test_averagepool_2d_ceil_last_window_starts_on_pad", 4)];
+
 /// Runs a case on `gpu`, or on the CPU engine.
 pub fn run(folder: &Path, gpu: Option<&Gpu>) -> Verdict {
     let model = match std::fs::read(folder.join("model.onnx")).map_err(|e| e.to_string()).and_then(|bytes| Model::parse(bytes).map_err(|e| e.to_string())) {
         Ok(model) => model,
         Err(why) => return Verdict::Unread(why),
     };
+    if model.inputs().iter().chain(model.outputs()).any(|value| value.element.is_none()) {
+        return Verdict::Unread("an input or output is no tensor of numbers".into());
+    }
+    let decimals = DECIMALS.iter().find(|(name, _)| folder.ends_with(name)).map_or(0.0, |(_, digits)| 10f64.powi(-digits));
     for set in 0.. {
         let data = folder.join(format!("test_data_set_{set}"));
         if !data.is_dir() {
@@ -66,7 +73,7 @@ pub fn run(folder: &Path, gpu: Option<&Gpu>) -> Verdict {
             // What is absent or no tensor is refused by the model too; where the model takes it, that is a failure.
             Err(why) => return Verdict::Unread(why),
         };
-        match one(&model, &inputs, &outputs, gpu) {
+        match one(&model, (&inputs, &outputs), decimals, gpu) {
             Ok(None) => {}
             Ok(Some(refusals)) => return Verdict::Refused(refusals),
             Err(why) => return Verdict::Failed(why),
@@ -105,12 +112,16 @@ fn imported(model: &Model, inputs: &[Tensor<'static>]) -> Result<(Imported, Vec<
     }
 }
 
-fn one(model: &Model, inputs: &[Tensor<'static>], wanted: &[Tensor<'static>], gpu: Option<&Gpu>) -> Result<Option<Vec<Refusal>>, String> {
+/// Inputs and outputs.
+type Data<'d> = (&'d [Tensor<'static>], &'d [Tensor<'static>]);
+
+fn one(model: &Model, (inputs, wanted): Data<'_>, decimals: f64, gpu: Option<&Gpu>) -> Result<Option<Vec<Refusal>>, String> {
     let (imported, fixed) = match imported(model, inputs) {
         Ok(imported) => imported,
         Err(Error::Nodes(refusals)) => return Ok(Some(refusals)),
         Err(error) => return Err(error.to_string()),
     };
+    let nodes = model.ops().iter().map(|(_, count)| *count as f64).sum::<f64>();
     let run: Vec<(&str, &Tensor<'_>)> =
         model.inputs().iter().zip(inputs).zip(&fixed).filter(|(_, fixed)| !**fixed).map(|((input, tensor), _)| (input.name.as_str(), tensor)).collect();
     let arrays: Vec<(&str, ArrayD<f32>)> = run
@@ -140,21 +151,41 @@ fn one(model: &Model, inputs: &[Tensor<'static>], wanted: &[Tensor<'static>], gp
         let want = wanted.to_f64();
         let own = unit_roundoff(wanted.element());
         if let Some(known) = &output.known {
-            // Rounded once from f64 here, and at every step by numpy: a few units in the last place.
-            let slack = if known.element().is_float() { 4.0 * own } else { 0.0 };
-            compare(&known.to_f64(), &want, |i| slack * want[i].abs()).map_err(|why| format!("{place}, known: {why}"))?;
+            // Each node rounds once here and once in numpy, numbers of the size of the largest; numpy's functions have a few units in the last place.
+            let largest = want.iter().filter(|v| v.is_finite()).fold(0.0f64, |most, v| most.max(v.abs()));
+            let slack = if known.element().is_float() && !is_moved(model) { 4.0 * nodes * own * largest } else { 0.0 };
+            compare(&known.to_f64(), &want, |_| slack).map_err(|why| format!("{place}, known: {why}"))?;
             continue;
         }
         let array = got.as_ref().and_then(|got| got.get(&output.name)).ok_or(format!("{place} is missing"))?;
-        let got: Vec<f64> = array.iter().map(|&v| f64::from(v)).collect();
+        // A result of float16 stays in f32 in the graph, and is rounded by who takes it.
+        let got: Vec<f64> = array.iter().map(|&v| narrowed(wanted.element(), f64::from(v))).collect();
         let bound = bounds.as_ref().and_then(|bounds| bounds.iter().find(|(name, _)| *name == output.name)).ok_or(format!("{place} has no bound"))?;
         // The suite's arithmetic has the same bound in its own type; where it rounds to it once more, so much is added.
         let theirs = own / unit_roundoff(Element::F32);
         let narrow = wanted.element().is_float();
-        compare(&got, &want, |i| bound.1[i] * (1.0 + theirs) + if narrow && bound.1[i] > 0.0 { own * want[i].abs() } else { 0.0 })
+        compare(&got, &want, |i| decimals + bound.1[i] * (1.0 + theirs) + if narrow && bound.1[i] > 0.0 { own * want[i].abs() } else { 0.0 })
             .map_err(|why| format!("{place}: {why}"))?;
     }
     Ok(None)
+}
+
+/// Whether a model only moves numbers or counts them: then they are equal to the last bit.
+fn is_moved(model: &Model) -> bool {
+    const MOVES: [&str; 24] = [
+        "Reshape", "Transpose", "Slice", "Concat", "Split", "Gather", "Expand", "Tile", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Constant", "ConstantOfShape",
+        "Shape", "Size", "Range", "EyeLike", "Where", "Cast", "CastLike", "Trilu", "Max", "Min",
+    ];
+    model.ops().iter().all(|(op, _)| MOVES.contains(&op.as_str()))
+}
+
+/// As a type of 16 bits holds it.
+fn narrowed(element: Element, value: f64) -> f64 {
+    match element {
+        Element::F16 => half::f16::from_f64(value).to_f64(),
+        Element::BF16 => half::bf16::from_f64(value).to_f64(),
+        _ => value,
+    }
 }
 
 /// The first element that is further off than allowed.
@@ -205,9 +236,11 @@ fn chain(graph: &Graph, inputs: &[(usize, Vec<f64>)], nudge: Nudge<'_>, gpu: Opt
                 };
                 let outputs = wgconv::op::Problem::outputs(op.as_ref());
                 let error = |(bounded, spec): (wgconv::reference::Bounded, wgconv::op::TensorSpec)| {
-                    let allowed = (0..bounded.value.len()).map(|i| if bounded.error[i] == 0.0 { 0.0 } else { bounded.allowed(i, spec.tensor.element) }).collect();
-                    // A result that no f32 holds is rounded even where the op itself does not round, such as the sum of two numbers.
-                    let allowed: Vec<f64> = allowed;
+                    // What f32 holds is not rounded when it is stored.
+                    let held = |value: f64| f64::from(value as f32) == value || value.is_nan();
+                    let element = spec.tensor.element;
+                    let allowed = |i: usize| if bounded.error[i] == 0.0 && held(bounded.value[i]) { 0.0 } else { bounded.allowed(i, element) };
+                    let allowed = (0..bounded.value.len()).map(allowed).collect();
                     (bounded.value, allowed)
                 };
                 bounded.into_iter().zip(outputs).map(error).collect()
