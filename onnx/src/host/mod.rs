@@ -16,9 +16,9 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Room for what the file's own weights can become a few times over, and 2^24 elements for what shapes make, such as grids of positions.
+    /// Room for what the file's own weights can become a few times over, and 2^22 elements for what shapes make, such as grids of positions.
     pub fn of_file(bytes: usize) -> Self {
-        Self { left: bytes.saturating_mul(4).saturating_add(1 << 24) }
+        Self { left: bytes.saturating_mul(4).saturating_add(1 << 22) }
     }
 
     /// Takes the elements of a tensor of these extents.

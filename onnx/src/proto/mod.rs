@@ -3,10 +3,13 @@
 //! Names are copied; what tensors hold stays in the file as spans. Unknown fields are skipped, as protobuf has it. A message costs at most a few hundred
 //! bytes for the few that it has in the file, so that memory stays within a constant factor of the file.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+mod tests;
 pub(crate) mod wire;
 
 use crate::error::Result;
-use wire::{Fields, Payload, Span};
+use wire::{Fields, Span};
 
 /// Graphs in attributes of nodes of graphs: so deep at most.
 const MAX_DEPTH: usize = 16;
@@ -129,7 +132,7 @@ pub(crate) fn model(file: &[u8]) -> Result<Model> {
         match number {
             1 => model.ir_version = fields.int("ir_version", payload)?,
             2 => model.producer = fields.string("producer_name", payload)?,
-            7 => graph = Some(self::graph(file, fields.bytes("graph", payload)?, 0)?),
+            7 => once(&fields, "graph", &mut graph, self::graph(file, fields.bytes("graph", payload)?, 0)?)?,
             8 => model.opsets.push(opset(file, fields.bytes("opset_import", payload)?)?),
             25 => model.functions.push(function(file, fields.bytes("functions", payload)?)?),
             _ => {}
@@ -142,6 +145,14 @@ pub(crate) fn model(file: &[u8]) -> Result<Model> {
 /// Reads a tensor in a file of its own.
 pub(crate) fn tensor_file(file: &[u8]) -> Result<Tensor> {
     tensor(file, Span { start: 0, end: file.len() })
+}
+
+/// Protobuf would merge a message that stands there twice; no writer of ONNX makes it, and here it is refused.
+fn once<T>(fields: &Fields<'_>, field: &str, slot: &mut Option<T>, message: T) -> Result<()> {
+    match slot.replace(message) {
+        None => Ok(()),
+        Some(_) => Err(fields.wrong(format!("{field} stands there twice"))),
+    }
 }
 
 fn opset(file: &[u8], span: Span) -> Result<(String, i64)> {
@@ -238,11 +249,14 @@ fn attribute(file: &[u8], span: Span, depth: usize) -> Result<Attribute> {
             2 => held.float = Some(fields.float("f", payload)?),
             3 => held.int = Some(fields.int("i", payload)?),
             4 => held.string = Some(fields.bytes("s", payload)?),
-            5 => held.tensor = Some(tensor(file, fields.bytes("t", payload)?)?),
-            6 => held.graph = Some(graph(file, fields.bytes("g", payload)?, depth + 1)?),
+            5 => once(&fields, "t", &mut held.tensor, tensor(file, fields.bytes("t", payload)?)?)?,
+            6 => once(&fields, "g", &mut held.graph, graph(file, fields.bytes("g", payload)?, depth + 1)?)?,
             7 => fields.floats("floats", payload, &mut held.floats)?,
             8 => fields.ints("ints", payload, &mut held.ints)?,
-            9 => held.strings += 1,
+            9 => {
+                fields.bytes("strings", payload)?;
+                held.strings += 1;
+            }
             20 => kind = fields.int32("type", payload)?,
             21 => reference = Some(fields.string("ref_attr_name", payload)?),
             _ => {}
@@ -295,8 +309,16 @@ fn tensor(file: &[u8], span: Span) -> Result<Tensor> {
             2 => tensor.data_type = fields.int32("data_type", payload)?,
             3 => tensor.is_segment = true,
             4 => fields.floats("float_data", payload, &mut tensor.floats)?,
-            5 => fields.ints("int32_data", payload, &mut tensor.int32s)?,
-            6 => tensor.strings += 1,
+            5 => {
+                let before = tensor.int32s.len();
+                fields.ints("int32_data", payload, &mut tensor.int32s)?;
+                // Of an int32 protobuf reads the lower half of what is written.
+                tensor.int32s[before..].iter_mut().for_each(|number| *number = i64::from(*number as i32));
+            }
+            6 => {
+                fields.bytes("string_data", payload)?;
+                tensor.strings += 1;
+            }
             7 => fields.ints("int64_data", payload, &mut tensor.int64s)?,
             8 => tensor.name = fields.string("name", payload)?,
             9 => tensor.raw = Some(fields.bytes("raw_data", payload)?),
@@ -326,14 +348,15 @@ fn entry(file: &[u8], span: Span) -> Result<(String, String)> {
 
 fn value_info(file: &[u8], span: Span) -> Result<ValueInfo> {
     let mut fields = Fields::new(file, span, "ValueInfoProto");
-    let mut info = ValueInfo::default();
+    let (mut info, mut kind) = (ValueInfo::default(), None);
     while let Some((number, payload)) = fields.next()? {
         match number {
             1 => info.name = fields.string("name", payload)?,
-            2 => info.tensor = of_tensor(file, fields.bytes("type", payload)?)?,
+            2 => once(&fields, "type", &mut kind, of_tensor(file, fields.bytes("type", payload)?)?)?,
             _ => {}
         }
     }
+    info.tensor = kind.flatten();
     if info.name.is_empty() {
         return Err(fields.wrong("an input or output of a graph has a name"));
     }
@@ -351,11 +374,11 @@ fn of_tensor(file: &[u8], span: Span) -> Result<Option<TensorType>> {
             while let Some((number, payload)) = inner.next()? {
                 match number {
                     1 => tensor.element = inner.int32("elem_type", payload)?,
-                    2 => tensor.dims = Some(shape(file, inner.bytes("shape", payload)?)?),
+                    2 => once(&inner, "shape", &mut tensor.dims, shape(file, inner.bytes("shape", payload)?)?)?,
                     _ => {}
                 }
             }
-            found = Some(tensor);
+            once(&fields, "tensor_type", &mut found, tensor)?;
         }
     }
     Ok(found)
@@ -369,9 +392,9 @@ fn shape(file: &[u8], span: Span) -> Result<Vec<Dim>> {
             let mut inner = Fields::new(file, fields.bytes("dim", payload)?, "TensorShapeProto.Dimension");
             let mut dim = Dim::Unknown;
             while let Some((number, payload)) = inner.next()? {
-                match (number, payload) {
-                    (1, payload) => dim = Dim::Is(inner.int("dim_value", payload)?),
-                    (2, payload @ Payload::Bytes(_)) => dim = Dim::Named(inner.string("dim_param", payload)?),
+                match number {
+                    1 => dim = Dim::Is(inner.int("dim_value", payload)?),
+                    2 => dim = Dim::Named(inner.string("dim_param", payload)?),
                     _ => {}
                 }
             }

@@ -79,13 +79,15 @@ impl<'a> Fields<'a> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array()?;
-            // The tenth byte has room for one bit; protobuf drops the others.
+            if shift == 63 && byte > 1 {
+                break;
+            }
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 return Ok(value);
             }
         }
-        Err(self.wrong("a number of more than ten bytes"))
+        Err(self.wrong("a number of more than 64 bits"))
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
