@@ -8,7 +8,8 @@ use std::path::{Component, Path};
 pub(crate) fn read(entries: &[(String, String)], folder: Option<&Path>, needed: u64, place: &str) -> Result<Vec<u8>> {
     let wrong = |rule: String| Error::format(format!("{place}, external_data"), rule);
     let entry = |key: &str| entries.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str());
-    let number = |key: &str| entry(key).map(|value| value.parse::<u64>().map_err(|_| wrong(format!("{key} is \"{value}\", and it is a number")))).transpose();
+    let number =
+        |key: &str| entry(key).map(|value| value.parse::<u64>().map_err(|_| wrong(format!("{key} is \"{value}\", and it is a number")))).transpose();
     let location = entry("location").ok_or_else(|| wrong("it has no location".into()))?;
     let folder = folder.ok_or_else(|| wrong(format!("its numbers are in the file \"{location}\", and a model given as bytes has no folder")))?;
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);

@@ -16,6 +16,8 @@ pub struct Model {
     pub(crate) folder: Option<PathBuf>,
     pub(crate) proto: proto::Model,
     pub(crate) opset: i64,
+    /// Elements that shapes may make at import.
+    pub(crate) room: usize,
     inputs: Vec<Input>,
     outputs: Vec<Input>,
 }
@@ -55,6 +57,9 @@ pub struct Input {
 /// The opsets whose semantics the ops follow, the first and the last.
 const OPSETS: [i64; 2] = [6, 28];
 
+/// Elements that shapes may make at import unless a caller says otherwise.
+const ROOM: usize = 1 << 22;
+
 impl Model {
     /// Reads a file; weights outside of it are read when a graph is made, and lie in its folder.
     ///
@@ -90,7 +95,10 @@ impl Model {
         };
         let [first, last] = OPSETS;
         if opset < first || opset > last {
-            return Err(Error::format("ModelProto, opset_import", format!("the model is of opset {opset}, and the ops here follow {first} to {last}")));
+            return Err(Error::format(
+                "ModelProto, opset_import",
+                format!("the model is of opset {opset}, and the ops here follow {first} to {last}"),
+            ));
         }
         let weights: HashSet<&str> = proto.graph.initializers.iter().map(|tensor| tensor.name.as_str()).collect();
         let inputs = proto.graph.inputs.iter().filter(|input| !weights.contains(input.name.as_str())).map(declared).collect::<Result<Vec<_>>>()?;
@@ -99,7 +107,14 @@ impl Model {
         if let Some(twice) = inputs.iter().find(|input| !names.insert(input.name.as_str())) {
             return Err(Error::format("GraphProto, input", format!("\"{}\" stands there twice", twice.name)));
         }
-        Ok(Self { bytes, folder, opset, inputs, outputs, proto })
+        Ok(Self { bytes, folder, opset, room: ROOM, inputs, outputs, proto })
+    }
+
+    /// The same, where shapes and constants may make so many elements at import beside those that the file's size justifies; 2^22 unless this is said.
+    /// Files whose nodes make their weights need more.
+    #[must_use]
+    pub fn with_room(self, elements: usize) -> Self {
+        Self { room: elements, ..self }
     }
 
     /// What the caller gives; initializers are not among them.
@@ -169,4 +184,3 @@ fn declared(info: &proto::ValueInfo) -> Result<Input> {
     let dims = tensor.dims.as_ref().map(|dims| dims.iter().map(dim).collect()).transpose()?;
     Ok(Input { element: Element::of_number(i64::from(tensor.element)), dims, name })
 }
-

@@ -206,7 +206,7 @@ impl Tensor<'static> {
 
     /// Made by the importer, from counts that are right.
     pub(crate) fn made(element: Element, dims: Vec<usize>, numbers: Numbers<'static>) -> Self {
-        debug_assert_eq!(dims.iter().product::<usize>(), numbers.len());
+        debug_assert_eq!(count(&dims), Some(numbers.len()));
         Self { element, dims, numbers }
     }
 
@@ -258,7 +258,7 @@ impl<'a> Tensor<'a> {
 
     /// The same numbers under other extents of the same product.
     pub(crate) fn with_dims(&self, dims: Vec<usize>) -> Self {
-        debug_assert_eq!(dims.iter().product::<usize>(), self.numbers.len());
+        debug_assert_eq!(count(&dims), Some(self.numbers.len()));
         Self { dims, ..self.clone() }
     }
 
@@ -358,6 +358,11 @@ pub(crate) fn count(dims: &[usize]) -> Option<usize> {
         return Some(0);
     }
     dims.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent)).filter(|&n| n < 1 << 60)
+}
+
+/// As [`count`], the largest number where it cannot be counted.
+pub(crate) fn product(dims: &[usize]) -> usize {
+    count(dims).unwrap_or(usize::MAX)
 }
 
 /// Extents as the file has them.

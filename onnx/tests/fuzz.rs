@@ -7,7 +7,7 @@
 
 mod messages;
 
-use messages::{GraphProto, float, floats, graph, int, integers, ints, model, node, text, value};
+use messages::{GraphProto, ModelProto, float, floats, graph, int, integers, ints, model, node, text, value};
 use prost::Message;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -58,7 +58,12 @@ const ROOM: usize = 512 << 20;
 fn networks() -> Vec<Vec<u8>> {
     let conv = GraphProto {
         node: vec![
-            node("Conv", &["x", "w", "b"], &["c"], vec![ints("pads", &[1, 1, 1, 1]), ints("kernel_shape", &[3, 3]), ints("strides", &[2, 2]), int("group", 1)]),
+            node(
+                "Conv",
+                &["x", "w", "b"],
+                &["c"],
+                vec![ints("pads", &[1, 1, 1, 1]), ints("kernel_shape", &[3, 3]), ints("strides", &[2, 2]), int("group", 1)],
+            ),
             node("BatchNormalization", &["c", "v", "v", "v", "v"], &["n"], vec![float("epsilon", 1e-5)]),
             node("Clip", &["n", "zero", "six"], &["r"], vec![]),
             node("MaxPool", &["r"], &["p"], vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2]), text("auto_pad", "SAME_UPPER")]),
@@ -102,10 +107,29 @@ fn networks() -> Vec<Vec<u8>> {
             node("Where", &["flag", "p", "q"], &["chosen"], vec![]),
             node("Pad", &["chosen", "pads"], &["y"], vec![text("mode", "reflect")]),
             node("Expand", &["cast", "wide"], &["z"], vec![]),
-            node("If", &["flag"], &["branch"], vec![
-                graph("then_branch", GraphProto { node: vec![node("Identity", &["x"], &["then"], vec![])], output: vec![value("then", 1, &[1])], ..Default::default() }),
-                graph("else_branch", GraphProto { node: vec![node("Loop", &["x"], &["else"], vec![])], output: vec![value("else", 1, &[1])], ..Default::default() }),
-            ]),
+            node(
+                "If",
+                &["flag"],
+                &["branch"],
+                vec![
+                    graph(
+                        "then_branch",
+                        GraphProto {
+                            node: vec![node("Identity", &["x"], &["then"], vec![])],
+                            output: vec![value("then", 1, &[1])],
+                            ..Default::default()
+                        },
+                    ),
+                    graph(
+                        "else_branch",
+                        GraphProto {
+                            node: vec![node("Loop", &["x"], &["else"], vec![])],
+                            output: vec![value("else", 1, &[1])],
+                            ..Default::default()
+                        },
+                    ),
+                ],
+            ),
         ],
         initializer: vec![
             integers("two", &[], &[2]),
@@ -152,7 +176,14 @@ fn networks() -> Vec<Vec<u8>> {
             floats("scales", &[4], &[1.0, 1.0, 2.0, 1.5]),
         ],
         input: vec![value("x", 1, &[1, 4, 5, 5])],
-        output: vec![value("y", 7, &[1, 1, 24, 1]), value("z", 1, &[-1]), value("u", 1, &[-1]), value("top", 1, &[-1]), value("place", 7, &[-1]), value("up", 1, &[-1])],
+        output: vec![
+            value("y", 7, &[1, 1, 24, 1]),
+            value("z", 1, &[-1]),
+            value("u", 1, &[-1]),
+            value("top", 1, &[-1]),
+            value("place", 7, &[-1]),
+            value("up", 1, &[-1]),
+        ],
         ..Default::default()
     };
     [conv, shapes, others].into_iter().map(|graph| model(17, graph).encode_to_vec()).collect()
@@ -207,6 +238,62 @@ fn damaged(random: &mut Generator, files: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
+/// A model damaged in its meaning: numbers, names and ops that its nodes do not expect.
+fn confused(random: &mut Generator, file: &[u8]) -> Option<Vec<u8>> {
+    const NUMBERS: [i64; 12] = [0, 1, -1, 2, 3, 7, -2, 1 << 20, 1 << 40, i64::MAX, i64::MIN, 1 << 31];
+    let mut model = ModelProto::decode(file).ok()?;
+    let graph = model.graph.as_mut()?;
+    for _ in 0..1 + random.below(3) {
+        let number = NUMBERS[random.below(NUMBERS.len() as u64) as usize];
+        let any = |random: &mut Generator, count: usize| random.below(count.max(1) as u64) as usize;
+        let (nodes, weights) = (graph.node.len(), graph.initializer.len());
+        let (from, to) = (any(random, nodes), any(random, nodes));
+        match random.below(9) {
+            0 | 1 if weights > 0 => {
+                let tensor = &mut graph.initializer[any(random, weights)];
+                let at = any(random, tensor.int64_data.len());
+                tensor.int64_data.get_mut(at).into_iter().for_each(|n| *n = number);
+            }
+            2 if weights > 0 => {
+                let tensor = &mut graph.initializer[any(random, weights)];
+                match random.below(3) {
+                    0 => tensor.dims.push(NUMBERS[random.below(6) as usize]),
+                    1 => drop(tensor.dims.pop()),
+                    // A tensor without elements may have any other extents.
+                    _ => (tensor.dims, tensor.raw_data, tensor.int64_data) = (vec![1 << 40, 0, 1 << 40], Some(vec![]), vec![]),
+                }
+            }
+            3 | 4 if nodes > 0 && !graph.node[from].attribute.is_empty() => {
+                let count = graph.node[from].attribute.len();
+                let attribute = &mut graph.node[from].attribute[any(random, count)];
+                attribute.i = attribute.i.map(|_| number);
+                attribute.f = attribute.f.map(|_| [f32::NAN, f32::INFINITY, -1.0, 0.0][random.below(4) as usize]);
+                let at = any(random, attribute.ints.len());
+                attribute.ints.get_mut(at).into_iter().for_each(|n| *n = number);
+                if random.below(4) == 0 {
+                    attribute.ints.push(number);
+                }
+            }
+            5 if nodes > 0 => graph.node[to].op_type = graph.node[from].op_type.clone(),
+            6 if nodes > 0 => graph.node[to].input = graph.node[from].input.clone(),
+            7 if nodes > 0 => {
+                let inputs = &mut graph.node[to].input;
+                match random.below(3) {
+                    0 => inputs.reverse(),
+                    1 => inputs.push(String::new()),
+                    _ => drop(inputs.pop()),
+                }
+            }
+            _ if nodes > 0 => {
+                let attributes = graph.node[from].attribute.clone();
+                graph.node[to].attribute.extend(attributes);
+            }
+            _ => {}
+        }
+    }
+    Some(model.encode_to_vec())
+}
+
 fn all_models(root: &Path, files: &mut Vec<Vec<u8>>) {
     for entry in std::fs::read_dir(root).unwrap() {
         let path = entry.unwrap().path();
@@ -237,7 +324,9 @@ fn damaged_files_end_in_a_graph_or_an_error() {
     let mut random = Generator::from_text(&format!("onnx {seed}"));
     let (end, mut count, mut graphs) = (Instant::now() + Duration::from_secs(seconds), 0u64, 0u64);
     while Instant::now() < end {
-        let bytes = damaged(&mut random, &files);
+        let file = &files[random.below(files.len() as u64) as usize];
+        let bytes = if random.below(2) == 0 { confused(&mut random, file) } else { None };
+        let bytes = bytes.unwrap_or_else(|| damaged(&mut random, &files));
         let held = HELD.get();
         MOST.set(held);
         let start = Instant::now();

@@ -43,15 +43,21 @@ fn suite(gpu: Option<&Gpu>) {
                 Verdict::Passed => passed += 1,
                 Verdict::Failed(_) if skip.is_some() => drop(refused.insert(name)),
                 Verdict::Failed(why) => failed.push(format!("{name}: {why}")),
-                Verdict::Unread(why) => *unclaimed.entry(format!("not read: {}", why.split(':').next_back().unwrap_or_default().trim())).or_default() += 1,
+                Verdict::Unread(why) => {
+                    *unclaimed.entry(format!("not read: {}", why.split(':').next_back().unwrap_or_default().trim())).or_default() += 1
+                }
                 Verdict::Refused(refusals) => {
-                    let unknown: Vec<&str> = refusals.iter().filter(|r| !wgconv_onnx::is_known(&r.op) && r.op != "If").map(|r| r.op.as_str()).collect();
+                    let unknown: Vec<&str> =
+                        refusals.iter().filter(|r| !wgconv_onnx::is_known(&r.op) && r.op != "If").map(|r| r.op.as_str()).collect();
                     if !unknown.is_empty() {
                         unknown.iter().collect::<BTreeSet<_>>().into_iter().for_each(|op| *unclaimed.entry(op.to_string()).or_default() += 1);
                     } else if skip.is_some() {
                         refused.insert(name);
                     } else {
-                        failed.push(format!("{name}: refused, and not in the list of skips: {}", refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")));
+                        failed.push(format!(
+                            "{name}: refused, and not in the list of skips: {}",
+                            refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+                        ));
                     }
                 }
             }

@@ -65,10 +65,7 @@ pub(crate) enum Two {
 impl Two {
     /// Whether the result is bool.
     const fn is_test(self) -> bool {
-        matches!(
-            self,
-            Two::Equal | Two::Less | Two::LessOrEqual | Two::Greater | Two::GreaterOrEqual | Two::And | Two::Or | Two::Xor
-        )
+        matches!(self, Two::Equal | Two::Less | Two::LessOrEqual | Two::Greater | Two::GreaterOrEqual | Two::And | Two::Or | Two::Xor)
     }
 
     fn of_integers(self, a: i64, b: i64) -> Result<i64, Fault> {
@@ -111,8 +108,20 @@ impl Two {
             }
             Two::Fmod => a % b,
             Two::Pow => a.powf(b),
-            Two::Min => if a < b || a.is_nan() { a } else { b },
-            Two::Max => if a > b || a.is_nan() { a } else { b },
+            Two::Min => {
+                if a < b || a.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
+            Two::Max => {
+                if a > b || a.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
             _ => return Err(Fault::new("it takes no floats")),
         })
     }
@@ -175,12 +184,7 @@ pub(crate) fn choose(condition: &Tensor<'_>, a: &Tensor<'_>, b: &Tensor<'_>, bud
 }
 
 /// Each element by itself: `integer` for integers, where there is such a thing, `float` for floats.
-pub(crate) fn each(
-    x: &Tensor<'_>,
-    integer: Option<fn(i64) -> i64>,
-    float: fn(f64) -> f64,
-    budget: &mut Budget,
-) -> Result<Tensor<'static>, Fault> {
+pub(crate) fn each(x: &Tensor<'_>, integer: Option<fn(i64) -> i64>, float: fn(f64) -> f64, budget: &mut Budget) -> Result<Tensor<'static>, Fault> {
     budget.spend(x.dims())?;
     let dims = x.dims().to_vec();
     match (x.as_integers(), integer) {
@@ -216,7 +220,15 @@ pub(crate) fn reduce(kind: Over, x: &Tensor<'_>, reduced: &[bool], keepdims: boo
     let terms = (x.numbers().len() / out.max(1)).max(1);
     if let Some(numbers) = x.as_integers() {
         let [low, high] = x.element().range();
-        let mut results = vec![match kind { Over::Max => low, Over::Min => high, Over::Prod => 1, Over::Sum | Over::Mean => 0 }; out];
+        let mut results = vec![
+            match kind {
+                Over::Max => low,
+                Over::Min => high,
+                Over::Prod => 1,
+                Over::Sum | Over::Mean => 0,
+            };
+            out
+        ];
         for (&place, &v) in places.iter().zip(numbers) {
             let so_far = &mut results[place];
             *so_far = match kind {
@@ -229,7 +241,12 @@ pub(crate) fn reduce(kind: Over, x: &Tensor<'_>, reduced: &[bool], keepdims: boo
         let mean = |v: i64| if kind == Over::Mean { v / terms as i64 } else { v };
         return Ok(integers(x.element(), dims, results.into_iter().map(mean)));
     }
-    let first = match kind { Over::Max => f64::NEG_INFINITY, Over::Min => f64::INFINITY, Over::Prod => 1.0, Over::Sum | Over::Mean => 0.0 };
+    let first = match kind {
+        Over::Max => f64::NEG_INFINITY,
+        Over::Min => f64::INFINITY,
+        Over::Prod => 1.0,
+        Over::Sum | Over::Mean => 0.0,
+    };
     let mut results = vec![first; out];
     for (&place, v) in places.iter().zip(x.to_f64()) {
         let so_far = &mut results[place];

@@ -16,16 +16,18 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Room for what the file's own weights can become a few times over, and 2^22 elements for what shapes make, such as grids of positions.
-    pub fn of_file(bytes: usize) -> Self {
-        Self { left: bytes.saturating_mul(4).saturating_add(1 << 22) }
+    /// Room for what the file's own weights can become a few times over, and for so many elements that shapes make, such as grids of positions.
+    pub fn of_file(bytes: usize, elements: usize) -> Self {
+        Self { left: bytes.saturating_mul(4).saturating_add(elements) }
     }
 
     /// Takes the elements of a tensor of these extents.
     pub fn spend(&mut self, dims: &[usize]) -> Result<usize, Fault> {
         let count = count(dims).ok_or_else(|| Fault::new(format!("extents {dims:?} are past counting")))?;
         self.left = self.left.checked_sub(count).ok_or_else(|| {
-            Fault::new(format!("{count} elements of {dims:?} would be computed at import, more than the size of the file can justify"))
+            Fault::new(format!(
+                "{count} elements of {dims:?} would be computed at import, more than the size of the file can justify (Model::with_room)"
+            ))
         })?;
         Ok(count)
     }
@@ -47,5 +49,8 @@ pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Fault> {
 /// An axis of a tensor of this rank; negative: from the end.
 pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize, Fault> {
     let front = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
-    front.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank).ok_or_else(|| Fault::new(format!("axis is {axis}, and the rank is {rank}")))
+    front
+        .and_then(|axis| usize::try_from(axis).ok())
+        .filter(|&axis| axis < rank)
+        .ok_or_else(|| Fault::new(format!("axis is {axis}, and the rank is {rank}")))
 }

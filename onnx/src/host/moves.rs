@@ -2,7 +2,7 @@
 
 use super::{Budget, axis_of};
 use crate::import::Fault;
-use crate::tensor::{Numbers, Tensor};
+use crate::tensor::{Numbers, Tensor, product};
 use std::borrow::Cow;
 
 /// Calls `$make` on the numbers of a tensor, whatever their type, and makes a tensor of what it gives.
@@ -121,18 +121,24 @@ pub(crate) fn concat(xs: &[&Tensor<'_>], axis: usize, budget: &mut Budget) -> Re
     for x in xs {
         let alike = x.dims().len() == dims.len() && x.dims().iter().zip(first.dims()).enumerate().all(|(i, (a, b))| i == axis || a == b);
         if !alike || x.element() != first.element() {
-            return Err(Fault::new(format!("{} {:?} and {} {:?} cannot be joined along axis {axis}", first.element(), first.dims(), x.element(), x.dims())));
+            return Err(Fault::new(format!(
+                "{} {:?} and {} {:?} cannot be joined along axis {axis}",
+                first.element(),
+                first.dims(),
+                x.element(),
+                x.dims()
+            )));
         }
         dims[axis] += x.dims()[axis];
     }
-    budget.spend(&dims)?;
-    let outer: usize = dims[..axis].iter().product();
+    // Of what has no elements the other extents may be past counting.
+    let outer = if budget.spend(&dims)? == 0 { 0 } else { product(&dims[..axis]) };
     macro_rules! joined {
         ($variant:ident) => {{
             let mut all = vec![];
             for row in 0..outer {
                 for x in xs {
-                    let inner: usize = x.dims()[axis..].iter().product();
+                    let inner = product(&x.dims()[axis..]);
                     if let Numbers::$variant(numbers) = x.numbers() {
                         all.extend_from_slice(&numbers[row * inner..(row + 1) * inner]);
                     }
@@ -151,16 +157,19 @@ pub(crate) fn concat(xs: &[&Tensor<'_>], axis: usize, budget: &mut Budget) -> Re
 
 /// Along an axis of this extent, indices from the front.
 pub(crate) fn front_indices(indices: &[i64], extent: usize) -> Result<Vec<usize>, Fault> {
-    indices.iter().map(|&index| axis_of(index, extent).map_err(|_| Fault::new(format!("the index {index} is outside of the extent {extent}")))).collect()
+    indices
+        .iter()
+        .map(|&index| axis_of(index, extent).map_err(|_| Fault::new(format!("the index {index} is outside of the extent {extent}"))))
+        .collect()
 }
 
 /// The parts of x at `indices` along `axis`; the axis becomes those of the indices.
 pub(crate) fn gather(x: &Tensor<'_>, indices: &Tensor<'_>, axis: usize, budget: &mut Budget) -> Result<Tensor<'static>, Fault> {
     let list = front_indices(indices.as_integers().ok_or_else(|| Fault::new("indices are integers"))?, x.dims()[axis])?;
-    let (outer, inner): (usize, usize) = (x.dims()[..axis].iter().product(), x.dims()[axis + 1..].iter().product());
     let extent = x.dims()[axis];
     let dims: Vec<usize> = x.dims()[..axis].iter().chain(indices.dims()).chain(&x.dims()[axis + 1..]).copied().collect();
-    budget.spend(&dims)?;
+    let is_empty = budget.spend(&dims)? == 0;
+    let (outer, inner) = if is_empty { (0, 0) } else { (product(&x.dims()[..axis]), product(&x.dims()[axis + 1..])) };
     let at = |row: usize, index: usize| (row * extent + index) * inner;
     Ok(over!(x, dims, numbers => {
         let mut all = vec![];
@@ -208,7 +217,7 @@ mod tests {
 
     #[test]
     fn moves_are_those_of_numpy() {
-        let mut budget = Budget::of_file(0);
+        let mut budget = Budget::of_file(0, 1 << 22);
         let x = Tensor::integers(crate::Element::I64, &[2, 3], vec![0, 1, 2, 3, 4, 5]).unwrap();
         let integers = |t: Tensor<'_>| (t.dims().to_vec(), t.as_integers().unwrap().to_vec());
         assert_eq!(integers(transpose(&x, &[1, 0], &mut budget).unwrap()), (vec![3, 2], vec![0, 3, 1, 4, 2, 5]));

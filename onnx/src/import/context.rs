@@ -165,19 +165,20 @@ impl<'c, 'm> Context<'c, 'm> {
         }
     }
 
-    /// The tensors of all inputs, where all are known; of what is left out none.
+    /// The tensors of all inputs, where there are some, all are known, and none is left out but at the end.
     pub fn all_known(&self) -> Option<Vec<Rc<Known<'m>>>> {
-        let present = self.inputs.iter().flatten();
-        present.map(|value| if let Value::Known(known) = value { Some(known.clone()) } else { None }).collect()
+        let count = self.inputs.iter().rposition(Option::is_some)? + 1;
+        (0..count).map(|input| self.known(input)).collect()
     }
 
     /// An input that decides about shapes, or that an op takes as a number.
     pub fn needed(&self, input: usize, name: &str) -> Result<Rc<Known<'m>>, Fault> {
         match self.value(input)? {
             Value::Known(known) => Ok(known.clone()),
-            Value::Running(Running { input: Some(own), .. }) => {
-                Err(Fault { reason: format!("{name}: its numbers must be known at import, and it is the model's input \"{own}\""), needs: vec![own.to_string()] })
-            }
+            Value::Running(Running { input: Some(own), .. }) => Err(Fault {
+                reason: format!("{name}: its numbers must be known at import, and it is the model's input \"{own}\""),
+                needs: vec![own.to_string()],
+            }),
             _ => Err(Fault::new(format!("{name}: its numbers must be known at import, and they follow from inputs of the model"))),
         }
     }
@@ -185,7 +186,11 @@ impl<'c, 'm> Context<'c, 'm> {
     /// As [`Context::needed`], integers.
     pub fn integers(&self, input: usize, name: &str) -> Result<Vec<i64>, Fault> {
         let known = self.needed(input, name)?;
-        known.tensor.as_integers().map(<[i64]>::to_vec).ok_or_else(|| Fault::new(format!("{name}: it holds integers, not {}", known.tensor.element())))
+        known
+            .tensor
+            .as_integers()
+            .map(<[i64]>::to_vec)
+            .ok_or_else(|| Fault::new(format!("{name}: it holds integers, not {}", known.tensor.element())))
     }
 
     /// As [`Context::needed`], one number.
@@ -232,7 +237,10 @@ impl<'c, 'm> Context<'c, 'm> {
             return Ok(());
         }
         let needs = running.input.iter().map(|name| name.to_string()).collect();
-        Err(Fault { reason: format!("input {input} is of {}: arithmetic on integers is done at import alone, of numbers known then", running.element), needs })
+        Err(Fault {
+            reason: format!("input {input} is of {}: arithmetic on integers is done at import alone, of numbers known then", running.element),
+            needs,
+        })
     }
 
     // Nodes of the graph.
@@ -326,7 +334,10 @@ impl<'m> Importer<'m> {
 
     /// A value under the extents that it has in the model.
     pub fn shaped(&mut self, running: &Running) -> Result<ValueId, Fault> {
-        let node = proto::Node { name: self.graph.values().get(running.id.index()).map_or(String::new(), |value| value.name().into()), ..Default::default() };
+        let node = proto::Node {
+            name: self.graph.values().get(running.id.index()).map_or(String::new(), |value| value.name().into()),
+            ..Default::default()
+        };
         self.reshape(&node, running.id, &running.dims)
     }
 

@@ -51,7 +51,11 @@ fn one<'m>(importer: &mut Importer<'m>, input: &'m Input, given: Option<&Given<'
             };
         }
         if !fits {
-            return Err(Error::argument(&argument, format!("{dims:?}"), format!("the model has it as {}, and an extent of one name is one number", said())));
+            return Err(Error::argument(
+                &argument,
+                format!("{dims:?}"),
+                format!("the model has it as {}, and an extent of one name is one number", said()),
+            ));
         }
     }
     let Some(element) = input.element else {
@@ -70,7 +74,9 @@ fn one<'m>(importer: &mut Importer<'m>, input: &'m Input, given: Option<&Given<'
         Element::F32 => {}
         Element::F64 | Element::F16 | Element::BF16 => importer.note(format!("{argument} is of {element}: it is given, and computed with, in f32")),
         Element::I32 | Element::I64 | Element::U32 | Element::U64 => {
-            importer.note(format!("{argument} is of {element}: it is given in f32, which counts to 2^24; give it at import where it decides about shapes"));
+            importer.note(format!(
+                "{argument} is of {element}: it is given in f32, which counts to 2^24; give it at import where it decides about shapes"
+            ));
         }
         _ => importer.note(format!("{argument} is of {element}: it is given in f32")),
     }

@@ -83,7 +83,7 @@ pub(crate) fn import(model: &Model, given: &[(&str, Given<'_>)]) -> Result<Impor
     let mut importer = Importer {
         model,
         graph: Graph::new(),
-        budget: Budget::of_file(model.bytes.len()),
+        budget: Budget::of_file(model.bytes.len(), model.room),
         scopes: vec![],
         refusals: vec![],
         notes: BTreeSet::new(),
@@ -96,7 +96,8 @@ pub(crate) fn import(model: &Model, given: &[(&str, Given<'_>)]) -> Result<Impor
     let inputs = declare::inputs(&mut importer, given)?;
     importer.enter(&model.proto.graph, inputs);
     importer.walk(&model.proto.graph)?;
-    let outputs: Vec<(&str, Option<Value<'_>>)> = model.proto.graph.outputs.iter().map(|info| info.name.as_str()).map(|name| (name, importer.find(name))).collect();
+    let outputs: Vec<(&str, Option<Value<'_>>)> =
+        model.proto.graph.outputs.iter().map(|info| info.name.as_str()).map(|name| (name, importer.find(name))).collect();
     if !importer.refusals.is_empty() {
         return Err(Error::Nodes(importer.refusals));
     }
@@ -115,10 +116,17 @@ pub(crate) fn import(model: &Model, given: &[(&str, Given<'_>)]) -> Result<Impor
             Some(Value::Running(running)) => {
                 let (element, dims) = (running.element, running.dims.clone());
                 if running.in_plane {
-                    return Err(Error::format(place, "indices of a max pool over several planes count in each plane, and ONNX's count in the whole tensor"));
+                    return Err(Error::format(
+                        place,
+                        "indices of a max pool over several planes count in each plane, and ONNX's count in the whole tensor",
+                    ));
                 }
                 // Above the graph's rank it comes out under the extents that it has there.
-                let id = if dims.len() <= wgconv::shape::MAX_RANK { importer.shaped(&running).map_err(|fault| Error::format(&place, fault.reason))? } else { running.id };
+                let id = if dims.len() <= wgconv::shape::MAX_RANK {
+                    importer.shaped(&running).map_err(|fault| Error::format(&place, fault.reason))?
+                } else {
+                    running.id
+                };
                 importer.graph.output(name, id)?;
                 Output { name: name.into(), element, dims, known: None }
             }
@@ -196,6 +204,11 @@ impl<'m> Importer<'m> {
         if let Some(tensor) = graph.initializers.iter().find(|tensor| !twice.insert(tensor.name.as_str())) {
             return Err(Error::format("GraphProto, initializer", format!("\"{}\" stands there twice", tensor.name)));
         }
+        for node in &graph.nodes {
+            if let Some(output) = node.outputs.iter().find(|output| !output.is_empty() && !twice.insert(output.as_str())) {
+                return Err(Error::format(format!("node \"{}\", output", node.called()), format!("the name \"{output}\" is used twice")));
+            }
+        }
         let live = live(graph);
         for (node, _) in graph.nodes.iter().zip(live).filter(|(_, live)| *live) {
             let inputs: Vec<Option<Value<'m>>> = node.inputs.iter().map(|name| self.named_input(node, name)).collect();
@@ -215,9 +228,8 @@ impl<'m> Importer<'m> {
                     continue;
                 }
                 self.call(&value, output);
-                let scope = self.scopes.last_mut();
-                if let Some(scope) = scope
-                    && (scope.initializers.contains_key(output.as_str()) || scope.values.insert(output, value).is_some())
+                if let Some(scope) = self.scopes.last_mut()
+                    && scope.values.insert(output, value).is_some()
                 {
                     return Err(Error::format(format!("node \"{}\", output", node.called()), format!("the name \"{output}\" is used twice")));
                 }
@@ -231,7 +243,8 @@ impl<'m> Importer<'m> {
             return None;
         }
         Some(self.find(name).unwrap_or_else(|| {
-            let reason = format!("input \"{name}\": no input, initializer or node before it has this name; nodes stand in the order in which they run");
+            let reason =
+                format!("input \"{name}\": no input, initializer or node before it has this name; nodes stand in the order in which they run");
             self.refusals.push(Refusal { node: node.called().into(), op: node.op.clone(), reason, needs: vec![] });
             Value::Refused
         }))

@@ -42,7 +42,8 @@ impl Window {
     /// The attributes of a window over x of this rank.
     pub fn of(c: &mut Context<'_, '_>, rank: usize) -> Result<Self, Fault> {
         let spatial = rank.checked_sub(2).filter(|spatial| (1..=3).contains(spatial));
-        let spatial = spatial.ok_or_else(|| Fault::new(format!("x has the rank {rank}, and windows have one to three axes behind batch and channels")))?;
+        let spatial =
+            spatial.ok_or_else(|| Fault::new(format!("x has the rank {rank}, and windows have one to three axes behind batch and channels")))?;
         let pads = c.ints("pads")?;
         let auto = match c.string_or("auto_pad", "NOTSET")? {
             "NOTSET" | "" => Auto::Pads(counts("pads", pads, 2 * spatial, 0)?),
@@ -89,7 +90,13 @@ pub(super) fn convolved(c: &mut Context<'_, '_>, x: ValueId, filter: ValueId, bi
     check_kernel(c, &filter_extents)?;
     let groups = groups(c)?;
     fn descriptor<const N: usize>(window: &Window, groups: usize) -> Result<ConvDescriptor<N>, Fault> {
-        Ok(ConvDescriptor { stride: fixed(&window.strides)?, dilation: fixed(&window.dilations)?, padding: window.padding()?, groups, ..Default::default() })
+        Ok(ConvDescriptor {
+            stride: fixed(&window.strides)?,
+            dilation: fixed(&window.dilations)?,
+            padding: window.padding()?,
+            groups,
+            ..Default::default()
+        })
     }
     let descriptor = match window.rank {
         1 => Ranked::One(descriptor(&window, groups)?),

@@ -60,8 +60,10 @@ pub(super) fn swish<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
 /// Bounds are attributes before opset 11, and inputs since.
 pub(super) fn clip<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let attributes = [c.float_or("min", f32::NEG_INFINITY)?, c.float_or("max", f32::INFINITY)?];
-    if let Some(known) = c.all_known() {
-        let mut y = known[0].tensor.clone();
+    if let Some(known) = c.known(0)
+        && [1, 2].into_iter().all(|input| !c.has(input) || c.known(input).is_some())
+    {
+        let mut y = known.tensor.clone();
         for (input, op) in [(1, Two::Max), (2, Two::Min)] {
             if let Some(bound) = c.known(input) {
                 y = arithmetic::two(op, &y, &bound.tensor, &mut c.importer.budget)?;

@@ -115,7 +115,13 @@ pub(super) fn slice<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let axes = c.list("axes", 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = if c.has(4) { c.integers(4, "steps")? } else { vec![1; starts.len()] };
     if [&ends, &axes, &steps].iter().any(|list| list.len() != starts.len()) {
-        return Err(Fault::new(format!("starts, ends, axes and steps are of {}, {}, {} and {} entries", starts.len(), ends.len(), axes.len(), steps.len())));
+        return Err(Fault::new(format!(
+            "starts, ends, axes and steps are of {}, {}, {} and {} entries",
+            starts.len(),
+            ends.len(),
+            axes.len(),
+            steps.len()
+        )));
     }
     let mut ranges: Vec<Range> = dims.iter().map(|&count| Range { first: 0, count, step: 1 }).collect();
     for (i, &axis) in axes.iter().enumerate() {
@@ -259,12 +265,14 @@ pub(super) fn center_crop_pad<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
         }
     }
     let inner = ranged(c, &x, &ranges)?;
-    let y = if pads.iter().all(|&pad| pad == 0) { inner } else { c.emit(Recipe::Pad(PadDescriptor { pads, mode: PadMode::Constant(0.0) }), &[inner])? };
+    let y =
+        if pads.iter().all(|&pad| pad == 0) { inner } else { c.emit(Recipe::Pad(PadDescriptor { pads, mode: PadMode::Constant(0.0) }), &[inner])? };
     Ok(vec![c.out(y, x.element)])
 }
 
 fn blocks(c: &mut Context<'_, '_>) -> Result<DepthToSpaceDescriptor, Fault> {
-    let block = c.int("blocksize")?.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| Fault::new("attribute blocksize: it is a positive number"))?;
+    let block =
+        c.int("blocksize")?.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| Fault::new("attribute blocksize: it is a positive number"))?;
     let mode = match c.string_or("mode", "DCR")? {
         "DCR" => DepthToSpaceMode::Dcr,
         "CRD" => DepthToSpaceMode::Crd,

@@ -2,6 +2,7 @@
 
 use super::{Made, weights};
 use crate::import::{Context, Fault};
+use crate::tensor::product as elements;
 use wgconv::graph::{Recipe, ValueId};
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor};
 
@@ -26,7 +27,7 @@ pub(super) fn gemm<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
         let bias = match &addend {
             None => Some(None),
             // One number for each column.
-            Some(bias) if bias.dims.last() == Some(&outputs) && bias.dims.iter().product::<usize>() == outputs => Some(Some(c.reshape(bias.id, &[outputs])?)),
+            Some(bias) if bias.dims.last() == Some(&outputs) && elements(&bias.dims) == outputs => Some(Some(c.reshape(bias.id, &[outputs])?)),
             Some(_) => None,
         };
         if let Some(bias) = bias {

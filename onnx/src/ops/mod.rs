@@ -52,8 +52,8 @@ pub(crate) fn find(op: &str) -> Option<Build> {
         "Gemm" => matmul::gemm,
         "MatMul" => matmul::matmul,
 
-        "Relu" | "LeakyRelu" | "Sigmoid" | "Tanh" | "Elu" | "Selu" | "Celu" | "Softplus" | "Softsign" | "HardSigmoid" | "HardSwish" | "Mish" | "Gelu"
-        | "ThresholdedRelu" => elementwise::activation,
+        "Relu" | "LeakyRelu" | "Sigmoid" | "Tanh" | "Elu" | "Selu" | "Celu" | "Softplus" | "Softsign" | "HardSigmoid" | "HardSwish" | "Mish"
+        | "Gelu" | "ThresholdedRelu" => elementwise::activation,
         "Swish" => elementwise::swish,
         "Clip" => elementwise::clip,
         "Add" | "Sub" | "Mul" | "Div" => elementwise::binary,
@@ -122,7 +122,9 @@ pub(crate) fn why_not(op: &str) -> String {
         "Loop" | "Scan" => "it repeats a graph of its own, and a graph here has no loops",
         "LSTM" | "GRU" | "RNN" => "it is recurrent, and a graph here has no loops",
         "GridSample" | "RoiAlign" | "DeformConv" | "AffineGrid" => "the graph has no op that reads at positions that are computed",
-        "GatherElements" | "GatherND" | "Scatter" | "ScatterElements" | "ScatterND" | "Compress" | "OneHot" => "the graph has no op that reads or writes at indices",
+        "GatherElements" | "GatherND" | "Scatter" | "ScatterElements" | "ScatterND" | "Compress" | "OneHot" => {
+            "the graph has no op that reads or writes at indices"
+        }
         "NonZero" | "Unique" | "NonMaxSuppression" => "its extents follow from numbers, and those of a graph here do not",
         _ => "this op is not known",
     };

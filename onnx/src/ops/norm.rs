@@ -3,6 +3,7 @@
 use super::{Made, math};
 use crate::host::axis_of;
 use crate::import::{Context, Fault, Running, Value};
+use crate::tensor::product;
 use wgconv::elementwise::{BinaryOp, UnaryOp};
 use wgconv::graph::{Recipe, ValueId};
 use wgconv::norm::{BatchNormDescriptor, GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor};
@@ -40,7 +41,8 @@ pub(super) fn instance<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
 /// Scale and bias are of each channel; before opset 21 of each group.
 pub(super) fn group<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let (x, scale, bias) = (c.floating(0)?, c.floating(1)?, c.floating(2)?);
-    let groups = c.int("num_groups")?.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| Fault::new("attribute num_groups: it is a positive number"))?;
+    let groups =
+        c.int("num_groups")?.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| Fault::new("attribute num_groups: it is a positive number"))?;
     let descriptor = GroupNormDescriptor { groups, epsilon: c.float_or("epsilon", 1e-5)? };
     c.ignore(&["stash_type"]);
     if c.opset() >= 21 {
@@ -49,7 +51,7 @@ pub(super) fn group<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     }
     let y = c.emit(Recipe::GroupNorm { descriptor, has: [false, false] }, &[x.id])?;
     let [batch, ..] = x.dims[..] else { return Err(Fault::new("x has no batch")) };
-    let rest = x.dims.iter().product::<usize>() / batch.max(1) / groups.max(1);
+    let rest = product(&x.dims) / batch.max(1) / groups.max(1);
     let parts = c.reshape(y, &[batch, groups, rest])?;
     let (scale, bias) = (c.reshape(scale.id, &[1, groups, 1])?, c.reshape(bias.id, &[1, groups, 1])?);
     let parts = c.emit(BinaryOp::Mul, &[parts, scale])?;
@@ -174,7 +176,7 @@ fn softmax_of<'m>(c: &mut Context<'_, 'm>, logarithm: bool) -> Made<'m> {
     // The rank itself is allowed there: rows of one element.
     let axis = c.int_or("axis", 1)?;
     let axis = if axis == rank as i64 { rank } else { axis_of(axis, rank)? };
-    let rows = c.reshape(x.id, &[x.dims[..axis].iter().product(), x.dims[axis..].iter().product()])?;
+    let rows = c.reshape(x.id, &[product(&x.dims[..axis]), product(&x.dims[axis..])])?;
     let y = c.emit(Recipe::Softmax(SoftmaxDescriptor { axis: 1, logarithm }), &[rows])?;
     Ok(vec![Value::Running(Running::new(y, x.dims.clone(), x.element))])
 }

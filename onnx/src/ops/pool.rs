@@ -3,7 +3,7 @@
 use super::Made;
 use super::conv::{Window, counts, fixed};
 use crate::import::{Context, Fault, Running, Value};
-use crate::tensor::Element;
+use crate::tensor::{Element, product};
 use wgconv::graph::{Ranked, Recipe};
 use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
 
@@ -29,7 +29,7 @@ fn pooled<'m>(c: &mut Context<'_, 'm>, x: &Running, kind: PoolKind) -> Made<'m> 
         _ => Ranked::Three(descriptor(&window, &kernel, kind, ceil_mode)?),
     });
     let made = c.emit_all(recipe, &[x.id])?;
-    let planes: usize = x.dims[..2].iter().product();
+    let planes = product(&x.dims[..2]);
     let output = |(i, id)| match i {
         0 => c.out(id, x.element),
         _ => Value::Running(Running { in_plane: planes > 1, ..Running::new(id, c.extents(id), Element::I64) }),
@@ -84,7 +84,9 @@ pub(super) fn max_unpool<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let kernel = counts("kernel_shape", Some(kernel), window.rank, 1)?;
     let output_shape = if c.has(2) { Some(c.integers(2, "output_shape")?) } else { None };
     if output_shape.is_some() && indices.in_plane {
-        return Err(Fault::new("output_shape: with it, indices count in a tensor of other extents than the max pool's, and the graph's count in each plane"));
+        return Err(Fault::new(
+            "output_shape: with it, indices count in a tensor of other extents than the max pool's, and the graph's count in each plane",
+        ));
     }
     let spatial = match &output_shape {
         Some(shape) if shape.len() == x.dims.len() => Some(counts("output_shape", Some(&shape[2..]), window.rank, 0)?),

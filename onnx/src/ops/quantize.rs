@@ -7,7 +7,7 @@ use super::matmul::product;
 use crate::host::arithmetic::{self, Two, floats};
 use crate::host::{axis_of, moves};
 use crate::import::{Context, Fault, Known, Running, Value};
-use crate::tensor::Element;
+use crate::tensor::{Element, product as elements};
 use std::rc::Rc;
 use wgconv::Activation;
 use wgconv::elementwise::{BinaryOp, UnaryOp};
@@ -25,15 +25,23 @@ fn spread(c: &mut Context<'_, '_>, input: usize, x: &[usize], axis: usize, block
             let dims: Vec<usize> = (0..x.len()).map(|i| if i == axis { extent } else { 1 }).collect();
             Ok(Running { id: c.reshape(own.id, &dims)?, ..own.viewed(dims) })
         }
-        _ if block > 0 && own.dims.len() == x.len() && own.dims[axis] == x[axis].div_ceil(block) && x[axis].is_multiple_of(block) => {
-            let (outer, inner) = (own.dims[..=axis].iter().product(), own.dims[axis + 1..].iter().product());
+        _ if block > 0
+            && own.dims.len() == x.len()
+            && axis < x.len()
+            && own.dims[axis] == x[axis].div_ceil(block)
+            && x[axis].is_multiple_of(block) =>
+        {
+            let (outer, inner) = (elements(&own.dims[..=axis]), elements(&own.dims[axis + 1..]));
             c.importer.budget.spend(&[block])?;
             let rows = c.reshape(own.id, &[outer, 1, inner])?;
             let ones = c.constant(&[1, block, 1], &vec![1.0; block])?;
             let id = c.emit(BinaryOp::Mul, &[rows, ones])?;
             Ok(Running { id: c.reshape(id, x)?, ..own.viewed(x.to_vec()) })
         }
-        _ => Err(Fault::new(format!("input {input} has the extents {:?}, and x has {x:?}: it is of the tensor, of axis {axis} or of its blocks", own.dims))),
+        _ => Err(Fault::new(format!(
+            "input {input} has the extents {:?}, and x has {x:?}: it is of the tensor, of axis {axis} or of its blocks",
+            own.dims
+        ))),
     }
 }
 
@@ -67,7 +75,8 @@ fn settled(c: &mut Context<'_, '_>, quotient: ValueId, zero: Option<ValueId>, el
 fn quantised_type(c: &mut Context<'_, '_>, zero: usize) -> Result<Element, Fault> {
     let said = c.int("output_dtype")?.filter(|&number| number != 0);
     let element = match said {
-        Some(number) => Element::of_number(number).ok_or_else(|| Fault::new(format!("attribute output_dtype: elements of the type {number} are not computed with")))?,
+        Some(number) => Element::of_number(number)
+            .ok_or_else(|| Fault::new(format!("attribute output_dtype: elements of the type {number} are not computed with")))?,
         None if c.has(zero) => c.element(zero)?,
         None => Element::U8,
     };
@@ -121,10 +130,13 @@ fn weights<'m>(c: &mut Context<'_, 'm>, known: &[Rc<Known<'m>>], axis: usize) ->
         let tensor = &known.tensor;
         let count = tensor.numbers().len();
         let to: Vec<usize> = (0..x.dims().len()).map(|i| if i == axis && count > 1 { count } else { 1 }).collect();
-        if to.iter().product::<usize>() != count {
+        if elements(&to) != count {
             return Err(Fault::new("a scale or a zero point is of another rank than x"));
         }
-        crate::host::broadcast(&to, x.dims()).ok().filter(|dims| dims == x.dims()).ok_or_else(|| Fault::new("a scale or a zero point does not broadcast to x"))?;
+        crate::host::broadcast(&to, x.dims())
+            .ok()
+            .filter(|dims| dims == x.dims())
+            .ok_or_else(|| Fault::new("a scale or a zero point does not broadcast to x"))?;
         Ok(moves::expand(&tensor.with_dims(to), x.dims(), budget)?.to_f64())
     };
     let scale = along(&known[1])?;

@@ -5,8 +5,8 @@ use crate::host::arithmetic::{self, Over};
 use crate::host::axis_of;
 use crate::import::{Context, Fault, Running, Value};
 use crate::tensor::{Element, Tensor};
-use wgconv::elementwise::{BinaryOp, UnaryOp};
 use wgconv::Activation;
+use wgconv::elementwise::{BinaryOp, UnaryOp};
 use wgconv::graph::{Recipe, ValueId};
 use wgconv::reduce::{ArgmaxDescriptor, ReduceDescriptor, ReduceKind};
 

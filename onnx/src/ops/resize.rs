@@ -9,6 +9,7 @@ use super::gather::picked;
 use super::matmul::product;
 use crate::host::axis_of;
 use crate::import::{Context, Fault, Value};
+use crate::tensor::product as elements;
 use wgconv::elementwise::BinaryOp;
 use wgconv::graph::Recipe;
 use wgconv::transform::{CoordinateMode, NearestMode, ResizeDescriptor, ResizeMode};
@@ -195,10 +196,11 @@ fn resized<'m>(c: &mut Context<'_, 'm>, method: &Method, axes: &[Axis]) -> Made<
             c.importer.budget.spend(&[axis.to, axis.from])?;
             let matrix: Vec<f32> = (0..axis.to).flat_map(|i| axis.row(method, i)).map(|weight| weight as f32).collect();
             let matrix = c.constant(&[axis.to, axis.from], &matrix)?;
-            let (outer, inner) = (dims[..at].iter().product(), dims[at + 1..].iter().product());
+            let (outer, inner) = (elements(&dims[..at]), elements(&dims[at + 1..]));
             let planes = c.reshape(y, &[outer, axis.from, inner])?;
             y = product(c, matrix, planes)?;
-            let note = format!("node \"{}\" ({}) is a product with a matrix: a NaN or an infinity reaches all of its line", c.node.called(), c.node.op);
+            let note =
+                format!("node \"{}\" ({}) is a product with a matrix: a NaN or an infinity reaches all of its line", c.node.called(), c.node.op);
             c.importer.note(note);
         }
         dims[at] = axis.to;

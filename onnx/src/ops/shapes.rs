@@ -4,7 +4,7 @@ use super::{Made, math};
 use crate::host::arithmetic::{self, floats, integers};
 use crate::host::{axis_of, moves};
 use crate::import::{Context, Fault, Running, Value};
-use crate::tensor::{Element, Tensor, dims};
+use crate::tensor::{Element, Tensor, dims, product};
 use wgconv::elementwise::{BinaryOp, UnaryOp};
 
 pub(super) fn constant<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
@@ -50,7 +50,7 @@ pub(super) fn shape<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
 }
 
 pub(super) fn size<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
-    let count: usize = c.dims(0)?.iter().product();
+    let count = product(&c.dims(0)?);
     Ok(vec![c.made(Tensor::integer(count as i64))])
 }
 
@@ -64,7 +64,8 @@ pub(super) fn range<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
         if delta == 0 {
             return Err(by_zero());
         }
-        let count = usize::try_from(((limit - start) * delta.signum() + delta.abs() - 1).max(0) / delta.abs()).map_err(|_| Fault::new("it is past counting"))?;
+        let count = usize::try_from(((limit - start) * delta.signum() + delta.abs() - 1).max(0) / delta.abs())
+            .map_err(|_| Fault::new("it is past counting"))?;
         c.importer.budget.spend(&[count])?;
         return Ok(vec![c.made(integers(element, vec![count], (0..count as i128).map(|i| (start + i * delta) as i64)))]);
     }
@@ -117,7 +118,8 @@ pub(super) fn cast<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     match (from, to) {
         (from, to) if from == to => {}
         (from, to) if to.is_float() => {
-            let keeps_all = matches!(to, Element::F32 | Element::F64) || matches!((from, to), (Element::Bool | Element::U8 | Element::I8, Element::F16));
+            let keeps_all =
+                matches!(to, Element::F32 | Element::F64) || matches!((from, to), (Element::Bool | Element::U8 | Element::I8, Element::F16));
             if !keeps_all {
                 c.importer.note(format!("node \"{}\" ({}) to {to} rounds nothing: numbers stay in f32", c.node.called(), c.node.op));
             }

@@ -3,7 +3,7 @@
 use super::Made;
 use crate::host::{axis_of, broadcast, moves};
 use crate::import::{Context, Fault, Known, Running, Value};
-use crate::tensor::{Element, Tensor, count, dims};
+use crate::tensor::{Element, Tensor, count, dims, product};
 use std::rc::Rc;
 use wgconv::elementwise::BinaryOp;
 use wgconv::graph::{Recipe, ValueId};
@@ -27,7 +27,11 @@ pub(super) fn dropout<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
         // Before opset 10 the mask had x's type.
         let element = if c.opset() < 10 { c.element(0)? } else { Element::Bool };
         let dims = c.dims(0)?;
-        let one = if element.is_float() { crate::host::arithmetic::floats(element, vec![], std::iter::once(1.0)) } else { Tensor::integers(element, &[], vec![1])? };
+        let one = if element.is_float() {
+            crate::host::arithmetic::floats(element, vec![], std::iter::once(1.0))
+        } else {
+            Tensor::integers(element, &[], vec![1])?
+        };
         let mask = moves::expand(&one, &dims, &mut c.importer.budget)?;
         outputs.push(c.made(mask));
     }
@@ -55,7 +59,9 @@ pub(super) fn reshape<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let mut open = None;
     for (axis, &extent) in shape.iter().enumerate() {
         to.push(match extent {
-            0 if !keeps_zero => *from.get(axis).ok_or_else(|| Fault::new(format!("shape: 0 at {axis} keeps an extent, and x has the rank {}", from.len())))?,
+            0 if !keeps_zero => {
+                *from.get(axis).ok_or_else(|| Fault::new(format!("shape: 0 at {axis} keeps an extent, and x has the rank {}", from.len())))?
+            }
             -1 if open.is_none() => {
                 open = Some(axis);
                 1
@@ -78,7 +84,7 @@ pub(super) fn flatten<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let from = c.dims(0)?;
     let axis = c.int_or("axis", 1)?;
     let axis = if axis == from.len() as i64 { from.len() } else { axis_of(axis, from.len())? };
-    viewed(c, vec![from[..axis].iter().product(), from[axis..].iter().product()])
+    viewed(c, vec![product(&from[..axis]), product(&from[axis..])])
 }
 
 pub(super) fn squeeze<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
@@ -119,7 +125,7 @@ fn simplified(dims: &[usize], perm: &[usize]) -> (Vec<usize>, Vec<usize>) {
     }
     let mut before: Vec<usize> = (0..runs.len()).collect();
     before.sort_by_key(|&run| runs[run].0);
-    let extents = before.iter().map(|&run| dims[runs[run].0..=runs[run].1].iter().product()).collect();
+    let extents = before.iter().map(|&run| product(&dims[runs[run].0..=runs[run].1])).collect();
     let order = (0..runs.len()).map(|run| before.iter().position(|&other| other == run).unwrap_or(run)).collect();
     (extents, order)
 }
@@ -151,7 +157,10 @@ pub(super) fn transpose<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
         return Ok(vec![c.out(y, x.element)]);
     }
     if order.len() > MAX_RANK {
-        return Err(Fault::new(format!("{from:?} in the order {perm:?} moves {} axes, and the graph's tensors have at most {MAX_RANK}", order.len())));
+        return Err(Fault::new(format!(
+            "{from:?} in the order {perm:?} moves {} axes, and the graph's tensors have at most {MAX_RANK}",
+            order.len()
+        )));
     }
     let id = c.reshape(x.id, &extents)?;
     let y = c.emit(Recipe::Transpose { perm: order }, &[id])?;
@@ -180,7 +189,7 @@ pub(super) fn expand<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let mut id = x.id;
     for axis in 0..to.len() {
         if now[axis] != to[axis] {
-            id = repeated(c, id, [now[..axis].iter().product(), to[axis], now[axis + 1..].iter().product()])?;
+            id = repeated(c, id, [product(&now[..axis]), to[axis], product(&now[axis + 1..])])?;
             now[axis] = to[axis];
         }
     }
@@ -209,7 +218,7 @@ pub(super) fn tile<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let (mut now, mut id) = (from, x.id);
     for axis in 0..to.len() {
         if repeats[axis] > 1 {
-            id = repeated(c, id, [now[..axis].iter().product(), repeats[axis], now[axis..].iter().product()])?;
+            id = repeated(c, id, [product(&now[..axis]), repeats[axis], product(&now[axis..])])?;
             now[axis] = to[axis];
         }
     }

@@ -149,8 +149,13 @@ fn agree(bytes: &[u8]) -> bool {
     let [ours, theirs] = [format!("{ours:?}"), format!("{:?}", of_model(&theirs))];
     let at = ours.bytes().zip(theirs.bytes()).position(|(a, b)| a != b).unwrap_or(ours.len().min(theirs.len()));
     let around = |text: &str| String::from_utf8_lossy(&text.as_bytes()[at.saturating_sub(60)..(at + 60).min(text.len())]).into_owned();
-    assert!(ours == theirs, "read:   {}
-oracle: {}", around(&ours), around(&theirs));
+    assert!(
+        ours == theirs,
+        "read:   {}
+oracle: {}",
+        around(&ours),
+        around(&theirs)
+    );
     true
 }
 

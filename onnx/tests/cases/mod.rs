@@ -23,6 +23,7 @@ fn unit_roundoff(element: Element) -> f64 {
 
 /// What became of a case.
 #[derive(Debug)]
+#[allow(dead_code, reason = "not every test runs cases")]
 pub enum Verdict {
     Passed,
     /// It needs what is not imported.
@@ -43,6 +44,7 @@ fn tensors(folder: &Path, kind: &str, count: usize) -> Result<Vec<Tensor<'static
 }
 
 /// The folders of a kind of cases.
+#[allow(dead_code, reason = "not every test reads cases")]
 pub fn folders(root: &Path, kind: &str) -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = std::fs::read_dir(root.join(kind)).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     all.sort();
@@ -53,11 +55,13 @@ pub fn folders(root: &Path, kind: &str) -> Vec<PathBuf> {
 const DECIMALS: [(&str, i32); 1] = [("test_averagepool_2d_ceil_last_window_starts_on_pad", 4)];
 
 /// Runs a case on `gpu`, or on the CPU engine.
+#[allow(dead_code, reason = "not every test runs cases")]
 pub fn run(folder: &Path, gpu: Option<&Gpu>) -> Verdict {
-    let model = match std::fs::read(folder.join("model.onnx")).map_err(|e| e.to_string()).and_then(|bytes| Model::parse(bytes).map_err(|e| e.to_string())) {
-        Ok(model) => model,
-        Err(why) => return Verdict::Unread(why),
-    };
+    let model =
+        match std::fs::read(folder.join("model.onnx")).map_err(|e| e.to_string()).and_then(|bytes| Model::parse(bytes).map_err(|e| e.to_string())) {
+            Ok(model) => model,
+            Err(why) => return Verdict::Unread(why),
+        };
     if model.inputs().iter().chain(model.outputs()).any(|value| value.element.is_none()) {
         return Verdict::Unread("an input or output is no tensor of numbers".into());
     }
@@ -84,8 +88,10 @@ pub fn run(folder: &Path, gpu: Option<&Gpu>) -> Verdict {
 
 /// Floats are given when the graph runs, all else at import; so is what the import says that it needs.
 fn imported(model: &Model, inputs: &[Tensor<'static>]) -> Result<(Imported, Vec<bool>), Error> {
-    let mut fixed: Vec<bool> =
-        inputs.iter().map(|tensor| !tensor.element().is_float() || tensor.numbers().is_empty() || tensor.dims().len() > wgconv::shape::MAX_RANK).collect();
+    let mut fixed: Vec<bool> = inputs
+        .iter()
+        .map(|tensor| !tensor.element().is_float() || tensor.numbers().is_empty() || tensor.dims().len() > wgconv::shape::MAX_RANK)
+        .collect();
     loop {
         let given: Vec<(&str, Given<'_>)> = model
             .inputs()
@@ -122,8 +128,14 @@ fn one(model: &Model, (inputs, wanted): Data<'_>, decimals: f64, gpu: Option<&Gp
         Err(error) => return Err(error.to_string()),
     };
     let nodes = model.ops().iter().map(|(_, count)| *count as f64).sum::<f64>();
-    let run: Vec<(&str, &Tensor<'_>)> =
-        model.inputs().iter().zip(inputs).zip(&fixed).filter(|(_, fixed)| !**fixed).map(|((input, tensor), _)| (input.name.as_str(), tensor)).collect();
+    let run: Vec<(&str, &Tensor<'_>)> = model
+        .inputs()
+        .iter()
+        .zip(inputs)
+        .zip(&fixed)
+        .filter(|(_, fixed)| !**fixed)
+        .map(|((input, tensor), _)| (input.name.as_str(), tensor))
+        .collect();
     let arrays: Vec<(&str, ArrayD<f32>)> = run
         .iter()
         .map(|(name, tensor)| (*name, ArrayD::from_shape_vec(IxDyn(tensor.dims()), tensor.to_f64().into_iter().map(|v| v as f32).collect()).unwrap()))
@@ -173,8 +185,30 @@ fn one(model: &Model, (inputs, wanted): Data<'_>, decimals: f64, gpu: Option<&Gp
 /// Whether a model only moves numbers or counts them: then they are equal to the last bit.
 fn is_moved(model: &Model) -> bool {
     const MOVES: [&str; 24] = [
-        "Reshape", "Transpose", "Slice", "Concat", "Split", "Gather", "Expand", "Tile", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Constant", "ConstantOfShape",
-        "Shape", "Size", "Range", "EyeLike", "Where", "Cast", "CastLike", "Trilu", "Max", "Min",
+        "Reshape",
+        "Transpose",
+        "Slice",
+        "Concat",
+        "Split",
+        "Gather",
+        "Expand",
+        "Tile",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "Identity",
+        "Constant",
+        "ConstantOfShape",
+        "Shape",
+        "Size",
+        "Range",
+        "EyeLike",
+        "Where",
+        "Cast",
+        "CastLike",
+        "Trilu",
+        "Max",
+        "Min",
     ];
     model.ops().iter().all(|(op, _)| MOVES.contains(&op.as_str()))
 }
@@ -210,7 +244,8 @@ type Nudge<'n> = Option<(usize, &'n [f64])>;
 /// By value of the graph what the reference makes of it, and how far an engine may be off at each op.
 fn chain(graph: &Graph, inputs: &[(usize, Vec<f64>)], nudge: Nudge<'_>, gpu: Option<&Gpu>) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>), String> {
     let at = graph.at(0).map_err(|e| e.to_string())?;
-    let numbers = |index| graph.value_at(index).and_then(|value| graph.numbers(value)).map_or(vec![], |n| n.as_f32().iter().map(|&v| f64::from(v)).collect());
+    let numbers =
+        |index| graph.value_at(index).and_then(|value| graph.numbers(value)).map_or(vec![], |n| n.as_f32().iter().map(|&v| f64::from(v)).collect());
     let mut values: Vec<Vec<f64>> = (0..graph.values().len()).map(numbers).collect();
     let mut errors: Vec<Vec<f64>> = vec![vec![]; values.len()];
     let moved = |index: usize, mut value: Vec<f64>| {
@@ -256,7 +291,8 @@ fn chain(graph: &Graph, inputs: &[(usize, Vec<f64>)], nudge: Nudge<'_>, gpu: Opt
 
 /// By output of the graph how far its elements may be off.
 fn allowed(graph: &Graph, arrays: &[(&str, ArrayD<f32>)], elements: &[Element], gpu: Option<&Gpu>) -> Result<Vec<(String, Vec<f64>)>, String> {
-    let inputs: Vec<(usize, Vec<f64>)> = arrays.iter().map(|(name, array)| (graph.find(name).unwrap().index(), array.iter().map(|&v| f64::from(v)).collect())).collect();
+    let inputs: Vec<(usize, Vec<f64>)> =
+        arrays.iter().map(|(name, array)| (graph.find(name).unwrap().index(), array.iter().map(|&v| f64::from(v)).collect())).collect();
     let (base, mut errors) = chain(graph, &inputs, None, gpu)?;
     // f64 inputs were rounded to f32.
     for ((index, input), _) in inputs.iter().zip(elements).filter(|(_, element)| **element == Element::F64) {
