@@ -101,8 +101,8 @@ impl Model {
             ));
         }
         let weights: HashSet<&str> = proto.graph.initializers.iter().map(|tensor| tensor.name.as_str()).collect();
-        let inputs = proto.graph.inputs.iter().filter(|input| !weights.contains(input.name.as_str())).map(declared).collect::<Result<Vec<_>>>()?;
-        let outputs = proto.graph.outputs.iter().map(declared).collect::<Result<_>>()?;
+        let inputs = proto.graph.inputs.iter().filter(|input| !weights.contains(input.name.as_str())).map(declared).collect::<Vec<_>>();
+        let outputs = proto.graph.outputs.iter().map(declared).collect();
         let mut names = HashSet::new();
         if let Some(twice) = inputs.iter().find(|input| !names.insert(input.name.as_str())) {
             return Err(Error::format("GraphProto, input", format!("\"{}\" stands there twice", twice.name)));
@@ -170,17 +170,15 @@ impl Model {
     }
 }
 
-fn declared(info: &proto::ValueInfo) -> Result<Input> {
+fn declared(info: &proto::ValueInfo) -> Input {
     let name = info.name.clone();
-    let Some(tensor) = &info.tensor else { return Ok(Input { name, element: None, dims: None }) };
+    let Some(tensor) = &info.tensor else { return Input { name, element: None, dims: None } };
+    // Exporters write -1 and "?" for what is open.
     let dim = |dim: &proto::Dim| match dim {
-        proto::Dim::Is(extent) => {
-            let place = format!("\"{name}\"");
-            usize::try_from(*extent).map(Dim::Is).map_err(|_| Error::format(place, format!("an extent is not negative, and one is {extent}")))
-        }
-        proto::Dim::Named(name) if !name.is_empty() => Ok(Dim::Named(name.clone())),
-        proto::Dim::Named(_) | proto::Dim::Unknown => Ok(Dim::Open),
+        proto::Dim::Is(extent) => usize::try_from(*extent).map_or(Dim::Open, Dim::Is),
+        proto::Dim::Named(name) if !name.is_empty() && name != "?" => Dim::Named(name.clone()),
+        proto::Dim::Named(_) | proto::Dim::Unknown => Dim::Open,
     };
-    let dims = tensor.dims.as_ref().map(|dims| dims.iter().map(dim).collect()).transpose()?;
-    Ok(Input { element: Element::of_number(i64::from(tensor.element)), dims, name })
+    let dims = tensor.dims.as_ref().map(|dims| dims.iter().map(dim).collect());
+    Input { element: Element::of_number(i64::from(tensor.element)), dims, name }
 }

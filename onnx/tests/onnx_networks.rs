@@ -56,3 +56,60 @@ fn networks_give_their_outputs_on_the_cpu_engine() {
 fn networks_give_their_outputs_on_the_gpu() {
     networks(Some(&Gpu::new().unwrap()));
 }
+
+/// Models of other packages, and what onnxruntime makes of them.
+const PEERS: [&str; 6] = ["text_detection", "text_direction", "text_recognition", "pitch", "voice_activity", "voice_activity_branches"];
+
+/// Through a whole network bounds are too wide to say anything: each output may be 16 times as far from a run of the reference in f64 as onnxruntime's is.
+const AS_FAR: f64 = 16.0;
+
+fn peers(gpu: Option<&Gpu>) {
+    let root = PathBuf::from(std::env::var("WGCONV_ONNX_TESTS").expect("WGCONV_ONNX_TESTS names the folder that scripts/onnx_peers.py wrote"));
+    let only = std::env::var("WGCONV_ONNX_ONLY").unwrap_or_default();
+    for name in PEERS.iter().filter(|name| name.contains(&only)) {
+        let folder = root.join("peers").join(name);
+        let model = Model::read(folder.join("model.onnx")).unwrap();
+        let data = folder.join("test_data_set_0");
+        let inputs = cases::tensors(&data, "input", model.inputs().len()).unwrap();
+        let theirs = cases::tensors(&data, "output", model.outputs().len()).unwrap();
+        let (imported, fixed) = cases::imported(&model, &inputs).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let graph = &imported.graph;
+        let run = model.inputs().iter().zip(&inputs).zip(&fixed).filter(|(_, fixed)| !**fixed);
+        let arrays: Vec<(&str, ArrayD<f32>)> = run
+            .map(|((input, tensor), _)| (input.name.as_str(), ArrayD::from_shape_vec(IxDyn(tensor.dims()), cases::as_f32(tensor)).unwrap()))
+            .collect();
+        let own: Vec<(usize, Vec<f64>)> =
+            arrays.iter().map(|(name, array)| (graph.find(name).unwrap().index(), array.iter().map(|&v| f64::from(v)).collect())).collect();
+        let (exact, _) = cases::chain(graph, &own, None, None).unwrap();
+        let optimized = graph.optimized().unwrap();
+        let session = match gpu {
+            Some(gpu) => Session::gpu(gpu, &optimized),
+            None => Session::cpu(&optimized),
+        };
+        let views: Vec<_> = arrays.iter().map(|(name, array)| (*name, array.view())).collect();
+        let got = session.unwrap().run(&views).unwrap();
+        for (output, theirs) in imported.outputs.iter().zip(&theirs) {
+            assert_eq!(output.dims, theirs.dims(), "{name}, {}", output.name);
+            let index = graph.outputs().find(|(own, _)| *own == output.name).unwrap().1.index();
+            let far = |values: &mut dyn Iterator<Item = f64>| values.zip(&exact[index]).fold(0.0f64, |most, (a, b)| if (a - b).abs() > most || a.is_nan() { (a - b).abs() } else { most });
+            let ours = far(&mut got[output.name.as_str()].iter().map(|&v| f64::from(v)));
+            let their = far(&mut theirs.to_f64().into_iter());
+            let largest = exact[index].iter().fold(0.0f64, |most, v| most.max(v.abs()));
+            println!("{name}, {}: largest {largest:.3e}, off by {ours:.2e}, onnxruntime by {their:.2e}", output.name);
+            assert!(their <= 1e-3 * largest, "{name}, {}: the reference is not what onnxruntime computes", output.name);
+            assert!(ours <= AS_FAR * their, "{name}, {}: off by {ours:e}, onnxruntime by {their:e}", output.name);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the models that scripts/onnx_peers.py ran: docs/onnx.md"]
+fn models_agree_with_onnxruntime_on_the_cpu_engine() {
+    peers(None);
+}
+
+#[test]
+#[ignore = "needs the models that scripts/onnx_peers.py ran: docs/onnx.md"]
+fn models_agree_with_onnxruntime_on_the_gpu() {
+    peers(Some(&Gpu::new().unwrap()));
+}

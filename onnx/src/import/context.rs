@@ -289,7 +289,7 @@ impl<'c, 'm> Context<'c, 'm> {
 
     /// A constant that stands in the file as it is: a parameter by the name of the node's output, since a network's weights may come like this, unless it
     /// is one number.
-    pub fn from_file(&self, tensor: Tensor<'m>) -> Value<'m> {
+    pub fn as_in_file(&self, tensor: Tensor<'m>) -> Value<'m> {
         let name = self.node.outputs.first().map(String::as_str).filter(|_| tensor.numbers().len() > 1);
         Value::Known(Rc::new(Known { tensor, name }))
     }

@@ -10,7 +10,7 @@ use wgconv::elementwise::{BinaryOp, UnaryOp};
 pub(super) fn constant<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let list = |values: &[f32]| floats(Element::F32, vec![values.len()], values.iter().map(|&v| f64::from(v)));
     if let Some(tensor) = c.tensor("value")? {
-        return Ok(vec![c.from_file(tensor)]);
+        return Ok(vec![c.as_in_file(tensor)]);
     }
     if let Some(value) = c.int("value_int")? {
         return Ok(vec![c.made(Tensor::integer(value))]);

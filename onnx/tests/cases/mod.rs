@@ -34,7 +34,7 @@ pub enum Verdict {
 }
 
 /// Inputs or outputs of a set of data.
-fn tensors(folder: &Path, kind: &str, count: usize) -> Result<Vec<Tensor<'static>>, String> {
+pub fn tensors(folder: &Path, kind: &str, count: usize) -> Result<Vec<Tensor<'static>>, String> {
     (0..count)
         .map(|i| {
             let bytes = std::fs::read(folder.join(format!("{kind}_{i}.pb"))).map_err(|e| format!("{kind} {i}: {e}"))?;
@@ -87,7 +87,7 @@ pub fn run(folder: &Path, gpu: Option<&Gpu>) -> Verdict {
 }
 
 /// Floats are given when the graph runs, all else at import; so is what the import says that it needs.
-fn imported(model: &Model, inputs: &[Tensor<'static>]) -> Result<(Imported, Vec<bool>), Error> {
+pub fn imported(model: &Model, inputs: &[Tensor<'static>]) -> Result<(Imported, Vec<bool>), Error> {
     let mut fixed: Vec<bool> = inputs
         .iter()
         .map(|tensor| !tensor.element().is_float() || tensor.numbers().is_empty() || tensor.dims().len() > wgconv::shape::MAX_RANK)
@@ -239,10 +239,10 @@ fn compare(got: &[f64], want: &[f64], allowed: impl Fn(usize) -> f64) -> Result<
 }
 
 /// What is added to a value before the rest of the graph is computed: its index, and by element the number.
-type Nudge<'n> = Option<(usize, &'n [f64])>;
+pub type Nudge<'n> = Option<(usize, &'n [f64])>;
 
 /// By value of the graph what the reference makes of it, and how far an engine may be off at each op.
-fn chain(graph: &Graph, inputs: &[(usize, Vec<f64>)], nudge: Nudge<'_>, gpu: Option<&Gpu>) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>), String> {
+pub fn chain(graph: &Graph, inputs: &[(usize, Vec<f64>)], nudge: Nudge<'_>, gpu: Option<&Gpu>) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>), String> {
     let at = graph.at(0).map_err(|e| e.to_string())?;
     let numbers =
         |index| graph.value_at(index).and_then(|value| graph.numbers(value)).map_or(vec![], |n| n.as_f32().iter().map(|&v| f64::from(v)).collect());
