@@ -3,10 +3,11 @@
 use crate::error::{Error, Result};
 use crate::import::{Given, Imported, import};
 use crate::proto;
-use crate::tensor::Element;
+use crate::tensor::{Element, Tensor};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use wgconv::Graph;
+use wgconv::shape::MAX_RANK;
 
 /// An ONNX model. Its weights lie in the bytes of the file until a graph takes them.
 #[derive(Debug, Clone)]
@@ -167,6 +168,33 @@ impl Model {
     /// As [`Model::graph`].
     pub fn import(&self, given: &[(&str, Given<'_>)]) -> Result<Imported> {
         import(self, given)
+    }
+
+    /// As [`Model::import`], where the numbers of all inputs are at hand: floats become inputs of the graph, and part of it become all others, what has no
+    /// elements or too many axes, and what a node must know.
+    ///
+    /// # Errors
+    /// As [`Model::graph`].
+    pub fn import_with(&self, tensors: &[(&str, Tensor<'_>)]) -> Result<Imported> {
+        let is_fixed = |tensor: &Tensor<'_>| !tensor.element().is_float() || tensor.numbers().is_empty() || tensor.dims().len() > MAX_RANK;
+        let mut fixed: Vec<bool> = tensors.iter().map(|(_, tensor)| is_fixed(tensor)).collect();
+        loop {
+            let given: Vec<(&str, Given<'_>)> = tensors
+                .iter()
+                .zip(&fixed)
+                .map(|((name, tensor), fixed)| (*name, if *fixed { Given::Numbers(tensor.clone()) } else { Given::Dims(tensor.dims()) }))
+                .collect();
+            let error = match self.import(&given) {
+                Err(Error::Nodes(refusals)) => refusals,
+                other => return other,
+            };
+            let needed: HashSet<&String> = error.iter().flat_map(|refusal| &refusal.needs).collect();
+            let before = fixed.clone();
+            tensors.iter().zip(&mut fixed).filter(|((name, _), _)| needed.contains(&name.to_string())).for_each(|(_, fixed)| *fixed = true);
+            if fixed == before {
+                return Err(Error::Nodes(error));
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use wgconv::graph::{Graph, Resolved};
 use wgconv::ndarray::{ArrayD, IxDyn};
 use wgconv::op::Referenced;
 use wgconv::{Gpu, Session};
-use wgconv_onnx::{Element, Error, Given, Imported, Model, Numbers, Refusal, Tensor};
+use wgconv_onnx::{Element, Error, Model, Numbers, Refusal, Tensor};
 
 /// Half the distance from 1 to the next number.
 fn unit_roundoff(element: Element) -> f64 {
@@ -86,56 +86,19 @@ pub fn run(folder: &Path, gpu: Option<&Gpu>) -> Verdict {
     Verdict::Passed
 }
 
-/// Floats are given when the graph runs, all else at import; so is what the import says that it needs.
-pub fn imported(model: &Model, inputs: &[Tensor<'static>]) -> Result<(Imported, Vec<bool>), Error> {
-    let mut fixed: Vec<bool> = inputs
-        .iter()
-        .map(|tensor| !tensor.element().is_float() || tensor.numbers().is_empty() || tensor.dims().len() > wgconv::shape::MAX_RANK)
-        .collect();
-    loop {
-        let given: Vec<(&str, Given<'_>)> = model
-            .inputs()
-            .iter()
-            .zip(inputs)
-            .zip(&fixed)
-            .map(|((input, tensor), &fixed)| (input.name.as_str(), if fixed { Given::Numbers(tensor.clone()) } else { Given::Dims(tensor.dims()) }))
-            .collect();
-        match model.import(&given) {
-            Ok(imported) => return Ok((imported, fixed)),
-            Err(Error::Nodes(refusals)) => {
-                let before = fixed.clone();
-                for name in refusals.iter().flat_map(|refusal| &refusal.needs) {
-                    if let Some(i) = model.inputs().iter().position(|input| input.name == *name) {
-                        fixed[i] = true;
-                    }
-                }
-                if fixed == before {
-                    return Err(Error::Nodes(refusals));
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// Inputs and outputs.
 type Data<'d> = (&'d [Tensor<'static>], &'d [Tensor<'static>]);
 
 fn one(model: &Model, (inputs, wanted): Data<'_>, decimals: f64, gpu: Option<&Gpu>) -> Result<Option<Vec<Refusal>>, String> {
-    let (imported, fixed) = match imported(model, inputs) {
+    let given: Vec<(&str, Tensor<'_>)> = model.inputs().iter().zip(inputs).map(|(input, tensor)| (input.name.as_str(), tensor.clone())).collect();
+    let imported = match model.import_with(&given) {
         Ok(imported) => imported,
         Err(Error::Nodes(refusals)) => return Ok(Some(refusals)),
         Err(error) => return Err(error.to_string()),
     };
     let nodes = model.ops().iter().map(|(_, count)| *count as f64).sum::<f64>();
-    let run: Vec<(&str, &Tensor<'_>)> = model
-        .inputs()
-        .iter()
-        .zip(inputs)
-        .zip(&fixed)
-        .filter(|(_, fixed)| !**fixed)
-        .map(|((input, tensor), _)| (input.name.as_str(), tensor))
-        .collect();
+    let run: Vec<(&str, &Tensor<'_>)> =
+        given.iter().filter(|(name, _)| is_input(&imported.graph, name)).map(|(name, tensor)| (*name, tensor)).collect();
     let arrays: Vec<(&str, ArrayD<f32>)> = run
         .iter()
         .map(|(name, tensor)| (*name, ArrayD::from_shape_vec(IxDyn(tensor.dims()), tensor.to_f64().into_iter().map(|v| v as f32).collect()).unwrap()))
@@ -220,6 +183,11 @@ fn narrowed(element: Element, value: f64) -> f64 {
         Element::BF16 => half::bf16::from_f64(value).to_f64(),
         _ => value,
     }
+}
+
+/// Whether the graph takes it when it runs.
+pub fn is_input(graph: &Graph, name: &str) -> bool {
+    graph.inputs().any(|(own, _)| own == name)
 }
 
 /// The first element that is further off than allowed.
