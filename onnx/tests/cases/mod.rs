@@ -199,7 +199,8 @@ fn compare(got: &[f64], want: &[f64], allowed: impl Fn(usize) -> f64) -> Result<
         let is_equal = got == want || (got.is_nan() && want.is_nan());
         let allowed = allowed(i);
         // A difference or a bound that is no number allows nothing.
-        if !is_equal && !((got - want).abs() <= allowed) {
+        let is_near = (got - want).abs() <= allowed;
+        if !is_equal && !is_near {
             return Err(format!("element {i} is {got}, expected {want}: off by {:e}, allowed {allowed:e}", (got - want).abs()));
         }
     }
@@ -209,8 +210,11 @@ fn compare(got: &[f64], want: &[f64], allowed: impl Fn(usize) -> f64) -> Result<
 /// What is added to a value before the rest of the graph is computed: its index, and by element the number.
 pub type Nudge<'n> = Option<(usize, &'n [f64])>;
 
+/// By value of the graph its numbers, and how far each may be off.
+type Chain = (Vec<Vec<f64>>, Vec<Vec<f64>>);
+
 /// By value of the graph what the reference makes of it, and how far an engine may be off at each op.
-pub fn chain(graph: &Graph, inputs: &[(usize, Vec<f64>)], nudge: Nudge<'_>, gpu: Option<&Gpu>) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>), String> {
+pub fn chain(graph: &Graph, inputs: &[(usize, Vec<f64>)], nudge: Nudge<'_>, gpu: Option<&Gpu>) -> Result<Chain, String> {
     let at = graph.at(0).map_err(|e| e.to_string())?;
     let numbers =
         |index| graph.value_at(index).and_then(|value| graph.numbers(value)).map_or(vec![], |n| n.as_f32().iter().map(|&v| f64::from(v)).collect());
