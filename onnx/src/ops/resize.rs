@@ -341,3 +341,42 @@ pub(super) fn upsample<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     };
     resized(c, &plain(mode), &scaled(&dims, &scales)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn method(mode: Mode, coordinates: Coordinates) -> Method {
+        Method { mode, coordinates, antialias: false, exclude_outside: false, extrapolation: 0.0 }
+    }
+
+    #[test]
+    fn of_two_equally_near_the_mode_says_which() {
+        // Twice as many elements: y lies a quarter before and behind x, and halves lie between where the scale is odd.
+        let axis = Axis { from: 4, to: 2, scale: 0.5, roi: [0.0, 1.0] };
+        let nearest = |mode, i| axis.nearest(&method(Mode::Nearest(mode), Coordinates::HalfPixel), mode, i);
+        let both = |mode| [nearest(mode, 0), nearest(mode, 1)];
+        assert_eq!(both(NearestMode::RoundPreferFloor), [0, 2]);
+        assert_eq!(both(NearestMode::RoundPreferCeil), [1, 3]);
+        assert_eq!(both(NearestMode::Floor), [0, 2]);
+        assert_eq!(both(NearestMode::Ceil), [1, 3]);
+    }
+
+    #[test]
+    fn coefficients_add_up_to_one() {
+        for mode in [Mode::Linear, Mode::Cubic { a: -0.75 }, Mode::Cubic { a: -0.5 }] {
+            for coordinates in [Coordinates::HalfPixel, Coordinates::HalfPixelSymmetric, Coordinates::AlignCorners, Coordinates::Asymmetric] {
+                for (from, to) in [(4, 7), (7, 4), (5, 5), (1, 3), (3, 1)] {
+                    let axis = Axis { from, to, scale: to as f64 / from as f64, roi: [0.0, 1.0] };
+                    for flags in 0..4 {
+                        let method = Method { antialias: flags & 1 > 0, exclude_outside: flags & 2 > 0, ..method(mode, coordinates) };
+                        for i in 0..to {
+                            let sum: f64 = axis.row(&method, i).iter().sum();
+                            assert!((sum - 1.0).abs() < 1e-12, "{method:?}, {from} to {to}, {i}: {sum}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
