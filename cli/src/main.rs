@@ -18,6 +18,7 @@ mod isa;
 mod json;
 mod kernels;
 mod machine;
+mod model;
 mod output;
 mod params;
 mod picture;
@@ -60,6 +61,10 @@ enum Command {
     Train(train::Args),
     /// Says what a model that train saved takes pictures for
     Classify(train::classify::Args),
+    /// Runs a model file (ONNX) on pictures and arrays, on a GPU or on the CPU engine
+    Run(model::run::Args),
+    /// Prints what a model file takes and gives, and the graph that it becomes
+    Summary(model::summary::Args),
     /// Filters a photograph with a convolution
     Filter(filter::Args),
     /// Counts outputs, parameters, multiply-adds and bytes of a convolution beside a dense layer of the same sizes
@@ -148,7 +153,7 @@ fn parse() -> Result<Cli, ExitCode> {
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             complain(
-                "a command is missing: info, validate, bench, tune, explain, isa, train, classify, filter, params or ops; wgconv --help explains them",
+                "a command is missing: info, validate, bench, tune, explain, isa, train, classify, run, summary, filter, params or ops; wgconv --help explains them",
             );
             ExitCode::from(2)
         }
@@ -179,6 +184,8 @@ fn main() -> ExitCode {
         Command::Isa(args) => isa::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Classify(args) => train::classify::run(&args),
+        Command::Run(args) => model::run::run(&args),
+        Command::Summary(args) => model::summary::run(&args),
         Command::Filter(args) => filter::run(&args),
         Command::Params(args) => params::run(&args),
         Command::Ops(args) => vocabulary::run(&args),
