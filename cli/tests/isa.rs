@@ -39,7 +39,7 @@ fn a_product_is_compiled_and_its_loop_is_counted() {
     let json: serde_json::Value = serde_json::from_str(&table).unwrap();
     let kernels = json["chips"][0]["kernels"].as_array().unwrap();
     let labels: Vec<&str> = kernels.iter().map(|kernel| kernel["kernel"].as_str().unwrap().split('[').next().unwrap()).collect();
-    assert_eq!(labels, ["matmul_pack", "matmul_workgroup"]);
+    assert_eq!(labels, ["matmul_pack_tile", "matmul_workgroup"]);
     let numbers = &kernels[1]["numbers"];
     assert!(numbers["registers"].as_u64() > Some(32) && numbers["waves"].as_u64() > Some(0) && numbers["local"].as_u64() > Some(0), "{table}");
     let own = &numbers["loop"];
