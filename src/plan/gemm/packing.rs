@@ -165,6 +165,7 @@ impl Packs {
     }
 
     /// The same for cooperative matrices, scaled by the operands' ranges.
+    #[allow(clippy::too_many_arguments, reason = "two operands with what is known of each, and where the plan stands")]
     pub fn halves(
         &mut self,
         problem: &MatMulProblem,
@@ -191,6 +192,7 @@ impl Packs {
 
     /// Plans the packing of input `index` into a scratch buffer: once when the op is prepared if the input is a constant, else with each
     /// recording. Axes of the batch along which the operand is broadcast are packed once.
+    #[allow(clippy::too_many_arguments, reason = "an operand with what is known of it, and where the plan stands")]
     fn pack(
         &mut self,
         problem: &MatMulProblem,
