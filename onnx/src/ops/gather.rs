@@ -38,7 +38,7 @@ pub(super) fn concat<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
 }
 
 /// A range of one axis of a value of the graph.
-fn cut(c: &mut Context<'_, '_>, x: ValueId, axis: usize, range: Range) -> Result<ValueId, Fault> {
+pub(super) fn cut(c: &mut Context<'_, '_>, x: ValueId, axis: usize, range: Range) -> Result<ValueId, Fault> {
     let first = range.first as i64;
     let end = first.saturating_add((range.count as i64).saturating_mul(range.step));
     // Backwards past the front there is no negative place: that would count from the end.

@@ -10,6 +10,7 @@ mod matmul;
 mod norm;
 mod pool;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod resize;
 mod shapes;
@@ -103,6 +104,8 @@ pub(crate) fn find(op: &str) -> Option<Build> {
         "DepthToSpace" => gather::depth_to_space,
         "SpaceToDepth" => gather::space_to_depth,
 
+        "LSTM" => recurrent::lstm,
+
         "Resize" => resize::resize,
         "Upsample" => resize::upsample,
 
@@ -120,7 +123,7 @@ pub(crate) fn find(op: &str) -> Option<Build> {
 pub(crate) fn why_not(op: &str) -> String {
     let reason = match op {
         "Loop" | "Scan" => "it repeats a graph of its own, and a graph here has no loops",
-        "LSTM" | "GRU" | "RNN" => "it is recurrent, and a graph here has no loops",
+        "GRU" | "RNN" => "it is recurrent, and a graph here has no loops",
         "GridSample" | "RoiAlign" | "DeformConv" | "AffineGrid" => "the graph has no op that reads at positions that are computed",
         "GatherElements" | "GatherND" | "Scatter" | "ScatterElements" | "ScatterND" | "Compress" | "OneHot" => {
             "the graph has no op that reads or writes at indices"
