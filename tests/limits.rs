@@ -307,7 +307,7 @@ fn pools_elementwise_ops_and_softmax_are_split_too() {
         assert_eq!(run(&narrow), run(&wide), "{layout:?}");
     }
     // A reduction over the images is one over parts of them, and over what those give.
-    let of = |gpu: &Gpu, axes: &[isize]| -> ndarray::ArrayD<f32> {
+    let of = |gpu: &Gpu, axes: &[isize]| -> ArrayD<f32> {
         let x = gpu.upload(&image).unwrap();
         gpu.run(|r| r.reduce(&x, &ReduceDescriptor::sum(axes))).unwrap().download().unwrap()
     };
