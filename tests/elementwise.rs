@@ -88,7 +88,8 @@ fn comparisons_make_conditions_and_what_is_not_taken_does_not_matter() {
     let values = [nan, -inf, -1.0, -tiny, -0.0, 0.0, tiny, 2.0 * tiny, 1.0, inf];
     let (column, row) = (Array1::from(values.to_vec()).insert_axis(ndarray::Axis(1)), Array1::from(values.to_vec()));
     let (a, b) = (gpu.upload(&column).unwrap(), gpu.upload(&row).unwrap());
-    let all: [(BinaryOp, fn(f32, f32) -> bool); 6] = [
+    type Holds = fn(f32, f32) -> bool;
+    let all: [(BinaryOp, Holds); 6] = [
         (BinaryOp::Equal, |a, b| a == b),
         (BinaryOp::NotEqual, |a, b| a != b),
         (BinaryOp::Less, |a, b| a < b),

@@ -85,7 +85,7 @@ fn choices_between_two_tensors() {
     let mut cases = vec![];
     for (condition, a, b) in [(&[2usize, 3][..], &[2usize, 3][..], &[2usize, 3][..]), (&[2, 3], &[4, 1, 3], &[]), (&[2, 1], &[3], &[2, 1])] {
         cases.push(Case::new(&format!("where {condition:?} {a:?} {b:?}"), &[a, b], move |g, v| {
-            let numbers: Vec<f64> = (0..condition.iter().product()).map(|i: usize| f64::from(u32::from(i % 3 == 0))).collect();
+            let numbers: Vec<f64> = (0..condition.iter().product()).map(|i: usize| f64::from(u32::from(i.is_multiple_of(3)))).collect();
             let condition = g.constant("condition", array(condition, &numbers).view())?;
             g.where_cond(condition, v[0], v[1])
         }));

@@ -254,22 +254,29 @@ fn resident() -> u64 {
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-/// What one thread computes: convolutions by a filter that all share, by one of its own that changes, what follows them, and a reduction.
-fn work(gpu: &Gpu, shared: &Tensor, thread: usize) -> Vec<u32> {
+/// What one thread computes: convolutions by a filter that all share, by one of its own that changes, what follows them, and a reduction. Eagerly, or recorded,
+/// where nothing that was seen is used.
+fn work(gpu: &Gpu, shared: &Tensor, thread: usize, eagerly: bool) -> Vec<u32> {
     let mut bits = vec![];
     let own = gpu.upload(&ramp((8, 8, 3, 3), 1 + thread, 7)).unwrap();
     for turn in 0..6 {
         let x = gpu.upload(&ramp((1, 8, 10 + thread % 3, 12), 3 + thread + turn, 13)).unwrap();
         own.write(&(ramp((8, 8, 3, 3), 1 + thread + turn, 7) * 0.37)).unwrap();
         let descriptor = Conv2dDescriptor { padding: Padding::Same, ..Default::default() };
-        let y = gpu
-            .run(|r| {
-                let y = r.conv2d(&x, shared, None, &descriptor)?;
-                let y = r.conv2d(&y, &own, None, &descriptor)?;
-                let y = r.activation(&y, Activation::Silu)?;
-                r.reduce(&y, &ReduceDescriptor::sum(&[1]))
-            })
-            .unwrap();
+        let record = |r: &mut Recorder<'static>| {
+            let y = r.conv2d(&x, shared, None, &descriptor)?;
+            let y = r.conv2d(&y, &own, None, &descriptor)?;
+            let y = r.activation(&y, Activation::Silu)?;
+            r.reduce(&y, &ReduceDescriptor::sum(&[1]))
+        };
+        let y = if eagerly {
+            gpu.run(record).unwrap()
+        } else {
+            let mut recorder = gpu.recorder();
+            let y = record(&mut recorder).unwrap();
+            recorder.submit().unwrap();
+            y
+        };
         bits.extend(y.download::<f32, ndarray::IxDyn>().unwrap().iter().map(|v| v.to_bits()));
     }
     bits
@@ -281,7 +288,7 @@ fn sixteen_threads_on_one_device_and_two_devices_side_by_side_give_the_same_bits
     let want: Vec<Vec<u32>> = {
         let gpu = gpu();
         let shared = gpu.upload(&filter).unwrap();
-        (0..16).map(|thread| work(&gpu, &shared, thread)).collect()
+        (0..16).map(|thread| work(&gpu, &shared, thread, false)).collect()
     };
     assert!(want.iter().flatten().any(|bits| *bits != 0));
     let devices = [gpu(), gpu()];
@@ -293,7 +300,7 @@ fn sixteen_threads_on_one_device_and_two_devices_side_by_side_give_the_same_bits
                     i,
                     scope.spawn({
                         let (gpu, shared) = (&devices[i / 16], &shared[i / 16]);
-                        move || work(gpu, shared, i % 16)
+                        move || work(gpu, shared, i % 16, true)
                     }),
                 )
             })
