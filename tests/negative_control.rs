@@ -143,6 +143,9 @@ fn a_wrong_constant_and_a_rounded_operand_are_reported() {
     assert!(failures.iter().all(|why| why.starts_with("bounded")) && !failures.is_empty(), "{failures:?}");
 }
 
+/// A product whose operands are packed as on a GPU.
+const AS_ON_A_GPU: &str = "matmul/gemm_workgroup/37x68x45_b1x1x2_sa0x0x1665_sb0x0x3060_rank33_other_kind";
+
 /// Runs the cases whose id contains `only` with `from` replaced by `to` in kernels whose label starts with `kernel`.
 fn failures_of(kernel: &'static str, only: &str, from: &'static str, to: &'static str) -> Vec<String> {
     let changed = Arc::new(AtomicBool::new(false));
@@ -171,7 +174,7 @@ fn a_wrong_share_of_the_left_hand_side_is_reported() {
     let damages = [
         ("half % LHS_THREADS)", "(half + 1u) % LHS_THREADS)"),
         ("i * LHS_THREADS + local % LHS_THREADS", "local % LHS_THREADS"),
-        ("(step * ROW_VEC4 + vec4_row) * 2u", "(vec4_row + ROW_VEC4) * 2u"),
+        ("(step * ROW_ITEMS + vec4_row) * 2u", "(vec4_row + ROW_ITEMS) * 2u"),
     ];
     if profile.is_cpu && profile.has_int64 && profile.subgroup.is_some() {
         for (from, to) in damages {
@@ -351,6 +354,9 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("matmul_gemv[", "matmul/gemv/", "half = ROW_THREADS / 2u", "half = ROW_THREADS / 4u", "exact"),
         ("matmul_register", "gemm/gemm_register/", "params.beta * f32(addend", "f32(addend", "exact"),
         ("matmul_pack[", "matmul/gemm_workgroup/", "k * params.stride_depth", "k", "exact"),
+        ("matmul_pack_tile[", AS_ON_A_GPU, "(k0 + step) * params.stride_depth", "step * params.stride_depth", "exact"),
+        ("matmul_pack_tile[", AS_ON_A_GPU, "(block - product * params.panels) * params.padded + inner0", "inner0", "exact"),
+        ("matmul_pack_tile[", AS_ON_A_GPU, "(i0 + inner < params.outer)", "(i0 + inner < params.outer - 1u)", "exact"),
         // Packs of two at once: a row's neighbour forgotten, a square not turned, its second row beside the first, too few steps.
         ("matmul_pack_pairs[", "matmul/gemm_register/65x66x19", "from_pair + k * params.stride_depth", "from_pair + k", "exact"),
         ("matmul_pack_pairs[", "matmul/gemm_register/33x36x64", "vec2<f32>(near.x, far.x)", "near", "exact"),
@@ -477,8 +483,14 @@ fn damaged_gradient_kernels_are_reported() {
         ("optimizer_2[", "optimizer/vector/adam", "Kept(p.w, first.w, second.w, third.w)", "Kept(p.w, first.z, second.w, third.w)", "bounded"),
         ("optimizer_3[", "optimizer/direct/amsgrad", "(v > before.third)", "(v < before.third)", "bounded"),
         // Filter gradients: strides of dy and of x, where parts begin, a part left out, the group.
-        ("conv_pack_filter[", "conv_backward_filter/", "clamped * params.w_stride_k", "clamped * params.w_stride_c", "exact"),
-        ("conv_pack_filter[", "conv_backward_filter/", "params.w_base + group", "group", "exact"),
+        (
+            "conv_pack_filter[",
+            "conv_backward_filter/",
+            "min(k, params.filters - 1u) * params.w_stride_k",
+            "min(k, params.filters - 1u) * params.w_stride_c",
+            "exact",
+        ),
+        ("conv_pack_filter[", "conv_backward_filter/", "params.w_base + line", "line", "exact"),
         ("conv_direct[", "conv_backward_filter/", "params.w_base + group", "group", "exact"),
         ("conv_direct[", "conv_backward_filter/direct", "group * params.x_stride_g", "group", "exact"),
         ("conv_implicit_gemm", "conv_backward_filter/", "group * params.x_stride_g", "group", "exact"),

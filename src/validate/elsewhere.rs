@@ -9,6 +9,8 @@ pub enum Elsewhere {
     Binding(u64),
     /// Wide vectors are slow where here they are not, and the other way round: the tile cores read vec4s another way.
     OtherProcessor,
+    /// As for a GPU on a processor that pretends to be one, and the other way round: operands are packed by the other kernels.
+    OtherKind,
 }
 
 impl Elsewhere {
@@ -20,6 +22,7 @@ impl Elsewhere {
                 DeviceProfile { max_binding_bytes: bytes, storage_alignment: profile.storage_alignment.max(256), ..*profile }
             }
             Elsewhere::OtherProcessor => DeviceProfile { wide_vectors_slow: !profile.wide_vectors_slow, ..*profile },
+            Elsewhere::OtherKind => DeviceProfile { is_cpu: !profile.is_cpu, ..*profile },
         }
     }
 }
@@ -29,6 +32,7 @@ impl std::fmt::Display for Elsewhere {
         match self {
             Elsewhere::Binding(bytes) => write!(f, "_binding{bytes}"),
             Elsewhere::OtherProcessor => f.write_str("_other_processor"),
+            Elsewhere::OtherKind => f.write_str("_other_kind"),
         }
     }
 }

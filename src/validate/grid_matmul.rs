@@ -161,7 +161,8 @@ pub(crate) fn on_other_processor() -> Result<Vec<(MatMulProblem, Elsewhere)>> {
         )?
         .with_residual(true),
     ];
-    Ok(products.map(|problem| (problem, Elsewhere::OtherProcessor)).to_vec())
+    let elsewhere = |other: Elsewhere| products.iter().map(move |problem| (problem.clone(), other));
+    Ok(elsewhere(Elsewhere::OtherProcessor).chain(elsewhere(Elsewhere::OtherKind)).collect())
 }
 
 /// A depth that every count of steps divides, in parts that none does.
