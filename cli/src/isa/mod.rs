@@ -240,8 +240,8 @@ mod tests {
             }
         }
         assert!(translated.len() > 30, "{translated:?}");
-        for file in ["OPERANDS=0", "OPERANDS=1"] {
-            assert!(translated.iter().any(|label| label.contains(file)), "no kernel on cooperative matrices with {file}");
+        for operands in ["PARTS=1,LOADS_VECTORS", "PARTS=2,LOADS_VECTORS"] {
+            assert!(translated.iter().any(|label| label.contains(operands)), "no kernel on cooperative matrices with {operands}");
         }
     }
 
