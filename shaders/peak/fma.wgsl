@@ -1,5 +1,5 @@
 // Measures the device's f32 multiply-add rate: three independent vec4 chains in registers, 64 steps a loop iteration would unroll to.
-// One invocation does TURNS x 32 x 12 multiply-adds. Prelude: alias Elem (f32), TURNS.
+// One invocation does ITERATIONS x 32 x 12 multiply-adds. Prelude: alias Elem (f32), ITERATIONS.
 
 @group(0) @binding(0) var<storage, read_write> output: array<f32>;
 

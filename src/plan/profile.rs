@@ -35,7 +35,7 @@ pub struct DeviceProfile {
     /// Registers of 32 bits that an invocation has before its compiler puts numbers into memory, as far as that is known: 64 on Intel's chips, where the 16
     /// invocations of a subgroup share 128 registers of 32 bytes; else 255, as NVIDIA's and AMD's have about.
     pub registers: u32,
-    /// Turns after which the driver silently ends the loops of an invocation, all of them together; `u64::MAX` where it does not.
+    /// Iterations after which the driver silently ends the loops of an invocation, all of them together; `u64::MAX` where it does not.
     pub max_loop_iterations: u64,
 }
 

@@ -245,7 +245,7 @@ mod tests {
         }
     }
 
-    /// Matrix units are planned for where the library would take them, and elsewhere only when asked.
+    /// Cooperative matrices are planned for where the library would take them, and elsewhere only when asked.
     #[test]
     fn cooperative_matrices_are_planned_where_there_are_some() {
         let layers = layers(&["--accuracy", "reduced", "--layer", "matmul a=1024x1024 b=1024x1024"]);

@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(others(512), others(127));
     }
 
-    /// The left-hand side is shared where threads of one subgroup can, by whole subgroups, and in turns worth it.
+    /// The left-hand side is shared where threads of one subgroup can, by whole subgroups, and where an iteration has enough steps.
     #[test]
     fn the_left_hand_side_is_shared_where_it_can_be() {
         let able = DeviceProfile { is_cpu: true, has_int64: true, subgroup: Some(8), ..DeviceProfile::MINIMAL };
