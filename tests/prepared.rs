@@ -75,3 +75,23 @@ fn the_planner_may_choose_otherwise_and_the_filter_is_packed_for_that() {
     let elsewhere = Gpu::new().unwrap().upload::<f32, _, Ix4>(&ramp((24, 16, 3, 3), 1, 5)).unwrap();
     assert!(one.also(problem(2), &[&elsewhere]).is_err());
 }
+
+/// The calls of an op are timed one by one, in their order, and leave its output as it was.
+#[test]
+fn steps_are_timed_and_change_nothing() {
+    let gpu = Gpu::new().unwrap();
+    let filter = gpu.upload(&ramp((24, 16, 3, 3), 3, 5)).unwrap();
+    let prepared = Prepared::with_algorithm(&gpu, problem(2), "winograd_f2", &[&filter]).unwrap();
+    let want = run(&gpu, &prepared, 2);
+    let (x, y) = (gpu.upload(&ramp((2, 16, 10, 12), 1, 7)).unwrap(), prepared.output().unwrap());
+    let steps = prepared.bind(&[&x], &[&y]).unwrap().time_steps(4).unwrap();
+    let names: Vec<&str> = steps.iter().map(|step| step.kernel.split('[').next().unwrap()).collect();
+    assert_eq!(steps.len(), prepared.plan().steps.len());
+    assert!(names[0].starts_with("conv_winograd_input") && names[2].starts_with("conv_winograd_output"), "{names:?}");
+    for (step, planned) in steps.iter().zip(&prepared.plan().steps) {
+        assert_eq!((step.timing.seconds.len(), step.workgroups), (4, planned.workgroups));
+        assert!(step.timing.median() > 0.0, "{step:?}");
+    }
+    assert_eq!(y.download::<f32, Ix4>().unwrap(), want);
+    assert!(prepared.bind(&[&x], &[&y]).unwrap().time_steps(3000).unwrap_err().to_string().contains("2048"));
+}

@@ -74,6 +74,27 @@ fn a_list_of_shapes_gives_a_table_and_records_with_raw_samples() {
 }
 
 #[test]
+fn the_kernel_calls_of_a_layer_are_timed_by_themselves() {
+    let folder = scratch("steps");
+    let out = folder.join("out.json");
+    let arguments = ["bench", "--layer", "conv x=1x8x12x12 w=8x8x3x3 pads=1", "--accuracy", "reduced", "--no-cpu"];
+    let arguments = arguments.into_iter().chain(["--every-algorithm", "--steps", "--runs", "3", "--json", out.to_str().unwrap()]);
+    let run = run(&arguments.collect::<Vec<_>>());
+    let table = run.succeeds();
+    let document = read(&out);
+    let layers = document["layers"].as_array().unwrap();
+    let winograd = layers.iter().find(|layer| layer["algorithm"].as_str().unwrap().starts_with("winograd_f2")).unwrap();
+    let steps = winograd["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 3, "input, product, output: {winograd}");
+    for (step, kernel) in steps.iter().zip(["conv_winograd_input", "matmul_", "conv_winograd_output"]) {
+        let name = step["kernel"].as_str().unwrap();
+        assert!(name.starts_with(kernel) && step["gpu_ms"].as_f64().unwrap() > 0.0, "{step}");
+        assert_eq!(step["gpu_samples"]["seconds"].as_array().unwrap().len(), 3);
+        assert!(table.lines().any(|line| line.starts_with("    ") && line.contains(" ms  ") && line.contains(name)), "{table}");
+    }
+}
+
+#[test]
 fn without_the_cpu_engine_its_columns_are_empty() {
     let folder = scratch("no_cpu");
     let (shapes, out) = (write(&folder, "shapes.json", TINY), folder.join("out.json"));

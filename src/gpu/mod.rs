@@ -32,7 +32,7 @@ pub use counters::Counters;
 pub use peak::{Peak, measure_peak};
 pub use pipelines::Compiled;
 pub use recorder::Recorder;
-pub use timing::{Clock, Timing};
+pub use timing::{Clock, StepTiming, Timing};
 
 use crate::gpu::buffer::{Buffer, Pool};
 use crate::gpu::burn::Burner;

@@ -359,7 +359,16 @@ pub struct Bound {
 }
 
 impl Bound {
+    pub(crate) fn gpu(&self) -> &Gpu {
+        &self.prepared.gpu
+    }
+
     /// Its kernel calls.
+    pub(crate) fn dispatches(&self) -> &[Dispatch] {
+        &self.dispatches
+    }
+
+    /// The same, without the rest.
     pub(crate) fn into_dispatches(self) -> Vec<Dispatch> {
         self.dispatches
     }

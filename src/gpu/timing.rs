@@ -2,6 +2,7 @@
 //! warm-up and at the clock that the device works at (`burn`); the samples come back raw, medians and spreads are the caller's.
 
 use crate::gpu::Gpu;
+use crate::gpu::prepared::Bound;
 use crate::gpu::recorder::Recorder;
 use crate::types::{Error, Result};
 use web_time::Instant;
@@ -31,6 +32,52 @@ impl Timing {
         let mut sorted = self.seconds.clone();
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+    }
+}
+
+/// The times of one kernel call of an op.
+#[derive(Debug, Clone)]
+pub struct StepTiming {
+    /// The kernel: its file in `shaders/`, and what its variant was assembled for.
+    pub kernel: String,
+    /// Workgroups per axis.
+    pub workgroups: [u32; 3],
+    /// Its times.
+    pub timing: Timing,
+}
+
+impl Bound {
+    /// Times each kernel call of a recording by itself, `repeats` times, after the op has run as a whole: where its time goes. A call reads what that run
+    /// left, so that repeats change nothing. Calls that follow each other without a gap in a recording take less than these times added up.
+    ///
+    /// ```no_run
+    /// # use wgconv::{ElementType, Gpu, Layout, Result, matmul::MatMulProblem, op::Prepared};
+    /// # fn main() -> Result<()> {
+    /// let gpu = Gpu::new()?;
+    /// let [a, b] = [[512, 256], [256, 1024]];
+    /// let prepared = Prepared::new(&gpu, MatMulProblem::matmul(&a, &b, ElementType::F32)?, &[])?;
+    /// let [x, w] = [gpu.zeros(&a, ElementType::F32, Layout::ChannelsFirst)?, gpu.zeros(&b, ElementType::F32, Layout::ChannelsFirst)?];
+    /// for step in prepared.bind(&[&x, &w], &[&prepared.output()?])?.time_steps(20)? {
+    ///     println!("{:7.1} us  {}", step.timing.median() * 1e6, step.kernel);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// More than 2048 repeats; loss of the device.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn time_steps(&self, repeats: usize) -> Result<Vec<StepTiming>> {
+        let gpu = self.gpu();
+        let mut recorder = gpu.recorder();
+        self.record(&mut recorder)?;
+        recorder.submit()?;
+        let of = |dispatch| {
+            let mut record = |recorder: &mut Recorder<'_>| recorder.scoped("a step", |recorder| recorder.push(std::slice::from_ref(dispatch)));
+            let timing = gpu.time(repeats, &mut record)?;
+            Ok(StepTiming { kernel: dispatch.kernel.label.clone(), workgroups: dispatch.workgroups, timing })
+        };
+        self.dispatches().iter().map(of).collect()
     }
 }
 

@@ -97,6 +97,19 @@ pub struct Record {
     pub share_of_copy: Option<f64>,
     pub gpu_samples: Option<Samples>,
     pub cpu_samples: Option<Samples>,
+    /// Of `--steps`: its kernel calls, each timed by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepRecord>,
+}
+
+/// A kernel call of an op.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct StepRecord {
+    pub kernel: String,
+    /// Workgroups per axis.
+    pub workgroups: [u32; 3],
+    pub gpu_ms: f64,
+    pub gpu_samples: Samples,
 }
 
 /// A whole network, all its ops in one submit. The record is that of the run: its layer is the network's name.
@@ -451,6 +464,7 @@ pub mod tests {
             share_of_copy: Some(1.0 / gpu_ms),
             gpu_samples: None,
             cpu_samples: None,
+            steps: Vec::new(),
         }
     }
 

@@ -1,11 +1,11 @@
 //! One layer of a bench: its data, its verification, its times.
 
-use super::document::{Record, Samples};
+use super::document::{Record, Samples, StepRecord};
 use crate::suites::Layer;
 use crate::{Failure, interrupt};
 use std::time::{Duration, Instant};
 use wgconv::conv::{ConvProblem, Direction};
-use wgconv::gpu::{Clock, Peak, Timing};
+use wgconv::gpu::{Clock, Peak, StepTiming, Timing};
 use wgconv::numeric::Generator;
 use wgconv::op::{Op, Planned, Prepared, Problem, Referenced};
 use wgconv::reference;
@@ -19,6 +19,9 @@ use wgconv::{Gpu, Tensor};
 const BUDGET: Duration = Duration::from_millis(1500);
 const FEWEST: usize = 5;
 const MOST: usize = 50;
+
+/// Runs that the library times at once.
+const AT_ONCE: usize = 1000;
 
 /// How often something is run, as the command line has it.
 #[derive(Clone, Copy, Default, clap::Args)]
@@ -51,8 +54,6 @@ impl Repeats {
 
     /// Times on the GPU; Ctrl-C leaves it with fewer runs.
     pub fn time(&self, gpu: &Gpu, count: usize, run: &mut dyn FnMut(&mut wgconv::Recorder<'_>) -> wgconv::Result<()>) -> wgconv::Result<Timing> {
-        /// What the library times at once.
-        const AT_ONCE: usize = 1000;
         if self.extra_warmup() > 0 {
             for _ in 0..self.extra_warmup() {
                 let mut recorder = gpu.recorder();
@@ -94,6 +95,8 @@ pub struct Engines<'a> {
     pub cpu: bool,
     /// Times every algorithm that admits a layer, not the planner's choice alone.
     pub every_algorithm: bool,
+    /// Times the kernel calls of each algorithm too.
+    pub steps: bool,
     pub repeats: Repeats,
 }
 
@@ -159,7 +162,12 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
         *clock = Some(timing.clock);
         let label = prepared.plan().label.clone();
         let chosen = label == picked;
-        records.push(record(Some((label, chosen)), Some(Samples { seconds: timing.seconds })));
+        let mut timed = record(Some((label, chosen)), Some(Samples { seconds: timing.seconds }));
+        if engines.steps {
+            let bound = prepared.bind(&given, &written)?;
+            timed.steps = bound.time_steps(repeats.count(once, usual(once)).min(AT_ONCE))?.into_iter().map(StepRecord::new).collect();
+        }
+        records.push(timed);
     }
     Ok(records)
 }
@@ -208,7 +216,15 @@ impl What<'_> {
             share_of_copy: gpu_samples.as_ref().and(peak).zip(gbytes_per_s).map(|(p, rate)| rate / p.gbytes_per_s),
             gpu_samples,
             cpu_samples,
+            steps: Vec::new(),
         }
+    }
+}
+
+impl StepRecord {
+    fn new(step: StepTiming) -> Self {
+        let gpu_samples = Samples { seconds: step.timing.seconds };
+        Self { kernel: step.kernel, workgroups: step.workgroups, gpu_ms: gpu_samples.median() * 1e3, gpu_samples }
     }
 }
 

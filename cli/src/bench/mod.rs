@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["shapes", "layer"], group = "whole")]
     network: bool,
     /// Times a training step of the network of the suite instead of its layers: forward, backward, the optimizer, and all of it
-    #[arg(long, conflicts_with_all = ["shapes", "layer", "network", "every_algorithm"], group = "whole")]
+    #[arg(long, conflicts_with_all = ["shapes", "layer", "network", "every_algorithm", "steps"], group = "whole")]
     train: bool,
     /// With --network: times the layers too
     #[arg(long, requires = "network")]
@@ -53,6 +53,9 @@ pub struct Args {
     /// Times every algorithm that admits a layer; <-- marks the planner's choice
     #[arg(long)]
     every_algorithm: bool,
+    /// Times each kernel call of a layer by itself too: where its time goes
+    #[arg(long)]
+    steps: bool,
     /// Does not time the CPU engine
     #[arg(long)]
     no_cpu: bool,
@@ -81,7 +84,7 @@ pub struct Args {
     #[arg(long, value_name = "RATIO", default_value = "1.10", requires = "compare", value_parser = regression)]
     max_regression: f64,
     /// Takes the times from a file that --json wrote instead of running
-    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "layer", "adapter", "network", "train", "cache", "every_algorithm", "no_cpu", "accuracy", "element", "layout", "json", "runs", "min_time", "warmup"])]
+    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "layer", "adapter", "network", "train", "cache", "every_algorithm", "steps", "no_cpu", "accuracy", "element", "layout", "json", "runs", "min_time", "warmup"])]
     against: Option<PathBuf>,
 }
 
@@ -310,7 +313,8 @@ fn fail(document: &mut Document, what: &str, failure: Failure, gpu: Option<&Gpu>
 /// Adds the records of every layer, and prints them as they come unless told to be `quiet`.
 fn time_layers(document: &mut Document, layers: &[suites::Layer], gpu: Option<&Gpu>, args: &Args, quiet: bool, bar: &ProgressBar) -> Outcome {
     let peak = document.peak;
-    let engines = Engines { gpu, peak: peak.as_ref(), cpu: !args.no_cpu, every_algorithm: args.every_algorithm, repeats: args.repeats };
+    let engines =
+        Engines { gpu, peak: peak.as_ref(), cpu: !args.no_cpu, every_algorithm: args.every_algorithm, steps: args.steps, repeats: args.repeats };
     let mut rows = Rows::new(&Column::on(gpu.is_some(), engines.cpu, &args.columns), &expected(layers, &engines), args.every_algorithm, room(args));
     for layer in layers {
         if interrupt::pressed() {

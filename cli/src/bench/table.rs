@@ -1,6 +1,6 @@
 //! The table of a document: its columns, its cells, and how lines of cells are aligned on a terminal.
 
-use super::document::{Document, NetworkRecord, Record, Start, clock_name};
+use super::document::{Document, NetworkRecord, Record, Start, StepRecord, clock_name};
 use crate::{one_line, say};
 use clap::ValueEnum;
 
@@ -142,6 +142,12 @@ pub fn figure(value: f64) -> String {
     }
     let digits = (2 - magnitude.log10().floor() as i32).max(0) as usize;
     format!("{value:.digits$}")
+}
+
+/// A kernel call below its layer.
+fn step_line(step: &StepRecord) -> String {
+    let [x, y, z] = step.workgroups.map(u64::from);
+    format!("    {:>16} ms  {}, {} workgroups", time(Some(step.gpu_ms), Some(step.gpu_samples.spread())), step.kernel, x * y * z)
 }
 
 /// Milliseconds: three decimals, and three significant digits of what is below a hundredth.
@@ -370,12 +376,13 @@ impl Rows {
         if !records.is_empty() && !std::mem::replace(&mut self.headed, true) {
             lines.push(self.line(|column| column.header().to_string()));
         }
-        lines.extend(records.iter().map(|record| {
-            self.line(|column| match column {
+        for record in records {
+            lines.push(self.line(|column| match column {
                 Column::Algorithm if record.picked && self.several => column.cell(record) + " <--",
                 column => column.cell(record),
-            })
-        }));
+            }));
+            lines.extend(record.steps.iter().map(step_line));
+        }
         lines
     }
 
