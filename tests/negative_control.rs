@@ -276,6 +276,8 @@ fn damaged_pools_of_pairs_are_reported() {
 
 #[test]
 fn damaged_kernels_of_the_other_families_are_reported() {
+    /// Planned as for a GPU, where this is none.
+    const EIGHTS: &str = "conv/winograd_f2/n2c19h9w14";
     // Kernel, cases, damage, the check that must say so.
     let damages: &[(&str, &str, &str, &str, &str)] = &[
         // Elementwise: a tail left unwritten, the last line's operand, a dropped operand, a wrong function.
@@ -309,6 +311,10 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("conv_winograd_input", "conv/winograd_f2/n2c1h3w6", "o + i < axis.output + axis.taps - 1", "o + i < axis.output + axis.taps - 2", "exact"),
         ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "(q < params.width.output)", "(q + 1 < params.width.output)", "guarded"),
         // Two tiles at once: each reads the other's columns, a half too far, an edge that is not zero, a store one half off.
+        // Channels last as GPUs take them: eight channels x eight tiles.
+        ("conv_winograd_input", EIGHTS, "line * SIDE + local % SIDE", "line * SIDE", "exact"),
+        ("conv_winograd_output", EIGHTS, "(workgroup - line * blocks) * SIDE + local / SIDE", "(workgroup - line * blocks) * SIDE", "guarded"),
+        ("conv_winograd_output", EIGHTS, "if item >= params.items {", "if false {", "guarded"),
         ("conv_winograd_input_pairs", "conv/winograd_f2/n2c3h5w8", "tile_row(&row, ODD + TILE_W)", "tile_row(&row, TILE_W)", "exact"),
         ("conv_winograd_input_pairs", "conv/winograd_f2/n2c3h5w8", "ix + 2 * i32(j)", "ix + 2 * i32(j) + 2", "exact"),
         ("conv_winograd_input_pairs", "conv/winograd_f2/n2c3h5w8", "(ix >= 0) & (ix < params.width.input)", "(ix >= 0)", "exact"),

@@ -1,20 +1,21 @@
 // Winograd, first of three: every tile of every channel becomes LINES values.
 //
-// One invocation transforms one tile of one channel; neighbouring invocations take neighbouring tiles.
+// One invocation transforms one tile of one channel. Prelude: ALONG_CHANNELS: 1 where neighbouring channels are neighbours in the input.
 
 //@use conv/winograd_tile.wgsl
+//@use conv/winograd_item.wgsl
 
 @group(0) @binding(1) var<storage, read> x: array<Elem>;                 // N C 1 H W, any strides
 @group(0) @binding(2) var<storage, read_write> transformed: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
-    let item = (group_id.y * group_count.x + group_id.x) * 64u + local_id.x;
-    if item >= params.items {
+    let item = winograd_item(group_id.y * group_count.x + group_id.x, local_id.x);
+    let c = item.x;
+    let column = item.y;
+    if c * params.columns + column >= params.items {
         return;
     }
-    let c = item / params.columns;
-    let column = item - c * params.columns;
     let tile = winograd_tile(column);
     if !tile.exists {
         return; // columns past the last tile pad a panel: any number will do there, so whatever it is stays

@@ -1,8 +1,9 @@
 // Winograd, last of three: the sums of every tile and filter become TILE_H x TILE_W outputs.
 //
-// One invocation makes one tile of one output channel; neighbouring invocations take neighbouring tiles.
+// One invocation makes one tile of one output channel. Prelude: ALONG_CHANNELS: 1 where neighbouring channels are neighbours in the output.
 
 //@use conv/winograd.wgsl
+//@use conv/winograd_item.wgsl
 //@use conv/winograd_axes.wgsl
 //@use conv/store_block.wgsl
 
@@ -14,12 +15,13 @@ const BLOCK_Q: u32 = TILE_W;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
-    let item = (group_id.y * group_count.x + group_id.x) * 64u + local_id.x;
+    let place = winograd_item(group_id.y * group_count.x + group_id.x, local_id.x);
+    let k = place.x;
+    let item = k * params.columns + place.y;
     if item >= params.items {
         return;
     }
-    let k = item / params.columns;
-    let tile = winograd_tile(item - k * params.columns);
+    let tile = winograd_tile(place.y);
     if !tile.exists {
         return;
     }

@@ -37,6 +37,7 @@ files! {
     "conv/winograd_filter.wgsl",
     "conv/winograd_input.wgsl",
     "conv/winograd_input_pairs.wgsl",
+    "conv/winograd_item.wgsl",
     "conv/winograd_output.wgsl",
     "conv/winograd_output_pairs.wgsl",
     "conv/winograd_tile.wgsl",

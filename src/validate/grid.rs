@@ -81,6 +81,7 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     add(&mut all, super::grid_conv::problems(full)?);
     add_elsewhere(&mut all, super::grid_conv_blocks::sliced()?);
     add_elsewhere(&mut all, super::grid_conv_blocks::on_other_processor()?);
+    add_elsewhere(&mut all, super::grid_conv_blocks::on_other_kind()?);
     add(&mut all, super::grid_elementwise::unary(full)?);
     add(&mut all, super::grid_elementwise::binary(full)?);
     add(&mut all, super::grid_elementwise::wheres()?);

@@ -225,3 +225,18 @@ pub(crate) fn on_other_processor() -> Result<Vec<(ConvProblem, Elsewhere)>> {
     grid.problems.extend(residual);
     Ok(grid.problems.into_iter().map(|problem| (problem, Elsewhere::OtherProcessor)).collect())
 }
+
+/// Convolutions as the other kind of device computes them, with channels last: the transforms of Winograd take eight channels at once there, of which there
+/// are whole ones and not, with groups, a residual and a pool.
+pub(crate) fn on_other_kind() -> Result<Vec<(ConvProblem, Elsewhere)>> {
+    let mut grid = Grid { problems: Vec::new() };
+    let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
+    let last = Extra { x_layout: Layout::ChannelsLast, y_layout: Layout::ChannelsLast, ..BIAS };
+    grid.forward::<2>(same, &[2, 19, 9, 14], 21, [3, 3], last)?;
+    grid.forward::<2>(ConvDescriptor { groups: 2, ..same }, &[1, 24, 7, 9], 18, [3, 3], Extra { y_layout: Layout::ChannelsFirst, ..last })?;
+    grid.forward::<2>(same, &[2, 9, 7, 6], 8, [3, 3], Extra { element: ElementType::F16, ..last })?;
+    grid.forward::<2>(ConvDescriptor { pool: Some(FusedPool::Average), ..same }, &[2, 9, 10, 13], 12, [3, 3], last)?;
+    let residual: Vec<ConvProblem> = grid.problems.iter().take(1).map(|p| p.clone().with_residual(true)).collect();
+    grid.problems.extend(residual);
+    Ok(grid.problems.into_iter().map(|problem| (problem, Elsewhere::OtherKind)).collect())
+}

@@ -23,7 +23,7 @@ use crate::shader::source_gemm::{
 };
 use crate::shader::uniforms::{ConvParams, PackParams};
 use crate::types::shape::WindowAxis;
-use crate::types::{ElementType, Error, PaddingMode, Result};
+use crate::types::{ElementType, Error, Layout, PaddingMode, Result};
 
 /// A forward f32 convolution over one or two axes, its windows 3 or 1 long, not spread, at every place.
 pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
@@ -263,10 +263,13 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
         let (source, at_once) = if pairs { (&CONV_WINOGRAD_INPUT_PAIRS, 2) } else { (&CONV_WINOGRAD_INPUT, 1) };
         let mut consts = cut.consts(transform);
         consts.push(("PANEL", tiling.panel() as u32));
+        let along_channels = takes_channels(problem.x_layout, problem.in_channels, profile);
         if pairs {
             consts.push(("ODD", (problem.axes[2].pad_begin % 2 != 0).into()));
         }
-        plan.steps.push(Step::new(kernel(source, consts, mode), &first, refs, (items[0] / at_once).div_ceil(64), profile)?);
+        consts.extend(along_channels.then_some(ALONG_CHANNELS));
+        let workgroups = transform_workgroups(problem.in_channels, columns, at_once, along_channels);
+        plan.steps.push(Step::new(kernel(source, consts, mode), &first, refs, workgroups, profile)?);
 
         plan.steps.push(packed_products(&tiling, columns, [transformed_filter, transformed, sums], profile)?);
 
@@ -280,10 +283,29 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
         let refs = vec![bias, residual, BufferRef::Output { index: 0, first: y.first, bytes: y.bytes }, sums];
         let pairs = cut.writes_pairs(problem, &last, profile);
         let (source, at_once) = if pairs { (&CONV_WINOGRAD_OUTPUT_PAIRS, 2) } else { (&CONV_WINOGRAD_OUTPUT, 1) };
-        let consts = cut.consts(transform).into_iter().chain(fused::consts(problem)).collect();
-        plan.steps.push(Step::new(kernel(source, consts, epilogue), &last, refs, (items[1] / at_once).div_ceil(64), profile)?);
+        let along_channels = takes_channels(problem.y_layout, problem.out_channels, profile);
+        let mut consts: Vec<_> = cut.consts(transform).into_iter().chain(fused::consts(problem)).collect();
+        consts.extend(along_channels.then_some(ALONG_CHANNELS));
+        let workgroups = transform_workgroups(problem.out_channels, columns, at_once, along_channels);
+        plan.steps.push(Step::new(kernel(source, consts, epilogue), &last, refs, workgroups, profile)?);
     }
     Ok(plan)
+}
+
+const ALONG_CHANNELS: (&str, u32) = ("ALONG_CHANNELS", 1);
+
+/// `SIDE` of `shaders/conv/winograd_item.wgsl`.
+const SIDE: u64 = 8;
+
+/// Whether a transform takes neighbouring channels at once. A processor reads a tile's rows through its cache either way.
+fn takes_channels(layout: Layout, channels: u64, profile: &DeviceProfile) -> bool {
+    layout == Layout::ChannelsLast && channels >= SIDE && !profile.is_cpu
+}
+
+/// Workgroups of a transform of so many channels and columns, of which an invocation takes `at_once`.
+fn transform_workgroups(channels: u64, columns: u64, at_once: u64, along_channels: bool) -> u64 {
+    let lines = if along_channels { channels.next_multiple_of(SIDE) } else { channels };
+    (lines * columns / at_once).div_ceil(64)
 }
 
 #[cfg(test)]
