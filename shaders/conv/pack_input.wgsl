@@ -1,8 +1,9 @@
 // The input of a convolution as cooperative matrices read it: [image][position][group][channel], the channels of a group padded with zeros to a multiple of
 // GRAIN, each number PARTS f16 (gemm/halves.wgsl).
 //
-// A workgroup moves 32 positions x 32 channels of all groups through workgroup memory: threads run along what is contiguous in the input while they read,
-// and along the channels while they write four at a time. Prelude: alias Elem; PARTS; GRAIN; ALONG_CHANNELS: 1 where channels are contiguous.
+// A workgroup moves TILE_P positions x TILE_C channels of all groups, 1024 numbers, through workgroup memory: threads run along what is contiguous in the input
+// while they read, and along the channels while they write four at a time. Prelude: alias Elem; PARTS; GRAIN; ALONG_CHANNELS: 1 where channels are contiguous;
+// TILE_P; TILE_C, a multiple of four.
 
 //@use gemm/halves.wgsl
 
@@ -29,15 +30,14 @@ struct PackInputParams {
 @group(0) @binding(3) var<storage, read> range: array<vec2<u32>>; // of the input (gemm/magnitudes.wgsl)
 //@end
 
-const TILE: u32 = 32u;
+const WG_SIZE: u32 = 256u;
 // One number of padding, so that neighbouring threads never meet in one bank of workgroup memory.
-const PITCH: u32 = TILE + 1u;
-// Lines of a tile that the 256 invocations read at once.
-const LINES: u32 = 8u;
+const PITCH: u32 = TILE_C + 1u;
+const LINE_VEC4: u32 = TILE_C / 4u;
 
-var<workgroup> tile: array<f32, TILE * PITCH>; // [position][channel]
+var<workgroup> tile: array<f32, TILE_P * PITCH>; // [position][channel]
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(WG_SIZE)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let item = group_id.y * group_count.x + group_id.x;
     // Uniform: all of a workgroup leaves or stays for the barrier.
@@ -45,26 +45,26 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         return;
     }
     let line = item / params.channel_tiles;
-    let channel0 = (item - line * params.channel_tiles) * TILE;
+    let channel0 = (item - line * params.channel_tiles) * TILE_C;
     let n = line / params.position_tiles;
-    let position0 = (line - n * params.position_tiles) * TILE;
+    let position0 = (line - n * params.position_tiles) * TILE_P;
     var scale = 1.0;
     scale = power_of_two(scale_exponent(range[0].x)); //@if BOUND_3
-    for (var i = local / TILE; i < TILE; i += LINES) {
+    for (var i = local; i < TILE_P * TILE_C; i += WG_SIZE) {
 //@if ALONG_CHANNELS
-        let position = i;
-        let channel = local % TILE;
+        let position = i / TILE_C;
+        let channel = i % TILE_C;
 //@else
-        let position = local % TILE;
-        let channel = i;
+        let position = i % TILE_P;
+        let channel = i / TILE_P;
 //@end
         tile[position * PITCH + channel] = scale * element(n, position0 + position, channel0 + channel);
     }
     workgroupBarrier();
-    let position = position0 + local / LINES;
-    let channel = channel0 + local % LINES * 4u;
+    let position = position0 + local / LINE_VEC4;
+    let channel = channel0 + local % LINE_VEC4 * 4u;
     if (position < params.positions) & (channel < params.all) {
-        let start = local / LINES * PITCH + local % LINES * 4u;
+        let start = local / LINE_VEC4 * PITCH + local % LINE_VEC4 * 4u;
         let at = (n * params.positions + position) * params.all + channel;
         for (var part = 0u; part < PARTS; part++) {
             output[half_index(at, part) / 4u] =

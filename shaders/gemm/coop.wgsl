@@ -1,6 +1,10 @@
 // Tile core on cooperative matrices: a workgroup owns TILE_M rows x TILE_N columns, a subgroup SUB_M x SUB_N of them as
-// matrices of MATRIX x MATRIX sums; TILE_K steps of both operands, a slab, are staged in workgroup memory at a time, while the next ones
-// are on their way from memory into registers. Both operands lie in memory as f16 (gemm/halves.wgsl), so that nothing is converted on the way.
+// matrices of MATRIX x MATRIX sums; TILE_K steps of both operands, a slab, are staged in workgroup memory at a time. Both operands lie in memory as
+// f16 (gemm/halves.wgsl), so that nothing is converted on the way.
+//
+// An invocation reads its share of the next slab before it multiplies this one (READS_AHEAD), or after, while other subgroups still multiply: before, what is
+// read occupies registers all the while, which cost an NVIDIA H200 up to a fifth of its speed where workgroups share a core; where one has a core alone,
+// nothing else hides how long reads take.
 //
 // Matrices and what is read ahead have names, not places in arrays: an array whose index a compiler does not fold lies in memory, and on an NVIDIA H100
 // that made the kernel two to three times as slow.
@@ -12,7 +16,7 @@
 // as the rows are: gemm_rhs_base, rhs (matmul/gemm.wgsl).
 // Prelude: TILE_M, TILE_N, TILE_K, SUB_M, SUB_N (multiples of MATRIX), BLOCKS_M and BLOCKS_N, their quotients; PARTS; GRAIN, 8 or 4: numbers of
 // the right-hand side that one load brings; LHS_READS and RHS_READS, the loads of either operand that an invocation makes for a slab; SPLITS;
-// WG_SIZE: as many whole subgroups as the tile has parts. Uniforms: params.items (tiles x splits), tiles_m, tiles_n.
+// READS_AHEAD; K_RUNS, the parts of a slab that are written out; COLUMN_LINES, the lines of a matrix of sums that an invocation stores; WG_SIZE: as many whole subgroups as the tile has parts. Uniforms: params.items (tiles x splits), tiles_m, tiles_n.
 
 // Matrices of the units: the left operand, the right one, sums.
 //@if MATRIX_16
@@ -48,9 +52,10 @@ const COLUMN_ITEMS: u32 = TILE_N / 8u;  // the same of its columns
 const STEP_ITEMS: u32 = TILE_K / GRAIN; // loads of a slab's steps of one column
 const COLUMN_STRIDE: u32 = WG_SIZE / STEP_ITEMS;
 
-const BLOCKS: u32 = BLOCKS_M * BLOCKS_N;
 const SUBGROUPS_N: u32 = TILE_N / SUB_N;
 const SUBGROUPS: u32 = SUBGROUPS_N * (TILE_M / SUB_M);
+const K_RUN: u32 = TILE_K / K_RUNS; // steps of a part of a slab
+const LINE_STRIDE: u32 = ROW_THREADS / (MATRIX / 4u); // lines of a matrix of sums that a subgroup stores at once
 
 //@use gemm/coop_range.wgsl
 //@use gemm/coop_operands.wgsl
@@ -192,7 +197,7 @@ fn main(
 //@end
 //@end
     for (var slab = first; slab < end; slab++) {
-        // 1. What was read is staged ...
+        // 1. What was read is staged.
 //@for P < PARTS
 //@for Q < LHS_READS
         put_lhs(local + Q * WG_SIZE, P, lhs_P_Q);
@@ -203,7 +208,23 @@ fn main(
 //@end
 //@end
         workgroupBarrier();
-        // 2. ... and multiplied while the next slab is on its way.
+//@if !READS_AHEAD
+        // 2. It is multiplied.
+//@for S < K_RUNS
+        for (var k = S * K_RUN; k < S * K_RUN + K_RUN; k += MATRIX) {
+            multiply_matrices(
+                k, m0, n0,
+//@for J < BLOCKS_N
+//@for I < BLOCKS_M
+                &sum_J_I,
+                &low_J_I, //@if PARTS == 2
+//@end
+//@end
+            );
+        }
+//@end
+//@end
+        // 3. The next slab is read.
         if slab + 1u < end { // uniform over the workgroup
             let next = (slab + 1u) * TILE_K;
 //@for P < PARTS
@@ -234,7 +255,10 @@ fn main(
 //@end
 //@end
         }
-        for (var k = 0u; k < TILE_K; k += MATRIX) {
+//@if READS_AHEAD
+        // 2. What was staged is multiplied while the next slab is on its way.
+//@for S < K_RUNS
+        for (var k = S * K_RUN; k < S * K_RUN + K_RUN; k += MATRIX) {
             multiply_matrices(
                 k, m0, n0,
 //@for J < BLOCKS_N
@@ -245,6 +269,8 @@ fn main(
 //@end
             );
         }
+//@end
+//@end
         workgroupBarrier();
     }
 
@@ -253,37 +279,51 @@ fn main(
     let back_first = power_of_two(back / 2);
     let back_second = power_of_two(back - back / 2);
     let matrix_start = subgroup * (MATRIX * MATRIX);
-    // Unrolled, the epilogue would stand here once for each block; this bound is known to no compiler.
-    let blocks = select(0u, BLOCKS, stores);
-    for (var block = 0u; block < blocks; block++) {
+    // The vec4 of a line of sums, and the first of the lines, that this invocation stores of each matrix.
+    let vec4_index = thread % (MATRIX / 4u);
+    let first_line = thread / (MATRIX / 4u);
+    // Unrolled, the epilogue would stand here once for each matrix; this bound is known to no compiler.
+    let blocks = select(0u, BLOCKS_N, stores);
+    for (var j = 0u; j < blocks; j++) {
+        // Where the columns lie is worked out once for all rows.
+        let first_column = column0 + n0 + j * MATRIX;
+//@if STORE_VEC4 == 3
+//@for Q < COLUMN_LINES
+        let stored_Q = decode_column(product, first_column + first_line + Q * LINE_STRIDE);
+//@end
+//@else
+        let columns = gemm_columns(product, first_column + 4u * vec4_index);
+//@end
+        for (var i = 0u; i < BLOCKS_M; i++) {
 //@for J < BLOCKS_N
 //@for I < BLOCKS_M
-        if block == J * BLOCKS_M + I {
-            let matrix = finished(sum_J_I); //@if PARTS == 1
-            let matrix = finished(sum_J_I, low_J_I); //@if PARTS == 2
-            coopStoreT(matrix, &sh_sums[matrix_start], MATRIX); //@if STORE_VEC4 == 3
-            coopStore(matrix, &sh_sums[matrix_start], MATRIX); //@if STORE_VEC4 != 3
-        }
-//@end
-//@end
-        workgroupBarrier();
-        let j = block / BLOCKS_M;
-        let row0 = tile_m * TILE_M + m0 + (block - j * BLOCKS_M) * MATRIX;
-        let first_column = column0 + n0 + j * MATRIX;
-        let vec4_index = thread % (MATRIX / 4u);
-        for (var line = thread / (MATRIX / 4u); line < MATRIX; line += ROW_THREADS / (MATRIX / 4u)) {
-            let at = matrix_start + line * MATRIX + 4u * vec4_index;
-            let sum = vec4<f32>(sh_sums[at], sh_sums[at + 1u], sh_sums[at + 2u], sh_sums[at + 3u]) * back_first * back_second;
-//@if STORE_VEC4 == 3
-            // A line is a column: four rows at once.
-            let row = row0 + 4u * vec4_index;
-            if row < params.filters {
-                store_filters(decode_column(product, first_column + line), product.group * params.filters + row, sum);
+            if (j == J) & (i == I) {
+                let matrix = finished(sum_J_I); //@if PARTS == 1
+                let matrix = finished(sum_J_I, low_J_I); //@if PARTS == 2
+                coopStoreT(matrix, &sh_sums[matrix_start], MATRIX); //@if STORE_VEC4 == 3
+                coopStore(matrix, &sh_sums[matrix_start], MATRIX); //@if STORE_VEC4 != 3
             }
-//@else
-            gemm_store(gemm_columns(product, first_column + 4u * vec4_index), share, row0 + line, sum);
 //@end
+//@end
+            workgroupBarrier();
+            let row0 = tile_m * TILE_M + m0 + i * MATRIX;
+//@for Q < COLUMN_LINES
+            if first_line + Q * LINE_STRIDE < MATRIX {
+                let line = first_line + Q * LINE_STRIDE;
+                let at = matrix_start + line * MATRIX + 4u * vec4_index;
+                let sum = vec4<f32>(sh_sums[at], sh_sums[at + 1u], sh_sums[at + 2u], sh_sums[at + 3u]) * back_first * back_second;
+//@if STORE_VEC4 == 3
+                // A line is a column: four rows at once.
+                let row = row0 + 4u * vec4_index;
+                if row < params.filters {
+                    store_filters(stored_Q, product.group * params.filters + row, sum);
+                }
+//@else
+                gemm_store(columns, share, row0 + line, sum);
+//@end
+            }
+//@end
+            workgroupBarrier();
         }
-        workgroupBarrier();
     }
 }

@@ -1,4 +1,5 @@
 // Joins the ranges that gemm/magnitudes.wgsl found, CHUNK of them a workgroup; called again over its own results until one is left.
+// Prelude: WG_SIZE.
 
 //@use gemm/line_range.wgsl
 
@@ -10,8 +11,7 @@ struct MagnitudeJoinParams {
     unused2: u32,
 }
 
-const WG_SIZE: u32 = 64u;
-const CHUNK: u32 = 4096u;
+const CHUNK: u32 = 16384u;
 
 @group(0) @binding(0) var<uniform> params: MagnitudeJoinParams;
 @group(0) @binding(1) var<storage, read> x: array<vec2<u32>>;

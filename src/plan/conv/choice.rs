@@ -7,7 +7,7 @@ use crate::numeric::{Accuracy, Operands};
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
 use crate::plan::conv::{applies, depthwise, winograd};
-use crate::plan::gemm::matrix::fewest_multiply_adds;
+use crate::plan::gemm::matrix::{fewest_multiply_adds, fewest_steps};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::reason;
 use crate::types::{ElementType, Result};
@@ -84,7 +84,8 @@ fn matrix_pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProf
     // long, and so did three channels.
     let [filters, channels] = if algorithm.operands() == Some(Operands::F16x2) { [64, 8] } else { [32, 1] };
     let large = problem.filters_per_group() >= filters && problem.channels_per_group() >= channels;
-    usual && enough && !profile.is_cpu && large && columns >= FEWEST_COLUMNS && problem.reduction_depth() >= 64
+    let deep = algorithm.operands().is_some_and(|operands| problem.reduction_depth() >= fewest_steps(operands));
+    usual && enough && !profile.is_cpu && large && columns >= FEWEST_COLUMNS && deep
 }
 
 /// Filters of a channel up to which a GPU takes strips; with more, a quarter of its smallest tile's rows are of use. None has measured it, nor

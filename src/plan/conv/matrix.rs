@@ -117,7 +117,8 @@ impl Halves {
             return Err(Error::TooLarge { argument: "x as f16".into(), needed: numbers.into(), unit, limit_name, limit: INDEX_LIMIT - 1 });
         }
         let [x_stride_n, x_stride_c, x_stride_p] = plane_strides(problem.x_layout, problem.in_channels, positions);
-        let [position_tiles, channel_tiles] = [positions.div_ceil(TILE), all.div_ceil(TILE)];
+        let tile = input_tile(all);
+        let [position_tiles, channel_tiles] = [positions.div_ceil(tile[0]), all.div_ceil(tile[1])];
         let items = images * position_tiles * channel_tiles;
         let params = PackInputParams {
             items: items as u32,
@@ -133,7 +134,8 @@ impl Halves {
             x_stride_p,
             unused: 0,
         };
-        let kernel = self.kernel(&CONV_PACK_INPUT, problem.element, self.grain, x_stride_c == 1 && all > 1);
+        let mut kernel = self.kernel(&CONV_PACK_INPUT, problem.element, self.grain, x_stride_c == 1 && all > 1);
+        kernel.consts.extend([("TILE_P", tile[0] as u32), ("TILE_C", tile[1] as u32)]);
         Ok(Some(Step::new(kernel, &params, vec![x, to, range], items, profile)?))
     }
 
@@ -155,5 +157,8 @@ impl Halves {
     }
 }
 
-/// Positions and channels of a workgroup of `shaders/conv/pack_input.wgsl`.
-const TILE: u64 = 32;
+/// Positions and channels of a workgroup of `shaders/conv/pack_input.wgsl` for so many channels of all groups: 1024 numbers, of which few are none.
+fn input_tile(channels: u64) -> [u64; 2] {
+    let tile_channels = channels.next_power_of_two().clamp(4, 32);
+    [1024 / tile_channels, tile_channels]
+}

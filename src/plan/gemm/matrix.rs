@@ -18,6 +18,8 @@ pub(crate) struct CoopTile {
     pub operands: Operands,
     /// Workgroups that share the depth.
     pub splits: u32,
+    /// Whether an invocation reads the next slab before it multiplies one.
+    reads_ahead: bool,
 }
 
 /// Workgroups that keep the cores of a large GPU busy: an NVIDIA H100 has 132.
@@ -27,6 +29,15 @@ const ENOUGH_WORKGROUPS: u64 = 120;
 /// on an NVIDIA H200 (benchmarks/results/2026-11-26-nvidia-h200-halves.md).
 pub(crate) fn fewest_multiply_adds(element: ElementType) -> u64 {
     if element == ElementType::F16 { 100_000_000 } else { 1_000_000_000 }
+}
+
+/// Steps of the depth from which on the units pay. Splitting writes each number twice, and has to gain that back by products: of 256 steps it took 1.4 times
+/// as long as plain sums on an NVIDIA H200, of 1152 it took 0.92 (benchmarks/results/2026-11-27-nvidia-h200-steps.md).
+pub(crate) fn fewest_steps(operands: Operands) -> u64 {
+    match operands {
+        Operands::F16 => 64,
+        Operands::F16x2 => 1024,
+    }
 }
 
 /// Rows, columns and steps, and the rows and columns of one subgroup; the largest first. Those of one f16 a number ...
@@ -90,7 +101,7 @@ impl CoopTile {
             Operands::F16 => &TILES,
             Operands::F16x2 => &SPLIT_TILES,
         };
-        let tiles = all.iter().map(|&[m, n, k, sub_m, sub_n]| Self { m, n, k, sub_m, sub_n, operands, splits: 1 });
+        let tiles = all.iter().map(|&[m, n, k, sub_m, sub_n]| Self { m, n, k, sub_m, sub_n, operands, splits: 1, reads_ahead: false });
         tiles.filter(|tile| tile.fits(units, profile)).collect()
     }
 
@@ -106,7 +117,14 @@ impl CoopTile {
         while splits < MOST_SPLITS && workgroups.saturating_mul(u64::from(splits)) < ENOUGH_WORKGROUPS && slabs >= u64::from(splits) * 16 {
             splits *= 2;
         }
-        Self { splits, ..self }
+        self.shared_by(splits, shape)
+    }
+
+    /// The tile with so many workgroups to a depth. Where a core has one workgroup of few subgroups, nothing but reading ahead hides how long reads take;
+    /// what that takes of registers costs more where several share a core (measured: benchmarks/results/2026-11-27-nvidia-h200-steps.md).
+    fn shared_by(self, splits: u32, shape: &GemmShape) -> Self {
+        let alone = self.workgroups(shape).saturating_mul(splits.into()) < 2 * ENOUGH_WORKGROUPS;
+        Self { splits, reads_ahead: self.operands == Operands::F16 && self.subgroups() <= 4 && alone, ..self }
     }
 
     /// The tile for a product: of those that it fills by more than half either way the largest that keeps a large GPU busy, else the smallest; or the
@@ -137,7 +155,7 @@ impl CoopTile {
                 let (tile, splits) = text.split_once('/').map_or((text, Some(1)), |(tile, splits)| (tile, splits.parse().ok()));
                 let splits = splits.filter(|splits: &u32| splits.is_power_of_two() && *splits <= MOST_SPLITS);
                 match (tiles.iter().find(|t| t.to_string() == tile), splits) {
-                    (Some(tile), Some(splits)) => Ok(Self { splits, ..*tile }),
+                    (Some(tile), Some(splits)) => Ok(tile.shared_by(splits, shape)),
                     _ => {
                         let all = tiles.iter().map(Self::to_string).collect::<Vec<_>>().join(", ");
                         refuse(format!("its tiles here are {all}, each also with /2 to /{MOST_SPLITS}"))
@@ -166,6 +184,10 @@ impl CoopTile {
             ("BLOCKS_N", blocks(self.sub_n)),
             ("GRAIN", columns.grain),
             ("RHS_ALONG_K", u32::from(columns.along_k)),
+            // Written out, the loop over a slab is up to a tenth faster with one f16 a number, and no faster with two.
+            ("K_RUNS", if self.operands == Operands::F16 { blocks(self.k).max(1) } else { 1 }),
+            ("READS_AHEAD", u32::from(self.reads_ahead)),
+            ("COLUMN_LINES", (extent * extent / 4).div_ceil(subgroup.max(1))),
             ("LHS_READS", (self.k * self.m / 8).div_ceil(invocations)),
             ("RHS_READS", (self.k * self.n / columns.grain).div_ceil(invocations)),
             ("SPLITS", self.splits),

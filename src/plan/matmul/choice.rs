@@ -1,9 +1,9 @@
 //! Which algorithm a product gets: a tile core for both large sides, the gemv kernel where one side is short, the direct one for the rest and for
 //! every doubt. Each algorithm is asked once whether it applies, and its reasons are kept.
 
-use crate::numeric::Accuracy;
+use crate::numeric::{Accuracy, Operands};
 use crate::ops::matmul::{MATRIX, MatMulProblem, SPLIT};
-use crate::plan::gemm::matrix::{self, fewest_multiply_adds};
+use crate::plan::gemm::matrix::{self, fewest_multiply_adds, fewest_steps};
 use crate::plan::gemm::tile::Core;
 use crate::plan::matmul::{DIRECT, GEMV, MOST_SHORT, REGISTER, WORKGROUP, core, gemv_threads, shape};
 use crate::plan::profile::DeviceProfile;
@@ -30,9 +30,11 @@ fn wanted(problem: &MatMulProblem, profile: &DeviceProfile) -> Vec<&'static str>
         vec![DIRECT] // packing, or a register tile most of whose columns idle, would cost more than it saves
     } else if profile.is_cpu {
         vec![REGISTER] // workgroup memory and barriers cost there and save nothing (docs/kernels.md)
-    } else if m >= 32 && n >= 64 && k >= 64 && problem.multiply_adds() >= fewest_multiply_adds(problem.element) {
+    } else if m >= 32 && n >= 64 && problem.multiply_adds() >= fewest_multiply_adds(problem.element) {
         // A GPU's units, for tiles that the product fills.
-        if problem.element == ElementType::F16 || problem.accuracy == Accuracy::Reduced { vec![MATRIX, WORKGROUP] } else { vec![SPLIT, WORKGROUP] }
+        let rounds = problem.element == ElementType::F16 || problem.accuracy == Accuracy::Reduced;
+        let (units, operands) = if rounds { (MATRIX, Operands::F16) } else { (SPLIT, Operands::F16x2) };
+        if k >= fewest_steps(operands) { vec![units, WORKGROUP] } else { vec![WORKGROUP] }
     } else {
         vec![WORKGROUP]
     }
