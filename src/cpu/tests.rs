@@ -70,6 +70,45 @@ fn depthwise_with_multiplier() {
     }
 }
 
+/// Rows of every stride, dilation and padding, shorter than a vector and longer than several.
+#[test]
+fn depthwise_rows() {
+    for (i, width) in [1, 2, 15, 16, 17, 63, 70, 131].into_iter().enumerate() {
+        for (stride, dilation, taps) in [(1, 1, 3), (1, 3, 5), (2, 1, 2), (2, 1, 3), (2, 3, 4), (3, 1, 7), (3, 2, 3), (5, 1, 2), (4, 7, 2)] {
+            let padding = Padding::Explicit { begin: [1, dilation * (taps - 1) + i % 2], end: [0, i % 3] };
+            let padding_mode = if i % 2 == 0 || width < 15 { PaddingMode::Replicate } else { PaddingMode::Zeros };
+            let descriptor = ConvDescriptor { stride: [1, stride], dilation: [1, dilation], padding, padding_mode, groups: 2, ..Default::default() };
+            forward::<2>(&descriptor, &[1, 2, 3, width], &[2, 1, 2, taps], false);
+            let back = ConvTransposeDescriptor { stride: [2, stride], dilation: [1, dilation], groups: 2, ..Default::default() };
+            transposed::<2>(&back, &[1, 2, 3, width], &[2, 1, 2, taps], false);
+        }
+    }
+    let cropped = ConvTransposeDescriptor { padding: Padding::uniform(2), groups: 3, ..Default::default() };
+    transposed::<2>(&cropped, &[1, 3, 6, 40], &[3, 1, 3, 3], true);
+    forward(
+        &Conv3dDescriptor { groups: 2, padding: Padding::uniform(1), stride: [1, 2, 2], ..Default::default() },
+        &[2, 2, 3, 5, 40],
+        &[4, 1, 3, 2, 3],
+        true,
+    );
+}
+
+/// A weight that is no number meets the zeros around the input, as the definition has it, and no further element.
+#[test]
+fn depthwise_weights_that_are_not_finite() {
+    let descriptor = Conv2dDescriptor { groups: 1, padding: Padding::uniform(1), ..Default::default() };
+    let problem = ConvProblem::forward(&ConvInputs::new(&[1, 1, 4, 20], &[1, 1, 3, 3], None), &descriptor).unwrap();
+    let x: Vec<f32> = (1..=80).map(|v| v as f32).collect();
+    let mut filter = [0.0; 9];
+    filter[0] = f32::INFINITY; // the top left neighbour
+    let mut y = vec![0.0; 80];
+    conv(&problem, &x, &filter, None, &mut y).unwrap();
+    for (i, v) in y.iter().enumerate() {
+        let outside = i < 20 || i % 20 == 0;
+        assert_eq!((v.is_nan(), *v == f32::INFINITY), (outside, !outside), "{i}: {v}");
+    }
+}
+
 #[test]
 fn transposed_options() {
     for groups in [1, 2, 4] {
