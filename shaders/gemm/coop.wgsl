@@ -16,7 +16,8 @@
 // as the rows are: gemm_rhs_base, rhs (matmul/gemm.wgsl).
 // Prelude: TILE_M, TILE_N, TILE_K, SUB_M, SUB_N (multiples of MATRIX), BLOCKS_M and BLOCKS_N, their quotients; PARTS; GRAIN, 8 or 4: numbers of
 // the right-hand side that one load brings; LHS_READS and RHS_READS, the loads of either operand that an invocation makes for a slab; SPLITS;
-// READS_AHEAD; K_RUNS, the parts of a slab that are written out; COLUMN_LINES, the lines of a matrix of sums that an invocation stores; WG_SIZE: as many whole subgroups as the tile has parts. Uniforms: params.items (tiles x splits), tiles_m, tiles_n.
+// READS_AHEAD; K_RUNS, the parts of a slab that are written out; COLUMN_LINES, the lines of a matrix of sums that an invocation stores; WG_SIZE: as many whole
+// subgroups as the tile has parts. Uniforms: params.items (tiles x splits), tiles_m, tiles_n.
 
 // Matrices of the units: the left operand, the right one, sums.
 //@if MATRIX_16

@@ -39,7 +39,8 @@ impl Layout {
         };
         let reach = (taps - 1) * dilation;
         let pitch = outputs + reach / stride + LONGEST;
-        let mut sources = vec![NOTHING; pitch * stride];
+        // Of a long stride, only some phases are read.
+        let mut sources = vec![NOTHING; pitch * stride.min(reach + 1)];
         let start = (0..taps).map(|s| if backwards { reach - s * dilation } else { s * dilation });
         let start: Vec<usize> = start.map(|offset| offset % stride * pitch + offset / stride).collect();
         for (s, &start) in start.iter().enumerate() {
@@ -73,6 +74,13 @@ impl Layout {
     }
 }
 
+/// Whether its rows with their padding are not much longer than without: a spread window may reach far beyond the input.
+pub(crate) fn suits(problem: &ConvProblem) -> bool {
+    let axis = &problem.axes[2];
+    problem.channels_per_group() == 1 && (axis.filter - 1).saturating_mul(axis.dilation) / axis.stride <= 4 * (axis.input + axis.output) + 1024
+}
+
+/// y = conv(x), channels-first, of a problem that [`suits`].
 pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     let windows = Windows::new(problem);
     let layout = Layout::new(problem, &windows.width);

@@ -1,6 +1,6 @@
 //! The CPU engine: the fallback where there is no GPU, and the honest opponent in every GPU-against-CPU figure.
 //!
-//! `gemm` multiplies the filter by im2col blocks small enough for a core's cache; `depthwise` runs plain row loops; `phases` takes a stride of a
+//! `gemm` multiplies the filter by im2col blocks small enough for a core's cache; `depthwise` keeps rows of outputs in registers; `phases` takes a stride of a
 //! transposed convolution apart; `epilogue` adds bias and activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
 
 pub(crate) mod adjoint;
@@ -79,7 +79,7 @@ pub fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32
 
 /// A convolution of which every output takes all taps.
 fn one_phase(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    if problem.channels_per_group() == 1 && problem.filters_per_group() <= 4 {
+    if depthwise::suits(problem) && problem.filters_per_group() <= 4 {
         depthwise::conv(problem, x, filter, bias, y);
     } else {
         gemm::conv(problem, x, filter, bias, y);

@@ -96,10 +96,12 @@ fn plane<T: Copy>(
     let (taps, stride) = (problem.axes[2].filter as usize, problem.axes[2].stride as usize);
     let inner = inner(problem, width);
     let origin = width.get(inner.start).map_or(0, |[x0, ..]| *x0);
-    // Places of a phase that the inner outputs read.
-    let pitch = inner.len() + (taps - 1) * dx / stride;
+    // Steps from the first tap of an inner window to its last: none where no window lies inside, which then may be of any length.
+    let (taps, reach) = if inner.is_empty() { (0, 0) } else { (taps, (taps - 1) * dx) };
+    // Places of a phase that the inner outputs read; of a long stride, only some phases are read.
+    let pitch = inner.len() + reach / stride;
     let mut joined = vec![start; in_w];
-    let mut phases = vec![start; if inner.is_empty() || stride == 1 { 0 } else { stride * pitch }];
+    let mut phases = vec![start; if inner.is_empty() || stride == 1 { 0 } else { stride.min(reach + 1) * pitch }];
     let mut pooled = vec![start; inner.len()];
     let mut lines = y.chunks_exact_mut(width.len());
     for &[z0, nz, cz] in depth {

@@ -83,6 +83,11 @@ fn depthwise_rows() {
             transposed::<2>(&back, &[1, 2, 3, width], &[2, 1, 2, taps], false);
         }
     }
+    // A window that reaches far beyond the input; a stride longer than it.
+    let far = Padding::Explicit { begin: [0, 9_000], end: [0, 0] };
+    let spread = Conv2dDescriptor { dilation: [1, 9_000], padding: far, groups: 2, ..Default::default() };
+    forward(&spread, &[1, 2, 3, 17], &[2, 1, 2, 2], false);
+    forward(&Conv2dDescriptor { stride: [1, 1 << 40], groups: 2, ..Default::default() }, &[1, 2, 3, 17], &[2, 1, 2, 3], false);
     let cropped = ConvTransposeDescriptor { padding: Padding::uniform(2), groups: 3, ..Default::default() };
     transposed::<2>(&cropped, &[1, 3, 6, 40], &[3, 1, 3, 3], true);
     forward(

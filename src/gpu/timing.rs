@@ -47,8 +47,9 @@ pub struct StepTiming {
 }
 
 impl Bound {
-    /// Times each kernel call of a recording by itself, `repeats` times, after the op has run as a whole: where its time goes. A call reads what that run
-    /// left, so that repeats change nothing. Calls that follow each other without a gap in a recording take less than these times added up.
+    /// Times each kernel call of a recording by itself, `repeats` times and once before, after the op has run as a whole: where its time goes. A call reads what
+    /// that run left, so that repeats give the same; a call that writes what it reads, of an op in place or an optimizer's step, does so each time. Calls that
+    /// follow each other without a gap in a recording take less than these times added up.
     ///
     /// ```no_run
     /// # use wgconv::{ElementType, Gpu, Layout, Result, matmul::MatMulProblem, op::Prepared};

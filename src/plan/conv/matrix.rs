@@ -157,7 +157,8 @@ impl Halves {
     }
 }
 
-/// Positions and channels of a workgroup of `shaders/conv/pack_input.wgsl` for so many channels of all groups: 1024 numbers, of which few are none.
+/// Positions and channels of a workgroup of `shaders/conv/pack_input.wgsl` for so many channels of all groups: 1024 numbers, few
+/// of them outside the tensor.
 fn input_tile(channels: u64) -> [u64; 2] {
     let tile_channels = channels.next_power_of_two().clamp(4, 32);
     [1024 / tile_channels, tile_channels]

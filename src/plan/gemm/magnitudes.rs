@@ -25,7 +25,9 @@ fn workgroup(length: u64, lines: u64, lie_apart: bool, profile: &DeviceProfile) 
         return [row_threads.max(64), row_threads];
     }
     let size = 1 << profile.max_workgroup_invocations.clamp(64, 256).ilog2();
-    [size, if lie_apart { row_threads.min(size / NEIGHBOURS) } else { row_threads }]
+    let few = row_threads.min(size / NEIGHBOURS);
+    let serves = lie_apart && row_iterations(length, few) <= profile.max_loop_iterations;
+    [size, if serves { few } else { row_threads }]
 }
 
 /// The lines of an f32 operand: what one row or column of the product reads of it, or a part of that. Strides count elements, and all lie below
