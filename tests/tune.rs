@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem};
+use wgconv::elementwise::UnaryProblem;
 use wgconv::gpu::SourcePatch;
 use wgconv::matmul::MatMulProblem;
-use wgconv::op::Planned;
-use wgconv::softmax::SoftmaxDescriptor;
-use wgconv::tune::{Candidate, Tuned, Verdict};
-use wgconv::{ElementType, Gpu, GpuDescriptor, TensorType, Tuning};
+use wgconv::op::{Op, Planned};
+use wgconv::pool::{PoolDescriptor, PoolProblem};
+use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
+use wgconv::tune::{Candidate, Tuned, Verdict, candidates, doubt_coop_matrix};
+use wgconv::{Activation, ElementType, Gpu, GpuDescriptor, TensorType, Tuning};
 
 const BUDGET: Duration = Duration::from_secs(600);
 
@@ -195,7 +197,7 @@ fn a_trial_that_never_ended_is_tried_once_more() {
     let mut kept = Vec::new();
     let tuned = tune(interrupted(2), BUDGET, &mut kept);
     assert_eq!(verdict(&tuned, "direct"), &Verdict::Interrupted { times: 2 }, "twice is enough");
-    assert!(tuned.complete && tuned.candidates.len() == wgconv::tune::candidates(&gpu, problem()).unwrap().len(), "{tuned:?}");
+    assert!(tuned.complete && tuned.candidates.len() == candidates(&gpu, problem()).unwrap().len(), "{tuned:?}");
     // What a budget of 0 does not try again stays as it was.
     assert_eq!(tune(interrupted(1), Duration::ZERO, &mut Vec::new()).candidates, interrupted(1).candidates);
     // The trial leaves its trace before it begins.
@@ -207,12 +209,53 @@ fn a_trial_that_never_ended_is_tried_once_more() {
     assert!(kept.iter().any(|tuned| tuned.candidates.last().unwrap().verdict == Verdict::Interrupted { times: 2 }), "counted before it begins");
 }
 
+/// A device of which every kernel returns at once: the fastest there is.
+fn idle() -> Gpu {
+    let patch = |name: &str, text: String| {
+        let entry = text.find("@compute").unwrap_or_else(|| panic!("{name} has no entry"));
+        let body = entry + text[entry..].find(") {").unwrap_or_else(|| panic!("{name} has no body")) + ") {".len();
+        format!("{} if true {{ return; }} {}", &text[..body], &text[body..])
+    };
+    Gpu::with_descriptor(&GpuDescriptor { source_patch: Some(SourcePatch(Arc::new(patch))), ..Default::default() }).unwrap()
+}
+
+/// On a driver that computes nothing, nothing passes the checks, and cooperative matrices are not trusted: no time of such a kernel counts.
+#[test]
+fn a_driver_that_computes_nothing_proves_nothing() {
+    let gpu = idle();
+    gpu.set_tuning(Tuning::Cached, Some(&folder("idle")));
+    let x = TensorType::new(&[2, 6, 12, 20], ElementType::F32, Default::default());
+    let depthwise = ConvDescriptor::<2> { groups: 6, ..Default::default() };
+    let window = PoolDescriptor::<2> { window: [3, 3], stride: Some([2, 2]), ..Default::default() };
+    let ops: [Op; 8] = [
+        problem().into(),
+        ConvProblem::forward(&ConvInputs::new(&[2, 6, 12, 20], &[6, 1, 3, 3], None), &depthwise).unwrap().into(),
+        MatMulProblem::matmul(&[40, 50], &[50, 60], ElementType::F32).unwrap().into(),
+        MatMulProblem::matmul(&[1, 50], &[50, 60], ElementType::F32).unwrap().into(),
+        PoolProblem::new(&x, &window).unwrap().into(),
+        SoftmaxProblem::new(&x, &SoftmaxDescriptor::default()).unwrap().into(),
+        UnaryProblem::new(&x, Activation::Gelu).unwrap().into(),
+        UnaryProblem::new(&x, Activation::Relu).unwrap().into(),
+    ];
+    for op in ops {
+        let labels = candidates(&gpu, &op).unwrap();
+        let error = gpu.tune(&op, BUDGET, None).unwrap_err().to_string();
+        assert!(error.contains("none is verified"), "{op}: {error}");
+        for label in &labels {
+            assert!(error.contains(&format!("{label}: Wrong {{")), "{op}: {label} is not refused: {error}");
+        }
+        let refused = error.matches(": guarded: ").count() + error.matches(": exact: ").count();
+        assert_eq!((refused, gpu.tuned(&op).and_then(|tuned| tuned.lag())), (labels.len(), None), "{op}: {error}");
+    }
+    let doubts = doubt_coop_matrix(&gpu).unwrap();
+    assert!(doubts.whole.is_some() && doubts.split.is_some(), "{doubts:?}");
+}
+
 /// An op whose every candidate has gone down with the process, as a file may say.
 #[test]
 fn an_op_of_which_nothing_is_proven_is_planned_by_the_rules() {
     let folder = folder("nothing");
-    let op =
-        wgconv::elementwise::UnaryProblem::new(&TensorType::new(&[64, 64], ElementType::F32, Default::default()), wgconv::Activation::Relu).unwrap();
+    let op = UnaryProblem::new(&TensorType::new(&[64, 64], ElementType::F32, Default::default()), Activation::Relu).unwrap();
     let gpu = Gpu::new().unwrap();
     gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder));
     let tuned = gpu.tune(&op, BUDGET, None).unwrap();
@@ -230,7 +273,7 @@ fn an_op_of_which_nothing_is_proven_is_planned_by_the_rules() {
         gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder));
         let x = gpu.upload(&ndarray::Array2::<f32>::ones((64, 64))).unwrap();
         for _ in 0..2 {
-            drop(gpu.run(|r| r.activation(&x, wgconv::Activation::Relu)).unwrap());
+            drop(gpu.run(|r| r.activation(&x, Activation::Relu)).unwrap());
         }
         let found = gpu.tuned(&op).unwrap();
         assert!(found.complete, "{found:?}");
@@ -252,13 +295,12 @@ fn threads_that_meet_an_op_at_once_and_devices_that_share_a_folder_all_get_a_pla
             scope.spawn(move || {
                 std::thread::sleep(Duration::from_millis(i as u64 * 20));
                 let x = gpu.upload(&ndarray::Array2::<f32>::from_elem((36, 64), -1.0)).unwrap();
-                let y = gpu.run(|r| r.activation(&x, wgconv::Activation::Relu)).unwrap();
+                let y = gpu.run(|r| r.activation(&x, Activation::Relu)).unwrap();
                 assert_eq!(y.download::<f32, ndarray::Ix2>().unwrap().sum(), 0.0);
             });
         }
     });
-    let op =
-        wgconv::elementwise::UnaryProblem::new(&TensorType::new(&[36, 64], ElementType::F32, Default::default()), wgconv::Activation::Relu).unwrap();
+    let op = UnaryProblem::new(&TensorType::new(&[36, 64], ElementType::F32, Default::default()), Activation::Relu).unwrap();
     for gpu in &gpus {
         let tuned = gpu.tuned(&op).unwrap();
         assert!(tuned.complete && tuned.candidates.iter().all(|c| !matches!(c.verdict, Verdict::Interrupted { .. })), "{tuned:?}");
@@ -308,7 +350,6 @@ fn a_budget_is_not_overdrawn() {
 
 #[test]
 fn ops_whose_labels_say_more_than_they_can_be_asked_for_are_tuned_too() {
-    use wgconv::softmax::SoftmaxProblem;
     let gpu = Gpu::new().unwrap();
     gpu.set_tuning(Tuning::Cached, Some(&folder("labels")));
     let problem =
@@ -326,16 +367,13 @@ fn calls_in_place_are_tuned_too() {
     let gpu = Gpu::new().unwrap();
     gpu.set_tuning(Tuning::Measure { budget: BUDGET }, Some(&folder("in_place")));
     let x = gpu.upload(&ndarray::Array2::from_shape_fn((64, 64), |(i, j)| (i as f32 - j as f32) / 8.0)).unwrap();
-    gpu.run(|r| r.activation_in_place(&x, wgconv::Activation::Relu)).unwrap();
+    gpu.run(|r| r.activation_in_place(&x, Activation::Relu)).unwrap();
     gpu.run(|r| r.softmax_in_place(&x, 1)).unwrap();
-    let unary =
-        wgconv::elementwise::UnaryProblem::new(&TensorType::new(&[64, 64], ElementType::F32, Default::default()), wgconv::Activation::Relu).unwrap();
-    let softmax = wgconv::softmax::SoftmaxProblem::new(
-        &TensorType::new(&[64, 64], ElementType::F32, Default::default()),
-        &SoftmaxDescriptor { axis: 1, ..Default::default() },
-    )
-    .unwrap();
-    for op in [wgconv::op::Op::from(unary.in_place()), softmax.in_place().into()] {
+    let unary = UnaryProblem::new(&TensorType::new(&[64, 64], ElementType::F32, Default::default()), Activation::Relu).unwrap();
+    let softmax =
+        SoftmaxProblem::new(&TensorType::new(&[64, 64], ElementType::F32, Default::default()), &SoftmaxDescriptor { axis: 1, ..Default::default() })
+            .unwrap();
+    for op in [Op::from(unary.in_place()), softmax.in_place().into()] {
         let tuned = gpu.tuned(&op).unwrap_or_else(|| panic!("{op} was not tuned"));
         assert!(tuned.complete && tuned.candidates.len() > 1, "{tuned:?}");
         let sound = |verdict: &Verdict| matches!(verdict, Verdict::Verified { .. } | Verdict::Slow { .. });
