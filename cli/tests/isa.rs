@@ -48,6 +48,20 @@ fn a_product_is_compiled_and_its_loop_is_counted() {
     assert!(own["local_loads"]["16"].as_u64() > Some(8), "{table}");
 }
 
+/// Of a chip that nothing here compiles for, by its published rates alone: 2 x 512^3 operations at 66.9 TFLOP/s, 3 MiB at 3.35 TB/s.
+#[test]
+fn least_times_are_predicted_from_published_rates() {
+    let arguments =
+        ["isa", "--chip", "gh100", "--roofline", "--shims", "/nonexistent", "--layer", "matmul a=512x512 b=512x512", "--layer", "relu x=1x64x8x8"];
+    let text = run(&arguments).succeeds().to_string();
+    assert!(text.contains("least times by the published 66900 GFLOP/s of f32 and 3350 GB/s of memory: predictions, never measurements"), "{text}");
+    let line = |layer: &str| text.lines().find(|line| line.contains(&format!("  {layer}: "))).unwrap_or_else(|| panic!("no {layer} in {text}"));
+    let product: Vec<&str> = line("matmul a=512x512 b=512x512").split_whitespace().take(4).collect();
+    assert_eq!(product, ["4.0", "0.9", "4.0", "-"], "{text}");
+    let adreno = run(&["isa", "--chip", "adreno750", "--roofline", "--shims", "/nonexistent", "--layer", "relu x=1x64x8x8"]);
+    assert!(adreno.succeeds().contains("no least times: nobody publishes the chip's rates"));
+}
+
 #[test]
 fn a_table_that_is_better_than_the_kernels_fails_them() {
     let Some((path, text)) = table("isa-compared.json") else { return };

@@ -18,6 +18,17 @@ pub struct Chip {
     pub profile: DeviceProfile,
     /// Its cooperative matrices, where the library refuses them for subgroups of several sizes alone.
     pub refused_matrix: Option<CoopMatrix>,
+    /// Its rates, where its maker publishes them.
+    pub published: Option<Published>,
+}
+
+/// Rates of a chip as its maker's data sheet has them, at the boost clock: what no kernel exceeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Published {
+    /// 10^9 operations of f32 a second, a multiply-add counted as two.
+    pub gflops: f64,
+    /// 10^9 bytes a second to and from the chip's memory.
+    pub gbytes_per_s: f64,
 }
 
 /// What compiles for a chip where there is none.
@@ -89,39 +100,50 @@ const ADRENO: DeviceProfile =
 /// Compute shaders run in subgroups of 64 in RADV unless told otherwise.
 const WMMA: CoopMatrix = CoopMatrix { extent: 16, subgroup: 64, loads_vectors: true, splits: true };
 
-const fn radv(name: &'static str, title: &'static str, families: &'static [&'static str], profile: DeviceProfile) -> Chip {
-    Chip { name, title, driver: Driver::Radv(families), profile, refused_matrix: None }
+const fn rates(gflops: f64, gbytes_per_s: f64) -> Option<Published> {
+    Some(Published { gflops, gbytes_per_s })
 }
 
-const fn intel(name: &'static str, title: &'static str) -> Chip {
+const fn radv(
+    name: &'static str,
+    title: &'static str,
+    families: &'static [&'static str],
+    profile: DeviceProfile,
+    published: Option<Published>,
+) -> Chip {
+    Chip { name, title, driver: Driver::Radv(families), profile, refused_matrix: None, published }
+}
+
+const fn intel(name: &'static str, title: &'static str, published: Option<Published>) -> Chip {
     let driver = Driver::Shim { library: "libintel_noop_drm_shim.so", chip: ("INTEL_STUB_GPU_PLATFORM", name), icd: "intel_icd", vendor: 0x8086 };
-    Chip { name, title, driver, profile: INTEL, refused_matrix: None }
+    Chip { name, title, driver, profile: INTEL, refused_matrix: None, published }
 }
 
-const fn nvidia(name: &'static str, title: &'static str, chipset: &'static str) -> Chip {
+const fn nvidia(name: &'static str, title: &'static str, chipset: &'static str, published: Option<Published>) -> Chip {
     let driver = Driver::Shim { library: "libnouveau_noop_drm_shim.so", chip: ("NOUVEAU_CHIPSET", chipset), icd: "nouveau_icd", vendor: 0x10de };
-    Chip { name, title, driver, profile: NVIDIA, refused_matrix: None }
+    Chip { name, title, driver, profile: NVIDIA, refused_matrix: None, published }
 }
 
 /// All chips.
 pub const CHIPS: &[Chip] = &[
-    radv("polaris10", "AMD Polaris (Radeon RX 480)", &["POLARIS10"], DeviceProfile { has_f16: false, ..GCN }),
-    radv("vega10", "AMD Vega (Radeon RX Vega 64)", &["VEGA10"], GCN),
-    radv("navi10", "AMD RDNA (Radeon RX 5700)", &["NAVI10"], RDNA),
-    radv("navi21", "AMD RDNA2 (Radeon RX 6800)", &["NAVI21"], RDNA),
-    radv("navi22", "AMD RDNA2 (Radeon RX 6700)", &["NAVI22"], RDNA),
-    Chip { refused_matrix: Some(WMMA), ..radv("navi31", "AMD RDNA3 (Radeon RX 7900)", &["GFX1100", "NAVI31"], RDNA) },
-    Chip { refused_matrix: Some(WMMA), ..radv("navi48", "AMD RDNA4 (Radeon RX 9070)", &["GFX1201", "NAVI48"], RDNA) },
-    intel("dg2", "Intel Arc Alchemist (A770)"),
-    intel("bmg", "Intel Arc Battlemage (B580)"),
-    nvidia("tu102", "NVIDIA Turing (RTX 2080 Ti)", "162"),
-    nvidia("ga102", "NVIDIA Ampere (RTX 3090)", "172"),
-    nvidia("gh100", "NVIDIA Hopper (H100)", "180"),
+    radv("polaris10", "AMD Polaris (Radeon RX 480)", &["POLARIS10"], DeviceProfile { has_f16: false, ..GCN }, rates(5834.0, 256.0)),
+    radv("vega10", "AMD Vega (Radeon RX Vega 64)", &["VEGA10"], GCN, rates(12_665.0, 483.8)),
+    radv("navi10", "AMD RDNA (Radeon RX 5700)", &["NAVI10"], RDNA, rates(7949.0, 448.0)),
+    radv("navi21", "AMD RDNA2 (Radeon RX 6800)", &["NAVI21"], RDNA, rates(16_170.0, 512.0)),
+    radv("navi22", "AMD RDNA2 (Radeon RX 6700)", &["NAVI22"], RDNA, rates(11_290.0, 320.0)),
+    Chip { refused_matrix: Some(WMMA), ..radv("navi31", "AMD RDNA3 (Radeon RX 7900 XTX)", &["GFX1100", "NAVI31"], RDNA, rates(61_390.0, 960.0)) },
+    Chip { refused_matrix: Some(WMMA), ..radv("navi48", "AMD RDNA4 (Radeon RX 9070)", &["GFX1201", "NAVI48"], RDNA, rates(36_130.0, 640.0)) },
+    intel("dg2", "Intel Arc Alchemist (A770)", rates(19_660.0, 560.0)),
+    intel("bmg", "Intel Arc Battlemage (B580)", rates(13_670.0, 456.0)),
+    nvidia("tu102", "NVIDIA Turing (RTX 2080 Ti)", "162", rates(13_450.0, 616.0)),
+    nvidia("ga102", "NVIDIA Ampere (RTX 3090)", "172", rates(35_580.0, 936.0)),
+    nvidia("gh100", "NVIDIA Hopper (H100)", "180", rates(66_900.0, 3350.0)),
     Chip {
         name: "adreno750",
         title: "Qualcomm Adreno 750 (Snapdragon 8 Gen 3)",
         driver: Driver::Shim { library: "libfreedreno_noop_drm_shim.so", chip: ("FD_GPU_ID", "750"), icd: "freedreno_icd", vendor: 0x5143 },
         profile: ADRENO,
         refused_matrix: None,
+        published: None,
     },
 ];

@@ -3,6 +3,7 @@
 
 mod kernels;
 mod print;
+mod roofline;
 
 use crate::suites::{Layer, Selection};
 use crate::{Failure, Outcome, input, open_gpu, say};
@@ -33,6 +34,9 @@ pub struct Args {
     /// Plans with the cooperative matrices of chips whose subgroups vary in size, which the library refuses
     #[arg(long)]
     matrices: bool,
+    /// Prints the least time of every layer that follows from the chip's published rates and the kernel's innermost loop: a prediction
+    #[arg(long, conflicts_with = "device")]
+    roofline: bool,
     /// Writes a report; of one chip, a table for --compare
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -124,6 +128,9 @@ fn all_chips(args: &Args, program: &Path, layers: &[Layer]) -> Outcome {
         for (chip, table) in some.iter().zip(results) {
             let table = table?;
             print::table(chip, &table);
+            if args.roofline {
+                roofline::print(chip, &chip.profile(args.matrices), &table, layers);
+            }
             tables.push(table);
         }
     }
