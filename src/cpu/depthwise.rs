@@ -8,11 +8,14 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
+/// Numbers of the rows that are laid out at once, about: a quarter of a usual second-level cache.
+const BAND: usize = 64 << 10;
+
 /// Numbers of the longest vector.
 const LONGEST: usize = 16;
 
 thread_local! {
-    /// The padded rows of a plane, kept between calls.
+    /// The padded rows of a band, kept between calls.
     static ROWS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -26,6 +29,8 @@ struct Layout {
     stride: usize,
     /// The input coordinate of the first place of phase 0, where the middle of the row is a copy of the input's.
     first: i64,
+    /// Lines of outputs whose input rows are laid out at once.
+    band: usize,
 }
 
 impl Layout {
@@ -47,7 +52,11 @@ impl Layout {
             sources[start..start + outputs].copy_from_slice(table.row(s));
         }
         let first = if backwards { axis.pad_begin - reach as i64 } else { -axis.pad_begin };
-        Self { start, sources, pitch, stride, first }
+        let height = &problem.axes[1];
+        let fits = BAND / sources.len() / problem.axes[0].filter as usize;
+        let more = fits.saturating_sub((height.filter as usize - 1) * height.dilation as usize);
+        let band = (more / height.stride as usize).max(1);
+        Self { start, sources, pitch, stride, first, band }
     }
 
     /// Lays an input row out.
@@ -118,26 +127,39 @@ impl WithSimd for Plane<'_> {
         let [depth, height, width] = &problem.axes;
         let [taps_d, taps_h, taps_w] = [depth, height, width].map(|axis| axis.filter as usize);
         let (in_h, in_w, length) = (height.input as usize, width.input as usize, layout.sources.len());
-        let rows_in = x.len() / in_w;
-        // The last row is what lies outside: zeros, which an infinite or NaN weight shows.
-        rows.clear();
-        rows.resize((rows_in + 1) * length, 0.0);
-        for (line, row) in x.chunks_exact(in_w).zip(rows.chunks_exact_mut(length)) {
-            layout.fill(line, row);
-        }
+        let (out_h, out_w) = (height.output as usize, width.output as usize);
         let mut read: Vec<(f32, usize)> = Vec::with_capacity(filter.len());
-        for (number, y) in y.chunks_exact_mut(width.output as usize).enumerate() {
-            read.clear();
-            for t in 0..taps_d {
-                let iz = windows.depth.row(t)[number / height.output as usize];
-                for r in 0..taps_h {
-                    let iy = windows.height.row(r)[number % height.output as usize];
-                    let row = if iz == NOTHING || iy == NOTHING { rows_in } else { iz as usize * in_h + iy as usize };
-                    let weights = &filter[(t * taps_h + r) * taps_w..][..taps_w];
-                    read.extend(weights.iter().zip(&layout.start).map(|(w, start)| (*w, row * length + start)));
+        for (oz, y) in y.chunks_exact_mut(out_h * out_w).enumerate() {
+            for first in (0..out_h).step_by(layout.band) {
+                let band = first..out_h.min(first + layout.band);
+                // The input rows that the band reads, for every tap of the depth; before them what lies outside: zeros, which an infinite or NaN weight shows.
+                let taps = (0..taps_h).flat_map(|r| &windows.height.row(r)[band.clone()]).filter(|iy| **iy != NOTHING);
+                let (from, to) = taps.fold((in_h, 0), |(from, to), iy| (from.min(*iy as usize), to.max(*iy as usize + 1)));
+                let many = to.saturating_sub(from);
+                rows.clear();
+                rows.resize((1 + taps_d * many) * length, 0.0);
+                for t in 0..taps_d {
+                    let iz = windows.depth.row(t)[oz];
+                    if iz != NOTHING {
+                        let lines = x[(iz as usize * in_h + from) * in_w..].chunks_exact(in_w);
+                        let laid = rows[(1 + t * many) * length..].chunks_exact_mut(length);
+                        lines.zip(laid).take(many).for_each(|(line, row)| layout.fill(line, row));
+                    }
+                }
+                for oy in band {
+                    read.clear();
+                    for t in 0..taps_d {
+                        for r in 0..taps_h {
+                            let iy = windows.height.row(r)[oy];
+                            let is_outside = iy == NOTHING || windows.depth.row(t)[oz] == NOTHING;
+                            let row = if is_outside { 0 } else { 1 + t * many + iy as usize - from };
+                            let weights = &filter[(t * taps_h + r) * taps_w..][..taps_w];
+                            read.extend(weights.iter().zip(&layout.start).map(|(w, start)| (*w, row * length + start)));
+                        }
+                    }
+                    line(simd, rows, &read, &mut y[oy * out_w..][..out_w]);
                 }
             }
-            line(simd, rows, &read, y);
         }
     }
 }

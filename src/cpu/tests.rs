@@ -83,6 +83,15 @@ fn depthwise_rows() {
             transposed::<2>(&back, &[1, 2, 3, width], &[2, 1, 2, taps], false);
         }
     }
+    // Planes whose rows are laid out in several bands.
+    for (stride, padding_mode) in [([1, 1], PaddingMode::Zeros), ([2, 3], PaddingMode::Reflect), ([1, 2], PaddingMode::Circular)] {
+        let padding = Padding::Explicit { begin: [2, 1], end: [1, 2] };
+        let descriptor = Conv2dDescriptor { stride, dilation: [2, 1], padding, padding_mode, groups: 2, ..Default::default() };
+        forward(&descriptor, &[1, 2, 150, 1000], &[2, 1, 3, 3], true);
+    }
+    let deep = Conv3dDescriptor { groups: 1, padding: Padding::uniform(1), ..Default::default() };
+    forward(&deep, &[1, 1, 3, 70, 900], &[1, 1, 3, 2, 3], false);
+    transposed::<2>(&ConvTransposeDescriptor { padding: Padding::uniform(1), ..Default::default() }, &[1, 1, 130, 1000], &[1, 1, 3, 4], false);
     // A window that reaches far beyond the input; a stride longer than it.
     let far = Padding::Explicit { begin: [0, 9_000], end: [0, 0] };
     let spread = Conv2dDescriptor { dilation: [1, 9_000], padding: far, groups: 2, ..Default::default() };
