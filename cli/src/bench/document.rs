@@ -3,6 +3,7 @@
 //! Everything else in this folder either makes a document or shows one: as a table, as Markdown, as a page, beside an older one.
 //! Fields that newer versions added are optional, so that older files stay readable; so are rates, for JSON has no infinity.
 
+pub use super::samples::Samples;
 use super::table::figure;
 use crate::Failure;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -197,43 +198,6 @@ pub struct Opened {
     pub compile_ms: f64,
     /// Bytes of pipelines from earlier runs that the driver was handed.
     pub cached_bytes: usize,
-}
-
-/// Seconds of repeated runs.
-#[derive(Serialize, Deserialize, Clone)]
-pub struct Samples {
-    pub seconds: Vec<f64>,
-}
-
-impl Samples {
-    fn quantile(&self, share: f64) -> f64 {
-        let mut sorted = self.seconds.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(((sorted.len().saturating_sub(1)) as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
-    }
-
-    pub fn median(&self) -> f64 {
-        self.quantile(0.5)
-    }
-
-    pub fn min(&self) -> f64 {
-        self.quantile(0.0)
-    }
-
-    /// Half the distance between the 10th and the 90th percentile, as a share of the median.
-    pub fn spread(&self) -> f64 {
-        if self.seconds.len() < 2 {
-            return f64::NAN; // one run has none
-        }
-        (self.quantile(0.9) - self.quantile(0.1)) / 2.0 / self.median()
-    }
-}
-
-impl Samples {
-    /// Of each round.
-    pub fn ratios(over: &Self, under: &Self) -> Self {
-        Self { seconds: over.seconds.iter().zip(&under.seconds).map(|(over, under)| over / under).collect() }
-    }
 }
 
 impl Record {

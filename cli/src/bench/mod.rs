@@ -13,6 +13,7 @@ mod network;
 mod page;
 mod roofline;
 mod rows;
+mod samples;
 mod table;
 mod training;
 
