@@ -45,7 +45,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let pairs = params.columns / 2u;
     let c = item / pairs;
     let column = (item - c * pairs) * 2u;
-    let tile = winograd_tile(column);
+    let tile = output_tile(column);
     if !tile.exists {
         return; // columns past the last tile pad a panel: any number will do there, so whatever it is stays
     }

@@ -21,7 +21,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if item >= params.items {
         return;
     }
-    let tile = winograd_tile(place.y);
+    let tile = output_tile(place.y);
     if !tile.exists {
         return;
     }

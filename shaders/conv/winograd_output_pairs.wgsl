@@ -22,7 +22,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     }
     let pairs = params.columns / 2u;
     let k = item / pairs;
-    let tile = winograd_tile((item - k * pairs) * 2u);
+    let tile = output_tile((item - k * pairs) * 2u);
     if !tile.exists {
         return;
     }

@@ -3,9 +3,11 @@
 use crate::numeric::bound::{activation_error, gamma, storage_rounding};
 use crate::numeric::{MatrixError, Operands};
 use crate::ops::conv::descriptor::Algorithm;
+use crate::ops::conv::fft::{FourierTile, candidates, roundings_after};
 use crate::ops::conv::fused::{FusedPool, WINDOW};
 use crate::ops::conv::problem::{ConvProblem, Direction, check_lengths};
 use crate::ops::conv::winograd::Transform;
+use crate::reference::fft;
 use crate::reference::winograd;
 use crate::reference::{Bounded, Referenced};
 use crate::types::shape::WindowAxis;
@@ -188,7 +190,8 @@ impl Referenced for ConvProblem {
     }
 
     fn bound_for(&self, algorithm: &str, inputs: &[&[f64]], outputs: &mut [Bounded]) {
-        if matrix_operands(algorithm).is_none() && transform(algorithm).is_none() {
+        let tile = fourier_tile(algorithm, &self.convolution());
+        if matrix_operands(algorithm).is_none() && transform(algorithm).is_none() && tile.is_none() {
             return;
         }
         if let Some(pool) = self.pool {
@@ -197,6 +200,8 @@ impl Referenced for ConvProblem {
         }
         if let Some(operands) = matrix_operands(algorithm) {
             self.bound_by_coop_matrix(operands, inputs, &mut outputs[0]);
+        } else if let Some(tile) = tile {
+            self.bound_by_transforms(tile, inputs, &mut outputs[0]);
         } else if let Some(transform) = transform(algorithm) {
             let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
             let plain = terms(self, inputs[0], inputs[1], bias, residual);
@@ -212,6 +217,19 @@ impl Referenced for ConvProblem {
 }
 
 impl ConvProblem {
+    /// Sets the errors to those that Fourier transforms of `tile` may make. Bias and residual are added to what has the transforms' error already.
+    fn bound_by_transforms(&self, tile: FourierTile, inputs: &[&[f64]], output: &mut Bounded) {
+        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+        let plain = terms(self, inputs[0], inputs[1], bias, residual);
+        let magnitude = fft::magnitude(self, tile, inputs[0], inputs[1]);
+        let growth = tile.growth(self);
+        let after = gamma(roundings_after(self), ElementType::F32.unit_roundoff());
+        for (i, error) in output.error.iter_mut().enumerate() {
+            let transformed = growth * magnitude[i];
+            *error = activation_error(self.activation, transformed + after * (plain.magnitude[i] + transformed), plain.sum[i], output.value[i]);
+        }
+    }
+
     /// Sets the errors to those that cooperative matrices may make.
     fn bound_by_coop_matrix(&self, operands: Operands, inputs: &[&[f64]], output: &mut Bounded) {
         let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
@@ -270,6 +288,16 @@ fn named(label: &str) -> Option<Algorithm> {
 
 pub(crate) fn matrix_operands(label: &str) -> Option<Operands> {
     named(label).and_then(Algorithm::operands)
+}
+
+/// The tile of the Fourier transforms that a label names, such as `fft 64x64`; without a tile the first that the problem admits.
+pub(crate) fn fourier_tile(label: &str, problem: &ConvProblem) -> Option<FourierTile> {
+    let mut words = label.split(' ');
+    match (words.next()? == Algorithm::Fft.name(), words.next()) {
+        (false, _) => None,
+        (true, Some(text)) => FourierTile::parse(text, problem),
+        (true, None) => candidates(problem).into_iter().next(),
+    }
 }
 
 /// The transform of the algorithm that a label names.

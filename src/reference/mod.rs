@@ -5,6 +5,7 @@ pub(crate) mod adjoint;
 pub(crate) mod conv;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
+pub(crate) mod fft;
 pub(crate) mod filter_gradient;
 pub(crate) mod matmul;
 pub(crate) mod norm;

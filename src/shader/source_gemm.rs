@@ -72,6 +72,18 @@ sources! { GEMM_SOURCES:
     CONV_WINOGRAD_OUTPUT_PAIRS "conv_winograd_output_pairs" ["conv/winograd_output_pairs"] ["PAIRS" = 1, "POOL" = 0, "WIDE" = 1]
         &[Uniform, Read, Read, Write, Read], CONV_STRUCTS;
 
+    // Uniform, what is transformed, roots of unity, what becomes of it.
+    CONV_FFT_FILTER_ROWS "conv_fft_filter_rows" ["conv/fft_filter_rows"] [] &[Uniform, Read, Read, Write], CONV_STRUCTS;
+    CONV_FFT_FILTER_COLUMNS "conv_fft_filter_columns" ["conv/fft_filter_columns"] [] &[Uniform, Read, Read, Write], CONV_STRUCTS;
+    CONV_FFT_FILTER_PARTS "conv_fft_filter_parts" ["conv/fft_filter_columns"] [] &[Uniform, Read, Read, Write], CONV_STRUCTS;
+    CONV_FFT_ROWS "conv_fft_rows" ["conv/fft_rows"] [] &[Uniform, Read, Read, Write], CONV_STRUCTS;
+    CONV_FFT_PARTS "conv_fft_parts" ["conv/fft_columns"] [] &[Uniform, Read, Read, Write], CONV_STRUCTS;
+    CONV_FFT_SUMS "conv_fft_sums" ["conv/fft_sums"] [] &[Uniform, Read, Read, Write], CONV_STRUCTS;
+    // The same, and the transformed filters.
+    CONV_FFT_COLUMNS "conv_fft_columns" ["conv/fft_columns"] [] &[Uniform, Read, Read, Read, Write], CONV_STRUCTS;
+    // Uniform; the epilogue's bias, residual, output; sums, roots of unity.
+    CONV_FFT_OUTPUTS "conv_fft_outputs" ["conv/fft_outputs"] [] CONV, CONV_STRUCTS;
+
     MATMUL_DIRECT "matmul_direct" ["matmul/direct"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
     MATMUL_GEMV "matmul_gemv" ["matmul/gemv"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
     MATMUL_WORKGROUP "matmul_workgroup" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0, "PARTS" = 0] MATMUL, MATMUL_STRUCTS;

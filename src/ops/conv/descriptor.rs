@@ -144,6 +144,9 @@ pub enum Algorithm {
     PointwiseF16x2,
     /// A window that covers the whole input, over a few images: the dense layer it is, on the kernels of [`matmul`](crate::matmul).
     AsLinear,
+    /// Fourier transforms of tiles of the input, which is least work for large windows: stride 1, one or two axes. Its error stays within that of plain
+    /// sums where windows or channels are many; with [`Accuracy::Reduced`] everywhere.
+    Fft,
 }
 
 impl Algorithm {
@@ -157,7 +160,7 @@ impl Algorithm {
     }
 
     /// All algorithms.
-    pub const ALL: [Algorithm; 13] = [
+    pub const ALL: [Algorithm; 14] = [
         Algorithm::Direct,
         Algorithm::ImplicitGemmWorkgroup,
         Algorithm::ImplicitGemmRegister,
@@ -171,6 +174,7 @@ impl Algorithm {
         Algorithm::PointwiseCoop,
         Algorithm::PointwiseF16x2,
         Algorithm::AsLinear,
+        Algorithm::Fft,
     ];
 
     /// The name.
@@ -189,6 +193,7 @@ impl Algorithm {
             Algorithm::PointwiseCoop => "pointwise_coop",
             Algorithm::PointwiseF16x2 => "pointwise_f16x2",
             Algorithm::AsLinear => "as_linear",
+            Algorithm::Fft => "fft",
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Convolution as data: descriptors, the resolved problem, the phases of a stride, the pool that may follow, Winograd's matrices.
+//! Convolution as data: descriptors, the resolved problem, the phases of a stride, the pool that may follow, Winograd's matrices, the tiles of
+//! Fourier transforms.
 
 pub(crate) mod data_gradient;
 pub(crate) mod descriptor;
 pub(crate) mod display;
 pub(crate) mod facts;
+pub(crate) mod fft;
 pub(crate) mod filter_gradient;
 pub(crate) mod fused;
 pub(crate) mod phases;

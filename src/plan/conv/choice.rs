@@ -6,14 +6,14 @@
 use crate::numeric::{Accuracy, Operands};
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
-use crate::plan::conv::{applies, depthwise, winograd};
+use crate::plan::conv::{applies, depthwise, fft, winograd};
 use crate::plan::gemm::matrix::{fewest_multiply_adds, fewest_steps};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::reason;
 use crate::types::{ElementType, Result};
 
 /// The algorithms, the preferred first.
-fn order(profile: &DeviceProfile) -> [Algorithm; 12] {
+fn order(profile: &DeviceProfile) -> [Algorithm; 13] {
     // Workgroup memory and barriers cost on a processor and save nothing (docs/kernels.md).
     let [pointwise, core, other_core] = if profile.is_cpu {
         [Algorithm::PointwiseRegister, Algorithm::ImplicitGemmRegister, Algorithm::ImplicitGemmWorkgroup]
@@ -24,6 +24,7 @@ fn order(profile: &DeviceProfile) -> [Algorithm; 12] {
         // One output an image leaves most columns of every other core empty.
         Algorithm::AsLinear,
         // The fewer multiplications the better, where the error allows it.
+        Algorithm::Fft,
         Algorithm::WinogradF4,
         Algorithm::WinogradF2,
         Algorithm::PointwiseCoop,
@@ -48,6 +49,7 @@ fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) ->
             winograd_pays(algorithm, problem, profile),
             "its transforms are not expected to pay: that takes 16 channels, 16 filters and 32 tiles of outputs, on a GPU 512",
         ),
+        Algorithm::Fft => rule(fft_pays(problem, profile), "its transforms are not expected to pay for so few taps and outputs"),
         Algorithm::ImplicitGemmCoop | Algorithm::ImplicitGemmF16x2 | Algorithm::PointwiseCoop | Algorithm::PointwiseF16x2 => rule(
             matrix_pays(algorithm, problem, profile),
             "cooperative matrices are not expected to pay: that takes a GPU, 32 filters (64 and 8 channels where numbers are split in two), 33 outputs, 64 products each, 10^9 in all (10^8 of f16), and f32 operands rounded only where accuracy reduced asks for it",
@@ -67,6 +69,16 @@ fn winograd_pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePr
     let columns = winograd::columns(algorithm, problem).unwrap_or(0);
     let fewest = if profile.is_cpu { 32 } else { 512 };
     problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= fewest
+}
+
+/// Multiply-adds of the window for one of the transforms from which they pay, their bytes counted as so many more.
+const BYTES: f64 = 1.0;
+
+fn fft_pays(problem: &ConvProblem, profile: &DeviceProfile) -> bool {
+    fft::tile(problem, profile).is_ok_and(|tile| {
+        let own = tile.multiply_adds(problem) + BYTES * tile.bytes(problem);
+        problem.multiply_adds() as f64 > 4.0 * own
+    })
 }
 
 /// Columns of half the narrowest tile but for the smallest: a plane of 7 x 7 has as many.

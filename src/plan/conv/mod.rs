@@ -5,6 +5,7 @@ pub(crate) mod as_linear;
 pub(crate) mod choice;
 pub(crate) mod depthwise;
 pub(crate) mod direct;
+pub(crate) mod fft;
 pub(crate) mod filter_gradient;
 pub(crate) mod fused;
 pub(crate) mod implicit_gemm;
@@ -54,6 +55,7 @@ pub(crate) fn applies(algorithm: Algorithm, problem: &ConvProblem, profile: &Dev
             matrix::supports(algorithm, problem, profile)
         }
         Algorithm::AsLinear => as_linear::supports(problem, profile),
+        Algorithm::Fft => fft::supports(problem, profile),
     }
 }
 
@@ -100,6 +102,7 @@ fn calls(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, t
         (Some(core), _) => implicit_gemm::method(algorithm, core, problem, profile, tile)?,
         (None, Algorithm::WinogradF2) => return winograd::plan(problem, profile, algorithm, &F2, tile),
         (None, Algorithm::WinogradF4) => return winograd::plan(problem, profile, algorithm, &F4, tile),
+        (None, Algorithm::Fft) => return fft::plan(problem, profile, tile),
         (None, Algorithm::AsLinear) => return as_linear::plan(problem, profile, tile),
         (None, Algorithm::Depthwise) => depthwise::method(problem, profile),
         (None, _) => direct::method(problem),

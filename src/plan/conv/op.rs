@@ -8,12 +8,16 @@ use crate::ops::conv::problem::ConvProblem;
 use crate::ops::conv::winograd::Transform;
 use crate::plan::Planned;
 use crate::plan::conv::choice::Answers;
-use crate::plan::conv::{admitted, as_linear, implicit_gemm, plan, plan_tile, winograd};
+use crate::plan::conv::{admitted, as_linear, fft, implicit_gemm, plan, plan_tile, winograd};
 use crate::plan::gemm::tile::{Core, Tile};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::Plan;
-use crate::reference::conv::{matrix_operands, matrix_relative_error, transform};
+use crate::reference::conv::{fourier_tile, matrix_operands, matrix_relative_error, transform};
 use crate::types::{ElementType, Result};
+
+fn is_fft(label: &str) -> bool {
+    label.split(' ').next() == Some(Algorithm::Fft.name())
+}
 
 impl Planned for ConvProblem {
     fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
@@ -28,6 +32,7 @@ impl Planned for ConvProblem {
                 (Some(core), _) => Tile::candidates(core, &shape, profile),
                 (None, Algorithm::WinogradF2 | Algorithm::WinogradF4) if profile.is_cpu => Tile::candidates(Core::Register, &shape, profile),
                 (None, Algorithm::WinogradF2 | Algorithm::WinogradF4) => winograd::tiles(algorithm, self, profile),
+                (None, Algorithm::Fft) => fft::tiles(&conv, profile),
                 (None, Algorithm::AsLinear) => return as_linear::candidates(&conv, profile),
                 _ => return vec![algorithm.to_string()],
             };
@@ -43,11 +48,11 @@ impl Planned for ConvProblem {
     }
 
     fn is_exact_for(&self, algorithm: &str) -> bool {
-        self.is_exact() && transform(algorithm).is_none_or(Transform::is_exact)
+        self.is_exact() && transform(algorithm).is_none_or(Transform::is_exact) && !is_fft(algorithm)
     }
 
     fn is_local(&self, algorithm: &str) -> bool {
-        transform(algorithm).is_none()
+        transform(algorithm).is_none() && !is_fft(algorithm)
     }
 
     fn proxy(&self) -> Option<Op> {
@@ -68,6 +73,9 @@ impl Planned for ConvProblem {
     }
 
     fn error_ratio(&self, algorithm: &str) -> f64 {
+        if let Some(tile) = fourier_tile(algorithm, &self.convolution()) {
+            return tile.relative_error(self);
+        }
         match (transform(algorithm), matrix_operands(algorithm)) {
             (Some(transform), _) => transform.relative_error(self),
             (_, Some(operands)) => matrix_relative_error(operands, self),
