@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use wgconv::conv::{ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
+use wgconv::conv::{Accuracy, Algorithm, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
 use wgconv::matmul::{LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::norm::{GroupNormDescriptor, NormInputs, NormProblem};
 use wgconv::numeric::Generator;
 use wgconv::numeric::bound::UNDERFLOW;
-use wgconv::op::{Op, Problem};
+use wgconv::op::{Op, Planned, Problem, Referenced};
 use wgconv::reduce::{ReduceDescriptor, ReduceProblem};
 use wgconv::shape::{Layout, Padding};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
@@ -23,16 +23,30 @@ fn the_engine_computes_what_the_reference_does() {
     let mut absent: BTreeSet<&'static str> = BTreeSet::new();
     let (mut several_tried, mut left_out): (BTreeMap<&'static str, usize>, BTreeSet<String>) = Default::default();
     let mut seen = BTreeSet::new();
-    for case in grid::cases(true).unwrap() {
-        let op = case.op;
+    let mut by_winograd: BTreeMap<&'static str, usize> = BTreeMap::new();
+    // Every case, and each convolution by every Winograd that it admits.
+    let ops = grid::cases(true).unwrap().into_iter().flat_map(|case| {
+        let forced = match &case.op {
+            Op::Conv(problem) => [Algorithm::WinogradF2, Algorithm::WinogradF4]
+                .map(|algorithm| Op::from(problem.clone().with_accuracy(Accuracy::Reduced).with_algorithm(Some(algorithm))))
+                .into_iter()
+                .filter(|op| wgconv::cpu::algorithm(op).is_some())
+                .collect(),
+            _ => vec![],
+        };
+        [vec![case.op], forced].concat()
+    });
+    for op in ops {
+        let label = wgconv::cpu::algorithm(&op).unwrap_or_default();
         let (inputs, outputs) = (op.inputs(), op.outputs());
         // Indices are numbers.
         let is_index = |spec: &wgconv::op::TensorSpec| spec.tensor.element == ElementType::U32;
         let is_f32 = inputs.iter().filter(|spec| !is_index(spec)).chain(&outputs[..1]).all(|spec| spec.tensor.element == ElementType::F32);
-        if !is_f32 || outputs[0].in_out || !seen.insert(format!("{}/{op}", op.name())) {
+        if !is_f32 || outputs[0].in_out || !seen.insert(format!("{}/{label}/{op}", op.name())) {
             continue;
         }
-        for data in [Data::Exact, Data::Real, Data::Mixed, Data::Special] {
+        let kinds = [Data::Exact, Data::Real, Data::Mixed, Data::Special];
+        for data in kinds.into_iter().filter(|data| *data != Data::Special || op.is_local(label)) {
             let mut generator = Generator::from_text(&op.to_string());
             let values: Vec<Vec<f64>> = inputs.iter().map(|spec| data.fill(spec, op.terms(), &mut generator)).collect();
             // All outputs of an op that has several.
@@ -62,24 +76,65 @@ fn the_engine_computes_what_the_reference_does() {
                 absent.insert(op.name());
                 continue;
             }
-            let want = wgconv::reference::compute(&op, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap().swap_remove(0);
+            let want = op.reference_for(label, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()).swap_remove(0);
             let got: Vec<f64> = y.iter().map(|v| f64::from(*v)).collect();
-            let exact = data == Data::Exact && op.is_exact();
+            let exact = data == Data::Exact && op.is_exact_for(label);
             let tame = matches!(data, Data::Exact | Data::Real);
             let lost = if tame { 0.0 } else { UNDERFLOW * (op.terms() as f64 + 8.0) };
             let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, ElementType::F32) + lost };
             let want: Vec<f64> = want.value.iter().map(|v| ElementType::F32.held(*v)).collect();
             if let Some(mismatch) = compare(&got, &want, allowed) {
-                panic!("{}/{op} on {data:?} data: {}", op.name(), mismatch.describe(&outputs[0].tensor.extents));
+                panic!("{}/{label}/{op} on {data:?} data: {}", op.name(), mismatch.describe(&outputs[0].tensor.extents));
             }
             *tried.entry(op.name()).or_default() += 1;
+            *by_winograd.entry(label).or_default() += 1;
         }
     }
+    assert!(by_winograd["winograd_f2"] >= 30 && by_winograd["winograd_f4"] >= 30, "only {by_winograd:?}");
     assert!(tried.len() >= 36, "only {tried:?}");
     assert!(absent.is_empty(), "the engine lacks {absent:?}");
     assert!(several_tried.len() >= 3, "only {several_tried:?}");
     // Indices in column-major order are left to the reference.
     assert!(left_out.iter().all(|id| id.ends_with("_icol") || id.ends_with("_icol_cl")), "{left_out:?}");
+}
+
+/// What `Accuracy::F32` says of Winograd: a number that is not finite counts in all outputs of the tiles that read it, in no others, and in each that its own
+/// window has it in.
+#[test]
+fn winograd_keeps_what_is_not_finite_within_its_tiles() {
+    for (algorithm, tile) in [(Algorithm::WinogradF2, 2), (Algorithm::WinogradF4, 4)] {
+        let descriptor =
+            ConvDescriptor::<2> { padding: Padding::uniform(1), accuracy: Accuracy::Reduced, algorithm: Some(algorithm), ..Default::default() };
+        let problem = ConvProblem::forward(&ConvInputs::new(&[1, 3, 30, 50], &[9, 3, 3, 3], None), &descriptor).unwrap();
+        let op = Op::from(problem);
+        assert_eq!(wgconv::cpu::algorithm(&op), Some(algorithm.name()));
+        let mut generator = Generator::from_text("not finite");
+        let w: Vec<f32> = (0..9 * 27).map(|_| 1.0 + generator.real() as f32 / 2.0).collect();
+        let x: Vec<f32> = (0..3 * 1500).map(|_| generator.real() as f32).collect();
+        let run = |x: &[f32]| {
+            let mut y = vec![0.0; 9 * 1500];
+            assert!(wgconv::cpu::compute(&op, &[x, &w], &mut y).unwrap());
+            y
+        };
+        let plain = run(&x);
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
+            for (row, column) in [(0, 0), (7, 8), (11, 31), (29, 49)] {
+                let mut x = x.clone();
+                x[1500 + row * 50 + column] = value;
+                for (i, (got, plain)) in run(&x).into_iter().zip(&plain).enumerate() {
+                    let (p, q) = (i % 1500 / 50, i % 50);
+                    // The tile of outputs from t on reads inputs t - 1 .. t + tile + 1.
+                    let reads = |o: usize, at: usize| (o / tile * tile..o / tile * tile + tile + 2).contains(&(at + 1));
+                    let in_window = p.abs_diff(row) <= 1 && q.abs_diff(column) <= 1;
+                    if !(reads(p, row) && reads(q, column)) {
+                        assert_eq!(got.to_bits(), plain.to_bits(), "{algorithm}, {value} at {row} {column}: output {i} does not read it");
+                    } else if in_window && value != f32::MAX {
+                        assert!(!got.is_finite(), "{algorithm}, {value} at {row} {column}: output {i} is {got}");
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Deterministic means: on every machine with the same vectors, however many cores it has.
@@ -102,6 +157,14 @@ fn results_do_not_depend_on_the_number_of_threads() {
     {
         let descriptor = ConvTransposeDescriptor::<2> { stride: [stride; 2], dilation: [dilation; 2], ..Default::default() };
         problems.push(Op::from(ConvProblem::transposed(&ConvInputs::new(&x, &filter, None), &descriptor).unwrap()));
+    }
+    for (x, filters, accuracy) in
+        [([1, 64, 30, 33], 64, Accuracy::F32), ([2, 70, 41, 37], 52, Accuracy::Reduced), ([1, 64, 61, 40], 48, Accuracy::Reduced)]
+    {
+        let descriptor = ConvDescriptor::<2> { padding: Padding::uniform(1), accuracy, ..Default::default() };
+        let op = Op::from(ConvProblem::forward(&ConvInputs::new(&x, &[filters, x[1], 3, 3], None), &descriptor).unwrap());
+        assert!(wgconv::cpu::algorithm(&op).is_some_and(|label| label.starts_with("winograd")), "{op}");
+        problems.push(op);
     }
     for [m, n, k] in [[512, 512, 512], [1, 1000, 2048], [333, 47, 129], [2048, 16, 300], [5, 4096, 64], [70, 1, 900]] {
         problems.push(Op::from(MatMulProblem::matmul(&[m, k], &[k, n], f32s).unwrap()));

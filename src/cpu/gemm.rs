@@ -6,6 +6,7 @@ use crate::cpu::product::{Cores, Operand, product};
 use crate::cpu::window::{NOTHING, Windows};
 use crate::ops::conv::problem::{ConvProblem, Direction};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 /// Bytes of an im2col block: half of a usual second-level cache, so that the packed copy that `gemm` makes fits beside it.
@@ -50,16 +51,8 @@ pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Optio
     let windows = Windows::new(problem);
     let positions = problem.output_positions() as usize;
     let (groups, filters, channels) = (problem.groups as usize, problem.filters_per_group() as usize, problem.channels_per_group() as usize);
-    let (taps, depth) = (problem.taps() as usize, problem.reduction_depth() as usize);
-    // Rows of the filter matrix are K C/g taps; a transposed filter C K/g taps is brought into that order once.
-    let transposed: Vec<f32>;
-    let rows = match problem.direction {
-        Direction::Forward => filter,
-        Direction::Transposed => {
-            transposed = reorder(filter, groups, filters, channels, taps);
-            &transposed
-        }
-    };
+    let depth = problem.reduction_depth() as usize;
+    let rows = rows(problem, filter);
     let planes = problem.batch as usize * groups;
     let most = (BLOCK_BYTES / 4 / depth).max(FEWEST_COLUMNS);
     let fair = positions.div_ceil(TASKS.div_ceil(planes));
@@ -95,6 +88,15 @@ pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Optio
             }
         });
     });
+}
+
+/// Rows of the filter matrix, K C/g taps; a transposed filter C K/g taps is brought into that order.
+pub(crate) fn rows<'a>(problem: &ConvProblem, filter: &'a [f32]) -> Cow<'a, [f32]> {
+    let (groups, filters, channels) = (problem.groups as usize, problem.filters_per_group() as usize, problem.channels_per_group() as usize);
+    match problem.direction {
+        Direction::Forward => Cow::Borrowed(filter),
+        Direction::Transposed => Cow::Owned(reorder(filter, groups, filters, channels, problem.taps() as usize)),
+    }
 }
 
 /// Every output position reads the input position of the same number.

@@ -1,15 +1,20 @@
 //! The CPU engine: the fallback where there is no GPU, and the honest opponent in every GPU-against-CPU figure.
 //!
-//! `gemm` multiplies the filter by im2col blocks small enough for a core's cache; `depthwise` keeps rows of outputs in registers; `phases` takes a stride of a
-//! transposed convolution apart; `epilogue` adds bias and activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
+//! `direct` lays a band of the input out (`lines`) so that each tap is an offset, and keeps sums in registers (`kernel`); `winograd` multiplies less where the
+//! accuracy admits it; `gemm` multiplies the filter by im2col blocks, for windows of one tap and few outputs; `depthwise` keeps rows of outputs in registers;
+//! `phases` takes a stride of a transposed convolution apart; `epilogue` adds bias and activation while a block is warm. Everything is channels-first and
+//! f32, on the current rayon pool.
 
 pub(crate) mod adjoint;
 pub(crate) mod depthwise;
+mod direct;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 pub(crate) mod filter_gradient;
 pub(crate) mod gemm;
+mod kernel;
+mod lines;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
@@ -20,6 +25,7 @@ pub(crate) mod reduce;
 pub(crate) mod softmax;
 pub(crate) mod transform;
 pub(crate) mod window;
+mod winograd;
 
 pub use optimizer::step as optimizer_step;
 
@@ -79,10 +85,31 @@ pub fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32
 
 /// A convolution of which every output takes all taps.
 fn one_phase(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    if depthwise::suits(problem) && problem.filters_per_group() <= 4 {
+    if by_rows(problem) {
         depthwise::conv(problem, x, filter, bias, y);
+    } else if let Some(algorithm) = winograd::algorithm(problem) {
+        let panels = winograd::pack(problem, algorithm, filter);
+        winograd::conv(problem, algorithm, x, &panels, bias, y);
+    } else if direct::suits(problem) {
+        let rows = gemm::rows(problem, filter);
+        let panels = kernel::Panels::new(&rows, problem.groups as usize, problem.filters_per_group() as usize, problem.reduction_depth() as usize);
+        direct::Direct::new(problem, panels.count).conv(x, &panels, bias, y);
     } else {
         gemm::conv(problem, x, filter, bias, y);
+    }
+}
+
+/// Whether outputs are computed channel by channel.
+fn by_rows(problem: &ConvProblem) -> bool {
+    depthwise::suits(problem) && problem.filters_per_group() <= 4
+}
+
+/// The algorithm that the engine takes for `op`, where it errs otherwise than plain sums: `winograd_f2` or `winograd_f4`, of a convolution whose
+/// [`Accuracy`](crate::numeric::Accuracy) admits it, or that asks for it. [`Referenced::bound_for`](crate::op::Referenced::bound_for) knows its error.
+pub fn algorithm(op: &Op) -> Option<&'static str> {
+    match op {
+        Op::Conv(problem) if !by_rows(problem) => winograd::algorithm(&problem.convolution()).map(|algorithm| algorithm.name()),
+        _ => None,
     }
 }
 

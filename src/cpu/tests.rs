@@ -1,8 +1,9 @@
 //! The CPU engine against the reference: exactly on integers, within the bound on every activation.
 
 use crate::cpu::conv;
+use crate::numeric::Accuracy;
+use crate::ops::conv::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::descriptor::{Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor};
-use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::types::{Activation, Padding, PaddingMode};
 
@@ -165,4 +166,71 @@ fn every_activation_within_its_own_error() {
         forward(&Conv2dDescriptor { activation, ..Default::default() }, &[1, 2, 5, 6], &[3, 2, 2, 2], true);
         forward(&Conv2dDescriptor { activation, groups: 2, ..Default::default() }, &[1, 2, 5, 6], &[2, 1, 2, 2], true);
     }
+}
+
+/// Windows over enough outputs that no im2col block is made: several bands, panels of every size, phases of strides, every padding mode, rows past the end.
+#[test]
+fn laid_out_windows() {
+    for (i, filters) in [1, 4, 5, 8, 9, 19].into_iter().enumerate() {
+        for (stride, dilation, taps) in
+            [([1, 1], [1, 1], [3, 3]), ([2, 2], [1, 1], [3, 3]), ([1, 3], [2, 1], [2, 5]), ([2, 1], [1, 3], [7, 2]), ([3, 2], [1, 1], [2, 1])]
+        {
+            let padding_mode = PaddingMode::ALL[i % PaddingMode::ALL.len()];
+            let padding = Padding::Explicit { begin: [1, 2], end: [2, 0] };
+            let descriptor = Conv2dDescriptor { stride, dilation, padding, padding_mode, groups: 1 + i % 2, ..Default::default() };
+            let groups = descriptor.groups;
+            let problem_filters = filters * groups;
+            forward(&descriptor, &[2, 6, 37 + i, 41 + i], &[problem_filters, 6 / groups, taps[0], taps[1]], i % 2 == 0);
+        }
+    }
+    // Several bands by memory; planes of three axes; a phase that reads backwards.
+    forward(&Conv2dDescriptor { padding: Padding::uniform(1), ..Default::default() }, &[1, 130, 40, 30], &[9, 130, 3, 3], true);
+    forward(&Conv3dDescriptor { stride: [1, 2, 1], padding: Padding::uniform(1), ..Default::default() }, &[1, 3, 6, 15, 16], &[11, 3, 3, 3, 3], true);
+    let back = ConvTransposeDescriptor { stride: [2, 1], dilation: [1, 2], ..Default::default() };
+    transposed::<2>(&back, &[2, 5, 20, 31], &[5, 10, 3, 3], true);
+}
+
+/// Winograd, asked for: small integers go through F(2,3) without rounding; planes about the edges of tiles, blocks and bands.
+#[test]
+fn winograd_of_integers() {
+    for (i, [height, width]) in [[1, 1], [2, 3], [5, 4], [7, 34], [13, 100], [33, 66]].into_iter().enumerate() {
+        for (channels, filters, groups) in [(3, 5, 1), (4, 18, 2), (70, 9, 1)] {
+            let padding_mode = if height > 3 { PaddingMode::ALL[i % PaddingMode::ALL.len()] } else { PaddingMode::Zeros };
+            let padding = Padding::Explicit { begin: [1, 2], end: [2, 1] };
+            let descriptor = Conv2dDescriptor {
+                padding,
+                padding_mode,
+                groups,
+                activation: Activation::Relu,
+                accuracy: Accuracy::Reduced,
+                algorithm: Some(Algorithm::WinogradF2),
+                ..Default::default()
+            };
+            let problem = ConvProblem::forward(
+                &ConvInputs::new(&[2, channels, height, width], &[filters, channels / groups, 3, 3], Some(&[filters])),
+                &descriptor,
+            );
+            let problem = problem.unwrap();
+            assert_eq!(crate::cpu::algorithm(&problem.clone().into()), Some("winograd_f2"));
+            check(&problem);
+        }
+    }
+}
+
+#[test]
+fn winograd_is_taken_where_accuracy_admits_it() {
+    let of = |accuracy, algorithm, channels: usize, hw: usize| {
+        let descriptor = Conv2dDescriptor { padding: Padding::uniform(1), accuracy, algorithm, ..Default::default() };
+        let problem = ConvProblem::forward(&ConvInputs::new(&[1, channels, hw, hw], &[64, channels, 3, 3], None), &descriptor).unwrap();
+        crate::cpu::algorithm(&problem.into())
+    };
+    assert_eq!(of(Accuracy::Exact, None, 64, 56), None);
+    assert_eq!(of(Accuracy::Exact, Some(Algorithm::WinogradF2), 64, 56), None);
+    assert_eq!(of(Accuracy::F32, None, 64, 56), Some("winograd_f2"));
+    assert_eq!(of(Accuracy::F32, Some(Algorithm::WinogradF4), 64, 56), None, "its error is larger than that of plain sums");
+    assert_eq!(of(Accuracy::F32, Some(Algorithm::WinogradF2), 16, 56), None, "so is this with few channels");
+    assert_eq!(of(Accuracy::F32, Some(Algorithm::Direct), 64, 56), None);
+    assert_eq!(of(Accuracy::Reduced, None, 64, 56), Some("winograd_f4"));
+    assert_eq!(of(Accuracy::Reduced, None, 64, 28), Some("winograd_f2"));
+    assert_eq!(of(Accuracy::Reduced, None, 64, 14), None);
 }

@@ -46,7 +46,7 @@ impl AxisTable {
 }
 
 /// The stretch inside the input: what padding adds stands at the ends.
-fn longest_run(row: &[u32], step: usize) -> Run {
+pub(crate) fn longest_run(row: &[u32], step: usize) -> Run {
     let mut best = Run { first: 0, last: 0, step };
     let mut first = 0;
     while first < row.len() {
@@ -68,20 +68,29 @@ fn longest_run(row: &[u32], step: usize) -> Run {
 fn source(problem: &ConvProblem, axis: &WindowAxis, o: i64, tap: i64) -> u32 {
     let (stride, dilation, input) = (axis.stride as i64, axis.dilation as i64, axis.input as i64);
     let i = match problem.direction {
-        Direction::Forward => {
-            let i = o * stride + tap * dilation - axis.pad_begin;
-            match problem.padding_mode {
-                PaddingMode::Zeros => i,
-                PaddingMode::Reflect => (input - 1) - ((input - 1) - i.abs()).abs(),
-                PaddingMode::Replicate => i.clamp(0, input - 1),
-                PaddingMode::Circular => i.rem_euclid(input),
-            }
-        }
+        Direction::Forward => return padded(problem, axis, o * stride + tap * dilation),
         Direction::Transposed => {
             debug_assert_eq!(stride, 1, "a phase has no stride");
             o + axis.pad_begin - tap * dilation
         }
     };
+    inside(i, input)
+}
+
+/// The input coordinate at coordinate `u` of the padded axis of a forward convolution, or [`NOTHING`].
+pub(crate) fn padded(problem: &ConvProblem, axis: &WindowAxis, u: i64) -> u32 {
+    let (i, input) = (u - axis.pad_begin, axis.input as i64);
+    let i = match problem.padding_mode {
+        PaddingMode::Zeros => i,
+        PaddingMode::Reflect => (input - 1) - ((input - 1) - i.abs()).abs(),
+        PaddingMode::Replicate => i.clamp(0, input - 1),
+        PaddingMode::Circular => i.rem_euclid(input),
+    };
+    inside(i, input)
+}
+
+/// `i`, where the input has it.
+pub(crate) fn inside(i: i64, input: i64) -> u32 {
     u32::try_from(i).ok().filter(|&i| i64::from(i) < input).unwrap_or(NOTHING)
 }
 
