@@ -56,6 +56,7 @@ fn case_of(algorithm: Algorithm) -> &'static str {
         Algorithm::Depthwise => BIASED_DEPTHWISE,
         Algorithm::PointwiseRegister | Algorithm::PointwiseWorkgroup => "n2c33h4w7_k9r1s1_st1x1_p0,0,0,0_d1x1_g1_b",
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => "n2c1h3w6_k17r3s3_st1x1_p1,0,0,1_d1x1_g1_b",
+        Algorithm::Fft => "n2c10h21w17_k14r7s5",
         _ => BIASED,
     }
 }
@@ -74,7 +75,7 @@ fn undamaged_kernels_pass_the_cases_used_here() {
 #[test]
 fn a_dropped_bias_is_reported() {
     for algorithm in everywhere() {
-        let check = if algorithm == Algorithm::WinogradF4 { "bounded" } else { "exact" };
+        let check = if matches!(algorithm, Algorithm::WinogradF4 | Algorithm::Fft) { "bounded" } else { "exact" };
         assert_reported(algorithm, case_of(algorithm), "v += f32(bias[k]);", "", check);
     }
 }
@@ -106,7 +107,7 @@ fn a_loop_shortened_by_one_is_reported() {
 fn an_output_left_unwritten_is_reported() {
     for algorithm in everywhere() {
         let (from, to) = match algorithm {
-            Algorithm::Direct | Algorithm::Depthwise | Algorithm::WinogradF2 | Algorithm::WinogradF4 => {
+            Algorithm::Direct | Algorithm::Depthwise | Algorithm::WinogradF2 | Algorithm::WinogradF4 | Algorithm::Fft => {
                 ("output[at] =", "if at == params.y_base { return; }\n    output[at] =")
             }
             _ => ("output[index] =", "if index == params.y_base { return; }\n        output[index] ="),
@@ -278,6 +279,11 @@ fn damaged_pools_of_pairs_are_reported() {
 fn damaged_kernels_of_the_other_families_are_reported() {
     /// Planned as for a GPU, where this is none.
     const EIGHTS: &str = "conv/winograd_f2/n2c19h9w14";
+    /// Fourier transforms: one channel a group, several, dilated, in parts.
+    const ALONE: &str = "conv/fft/n3c3h19w23_k6r18s3";
+    const SUMMED: &str = "conv/fft/n2c10h21w17_k14r7s5";
+    const DILATED: &str = "conv/fft/n1c3h30w60_k3r9s9";
+    const IN_PARTS: &str = "conv/fft/n3c2h29w27_k2r9s8";
     // Kernel, cases, damage, the check that must say so.
     let damages: &[(&str, &str, &str, &str, &str)] = &[
         // Elementwise: a tail left unwritten, the last line's operand, a dropped operand, a wrong function.
@@ -304,11 +310,33 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("pool[", "adaptive_average_pool/", "(o + 1) * axis.input + axis.output - 1", "(o + 1) * axis.input", "bounded"),
         ("pool_indices[", "max_pool/", "place.y + params.height.input * place.z", "place.y + params.width.input * place.z", "exact"),
         ("pool_max_unpool[", "max_unpool/", "from_position - 1u", "from_position", "exact"),
+        // Fourier transforms: a tile twice, an element short, parts not exchanged, a wrong root of unity in either place, no conjugate, parts mixed up, an
+        // output short, the tiles of the first part in all of them, taps between those of a dilated window.
+        ("conv_fft_rows[", ALONE, "tile_of(line.column, 1u)", "tile_of(line.column, 0u)", "bounded"),
+        ("conv_fft_rows[", SUMMED, "axis.output + (axis.taps - 1)", "axis.output + (axis.taps - 2)", "bounded"),
+        ("conv_fft_columns[", ALONE, "exchanged(complex_product(v[i], filters", "(complex_product(v[i], filters", "bounded"),
+        ("conv_fft_columns[", ALONE, "roots[k_1 * t]", "roots[k_1]", "bounded"),
+        ("conv_fft_columns[", ALONE, "0.70710678118654757, -0.70710678118654746", "0.8, -0.6", "bounded"),
+        ("conv_fft_filter_columns[", ALONE, "-v[i].y)", "v[i].y)", "bounded"),
+        ("conv_fft_filter_parts[", SUMMED, "= -number.y", "= number.y", "bounded"),
+        ("conv_fft_parts[", SUMMED, "parts[start + imaginary] = v[i].y", "parts[start + imaginary] = v[i].x", "bounded"),
+        ("conv_fft_sums[", SUMMED, "parts[start + params.filters * params.columns]", "parts[start]", "bounded"),
+        ("conv_fft_outputs[", ALONE, "(j < TILE_W)", "(j + 1u < TILE_W)", "guarded"),
+        ("conv_fft_outputs[", SUMMED, "(q < params.width.output)", "(q + 1 < params.width.output)", "guarded"),
+        ("conv_fft_outputs[", IN_PARTS, "params.first_tile + 2u * column", "2u * column", "guarded"),
+        ("conv_fft_rows[", IN_PARTS, "params.first_tile + 2u * column", "2u * column", "bounded"),
+        ("conv_fft_filter_rows[", DILATED, "(s * dilation == w)", "(s < w)", "bounded"),
         // Winograd: a wrong sign in each transform, a tile one short, a constant off by a thousandth.
         ("conv_winograd_input", "conv/winograd_f2/n2c1h3w6", "d[2] - d[1]", "d[2] + d[1]", "exact"),
         ("conv_winograd_filter", "conv/winograd_f2/n2c1h3w6", "even - 0.5 * g[1]", "even", "exact"),
         ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "m[1] - m[2] - m[3]", "m[1] - m[2] + m[3]", "exact"),
-        ("conv_winograd_input", "conv/winograd_f2/n2c1h3w6", "o + i < axis.output + (axis.taps - 1)", "o + i < axis.output + (axis.taps - 2)", "exact"),
+        (
+            "conv_winograd_input",
+            "conv/winograd_f2/n2c1h3w6",
+            "o + i < axis.output + (axis.taps - 1)",
+            "o + i < axis.output + (axis.taps - 2)",
+            "exact",
+        ),
         ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "(q < params.width.output)", "(q + 1 < params.width.output)", "guarded"),
         // Two tiles at once: each reads the other's columns, a half too far, an edge that is not zero, a store one half off.
         // Channels last as GPUs take them: eight channels x eight tiles.

@@ -1,7 +1,7 @@
 // What the kernels of convolution by Fourier transforms share: where the numbers of transformed tiles lie, and which thread has which of them.
 //
-// A column is a pair of tiles, 2 column and 2 column + 1: the first is the real part, the second the imaginary part. The filter is real, so that its
-// product with both is the product with each.
+// A column is a pair of tiles of one image: the first is the real part, the second the imaginary part. The filter is real, so that its product with both
+// is the product with each. The last tile of an odd number has no second one; images are not paired, so that a NaN stays in its own.
 //
 // Prelude: LENGTH_H, LENGTH_W: height and width of a transformed tile; TILE_H, TILE_W: outputs of a tile; MIXES: 1 where a product sums over channels,
 // and neighbouring columns are neighbours in memory; else rows of a tile lie together. Uniforms: those of conv/tiles.wgsl, params.columns (pairs of
@@ -19,6 +19,12 @@ fn spectrum_index(c: u32, channels: u32, column: u32, h: u32, w: u32) -> u32 {
     //@else
     return ((column * channels + c) * LENGTH_H + h) * LENGTH_W + w;
     //@end
+}
+
+// The tiles of a column: half 0 and 1.
+fn tile_of(column: u32, half: u32) -> OutputTile {
+    let pairs = (params.tiles_m * params.tiles_n + 1u) / 2u;
+    return numbered_tile(params.first_tile + 2u * column + half, 2u * pairs);
 }
 
 // A line: its channel, its column, and its number among the `lines` of a tile. Past the last, it is that of the last.

@@ -22,8 +22,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     }
     transform_line(&v, place.x, place.y);
     if line.exists {
-        let near = output_tile(2u * line.column);
-        let far = output_tile(2u * line.column + 1u);
+        let near = tile_of(line.column, 0u);
+        let far = tile_of(line.column, 1u);
         for (var i = 0u; i < RADIX_A; i++) {
             let w = RADIX_B * i + place.y;
             store_tile(near, line.c, line.line, w, v[i].y);

@@ -16,8 +16,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     //@end
     let channels = params.groups * params.channels;
     let line = line_of(first + place.x, channels, LENGTH_H);
-    let near = output_tile(2u * line.column);
-    let far = output_tile(2u * line.column + 1u);
+    let near = tile_of(line.column, 0u);
+    let far = tile_of(line.column, 1u);
     let near_row = row_of(near, line.c, i32(line.line));
     let far_row = row_of(far, line.c, i32(line.line));
     var v: Numbers;

@@ -15,12 +15,16 @@ struct OutputTile {
 
 // Tile `index` of this call.
 fn output_tile(index: u32) -> OutputTile {
-    let number = params.first_tile + index;
-    let per_image = params.tiles_m * params.tiles_n;
+    return numbered_tile(params.first_tile + index, params.tiles_m * params.tiles_n);
+}
+
+// The tile with a number, where every image has `per_image` numbers, those that it needs first.
+fn numbered_tile(number: u32, per_image: u32) -> OutputTile {
     let n = number / per_image;
     let place = number - n * per_image;
     let row = place / params.tiles_n;
-    return OutputTile(n, i32(row * TILE_H), i32((place - row * params.tiles_n) * TILE_W), number < params.end_tile);
+    let exists = (number < params.end_tile) & (row < params.tiles_m);
+    return OutputTile(n, i32(row * TILE_H), i32((place - row * params.tiles_n) * TILE_W), exists);
 }
 
 // The input coordinate that a tile reads `i` elements after the first that its output `o` reads, or -1 for zero: outside the input, or

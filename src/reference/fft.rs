@@ -7,8 +7,7 @@ use rayon::prelude::*;
 
 /// For every output the sum over the channels of |tile of x| |filter plane|, Euclidean norms: [`FourierTile::growth`] of it bounds the error.
 ///
-/// A tile is transformed together with one of its neighbours, so the norm is that of both; which of the two it is depends on how the tiles are cut into
-/// parts, so the larger one counts. Slices are contiguous and in logical order.
+/// Two tiles of an image are transformed together, so the norm is that of both. Slices are contiguous and in logical order.
 pub(crate) fn magnitude(problem: &ConvProblem, tile: FourierTile, x: &[f64], filter: &[f64]) -> Vec<f64> {
     let [_, height, width] = &problem.axes;
     let ([rows, columns], [length_h, length_w]) = (tile.outputs(problem), tile.extents());
@@ -32,11 +31,9 @@ pub(crate) fn magnitude(problem: &ConvProblem, tile: FourierTile, x: &[f64], fil
             sum
         })
         .collect();
-    let norm = |c: u64, tile: u64| {
-        let of = |tile: u64| squares[(c * problem.batch * per_image + tile) as usize];
-        let before = if tile > 0 { of(tile - 1) } else { 0.0 };
-        let after = if tile + 1 < problem.batch * per_image { of(tile + 1) } else { 0.0 };
-        (of(tile) + before.max(after)).sqrt()
+    let norm = |c: u64, n: u64, place: u64| {
+        let of = |place: u64| if place < per_image { squares[((c * problem.batch + n) * per_image + place) as usize] } else { 0.0 };
+        (of(place) + of(place ^ 1)).sqrt()
     };
     let planes = filter.chunks(problem.taps() as usize);
     let filter_norms: Vec<f64> = planes.map(|plane| plane.iter().map(|w| w * w).sum::<f64>().sqrt()).collect();
@@ -45,7 +42,7 @@ pub(crate) fn magnitude(problem: &ConvProblem, tile: FourierTile, x: &[f64], fil
     magnitudes.par_chunks_mut(positions).enumerate().for_each(|(plane, magnitudes)| {
         let (n, k) = (plane as u64 / problem.out_channels, plane as u64 % problem.out_channels);
         let of_tile = |place: u64| -> f64 {
-            let term = |channel: u64| norm(k / filters * channels + channel, n * per_image + place) * filter_norms[(k * channels + channel) as usize];
+            let term = |channel: u64| norm(k / filters * channels + channel, n, place) * filter_norms[(k * channels + channel) as usize];
             (0..channels).map(term).sum()
         };
         let of_tiles: Vec<f64> = (0..per_image).map(of_tile).collect();

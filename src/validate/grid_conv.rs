@@ -5,7 +5,7 @@ use crate::numeric::Accuracy;
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::types::{Activation, ElementType, Layout, Padding, PaddingMode, Result, TensorType};
-use crate::validate::grid_conv_blocks::{full_windows, long_windows, pools, winograd, winograd_pairs};
+use crate::validate::grid_conv_blocks::{fourier, full_windows, long_windows, pools, winograd, winograd_pairs};
 use crate::validate::grid_conv_phases::phases;
 
 /// What a problem adds to its descriptor and shapes.
@@ -94,6 +94,7 @@ pub(crate) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
     halves(&mut grid)?;
     winograd(&mut grid, full)?;
     winograd_pairs(&mut grid, full)?;
+    fourier(&mut grid, full)?;
     long_windows(&mut grid)?;
     pools(&mut grid, full)?;
     full_windows(&mut grid, full)?;
@@ -443,6 +444,11 @@ mod tests {
                 }
                 if algorithm.name().ends_with("_f16x2") {
                     features.retain(|(name, _)| *name != "f16");
+                }
+                if algorithm == Algorithm::Fft {
+                    features.retain(|(name, _)| {
+                        !["3-D", "different strides"].contains(name) && !["transposed", "phases"].iter().any(|part| name.contains(part))
+                    });
                 }
                 if matches!(algorithm, Algorithm::WinogradF2 | Algorithm::WinogradF4) {
                     let others = ["3-D", "f16", "different strides", "different dilations", "transposed with stride", "transposed with dilation"];

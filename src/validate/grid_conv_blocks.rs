@@ -180,6 +180,34 @@ pub(crate) fn pools(grid: &mut Grid, full: bool) -> Result<()> {
     Ok(())
 }
 
+/// Windows at stride 1 and tiles of Fourier transforms: lines of every length, in one step and in two, one tile and several, an even and an odd number of
+/// them, with everything that may come with them. The shortest lines are those of other windows.
+pub(crate) fn fourier(grid: &mut Grid, full: bool) -> Result<()> {
+    let reduced = ConvDescriptor { accuracy: Accuracy::Reduced, ..Default::default() };
+    // Groups of one channel: 32, 64 and 128 numbers a line, and 16 with 4; images in odd numbers, so that one of a pair of tiles is of the next image.
+    let wide = ConvDescriptor { padding: pads([9, 4], [8, 5]), groups: 3, activation: Activation::Silu, ..reduced };
+    grid.forward::<2>(wide, &[3, 3, 19, 23], 6, [18, 3], BIAS)?;
+    grid.forward::<2>(ConvDescriptor { dilation: [3, 5], ..wide }, &[1, 3, 30, 60], 3, [9, 9], PLAIN)?;
+    // Several channels: sums by either core, panels that are not full, groups.
+    grid.forward::<2>(ConvDescriptor { padding: pads([3, 2], [3, 2]), groups: 2, ..reduced }, &[2, 10, 21, 17], 14, [7, 5], BIAS)?;
+    let line = ConvDescriptor { accuracy: Accuracy::Reduced, ..Default::default() };
+    grid.forward::<1>(ConvDescriptor { padding: pads([20], [3]), ..line }, &[2, 5, 90], 7, [21], BIAS)?;
+    grid.forward::<2>(reduced, &[1, 2, 40, 3], 3, [17, 1], PLAIN)?;
+    for padding_mode in PaddingMode::ALL {
+        let descriptor = ConvDescriptor { padding: pads([4, 6], [5, 2]), padding_mode, groups: 2, ..reduced };
+        grid.forward::<2>(descriptor, &[1, 2, 11, 19], 2, [9, 6], PLAIN)?;
+    }
+    if full {
+        // 256 and 512 numbers a line.
+        grid.forward::<2>(ConvDescriptor { groups: 2, ..reduced }, &[1, 2, 70, 150], 2, [66, 140], BIAS)?;
+        grid.forward::<1>(ConvDescriptor { padding: pads([100], [99]), ..line }, &[1, 1, 1000], 2, [200], BIAS)?;
+        for (x_layout, y_layout) in LAYOUTS {
+            grid.forward::<2>(ConvDescriptor { groups: 4, ..reduced }, &[1, 4, 20, 21], 4, [11, 12], Extra { x_layout, y_layout, ..BIAS })?;
+        }
+    }
+    Ok(())
+}
+
 /// Batches that no binding holds whole, as every algorithm computes them: slices begin inside their bindings, and each has its own bias, residual,
 /// partial sums or pool. Then images whose transformed tiles fill several bindings, for Winograd: its parts begin and end inside a row of tiles,
 /// inside an image and with the last one.
@@ -206,6 +234,10 @@ pub(crate) fn sliced() -> Result<Vec<(ConvProblem, Elsewhere)>> {
     grid.forward::<2>(ConvDescriptor { pool: Some(FusedPool::Average), ..same }, &[2, 3, 36, 34], 2, [3, 3], last)?;
     grid.forward::<2>(ConvDescriptor { groups: 2, ..Default::default() }, &[1, 4, 35, 38], 2, [1, 3], BIAS)?;
     grid.forward::<1>(ConvDescriptor { padding: pads([1], [1]), ..Default::default() }, &[3, 5, 700], 7, [3], PLAIN)?;
+    // Of Fourier transforms: pairs of tiles in several parts.
+    let reduced = ConvDescriptor { accuracy: Accuracy::Reduced, groups: 2, ..Default::default() };
+    grid.forward::<2>(reduced, &[3, 2, 29, 27], 2, [9, 8], BIAS)?;
+    grid.forward::<2>(reduced, &[2, 4, 17, 29], 4, [2, 5], BIAS)?;
     let residual: Vec<ConvProblem> = grid.problems.iter().map(|p| p.clone().with_residual(true)).collect();
     grid.problems.extend(residual);
     all.extend(grid.problems.into_iter().map(|problem| (problem, Elsewhere::Binding(32 << 10))));
@@ -236,6 +268,9 @@ pub(crate) fn on_other_kind() -> Result<Vec<(ConvProblem, Elsewhere)>> {
     grid.forward::<2>(ConvDescriptor { groups: 2, ..same }, &[1, 24, 7, 9], 18, [3, 3], Extra { y_layout: Layout::ChannelsFirst, ..last })?;
     grid.forward::<2>(same, &[2, 9, 7, 6], 8, [3, 3], Extra { element: ElementType::F16, ..last })?;
     grid.forward::<2>(ConvDescriptor { pool: Some(FusedPool::Average), ..same }, &[2, 9, 10, 13], 12, [3, 3], last)?;
+    // The sums of Fourier transforms by the other core.
+    let reduced = ConvDescriptor { accuracy: Accuracy::Reduced, padding: pads([3, 2], [3, 2]), groups: 2, ..Default::default() };
+    grid.forward::<2>(reduced, &[1, 6, 18, 13], 10, [7, 5], BIAS)?;
     let residual: Vec<ConvProblem> = grid.problems.iter().take(1).map(|p| p.clone().with_residual(true)).collect();
     grid.problems.extend(residual);
     Ok(grid.problems.into_iter().map(|problem| (problem, Elsewhere::OtherKind)).collect())

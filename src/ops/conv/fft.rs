@@ -13,6 +13,9 @@ use crate::types::{ElementType, Error, Result};
 /// The longest line that one workgroup transforms.
 const LONGEST: u64 = 512;
 
+/// Columns of a product come in panels of so many, by the cores of most tiles.
+const PANEL: u64 = 16;
+
 /// Height and width of the tiles: powers of two; 1 along an axis whose window has one tap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FourierTile {
@@ -25,9 +28,21 @@ pub(crate) fn reach(axis: &WindowAxis) -> u64 {
 }
 
 impl FourierTile {
-    /// The tile that `text` names, such as `64x64`, if `problem` has it.
+    /// The tile that `text` names, such as `64x64`, if it is one for `problem`.
     pub fn parse(text: &str, problem: &ConvProblem) -> Option<Self> {
-        candidates(problem).into_iter().find(|tile| tile.to_string() == text)
+        let (height, width) = text.split_once('x')?;
+        let tile = Self { extents: [height.parse().ok()?, width.parse().ok()?] };
+        let fits = |length: u64, axis: &WindowAxis| match axis.filter {
+            1 => length == 1,
+            _ => length.is_power_of_two() && reach(axis) < length && (4..=LONGEST).contains(&length),
+        };
+        let is_one = fits(tile.extents[0], &problem.axes[1]) && fits(tile.extents[1], &problem.axes[2]);
+        (supports(problem).is_ok() && is_one && tile.to_string() == text && tile.is_accurate(problem)).then_some(tile)
+    }
+
+    /// Whether its error bound is one that the problem's accuracy admits.
+    fn is_accurate(self, problem: &ConvProblem) -> bool {
+        problem.accuracy == Accuracy::Reduced || self.relative_error(problem) <= 1.0
     }
 
     /// Height and width.
@@ -51,23 +66,29 @@ impl FourierTile {
         [problem.axes[1].output.div_ceil(rows), problem.axes[2].output.div_ceil(columns)]
     }
 
-    /// Tiles of all images.
-    pub fn all_tiles(self, problem: &ConvProblem) -> u64 {
+    /// Pairs of tiles of an image: images are not paired, so that a NaN stays in its own.
+    pub fn pairs_per_image(self, problem: &ConvProblem) -> u64 {
         let [rows, columns] = self.tiles(problem);
-        problem.batch * rows * columns
+        (rows * columns).div_ceil(2)
     }
 
-    /// Numbers that meet multiply-adds, in all: three for each of a line's halvings (a complex product and a sum of two numbers), four for the product
-    /// with a filter.
+    /// Pairs of tiles that are computed: where products sum over channels, whole panels.
+    fn pairs(self, problem: &ConvProblem) -> f64 {
+        let multiple = if problem.channels_per_group() == 1 { 1 } else { PANEL };
+        (problem.batch * self.pairs_per_image(problem)).next_multiple_of(multiple) as f64
+    }
+
+    /// Multiply-adds in all: three for each of a line's halvings and number (a complex product and a sum of two numbers), four for the product with a
+    /// filter.
     pub fn multiply_adds(self, problem: &ConvProblem) -> f64 {
-        let pairs = self.all_tiles(problem).div_ceil(2) as f64;
+        let pairs = self.pairs(problem);
         let transforms = 3.0 * f64::from(self.count().ilog2()) * (problem.in_channels + problem.out_channels) as f64;
         pairs * self.count() as f64 * (transforms + 4.0 * (problem.out_channels * problem.channels_per_group()) as f64)
     }
 
     /// Bytes of transformed tiles that are written and read again, in all.
     pub fn bytes(self, problem: &ConvProblem) -> f64 {
-        let pairs = self.all_tiles(problem).div_ceil(2) as f64;
+        let pairs = self.pairs(problem);
         let passes = if problem.channels_per_group() == 1 { 2.0 } else { 4.0 };
         pairs * self.count() as f64 * passes * 8.0 * (problem.in_channels + problem.out_channels) as f64
     }
@@ -75,16 +96,18 @@ impl FourierTile {
     /// What the product of transformed channels and filters, and both transforms, may err by, relative to the sum over the channels of |x| |w|, the
     /// Euclidean norms of two tiles and of a filter plane.
     ///
-    /// Each of log2(T) halvings multiplies once by a root of unity, which is rounded, and adds once; a complex product errs by at most sqrt(5) u (Brent,
-    /// Percival and Zimmermann, Error bounds on complex floating-point multiplication, 2007). Three transforms one after the other and the product
-    /// between them then err as Percival derives (Rapid multiplication modulo the sum and difference of highly composite numbers, 2003, theorem 5.1):
-    /// forward, the Euclidean norm grows by as much as the norm of the error; back, every output is a sum over all frequencies, whose absolute values
-    /// add up to |x| |w| at most by the Cauchy-Schwarz inequality. The sum over C channels has 2 C real products for either part of a number.
+    /// Each of log2(T) halvings adds once, and most multiply once by a root of unity, which is rounded ([`products`]); a complex product errs by at most
+    /// sqrt(5) u (Brent, Percival and Zimmermann, Error bounds on complex floating-point multiplication, 2007). Three transforms one after the other and
+    /// the product between them then err as Percival derives (Rapid multiplication modulo the sum and difference of highly composite numbers, 2003,
+    /// theorem 5.1): forward, the Euclidean norm grows by as much as the norm of the error; back, every output is a sum over all frequencies, whose
+    /// absolute values add up to |x| |w| at most by the Cauchy-Schwarz inequality. The sum over C channels has 2 C real products for either part of a
+    /// number.
     pub fn growth(self, problem: &ConvProblem) -> f64 {
         let unit = ElementType::F32.unit_roundoff();
-        let halving = 2.0 * unit.ln_1p() + (5f64.sqrt() * unit).ln_1p();
+        let sums = f64::from(self.count().ilog2()) * unit.ln_1p();
+        let turns = f64::from(self.extents.map(products).iter().sum::<u32>()) * ((5f64.sqrt() * unit).ln_1p() + unit.ln_1p());
         let product = (2f64.sqrt() * gamma(2 * problem.channels_per_group(), unit)).ln_1p();
-        (3.0 * f64::from(self.count().ilog2()) * halving + product).exp_m1()
+        (3.0 * (sums + turns) + product).exp_m1()
     }
 
     /// The largest error of an output over all inputs and filters of magnitude 1, relative to that of plain f32 sums.
@@ -95,6 +118,16 @@ impl FourierTile {
         let norms = ((2 * self.count() * problem.taps()) as f64).sqrt() * problem.channels_per_group() as f64;
         let own = norms * (self.growth(problem) + gamma(roundings_after(problem), unit));
         if plain.is_infinite() { 1.0 } else { own / plain }
+    }
+}
+
+/// Halvings of a line that multiply by other roots than 1 and -i, which are exact: `shaders/conv/fft_line.wgsl` transforms up to 16 numbers in one step,
+/// longer lines in two, with one such product between them.
+fn products(length: u64) -> u32 {
+    match length {
+        0..=4 => 0,
+        5..=16 => length.ilog2() - 2,
+        _ => length.ilog2() - 3,
     }
 }
 
@@ -156,7 +189,7 @@ pub(crate) fn candidates(problem: &ConvProblem) -> Vec<FourierTile> {
     };
     let (heights, widths) = (lengths(&problem.axes[1]), lengths(&problem.axes[2]));
     let tiles = heights.into_iter().flat_map(|height| widths.iter().map(move |width| FourierTile { extents: [height, *width] }));
-    let mut tiles: Vec<FourierTile> = tiles.filter(|tile| problem.accuracy == Accuracy::Reduced || tile.relative_error(problem) <= 1.0).collect();
+    let mut tiles: Vec<FourierTile> = tiles.filter(|tile| tile.is_accurate(problem)).collect();
     tiles.sort_by(|a, b| (a.multiply_adds(problem) + a.bytes(problem)).total_cmp(&(b.multiply_adds(problem) + b.bytes(problem))));
     tiles
 }
@@ -194,7 +227,9 @@ mod tests {
             let ([rows, columns], [down, across]) = (tile.outputs(&problem), tile.tiles(&problem));
             assert!(rows * down >= problem.axes[1].output && columns * across >= problem.axes[2].output);
         }
-        assert_eq!(FourierTile::parse("24x24", &problem), None);
+        for other in ["24x24", "64", "064x8", "1x8", "16x8", "1024x8", ""] {
+            assert_eq!(FourierTile::parse(other, &problem), None, "{other}");
+        }
     }
 
     #[test]

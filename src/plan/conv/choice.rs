@@ -5,6 +5,7 @@
 
 use crate::numeric::{Accuracy, Operands};
 use crate::ops::conv::descriptor::Algorithm;
+use crate::ops::conv::fft::FourierTile;
 use crate::ops::conv::problem::ConvProblem;
 use crate::plan::conv::{applies, depthwise, fft, winograd};
 use crate::plan::gemm::matrix::{fewest_multiply_adds, fewest_steps};
@@ -24,9 +25,9 @@ fn order(profile: &DeviceProfile) -> [Algorithm; 13] {
         // One output an image leaves most columns of every other core empty.
         Algorithm::AsLinear,
         // The fewer multiplications the better, where the error allows it.
-        Algorithm::Fft,
         Algorithm::WinogradF4,
         Algorithm::WinogradF2,
+        Algorithm::Fft,
         Algorithm::PointwiseCoop,
         Algorithm::ImplicitGemmCoop,
         Algorithm::PointwiseF16x2,
@@ -49,7 +50,10 @@ fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) ->
             winograd_pays(algorithm, problem, profile),
             "its transforms are not expected to pay: that takes 16 channels, 16 filters and 32 tiles of outputs, on a GPU 512",
         ),
-        Algorithm::Fft => rule(fft_pays(problem, profile), "its transforms are not expected to pay for so few taps and outputs"),
+        Algorithm::Fft => rule(
+            fft_pays(problem, profile),
+            "its transforms are not expected to pay: that takes 5 taps along an axis, and more multiply-adds than they and their bytes count",
+        ),
         Algorithm::ImplicitGemmCoop | Algorithm::ImplicitGemmF16x2 | Algorithm::PointwiseCoop | Algorithm::PointwiseF16x2 => rule(
             matrix_pays(algorithm, problem, profile),
             "cooperative matrices are not expected to pay: that takes a GPU, 32 filters (64 and 8 channels where numbers are split in two), 33 outputs, 64 products each, 10^9 in all (10^8 of f16), and f32 operands rounded only where accuracy reduced asks for it",
@@ -71,14 +75,17 @@ fn winograd_pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DevicePr
     problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= fewest
 }
 
-/// Multiply-adds of the window for one of the transforms from which they pay, their bytes counted as so many more.
-const BYTES: f64 = 1.0;
+/// Taps along an axis from which transforms may pay: shorter windows are Winograd's.
+const FEWEST_TRANSFORMED_TAPS: u64 = 5;
 
+/// Multiply-adds that are worth a byte of memory: a processor's cache holds what a part of the tiles needs; a GPU has 6 to 10 of them in the time that a
+/// byte takes. No GPU has measured the rule.
 fn fft_pays(problem: &ConvProblem, profile: &DeviceProfile) -> bool {
-    fft::tile(problem, profile).is_ok_and(|tile| {
-        let own = tile.multiply_adds(problem) + BYTES * tile.bytes(problem);
-        problem.multiply_adds() as f64 > 4.0 * own
-    })
+    let byte = if profile.is_cpu { 1.0 } else { 6.0 };
+    let times = if problem.channels_per_group() == 1 { 1.0 } else { 2.0 };
+    let is_long = problem.axes.iter().any(|axis| axis.filter >= FEWEST_TRANSFORMED_TAPS);
+    let own = |tile: FourierTile| tile.multiply_adds(problem) + byte * tile.bytes(problem);
+    is_long && fft::tile(problem, profile).is_ok_and(|tile| problem.multiply_adds() as f64 > times * own(tile))
 }
 
 /// Columns of half the narrowest tile but for the smallest: a plane of 7 x 7 has as many.

@@ -66,10 +66,13 @@ fn fitting(problem: &ConvProblem, profile: &DeviceProfile) -> Vec<FourierTile> {
     let channels = problem.in_channels.max(problem.out_channels);
     // Rows of the products are padded to tiles of 128 at most.
     let filters = |tile: &FourierTile| match mixes(problem) {
-        true => tile.count().saturating_mul(problem.groups * 2 * problem.channels_per_group() * 4).saturating_mul(2 * problem.filters_per_group() + 128),
+        true => {
+            tile.count().saturating_mul(problem.groups * 2 * problem.channels_per_group() * 4).saturating_mul(2 * problem.filters_per_group() + 128)
+        }
         false => tile.count().saturating_mul(problem.out_channels * NUMBER),
     };
-    let rows = |tile: &FourierTile| tile.extents()[1].saturating_mul(problem.out_channels * problem.channels_per_group() * problem.axes[1].filter * NUMBER);
+    let rows =
+        |tile: &FourierTile| tile.extents()[1].saturating_mul(problem.out_channels * problem.channels_per_group() * problem.axes[1].filter * NUMBER);
     let column = |tile: &FourierTile| tile.count().saturating_mul(NUMBER * channels * if mixes(problem) { 64 } else { 1 });
     candidates(problem).into_iter().filter(|tile| filters(tile).max(rows(tile)).max(column(tile)) <= limit).collect()
 }
@@ -112,7 +115,14 @@ struct Kernels<'a> {
 
 impl Kernels<'_> {
     /// A call over `lines` lines along `axis` (0: height, 1: width).
-    fn call(&self, source: &'static KernelSource, axis: usize, own: &[(&'static str, u32)], params: ConvParams, refs: Vec<BufferRef>) -> Result<Step> {
+    fn call(
+        &self,
+        source: &'static KernelSource,
+        axis: usize,
+        own: &[(&'static str, u32)],
+        params: ConvParams,
+        refs: Vec<BufferRef>,
+    ) -> Result<Step> {
         let length = self.tile.extents()[axis];
         let [a, b] = radices(length);
         let outputs = self.tile.outputs(self.problem);
@@ -156,7 +166,7 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, named: Option
     let bytes = |elements: u64| elements * problem.element.bytes();
     let images = chunks(problem.batch, &[("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))], profile)?;
     let [tiles_h, tiles_w] = tile.tiles(problem);
-    let per_image = tiles_h * tiles_w;
+    let per_image = 2 * tile.pairs_per_image(problem);
     let most = images.iter().map(|chunk| (chunk.count * per_image).div_ceil(2)).max().unwrap_or(1);
 
     let channels = problem.in_channels.max(problem.out_channels);
@@ -187,7 +197,8 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, named: Option
         None => tile.count().saturating_mul(problem.out_channels * NUMBER),
     };
     let filters = scratch(filter_bytes, "the transformed filters")?;
-    let spectrum = scratch(columns * tile.count() * NUMBER * if product.is_some() { channels } else { problem.in_channels }, "the transformed tiles")?;
+    let spectrum =
+        scratch(columns * tile.count() * NUMBER * if product.is_some() { channels } else { problem.in_channels }, "the transformed tiles")?;
     let sums = scratch(columns * tile.count() * NUMBER * problem.out_channels, "the sums of the tiles")?;
     let parts = match &product {
         Some(_) => scratch(columns * tile.count() * NUMBER * problem.in_channels, "the transformed tiles as parts")?,
