@@ -68,6 +68,24 @@ pub mod op {
     pub use crate::reference::Referenced;
 }
 
+/// What most programs name: `use wgconv::prelude::*`.
+pub mod prelude {
+    pub use crate::gpu::recorder::Recorder;
+    pub use crate::gpu::tensor::Tensor;
+    pub use crate::gpu::{Gpu, GpuDescriptor};
+    #[cfg(feature = "graph")]
+    pub use crate::graph::{Extent, Graph};
+    pub use crate::numeric::Accuracy;
+    pub use crate::ops::conv::descriptor::{
+        Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor, ConvTranspose1dDescriptor, ConvTranspose2dDescriptor, ConvTranspose3dDescriptor,
+    };
+    pub use crate::ops::matmul::{GemmDescriptor, LinearDescriptor};
+    pub use crate::ops::pool::descriptor::{Pool1dDescriptor, Pool2dDescriptor, Pool3dDescriptor, PoolKind};
+    #[cfg(feature = "graph")]
+    pub use crate::session::Session;
+    pub use crate::types::{Activation, ElementType, Layout, Padding, PaddingMode};
+}
+
 /// Pooling: max, average, Lp, adaptive, global; max unpooling.
 pub mod pool {
     pub use crate::ops::pool::descriptor::{

@@ -13,7 +13,8 @@
 //! A network as a whole is a [`Graph`], run by a [`Session`] on the GPU or on the CPU engine. [`Graph::differentiate`] adds the gradients, which are ops too
 //! ([`gradient`]); [`mod@train`] has models layer by layer, losses, optimizers and the loop.
 //!
-//! The feature `weights` adds reading and writing numbers by name: `graph::Weights`, `Graph::set_all`, `Graph::to_safetensors`, and a trainer's checkpoints.
+//! All but GPU ops is a feature, on unless default features are off: `cpu`, `graph`, `train`, `tune`, `verify`, and wgpu's backends (`vulkan`, `metal`, `dx12`, `webgpu`);
+//! docs/features.md has the table. `tracing` adds spans. The feature `weights` adds reading and writing numbers by name: `graph::Weights`, `Graph::set_all`, `Graph::to_safetensors`, and a trainer's checkpoints.
 //!
 //! Convolution is the heart ([`conv`]); around it stand [`pool`], [`matmul`], [`elementwise`], [`softmax`], [`reduce`], [`norm`] and
 //! [`transform`], all of them [`op::Op`]s: planned without a GPU, verified by [`mod@validate`] against [`mod@reference`], computed by [`cpu`]
@@ -33,38 +34,47 @@
 //! # }
 //! ```
 
-#![cfg_attr(target_arch = "wasm32", allow(dead_code, unused_imports, reason = "the tuner and the checks, which use it, are absent there"))]
+#![cfg_attr(
+    any(target_arch = "wasm32", not(all(feature = "cpu", feature = "graph", feature = "train", feature = "tune", feature = "verify"))),
+    allow(dead_code, unused_imports, reason = "what uses it is absent there: the tuner and the checks, or what a feature has")
+)]
+#![warn(missing_debug_implementations)]
 
+#[cfg(feature = "cpu")]
 pub mod cpu;
 mod fragments;
 pub mod gpu;
+#[cfg(feature = "graph")]
 pub mod graph;
 pub mod numeric;
 mod open;
 mod ops;
 mod plan;
 pub mod reference;
+#[cfg(feature = "graph")]
 pub mod session;
 mod shader;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "train", not(target_arch = "wasm32")))]
 pub mod train;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "tune", not(target_arch = "wasm32")))]
 pub mod tune;
 pub mod types;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "verify", not(target_arch = "wasm32")))]
 pub mod validate;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "verify", feature = "graph", not(target_arch = "wasm32")))]
 pub mod validate_network;
 
 mod face;
 
-pub use face::{conv, dropout, elementwise, gradient, kernel, matmul, norm, op, pool, reduce, softmax, tensor, transform};
+pub use face::{conv, dropout, elementwise, gradient, kernel, matmul, norm, op, pool, prelude, reduce, softmax, tensor, transform};
 pub use gpu::recorder::Recorder;
 pub use gpu::tensor::Tensor;
 pub use gpu::{Gpu, GpuDescriptor};
+#[cfg(feature = "graph")]
 pub use graph::{Extent, Graph};
+#[cfg(feature = "graph")]
 pub use session::Session;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "tune", not(target_arch = "wasm32")))]
 pub use tune::Tuning;
 pub use types::{Activation, Element, ElementType, Error, Layout, Padding, PaddingMode, Result, TensorShape, TensorType, activation, element, shape};
 /// The wgpu this crate is built on, for callers that own the device; the arrays and the f16 of its signatures.

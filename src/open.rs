@@ -1,26 +1,28 @@
-//! Opening a device, or adopting the caller's, with what chooses among plans beside it: the tuner, or in a browser, where nothing can be measured
-//! without yielding, the planner's rules.
+//! Opening a device, or adopting the caller's, with what chooses among plans beside it: the tuner; without the feature `tune`, and
+//! in a browser, where nothing can be measured without yielding, the planner's rules.
 
 use crate::gpu::{Chooser, Gpu, GpuDescriptor};
 use crate::types::Result;
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "tune", not(target_arch = "wasm32")))]
 fn chooser() -> Box<dyn Chooser> {
     Box::new(crate::tune::cache::Tuner::default())
 }
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", not(feature = "tune")))]
 fn chooser() -> Box<dyn Chooser> {
     Box::new(Rules)
 }
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", not(feature = "tune")))]
 struct Rules;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", not(feature = "tune")))]
 impl Chooser for Rules {
     fn plan(&self, gpu: &Gpu, op: &crate::ops::Op) -> Result<crate::plan::step::Plan> {
-        crate::plan::Planned::plan(op, gpu.profile(), None)
+        // Cooperative matrices are used where they were checked, and nothing checks them here.
+        let profile = crate::plan::profile::DeviceProfile { matrix: None, ..*gpu.profile() };
+        crate::plan::Planned::plan(op, &profile, None)
     }
 
     fn as_any(&self) -> &dyn std::any::Any {

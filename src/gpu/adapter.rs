@@ -127,6 +127,10 @@ pub async fn adapters_async() -> Vec<AdapterReport> {
 /// wgpu numbers buffers, encoders and all else by instance, and looks a number up in the instance of the device that is given it. Within
 /// one instance it notices what belongs to another device; a buffer of another instance is taken for whatever has its number here. A
 /// program that opens devices of its own beside [`crate::gpu::Gpu::new`] is safer with this instance.
+///
+/// # Panics
+/// wgpu makes no instance without a backend of this system: one of the features `vulkan`, `metal`, `dx12` and `webgpu` must be on. `Gpu::new` and `adapters` find no adapter
+/// then and do not panic.
 pub fn instance() -> wgpu::Instance {
     static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
     let made = INSTANCE.get_or_init(|| {
@@ -137,14 +141,25 @@ pub fn instance() -> wgpu::Instance {
     made.clone()
 }
 
+/// Whether this crate was built with a backend that this system may have.
+fn has_backend() -> bool {
+    wgpu::Instance::enabled_backend_features().intersects(backends())
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 async fn enumerate() -> Vec<wgpu::Adapter> {
+    if !has_backend() {
+        return vec![];
+    }
     // The no-op backend is not among `backends()`; an adapter that computes nothing would make every figure a lie.
     instance().enumerate_adapters(backends()).await
 }
 
 #[cfg(target_arch = "wasm32")]
 async fn enumerate() -> Vec<wgpu::Adapter> {
+    if !has_backend() {
+        return vec![];
+    }
     let options = wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
     instance().request_adapter(&options).await.into_iter().collect()
 }
@@ -182,7 +197,9 @@ pub(crate) async fn choose(wanted: Option<&str>) -> Result<(usize, wgpu::Adapter
 
 /// How to get a software Vulkan driver on this system.
 pub fn driver_hint() -> &'static str {
-    if cfg!(target_os = "linux") {
+    if !has_backend() {
+        "This build has no backend of this system: turn on a feature of wgconv (vulkan, metal, dx12 or webgpu)"
+    } else if cfg!(target_os = "linux") {
         "For a software driver: apt install mesa-vulkan-drivers libvulkan1 (Debian, Ubuntu), dnf install mesa-vulkan-drivers vulkan-loader (Fedora), pacman -S vulkan-swrast vulkan-icd-loader (Arch)"
     } else if cfg!(target_os = "windows") {
         "Windows has the WARP software adapter for DX12; install the GPU vendor's driver, or the Graphics Tools feature for WARP"

@@ -69,6 +69,7 @@ impl Gpu {
 
     /// Submits an encoder, within an error scope of the caller.
     pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+        let _span = crate::gpu::trace::span(crate::gpu::trace::Stage::Submit, "");
         add(&self.counts().submits, 1);
         self.queue().submit([encoder.finish()])
     }

@@ -20,6 +20,7 @@ pub(crate) mod prepared;
 pub(crate) mod recorder;
 pub(crate) mod tensor;
 pub(crate) mod timing;
+pub(crate) mod trace;
 pub(crate) mod transfer;
 
 pub use crate::plan::profile::{CoopMatrix, DeviceProfile};

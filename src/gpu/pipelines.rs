@@ -3,6 +3,7 @@
 //! Drivers compile on the calling thread, for up to a second a pipeline: several are compiled at once, each on a thread of its own.
 
 use crate::gpu::buffer::Buffer;
+use crate::gpu::trace::{Stage, span};
 use crate::gpu::{Gpu, SourcePatch};
 use crate::plan::step::Plan;
 use crate::shader::KernelSpec;
@@ -210,6 +211,7 @@ impl Gpu {
 
 fn compile(gpu: &Gpu, spec: &KernelSpec) -> Result<Kernel> {
     let label = spec.label();
+    let _span = span(Stage::Compile, &label);
     let text = match gpu.source_patch() {
         Some(SourcePatch(patch)) => patch(&label, spec.wgsl()?),
         None => spec.wgsl()?,

@@ -6,6 +6,7 @@ use crate::gpu::buffer::Buffer;
 use crate::gpu::pipelines::{Binding, Dispatch, Kernel};
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
+use crate::gpu::trace::{Stage, span};
 use crate::ops::Op;
 use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
@@ -417,6 +418,7 @@ impl Shared {
 
     /// Allocates what a plan takes; `constants` by input. True where they have to be packed yet.
     fn new(gpu: &Gpu, plan: Plan, constants: Vec<Option<Tensor>>, shares: &Shares<'_>) -> Result<(Self, bool)> {
+        let _span = span(Stage::Prepare, &plan.label);
         gpu.compile(&[&plan])?;
         let calls: Vec<Call> = plan.steps.iter().map(|step| Call::new(gpu, step)).collect::<Result<_>>()?;
         let origins: Vec<Option<u64>> = constants.iter().map(|tensor| tensor.as_ref().map(Tensor::origin)).collect();

@@ -5,6 +5,7 @@ use crate::gpu::Gpu;
 use crate::gpu::buffer::Buffer;
 use crate::gpu::eager::Eager;
 use crate::gpu::pipelines::Dispatch;
+use crate::gpu::trace::{Stage, span};
 use crate::types::{Error, Result};
 
 /// Records ops; nothing runs before the encoder is submitted.
@@ -46,6 +47,18 @@ impl Encoder<'_> {
             Encoder::Missing(error) => Err(error.clone()),
             Encoder::Submitted => Err(Error::Internal { label: "a recorder".into(), message: "it was submitted already".into() }),
         }
+    }
+}
+
+impl std::fmt::Debug for Recorder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let encoder = match self.encoder {
+            Encoder::Owned(_) => "its own encoder",
+            Encoder::Borrowed(_) => "the caller's encoder",
+            Encoder::Missing(_) => "no encoder",
+            Encoder::Submitted => "an encoder that was submitted",
+        };
+        write!(f, "Recorder(on {encoder})")
     }
 }
 
@@ -127,6 +140,7 @@ impl<'e> Recorder<'e> {
 
     /// Runs what makes and records kernel calls with wgpu's errors caught; `label` names them.
     pub(crate) fn scoped(&mut self, label: &str, record: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let _span = span(Stage::Record, label);
         let gpu = self.gpu.clone();
         let recorded = gpu.scoped(label, || record(self));
         self.failed |= recorded.is_err();

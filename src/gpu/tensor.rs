@@ -480,6 +480,7 @@ pub(crate) fn settle(gpu: &Gpu, submission: wgpu::SubmissionIndex, mapped: &Late
 /// Reads a range of a buffer, waiting for the submissions up to its own copy.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn read_buffer(gpu: &Gpu, buffer: &wgpu::Buffer, offset: u64, size: u64) -> Result<Vec<u8>> {
+    let _span = crate::gpu::trace::span(crate::gpu::trace::Stage::Download, "");
     let read = Read::begin(gpu, buffer, offset, size)?;
     settle(gpu, read.submission.clone(), &read.mapped);
     let mapped = read.mapped.take().unwrap_or(Ok(()));

@@ -125,15 +125,20 @@ fn numbers(graph: &Graph, value: ValueId) -> Option<Cow<'_, [f32]>> {
 
 /// All outputs of an op: by the engine where it has the op, else by the reference.
 fn compute(op: &crate::ops::Op, operands: &[&[f32]], buffers: &Buffers) -> Result<Vec<Vec<f32>>> {
-    let outputs = op.outputs();
-    if outputs.len() == 1 {
-        let mut y = buffers.take(outputs[0].count() as usize);
-        if crate::cpu::compute(op, operands, &mut y)? {
-            return Ok(vec![y]);
+    #[cfg(feature = "cpu")]
+    {
+        let outputs = op.outputs();
+        if outputs.len() == 1 {
+            let mut y = buffers.take(outputs[0].count() as usize);
+            if crate::cpu::compute(op, operands, &mut y)? {
+                return Ok(vec![y]);
+            }
+        } else if let Some(several) = crate::cpu::compute_several(op, operands)? {
+            return Ok(several);
         }
-    } else if let Some(several) = crate::cpu::compute_several(op, operands)? {
-        return Ok(several);
     }
+    #[cfg(not(feature = "cpu"))]
+    let _ = buffers; // the reference makes its own
     let wide: Vec<Vec<f64>> = operands.iter().map(|values| values.iter().map(|&v| f64::from(v)).collect()).collect();
     let computed = crate::reference::compute(op, &wide.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
     Ok(computed.into_iter().map(|bounded| bounded.value.into_iter().map(|v| v as f32).collect()).collect())

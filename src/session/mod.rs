@@ -122,7 +122,7 @@ impl Session {
         Self::on(engine, graph)
     }
 
-    /// A session on the CPU engine; what that does not have runs on the reference.
+    /// A session on the CPU engine; what that does not have runs on the reference, and so does all without the feature `cpu`: exact and slow.
     ///
     /// # Errors
     /// A parameter without numbers.
@@ -374,6 +374,12 @@ impl Session {
 pub struct BoundSession {
     gpu: Gpu,
     recording: ready::Recording,
+}
+
+impl std::fmt::Debug for BoundSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BoundSession(on {:?})", self.gpu)
+    }
 }
 
 impl BoundSession {

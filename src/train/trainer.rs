@@ -175,6 +175,12 @@ pub(super) const LOOK: usize = 32;
 /// Samples of one run of an evaluation.
 const EVALUATED: usize = 256;
 
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Trainer")
+    }
+}
+
 impl Trainer {
     /// A trainer of a model with one input called `input` and one output called `output`.
     ///

@@ -61,6 +61,7 @@ impl From<BuildError> for String {
 }
 
 /// The tensors of a call by role, and what the call must be content with.
+#[derive(Debug)]
 pub struct Inputs<'a> {
     /// By role, such as `x`.
     pub given: &'a BTreeMap<String, TensorType>,
@@ -104,6 +105,7 @@ impl Inputs<'_> {
 }
 
 /// A call that is ready to run: steps over named tensors, and views of them that copy nothing.
+#[derive(Debug)]
 pub struct Call {
     /// Ops, in the order in which they run.
     pub steps: Vec<Step>,
@@ -114,6 +116,7 @@ pub struct Call {
 }
 
 /// One op of a call.
+#[derive(Debug)]
 pub struct Step {
     /// The op.
     pub op: Op,
@@ -124,6 +127,7 @@ pub struct Step {
 }
 
 /// Another shape for a tensor.
+#[derive(Debug)]
 pub struct View {
     /// Its name.
     pub name: String,

@@ -7,6 +7,7 @@ use super::nearest::nearest;
 use serde_json::{Map, Value};
 
 /// An op.
+#[derive(Debug)]
 pub struct Signature {
     /// Its name.
     pub op: &'static str,
@@ -21,7 +22,7 @@ pub struct Signature {
 }
 
 /// An attribute of an op.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Attribute {
     /// Its name.
     pub name: &'static str,
