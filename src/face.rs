@@ -26,9 +26,16 @@ pub mod dropout {
     pub use crate::ops::dropout::{DropoutDescriptor, DropoutKey, DropoutProblem};
 }
 
+/// Images in and out: bytes of 8 bits a channel, and textures.
+pub mod image {
+    pub use crate::ops::image::{ImageDescriptor, ImageFormat, ImageProblem};
+}
+
 /// Kernels: what makes their text, and what they bind.
 pub mod kernel {
     pub use crate::gpu::pipelines::Compiled;
+    #[doc(hidden)]
+    pub use crate::plan::image::texture_kernels;
     pub use crate::shader::{BindingKind, FILES, File, KernelSource, KernelSpec, StructLayout, all_sources, fold_workgroups};
 }
 

@@ -66,6 +66,13 @@ struct WhereProblem0;
 struct DropoutProblem0;
 
 /// ```compile_fail,E0451
+/// fn changed(p: wgconv::image::ImageProblem) -> wgconv::image::ImageProblem {
+///     wgconv::image::ImageProblem { writes: true, ..p }
+/// }
+/// ```
+struct ImageProblem0;
+
+/// ```compile_fail,E0451
 /// fn changed(p: wgconv::softmax::SoftmaxProblem) -> wgconv::softmax::SoftmaxProblem {
 ///     wgconv::softmax::SoftmaxProblem { axis: 9, ..p }
 /// }

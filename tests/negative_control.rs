@@ -604,3 +604,30 @@ fn undamaged_gradient_kernels_pass_their_cases() {
         assert!(failed.is_empty() && report.counts()[0] >= 10, "{only}: {failed:?}");
     }
 }
+
+#[test]
+fn damaged_images_are_reported() {
+    let damages: &[(&str, &str, &str, &str, &str)] = &[
+        // Images: a byte of the wrong place, factors of another channel, no clamp, another rounding, a NaN as what a conversion makes of it.
+        ("image_read[", "image_from_bytes/", "8u * (byte % 4u)", "8u * (c % 4u)", "exact"),
+        ("image_read[", "image_from_bytes/", "params.offset[c]", "params.offset[0]", "exact"),
+        ("image_read[", "image_from_bytes/", "first + c * params.channel_stride", "first + c", "guarded"),
+        ("image_write[", "image_to_bytes/", "round(clamp(value, 0.0, 255.0))", "(clamp(value, 0.0, 255.0) + 0.5)", "exact"),
+        ("image_write[", "image_to_bytes/", "clamp(value, 0.0, 255.0)", "clamp(value, 0.0, 254.0)", "exact"),
+        ("image_write[", "image_to_bytes/", "0u, is_nan(value)", "255u, is_nan(value)", "bounded"),
+        ("image_write[", "image_to_bytes/", "output[item] = word;", "output[item + 1u] = word;", "guarded"),
+    ];
+    let mut missed = Vec::new();
+    for &(kernel, only, from, to, check) in damages {
+        let failures = failures_of(kernel, only, from, to);
+        if !failures.iter().any(|why| why.starts_with(check)) {
+            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {check} of {only}, got {:?}", failures.first()));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    let gpu = Gpu::new().unwrap();
+    for (only, cases) in [("image_from_bytes/", 40), ("image_to_bytes/", 60)] {
+        let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
+        assert!(report.counts()[1] == 0 && report.counts()[0] >= cases, "{only}: {:?}", report.counts());
+    }
+}

@@ -39,6 +39,7 @@ fn emitted() -> Vec<KernelSpec> {
         KernelSpec { source, element: ElementType::F32, consts, overrides: vec![] }
     };
     specs.extend([peak("peak_fma", vec![("ITERATIONS", 64)]), peak("peak_copy", vec![])]);
+    specs.extend(wgconv::kernel::texture_kernels()); // over textures, which no plan has
     let mut specs: Vec<_> = specs.into_iter().collect();
     specs.sort_by_key(KernelSpec::label);
     specs
@@ -93,7 +94,13 @@ fn every_emitted_kernel_compiles_for_every_backend() {
         let resources: BTreeMap<_, _> = spec
             .bindings()
             .map(|(binding, kind)| {
-                let target = msl::BindTarget { buffer: Some(binding as u8), mutable: kind == BindingKind::Write, ..Default::default() };
+                let number = Some(binding as u8);
+                let target = match kind {
+                    BindingKind::Uniform | BindingKind::Read => msl::BindTarget { buffer: number, ..Default::default() },
+                    BindingKind::Write => msl::BindTarget { buffer: number, mutable: true, ..Default::default() },
+                    BindingKind::Texture => msl::BindTarget { texture: number, ..Default::default() },
+                    _ => msl::BindTarget { texture: number, mutable: true, ..Default::default() },
+                };
                 (naga::ResourceBinding { group: 0, binding }, target)
             })
             .collect();
@@ -168,6 +175,15 @@ fn declared_bindings_are_those_of_the_text() {
                     naga::AddressSpace::Uniform => BindingKind::Uniform,
                     naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => BindingKind::Write,
                     naga::AddressSpace::Storage { .. } => BindingKind::Read,
+                    naga::AddressSpace::Handle => match &module.types[global.ty].inner {
+                        naga::TypeInner::Image { class: naga::ImageClass::Storage { format, .. }, .. } => match format {
+                            naga::StorageFormat::Rgba8Unorm => BindingKind::TargetRgba8,
+                            naga::StorageFormat::Rgba16Float => BindingKind::TargetRgba16,
+                            naga::StorageFormat::R32Float => BindingKind::TargetR32,
+                            other => panic!("{}: a texture of {other:?}", spec.label()),
+                        },
+                        _ => BindingKind::Texture,
+                    },
                     _ => return None,
                 };
                 Some((global.binding.unwrap().binding, kind))

@@ -13,6 +13,7 @@ pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 pub(crate) mod filter_gradient;
 pub(crate) mod gemm;
+pub(crate) mod image;
 mod kernel;
 mod lines;
 pub(crate) mod matmul;
@@ -208,6 +209,7 @@ fn engine(op: &Op) -> &dyn Computed {
         Op::Unary(problem) => problem,
         Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
+        Op::Image(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,
         Op::BatchNorm(problem) => problem,

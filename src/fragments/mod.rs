@@ -97,6 +97,7 @@ pub fn backward(op: &Op, wanted: &[bool]) -> Result<Fragment> {
         Op::ToLayout(problem) => shapes::to_layout(&mut builder, problem),
         Op::DepthToSpace(problem) => shapes::depth_to_space(&mut builder, problem),
         Op::Adjoint(_) | Op::MaxUnpoolGradient(_) | Op::FilterGradient(_) => Err(builder.refuse("gradients of gradients are not computed")),
+        Op::Image(_) => Err(builder.refuse("bytes of images have no gradient")),
         Op::Optimizer(_) => Err(builder.refuse("a step of an optimizer is no part of a loss")),
         Op::Argmax(_) => Err(builder.refuse("an index has no gradient")),
     }?;

@@ -94,6 +94,24 @@ impl Binding {
     }
 }
 
+/// What a dispatch binds.
+#[derive(Debug)]
+pub(crate) enum Resource {
+    Buffer(Binding),
+    View(wgpu::TextureView),
+}
+
+impl Resource {
+    fn as_wgpu(&self) -> wgpu::BindingResource<'_> {
+        match self {
+            Resource::Buffer(b) => {
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &b.buffer, offset: b.offset, size: wgpu::BufferSize::new(b.size) })
+            }
+            Resource::View(view) => wgpu::BindingResource::TextureView(view),
+        }
+    }
+}
+
 /// One kernel call: pipeline, bind group, workgroups.
 #[derive(Debug, Clone)]
 pub(crate) struct Dispatch {
@@ -107,23 +125,24 @@ pub(crate) struct Dispatch {
 impl Dispatch {
     /// `bindings` are those that the kernel does not leave out, in order.
     pub fn new(gpu: &Gpu, kernel: &Arc<Kernel>, bindings: Vec<Binding>, workgroups: [u32; 3]) -> Self {
+        Self::of_resources(gpu, kernel, bindings.into_iter().map(Resource::Buffer).collect(), workgroups)
+    }
+
+    /// As [`Dispatch::new`], where some bindings are textures.
+    pub fn of_resources(gpu: &Gpu, kernel: &Arc<Kernel>, resources: Vec<Resource>, workgroups: [u32; 3]) -> Self {
         let entries: Vec<_> = kernel
             .bindings
             .iter()
-            .zip(&bindings)
-            .map(|(&binding, b)| wgpu::BindGroupEntry {
-                binding,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &b.buffer,
-                    offset: b.offset,
-                    size: wgpu::BufferSize::new(b.size),
-                }),
-            })
+            .zip(&resources)
+            .map(|(&binding, resource)| wgpu::BindGroupEntry { binding, resource: resource.as_wgpu() })
             .collect();
         crate::gpu::counters::add(&gpu.counts().bind_groups, 1);
         let bind_group =
             gpu.device().create_bind_group(&wgpu::BindGroupDescriptor { label: Some(&kernel.label), layout: &kernel.layout, entries: &entries });
-        Self { kernel: kernel.clone(), bind_group, buffers: bindings.into_iter().map(|binding| binding.buffer).collect(), workgroups }
+        // The bind group keeps textures, which are never reused.
+        let buffers =
+            resources.into_iter().filter_map(|resource| if let Resource::Buffer(binding) = resource { Some(binding.buffer) } else { None }).collect();
+        Self { kernel: kernel.clone(), bind_group, buffers, workgroups }
     }
 }
 
@@ -209,6 +228,24 @@ impl Gpu {
     }
 }
 
+fn binding_type(kind: BindingKind) -> wgpu::BindingType {
+    let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+    let (access, view_dimension) = (wgpu::StorageTextureAccess::WriteOnly, wgpu::TextureViewDimension::D2);
+    let target = |format| wgpu::BindingType::StorageTexture { access, format, view_dimension };
+    match kind {
+        BindingKind::Uniform => buffer(wgpu::BufferBindingType::Uniform),
+        BindingKind::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+        BindingKind::Write => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+        // R32Float is not filterable everywhere, and nothing is filtered.
+        BindingKind::Texture => {
+            wgpu::BindingType::Texture { sample_type: wgpu::TextureSampleType::Float { filterable: false }, view_dimension, multisampled: false }
+        }
+        BindingKind::TargetRgba8 => target(wgpu::TextureFormat::Rgba8Unorm),
+        BindingKind::TargetRgba16 => target(wgpu::TextureFormat::Rgba16Float),
+        BindingKind::TargetR32 => target(wgpu::TextureFormat::R32Float),
+    }
+}
+
 fn compile(gpu: &Gpu, spec: &KernelSpec) -> Result<Kernel> {
     let label = spec.label();
     let _span = span(Stage::Compile, &label);
@@ -235,15 +272,7 @@ fn compile(gpu: &Gpu, spec: &KernelSpec) -> Result<Kernel> {
             .map(|(binding, kind)| wgpu::BindGroupLayoutEntry {
                 binding,
                 visibility: wgpu::ShaderStages::COMPUTE,
-                ty: wgpu::BindingType::Buffer {
-                    ty: match kind {
-                        BindingKind::Uniform => wgpu::BufferBindingType::Uniform,
-                        BindingKind::Read => wgpu::BufferBindingType::Storage { read_only: true },
-                        BindingKind::Write => wgpu::BufferBindingType::Storage { read_only: false },
-                    },
-                    has_dynamic_offset: false,
-                    min_binding_size: None,
-                },
+                ty: binding_type(kind),
                 count: None,
             })
             .collect();

@@ -5,6 +5,7 @@ pub(crate) mod adjoint;
 pub(crate) mod conv;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
+pub(crate) mod image;
 pub(crate) mod matmul;
 pub mod named;
 pub(crate) mod norm;
@@ -23,6 +24,7 @@ use crate::ops::dropout::DropoutProblem;
 use crate::ops::elementwise::binary::BinaryProblem;
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::ops::elementwise::where_cond::WhereProblem;
+use crate::ops::image::ImageProblem;
 use crate::ops::matmul::MatMulProblem;
 use crate::ops::norm::batch::BatchNormProblem;
 use crate::ops::norm::lrn::LrnProblem;
@@ -94,6 +96,8 @@ pub enum Op {
     Where(WhereProblem),
     /// Dropout in training.
     Dropout(DropoutProblem),
+    /// An image of 8 bits to a tensor, or back.
+    Image(ImageProblem),
     /// Softmax, or its logarithm.
     Softmax(SoftmaxProblem),
     /// Layer, group or instance normalisation.
@@ -157,6 +161,7 @@ from! {
         Unary(UnaryProblem),
         Where(WhereProblem),
         Dropout(DropoutProblem),
+        Image(ImageProblem),
         Softmax(SoftmaxProblem),
         Norm(NormProblem),
         BatchNorm(BatchNormProblem),
@@ -193,6 +198,7 @@ fn problem(op: &Op) -> &dyn Problem {
         Op::Unary(problem) => problem,
         Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
+        Op::Image(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,
         Op::BatchNorm(problem) => problem,

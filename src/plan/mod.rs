@@ -6,6 +6,7 @@ pub(crate) mod compose;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
+pub(crate) mod image;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod packing;
@@ -114,6 +115,7 @@ fn planner(op: &Op) -> &dyn Planned {
         Op::Unary(problem) => problem,
         Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
+        Op::Image(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,
         Op::BatchNorm(problem) => problem,

@@ -7,6 +7,7 @@ pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod fft;
 pub(crate) mod filter_gradient;
+pub(crate) mod image;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
@@ -94,6 +95,7 @@ fn referenced(op: &Op) -> &dyn Referenced {
         Op::Unary(problem) => problem,
         Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
+        Op::Image(problem) => problem,
         Op::Softmax(problem) => problem,
         Op::Norm(problem) => problem,
         Op::BatchNorm(problem) => problem,

@@ -5,11 +5,11 @@ use crate::shader::layout::StructLayout;
 use crate::shader::source_gemm::GEMM_SOURCES;
 use crate::shader::uniforms::{
     AdjointParams, Axis, BatchFoldParams, BatchNormParams, BinaryParams, CopyAxis, CopyParams, DropoutParams, GatherAxis, GatherParams, GatheredAxis,
-    KeptAxis, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis, ResizeParams, SoftmaxParams,
-    UnaryParams, UnpoolParams, WhereOperandAxis, WhereParams,
+    ImageParams, KeptAxis, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis, ResizeParams,
+    SoftmaxParams, UnaryParams, UnpoolParams, WhereOperandAxis, WhereParams,
 };
 use crate::types::strided_axes::OperandAxis;
-use BindingKind::{Read, Uniform, Write};
+use BindingKind::{Read, TargetR32, TargetRgba8, TargetRgba16, Texture, Uniform, Write};
 
 /// How a kernel uses one binding of group 0; its place in the list is the binding number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +20,14 @@ pub enum BindingKind {
     Read,
     /// A storage buffer that is written.
     Write,
+    /// A 2-D texture whose texels are loaded as floats.
+    Texture,
+    /// A 2-D storage texture of `rgba8unorm` that is written.
+    TargetRgba8,
+    /// The same of `rgba16float`.
+    TargetRgba16,
+    /// The same of `r32float`.
+    TargetR32,
 }
 
 /// A kernel's files and its bindings.
@@ -103,6 +111,13 @@ sources! { OTHER_SOURCES:
 
     // Uniform, condition, a, b, output.
     ELEMENTWISE_WHERE "elementwise_where" ["elementwise/where"] [] &[Uniform, Read, Read, Read, Write], &[WhereParams::LAYOUT, WhereOperandAxis::LAYOUT];
+
+    IMAGE_READ "image_read" ["image/read"] ["TEXTURE" = 0, "UNORM" = 0] &[Uniform, Read, Write], &[ImageParams::LAYOUT];
+    IMAGE_READ_TEXTURE "image_read_texture" ["image/read"] ["TEXTURE" = 1, "UNORM" = 0] &[Uniform, Texture, Write], &[ImageParams::LAYOUT];
+    IMAGE_WRITE "image_write" ["image/write"] ["TARGET" = 0] &[Uniform, Read, Write], &[ImageParams::LAYOUT];
+    IMAGE_WRITE_RGBA8 "image_write_rgba8" ["image/write"] ["TARGET" = 1] &[Uniform, Read, TargetRgba8], &[ImageParams::LAYOUT];
+    IMAGE_WRITE_RGBA16 "image_write_rgba16" ["image/write"] ["TARGET" = 2] &[Uniform, Read, TargetRgba16], &[ImageParams::LAYOUT];
+    IMAGE_WRITE_R32 "image_write_r32" ["image/write"] ["TARGET" = 3] &[Uniform, Read, TargetR32], &[ImageParams::LAYOUT];
 
     // Uniform, x, key, output.
     DROPOUT "dropout" ["elementwise/dropout"] ["LAST" = 0] &[Uniform, Read, Read, Write], &[DropoutParams::LAYOUT];

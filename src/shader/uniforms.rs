@@ -129,6 +129,22 @@ uniform! {
 }
 
 uniform! {
+    /// Twin of `ImageParams` in `shaders/image/params.wgsl`.
+    ImageParams {
+        scale: [f32; 4],
+        offset: [f32; 4],
+        items: u32,
+        stored: u32,
+        channels: u32,
+        positions: u32,
+        width: u32,
+        image_stride: u32,
+        channel_stride: u32,
+        position_stride: u32,
+    }
+}
+
+uniform! {
     /// Twin of `DropoutParams` in `shaders/elementwise/dropout.wgsl`.
     DropoutParams {
         items: u32,

@@ -111,6 +111,7 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     add(&mut all, super::grid_elementwise::dropouts()?);
     add_elsewhere(&mut all, super::grid_elementwise::sliced_dropouts()?);
     add_elsewhere(&mut all, super::grid_gradient::sliced_filters()?);
+    add(&mut all, super::grid_image::problems()?);
     let mut seen = std::collections::HashSet::new();
     all.retain(|(op, elsewhere)| seen.insert(format!("{}/{op}{}", op.name(), elsewhere.map_or_else(String::new, |elsewhere| elsewhere.to_string()))));
     Ok(all)

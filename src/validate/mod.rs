@@ -11,6 +11,7 @@ mod grid_conv_blocks;
 mod grid_conv_phases;
 mod grid_elementwise;
 mod grid_gradient;
+mod grid_image;
 mod grid_matmul;
 mod grid_pool;
 mod grid_rows;

@@ -3,6 +3,7 @@
 
 mod conv;
 mod elementwise;
+mod image;
 mod matmul;
 mod pool;
 mod rows;
@@ -10,6 +11,7 @@ mod transform;
 
 pub(crate) use conv::Conv;
 pub(crate) use elementwise::{Binary, Dropout, Unary, Where};
+pub(crate) use image::Image;
 pub(crate) use matmul::MatMul;
 pub(crate) use pool::{MaxUnpool, Pool};
 pub(crate) use rows::{Argmax, BatchNorm, Lrn, Norm, Reduce, Softmax};

@@ -1,0 +1,126 @@
+//! The planner of images: a pixel per invocation to a tensor, a word of four bytes, or a texel, per invocation back.
+//!
+//! Textures are no tensors, so a call over one is no step of a plan: [`texture_call`] has what such a call needs, by the same pure arithmetic.
+
+use crate::ops::Problem;
+use crate::ops::image::{Affine, ImageProblem};
+use crate::plan::Planned;
+use crate::plan::pick;
+use crate::plan::profile::DeviceProfile;
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
+use crate::shader::source::{IMAGE_READ, IMAGE_READ_TEXTURE, IMAGE_WRITE, IMAGE_WRITE_R32, IMAGE_WRITE_RGBA8, IMAGE_WRITE_RGBA16};
+use crate::shader::uniforms::ImageParams;
+use crate::shader::{KernelSource, KernelSpec, fold_workgroups};
+use crate::types::{ElementType, Result, TensorType};
+
+const DIRECT: &str = "direct";
+
+impl Planned for ImageProblem {
+    fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
+        vec![DIRECT]
+    }
+
+    fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let algorithm = pick(&[DIRECT], algorithm, DIRECT)?;
+        let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
+        let all: Vec<_> = plan.inputs.iter().chain(&plan.outputs).collect();
+        check_tensors("an image", &all, profile)?;
+        for spec in all {
+            check_binding(&spec.name, spec.bytes(), profile)?;
+        }
+        // Bytes are counted in 32 bits too.
+        check_tensors(
+            "an image",
+            &[&crate::ops::spec::TensorSpec::new("bytes of the image", &[self.image_bytes() as usize], ElementType::U32, self.tensor.layout)],
+            &DeviceProfile { max_buffer_bytes: u64::MAX, ..*profile },
+        )?;
+        let params = params(&self.tensor, self.format.channels(), self.affine());
+        let kernel = KernelSpec {
+            source: if self.writes { &IMAGE_WRITE } else { &IMAGE_READ },
+            element: self.tensor.element,
+            consts: vec![],
+            overrides: vec![],
+        };
+        let items = if self.writes { self.image_bytes().div_ceil(4) } else { self.pixels() };
+        let refs = vec![BufferRef::input(0, &plan.inputs), BufferRef::output(0, &plan.outputs)];
+        plan.steps.push(Step::new(kernel, &params, refs, items.div_ceil(64), profile)?);
+        Ok(plan)
+    }
+}
+
+/// The uniform of a tensor N C H W below 2^31 elements.
+fn params(tensor: &TensorType, stored: usize, Affine { scale, offset }: Affine) -> ImageParams {
+    let [image, channel, position] = ImageProblem::tensor_strides(tensor);
+    let [n, channels, height, width] = [0, 1, 2, 3].map(|axis| tensor.extents[axis] as u32);
+    ImageParams {
+        scale: scale.map(|v| v as f32),
+        offset: offset.map(|v| v as f32),
+        items: n * height * width,
+        stored: stored as u32,
+        channels,
+        positions: height * width,
+        width,
+        image_stride: image as u32,
+        channel_stride: channel as u32,
+        position_stride: position as u32,
+    }
+}
+
+/// What a texture holds, as far as kernels of images tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Texels {
+    /// Four channels of 8 bits.
+    Rgba8,
+    /// The same, decoded from sRGB when they are read; nothing writes them.
+    Rgba8Srgb,
+    /// Four f16 channels.
+    Rgba16,
+    /// One f32 channel.
+    R32,
+}
+
+impl Texels {
+    pub fn channels(self) -> usize {
+        if self == Texels::R32 { 1 } else { 4 }
+    }
+}
+
+/// A kernel call over a texture and a tensor.
+pub(crate) struct TextureCall {
+    pub kernel: KernelSpec,
+    pub params: ImageParams,
+    pub workgroups: [u32; 3],
+}
+
+/// The call that reads `texels` into `tensor`, or with `writes` the one back; `affine` is in values of the texture, bytes where those are 8 bits as stored.
+pub(crate) fn texture_call(texels: Texels, tensor: &TensorType, affine: Affine, writes: bool, profile: &DeviceProfile) -> Result<TextureCall> {
+    let spec = crate::ops::spec::TensorSpec::of("x", tensor);
+    check_tensors("an image", &[&spec], profile)?;
+    check_binding("x", spec.bytes(), profile)?;
+    let params = params(tensor, texels.channels(), affine);
+    let workgroups = fold_workgroups(u64::from(params.items).div_ceil(64), profile.max_workgroups_per_axis)?;
+    Ok(TextureCall { kernel: texture_kernel(texels, tensor.element, writes), params, workgroups })
+}
+
+fn texture_kernel(texels: Texels, element: ElementType, writes: bool) -> KernelSpec {
+    let source: &'static KernelSource = match (writes, texels) {
+        (false, _) => &IMAGE_READ_TEXTURE,
+        (true, Texels::Rgba8 | Texels::Rgba8Srgb) => &IMAGE_WRITE_RGBA8,
+        (true, Texels::Rgba16) => &IMAGE_WRITE_RGBA16,
+        (true, Texels::R32) => &IMAGE_WRITE_R32,
+    };
+    let consts = if writes { vec![] } else { vec![("UNORM", u32::from(texels == Texels::Rgba8))] };
+    KernelSpec { source, element, consts, overrides: vec![] }
+}
+
+/// Every kernel over a texture, for tests of their text: no plan has them.
+pub fn texture_kernels() -> Vec<KernelSpec> {
+    let mut all = vec![];
+    for element in [ElementType::F32, ElementType::F16] {
+        for texels in [Texels::Rgba8, Texels::Rgba16, Texels::R32] {
+            all.extend([false, true].map(|writes| texture_kernel(texels, element, writes)));
+        }
+    }
+    all.dedup();
+    all
+}

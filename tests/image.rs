@@ -1,0 +1,223 @@
+//! Images as an embedder meets them: bytes and textures to tensors and back, between the caller's own passes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
+
+use wgconv::image::{ImageDescriptor, ImageFormat, ImageProblem};
+use wgconv::ndarray::{Array1, Array4, Ix4};
+use wgconv::{Activation, ElementType, Gpu, Layout, Recorder, Tensor, TensorType, wgpu};
+
+/// The bytes themselves.
+const BYTES: ImageDescriptor =
+    ImageDescriptor { channels: 4, scale: [255.0; 4], mean: [0.0; 4], element: ElementType::F32, layout: Layout::ChannelsFirst };
+
+fn bytes_of(words: &Tensor) -> Vec<u8> {
+    words.download::<u32, _>().map(|words: Array1<u32>| words.iter().flat_map(|word| word.to_le_bytes()).collect()).unwrap()
+}
+
+/// Every byte in every channel: 256 texels of 16 x 16.
+fn ramp() -> Vec<u8> {
+    (0..256u32).flat_map(|i| [i, 255 - i, (i * 7) % 256, (i * 31 + 5) % 256].map(|v| v as u8)).collect()
+}
+
+fn texture(gpu: &Gpu, format: wgpu::TextureFormat, [height, width]: [u32; 2], usage: wgpu::TextureUsages) -> wgpu::Texture {
+    gpu.device().create_texture(&wgpu::TextureDescriptor {
+        label: Some("test"),
+        size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format,
+        usage: usage | wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::COPY_SRC,
+        view_formats: &[],
+    })
+}
+
+fn fill(gpu: &Gpu, texture: &wgpu::Texture, texel_bytes: u32, content: &[u8]) {
+    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(texture.width() * texel_bytes), rows_per_image: None };
+    gpu.queue().write_texture(texture.as_image_copy(), content, layout, texture.size());
+}
+
+/// The texels, row after row.
+fn read(gpu: &Gpu, texture: &wgpu::Texture, texel_bytes: u32) -> Vec<u8> {
+    let row = (texture.width() * texel_bytes) as usize;
+    let padded = row.next_multiple_of(256);
+    let size = (padded * texture.height() as usize) as u64;
+    let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::STORAGE;
+    let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
+    let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(padded as u32), rows_per_image: None };
+    encoder.copy_texture_to_buffer(texture.as_image_copy(), wgpu::TexelCopyBufferInfo { buffer: &buffer, layout }, texture.size());
+    gpu.queue().submit([encoder.finish()]);
+    let words = Tensor::from_buffer(gpu, buffer, 0, &[size as usize / 4], ElementType::U32, Layout::ChannelsFirst).unwrap();
+    bytes_of(&words).chunks(padded).flat_map(|line| line[..row].to_vec()).collect()
+}
+
+#[test]
+fn every_byte_comes_back_by_every_format_type_and_layout() {
+    let gpu = Gpu::new().unwrap();
+    for (format, channels) in [(ImageFormat::Rgba8, 4), (ImageFormat::Rgb8, 3), (ImageFormat::Gray8, 1)] {
+        let bytes: Vec<u8> = ramp().into_iter().take(256 * channels).collect();
+        let words = gpu.upload_image(&bytes).unwrap();
+        for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+            for element in [ElementType::F32, ElementType::F16] {
+                if element == ElementType::F16 && !gpu.profile().has_f16 {
+                    continue; // tensors of f16 are refused there
+                }
+                // From 0 to 1, and as networks take them.
+                let network = ImageDescriptor { scale: [4.367, 4.464, 4.444, 3.0], mean: [0.485, 0.456, 0.406, 0.5], ..BYTES };
+                for descriptor in [BYTES, ImageDescriptor::default(), network] {
+                    let descriptor = ImageDescriptor { channels, element, layout, ..descriptor };
+                    let back = gpu.run(|r| {
+                        let x = r.image_from_bytes(&words, format, [1, 16, 16], &descriptor)?;
+                        r.image_to_bytes(&x, format, &descriptor)
+                    });
+                    assert_eq!(bytes_of(&back.unwrap()), bytes, "{format:?} {descriptor:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn values_are_the_formula_and_in_their_places() {
+    let gpu = Gpu::new().unwrap();
+    let words = gpu.upload_image(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]).unwrap();
+    let descriptor = ImageDescriptor { channels: 3, scale: [255.0, 510.0, 255.0, 1.0], mean: [0.0, 0.0, 1.0, 0.0], ..BYTES };
+    let x = gpu.run(|r| r.image_from_bytes(&words, ImageFormat::Rgb8, [1, 2, 3], &descriptor)).unwrap();
+    let x: Array4<f32> = x.download().unwrap();
+    let expected = [1., 4., 7., 10., 13., 16., 4., 10., 16., 22., 28., 34., -252., -249., -246., -243., -240., -237.];
+    assert_eq!(x.into_raw_vec_and_offset().0, expected);
+}
+
+#[test]
+fn what_is_written_is_clamped_and_rounded_half_to_even() {
+    let gpu = Gpu::new().unwrap();
+    let values =
+        [0.5, 1.5, 2.5, 254.5, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1e9, 255.5, 1e-40, -0.0, f32::MAX, 0.499_999_97, 128.0, -0.5, 254.500_02];
+    let bytes = [0, 2, 2, 254, 0, 255, 0, 0, 255, 0, 0, 255, 0, 128, 0, 255];
+    let x = gpu.upload(&Array4::from_shape_vec((1, 1, 4, 4), values.to_vec()).unwrap()).unwrap();
+    let words = gpu.run(|r| r.image_to_bytes(&x, ImageFormat::Gray8, &BYTES)).unwrap();
+    assert_eq!(bytes_of(&words), bytes);
+    // Gray in all colors, and opaque.
+    let words = gpu.run(|r| r.image_to_bytes(&x, ImageFormat::Rgba8, &BYTES)).unwrap();
+    assert_eq!(bytes_of(&words), bytes.iter().flat_map(|&b| [b, b, b, 255]).collect::<Vec<u8>>());
+    // The same by a texture.
+    let target = texture(&gpu, wgpu::TextureFormat::Rgba8Unorm, [4, 4], wgpu::TextureUsages::STORAGE_BINDING);
+    gpu.run(|r| r.image_to_texture(&x, &target, &BYTES)).unwrap();
+    assert_eq!(read(&gpu, &target, 4), bytes.iter().flat_map(|&b| [b, b, b, 255]).collect::<Vec<u8>>());
+}
+
+/// On the caller's encoder, between copies of the caller's.
+#[test]
+fn a_texture_gives_the_bits_of_its_bytes_and_takes_them_back() {
+    let gpu = Gpu::new().unwrap();
+    let network = ImageDescriptor { channels: 3, scale: [4.367, 4.464, 4.444, 1.0], mean: [0.485, 0.456, 0.406, 0.0], ..BYTES };
+    let source = texture(&gpu, wgpu::TextureFormat::Rgba8Unorm, [16, 16], wgpu::TextureUsages::TEXTURE_BINDING);
+    let target = texture(&gpu, wgpu::TextureFormat::Rgba8Unorm, [16, 16], wgpu::TextureUsages::STORAGE_BINDING);
+    let copy = texture(&gpu, wgpu::TextureFormat::Rgba8Unorm, [16, 16], wgpu::TextureUsages::TEXTURE_BINDING);
+    fill(&gpu, &source, 4, &ramp());
+    for descriptor in [BYTES, network] {
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_texture_to_texture(source.as_image_copy(), copy.as_image_copy(), copy.size());
+        let mut recorder = Recorder::on(&gpu, &mut encoder);
+        let x = recorder.image_from_texture(&copy, &descriptor).unwrap();
+        recorder.image_to_texture(&x, &target, &descriptor).unwrap();
+        drop(recorder);
+        encoder.copy_texture_to_texture(target.as_image_copy(), copy.as_image_copy(), copy.size());
+        gpu.queue().submit([encoder.finish()]);
+        let wanted: Vec<u8> = ramp().chunks(4).flat_map(|t| [t[0], t[1], t[2], if descriptor.channels == 4 { t[3] } else { 255 }]).collect();
+        assert_eq!(read(&gpu, &target, 4), wanted);
+        assert_eq!(read(&gpu, &copy, 4), wanted);
+        let words = gpu.upload_image(&ramp()).unwrap();
+        let by_bytes = gpu.run(|r| r.image_from_bytes(&words, ImageFormat::Rgba8, [1, 16, 16], &descriptor)).unwrap();
+        let [a, b] = [x, by_bytes].map(|t| t.download::<f32, Ix4>().unwrap().mapv(f32::to_bits));
+        assert_eq!(a, b);
+    }
+}
+
+/// Direct3D 11.3, functional specification, 3.2.3.7: what sRGB decodes to, encoded again by the exact formula, is within 0.5 of the byte. Vulkan states no number of
+/// its own and refers to the Khronos data format specification for the formula.
+#[test]
+fn srgb_texels_are_decoded_within_the_tolerance_of_direct3d() {
+    let gpu = Gpu::new().unwrap();
+    let source = texture(&gpu, wgpu::TextureFormat::Rgba8UnormSrgb, [16, 16], wgpu::TextureUsages::TEXTURE_BINDING);
+    fill(&gpu, &source, 4, &ramp());
+    let x = gpu.run(|r| r.image_from_texture(&source, &ImageDescriptor { channels: 4, ..Default::default() })).unwrap();
+    let x: Array4<f32> = x.download().unwrap();
+    let encode = |v: f64| if v <= 0.003_130_8 { 12.92 * v } else { 1.055 * v.powf(1.0 / 2.4) - 0.055 };
+    let mut farthest = 0f64;
+    for (pixel, texel) in ramp().chunks(4).enumerate() {
+        let at = |c: usize| f64::from(x[[0, c, pixel / 16, pixel % 16]]);
+        (0..3).for_each(|c| farthest = farthest.max((encode(at(c)) * 255.0 - f64::from(texel[c])).abs()));
+        // Alpha is linear.
+        assert!((at(3) * 255.0 - f64::from(texel[3])).abs() < 1e-4, "{} of {}", at(3), texel[3]);
+    }
+    assert!(farthest <= 0.5, "{farthest}");
+    assert!((f64::from(x[[0, 0, 8, 0]]) - 0.2158605).abs() < 0.002, "128 of 255 is 0.2159 in linear light");
+}
+
+#[test]
+fn float_textures_hold_values_as_they_are() {
+    let gpu = Gpu::new().unwrap();
+    let usage = wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::STORAGE_BINDING;
+    let plain = ImageDescriptor { channels: 1, ..Default::default() };
+    let values = [0.0f32, -1.5, 3.25, 1e9, -1e9, f32::INFINITY, 0.1, 7.0];
+    let x = gpu.upload(&Array4::from_shape_vec((1, 1, 2, 4), values.to_vec()).unwrap()).unwrap();
+    let single = texture(&gpu, wgpu::TextureFormat::R32Float, [2, 4], usage);
+    gpu.run(|r| r.image_to_texture(&x, &single, &plain)).unwrap();
+    let texels: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    assert_eq!(read(&gpu, &single, 4), texels);
+    let back = gpu.run(|r| r.image_from_texture(&single, &plain)).unwrap();
+    assert_eq!(back.download::<f32, Ix4>().unwrap().into_raw_vec_and_offset().0, values);
+
+    // Halves are exact in f16, and alpha that is not there is 1.
+    let halves = Array4::from_shape_fn((1, 3, 2, 4), |(_, c, y, x)| (c * 8 + y * 4 + x) as f32 / 2.0 - 3.0);
+    let x = gpu.upload(&halves).unwrap();
+    let color = texture(&gpu, wgpu::TextureFormat::Rgba16Float, [2, 4], usage);
+    gpu.run(|r| r.image_to_texture(&x, &color, &ImageDescriptor::default())).unwrap();
+    let back = gpu.run(|r| r.image_from_texture(&color, &ImageDescriptor { channels: 4, ..Default::default() })).unwrap();
+    let back: Array4<f32> = back.download().unwrap();
+    for ((n, c, y, x), &v) in back.indexed_iter() {
+        assert_eq!(v, if c == 3 { 1.0 } else { halves[[n, c, y, x]] }, "{c} {y} {x}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name_and_the_device_works_on() {
+    let gpu = Gpu::new().unwrap();
+    let words = gpu.upload_image(&[0; 12]).unwrap();
+    let from =
+        |format, size, descriptor: ImageDescriptor| gpu.run(|r| r.image_from_bytes(&words, format, size, &descriptor)).unwrap_err().to_string();
+    let rgb = ImageDescriptor::default();
+    assert_eq!(from(ImageFormat::Gray8, [1, 2, 2], rgb), "channels is 3: an image of 1 channels and a tensor of 1 go together");
+    assert!(from(ImageFormat::Rgb8, [1, 3, 2], rgb).contains("image"), "another size than the words have");
+    let zero = ImageDescriptor { scale: [1.0, 0.0, 1.0, 1.0], ..rgb };
+    assert_eq!(from(ImageFormat::Rgb8, [1, 2, 2], zero), "scale[1] is 0: its magnitude is from 2^-64 to 2^64");
+    let nan = ImageDescriptor { mean: [f32::NAN; 4], ..rgb };
+    assert!(from(ImageFormat::Rgb8, [1, 2, 2], nan).starts_with("mean[0] is NaN"));
+    assert!(from(ImageFormat::Rgb8, [1, usize::MAX, usize::MAX], rgb).contains("y") || !from(ImageFormat::Rgb8, [1, 0, 2], rgb).is_empty());
+    assert!(ImageProblem::write(ImageFormat::Rgb8, &TensorType::f32(&[3, 2, 2]), &rgb).unwrap_err().to_string().starts_with("the rank of x is 3"));
+
+    let read_only = texture(&gpu, wgpu::TextureFormat::Rgba8Unorm, [2, 2], wgpu::TextureUsages::TEXTURE_BINDING);
+    let x = gpu.zeros(&[1, 3, 2, 2], ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let into = |x: &Tensor, t: &wgpu::Texture| gpu.run(|r| r.image_to_texture(x, t, &rgb)).unwrap_err().to_string();
+    assert!(into(&x, &read_only).ends_with("its usage must contain STORAGE_BINDING"));
+    let srgb = texture(&gpu, wgpu::TextureFormat::Rgba8UnormSrgb, [2, 2], wgpu::TextureUsages::TEXTURE_BINDING);
+    assert!(into(&x, &srgb).contains("make it Rgba8Unorm with a view format"));
+    let larger = texture(&gpu, wgpu::TextureFormat::Rgba8Unorm, [3, 2], wgpu::TextureUsages::STORAGE_BINDING);
+    assert!(into(&x, &larger).contains("the texture has 3 rows of 2 texels"));
+    let bgra = texture(&gpu, wgpu::TextureFormat::Bgra8Unorm, [2, 2], wgpu::TextureUsages::TEXTURE_BINDING);
+    let error = gpu.run(|r| r.image_from_texture(&bgra, &rgb)).unwrap_err().to_string();
+    assert!(error.starts_with("the texture is Bgra8Unorm"), "{error}");
+
+    assert!(gpu.run(|r| r.activation(&x, Activation::Relu)).is_ok());
+}
+
+#[test]
+fn a_problem_is_written_and_read_through_its_constructor() {
+    let problem = wgconv::op::Op::from(ImageProblem::read(ImageFormat::Rgb8, [2, 3, 4], &ImageDescriptor::default()).unwrap());
+    let text = serde_json::to_string(&problem).unwrap();
+    assert_eq!(serde_json::from_str::<wgconv::op::Op>(&text).unwrap(), problem);
+    let wrong = text.replace("\"rgb8\"", "\"gray8\"");
+    assert!(serde_json::from_str::<wgconv::op::Op>(&wrong).unwrap_err().to_string().contains("an image of 1 channels"), "{wrong}");
+}
