@@ -355,8 +355,8 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("conv_depthwise_block", "conv/depthwise/n1c3h13w14_k6r11s11", "r0 + r < taps_r", "r0 + r < taps_r + 1u", "exact"),
         ("conv_depthwise_block", "conv/depthwise/n1c2h10w20_k2r8s16", "i32(r0 + i)", "i32(i)", "exact"),
         // Parts of the tiles: every part makes the first one's, the last goes past the last tile.
-        ("conv_winograd_input", "conv/winograd_f2/n2c2h37w34", "params.first_tile + column", "column", "exact"),
-        ("conv_winograd_output", "conv/winograd_f2/n2c2h37w34", "params.first_tile + column", "column", "guarded"),
+        ("conv_winograd_input", "conv/winograd_f2/n2c2h37w34", "params.first_tile + index", "index", "exact"),
+        ("conv_winograd_output", "conv/winograd_f2/n2c2h37w34", "params.first_tile + index", "index", "guarded"),
         ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "number < params.end_tile", "true", "guarded"),
         // Fused pools: a column of the window read twice, a row of the window left out, a window past the edge, a mean not divided.
         ("conv_winograd_output", "conv/winograd_f2/n1c18h5w4", "j * POOL_W + s]", "j * POOL_W]", "exact"),
