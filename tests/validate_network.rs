@@ -7,13 +7,14 @@ mod common;
 
 use common::gpu;
 use ndarray::ArrayD;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wgconv::gpu::SourcePatch;
 use wgconv::graph::Numbers;
 use wgconv::matmul::LinearDescriptor;
 use wgconv::validate::Outcome;
-use wgconv::validate_network::{Case, Make, cases, verify, verify_with};
+use wgconv::validate_network::{Case, Engines, Make, Measured, cases, compare_engines, verify, verify_with};
 use wgconv::{Gpu, GpuDescriptor, Graph, Session, wgpu};
 
 fn case(id: &str) -> Case {
@@ -128,4 +129,117 @@ fn what_a_device_lacks_is_skipped_by_name() {
         }
     }
     assert!(passed >= 8, "only {passed}");
+}
+
+/// Three layers by the names that a table has; the last is a view and an op behind it.
+fn chain() -> Graph {
+    let mut graph = Graph::new();
+    let array = |extents: &[usize], seed: usize| {
+        let numbers = (0..extents.iter().product()).map(|i: usize| ((seed + i * i * 31) % 17) as f32 / 8.0 - 1.0).collect();
+        ArrayD::from_shape_vec(extents.to_vec(), numbers).unwrap()
+    };
+    let x = graph.input("x", [1.into(), 3.into(), 6.into(), 6.into()]).unwrap();
+    let w = graph.parameter("w", array(&[4, 3, 3, 3], 1).view()).unwrap();
+    let b = graph.parameter("b", array(&[4], 2).view()).unwrap();
+    let y = graph.conv2d(x, w, Some(b), &Default::default()).unwrap();
+    graph.name(y, "features").unwrap();
+    let y = graph.relu(y).unwrap();
+    graph.name(y, "rectified").unwrap();
+    let y = graph.flatten(y, 1).unwrap();
+    graph.name(y, "row").unwrap();
+    let v = graph.parameter("v", array(&[5, 64], 3).view()).unwrap();
+    let y = graph.linear(y, v, None, &LinearDescriptor::default()).unwrap();
+    graph.name(y, "scores").unwrap();
+    graph.output("scores", y).unwrap();
+    graph
+}
+
+/// By value: its name, and for each engine the fault and how much of its bound it takes.
+fn compared(gpu: Option<&Gpu>, x: Vec<f64>) -> Vec<(String, Vec<Measured>)> {
+    let mut all = vec![];
+    compare_engines(&chain(), 1, &[x], Engines { gpu, cpu: true }, &mut |value| {
+        assert_eq!(value.reference.len(), value.extents.iter().product::<usize>());
+        all.push((value.value.to_string(), [&value.gpu, &value.cpu].into_iter().flatten().cloned().collect()));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    all
+}
+
+fn inputs() -> Vec<f64> {
+    (0..108).map(|i| f64::from((i * 37 % 101) as f32 / 50.0 - 1.0)).collect()
+}
+
+#[test]
+fn both_engines_hold_their_bounds_op_by_op() {
+    let all = compared(Some(&gpu()), inputs());
+    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["features", "rectified", "row", "scores"]);
+    for (name, engines) in &all {
+        assert_eq!(engines.len(), 2);
+        for engine in engines {
+            assert!(engine.fault.is_none() && engine.unheld.is_none() && engine.of_bound <= 1.0, "{name}: {engine:?}");
+        }
+    }
+    let off = |name: &str| all.iter().find(|(own, _)| own == name).unwrap().1.iter().any(|engine| engine.difference > 0.0);
+    assert!(off("features") && !off("rectified"), "a convolution rounds, and a rectifier only chooses");
+}
+
+/// Numbers that are not finite, a mask's and very small ones among them: neither engine makes other ones of them.
+#[test]
+fn both_engines_agree_on_special_numbers() {
+    for special in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e9, 1e-42] {
+        let mut x = inputs();
+        x[40] = f64::from(special as f32);
+        for (name, engines) in compared(Some(&gpu()), x) {
+            assert!(engines.iter().all(|engine| engine.fault.is_none()), "{special}, {name}: {engines:?}");
+        }
+    }
+}
+
+/// A damaged kernel is named by the node that it computes and no other is: the nodes behind it are given right numbers. Along its own values the GPU is off
+/// from there on.
+#[test]
+fn the_node_of_a_damaged_kernel_is_named() {
+    for (kernel, from, to, node) in [
+        ("conv_", "v += f32(bias[k]);", "", "features"),
+        ("elementwise", "case 1u: { return select(v, 0.0, v < 0.0); }", "case 1u: { return v; }", "rectified"),
+    ] {
+        let changed = Arc::new(AtomicBool::new(false));
+        let seen = changed.clone();
+        let patch = move |label: &str, text: String| {
+            let damaged = if label.starts_with(kernel) && !label.contains("pack") { text.replacen(from, to, 1) } else { text.clone() };
+            seen.fetch_or(damaged != text, Ordering::Relaxed);
+            damaged
+        };
+        let gpu = Gpu::with_descriptor(&GpuDescriptor { source_patch: Some(SourcePatch(Arc::new(patch))), ..Default::default() }).unwrap();
+        let all = compared(Some(&gpu), inputs());
+        assert!(changed.load(Ordering::Relaxed), "{kernel}: nothing was damaged");
+        let faulty: Vec<&str> = all.iter().filter(|(_, engines)| engines[0].fault.is_some()).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(faulty, [node], "{kernel}");
+        assert!(all.iter().all(|(_, engines)| engines[1].fault.is_none()), "the CPU engine is not damaged");
+        let engine = |name: &str| &all.iter().find(|(own, _)| own == name).unwrap().1;
+        assert!(engine(node)[0].of_bound > 1.0);
+        let far = engine("scores")[0].along.iter().zip(&engine("scores")[1].along).any(|(gpu, cpu)| (gpu - cpu).abs() > 1e-2);
+        assert!(far, "the fault reaches the outputs of a run");
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused() {
+    let none = Engines { gpu: None, cpu: true };
+    let why =
+        |graph: &Graph, inputs: &[Vec<f64>]| compare_engines(graph, 1, inputs, none, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(why(&chain(), &[]).contains("the graph has 1"));
+    assert!(why(&chain(), &[vec![0.0; 7]]).contains("the input x"));
+    let mut graph = Graph::new();
+    let x = graph.input("x", [2.into()]).unwrap();
+    let y = graph.relu(x).unwrap();
+    graph.output("y", y).unwrap();
+    let mut seen = 0;
+    let stopped = compare_engines(&graph, 1, &[vec![1.0, -1.0]], none, &mut |_| {
+        seen += 1;
+        ControlFlow::Break(())
+    });
+    assert!(stopped.is_ok() && seen == 1);
 }

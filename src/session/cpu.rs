@@ -124,7 +124,7 @@ fn numbers(graph: &Graph, value: ValueId) -> Option<Cow<'_, [f32]>> {
 }
 
 /// All outputs of an op: by the engine where it has the op, else by the reference.
-fn compute(op: &crate::ops::Op, operands: &[&[f32]], buffers: &Buffers) -> Result<Vec<Vec<f32>>> {
+pub(crate) fn compute(op: &crate::ops::Op, operands: &[&[f32]], buffers: &Buffers) -> Result<Vec<Vec<f32>>> {
     #[cfg(feature = "cpu")]
     {
         let outputs = op.outputs();

@@ -347,10 +347,7 @@ impl Observed {
             }
         }
         let exact = data == Data::Exact && op.is_exact_for(algorithm);
-        // A device may take numbers below the smallest normal one for zero (WGSL, "Floating point evaluation"), in every term, whatever that is then
-        // multiplied with.
-        let largest = self.operands.iter().flatten().filter(|v| v.is_finite()).fold(1.0f64, |largest, v| largest.max(v.abs()));
-        let lost = if data == Data::Mixed { bound::UNDERFLOW * (op.terms() as f64 + 8.0) * largest } else { 0.0 };
+        let lost = if data == Data::Mixed { lost_below_normal(op, &self.operands) } else { 0.0 };
         for (output, ((spec, got), want)) in outputs.iter().zip(&self.got).zip(&self.expected).enumerate() {
             let check = if exact { "exact" } else { "bounded" };
             let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, spec.tensor.element) + lost };
@@ -384,6 +381,14 @@ impl Observed {
         let either = |((got, want), zeros): ((&f64, f64), &f64)| if got == zeros { *got } else { want };
         got.iter().zip(want).zip(&zeros[output].value).map(either).collect()
     }
+}
+
+/// What an output may lose where a device takes numbers below the smallest normal one for zero (WGSL, "Floating point evaluation"), in every term, whatever
+/// that is then multiplied with.
+pub(crate) fn lost_below_normal(op: &Op, operands: &[impl AsRef<[f64]>]) -> f64 {
+    let numbers = operands.iter().flat_map(|values| values.as_ref());
+    let largest = numbers.filter(|v| v.is_finite()).fold(1.0f64, |largest, v| largest.max(v.abs()));
+    bound::UNDERFLOW * (op.terms() as f64 + 8.0) * largest
 }
 
 /// `values` as a device reads them that takes subnormal numbers for zero.

@@ -3,9 +3,12 @@
 //! What a single op cannot show is checked here: values that share planned memory, many dispatches in one pass and one submit, views, what passes fuse and
 //! fold, several inputs and outputs, two sizes of the open extent in turn, parameters that change. A session is compared with the reference op by op over
 //! the graph before any pass, where every sum is exact, and always with the same plans op by op, bit for bit.
+//!
+//! [`compare_engines`] holds any network on both engines to the reference, op by op.
 
 mod build;
 mod checks;
+mod engines;
 mod networks;
 mod op_by_op;
 
@@ -18,6 +21,7 @@ use crate::types::{ElementType, Error, Layout, Result};
 use crate::validate::data::Data;
 use crate::validate::{CaseResult, Outcome, Progress};
 use build::Build;
+pub use engines::{Compared, Engines, Measured, compare_engines};
 use networks::{NETWORKS, Network};
 use std::ops::ControlFlow;
 use web_time::Instant;

@@ -22,9 +22,19 @@ pub(super) struct OpByOp {
 
 /// A value on the device and on the host.
 #[derive(Clone)]
-struct Live {
-    tensor: Tensor,
-    values: Vec<f64>,
+pub(super) struct Live {
+    pub tensor: Tensor,
+    pub values: Vec<f64>,
+}
+
+/// What a run of an op gave.
+pub(super) struct Ran {
+    /// By output.
+    pub outputs: Vec<Vec<f64>>,
+    /// What computed it; none for the CPU engine.
+    pub algorithm: Option<String>,
+    /// Which guard does not hold.
+    pub fault: Option<String>,
 }
 
 /// What an op's output is held to.
@@ -65,7 +75,7 @@ pub(super) fn run(gpu: &Gpu, graph: &Graph, open: usize, inputs: &[Vec<f64>], to
                 vec![Live { tensor: x.tensor.with_view(TensorShape::new(&wanted.extents)?, wanted.layout), values: x.values.clone() }]
             }
             Resolved::Op(op) => {
-                let (made, why) = run_op(gpu, op, &reads, to)?;
+                let (made, why) = held_op(gpu, op, &reads, to)?;
                 fault = fault.or_else(|| why.map(|why| format!("{}: {why}", node.name())));
                 made
             }
@@ -79,8 +89,14 @@ pub(super) fn run(gpu: &Gpu, graph: &Graph, open: usize, inputs: &[Vec<f64>], to
     Ok(OpByOp { outputs: graph.outputs().map(output).collect::<Result<_>>()?, fault })
 }
 
-/// What an op gives, and which check it fails.
-fn run_op(gpu: &Gpu, op: &Op, reads: &[Live], to: Held) -> Result<(Vec<Live>, Option<String>)> {
+/// Runs an op between guard words.
+pub(super) fn run_op(gpu: &Gpu, op: &Op, reads: &[Live]) -> Result<Ran> {
+    let (made, algorithm, fault) = guarded_op(gpu, op, reads)?;
+    Ok(Ran { outputs: made.into_iter().map(|live| live.values).collect(), algorithm: Some(algorithm), fault })
+}
+
+/// What an op gives, what computed it, and which guard does not hold.
+fn guarded_op(gpu: &Gpu, op: &Op, reads: &[Live]) -> Result<(Vec<Live>, String, Option<String>)> {
     let (inputs, outputs) = (op.inputs(), op.outputs());
     let part = |constant: bool| -> Vec<&Tensor> {
         inputs.iter().zip(reads).filter(|(spec, _)| spec.constant == constant).map(|(_, live)| &live.tensor).collect()
@@ -96,11 +112,16 @@ fn run_op(gpu: &Gpu, op: &Op, reads: &[Live], to: Held) -> Result<(Vec<Live>, Op
         fault = fault.or(guards(&spec.name, &tensor)?);
         made.push(Live { values: download(&tensor)?, tensor });
     }
+    Ok((made, prepared.plan().algorithm().to_string(), fault))
+}
+
+/// What an op gives, and which check it fails.
+fn held_op(gpu: &Gpu, op: &Op, reads: &[Live], to: Held) -> Result<(Vec<Live>, Option<String>)> {
+    let (made, algorithm, mut fault) = guarded_op(gpu, op, reads)?;
     if fault.is_none() && to != Held::Guarded {
-        let algorithm = prepared.plan().algorithm();
         let operands: Vec<&[f64]> = reads.iter().map(|live| live.values.as_slice()).collect();
         let exact = to == Held::Exactly;
-        for ((spec, want), live) in outputs.iter().zip(op.reference_for(algorithm, &operands)).zip(&made) {
+        for ((spec, want), live) in op.outputs().iter().zip(op.reference_for(&algorithm, &operands)).zip(&made) {
             let element = spec.tensor.element;
             let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, element) };
             let held: Vec<f64> = want.value.iter().map(|v| element.held(*v)).collect();
