@@ -15,6 +15,7 @@
 //! What cannot be imported is one error with every node of it.
 
 mod error;
+mod export;
 mod external;
 mod host;
 mod import;
@@ -24,6 +25,7 @@ mod proto;
 mod tensor;
 
 pub use error::{Error, Refusal, Result};
+pub use export::export;
 pub use import::{Given, Imported, Output};
 pub use model::{Dim, Input, Model};
 pub use tensor::{Element, Numbers, Tensor};
