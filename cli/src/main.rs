@@ -61,10 +61,14 @@ enum Command {
     Train(train::Args),
     /// Says what a model that train saved takes pictures for
     Classify(train::classify::Args),
+    /// Writes a model that train saved as an ONNX file
+    Export(model::export::Args),
     /// Runs a model file (ONNX) on pictures and arrays, on a GPU or on the CPU engine
     Run(model::run::Args),
     /// Prints what a model file takes and gives, and the graph that it becomes
     Summary(model::summary::Args),
+    /// Compares a model file's ops one by one on the GPU and on the CPU engine with the reference, and names the first that is wrong
+    Compare(model::compare::Args),
     /// Filters a photograph with a convolution
     Filter(filter::Args),
     /// Counts outputs, parameters, multiply-adds and bytes of a convolution beside a dense layer of the same sizes
@@ -153,7 +157,7 @@ fn parse() -> Result<Cli, ExitCode> {
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             complain(
-                "a command is missing: info, validate, bench, tune, explain, isa, train, classify, run, summary, filter, params or ops; wgconv --help explains them",
+                "a command is missing: info, validate, bench, tune, explain, isa, train, classify, export, run, summary, compare, filter, params or ops; wgconv --help explains them",
             );
             ExitCode::from(2)
         }
@@ -184,8 +188,10 @@ fn main() -> ExitCode {
         Command::Isa(args) => isa::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Classify(args) => train::classify::run(&args),
+        Command::Export(args) => model::export::run(&args),
         Command::Run(args) => model::run::run(&args),
         Command::Summary(args) => model::summary::run(&args),
+        Command::Compare(args) => model::compare::run(&args),
         Command::Filter(args) => filter::run(&args),
         Command::Params(args) => params::run(&args),
         Command::Ops(args) => vocabulary::run(&args),

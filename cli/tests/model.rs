@@ -105,3 +105,98 @@ fn what_is_wrong_is_one_line() {
     std::fs::write(&other, model(17, unknown).encode_to_vec()).unwrap();
     run(&["summary", other.to_str().unwrap()]).fails_with(1, "2 nodes cannot be imported");
 }
+
+#[test]
+fn the_ops_of_a_model_are_compared_on_both_engines() {
+    let folder = folder("compare");
+    let path = written(&folder, 5);
+    for engine in [&[][..], &["--cpu"], &["--passes"]] {
+        let text = run(&[&["compare", &path], engine].concat());
+        let text = text.succeeds();
+        let cells = text.lines().find(|line| line.ends_with(" sum")).unwrap_or_else(|| panic!("{text}"));
+        assert!(cells.contains("conv ") && cells.contains("1 x 1 x 5 x 5"), "{cells}");
+        let engines = if engine == ["--cpu"] { "the CPU engine" } else { "the GPU and the CPU engine" };
+        assert!(
+            text.contains("inputs: seeded numbers") && text.contains(&format!("2 values are within their bounds on {engines}, the largest taking")),
+            "{text}"
+        );
+    }
+    run(&["compare", &path, "--shape", "x=1x3x5x5x1"]).fails_with(1, "x");
+    run(&["compare", &path, "--shape", "y=1x3x5x5"]).fails_with(2, "--shape is y=1x3x5x5: the model's inputs are x");
+    run(&["compare", &path, "--input", "none.npy"]).fails_with(1, "none.npy");
+}
+
+/// Another engine's tensors: right ones agree, a wrong number and a wrong shape are named by their value.
+#[test]
+fn another_engines_tensors_are_compared() {
+    let folder = folder("against");
+    let path = written(&folder, 2);
+    let x = folder.join("x.npy");
+    write_npy(&x, &Array::from_shape_fn((1, 3, 2, 2), |(_, c, y, x)| (10 * c + 2 * y + x) as f32)).unwrap();
+    let right: [(&str, Vec<usize>, Vec<f32>); 3] = [
+        ("sum", vec![1, 1, 2, 2], vec![30.0, 33.0, 36.0, 39.0]),
+        ("mean", vec![1, 3, 1, 1], vec![1.5, 11.5, 21.5]),
+        ("classes", vec![1, 3], vec![1.5, 11.5, 21.5]),
+    ];
+    let file = folder.join("theirs.safetensors");
+    let compare = |tensors: &[(&str, Vec<usize>, Vec<f32>)]| {
+        let mut graph = wgconv::Graph::new();
+        for (name, extents, numbers) in tensors {
+            graph.parameter(name, ndarray::ArrayD::from_shape_vec(extents.clone(), numbers.clone()).unwrap().view()).unwrap();
+        }
+        std::fs::write(&file, graph.to_safetensors().unwrap()).unwrap();
+        run(&["compare", &path, "--input", x.to_str().unwrap(), "--against", file.to_str().unwrap()])
+    };
+    let text = compare(&right);
+    assert!(text.succeeds().contains("3 of 3 tensors of the other engine agree"), "{}", text.stdout);
+    let mut wrong = right.clone();
+    wrong[1].2[2] += 0.5;
+    compare(&wrong).fails_with(1, "the first value that does not agree with the other engine: mean: the other engine is off the reference by 5.0e-1");
+    let mut misshapen = right.clone();
+    misshapen[2] = ("classes", vec![1, 2], vec![1.5, 11.5]);
+    compare(&misshapen).fails_with(1, "classes: it is 1 x 2 there, and 1 x 3 here");
+    let other = [("elsewhere", vec![1], vec![0.0])];
+    compare(&other).fails_with(1, "no value of the network has the name of a tensor in it (elsewhere)");
+}
+
+/// Layers and the whole network of a model file, by what a suite's are timed with; its layers are tuned too.
+#[test]
+fn a_models_layers_and_network_are_timed_and_tuned() {
+    let folder = folder("bench");
+    let path = written(&folder, 4);
+    let json = folder.join("bench.json");
+    let text = run(&["bench", "--model", &path, "--network", "--layers", "--runs", "1", "--json", json.to_str().unwrap()]);
+    let text = text.succeeds();
+    assert!(text.contains("1x1_3_1_4_linear") && text.contains("global_avgpool_3_4"), "{text}");
+    let document: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let network = &document["networks"][0];
+    assert_eq!((network["layer"].as_str(), network["batch"].as_u64()), (Some("model"), Some(1)), "{network}");
+    assert!(network["checked"].as_u64() == Some(2) && network["gpu_ms"].as_f64().unwrap() > 0.0, "{network}");
+    let text = run(&["tune", "--model", &path, "--budget", "2", "--cache", folder.to_str().unwrap()]);
+    assert!(text.succeeds().contains("1x1_3_1_4_linear  conv"), "{}", text.stdout);
+    run(&["bench", "--model", &path, "--network", "--batch", "2"]).fails_with(2, "model takes a batch of 1; --shape gives others");
+    run(&["bench", "--model", &path, "--element", "f16"]).fails_with(2, "--element is f16: a model is computed in f32");
+    run(&["bench", "--model", &path, "--suite", "resnet18"]).fails_with(2, "--suite");
+    run(&["bench", "--model", "none.onnx"]).fails_with(1, "none.onnx");
+    run(&["tune", "--shape", "x=1x3x4x4"]).fails_with(2, "--model");
+}
+
+/// A model that was trained is written, and gives the same numbers from its file.
+#[test]
+fn a_trained_model_is_exported_and_run() {
+    let folder = folder("export");
+    let (saved, file, out) = (folder.join("digits.safetensors"), folder.join("digits.onnx"), folder.join("out"));
+    let [saved, file, out] = [&saved, &file, &out].map(|path| path.to_str().unwrap());
+    run(&["train", "digits", "--cpu", "--epochs", "1", "--save", saved]).succeeds();
+    let text = run(&["export", saved, "--output", file]);
+    assert!(text.succeeds().contains("input N x 1 x 8 x 8 to output N x 10"), "{}", text.stdout);
+    let x = folder.join("x.npy");
+    write_npy(&x, &Array::from_shape_fn((2, 1, 8, 8), |(n, _, y, x)| ((n + y * x) % 5) as f32 / 4.0)).unwrap();
+    run(&["run", file, "--input", x.to_str().unwrap(), "--cpu", "--output", out]).succeeds();
+    let scores: ndarray::Array2<f32> = read_npy(folder.join("out/0-output.npy")).unwrap();
+    assert_eq!(scores.dim(), (2, 10));
+    assert!(scores.iter().all(|v| v.is_finite()) && scores.row(0) != scores.row(1));
+    run(&["compare", file, "--input", x.to_str().unwrap()]).succeeds();
+    run(&["export", "none.safetensors", "--output", file]).fails_with(1, "none.safetensors");
+    run(&["export", file, "--output", file]).fails_with(1, ".onnx");
+}

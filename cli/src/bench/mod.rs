@@ -18,7 +18,7 @@ mod table;
 mod training;
 
 use crate::arguments::{all, try_outputs};
-use crate::suites::{self, Kind, Selection};
+use crate::suites::{self, Kind, Network, Selection};
 use crate::{Failure, Outcome, adapter_named, complain, interrupt, keep_pipelines, machine, one_line, open_gpu, say, write_json, write_text};
 use compare::Comparison;
 use document::{Adapter, Document, Opened, Record};
@@ -36,11 +36,11 @@ use wgconv::{Error, Gpu};
 pub struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// Times the whole network of the suite, all its ops in one submit, and the way to its first output, instead of its layers
+    /// Times the whole network of the suite or of the model, all its ops in one submit, and the way to its first output, instead of its layers
     #[arg(long, conflicts_with_all = ["shapes", "layer"], group = "whole")]
     network: bool,
     /// Times a training step of the network of the suite instead of its layers: forward, backward, the optimizer, and all of it
-    #[arg(long, conflicts_with_all = ["shapes", "layer", "network", "every_algorithm", "steps"], group = "whole")]
+    #[arg(long, conflicts_with_all = ["shapes", "layer", "model", "network", "every_algorithm", "steps"], group = "whole")]
     train: bool,
     /// With --network: times the layers too
     #[arg(long, requires = "network")]
@@ -85,7 +85,7 @@ pub struct Args {
     #[arg(long, value_name = "RATIO", default_value = "1.10", requires = "compare", value_parser = regression)]
     max_regression: f64,
     /// Takes the times from a file that --json wrote instead of running
-    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "layer", "adapter", "network", "train", "cache", "every_algorithm", "steps", "no_cpu", "accuracy", "element", "layout", "json", "runs", "min_time", "warmup"])]
+    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "layer", "model", "shape", "adapter", "network", "train", "cache", "every_algorithm", "steps", "no_cpu", "accuracy", "element", "layout", "json", "runs", "min_time", "warmup"])]
     against: Option<PathBuf>,
 }
 
@@ -178,11 +178,16 @@ fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document
     if args.train && layout != Kind::PLAIN.layout {
         return Err(Failure::Usage(format!("--train is given with --layout {}: training steps are timed channels first", layout.name())));
     }
-    if args.network || args.train {
-        args.selection.suite.networks()?; // refused before anything is timed
+    // Refused before anything is timed.
+    let networks = if args.network || args.train { args.selection.networks()? } else { vec![] };
+    if let [Network::Model { name, batch: own, .. }] = &networks[..]
+        && args.batch.iter().any(|asked| usize::from(*asked) != *own)
+    {
+        return Err(Failure::Usage(format!("--batch is given with --model: {name} takes a batch of {own}; --shape gives others")));
     }
     if let (Some(old), Some(path)) = (old, &args.compare) {
-        compare::check_common(old, &planned(args, &layers)).map_err(|why| Failure::Run(format!("--compare is {}: {why}", path.display())))?;
+        compare::check_common(old, &planned(args, &layers, &networks))
+            .map_err(|why| Failure::Run(format!("--compare is {}: {why}", path.display())))?;
     }
     let adapter = args.selection.adapter.as_deref();
     let start = Instant::now();
@@ -228,13 +233,13 @@ fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document
     interrupt::listen();
     let mut starts = None;
     if args.network
-        && let [suite] = args.selection.suite.networks()?[..]
+        && let [network] = &networks[..]
         && let Some(opened) = gpu.take()
     {
         // On the device that was opened first: nothing has been compiled yet, and the driver was not even loaded.
-        bar.set_message(format!("{}: the way to its first output", args.selection.suite.name()));
-        let batch = args.batch.first().map_or(network::BATCHES[0], |batch| usize::from(*batch));
-        starts = Some(bench(args, suite, None, None).starts(batch, adapter, (opened, adapter_ms)));
+        bar.set_message(format!("{}: the way to its first output", network.name()));
+        let batch = batches(args, network)[0];
+        starts = Some(bench(args, network, None, None).starts(batch, adapter, (opened, adapter_ms)));
         gpu = Some(open_gpu(adapter)?);
     }
     let cached_bytes = gpu.as_ref().map_or(0, |gpu| gpu.set_pipeline_cache(args.cache.as_deref()));
@@ -245,11 +250,17 @@ fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document
     let time = || -> Outcome {
         match starts.transpose() {
             Ok(starts) => document.starts = starts.unwrap_or_default(),
-            Err(failure) => fail(&mut document, &format!("{}, first output", args.selection.suite.name()), failure, gpu.as_ref(), &bar)?,
+            Err(failure) => fail(
+                &mut document,
+                &format!("{}, first output", networks.first().map_or_else(String::new, Network::name)),
+                failure,
+                gpu.as_ref(),
+                &bar,
+            )?,
         }
         time_layers(&mut document, &layers, gpu.as_ref(), args, quiet, &bar)?;
         if args.network {
-            time_networks(&mut document, gpu.as_ref(), args, &bar)?;
+            time_networks(&mut document, gpu.as_ref(), args, &networks, &bar)?;
         }
         if args.train {
             time_training(&mut document, gpu.as_ref(), args, quiet, &bar)?;
@@ -273,13 +284,12 @@ fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document
 }
 
 /// Name, op and shape of all that will be timed.
-fn planned(args: &Args, layers: &[suites::Layer]) -> Vec<(String, String, String)> {
+fn planned(args: &Args, layers: &[suites::Layer], networks: &[Network]) -> Vec<(String, String, String)> {
     let mut planned: Vec<_> = layers.iter().map(|layer| (layer.name.clone(), layer.op().name().to_string(), layer.op().to_string())).collect();
     if args.network {
-        let batches: Vec<usize> = args.batch.iter().map(|batch| usize::from(*batch)).collect();
-        let batches = if batches.is_empty() { network::BATCHES.to_vec() } else { batches };
-        for suite in args.selection.suite.networks().unwrap_or_default() {
-            planned.extend(batches.iter().map(|batch| (suite.name(), "network".into(), network::shape(*batch, args.selection.kind.layout))));
+        for network in networks {
+            let batches = batches(args, network);
+            planned.extend(batches.into_iter().map(|batch| (network.name(), "network".into(), network::shape(batch, args.selection.kind.layout))));
         }
     }
     if args.train {
@@ -357,6 +367,15 @@ fn expected(layers: &[suites::Layer], engines: &Engines<'_>) -> Vec<[String; 3]>
     rows
 }
 
+/// The batches that a network is timed with.
+fn batches(args: &Args, network: &Network) -> Vec<usize> {
+    match (network.batch(), args.batch.is_empty()) {
+        (Some(own), _) => vec![own],
+        (None, true) => network::BATCHES.to_vec(),
+        (None, false) => args.batch.iter().map(|batch| usize::from(*batch)).collect(),
+    }
+}
+
 /// The networks and batches of `--train`.
 fn training_steps(args: &Args) -> Vec<(suites::Suite, usize)> {
     let batches = |suite| match args.batch.is_empty() {
@@ -370,7 +389,7 @@ fn training_steps(args: &Args) -> Vec<(suites::Suite, usize)> {
 /// Adds the records of training steps, and prints them as they come unless told to be `quiet`.
 fn time_training(document: &mut Document, gpu: Option<&Gpu>, args: &Args, quiet: bool, bar: &ProgressBar) -> Outcome {
     let peak = document.peak;
-    let words: Vec<[String; 3]> = planned(args, &[])
+    let words: Vec<[String; 3]> = planned(args, &[], &[])
         .into_iter()
         .map(|(name, op, shape)| [name, format!("{op} {shape}"), if gpu.is_some() { training::BY_DIFFERENCE } else { "cpu" }.into()])
         .collect();
@@ -399,24 +418,22 @@ fn time_training(document: &mut Document, gpu: Option<&Gpu>, args: &Args, quiet:
     Ok(())
 }
 
-fn bench<'a>(args: &Args, suite: suites::Suite, gpu: Option<&'a Gpu>, peak: Option<&'a Peak>) -> network::Bench<'a> {
-    network::Bench { suite, kind: args.selection.kind, gpu, peak, cpu: !args.no_cpu, repeats: args.repeats }
+fn bench<'a>(args: &Args, network: &'a Network, gpu: Option<&'a Gpu>, peak: Option<&'a Peak>) -> network::Bench<'a> {
+    network::Bench { network, kind: args.selection.kind, gpu, peak, cpu: !args.no_cpu, repeats: args.repeats }
 }
 
 /// Adds the records of whole networks, one for each batch.
-fn time_networks(document: &mut Document, gpu: Option<&Gpu>, args: &Args, bar: &ProgressBar) -> Outcome {
+fn time_networks(document: &mut Document, gpu: Option<&Gpu>, args: &Args, networks: &[Network], bar: &ProgressBar) -> Outcome {
     let peak = document.peak;
-    let asked: Vec<usize> = args.batch.iter().map(|batch| usize::from(*batch)).collect();
-    let suites = args.selection.suite.networks()?;
-    let all = suites.len() > 1;
-    for suite in suites {
-        let bench = bench(args, suite, gpu, peak.as_ref());
+    let all = networks.len() > 1;
+    for network in networks {
+        let bench = bench(args, network, gpu, peak.as_ref());
         let mut known: Option<usize> = None;
-        for batch in if asked.is_empty() { &network::BATCHES } else { asked.as_slice() } {
-            let name = format!("{}, batch {batch}", suite.name());
-            if asked.is_empty()
+        for batch in batches(args, network) {
+            let name = format!("{}, batch {batch}", network.name());
+            if args.batch.is_empty()
                 && let Some(known) = known.map(|at| &document.networks[at])
-                && !bench.is_quick(*batch, known)
+                && !bench.is_quick(batch, known)
             {
                 bar.suspend(|| complain(&format!("{name} is left out, for it would take more than a minute here; --batch {batch} asks for it")));
                 continue;
@@ -425,7 +442,7 @@ fn time_networks(document: &mut Document, gpu: Option<&Gpu>, args: &Args, bar: &
                 return Ok(());
             }
             bar.set_message(name.clone());
-            match bench.time(*batch, &mut document.clock) {
+            match bench.time(batch, &mut document.clock) {
                 Ok(timed) => {
                     known = Some(document.networks.len());
                     if all {

@@ -1,5 +1,9 @@
-//! Commands on model files: what `run` and `summary` share.
+//! Commands on model files, and what they share.
 
+mod against;
+pub mod compare;
+pub mod export;
+mod given;
 mod image;
 mod npy;
 pub mod run;
@@ -9,11 +13,30 @@ use crate::Failure;
 use crate::picture;
 use crate::text::printable;
 use std::path::Path;
-use wgconv_onnx::{Dim, Input, Model};
+use wgconv::Graph;
+use wgconv_onnx::{Dim, Given, Imported, Input, Model};
 
 /// Reads a model.
 pub fn read(path: &Path) -> Result<Model, Failure> {
     Model::read(path).map_err(|error| Failure::Run(format!("{}: {error}", picture::name(path))))
+}
+
+/// Imports a model at the shapes that `--shape` gives.
+fn imported(path: &Path, model: &Model, shape: &[String]) -> Result<Imported, Failure> {
+    let mut shapes = vec![];
+    for text in shape {
+        let (name, value) = named(model, "--shape", text)?;
+        shapes.push((name, extents("--shape", value)?));
+    }
+    let given: Vec<(&str, Given<'_>)> = shapes.iter().map(|(name, dims)| (*name, Given::Dims(dims))).collect();
+    model.import(&given).map_err(|error| Failure::Run(format!("{}: {error}", picture::name(path))))
+}
+
+/// The graph of a model file at the shapes that `--shape` gives, before any pass.
+pub fn graph(path: &Path, shape: &[String]) -> Result<Graph, Failure> {
+    let imported = imported(path, &read(path)?, shape)?;
+    imported.notes.iter().for_each(|note| log::warn!("{note}"));
+    imported.into_graph().map_err(|error| Failure::Run(format!("{}: {error}", picture::name(path))))
 }
 
 /// `NAME=VALUE` of an option; without a name it is of the model's one input.
@@ -41,6 +64,11 @@ pub fn extents(option: &str, text: &str) -> Result<Vec<usize>, Failure> {
         return Ok(vec![]);
     }
     text.split('x').map(|part| part.parse().map_err(|_| wrong())).collect()
+}
+
+/// Extents as a line shows them.
+fn shape_text(extents: &[usize]) -> String {
+    if extents.is_empty() { "scalar".into() } else { extents.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ") }
 }
 
 /// An input or output as the file declares it.

@@ -1,12 +1,11 @@
 //! `wgconv summary`: what a model file takes and gives, the graph that it becomes, and what that needs.
 
-use super::{described, extents, named, read};
+use super::{described, imported, read};
 use crate::params::grouped;
 use crate::text::printable;
 use crate::{Failure, Outcome, say, write_text};
 use std::path::PathBuf;
 use wgconv::session::Arena;
-use wgconv_onnx::Given;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -34,13 +33,7 @@ pub fn run(args: &Args) -> Outcome {
     model.outputs().iter().for_each(|output| say!("  out  {}", described(output)));
     let ops: Vec<String> = model.ops().into_iter().map(|(op, count)| format!("{count} {}", printable(&op))).collect();
     say!("  ops  {}", ops.join(", "));
-    let mut shapes = vec![];
-    for text in &args.shape {
-        let (name, value) = named(&model, "--shape", text)?;
-        shapes.push((name, extents("--shape", value)?));
-    }
-    let given: Vec<(&str, Given<'_>)> = shapes.iter().map(|(name, dims)| (*name, Given::Dims(dims))).collect();
-    let imported = model.import(&given).map_err(|error| Failure::Run(error.to_string()))?;
+    let imported = imported(&args.model, &model, &args.shape)?;
     imported.notes.iter().for_each(|note| say!("  note {}", printable(note)));
     let graph = imported.into_graph().map_err(|error| Failure::Run(error.to_string()))?;
     let (optimized, changes) = graph.optimized_with_changes()?;

@@ -1,8 +1,9 @@
-//! What `bench` times: well-known networks as graphs, the distinct layers of them, or a list from a JSON file.
+//! What `bench` times: well-known networks as graphs, a model file, the distinct layers of them, or a list from a JSON file.
 
 mod builder;
 mod classic;
 mod names;
+mod network;
 mod other;
 mod residual;
 pub mod shapes;
@@ -11,6 +12,7 @@ mod words;
 use crate::Failure;
 use builder::Builder;
 use clap::ValueEnum;
+pub use network::Network;
 use std::path::PathBuf;
 use wgconv::conv::Accuracy;
 use wgconv::graph::{Pass, Resolved};
@@ -67,6 +69,12 @@ pub struct Selection {
     /// One layer, in the words of such a list: 'conv x=1x64x56x56 w=64x64x3x3 pads=1'; or an entry of it as JSON. Given several times, several
     #[arg(long, value_name = "LAYER", conflicts_with = "shapes")]
     pub layer: Vec<String>,
+    /// The layers of a model file (ONNX), after passes; in f32
+    #[arg(long, value_name = "FILE.onnx", conflicts_with_all = ["suite", "shapes", "layer"])]
+    pub model: Option<PathBuf>,
+    /// With --model: extents of an input, such as 1x3x224x224; needed where the file leaves them open
+    #[arg(long, value_name = "[NAME=]EXTENTS", requires = "model")]
+    pub shape: Vec<String>,
     #[command(flatten)]
     pub kind: Kind,
     /// Adapter by number or part of its name
@@ -75,8 +83,25 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// The networks as wholes: every one of the suite, or the model file's.
+    pub fn networks(&self) -> Result<Vec<Network>, Failure> {
+        match &self.model {
+            Some(path) => Ok(vec![Network::read(path, &self.shape, self.kind)?]),
+            None => Ok(self.suite.networks()?.into_iter().map(Network::Suite).collect()),
+        }
+    }
+
     /// The layers of the command line, of the file, or of the suite.
     pub fn layers(&self) -> Result<Vec<Layer>, Failure> {
+        if let Some(path) = &self.model {
+            if self.kind.layout != Kind::PLAIN.layout {
+                let layout = self.kind.layout.name();
+                return Err(Failure::Usage(format!("--layout is {layout}: layers of a model are channels first; bench --network has other layouts")));
+            }
+            let mut layers = vec![];
+            add_layers(&mut layers, Network::read(path, &self.shape, self.kind)?.graph(self.kind)?)?;
+            return Ok(layers);
+        }
         match &self.shapes {
             Some(path) => shapes::read(path, self.kind),
             None if !self.layer.is_empty() => {
@@ -201,15 +226,21 @@ fn layers(suite: Suite, kind: Kind) -> Result<Vec<Layer>, Failure> {
     let mut layers: Vec<Layer> = vec![];
     let suites = if suite == Suite::Quick { vec![suite] } else { suite.networks()? };
     for suite in suites {
-        let (graph, _) = network(suite, kind)?.after(&LAYER_PASSES)?;
-        for node in graph.at(1)?.nodes {
-            let Resolved::Op(op) = node else { continue };
-            if layers.iter().all(|known| known.op != *op) {
-                layers.push(Layer { name: unused(names::of(&op), &layers), op: *op });
-            }
-        }
+        add_layers(&mut layers, network(suite, kind)?)?;
     }
     Ok(layers)
+}
+
+/// Adds the layers of a network that are not there yet.
+fn add_layers(layers: &mut Vec<Layer>, graph: Graph) -> Result<(), Failure> {
+    let (graph, _) = graph.after(&LAYER_PASSES)?;
+    for node in graph.at(1)?.nodes {
+        let Resolved::Op(op) = node else { continue };
+        if layers.iter().all(|known| known.op != *op) {
+            layers.push(Layer { name: unused(names::of(&op), layers), op: *op });
+        }
+    }
+    Ok(())
 }
 
 /// The name, or `name_2` and so on where another layer has it.

@@ -58,6 +58,17 @@ pub fn run(args: &Args) -> Outcome {
 
 /// The model of a file, with an output of probabilities.
 fn open(path: &Path) -> Result<(Session, Kind), Failure> {
+    let (graph, kind) = graph_of(path)?;
+    let is_logistic = matches!(&kind, Kind::Images(own) if own.network == Network::Logistic);
+    Ok((with_probabilities(graph, is_logistic)?, kind))
+}
+
+/// The network of a file that `train` saved, with its numbers, from `input` to `output`, before any pass.
+pub fn graph(path: &Path) -> Result<Graph, Failure> {
+    Ok(graph_of(path)?.0)
+}
+
+fn graph_of(path: &Path) -> Result<(Graph, Kind), Failure> {
     let weights = Weights::read(path)?;
     let is_safetensors = path.extension().is_some_and(|end| end == "safetensors");
     let described = if is_safetensors {
@@ -69,7 +80,7 @@ fn open(path: &Path) -> Result<(Session, Kind), Failure> {
     if let Some(own) = described {
         let mut graph = own.model().graph(0)?;
         graph.set_all(&weights)?;
-        return Ok((with_probabilities(graph, own.network == Network::Logistic)?, Kind::Images(own)));
+        return Ok((graph, Kind::Images(own)));
     }
     // The networks for digits, by which of them the parameters fit.
     let networks = [("lenet5", lenet5(), 28), ("digits", small(), 8)];
@@ -77,7 +88,7 @@ fn open(path: &Path) -> Result<(Session, Kind), Failure> {
     for (name, network, side) in networks {
         let mut graph = network.graph(0)?;
         match graph.set_all(&weights) {
-            Ok(()) => return Ok((with_probabilities(graph, false)?, Kind::Digits(side))),
+            Ok(()) => return Ok((graph, Kind::Digits(side))),
             Err(error) => refused.push(format!("{name}: {error}")),
         }
     }

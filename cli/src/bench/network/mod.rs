@@ -6,14 +6,14 @@ pub mod engines;
 
 use super::document::{NetworkRecord, Samples, Start};
 use super::layer::{Repeats, What};
-use crate::suites::{self, Kind, Suite};
+use crate::suites::{Kind, Network};
 use crate::{Failure, open_gpu};
 use engines::{Subject, bound, by_op, run};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wgconv::gpu::{Clock, Peak};
 use wgconv::session::Memory;
-use wgconv::{Gpu, Graph, Layout, Session};
+use wgconv::{Gpu, Layout, Session};
 
 /// Most time that the repeats of a network take on one engine, unless that is fewer than the fewest. A network that takes longer for one
 /// run is run once: its noise is small beside it, and someone is waiting.
@@ -36,7 +36,7 @@ pub fn shape(batch: usize, layout: Layout) -> String {
 
 /// What is timed, and on what.
 pub struct Bench<'a> {
-    pub suite: Suite,
+    pub network: &'a Network,
     pub kind: Kind,
     pub gpu: Option<&'a Gpu>,
     pub peak: Option<&'a Peak>,
@@ -45,14 +45,9 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// The network as it is built: its inputs and outputs are channels-first, whatever lies between.
-    fn network(&self) -> Result<Graph, Failure> {
-        Ok(suites::network(self.suite, Kind { layout: Layout::ChannelsFirst, ..self.kind })?)
-    }
-
     /// The network after all passes, for so many items.
     fn subject(&self, batch: usize) -> Result<Subject, Failure> {
-        let optimized = self.network()?.optimized()?;
+        let optimized = self.network.graph(self.kind)?.optimized()?;
         Subject::new(if self.kind.layout == Layout::ChannelsFirst { optimized } else { optimized.in_layout(self.kind.layout)?.0 }, batch)
     }
 
@@ -60,7 +55,7 @@ impl Bench<'_> {
     fn check_passes(&self, batch: usize, after: &[f32]) -> Result<f64, Failure> {
         /// A batch norm that is folded rounds otherwise, in each layer.
         const MOST: f64 = 1e-3;
-        let before = Subject::new(self.network()?, batch)?;
+        let before = Subject::new(self.network.graph(self.kind)?, batch)?;
         let difference = relative_difference(after, &run(&Session::cpu(&before.graph)?, &before)?);
         if difference < MOST {
             return Ok(difference);
@@ -105,7 +100,7 @@ impl Bench<'_> {
             let count = self.repeats.count(once, usual(once));
             cpu_samples = Some(self.repeats.time_cpu(count, || run(&session, &subject).map(|_| ()))?);
         }
-        let name = self.suite.name();
+        let name = self.network.name();
         let what = What { name: &name, op: "network", shape: shape(batch, self.kind.layout), flops: subject.flops(), bytes: subject.bytes() };
         let best = gpu_samples.as_ref().or(cpu_samples.as_ref()).map(Samples::median);
         Ok(NetworkRecord {
@@ -139,7 +134,7 @@ impl Bench<'_> {
         let subject = self.subject(batch)?;
         check_memory(&Session::cpu(&subject.graph)?.memory(batch)?)?;
         let folder = Folder::new()?;
-        let name = self.suite.name();
+        let name = self.network.name();
         let one = |kind: &str, gpu: &Gpu, adapter_ms: Option<f64>| -> Result<Start, Failure> {
             let start = Instant::now();
             let mut last = 0.0;
@@ -251,6 +246,7 @@ impl Drop for Folder {
 mod tests {
     use super::super::document::tests::network;
     use super::*;
+    use crate::suites::Suite;
 
     fn why(outcome: Result<(), Failure>) -> String {
         match outcome {
@@ -272,7 +268,8 @@ mod tests {
 
     #[test]
     fn a_batch_that_nobody_asked_for_must_be_quick() {
-        let bench = Bench { suite: Suite::Lenet5, kind: Kind::PLAIN, gpu: None, peak: None, cpu: true, repeats: Repeats::default() };
+        let bench =
+            Bench { network: &Network::Suite(Suite::Lenet5), kind: Kind::PLAIN, gpu: None, peak: None, cpu: true, repeats: Repeats::default() };
         // Six runs of 16 images.
         assert!(bench.is_quick(16, &network("a", 1, PATIENCE * 1e3 / 97.0)));
         assert!(!bench.is_quick(16, &network("a", 1, PATIENCE * 1e3 / 95.0)));
