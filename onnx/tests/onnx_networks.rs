@@ -57,7 +57,7 @@ fn networks_give_their_outputs_on_the_gpu() {
     networks(Some(&Gpu::new().unwrap()));
 }
 
-/// Models of other packages, and what onnxruntime makes of them.
+/// Models of other packages, and what onnxruntime makes of them; those of `scripts/onnx_torch.py` come beside them.
 const PEERS: [&str; 6] = ["text_detection", "text_direction", "text_recognition", "pitch", "voice_activity", "voice_activity_branches"];
 
 /// Through a whole network bounds are too wide to say anything: each output may be 16 times as far from a run of the reference in f64 as onnxruntime's is.
@@ -66,8 +66,16 @@ const AS_FAR: f64 = 16.0;
 fn peers(gpu: Option<&Gpu>) {
     let root = PathBuf::from(std::env::var("WGCONV_ONNX_TESTS").expect("WGCONV_ONNX_TESTS names the folder that scripts/onnx_peers.py wrote"));
     let only = std::env::var("WGCONV_ONNX_ONLY").unwrap_or_default();
-    for name in PEERS.iter().filter(|name| name.contains(&only)) {
-        let folder = root.join("peers").join(name);
+    let mut all: Vec<PathBuf> = PEERS.iter().map(|name| root.join("peers").join(name)).collect();
+    // PyTorch is a large download: its models are there where someone has made them (docs/onnx.md).
+    if root.join("torch").is_dir() {
+        all.extend(cases::folders(&root, "torch"));
+    }
+    for folder in all {
+        let name = folder.file_name().unwrap().to_string_lossy();
+        if !name.contains(&only) {
+            continue;
+        }
         let model = Model::read(folder.join("model.onnx")).unwrap();
         let data = folder.join("test_data_set_0");
         let inputs = cases::tensors(&data, "input", model.inputs().len()).unwrap();
