@@ -100,15 +100,16 @@ impl Row {
         if let Some(why) = &self.misshapen {
             return Some(format!("{}: {why}", self.name));
         }
-        // Written so that what is no number is a fault.
-        if !(self.theirs <= SAME * self.largest.max(f64::MIN_POSITIVE)) && self.theirs != 0.0 {
+        // What is no number is not within anything.
+        let is_within = |far: f64, most: f64| far <= most;
+        if !is_within(self.theirs, SAME * self.largest) {
             return Some(format!(
                 "{}: the other engine is off the reference by {:.1e} of numbers to {:.1e}: it computes something else",
                 self.name, self.theirs, self.largest
             ));
         }
         let most = AS_FAR * self.theirs.max(LEAST * self.largest);
-        let own = [("GPU", self.gpu), ("CPU", self.cpu)].into_iter().find(|(_, far)| far.is_some_and(|far| !(far <= most)));
+        let own = [("GPU", self.gpu), ("CPU", self.cpu)].into_iter().find(|(_, far)| far.is_some_and(|far| !is_within(far, most)));
         own.map(|(engine, far)| {
             format!("{}: the {engine} is off by {:.1e}, the other engine by {:.1e}", self.name, far.unwrap_or(f64::INFINITY), self.theirs)
         })
