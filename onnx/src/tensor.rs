@@ -73,7 +73,7 @@ impl Element {
     }
 
     /// Bytes of one in `raw_data`.
-    const fn bytes(self) -> usize {
+    pub(crate) const fn bytes(self) -> usize {
         match self {
             Element::U8 | Element::I8 | Element::Bool => 1,
             Element::F16 | Element::BF16 | Element::U16 | Element::I16 => 2,

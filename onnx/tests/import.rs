@@ -226,3 +226,31 @@ fn a_few_bytes_cannot_ask_for_all_memory() {
     let why = parse(17, graph).graph(&[]).unwrap_err().to_string();
     assert!(why.contains("more than the size of the file can justify"), "{why}");
 }
+
+/// A dense layer turns its weights: that is paid for by their own file, as PyTorch's exporter writes it beside the model.
+#[test]
+fn large_weights_outside_the_model_are_turned() {
+    const SIDE: usize = 2100; // its square is past the room that a small file has
+    let folder = std::env::temp_dir().join(format!("wgconv-onnx-large-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let bytes: Vec<u8> = (0..SIDE * SIDE).flat_map(|i| ((i % 7) as f32).to_le_bytes()).collect();
+    std::fs::write(folder.join("model.onnx.data"), &bytes).unwrap();
+    let location = StringStringEntryProto { key: Some("location".into()), value: Some("model.onnx.data".into()) };
+    let mut w = floats("w", &[SIDE as i64, SIDE as i64], &[]);
+    (w.raw_data, w.external_data, w.data_location) = (None, vec![location], Some(1));
+    let graph = GraphProto {
+        node: vec![node("MatMul", &["x", "w"], &["y"], vec![])],
+        initializer: vec![w],
+        input: vec![value("x", 1, &[1, SIDE as i64])],
+        output: vec![value("y", 1, &[1, SIDE as i64])],
+        ..Default::default()
+    };
+    let path = folder.join("model.onnx");
+    std::fs::write(&path, model(17, graph).encode_to_vec()).unwrap();
+    let imported = Model::read(&path).unwrap().graph(&[]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let graph = imported.unwrap();
+    let w = graph.parameters().next().unwrap().1;
+    let turned = graph.numbers(w).unwrap().as_f32().into_owned();
+    assert_eq!((turned[1], turned[SIDE]), ((SIDE % 7) as f32, 1.0));
+}

@@ -21,6 +21,11 @@ impl Budget {
         Self { left: bytes.saturating_mul(4).saturating_add(elements) }
     }
 
+    /// Room for what weights in a file of their own can become, as for those of the model's.
+    pub fn add_file(&mut self, bytes: usize) {
+        self.left = self.left.saturating_add(bytes.saturating_mul(4));
+    }
+
     /// Takes the elements of a tensor of these extents.
     pub fn spend(&mut self, dims: &[usize]) -> Result<usize, Fault> {
         let count = count(dims).ok_or_else(|| Fault::new(format!("extents {dims:?} are past counting")))?;

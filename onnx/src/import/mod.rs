@@ -178,7 +178,12 @@ impl<'m> Importer<'m> {
             }
             if let Some((&name, &tensor)) = self.scopes[depth].initializers.get_key_value(name) {
                 let value = match Tensor::decode(tensor, &self.model.bytes, self.model.folder.as_deref()) {
-                    Ok(decoded) => Value::Known(Rc::new(Known { tensor: decoded, name: Some(name) })),
+                    Ok(decoded) => {
+                        if tensor.is_external {
+                            self.budget.add_file(decoded.numbers().len().saturating_mul(decoded.element().bytes()));
+                        }
+                        Value::Known(Rc::new(Known { tensor: decoded, name: Some(name) }))
+                    }
                     Err(error) => {
                         self.refusals.push(Refusal { node: name.into(), op: "initializer".into(), reason: error.to_string(), needs: vec![] });
                         Value::Refused
