@@ -200,3 +200,18 @@ fn a_trained_model_is_exported_and_run() {
     run(&["export", "none.safetensors", "--output", file]).fails_with(1, "none.safetensors");
     run(&["export", file, "--output", file]).fails_with(1, ".onnx");
 }
+
+#[test]
+fn outputs_that_are_pictures_are_written_as_png() {
+    let folder = folder("pictures");
+    let model = written(&folder, 9);
+    let (x, out) = (folder.join("x.npy"), folder.join("out"));
+    write_npy(&x, &Array::from_shape_fn((1, 3, 9, 9), |(_, _, y, x)| (9 * y + x) as f32)).unwrap();
+    let common = ["run", &model, "--cpu", "--input", x.to_str().unwrap(), "--output", out.to_str().unwrap()];
+    let text = run(&[&common[..], &["--pictures", "--range", "-15,240"]].concat());
+    assert!(text.succeeds().contains("  as PNG, black -15, white 240"), "{}", text.stdout);
+    let read = image::open(out.join("0-sum.png")).unwrap().into_luma8();
+    assert_eq!((read.dimensions(), read.get_pixel(2, 1).0), ((9, 9), [3 * 11 + 15]));
+    assert!(out.join("1-classes.npy").is_file(), "a list of classes is no picture");
+    run(&[&common[..], &["--pictures", "--range", "1,0"]].concat()).fails_with(2, "--range");
+}

@@ -6,6 +6,7 @@ pub mod export;
 mod given;
 mod image;
 mod npy;
+mod pictures;
 pub mod run;
 pub mod summary;
 

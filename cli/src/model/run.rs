@@ -1,7 +1,7 @@
 //! `wgconv run`: a model file on pictures and arrays, on the GPU or on the CPU engine.
 
 use super::given::{self, Given, Tensors};
-use super::{npy, read, shape_text};
+use super::{npy, pictures, read, shape_text};
 use crate::text::printable;
 use crate::{Failure, Outcome, adapter_named, input, keep_pipelines, open_gpu, output, picture, say};
 use ndarray::ArrayD;
@@ -24,6 +24,12 @@ pub struct Args {
     /// Writes each output as NumPy does into this folder
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Writes outputs of N C H W or N H W C with 1, 3 or 4 channels and 8 pixels a side or more as PNG instead
+    #[arg(long, requires = "output")]
+    pictures: bool,
+    /// With --pictures: the numbers that are black and white, such as 0,1 [default: the least and the largest of the output]
+    #[arg(long, value_name = "LOW,HIGH", requires = "pictures", allow_hyphen_values = true, value_parser = pictures::range)]
+    range: Option<pictures::Range>,
     /// Prints the classes with the largest numbers of each row of an output
     #[arg(long, value_name = "N")]
     top: Option<usize>,
@@ -50,9 +56,19 @@ pub fn run(args: &Args) -> Outcome {
             classes(array, count, &labels);
         }
         if let Some(folder) = &args.output {
-            let path = folder.join(format!("{i}-{}.npy", file_name(name)));
             std::fs::create_dir_all(folder).map_err(|e| Failure::Run(format!("{}: {e}", picture::name(folder))))?;
-            output::write(&path, &npy::bytes(array)?)?;
+            let stem = format!("{i}-{}", file_name(name));
+            let pngs = if args.pictures { pictures::pngs(array, args.range).map_err(Failure::Run)? } else { None };
+            match pngs {
+                Some((pngs, range)) => {
+                    say!("  as PNG, black {}, white {}", range.black, range.white);
+                    let ending = |item: usize| if pngs.len() == 1 { String::new() } else { format!("-{item}") };
+                    for (item, png) in pngs.iter().enumerate() {
+                        output::write(&folder.join(format!("{stem}{}.png", ending(item))), png)?;
+                    }
+                }
+                None => output::write(&folder.join(format!("{stem}.npy")), &npy::bytes(array)?)?,
+            }
         }
     }
     Ok(())
