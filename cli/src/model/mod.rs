@@ -19,7 +19,10 @@ use wgconv_onnx::{Dim, Given, Imported, Input, Model};
 
 /// Reads a model.
 pub fn read(path: &Path) -> Result<Model, Failure> {
-    Model::read(path).map_err(|error| Failure::Run(format!("{}: {error}", picture::name(path))))
+    Model::read(path).map_err(|error| match error {
+        unread @ wgconv_onnx::Error::File { .. } => Failure::Run(unread.to_string()), // it names the file
+        other => Failure::Run(format!("{}: {other}", picture::name(path))),
+    })
 }
 
 /// Imports a model at the shapes that `--shape` gives.

@@ -26,13 +26,16 @@ pub fn range(text: &str) -> Result<Range, String> {
     }
 }
 
+/// Files, one an item, with what is black and white in them.
+type Pngs = (Vec<Vec<u8>>, Range);
+
 /// The PNG of each item, where an output is pictures, and which numbers are black and white in them: what `asked` says, else the least and the largest
 /// finite number of the output.
-pub fn pngs(array: &ArrayD<f32>, asked: Option<Range>) -> Result<Option<(Vec<Vec<u8>>, Range)>, String> {
+pub fn pngs(array: &ArrayD<f32>, asked: Option<Range>) -> Result<Option<Pngs>, String> {
     let is_picture = |channels: usize, sides: [usize; 2]| matches!(channels, 1 | 3 | 4) && sides.iter().all(|side| *side >= LEAST);
-    let planes: ArrayViewD<'_, f32> = match array.shape() {
-        &[_, channels, height, width] if is_picture(channels, [height, width]) => array.view().permuted_axes(vec![0, 2, 3, 1]),
-        &[_, height, width, channels] if is_picture(channels, [height, width]) => array.view(),
+    let planes: ArrayViewD<'_, f32> = match *array.shape() {
+        [_, channels, height, width] if is_picture(channels, [height, width]) => array.view().permuted_axes(vec![0, 2, 3, 1]),
+        [_, height, width, channels] if is_picture(channels, [height, width]) => array.view(),
         _ => return Ok(None),
     };
     let range = asked.unwrap_or_else(|| {
