@@ -203,7 +203,7 @@ fn a_trained_model_is_exported_and_run() {
 
 #[test]
 fn outputs_that_are_pictures_are_written_as_png() {
-    let folder = folder("pictures");
+    let folder = folder("png");
     let model = written(&folder, 9);
     let (x, out) = (folder.join("x.npy"), folder.join("out"));
     write_npy(&x, &Array::from_shape_fn((1, 3, 9, 9), |(_, _, y, x)| (9 * y + x) as f32)).unwrap();
