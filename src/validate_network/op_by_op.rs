@@ -31,7 +31,7 @@ pub(super) struct Live {
 pub(super) struct Ran {
     /// By output.
     pub outputs: Vec<Vec<f64>>,
-    /// What computed it; none for the CPU engine.
+    /// What computed it; none where the CPU engine takes plain sums.
     pub algorithm: Option<String>,
     /// Which guard does not hold.
     pub fault: Option<String>,
