@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
+mod common;
+
+use common::damage::{Damage, assert_all_reported, failures_of};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wgconv::conv::Algorithm;
@@ -147,25 +150,6 @@ fn a_wrong_constant_and_a_rounded_operand_are_reported() {
 /// A product whose operands are packed as on a GPU.
 const AS_ON_A_GPU: &str = "matmul/gemm_workgroup/37x68x45_b1x1x2_sa0x0x1665_sb0x0x3060_rank33_other_kind";
 
-/// Runs the cases whose id contains `only` with `from` replaced by `to` in kernels whose label starts with `kernel`.
-fn failures_of(kernel: &'static str, only: &str, from: &'static str, to: &'static str) -> Vec<String> {
-    let changed = Arc::new(AtomicBool::new(false));
-    let seen = changed.clone();
-    let patch = move |label: &str, text: String| {
-        if !label.starts_with(kernel) {
-            return text;
-        }
-        let damaged = text.replacen(from, to, 1);
-        seen.fetch_or(damaged != text, Ordering::Relaxed);
-        damaged
-    };
-    let gpu = Gpu::with_descriptor(&GpuDescriptor { source_patch: Some(SourcePatch(Arc::new(patch))), ..Default::default() }).unwrap();
-    let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
-    assert!(changed.load(Ordering::Relaxed), "the damage \"{from}\" -> \"{to}\" did not change the text of {kernel}");
-    let failure = |outcome: &Outcome| if let Outcome::Failed(why) = outcome { Some(why.clone()) } else { None };
-    report.results.iter().filter_map(|r| failure(&r.outcome)).collect()
-}
-
 /// Only a device that runs invocations as lanes of a CPU's vectors, with 64-bit integers and subgroups of one size, shares its loads.
 #[test]
 fn a_wrong_share_of_the_left_hand_side_is_reported() {
@@ -197,7 +181,7 @@ fn damaged_slabs_stages_and_splits_of_the_workgroup_core_are_reported() {
     let last = "conv/implicit_gemm_workgroup 32x32x16/n2c60";
     let fours = "conv/implicit_gemm_workgroup 64x128x16/n2c60";
     let split = "conv/implicit_gemm_workgroup 64x64x16/3/n1c3h23w12";
-    let damages: &[(&str, &str, &str, &str, &str)] = &[
+    let damages: &[Damage] = &[
         // The stage that is read, the stage that is written, the next slab of either side, the zeros past the depth.
         (IMPLICIT, plain, "let l = stage * LHS_SLAB + thread_m;", "let l = thread_m;", "exact"),
         (IMPLICIT, plain, "let r = stage * RHS_SLAB + rhs_at;", "let r = rhs_at;", "exact"),
@@ -222,14 +206,7 @@ fn damaged_slabs_stages_and_splits_of_the_workgroup_core_are_reported() {
         ("conv_sum[", "conv/implicit_gemm_workgroup 32x32x16/2/n2c60", "v += f32(bias[k]);", "", "exact"),
         ("matmul_sum[", "linear/gemm_workgroup 32x32x16/2/", "split < SPLITS", "split < SPLITS - 1u", "exact"),
     ];
-    let mut missed = Vec::new();
-    for &(kernel, only, from, to, check) in damages {
-        let failures = failures_of(kernel, only, from, to);
-        if !failures.iter().any(|why| why.starts_with(check)) {
-            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {check} of {only}, got {failures:?}"));
-        }
-    }
-    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    assert_all_reported(damages);
 }
 
 /// Where pools read pairs of columns, which the devices do that have 64-bit integers and are processors.
@@ -279,13 +256,7 @@ fn damaged_pools_of_pairs_are_reported() {
 fn damaged_kernels_of_the_other_families_are_reported() {
     /// Planned as for a GPU, where this is none.
     const EIGHTS: &str = "conv/winograd_f2/n2c19h9w14";
-    /// Fourier transforms: one channel a group, several, dilated, in parts.
-    const ALONE: &str = "conv/fft/n3c3h19w23_k6r18s3";
-    const SUMMED: &str = "conv/fft/n2c10h21w17_k14r7s5";
-    const DILATED: &str = "conv/fft/n1c3h30w60_k3r9s9";
-    const IN_PARTS: &str = "conv/fft/n3c2h29w27_k2r9s8";
-    // Kernel, cases, damage, the check that must say so.
-    let damages: &[(&str, &str, &str, &str, &str)] = &[
+    let damages: &[Damage] = &[
         // Elementwise: a tail left unwritten, the last line's operand, a dropped operand, a wrong function.
         ("elementwise_unary[", "activation/direct/clip_-3_3_257", "i < range.end", "i < range.end - 1u", "guarded"),
         ("elementwise_unary_in_place[", "activation/direct/clip_-3_3_257_in_place", "i < range.end", "i < range.end - 1u", "exact"),
@@ -310,22 +281,6 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("pool[", "adaptive_average_pool/", "(o + 1) * axis.input + axis.output - 1", "(o + 1) * axis.input", "bounded"),
         ("pool_indices[", "max_pool/", "place.y + params.height.input * place.z", "place.y + params.width.input * place.z", "exact"),
         ("pool_max_unpool[", "max_unpool/", "from_position - 1u", "from_position", "exact"),
-        // Fourier transforms: a tile twice, an element short, parts not exchanged, a wrong root of unity in either place, no conjugate, parts mixed up, an
-        // output short, the tiles of the first part in all of them, taps between those of a dilated window.
-        ("conv_fft_rows[", ALONE, "tile_of(line.column, 1u)", "tile_of(line.column, 0u)", "bounded"),
-        ("conv_fft_rows[", DILATED, "axis.output + (axis.taps - 1)", "axis.output + (axis.taps - 2)", "bounded"),
-        ("conv_fft_columns[", ALONE, "exchanged(complex_product(v[i], filters", "(complex_product(v[i], filters", "bounded"),
-        ("conv_fft_columns[", ALONE, "roots[k_1 * t]", "roots[k_1]", "bounded"),
-        ("conv_fft_columns[", ALONE, "0.70710678118654757, -0.70710678118654746", "0.8, -0.6", "bounded"),
-        ("conv_fft_filter_columns[", ALONE, "-v[i].y)", "v[i].y)", "bounded"),
-        ("conv_fft_filter_parts[", SUMMED, "= -number.y", "= number.y", "bounded"),
-        ("conv_fft_parts[", SUMMED, "parts[start + imaginary] = v[i].y", "parts[start + imaginary] = v[i].x", "bounded"),
-        ("conv_fft_sums[", SUMMED, "parts[start + params.filters * params.columns]", "parts[start]", "bounded"),
-        ("conv_fft_outputs[", ALONE, "(j < TILE_W)", "(j + 1u < TILE_W)", "guarded"),
-        ("conv_fft_outputs[", SUMMED, "(q < params.width.output)", "(q + 1 < params.width.output)", "guarded"),
-        ("conv_fft_outputs[", IN_PARTS, "params.first_tile + 2u * column", "2u * column", "guarded"),
-        ("conv_fft_rows[", IN_PARTS, "params.first_tile + 2u * column", "2u * column", "bounded"),
-        ("conv_fft_filter_rows[", DILATED, "(s * dilation == w)", "(s < w)", "bounded"),
         // Winograd: a wrong sign in each transform, a tile one short, a constant off by a thousandth.
         ("conv_winograd_input", "conv/winograd_f2/n2c1h3w6", "d[2] - d[1]", "d[2] + d[1]", "exact"),
         ("conv_winograd_filter", "conv/winograd_f2/n2c1h3w6", "even - 0.5 * g[1]", "even", "exact"),
@@ -418,196 +373,12 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("norm_batch[", "batch_norm/rows/", "line % params.channels", "line / params.channels", "bounded"),
         ("norm_lrn[", "lrn/", "c + params.after", "c + params.before", "bounded"),
     ];
-    let mut missed = Vec::new();
-    for &(kernel, only, from, to, check) in damages {
-        let failures = failures_of(kernel, only, from, to);
-        if !failures.iter().any(|why| why.starts_with(check)) {
-            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {check} of {only}, got {failures:?}"));
-        }
-    }
-    assert!(missed.is_empty(), "{}", missed.join("\n"));
-}
-
-#[test]
-fn damaged_gradient_kernels_are_reported() {
-    let damages: &[(&str, &str, &str, &str, &str)] = &[
-        // Adjoints: the list of the next coordinate, a list's first entry left out, its last one read once more, a weight of an axis forgotten, the
-        // coordinate of another axis, an index of another plane, one that is not compared, a kept axis, where parts begin.
-        ("transform_adjoint[", "average_pool_backward/", "table[axis.first + c]", "table[axis.first + c + 1u]", "bounded"),
-        ("transform_adjoint[", "resize_backward/", "var e2 = l2.begin; e2", "var e2 = l2.begin + 2u; e2", "exact"),
-        ("transform_adjoint[", "pad_backward/", "e1 < l1.end", "e1 <= l1.end", "exact"),
-        ("transform_adjoint[", "average_pool_backward/", "let w1 = w0 * bitcast<f32>(table[e1 + 1u]);", "let w1 = w0;", "bounded"),
-        ("transform_adjoint[", "slice_backward/", "params.gathered[1].dy_stride", "params.gathered[0].dy_stride", "exact"),
-        ("transform_adjoint_indices[", "max_pool_backward/", "== own", "== own + 1u", "exact"),
-        ("transform_adjoint_indices[", "max_pool_backward/", "l0.place + l1.place + l2.place", "l1.place + l2.place", "exact"),
-        ("transform_adjoint_indices[", "max_pool_backward/", "c * axis.plane_stride", "c", "exact"),
-        ("transform_adjoint_indices[", "max_pool_backward/", ", indices[params.index_base + at] == own)", ", true)", "exact"),
-        ("transform_adjoint_indices[", "max_pool_backward/", "indices[params.index_base + at]", "indices[at]", "exact"),
-        ("transform_adjoint[", "pad_backward/", "a < KEPT", "a + 1u < KEPT", "exact"),
-        ("transform_adjoint[", "average_pool_backward/", "dy[params.dy_base + at]", "dy[at]", "bounded"),
-        // Slopes: a kink on the other side, a constant, a factor, an argument cut too early, the wrong operand.
-        (
-            "elementwise_gradient[",
-            "activation_backward/",
-            "select(dy, 0.0, v <= 0.0); }                                      // relu",
-            "select(dy, 0.0, v < 0.0); }",
-            "exact",
-        ),
-        ("elementwise_gradient[", "activation_backward/", "4.0 * sigmoid_slope(2.0 * v)", "4.0 * sigmoid_slope(v)", "bounded"),
-        ("elementwise_gradient[", "activation_backward/", "0.398942280", "0.39895", "bounded"),
-        ("elementwise_gradient[", "activation_backward/", "0.134145 * c", "0.1342 * c", "bounded"),
-        ("elementwise_gradient[", "activation_backward/", "clip(abs(v), 0.0, 1.0e18)", "clip(abs(v), 0.0, 1.0)", "bounded"),
-        ("elementwise_gradient[", "activation_backward/", "(v >= a) & (v <= b)", "(v > a) & (v <= b)", "exact"),
-        ("elementwise_gradient_in_place[", "activation_backward/", "activation_gradient(x, dy,", "activation_gradient(dy, x,", "exact"),
-        ("elementwise_binary[", "exceeds/", "select(0.0, 0.5, in_order(a) == in_order(b))", "0.0", "exact"),
-        ("elementwise_binary[", "power/", "select(power(m, b), m, b == 1.0)", "power(b, m)", "bounded"),
-        // Operations on one number: an exponent that is odd, digits beside 1, a subnormal number, a term of a series, a quarter of a turn, a word of 1 / (2 pi), a carry.
-        ("elementwise_unary_vector[", "sqrt/vector/x_2x3x5x8", "let odd = p.e & 1;", "let odd = 0;", "bounded"),
-        ("elementwise_unary_vector[", "log/vector/x_2x3x5x8", "0.693147182", "0.69315", "bounded"),
-        ("elementwise_unary_vector[", "exp/vector/x_2x3x5x8", "1.0 + e.p, e.n)", "1.0 + e.p, e.n + 1)", "bounded"),
-        ("elementwise_unary_vector[", "reciprocal/vector/x_2x3x5x8", "-p.e), edge", "-p.e + 1), edge", "bounded"),
-        ("elementwise_unary_vector[", "erf/vector/x_2x3x5x8", "-0.376126389", "-0.376128", "bounded"),
-        ("elementwise_unary_vector[", "erf/vector/x_2x3x5x8", "1.41421356 * min(a, 10.0)", "1.414 * min(a, 10.0)", "bounded"),
-        ("elementwise_unary_vector[", "sin/vector/x_2x3x5x8", "(q & 1u) != 0u", "(q & 2u) != 0u", "bounded"),
-        ("elementwise_unary_vector[", "cos/vector/x_2x3x5x8", "0x9391054au", "0x9391150au", "bounded"),
-        ("elementwise_unary_vector[", "sin/vector/x_2x3x5x8", "(first & 0xffffu)", "first", "bounded"),
-        ("elementwise_unary_vector[", "floor/vector/x_2x3x5x8", "select(0.0, -1.0, is_negative(v))", "0.0", "bounded"),
-        ("elementwise_unary_vector[", "round/vector/x_2x3x5x8", "return round(v);", "return floor(v + 0.5);", "bounded"),
-        ("elementwise_unary_vector[", "abs/vector/x_2x3x5x8", "bitcast<u32>(v) & MAGNITUDE); }", "bitcast<u32>(v)); }", "exact"),
-        // Comparisons, a condition that is NaN, an operand of another place; the smallest and products.
-        ("elementwise_binary[", "less_or_equal/", "is_less(a, b) | is_equal(a, b)", "is_less(a, b)", "exact"),
-        ("elementwise_binary[", "equal/rows/a_2x3x5x7", "!is_nan(a) & !is_nan(b)", "true", "bounded"),
-        ("elementwise_binary[", "power/", "is_negative & is_odd", "is_negative", "bounded"),
-        ("elementwise_where[", "where/", "== 0u;", "!= 0x3f800000u;", "bounded"),
-        ("elementwise_where[", "where/", "select(a[u32(at.y)], b[u32(at.z)], is_zero)", "select(b[u32(at.z)], a[u32(at.y)], is_zero)", "exact"),
-        ("elementwise_where[", "where/", "var at = params.bases;", "var at = vec4<i32>(0);", "guarded"),
-        ("reduce[", "reduce_min/", "KIND == 2u);", "KIND == 9u);", "exact"),
-        ("reduce[", "reduce_prod/tree", "] *= joined[first + at.thread + half]", "] += joined[first + at.thread + half]", "exact"),
-        // Unpooling: an element that did not win, one of another place; powers: an exponent one too large, a power forgotten.
-        ("pool_max_unpool[", "max_unpool_backward/", "== at.y + 1u", ">= 1u", "exact"),
-        ("pool_max_unpool[", "max_unpool_backward/", "v = x[own]", "v = x[own - at.y]", "exact"),
-        ("elementwise_binary[", "power_by_base/", "power_of(a, b - 1.0)", "power_of(a, b)", "bounded"),
-        ("elementwise_binary[", "power_by_exponent/", "power_of(a, b) * logarithm", "logarithm", "bounded"),
-        // Dropout: a factor forgotten, a word of a neighbour, a threshold on the other side of a mask, carries of the long product, the key's parts, where
-        // a part begins, a layout's index.
-        ("dropout[", "dropout/", "* params.scale", "* 1.0", "exact"),
-        ("dropout[", "dropout/", "store(at + 1u, block.y)", "store(at + 1u, block.x)", "exact"),
-        ("dropout[", "dropout/", "word < params.threshold", "word > params.threshold", "exact"),
-        ("dropout[", "dropout/", "0.0, word < params.threshold", "f32(x[at]) * 0.0, word < params.threshold", "bounded"),
-        ("dropout[", "dropout/", "(upper & 0xffffu)", "0u", "exact"),
-        ("dropout[", "dropout/", "+ (lower >> 16u)", "", "exact"),
-        ("dropout[", "dropout/", "round < 10u", "round < 9u", "exact"),
-        ("dropout[", "dropout/", "u32(key[1]) << 16u", "u32(key[1])", "exact"),
-        ("dropout[", "dropout/", "u32(key[3]) << 16u", "u32(key[3])", "exact"),
-        ("dropout[", "dropout/", "(seed, params.stream)", "(seed, 0u)", "exact"),
-        ("dropout[", "binding4096", "(params.first + begin)", "begin", "exact"),
-        ("dropout_last[", "dropout/", "n * params.channels + c) * params.positions + p", "n * params.positions + p) * params.channels + c", "exact"),
-        ("dropout_last[", "dropout/", "index % 4u]", "item % 4u]", "exact"),
-        // Optimizers: parts of a step forgotten, what was kept taken for what is kept, epsilon in the wrong place, a mean or a correction left out, the larger
-        // for the smaller, neighbours of a vector mixed up.
-        ("optimizer[", "optimizer/direct/sgd", "n.shrink * before.p", "before.p", "exact"),
-        ("optimizer[", "optimizer/direct/sgd", "+ n.decay * before.p", "", "exact"),
-        ("optimizer[", "optimizer/vector/sgd", "Item(a.p, b.p, c.p, d.p)", "Item(a.p, b.p, d.p, c.p)", "exact"),
-        ("optimizer_1[", "optimizer/direct/momentum", "n.keep1 * before.first", "before.first", "exact"),
-        ("optimizer_1[", "optimizer/direct/nesterov", "n.keep2 * after.first", "n.keep2 * before.first", "exact"),
-        ("optimizer_1[", "optimizer/direct/rmsprop", "(sqrt(under) + n.epsilon)", "sqrt(under + n.epsilon)", "bounded"),
-        ("optimizer_1[", "optimizer/direct/adagrad", "before.first + g * g", "before.first + g", "bounded"),
-        ("optimizer_2[", "optimizer/direct/rmsprop_centered", "v - a * a", "v - a", "bounded"),
-        ("optimizer_2[", "optimizer/direct/adam", "n.root * sqrt(under)", "sqrt(under)", "bounded"),
-        ("optimizer_2[", "optimizer/vector/adam", "Kept(p.w, first.w, second.w, third.w)", "Kept(p.w, first.z, second.w, third.w)", "bounded"),
-        ("optimizer_3[", "optimizer/direct/amsgrad", "(v > before.third)", "(v < before.third)", "bounded"),
-        // Filter gradients: strides of dy and of x, where parts begin, a part left out, the group.
-        (
-            "conv_pack_filter[",
-            "conv_backward_filter/",
-            "min(k, params.filters - 1u) * params.w_stride_k",
-            "min(k, params.filters - 1u) * params.w_stride_c",
-            "exact",
-        ),
-        ("conv_pack_filter[", "conv_backward_filter/", "params.w_base + line", "line", "exact"),
-        ("conv_direct[", "conv_backward_filter/", "params.w_base + group", "group", "exact"),
-        ("conv_direct[", "conv_backward_filter/direct", "group * params.x_stride_g", "group", "exact"),
-        ("conv_implicit_gemm", "conv_backward_filter/", "group * params.x_stride_g", "group", "exact"),
-        ("conv_implicit_gemm", "conv_transpose_backward_filter/", "n * params.x_stride_n + product.group", "product.group", "exact"),
-        ("elementwise_binary_in_place[", "conv_backward_filter/", "default: { return a + b; }", "default: { return b; }", "exact"),
-    ];
-    let mut missed = Vec::new();
-    for &(kernel, only, from, to, check) in damages {
-        let failures = failures_of(kernel, only, from, to);
-        if !failures.iter().any(|why| why.starts_with(check)) {
-            missed.push(format!(
-                "{kernel}: \"{from}\" -> \"{to}\" should be reported by {check} of {only}, got {} failures, {:?}",
-                failures.len(),
-                failures.first()
-            ));
-        }
-    }
-    assert!(missed.is_empty(), "{}", missed.join("\n"));
-}
-
-#[test]
-fn damaged_phases_of_a_stride_are_reported() {
-    // Phases of one tap to four, and some without any.
-    const EACH: &str = "t_n2c8h5w4_k36r3s3_st2x2";
-    const NONE: &str = "t_n2c8h5w4_k36r4s5_st4x6";
-    const DEPTHWISE: &str = "t_n2c3h4w7_k6r3s3_st2x2";
-    // Phases of two taps along the depth.
-    const DEEP: &str = "t_n1c3d3h2w4_k5t2r3s3_st2x2x2";
-    const SPLIT: &str = "conv_transpose/implicit_gemm_workgroup 32x32x16/2/t_n2c32h6w7_k70r4s4_st2x2";
-    let damages: &[(&str, &str, &str, &str, &str)] = &[
-        // Where the outputs of a phase lie, what they read, how many there are, the first tap, how many taps, how far apart what they read is.
-        ("conv_implicit_gemm", EACH, "product.first_output + o * strides", "o * strides", "guarded"),
-        ("conv_implicit_gemm", EACH, "start = product.start + o;", "start = product.start + o + 1;", "exact"),
-        ("conv_implicit_gemm", EACH, "(axis.output - first + axis.stride - 1) / axis.stride", "(axis.output - first) / axis.stride", "guarded"),
-        ("conv_implicit_gemm", EACH, "let reach = o + axis.pad;", "let reach = o;", "exact"),
-        ("conv_implicit_gemm", NONE, "let less = axis.dilation % axis.stride;", "let less = 1;", "exact"),
-        ("conv_implicit_gemm", EACH, "(axis.taps - tap + axis.tap_step - 1)", "(axis.taps - tap)", "exact"),
-        ("conv_implicit_gemm", NONE, "(axis.dilation / (axis.stride / axis.tap_step))", "axis.dilation", "exact"),
-        ("conv_implicit_gemm", NONE, "var count = 0;", "var count = 1;", "exact"),
-        // The part of the filter that is a phase's, and the order in which it was packed.
-        ("conv_implicit_gemm", EACH, "+ min(first, axis.taps % axis.tap_step)", "", "exact"),
-        ("conv_implicit_gemm", DEEP, "product.taps.x * inner", "inner", "exact"),
-        ("conv_pack_filter", EACH, "tap = order[tap];", "", "exact"),
-        // Partial sums of a depth that was split.
-        ("conv_sum[", SPLIT, "product.first_output + o * strides", "o * strides", "guarded"),
-        ("conv_sum[", SPLIT, "number / params.groups", "0u", "guarded"),
-        // The kernels without tiles.
-        ("conv_direct", EACH, "s * params.width.tap_step", "s", "exact"),
-        ("conv_direct", EACH, "height.first + r", "r", "exact"),
-        ("conv_depthwise", DEPTHWISE, "i32(phase) + q * params.width.stride", "q * params.width.stride", "guarded"),
-        // The second of two loops; the first one adds zeros.
-        ("conv_depthwise", DEPTHWISE, "let w = f32(weights[w_row + u32(s) * tap_step]);", "let w = f32(weights[w_row + u32(s)]);", "exact"),
-        ("conv_depthwise", DEPTHWISE, "taps_of(params.width, i32(phase))", "taps_of(params.width, 0)", "exact"),
-        ("conv_depthwise", DEPTHWISE, "+ q * advance", "+ q * params.width.stride", "exact"),
-    ];
-    let mut missed = Vec::new();
-    for &(kernel, only, from, to, check) in damages {
-        let failures = failures_of(kernel, only, from, to);
-        if !failures.iter().any(|why| why.starts_with(check)) {
-            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {check} of {only}, got {:?}", failures.first()));
-        }
-    }
-    assert!(missed.is_empty(), "{}", missed.join("\n"));
-    let gpu = Gpu::new().unwrap();
-    for (only, cases) in [(EACH, 3), (NONE, 3), (DEPTHWISE, 3), (DEEP, 3), (SPLIT, 1)] {
-        let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
-        assert!(report.counts()[1] == 0 && report.counts()[0] >= cases, "{only}: {:?}", report.results);
-    }
-}
-
-#[test]
-fn undamaged_gradient_kernels_pass_their_cases() {
-    let gpu = Gpu::new().unwrap();
-    for only in ["_backward/", "_backward_filter/", "exceeds/", "power/", "power_by_base/", "power_by_exponent/", "dropout/", "optimizer/"] {
-        let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
-        let failed: Vec<_> = report.results.iter().filter(|r| matches!(r.outcome, Outcome::Failed(_))).collect();
-        assert!(failed.is_empty() && report.counts()[0] >= 10, "{only}: {failed:?}");
-    }
+    assert_all_reported(damages);
 }
 
 #[test]
 fn damaged_images_are_reported() {
-    let damages: &[(&str, &str, &str, &str, &str)] = &[
+    let damages: &[Damage] = &[
         // Images: a byte of the wrong place, factors of another channel, no clamp, another rounding, a NaN as what a conversion makes of it.
         ("image_read[", "image_from_bytes/", "8u * (byte % 4u)", "8u * (c % 4u)", "exact"),
         ("image_read[", "image_from_bytes/", "params.offset[c]", "params.offset[0]", "exact"),
@@ -617,17 +388,43 @@ fn damaged_images_are_reported() {
         ("image_write[", "image_to_bytes/", "0u, is_nan(value)", "255u, is_nan(value)", "bounded"),
         ("image_write[", "image_to_bytes/", "output[item] = word;", "output[item + 1u] = word;", "guarded"),
     ];
-    let mut missed = Vec::new();
-    for &(kernel, only, from, to, check) in damages {
-        let failures = failures_of(kernel, only, from, to);
-        if !failures.iter().any(|why| why.starts_with(check)) {
-            missed.push(format!("{kernel}: \"{from}\" -> \"{to}\" should be reported by {check} of {only}, got {:?}", failures.first()));
-        }
-    }
-    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    assert_all_reported(damages);
     let gpu = Gpu::new().unwrap();
     for (only, cases) in [("image_from_bytes/", 40), ("image_to_bytes/", 60)] {
         let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
         assert!(report.counts()[1] == 0 && report.counts()[0] >= cases, "{only}: {:?}", report.counts());
+    }
+}
+
+#[test]
+fn damaged_transforms_are_reported() {
+    // One channel a group, several, dilated, in parts.
+    const ALONE: &str = "conv/fft/n3c3h19w23_k6r18s3";
+    const SUMMED: &str = "conv/fft/n2c10h21w17_k14r7s5";
+    const DILATED: &str = "conv/fft/n1c3h30w60_k3r9s9";
+    const IN_PARTS: &str = "conv/fft/n3c2h29w27_k2r9s8";
+    let damages: &[Damage] = &[
+        // A tile twice, an element short, parts not exchanged, a wrong root of unity in either place, no conjugate, parts mixed up, an
+        // output short, the tiles of the first part in all of them, taps between those of a dilated window.
+        ("conv_fft_rows[", ALONE, "tile_of(line.column, 1u)", "tile_of(line.column, 0u)", "bounded"),
+        ("conv_fft_rows[", DILATED, "axis.output + (axis.taps - 1)", "axis.output + (axis.taps - 2)", "bounded"),
+        ("conv_fft_columns[", ALONE, "exchanged(complex_product((*v)[i], filters", "(complex_product((*v)[i], filters", "bounded"),
+        ("conv_fft_columns[", ALONE, "roots[k_1 * t]", "roots[k_1]", "bounded"),
+        ("conv_fft_columns[", ALONE, "0.70710678118654757, -0.70710678118654746", "0.8, -0.6", "bounded"),
+        ("conv_fft_filter_columns[", ALONE, "-v[i].y)", "v[i].y)", "bounded"),
+        ("conv_fft_filter_parts[", SUMMED, "= -number.y", "= number.y", "bounded"),
+        ("conv_fft_parts[", SUMMED, "parts[start + imaginary] = v[i].y", "parts[start + imaginary] = v[i].x", "bounded"),
+        ("conv_fft_sums[", SUMMED, "parts[start + params.filters * params.columns]", "parts[start]", "bounded"),
+        ("conv_fft_outputs[", ALONE, "(j < TILE_W)", "(j + 1u < TILE_W)", "guarded"),
+        ("conv_fft_outputs[", SUMMED, "(q < params.width.output)", "(q + 1 < params.width.output)", "guarded"),
+        ("conv_fft_outputs[", IN_PARTS, "params.first_tile + 2u * column", "2u * column", "guarded"),
+        ("conv_fft_rows[", IN_PARTS, "params.first_tile + 2u * column", "2u * column", "bounded"),
+        ("conv_fft_filter_rows[", DILATED, "(s * dilation == w)", "(s < w)", "bounded"),
+    ];
+    assert_all_reported(damages);
+    let gpu = Gpu::new().unwrap();
+    for only in [ALONE, SUMMED, DILATED, IN_PARTS] {
+        let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
+        assert!(report.counts()[1] == 0 && report.counts()[0] > 0, "{only}: {:?}", report.results);
     }
 }

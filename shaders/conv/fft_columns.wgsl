@@ -2,7 +2,8 @@
 //
 // Where a group has one channel, they are multiplied with each of its filters and transformed back at once. MIXES: they become the right-hand sides of a
 // matrix product for each frequency, whose depth has the real parts of all channels and then the imaginary ones: [frequency][depth][column], or
-// [frequency][group][panel][depth][column of the panel] as the register core reads it. Prelude: PANEL, or 0.
+// [frequency][group][panel][depth][column of the panel] as the register core reads it. Prelude: PANEL, or 0; SEVERAL: 1 where a channel has more than one
+// filter, so that its column is kept.
 
 //@use conv/fft.wgsl
 
@@ -39,23 +40,30 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
             parts[start + imaginary] = v[i].y;
         }
     }
-    //@else
-    let out_channels = params.groups * params.filters;
+    //@elif SEVERAL
     for (var f = 0u; f < params.filters; f++) {
-        let k = line.c * params.filters + f;
-        var products: Numbers;
-        for (var i = 0u; i < RADIX_A; i++) {
-            products[i] = exchanged(complex_product(v[i], filters[k * AREA + (RADIX_B * i + place.y) * LENGTH_W + line.line]));
-        }
-        transform_line(&products, place.x, place.y);
-        if line.exists {
-            for (var i = 0u; i < RADIX_A; i++) {
-                sums[spectrum_index(k, out_channels, line.column, RADIX_B * i + place.y, line.line)] = exchanged(products[i]);
-            }
-        }
+        var products = v;
+        apply_filter(&products, line, line.c * params.filters + f, place);
     }
+    //@else
+    apply_filter(&v, line, line.c, place);
     //@end
 }
+//@if !MIXES
+
+// Multiplies a column with filter `k`, transforms it back and stores it.
+fn apply_filter(v: ptr<function, Numbers>, line: Line, k: u32, place: vec2<u32>) {
+    for (var i = 0u; i < RADIX_A; i++) {
+        (*v)[i] = exchanged(complex_product((*v)[i], filters[k * AREA + (RADIX_B * i + place.y) * LENGTH_W + line.line]));
+    }
+    transform_line(v, place.x, place.y);
+    if line.exists {
+        for (var i = 0u; i < RADIX_A; i++) {
+            sums[spectrum_index(k, params.groups * params.filters, line.column, RADIX_B * i + place.y, line.line)] = exchanged((*v)[i]);
+        }
+    }
+}
+//@end
 //@if MIXES
 
 // Where depth `d` of a group and column lies in the right-hand side of that group.

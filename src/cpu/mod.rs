@@ -38,8 +38,8 @@ use crate::ops::{Op, Problem};
 use crate::types::{Activation, Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
-/// Computes the first output of any op on all cores, f32, in logical order; `false` where the engine does not have the op: argmax, and
-/// an unpooling whose indices are not exact in f32.
+/// Computes the first output of any op on all cores, f32, in logical order; `false` where the engine does not have the op: argmax,
+/// images, whose words of 32 bits are no f32 numbers, and an unpooling whose indices are not exact in f32.
 ///
 /// # Errors
 /// Slices of another number or length than the op's tensors; an index that is no whole number or lies past its range.

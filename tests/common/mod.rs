@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod damage;
+
 use ndarray::Array4;
 use wgconv::Gpu;
 

@@ -215,6 +215,7 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, named: Option
     };
     plan.prepare.push(kernels.call(source, 0, &own, with_lines(params, planes * width), vec![filter_rows, roots_h, filters])?);
 
+    let several = u32::from(problem.filters_per_group() > 1);
     for images in images {
         let (x, y) = (images.range(x_image, problem.element, profile), images.range(y_image, problem.element, profile));
         let tiles = images.count * per_image;
@@ -234,14 +235,14 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, named: Option
             plan.steps.push(kernels.call(&CONV_FFT_ROWS, 1, &[], rows, vec![input, roots_w, spectrum])?);
             let along_height = with_lines(params, columns * problem.in_channels * width);
             let summed = if let Some(tiling) = &product {
-                let panel = [("PANEL", tiling.panel() as u32)];
+                let panel = [("PANEL", tiling.panel() as u32), ("SEVERAL", 0)];
                 plan.steps.push(kernels.call(&CONV_FFT_PARTS, 0, &panel, along_height, vec![spectrum, roots_h, parts])?);
                 plan.steps.push(packed_products(tiling, columns, [filters, parts, sums], profile)?);
                 let back = with_lines(params, columns * problem.out_channels * width);
                 plan.steps.push(kernels.call(&CONV_FFT_SUMS, 0, &[], back, vec![sums, roots_h, spectrum])?);
                 spectrum
             } else {
-                plan.steps.push(kernels.call(&CONV_FFT_COLUMNS, 0, &[], along_height, vec![spectrum, roots_h, filters, sums])?);
+                plan.steps.push(kernels.call(&CONV_FFT_COLUMNS, 0, &[("SEVERAL", several)], along_height, vec![spectrum, roots_h, filters, sums])?);
                 sums
             };
             let bias = if problem.has_bias { BufferRef::input(BIAS, &plan.inputs) } else { BufferRef::Nothing };
