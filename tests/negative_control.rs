@@ -407,7 +407,7 @@ fn damaged_transforms_are_reported() {
         // A tile twice, an element short, parts not exchanged, a wrong root of unity in either place, no conjugate, parts mixed up, an
         // output short, the tiles of the first part in all of them, taps between those of a dilated window.
         ("conv_fft_rows[", ALONE, "tile_of(line.column, 1u)", "tile_of(line.column, 0u)", "bounded"),
-        ("conv_fft_rows[", DILATED, "axis.output + (axis.taps - 1)", "axis.output + (axis.taps - 2)", "bounded"),
+        ("conv_fft_rows[", IN_PARTS, "axis.output + (axis.taps - 1)", "axis.output + (axis.taps - 2)", "bounded"),
         ("conv_fft_columns[", ALONE, "exchanged(complex_product((*v)[i], filters", "(complex_product((*v)[i], filters", "bounded"),
         ("conv_fft_columns[", ALONE, "roots[k_1 * t]", "roots[k_1]", "bounded"),
         ("conv_fft_columns[", ALONE, "0.70710678118654757, -0.70710678118654746", "0.8, -0.6", "bounded"),
