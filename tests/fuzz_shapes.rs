@@ -64,7 +64,7 @@ unsafe impl GlobalAlloc for Bounded {
 static ALLOCATOR: Bounded = Bounded;
 
 /// What a caller or a file of verdicts may force on any op, whether it has such a kernel or not.
-const FOREIGN_LABELS: [&str; 20] = [
+const FOREIGN_LABELS: [&str; 23] = [
     "",
     " ",
     "direct ",
@@ -84,6 +84,9 @@ const FOREIGN_LABELS: [&str; 20] = [
     "implicit_gemm_workgroup 32x32x16/64",
     "implicit_gemm_coop 128x128x32",
     "winograd_f2 64x64x16/2",
+    "fft",
+    "fft 64x64",
+    "fft 1x512",
     "winograd_f4 32x8x4",
 ];
 

@@ -227,7 +227,7 @@ fn a_few_bytes_cannot_ask_for_all_memory() {
     assert!(why.contains("more than the size of the file can justify"), "{why}");
 }
 
-/// A dense layer turns its weights: that is paid for by their own file, as PyTorch's exporter writes it beside the model.
+/// A dense layer transposes its weights: that is paid for by their own file, as PyTorch's exporter writes it beside the model.
 #[test]
 fn large_weights_outside_the_model_are_turned() {
     const SIDE: usize = 2100; // its square is past the room that a small file has

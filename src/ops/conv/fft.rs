@@ -105,9 +105,9 @@ impl FourierTile {
     pub fn growth(self, problem: &ConvProblem) -> f64 {
         let unit = ElementType::F32.unit_roundoff();
         let sums = f64::from(self.count().ilog2()) * unit.ln_1p();
-        let turns = f64::from(self.extents.map(products).iter().sum::<u32>()) * ((5f64.sqrt() * unit).ln_1p() + unit.ln_1p());
+        let rotations = f64::from(self.extents.map(products).iter().sum::<u32>()) * ((5f64.sqrt() * unit).ln_1p() + unit.ln_1p());
         let product = (2f64.sqrt() * gamma(2 * problem.channels_per_group(), unit)).ln_1p();
-        (3.0 * (sums + turns) + product).exp_m1()
+        (3.0 * (sums + rotations) + product).exp_m1()
     }
 
     /// The largest error of an output over all inputs and filters of magnitude 1, relative to that of plain f32 sums.
