@@ -122,6 +122,7 @@ pub mod tensor {
 pub mod transform {
     pub use crate::ops::transform::concat::Concat;
     pub use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode};
+    pub use crate::ops::transform::grid_sample::{GridSample, GridSampleDescriptor, GridSampleMode, GridSamplePadding};
     pub use crate::ops::transform::pad::{Pad, PadDescriptor, PadMode};
     pub use crate::ops::transform::reshape::{flatten_extents, reshape_extents};
     pub use crate::ops::transform::resize::{CoordinateMode, NearestMode, Resize, ResizeDescriptor, ResizeMode};

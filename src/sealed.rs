@@ -170,6 +170,13 @@ struct AdjointProblem19;
 /// ```
 struct FilterGradient20;
 
+/// ```compile_fail,E0451
+/// fn changed(p: wgconv::transform::GridSample) -> wgconv::transform::GridSample {
+///     wgconv::transform::GridSample { grid: vec![9; 4], ..p }
+/// }
+/// ```
+struct GridSample21;
+
 /// ```compile_fail,E0616
 /// fn changed(mut p: wgconv::conv::ConvProblem) {
 ///     p.padding_mode = wgconv::PaddingMode::Circular;

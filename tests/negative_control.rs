@@ -280,6 +280,11 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("pool[", "average_pool/", "axis.input + axis.pad_end - start", "axis.input - start", "bounded"),
         ("pool[", "adaptive_average_pool/", "(o + 1) * axis.input + axis.output - 1", "(o + 1) * axis.input", "bounded"),
         ("pool_indices[", "max_pool/", "place.y + params.height.input * place.z", "place.y + params.width.input * place.z", "exact"),
+        ("transform_grid_sample[", "grid_sample/direct/2x3x9x13", "round(column)", "floor(column + 0.5)", "exact"),
+        ("transform_grid_sample[", "grid_sample/direct/2x3x9x13", "(1.0 - t) * a", "(0.999999 - t) * a", "exact"),
+        ("transform_grid_sample[", "grid_sample/direct/2x3x9x13", "half * n - 0.5", "half * n", "exact"),
+        ("transform_grid_sample[", "grid_sample/direct/2x3x9x13", "select(rest, span - rest, is_odd)", "rest", "exact"),
+        ("transform_grid_sample[", "grid_sample/direct/2x3x9x13", "-0.75 * t * s * s", "-0.7499 * t * s * s", "exact"),
         ("pool_max_unpool[", "max_unpool/", "from_position - 1u", "from_position", "exact"),
         // Winograd: a wrong sign in each transform, a tile one short, a constant off by a thousandth.
         ("conv_winograd_input", "conv/winograd_f2/n2c1h3w6", "d[2] - d[1]", "d[2] + d[1]", "exact"),

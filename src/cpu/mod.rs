@@ -13,6 +13,7 @@ pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 pub(crate) mod filter_gradient;
 pub(crate) mod gemm;
+pub(crate) mod grid_sample;
 pub(crate) mod image;
 mod kernel;
 mod lines;
@@ -217,6 +218,7 @@ fn engine(op: &Op) -> &dyn Computed {
         Op::Reduce(problem) => problem,
         Op::Argmax(problem) => problem,
         Op::Resize(problem) => problem,
+        Op::GridSample(problem) => problem,
         Op::Pad(problem) => problem,
         Op::Slice(problem) => problem,
         Op::Concat(problem) => problem,

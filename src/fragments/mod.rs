@@ -99,6 +99,9 @@ pub fn backward(op: &Op, wanted: &[bool]) -> Result<Fragment> {
         Op::Adjoint(_) | Op::MaxUnpoolGradient(_) | Op::FilterGradient(_) => Err(builder.refuse("gradients of gradients are not computed")),
         Op::Image(_) => Err(builder.refuse("bytes of images have no gradient")),
         Op::Optimizer(_) => Err(builder.refuse("a step of an optimizer is no part of a loss")),
+        Op::GridSample(_) => {
+            Err(builder.refuse("several outputs read one element, and which ones follows from numbers: a sum of them has no fixed order"))
+        }
         Op::Argmax(_) => Err(builder.refuse("an index has no gradient")),
     }?;
     Ok(builder.fragment)

@@ -14,6 +14,7 @@ use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, MaxUnpoolDescriptor, 
 use crate::ops::reduce::{ArgmaxDescriptor, ReduceDescriptor};
 use crate::ops::softmax::SoftmaxDescriptor;
 use crate::ops::transform::depth_to_space::DepthToSpaceDescriptor;
+use crate::ops::transform::grid_sample::GridSampleDescriptor;
 use crate::ops::transform::pad::PadDescriptor;
 use crate::ops::transform::resize::ResizeDescriptor;
 use crate::ops::transform::slice::SliceDescriptor;
@@ -487,6 +488,14 @@ impl Graph {
     pub fn clamp(&mut self, x: ValueId, low: ValueId, high: ValueId) -> Result<ValueId> {
         let raised = self.max(x, low)?;
         self.min(raised, high)
+    }
+
+    /// x at the positions of a grid, of one image or volume each: ONNX's `GridSample`.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn grid_sample(&mut self, x: ValueId, grid: ValueId, descriptor: &GridSampleDescriptor) -> Result<ValueId> {
+        self.one(Recipe::GridSample(*descriptor), &[x, grid])
     }
 
     /// A product by numpy's rules.

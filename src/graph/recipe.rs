@@ -19,6 +19,7 @@ use crate::ops::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, Redu
 use crate::ops::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use crate::ops::transform::concat::Concat;
 use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor};
+use crate::ops::transform::grid_sample::{GridSample, GridSampleDescriptor};
 use crate::ops::transform::pad::{Pad, PadDescriptor};
 use crate::ops::transform::reshape::{flatten_extents, reshape_extents};
 use crate::ops::transform::resize::{Resize, ResizeDescriptor};
@@ -125,6 +126,8 @@ pub enum Recipe {
     Argmax(ArgmaxDescriptor),
     /// x
     Resize(ResizeDescriptor),
+    /// x, grid
+    GridSample(GridSampleDescriptor),
     /// x
     Pad(PadDescriptor),
     /// x
@@ -235,6 +238,7 @@ impl Recipe {
             Recipe::Reduce(_) => "reduce",
             Recipe::Argmax(_) => "argmax",
             Recipe::Resize(_) => "resize",
+            Recipe::GridSample(_) => "grid_sample",
             Recipe::Pad(_) => "pad",
             Recipe::Slice(_) => "slice",
             Recipe::Concat { .. } => "concat",
@@ -319,6 +323,10 @@ impl Recipe {
             Recipe::Where => {
                 exactly(3, "a condition, a and b")?;
                 WhereProblem::new(x, others[0], others[1])?.into()
+            }
+            Recipe::GridSample(descriptor) => {
+                exactly(2, "x and a grid")?;
+                GridSample::new(x, others[0], descriptor)?.into()
             }
             Recipe::LayerNorm { has, .. } | Recipe::GroupNorm { has, .. } | Recipe::InstanceNorm { has, .. } => {
                 let [scale, bias] = *has;

@@ -38,6 +38,7 @@ use crate::ops::softmax::SoftmaxProblem;
 use crate::ops::spec::TensorSpec;
 use crate::ops::transform::concat::Concat;
 use crate::ops::transform::depth_to_space::DepthToSpace;
+use crate::ops::transform::grid_sample::GridSample;
 use crate::ops::transform::pad::Pad;
 use crate::ops::transform::resize::Resize;
 use crate::ops::transform::slice::Slice;
@@ -112,6 +113,8 @@ pub enum Op {
     Argmax(ArgmaxProblem),
     /// Other spatial extents.
     Resize(Resize),
+    /// Sampling at the positions of a grid.
+    GridSample(GridSample),
     /// Padding.
     Pad(Pad),
     /// A part of every axis.
@@ -169,6 +172,7 @@ from! {
         Reduce(ReduceProblem),
         Argmax(ArgmaxProblem),
         Resize(Resize),
+        GridSample(GridSample),
         Pad(Pad),
         Slice(Slice),
         Concat(Concat),
@@ -206,6 +210,7 @@ fn problem(op: &Op) -> &dyn Problem {
         Op::Reduce(problem) => problem,
         Op::Argmax(problem) => problem,
         Op::Resize(problem) => problem,
+        Op::GridSample(problem) => problem,
         Op::Pad(problem) => problem,
         Op::Slice(problem) => problem,
         Op::Concat(problem) => problem,

@@ -20,6 +20,8 @@ pub enum Domain {
     Few,
     /// Numbers near 1 and -1, of which a product of many stays in range.
     NearOne,
+    /// Positions on axes that reach from -1 to 1, and outside.
+    Position,
     /// Whole numbers from 0 to below this.
     Index(u64),
 }

@@ -123,6 +123,7 @@ fn planner(op: &Op) -> &dyn Planned {
         Op::Reduce(problem) => problem,
         Op::Argmax(problem) => problem,
         Op::Resize(problem) => problem,
+        Op::GridSample(problem) => problem,
         Op::Pad(problem) => problem,
         Op::Slice(problem) => problem,
         Op::Concat(problem) => problem,

@@ -7,6 +7,7 @@ pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod fft;
 pub(crate) mod filter_gradient;
+pub(crate) mod grid_sample;
 pub(crate) mod image;
 pub(crate) mod matmul;
 pub(crate) mod norm;
@@ -103,6 +104,7 @@ fn referenced(op: &Op) -> &dyn Referenced {
         Op::Reduce(problem) => problem,
         Op::Argmax(problem) => problem,
         Op::Resize(problem) => problem,
+        Op::GridSample(problem) => problem,
         Op::Pad(problem) => problem,
         Op::Slice(problem) => problem,
         Op::Concat(problem) => problem,

@@ -114,6 +114,7 @@ files! {
     "transform/axes.wgsl",
     "transform/copy.wgsl",
     "transform/gather.wgsl",
+    "transform/grid_sample.wgsl",
     "transform/resize_linear.wgsl",
     "transform/tile.wgsl",
 }

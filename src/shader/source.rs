@@ -5,8 +5,8 @@ use crate::shader::layout::StructLayout;
 use crate::shader::source_gemm::GEMM_SOURCES;
 use crate::shader::uniforms::{
     AdjointParams, Axis, BatchFoldParams, BatchNormParams, BinaryParams, CopyAxis, CopyParams, DropoutParams, GatherAxis, GatherParams, GatheredAxis,
-    ImageParams, KeptAxis, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis, ResizeParams,
-    SoftmaxParams, UnaryParams, UnpoolParams, WhereOperandAxis, WhereParams,
+    GridSampleParams, ImageParams, KeptAxis, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis,
+    ResizeParams, SoftmaxParams, UnaryParams, UnpoolParams, WhereOperandAxis, WhereParams,
 };
 use crate::types::strided_axes::OperandAxis;
 use BindingKind::{Read, TargetR32, TargetRgba8, TargetRgba16, Texture, Uniform, Write};
@@ -134,6 +134,9 @@ sources! { OTHER_SOURCES:
     TRANSFORM_GATHER "transform_gather" ["transform/gather"] [] &[Uniform, Read, Read, Write], &[GatherParams::LAYOUT, GatherAxis::LAYOUT];
     TRANSFORM_RESIZE_LINEAR "transform_resize_linear" ["transform/resize_linear"] []
         &[Uniform, Read, Read, Write], &[ResizeParams::LAYOUT, ResizeAxis::LAYOUT];
+
+    // Uniform, x, grid, output.
+    TRANSFORM_GRID_SAMPLE "transform_grid_sample" ["transform/grid_sample"] [] &[Uniform, Read, Read, Write], &[GridSampleParams::LAYOUT];
 
     // Uniform, dy, table, the indices of a max pool, output.
     TRANSFORM_ADJOINT "transform_adjoint" ["transform/adjoint"] ["INDICES" = 0] &[Uniform, Read, Read, Write], ADJOINT_STRUCTS;

@@ -494,6 +494,24 @@ uniform! {
 }
 
 uniform! {
+    /// Twin of `GridSampleParams` in `shaders/transform/grid_sample.wgsl`.
+    GridSampleParams {
+        depth: u32,
+        height: u32,
+        width: u32,
+        channels: u32,
+        outputs: u32,
+        items: u32,
+        x_base: u32,
+        grid_base: u32,
+        y_base: u32,
+        unused0: u32,
+        unused1: u32,
+        unused2: u32,
+    }
+}
+
+uniform! {
     /// Twin of `ResizeAxis` in `shaders/transform/resize_linear.wgsl`.
     ResizeAxis {
         extent: u32,

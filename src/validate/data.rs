@@ -71,6 +71,8 @@ impl Data {
                     let v = generator.real();
                     stored((1.0 + v / 1024.0).copysign(v))
                 }
+                (Domain::Position, Data::Exact) => generator.integer(3) / 2.0,
+                (Domain::Position, kind) => stored(position(kind, spec.tensor.element, generator)),
                 (Domain::Positive, Data::Exact) => generator.integer(limit).abs() + 1.0,
                 (Domain::Positive, _) => stored(generator.real().abs() + 0.25),
                 (Domain::NonZero, Data::Exact) => [-2.0, -1.0, 1.0, 2.0][generator.below(4) as usize],
@@ -128,6 +130,18 @@ fn mixed(i: u64, spec: &TensorSpec, generator: &mut Generator) -> f64 {
         _ if i / row % 5 == 3 => v * 2f64.powi(wide),
         _ if i / row % 5 == 4 && i % 3 == 1 => v * f64::from(f32::MIN_POSITIVE),
         _ if i / image == 1 => v * 2f64.powi(30),
+        _ => v,
+    }
+}
+
+/// A position on an axis from -1 to 1: a quarter of them outside, and among those of wild data what is far outside or no number.
+fn position(data: Data, element: ElementType, generator: &mut Generator) -> f64 {
+    let v = 1.25 * generator.real();
+    let (wild, wide) = (generator.below(8), generator.below(41) as i32);
+    match (data, wild) {
+        (Data::Mixed, 0) if element == ElementType::F16 => v * 2f64.powi(wide / 3),
+        (Data::Mixed, 0) => v * 2f64.powi(wide),
+        (Data::Special, 0) => [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.0, -1.0, -0.0][generator.below(6) as usize],
         _ => v,
     }
 }

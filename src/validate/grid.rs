@@ -102,6 +102,8 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     add(&mut all, super::grid_rows::batch_norms()?);
     add(&mut all, super::grid_rows::lrns()?);
     super::grid_transform::add_problems(&mut all, full)?;
+    add(&mut all, super::grid_positions::samples(full)?);
+    add_elsewhere(&mut all, super::grid_positions::sliced_samples()?);
     add(&mut all, super::grid_gradient::adjoints(full)?);
     add_elsewhere(&mut all, super::grid_gradient::sliced()?);
     add(&mut all, super::grid_gradient::unpools()?);

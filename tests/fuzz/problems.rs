@@ -16,8 +16,9 @@ use wgconv::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceKi
 use wgconv::shape::{Layout, Padding, PaddingMode};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::transform::{
-    Concat, CoordinateMode, DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode, NearestMode, Pad, PadDescriptor, PadMode, Resize,
-    ResizeDescriptor, ResizeMode, Slice, SliceDescriptor, ToLayout, Transpose, flatten_extents, reshape_extents,
+    Concat, CoordinateMode, DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode, GridSample, GridSampleDescriptor, GridSampleMode,
+    GridSamplePadding, NearestMode, Pad, PadDescriptor, PadMode, Resize, ResizeDescriptor, ResizeMode, Slice, SliceDescriptor, ToLayout, Transpose,
+    flatten_extents, reshape_extents,
 };
 use wgconv::{Activation, ElementType, Result, TensorType};
 
@@ -405,6 +406,18 @@ fn transform(random: &mut Random) -> Result<Op> {
                     mode: random.pick(&[PadMode::Constant(value), PadMode::Reflect, PadMode::Replicate, PadMode::Circular]),
                 },
             )?)
+        }
+        6 => {
+            let mut grid = random.extents(rank);
+            if let [first, .., last] = &mut grid[..] {
+                (*first, *last) = (extents[0], if random.chance(8) { *last } else { rank.saturating_sub(2) });
+            }
+            let descriptor = GridSampleDescriptor {
+                mode: random.pick(&GridSampleMode::ALL),
+                padding: random.pick(&GridSamplePadding::ALL),
+                align_corners: random.chance(2),
+            };
+            Op::from(GridSample::new(&x, &TensorType::new(&grid, x.element, Layout::ChannelsFirst), &descriptor)?)
         }
         _ => {
             let sizes = random.extents(rank.saturating_sub(2));

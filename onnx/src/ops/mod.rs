@@ -13,6 +13,7 @@ mod quantize;
 mod recurrent;
 mod reduce;
 mod resize;
+mod sample;
 mod shapes;
 mod views;
 mod weights;
@@ -108,6 +109,7 @@ pub(crate) fn find(op: &str) -> Option<Build> {
 
         "Resize" => resize::resize,
         "Upsample" => resize::upsample,
+        "GridSample" => sample::grid_sample,
 
         "QuantizeLinear" => quantize::quantize,
         "DequantizeLinear" => quantize::dequantize,
@@ -124,7 +126,7 @@ pub(crate) fn why_not(op: &str) -> String {
     let reason = match op {
         "Loop" | "Scan" => "it repeats a graph of its own, and a graph here has no loops",
         "GRU" | "RNN" => "it is recurrent, and a graph here has no loops",
-        "GridSample" | "RoiAlign" | "DeformConv" | "AffineGrid" => "the graph has no op that reads at positions that are computed",
+        "RoiAlign" | "DeformConv" | "AffineGrid" => "the graph has no op that reads at positions that are computed",
         "GatherElements" | "GatherND" | "Scatter" | "ScatterElements" | "ScatterND" | "Compress" | "OneHot" => {
             "the graph has no op that reads or writes at indices"
         }

@@ -4,6 +4,7 @@ use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::ops::transform::concat::Concat;
 use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor};
+use crate::ops::transform::grid_sample::{GridSample, GridSampleDescriptor};
 use crate::ops::transform::pad::{Pad, PadDescriptor};
 use crate::ops::transform::resize::{Resize, ResizeDescriptor};
 use crate::ops::transform::slice::{Slice, SliceDescriptor};
@@ -60,6 +61,25 @@ impl Recorder<'_> {
     /// As [`DepthToSpace::inverse`]; sizes past the device's limits.
     pub fn space_to_depth(&mut self, x: &Tensor, descriptor: &DepthToSpaceDescriptor) -> Result<Tensor> {
         self.op1(&DepthToSpace::inverse(&x.tensor_type(), descriptor)?, &[x])
+    }
+
+    /// Records sampling of the spatial axes of x N C \[D\] \[H\] W at the positions of a grid; the output has x's layout. See [`GridSample`] for
+    /// what a position is.
+    ///
+    /// ```no_run
+    /// # use wgconv::{Activation, Gpu, Layout, Recorder, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor, grid: &Tensor) -> Result<()> {
+    /// use wgconv::transform::{GridSampleDescriptor, GridSamplePadding};
+    /// let descriptor = GridSampleDescriptor { padding: GridSamplePadding::Border, ..Default::default() };
+    /// let y = gpu.run(|r| r.grid_sample(x, grid, &descriptor))?; // x N C H W, grid N H' W' 2: y N C H' W'
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`GridSample::new`]; sizes past the device's limits.
+    pub fn grid_sample(&mut self, x: &Tensor, grid: &Tensor, descriptor: &GridSampleDescriptor) -> Result<Tensor> {
+        self.op1(&GridSample::new(&x.tensor_type(), &grid.tensor_type(), descriptor)?, &[x, grid])
     }
 
     /// Records a pad over all axes. The output keeps x's layout.

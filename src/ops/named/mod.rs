@@ -283,6 +283,7 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Build
         "reshape" | "flatten" => shapes::view(op, attrs, inputs),
         "concat" => shapes::concat(attrs, inputs),
         "slice" | "pad" | "transpose" | "depth_to_space" | "space_to_depth" | "resize" => shapes::one(op, attrs, inputs),
+        "grid_sample" => shapes::grid_sample(attrs, inputs),
         _ => {
             if let Some(unary) = UnaryOp::ALL.into_iter().find(|unary| unary.name() == op) {
                 return Ok(Call::one(UnaryProblem::new(inputs.tensor("x")?, unary)?, &["x"], &["y"]));

@@ -1,9 +1,10 @@
 //! Shape ops by name.
 
-use super::attributes::read;
+use super::attributes::{flag, read};
 use super::{BuildError, Call, Inputs, View, missing};
 use crate::ops::transform::concat::Concat;
 use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor, DepthToSpaceMode};
+use crate::ops::transform::grid_sample::{GridSample, GridSampleDescriptor};
 use crate::ops::transform::pad::{Pad, PadDescriptor, PadMode};
 use crate::ops::transform::reshape::{flatten_extents, reshape_extents};
 use crate::ops::transform::resize::{Resize, ResizeDescriptor, ResizeMode};
@@ -57,6 +58,26 @@ struct Sizes {
     nearest_mode: Option<String>,
     sizes: Vec<usize>,
     scales: Option<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct Positions {
+    mode: Option<String>,
+    padding_mode: Option<String>,
+    #[serde(default)]
+    align_corners: u8,
+}
+
+/// grid_sample.
+pub fn grid_sample(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, BuildError> {
+    let a: Positions = read(attrs)?;
+    let descriptor = GridSampleDescriptor {
+        mode: a.mode.map_or(Ok(Default::default()), |mode| mode.parse())?,
+        padding: a.padding_mode.map_or(Ok(Default::default()), |mode| mode.parse())?,
+        align_corners: flag("align_corners", a.align_corners)?,
+    };
+    let roles = ["x", "grid"];
+    Ok(Call::one(GridSample::new(inputs.first_of(&roles)?, inputs.tensor("grid")?, &descriptor)?, &roles, &["y"]))
 }
 
 /// reshape, flatten: a view, no kernel.

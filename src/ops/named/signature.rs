@@ -418,6 +418,17 @@ pub const SIGNATURES: &[Signature] = &[
         ]],
         r#""input": [1, 16, 14, 14], "sizes": [28, 28], "mode": "linear""#,
     ),
+    op(
+        "grid_sample",
+        &["x", "grid"],
+        &[],
+        &[&[
+            attribute("mode", "nearest, linear or cubic", "\"linear\""),
+            attribute("padding_mode", "zeros, border or reflection", "\"zeros\""),
+            attribute("align_corners", FLAG, "0"),
+        ]],
+        r#""input": [1, 16, 14, 14], "grid": [1, 28, 28, 2], "padding_mode": "border""#,
+    ),
     op("abs", X, &[], &[], ONE_IMAGE),
     op("neg", X, &[], &[], ONE_IMAGE),
     op("sign", X, &[], &[], ONE_IMAGE),

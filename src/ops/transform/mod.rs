@@ -3,6 +3,7 @@
 
 pub(crate) mod concat;
 pub(crate) mod depth_to_space;
+pub(crate) mod grid_sample;
 pub(crate) mod linear;
 pub(crate) mod moves;
 pub(crate) mod pad;

@@ -15,7 +15,7 @@ pub(crate) use image::Image;
 pub(crate) use matmul::MatMul;
 pub(crate) use pool::{MaxUnpool, Pool};
 pub(crate) use rows::{Argmax, BatchNorm, Lrn, Norm, Reduce, Softmax};
-pub(crate) use transform::{Concat, DepthToSpace, Pad, Resize, Slice, ToLayout, Transpose};
+pub(crate) use transform::{Concat, DepthToSpace, GridSample, Pad, Resize, Slice, ToLayout, Transpose};
 
 use crate::types::{Error, Result};
 

@@ -2,7 +2,7 @@
 
 use super::{same, signed};
 use crate::ops::transform::slice::{SliceDescriptor, SliceRange};
-use crate::ops::transform::{concat, depth_to_space, pad, resize, slice, transpose};
+use crate::ops::transform::{concat, depth_to_space, grid_sample, pad, resize, slice, transpose};
 use crate::types::TensorType;
 use crate::types::{Error, Layout, Result};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,29 @@ impl TryFrom<Resize> for resize::Resize {
 
     fn try_from(w: Resize) -> Result<Self> {
         resize::Resize::new(&w.x, &w.descriptor)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GridSample {
+    x: TensorType,
+    grid: Vec<usize>,
+    descriptor: grid_sample::GridSampleDescriptor,
+}
+
+impl From<grid_sample::GridSample> for GridSample {
+    fn from(p: grid_sample::GridSample) -> Self {
+        Self { x: p.x, grid: p.grid, descriptor: p.descriptor }
+    }
+}
+
+impl TryFrom<GridSample> for grid_sample::GridSample {
+    type Error = Error;
+
+    fn try_from(w: GridSample) -> Result<Self> {
+        let grid = TensorType::new(&w.grid, w.x.element, Layout::ChannelsFirst);
+        grid_sample::GridSample::new(&w.x, &grid, &w.descriptor)
     }
 }
 

@@ -1,9 +1,11 @@
-//! Planners of shape ops. Four kernels serve all of them: a strided copy (`copy`), a gather driven by a table of source offsets per axis (`gather`),
+//! Planners of shape ops. Four kernels serve most of them: a strided copy (`copy`), a gather driven by a table of source offsets per axis (`gather`),
 //! linear interpolation (`linear`), and a gather of sums driven by lists per axis (`adjoint`).
+//! Sampling at computed positions has one of its own (`grid_sample`).
 
 pub(crate) mod adjoint;
 pub(crate) mod copy;
 pub(crate) mod gather;
+pub(crate) mod grid_sample;
 pub(crate) mod linear;
 pub(crate) mod pad;
 pub(crate) mod resize;
