@@ -31,6 +31,11 @@ pub mod image {
     pub use crate::ops::image::{ImageDescriptor, ImageFormat, ImageProblem};
 }
 
+/// Reading and writing at indices that are computed: gather and scatter.
+pub mod indexed {
+    pub use crate::ops::indexed::{GatherProblem, Indexing, ScatterDescriptor, ScatterProblem, ScatterReduction};
+}
+
 /// Kernels: what makes their text, and what they bind.
 pub mod kernel {
     pub use crate::gpu::pipelines::Compiled;
@@ -103,9 +108,10 @@ pub mod pool {
     pub use crate::ops::pool::unpool::MaxUnpoolProblem;
 }
 
-/// Reductions over axes, and argmax.
+/// Reductions over axes, argmax, and the first elements of an order.
 pub mod reduce {
     pub use crate::ops::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceKind, ReduceProblem};
+    pub use crate::ops::top_k::{TopKDescriptor, TopKOrder, TopKProblem};
 }
 
 /// Softmax and log-softmax along one axis, stable for large values, also in place.

@@ -66,7 +66,7 @@ pub mod validate_network;
 
 mod face;
 
-pub use face::{conv, dropout, elementwise, gradient, image, kernel, matmul, norm, op, pool, prelude, reduce, softmax, tensor, transform};
+pub use face::{conv, dropout, elementwise, gradient, image, indexed, kernel, matmul, norm, op, pool, prelude, reduce, softmax, tensor, transform};
 pub use gpu::recorder::Recorder;
 pub use gpu::tensor::Tensor;
 pub use gpu::{Gpu, GpuDescriptor};

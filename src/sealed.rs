@@ -177,6 +177,27 @@ struct FilterGradient20;
 /// ```
 struct GridSample21;
 
+/// ```compile_fail,E0451
+/// fn changed(p: wgconv::indexed::GatherProblem) -> wgconv::indexed::GatherProblem {
+///     wgconv::indexed::GatherProblem { x: wgconv::TensorType::f32(&[9]), ..p }
+/// }
+/// ```
+struct GatherProblem22;
+
+/// ```compile_fail,E0451
+/// fn changed(p: wgconv::indexed::ScatterProblem) -> wgconv::indexed::ScatterProblem {
+///     wgconv::indexed::ScatterProblem { x: wgconv::TensorType::f32(&[9]), ..p }
+/// }
+/// ```
+struct ScatterProblem23;
+
+/// ```compile_fail,E0451
+/// fn changed(p: wgconv::reduce::TopKProblem) -> wgconv::reduce::TopKProblem {
+///     wgconv::reduce::TopKProblem { k: 9, ..p }
+/// }
+/// ```
+struct TopKProblem24;
+
 /// ```compile_fail,E0616
 /// fn changed(mut p: wgconv::conv::ConvProblem) {
 ///     p.padding_mode = wgconv::PaddingMode::Circular;

@@ -15,6 +15,7 @@ pub(crate) mod filter_gradient;
 pub(crate) mod gemm;
 pub(crate) mod grid_sample;
 pub(crate) mod image;
+pub(crate) mod indexed;
 mod kernel;
 mod lines;
 pub(crate) mod matmul;
@@ -25,6 +26,7 @@ pub(crate) mod pool;
 mod product;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
+pub(crate) mod top_k;
 pub(crate) mod transform;
 pub(crate) mod window;
 mod winograd;
@@ -217,6 +219,9 @@ fn engine(op: &Op) -> &dyn Computed {
         Op::Lrn(problem) => problem,
         Op::Reduce(problem) => problem,
         Op::Argmax(problem) => problem,
+        Op::TopK(problem) => problem,
+        Op::Gather(problem) => problem,
+        Op::Scatter(problem) => problem,
         Op::Resize(problem) => problem,
         Op::GridSample(problem) => problem,
         Op::Pad(problem) => problem,

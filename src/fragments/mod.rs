@@ -6,6 +6,7 @@
 
 mod conv;
 mod elementwise;
+mod indexed;
 mod product;
 mod rows;
 mod shapes;
@@ -96,6 +97,9 @@ pub fn backward(op: &Op, wanted: &[bool]) -> Result<Fragment> {
         Op::Transpose(problem) => shapes::transpose(&mut builder, problem),
         Op::ToLayout(problem) => shapes::to_layout(&mut builder, problem),
         Op::DepthToSpace(problem) => shapes::depth_to_space(&mut builder, problem),
+        Op::TopK(problem) => indexed::top_k(&mut builder, problem),
+        Op::Gather(problem) => indexed::gather(&mut builder, problem),
+        Op::Scatter(problem) => indexed::scatter(&mut builder, problem),
         Op::Adjoint(_) | Op::MaxUnpoolGradient(_) | Op::FilterGradient(_) => Err(builder.refuse("gradients of gradients are not computed")),
         Op::Image(_) => Err(builder.refuse("bytes of images have no gradient")),
         Op::Optimizer(_) => Err(builder.refuse("a step of an optimizer is no part of a loss")),

@@ -5,6 +5,7 @@ use super::{Extent, Graph, Numbers, OPEN, Ranked, Recipe, Source, ValueId};
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp};
 use crate::ops::elementwise::unary::UnaryDescriptor;
+use crate::ops::indexed::{Indexing, ScatterDescriptor};
 use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor};
 use crate::ops::named::nearest::nearest;
 use crate::ops::norm::batch::BatchNormDescriptor;
@@ -13,6 +14,7 @@ use crate::ops::norm::rows::{GroupNormDescriptor, InstanceNormDescriptor, LayerN
 use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
 use crate::ops::reduce::{ArgmaxDescriptor, ReduceDescriptor};
 use crate::ops::softmax::SoftmaxDescriptor;
+use crate::ops::top_k::TopKDescriptor;
 use crate::ops::transform::depth_to_space::DepthToSpaceDescriptor;
 use crate::ops::transform::grid_sample::GridSampleDescriptor;
 use crate::ops::transform::pad::PadDescriptor;
@@ -496,6 +498,33 @@ impl Graph {
     /// As [`Graph::conv1d`].
     pub fn grid_sample(&mut self, x: ValueId, grid: ValueId, descriptor: &GridSampleDescriptor) -> Result<ValueId> {
         self.one(Recipe::GridSample(*descriptor), &[x, grid])
+    }
+
+    /// x at indices: ONNX's `Gather`, `GatherElements` and `GatherND`.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn gather(&mut self, x: ValueId, indices: ValueId, indexing: Indexing) -> Result<ValueId> {
+        self.one(Recipe::Gather(indexing), &[x, indices])
+    }
+
+    /// x with updates at indices: ONNX's `ScatterElements` and `ScatterND`.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn scatter(&mut self, x: ValueId, indices: ValueId, updates: ValueId, descriptor: &ScatterDescriptor) -> Result<ValueId> {
+        self.one(Recipe::Scatter(*descriptor), &[x, indices, updates])
+    }
+
+    /// The first elements of an order along an axis, and where they stand.
+    ///
+    /// # Errors
+    /// As [`Graph::conv1d`].
+    pub fn top_k(&mut self, x: ValueId, descriptor: &TopKDescriptor) -> Result<[ValueId; 2]> {
+        match self.node(Recipe::TopK(*descriptor), &[x])?[..] {
+            [y, indices] => Ok([y, indices]),
+            _ => Err(Error::Internal { label: "top_k".into(), message: "an op of two outputs gave another number".into() }),
+        }
     }
 
     /// A product by numpy's rules.

@@ -7,6 +7,7 @@ use crate::ops::dropout::{DropoutDescriptor, DropoutKey, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryOp, UnaryProblem};
 use crate::ops::elementwise::where_cond::WhereProblem;
+use crate::ops::indexed::{GatherProblem, Indexing, ScatterDescriptor, ScatterProblem};
 use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor, MatMulInputs, MatMulProblem};
 use crate::ops::norm::batch::{BatchNormDescriptor, BatchNormProblem, BatchNormVectors};
 use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
@@ -17,6 +18,7 @@ use crate::ops::pool::problem::PoolProblem;
 use crate::ops::pool::unpool::MaxUnpoolProblem;
 use crate::ops::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceProblem};
 use crate::ops::softmax::{SoftmaxDescriptor, SoftmaxProblem};
+use crate::ops::top_k::{TopKDescriptor, TopKProblem};
 use crate::ops::transform::concat::Concat;
 use crate::ops::transform::depth_to_space::{DepthToSpace, DepthToSpaceDescriptor};
 use crate::ops::transform::grid_sample::{GridSample, GridSampleDescriptor};
@@ -124,6 +126,12 @@ pub enum Recipe {
     Reduce(ReduceDescriptor),
     /// x
     Argmax(ArgmaxDescriptor),
+    /// x
+    TopK(TopKDescriptor),
+    /// x, indices
+    Gather(Indexing),
+    /// x, indices, updates
+    Scatter(ScatterDescriptor),
     /// x
     Resize(ResizeDescriptor),
     /// x, grid
@@ -237,6 +245,9 @@ impl Recipe {
             Recipe::Lrn(_) => "lrn",
             Recipe::Reduce(_) => "reduce",
             Recipe::Argmax(_) => "argmax",
+            Recipe::TopK(_) => "top_k",
+            Recipe::Gather(_) => "gather",
+            Recipe::Scatter(_) => "scatter",
             Recipe::Resize(_) => "resize",
             Recipe::GridSample(_) => "grid_sample",
             Recipe::Pad(_) => "pad",
@@ -324,6 +335,14 @@ impl Recipe {
                 exactly(3, "a condition, a and b")?;
                 WhereProblem::new(x, others[0], others[1])?.into()
             }
+            Recipe::Gather(indexing) => {
+                exactly(2, "x and indices")?;
+                GatherProblem::new(x, others[0], *indexing)?.into()
+            }
+            Recipe::Scatter(descriptor) => {
+                exactly(3, "x, indices and updates")?;
+                ScatterProblem::new(x, others[0], others[1], descriptor)?.into()
+            }
             Recipe::GridSample(descriptor) => {
                 exactly(2, "x and a grid")?;
                 GridSample::new(x, others[0], descriptor)?.into()
@@ -382,6 +401,7 @@ impl Recipe {
             Recipe::Lrn(descriptor) => LrnProblem::new(x, descriptor)?.into(),
             Recipe::Reduce(descriptor) => ReduceProblem::new(x, descriptor)?.into(),
             Recipe::Argmax(descriptor) => ArgmaxProblem::new(x, descriptor)?.into(),
+            Recipe::TopK(descriptor) => TopKProblem::new(x, descriptor)?.into(),
             Recipe::Resize(descriptor) => Resize::new(x, descriptor)?.into(),
             Recipe::Pad(descriptor) => Pad::new(x, descriptor)?.into(),
             Recipe::Slice(descriptor) => Slice::new(x, descriptor)?.into(),

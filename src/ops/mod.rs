@@ -6,6 +6,7 @@ pub(crate) mod conv;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod image;
+pub(crate) mod indexed;
 pub(crate) mod matmul;
 pub mod named;
 pub(crate) mod norm;
@@ -14,6 +15,7 @@ pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
 pub(crate) mod spec;
+pub(crate) mod top_k;
 pub(crate) mod transform;
 pub(crate) mod written;
 
@@ -25,6 +27,7 @@ use crate::ops::elementwise::binary::BinaryProblem;
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::ops::image::ImageProblem;
+use crate::ops::indexed::{GatherProblem, ScatterProblem};
 use crate::ops::matmul::MatMulProblem;
 use crate::ops::norm::batch::BatchNormProblem;
 use crate::ops::norm::lrn::LrnProblem;
@@ -36,6 +39,7 @@ use crate::ops::reduce::ArgmaxProblem;
 use crate::ops::reduce::ReduceProblem;
 use crate::ops::softmax::SoftmaxProblem;
 use crate::ops::spec::TensorSpec;
+use crate::ops::top_k::TopKProblem;
 use crate::ops::transform::concat::Concat;
 use crate::ops::transform::depth_to_space::DepthToSpace;
 use crate::ops::transform::grid_sample::GridSample;
@@ -111,6 +115,12 @@ pub enum Op {
     Reduce(ReduceProblem),
     /// The index of the largest element.
     Argmax(ArgmaxProblem),
+    /// The first elements of an order, and where they stand.
+    TopK(TopKProblem),
+    /// Reading at indices that are computed.
+    Gather(GatherProblem),
+    /// Writing at indices that are computed.
+    Scatter(ScatterProblem),
     /// Other spatial extents.
     Resize(Resize),
     /// Sampling at the positions of a grid.
@@ -171,6 +181,9 @@ from! {
         Lrn(LrnProblem),
         Reduce(ReduceProblem),
         Argmax(ArgmaxProblem),
+        TopK(TopKProblem),
+        Gather(GatherProblem),
+        Scatter(ScatterProblem),
         Resize(Resize),
         GridSample(GridSample),
         Pad(Pad),
@@ -209,6 +222,9 @@ fn problem(op: &Op) -> &dyn Problem {
         Op::Lrn(problem) => problem,
         Op::Reduce(problem) => problem,
         Op::Argmax(problem) => problem,
+        Op::TopK(problem) => problem,
+        Op::Gather(problem) => problem,
+        Op::Scatter(problem) => problem,
         Op::Resize(problem) => problem,
         Op::GridSample(problem) => problem,
         Op::Pad(problem) => problem,

@@ -1,5 +1,6 @@
 //! The tensors that an op takes and gives.
 
+use crate::types::shape::MAX_RANK;
 use crate::types::{ElementType, Error, Layout, Result, TensorType};
 use std::borrow::Cow;
 
@@ -24,6 +25,14 @@ pub enum Domain {
     Position,
     /// Whole numbers from 0 to below this.
     Index(u64),
+    /// Rows of whole numbers, the i-th of each from 0 to below the i-th of these; where they are f32 numbers, also negative, down to what counts from the
+    /// end.
+    Places {
+        /// Ends of the ranges; those behind the numbers of a row are 1.
+        ends: [u64; MAX_RANK],
+        /// Numbers of a row.
+        numbers: usize,
+    },
 }
 
 /// A tensor that an op takes or gives.
@@ -94,10 +103,21 @@ pub(crate) fn check_lengths(specs: &[TensorSpec], lengths: &[usize]) -> Result<(
 /// reference and of the CPU engine do.
 pub(crate) fn check_indices<T: Copy + Into<f64>>(specs: &[TensorSpec], values: &[&[T]]) -> Result<()> {
     for (spec, values) in specs.iter().zip(values) {
-        let Domain::Index(end) = spec.domain else { continue };
-        let is_index = |v: f64| v.fract() == 0.0 && v >= 0.0 && v < end as f64;
-        if let Some((i, value)) = values.iter().map(|&v| v.into()).enumerate().find(|(_, v)| !is_index(*v)) {
-            return Err(Error::invalid(format!("{}[{i}]", spec.name), value, format!("an index is a whole number from 0 to below {end}")));
+        let range = |i: usize| match spec.domain {
+            Domain::Index(end) => Some((0.0, end)),
+            Domain::Places { ends, numbers } => {
+                let end = ends[i % numbers];
+                Some((if spec.tensor.element == ElementType::U32 { 0.0 } else { -(end as f64) }, end))
+            }
+            _ => None,
+        };
+        let is_outside = |(i, v): &(usize, f64)| range(*i).is_some_and(|(low, end)| v.fract() != 0.0 || *v < low || *v >= end as f64);
+        if range(0).is_none() {
+            continue;
+        }
+        if let Some((i, value)) = values.iter().map(|&v| v.into()).enumerate().find(is_outside) {
+            let (low, end) = range(i).unwrap_or((0.0, 0));
+            return Err(Error::invalid(format!("{}[{i}]", spec.name), value, format!("an index is a whole number from {low} to below {end}")));
         }
     }
     Ok(())

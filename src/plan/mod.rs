@@ -7,6 +7,7 @@ pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
 pub(crate) mod image;
+pub(crate) mod indexed;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod packing;
@@ -18,6 +19,7 @@ pub(crate) mod reduce;
 pub(crate) mod row_threads;
 pub(crate) mod softmax;
 pub(crate) mod step;
+pub(crate) mod top_k;
 pub(crate) mod transform;
 pub(crate) mod window;
 
@@ -122,6 +124,9 @@ fn planner(op: &Op) -> &dyn Planned {
         Op::Lrn(problem) => problem,
         Op::Reduce(problem) => problem,
         Op::Argmax(problem) => problem,
+        Op::TopK(problem) => problem,
+        Op::Gather(problem) => problem,
+        Op::Scatter(problem) => problem,
         Op::Resize(problem) => problem,
         Op::GridSample(problem) => problem,
         Op::Pad(problem) => problem,

@@ -9,12 +9,14 @@ pub(crate) mod fft;
 pub(crate) mod filter_gradient;
 pub(crate) mod grid_sample;
 pub(crate) mod image;
+pub(crate) mod indexed;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
+pub(crate) mod top_k;
 pub(crate) mod transform;
 pub(crate) mod winograd;
 
@@ -103,6 +105,9 @@ fn referenced(op: &Op) -> &dyn Referenced {
         Op::Lrn(problem) => problem,
         Op::Reduce(problem) => problem,
         Op::Argmax(problem) => problem,
+        Op::TopK(problem) => problem,
+        Op::Gather(problem) => problem,
+        Op::Scatter(problem) => problem,
         Op::Resize(problem) => problem,
         Op::GridSample(problem) => problem,
         Op::Pad(problem) => problem,

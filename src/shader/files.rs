@@ -110,12 +110,16 @@ files! {
     "rows/reduce.wgsl",
     "rows/reduce_params.wgsl",
     "rows/softmax.wgsl",
+    "rows/top_k.wgsl",
     "transform/adjoint.wgsl",
     "transform/axes.wgsl",
     "transform/copy.wgsl",
     "transform/gather.wgsl",
+    "transform/gather_indexed.wgsl",
     "transform/grid_sample.wgsl",
+    "transform/index_rows.wgsl",
     "transform/resize_linear.wgsl",
+    "transform/scatter_indexed.wgsl",
     "transform/tile.wgsl",
 }
 

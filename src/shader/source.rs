@@ -5,8 +5,8 @@ use crate::shader::layout::StructLayout;
 use crate::shader::source_gemm::GEMM_SOURCES;
 use crate::shader::uniforms::{
     AdjointParams, Axis, BatchFoldParams, BatchNormParams, BinaryParams, CopyAxis, CopyParams, DropoutParams, GatherAxis, GatherParams, GatheredAxis,
-    GridSampleParams, ImageParams, KeptAxis, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis,
-    ResizeParams, SoftmaxParams, UnaryParams, UnpoolParams, WhereOperandAxis, WhereParams,
+    GridSampleParams, ImageParams, IndexParams, KeptAxis, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams,
+    ResizeAxis, ResizeParams, SoftmaxParams, TopKParams, UnaryParams, UnpoolParams, WhereOperandAxis, WhereParams,
 };
 use crate::types::strided_axes::OperandAxis;
 use BindingKind::{Read, TargetR32, TargetRgba8, TargetRgba16, Texture, Uniform, Write};
@@ -83,6 +83,9 @@ sources! { OTHER_SOURCES:
     REDUCE_FIRST "reduce_first" ["rows/reduce"] ["PASS" = 1] &[Uniform, Read, Write], REDUCE_STRUCTS;
     REDUCE_LAST "reduce_last" ["rows/reduce"] ["PASS" = 2] &[Uniform, Read, Write], REDUCE_STRUCTS;
     REDUCE_ARGMAX "reduce_argmax" ["rows/argmax"] [] &[Uniform, Read, Write], REDUCE_STRUCTS;
+    // Uniform, x, the candidates that were kept, those that are kept, output, indices.
+    TOP_K "top_k" ["rows/top_k"] ["SORT" = 0] &[Uniform, Read, Read, Write, Write, Write], &[TopKParams::LAYOUT];
+    TOP_K_SORT "top_k_sort" ["rows/top_k"] ["SORT" = 1] &[Uniform, Read, Read, Write, Write, Write], &[TopKParams::LAYOUT];
     SOFTMAX "softmax" ["rows/softmax"] ["IN_PLACE" = 0] &[Uniform, Read, Write], &[SoftmaxParams::LAYOUT];
     SOFTMAX_IN_PLACE "softmax_in_place" ["rows/softmax"] ["IN_PLACE" = 1] &[Uniform, Write], &[SoftmaxParams::LAYOUT];
     // Uniform, x, scale, bias, output, and mean and inverse deviation where they are wanted.
@@ -137,6 +140,12 @@ sources! { OTHER_SOURCES:
 
     // Uniform, x, grid, output.
     TRANSFORM_GRID_SAMPLE "transform_grid_sample" ["transform/grid_sample"] [] &[Uniform, Read, Read, Write], &[GridSampleParams::LAYOUT];
+
+    // Uniform, x, indices, output.
+    TRANSFORM_GATHER_INDEXED "transform_gather_indexed" ["transform/gather_indexed"] [] &[Uniform, Read, Read, Write], &[IndexParams::LAYOUT];
+    // Uniform, x, indices, updates, the first and last rows of each place, output.
+    TRANSFORM_SCATTER_INDEXED "transform_scatter_indexed" ["transform/scatter_indexed"] []
+        &[Uniform, Read, Read, Read, Write, Write], &[IndexParams::LAYOUT];
 
     // Uniform, dy, table, the indices of a max pool, output.
     TRANSFORM_ADJOINT "transform_adjoint" ["transform/adjoint"] ["INDICES" = 0] &[Uniform, Read, Read, Write], ADJOINT_STRUCTS;

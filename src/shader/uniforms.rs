@@ -512,6 +512,39 @@ uniform! {
 }
 
 uniform! {
+    /// Twin of `IndexParams` in `shaders/transform/index_rows.wgsl`.
+    IndexParams {
+        extents: [[u32; 4]; 2],
+        rows: u32,
+        places: u32,
+        inner: u32,
+        items: u32,
+        step_outer: u32,
+        step_row: u32,
+        step_inner: u32,
+        first_place: u32,
+        x_base: u32,
+        index_base: u32,
+        y_base: u32,
+        unused: u32,
+    }
+}
+
+uniform! {
+    /// Twin of `TopKParams` in `shaders/rows/top_k.wgsl`.
+    TopKParams {
+        length: u32,
+        inner: u32,
+        k: u32,
+        items: u32,
+        candidates: u32,
+        chunks: u32,
+        unused0: u32,
+        unused1: u32,
+    }
+}
+
+uniform! {
     /// Twin of `ResizeAxis` in `shaders/transform/resize_linear.wgsl`.
     ResizeAxis {
         extent: u32,

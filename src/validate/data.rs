@@ -49,6 +49,11 @@ impl Data {
         (0..count)
             .map(|i| match (spec.domain, self) {
                 (Domain::Index(end), _) => generator.below(end) as f64,
+                (Domain::Places { ends, numbers }, _) => {
+                    let end = ends[i as usize % numbers];
+                    let (number, from_end) = (generator.below(end) as f64, generator.below(4) == 0);
+                    if from_end && spec.tensor.element != ElementType::U32 { number - end as f64 } else { number }
+                }
                 (Domain::Real | Domain::Halves | Domain::Factor, Data::Exact) => generator.integer(limit),
                 (Domain::Real | Domain::Factor, Data::Real) => stored(generator.real()),
                 (Domain::Halves, Data::Real) => generator.integer(9) / 2.0,

@@ -104,6 +104,10 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     super::grid_transform::add_problems(&mut all, full)?;
     add(&mut all, super::grid_positions::samples(full)?);
     add_elsewhere(&mut all, super::grid_positions::sliced_samples()?);
+    add(&mut all, super::grid_positions::gathers()?);
+    add_elsewhere(&mut all, super::grid_positions::sliced_gathers()?);
+    add(&mut all, super::grid_positions::scatters()?);
+    add(&mut all, super::grid_positions::top_ks(full)?);
     add(&mut all, super::grid_gradient::adjoints(full)?);
     add_elsewhere(&mut all, super::grid_gradient::sliced()?);
     add(&mut all, super::grid_gradient::unpools()?);

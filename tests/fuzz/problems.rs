@@ -5,6 +5,7 @@ use wgconv::dropout::{DropoutDescriptor, DropoutProblem};
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryDescriptor, UnaryOp, UnaryProblem, WhereProblem};
 use wgconv::gpu::{CoopMatrix, DeviceProfile};
 use wgconv::gradient::{Item, backward};
+use wgconv::indexed::{GatherProblem, Indexing, ScatterDescriptor, ScatterProblem, ScatterReduction};
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::norm::{
     BatchNormDescriptor, BatchNormProblem, BatchNormVectors, GroupNormDescriptor, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor,
@@ -12,7 +13,7 @@ use wgconv::norm::{
 };
 use wgconv::op::{Op, Problem};
 use wgconv::pool::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, MaxUnpoolProblem, PoolDescriptor, PoolKind, PoolProblem, global};
-use wgconv::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceKind, ReduceProblem};
+use wgconv::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReduceKind, ReduceProblem, TopKDescriptor, TopKOrder, TopKProblem};
 use wgconv::shape::{Layout, Padding, PaddingMode};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::transform::{
@@ -430,6 +431,45 @@ fn transform(random: &mut Random) -> Result<Op> {
     })
 }
 
+/// Gather, scatter and the first elements of an order. Most indices go with x.
+fn indexed(random: &mut Random) -> Result<Op> {
+    let rank = 1 + random.below(5) as usize;
+    let x = TensorType::new(&random.extents(rank), random.element(), Layout::ChannelsFirst);
+    if random.chance(3) {
+        let order = random.pick(&[TopKOrder::Largest, TopKOrder::Smallest]);
+        let (axis, layout) = (random.axis(), random.layout());
+        let extent = usize::try_from(axis).ok().and_then(|axis| x.extents.get(axis)).copied().unwrap_or(1);
+        let k = if random.chance(4) { random.extent() } else { 1 + random.below(extent.clamp(1, 1 << 20) as u64) as usize };
+        return Ok(Op::from(TopKProblem::new(&TensorType { layout, ..x }, &TopKDescriptor { k, axis, order })?));
+    }
+    let axis = random.below(rank as u64) as usize;
+    let (indices, indexing) = match random.below(3) {
+        0 => {
+            let rank = random.below(4) as usize;
+            (random.extents(rank), Indexing::Slices { axis: if random.chance(8) { random.axis() } else { axis as isize } })
+        }
+        1 => {
+            let mut indices = x.extents.clone();
+            indices[axis] = random.extent();
+            (indices, Indexing::Elements { axis: axis as isize })
+        }
+        _ => {
+            let batch_axes = if random.chance(8) { random.extent() } else { random.below(rank as u64) as usize };
+            let numbers = 1 + random.below((rank - batch_axes.min(rank - 1)) as u64) as usize;
+            let rows = random.extent();
+            let front = x.extents.iter().take(batch_axes).copied();
+            (front.chain([rows, numbers]).collect(), Indexing::Places { batch_axes })
+        }
+    };
+    let indices = TensorType::new(&indices, random.pick(&[ElementType::U32, ElementType::F32]), Layout::ChannelsFirst);
+    let gather = GatherProblem::new(&x, &indices, indexing)?;
+    if random.chance(2) {
+        return Ok(Op::from(gather));
+    }
+    let updates = TensorType::new(gather.y(), x.element, Layout::ChannelsFirst);
+    Ok(Op::from(ScatterProblem::new(&x, &indices, &updates, &ScatterDescriptor { indexing, reduction: random.pick(&ScatterReduction::ALL) })?))
+}
+
 /// Extents that a reshape asks for: no op of its own, but the same arithmetic.
 fn reshape(random: &mut Random) {
     let x = random.extents(4);
@@ -460,7 +500,7 @@ fn forward(random: &mut Random) -> Result<Op> {
     if random.chance(16) {
         reshape(random);
     }
-    match random.below(12) {
+    match random.below(13) {
         0 => convolution::<1>(random),
         1..=2 => convolution::<2>(random),
         3 => convolution::<3>(random),
@@ -470,6 +510,7 @@ fn forward(random: &mut Random) -> Result<Op> {
         7 => product(random),
         8 => elementwise(random),
         9 => rows(random),
+        10 => indexed(random),
         _ => transform(random),
     }
 }

@@ -8,7 +8,7 @@ use crate::import::{Context, Fault, Running, Value};
 use wgconv::graph::{Recipe, ValueId};
 use wgconv::transform::{DepthToSpaceDescriptor, DepthToSpaceMode, PadDescriptor, PadMode, SliceDescriptor};
 
-/// Most slices that a gather or a split is made of.
+/// Most slices that an op is made of.
 const MAX_PIECES: usize = 1024;
 
 pub(super) fn concat<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
@@ -142,7 +142,7 @@ pub(super) fn slice<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
 }
 
 /// Ranges of all axes of a value of the graph.
-fn ranged(c: &mut Context<'_, '_>, x: &Running, ranges: &[Range]) -> Result<ValueId, Fault> {
+pub(super) fn ranged(c: &mut Context<'_, '_>, x: &Running, ranges: &[Range]) -> Result<ValueId, Fault> {
     let is_whole = |(range, &extent): (&Range, &usize)| *range == (Range { first: 0, count: extent, step: 1 });
     if let Some(axis) = ranges.iter().position(|range| range.count == 0) {
         return Err(Fault::new(format!("nothing is left of axis {axis}, and a graph has no tensors without elements")));
@@ -174,6 +174,14 @@ fn runs(indices: &[usize]) -> Vec<Range> {
     runs
 }
 
+/// Most slices that stand for a gather: each is a kernel, and one that reads at indices is no more than that.
+const FEW_PIECES: usize = 16;
+
+/// As [`picked`], where slices are few.
+pub(super) fn picked_in_few(c: &mut Context<'_, '_>, x: ValueId, axis: usize, indices: &[usize]) -> Result<Option<ValueId>, Fault> {
+    if runs(indices).len() > FEW_PIECES { Ok(None) } else { picked(c, x, axis, indices).map(Some) }
+}
+
 /// Parts of x at known indices along an axis, as slices one after another.
 pub(super) fn picked(c: &mut Context<'_, '_>, x: ValueId, axis: usize, indices: &[usize]) -> Result<ValueId, Fault> {
     let runs = runs(indices);
@@ -186,22 +194,6 @@ pub(super) fn picked(c: &mut Context<'_, '_>, x: ValueId, axis: usize, indices: 
         [one] => Ok(one),
         _ => c.emit(Recipe::Concat { axis: axis as isize }, &parts),
     }
-}
-
-pub(super) fn gather<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
-    let dims = c.dims(0)?;
-    let axis = axis_of(c.int_or("axis", 0)?, dims.len())?;
-    let indices = c.needed(1, "indices")?;
-    if let Some(known) = c.known(0) {
-        let y = moves::gather(&known.tensor, &indices.tensor, axis, &mut c.importer.budget)?;
-        return Ok(vec![c.made(y)]);
-    }
-    let list = indices.tensor.as_integers().ok_or_else(|| Fault::new("indices: they are integers"))?;
-    let list = moves::front_indices(list, dims[axis])?;
-    let x = c.running(0)?;
-    let y = picked(c, x.id, axis, &list)?;
-    let to: Vec<usize> = dims[..axis].iter().chain(indices.tensor.dims()).chain(&dims[axis + 1..]).copied().collect();
-    Ok(vec![Value::Running(Running::new(y, to, x.element))])
 }
 
 pub(super) fn pad<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {

@@ -4,6 +4,7 @@
 mod conv;
 mod elementwise;
 mod gather;
+mod indexed;
 mod logic;
 mod math;
 mod matmul;
@@ -75,7 +76,7 @@ pub(crate) fn find(op: &str) -> Option<Build> {
         "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum"
         | "ReduceLogSumExp" => reduce::reduce,
         "ArgMax" | "ArgMin" => reduce::arg,
-        "TopK" => reduce::top_k,
+        "TopK" => indexed::top_k,
 
         "Constant" => shapes::constant,
         "ConstantOfShape" => shapes::constant_of_shape,
@@ -99,7 +100,11 @@ pub(crate) fn find(op: &str) -> Option<Build> {
         "Concat" => gather::concat,
         "Split" => gather::split,
         "Slice" => gather::slice,
-        "Gather" => gather::gather,
+        "Gather" => indexed::gather,
+        "GatherElements" => indexed::gather_elements,
+        "GatherND" => indexed::gather_nd,
+        "Scatter" | "ScatterElements" => indexed::scatter_elements,
+        "ScatterND" => indexed::scatter_nd,
         "Pad" => gather::pad,
         "CenterCropPad" => gather::center_crop_pad,
         "DepthToSpace" => gather::depth_to_space,
@@ -127,10 +132,7 @@ pub(crate) fn why_not(op: &str) -> String {
         "Loop" | "Scan" => "it repeats a graph of its own, and a graph here has no loops",
         "GRU" | "RNN" => "it is recurrent, and a graph here has no loops",
         "RoiAlign" | "DeformConv" | "AffineGrid" => "the graph has no op that reads at positions that are computed",
-        "GatherElements" | "GatherND" | "Scatter" | "ScatterElements" | "ScatterND" | "Compress" | "OneHot" => {
-            "the graph has no op that reads or writes at indices"
-        }
-        "NonZero" | "Unique" | "NonMaxSuppression" => "its extents follow from numbers, and those of a graph here do not",
+        "NonZero" | "Unique" | "NonMaxSuppression" | "Compress" => "its extents follow from numbers, and those of a graph here do not",
         _ => "this op is not known",
     };
     reason.into()

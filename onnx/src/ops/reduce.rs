@@ -3,7 +3,7 @@
 use super::{Made, math};
 use crate::host::arithmetic::{self, Over};
 use crate::host::axis_of;
-use crate::import::{Context, Fault, Running, Value};
+use crate::import::{Context, Fault};
 use crate::tensor::{Element, Tensor};
 use wgconv::Activation;
 use wgconv::elementwise::{BinaryOp, UnaryOp};
@@ -128,24 +128,4 @@ pub(super) fn arg<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     let of = if c.node.op == "ArgMin" { math::unary(c, UnaryOp::Neg, x.id)? } else { x.id };
     let y = c.emit(Recipe::Argmax(ArgmaxDescriptor { axis: Some(axis as isize), keepdims, select_last }), &[of])?;
     Ok(vec![c.out(y, Element::I64)])
-}
-
-/// The first alone: its number and its place.
-pub(super) fn top_k<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
-    let x = c.floating(0)?;
-    let k = match c.int("k")? {
-        Some(k) => k,
-        None => c.number(1, "K")? as i64,
-    };
-    let axis = axis_of(c.int_or("axis", -1)?, x.dims.len())?;
-    let largest = c.flag("largest", true)?;
-    c.ignore(&["sorted"]);
-    if k != 1 {
-        return Err(Fault::new(format!("K is {k}: the graph has no op that sorts, and only the first is found")));
-    }
-    let of = if largest { x.id } else { math::unary(c, UnaryOp::Neg, x.id)? };
-    let most = c.emit(Recipe::Reduce(ReduceDescriptor::max(&[axis as isize]).with_keepdims(true)), &[of])?;
-    let most = if largest { most } else { math::unary(c, UnaryOp::Neg, most)? };
-    let place = c.emit(Recipe::Argmax(ArgmaxDescriptor { axis: Some(axis as isize), keepdims: true, select_last: false }), &[of])?;
-    Ok(vec![c.out(most, x.element), Value::Running(Running::new(place, c.extents(place), Element::I64))])
 }

@@ -6,6 +6,7 @@ pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod gradient;
 pub(crate) mod image;
+pub(crate) mod indexed;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod pool;

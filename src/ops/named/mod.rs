@@ -3,6 +3,7 @@
 //! Test vectors and lists of layers come in through here. [`SIGNATURES`] is the vocabulary; `wgconv ops` prints it.
 
 pub(crate) mod attributes;
+mod indexed;
 pub(crate) mod nearest;
 mod rows;
 mod shapes;
@@ -283,6 +284,8 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Build
         "reshape" | "flatten" => shapes::view(op, attrs, inputs),
         "concat" => shapes::concat(attrs, inputs),
         "slice" | "pad" | "transpose" | "depth_to_space" | "space_to_depth" | "resize" => shapes::one(op, attrs, inputs),
+        "gather" | "gather_elements" | "gather_nd" | "scatter" | "scatter_elements" | "scatter_nd" => indexed::indexed(op, attrs, inputs),
+        "top_k" => indexed::top_k(attrs, inputs),
         "grid_sample" => shapes::grid_sample(attrs, inputs),
         _ => {
             if let Some(unary) = UnaryOp::ALL.into_iter().find(|unary| unary.name() == op) {

@@ -234,6 +234,10 @@ const ALPHA: &[Attribute] = &[attribute("alpha", NUMBER, "1.0")];
 const BLOCKS: &[Attribute] = &[attribute("blocksize", NUMBER, ""), attribute("mode", "DCR or CRD", "\"DCR\"")];
 const ONE_IMAGE: &str = r#""input": [1, 16, 28, 28]"#;
 const TWO: &str = r#""a": [2, 16, 28, 28], "b": [16, 1, 1]"#;
+const GATHER: &[Attribute] = &[attribute("axis", "an axis, negative ones from the end", "0")];
+const REDUCTION: &[Attribute] = &[attribute("reduction", "none, add, mul, max or min", "\"none\"")];
+const INDEXED: &[&str] = &["x", "indices"];
+const UPDATED: &[&str] = &["x", "indices", "updates"];
 const X: &[&str] = &["x"];
 const AB: &[&str] = &["a", "b"];
 const SCALED: &[&str] = &["scale", "bias"];
@@ -417,6 +421,31 @@ pub const SIGNATURES: &[Signature] = &[
             attribute("scales", "a number for each spatial axis, or null for sizes over extents", "null"),
         ]],
         r#""input": [1, 16, 14, 14], "sizes": [28, 28], "mode": "linear""#,
+    ),
+    op("gather", INDEXED, &[], &[GATHER], r#""input": [1000, 64], "indices": [8, 16]"#),
+    op("gather_elements", INDEXED, &[], &[GATHER], r#""input": [8, 1000], "indices": [8, 20], "axis": 1"#),
+    op(
+        "gather_nd",
+        INDEXED,
+        &[],
+        &[&[attribute("batch_dims", "so many axes in front are walked together", "0")]],
+        r#""input": [8, 16, 64], "indices": [40, 2]"#,
+    ),
+    op("scatter", UPDATED, &[], &[GATHER, REDUCTION], r#""input": [1000, 64], "indices": [128], "updates": [128, 64], "reduction": "add""#),
+    op("scatter_elements", UPDATED, &[], &[GATHER, REDUCTION], r#""input": [8, 1000], "indices": [8, 20], "updates": [8, 20], "axis": 1"#),
+    op(
+        "scatter_nd",
+        UPDATED,
+        &[],
+        &[&[attribute("batch_dims", "so many axes in front are walked together", "0")], REDUCTION],
+        r#""input": [8, 16, 64], "indices": [40, 2], "updates": [40, 64]"#,
+    ),
+    op(
+        "top_k",
+        X,
+        &[],
+        &[&[attribute("k", "how many", "")], AXIS, &[attribute("largest", "1: the largest first, 0: the smallest", "1")]],
+        r#""input": [8, 1000], "k": 5"#,
     ),
     op(
         "grid_sample",

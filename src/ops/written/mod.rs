@@ -4,6 +4,7 @@
 mod conv;
 mod elementwise;
 mod image;
+mod indexed;
 mod matmul;
 mod pool;
 mod rows;
@@ -12,6 +13,7 @@ mod transform;
 pub(crate) use conv::Conv;
 pub(crate) use elementwise::{Binary, Dropout, Unary, Where};
 pub(crate) use image::Image;
+pub(crate) use indexed::{Gather, Scatter, TopK};
 pub(crate) use matmul::MatMul;
 pub(crate) use pool::{MaxUnpool, Pool};
 pub(crate) use rows::{Argmax, BatchNorm, Lrn, Norm, Reduce, Softmax};

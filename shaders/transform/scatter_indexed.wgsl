@@ -1,0 +1,83 @@
+// y is x with updates: of the updates [outer][row][inner] whose row of indices names a place, all that are for an element are taken in the order of rows.
+//
+// Pass 0 clears, pass 1 finds the first and the last row that names each place by integer minima and maxima, which have no order; pass 2 walks the rows
+// between them for each output. Prelude: alias Elem, NUMBERS, FLOATS.
+
+//@use lib/number.wgsl
+//@use transform/index_rows.wgsl
+
+@group(0) @binding(1) var<storage, read> x: array<Elem>;
+@group(0) @binding(2) var<storage, read> indices: array<u32>;
+@group(0) @binding(3) var<storage, read> updates: array<Elem>;
+@group(0) @binding(4) var<storage, read_write> ends: array<atomic<u32>>; // by place: the first row, and 1 + the last row
+@group(0) @binding(5) var<storage, read_write> output: array<Elem>;
+
+override PASS: u32 = 0u;
+// 0 the last update, 1 sum, 2 product, 3 maximum, 4 minimum.
+override REDUCTION: u32 = 0u;
+
+// The ends of a place. Places of all outer coordinates are one where all have the same indices, and so are those of all inner ones.
+fn ends_of(outer: u32, place: u32, inner: u32) -> u32 {
+    let own_outer = select(0u, outer, params.step_outer != 0u);
+    let each = select(1u, params.inner, params.step_inner != 0u);
+    let own_inner = select(0u, inner, params.step_inner != 0u);
+    return 2u * ((own_outer * params.places + place) * each + own_inner);
+}
+
+fn joined(own: f32, v: f32) -> f32 {
+    if REDUCTION == 1u {
+        return own + v;
+    }
+    if REDUCTION == 2u {
+        return own * v;
+    }
+    if REDUCTION == 3u {
+        return select(own, v, ((v > own) | is_nan(v)) & !is_nan(own));
+    }
+    if REDUCTION == 4u {
+        return select(own, v, ((v < own) | is_nan(v)) & !is_nan(own));
+    }
+    return v;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
+    let item = (group_id.y * group_count.x + group_id.x) * 64u + local_id.x;
+    if item >= params.items {
+        return;
+    }
+    if PASS == 0u {
+        atomicStore(&ends[item], select(0u, NOWHERE, item % 2u == 0u));
+        return;
+    }
+    // Pass 1 has an inner coordinate of its own for each only where indices do.
+    let each = select(1u, params.inner, (PASS == 2u) | (params.step_inner != 0u));
+    let line = item / each;
+    let inner = item - line * each;
+    if PASS == 1u {
+        let outer = line / params.rows;
+        let row = line - outer * params.rows;
+        let place = place_of(outer * params.step_outer + row * params.step_row + inner * params.step_inner);
+        if place != NOWHERE {
+            let at = ends_of(outer, place, inner);
+            atomicMin(&ends[at], row);
+            atomicMax(&ends[at + 1u], row + 1u);
+        }
+        return;
+    }
+    let outer = line / params.places;
+    let place = line - outer * params.places;
+    let at = ends_of(outer, place, inner);
+    let end = atomicLoad(&ends[at + 1u]);
+    var row = min(atomicLoad(&ends[at]), end);
+    if (REDUCTION == 0u) & (end > 0u) {
+        row = end - 1u;
+    }
+    var own = f32(x[item]);
+    for (; row < end; row++) {
+        if place_of(outer * params.step_outer + row * params.step_row + inner * params.step_inner) == place {
+            own = joined(own, f32(updates[(outer * params.rows + row) * params.inner + inner]));
+        }
+    }
+    output[item] = Elem(own);
+}
