@@ -97,7 +97,7 @@ fn what_is_wrong_is_one_line() {
     std::fs::write(&other, "not a model").unwrap();
     run(&["summary", other.to_str().unwrap()]).fails_with(1, "other.onnx: ModelProto at byte");
     let unknown = GraphProto {
-        node: vec![node("GRU", &["x"], &["a"], vec![]), node("Frobnicate", &["a"], &["y"], vec![])],
+        node: vec![node("Scan", &["x"], &["a"], vec![]), node("Frobnicate", &["a"], &["y"], vec![])],
         input: vec![value("x", 1, &[2])],
         output: vec![value("y", 1, &[2])],
         ..Default::default()

@@ -4,10 +4,10 @@
 
 mod messages;
 
-use messages::{GraphProto, StringStringEntryProto, float, floats, graph, int, integers, ints, model, node, value};
+use messages::{GraphProto, StringStringEntryProto, float, floats, graph, int, integers, ints, model, node, text, value};
 use prost::Message;
 use wgconv::Session;
-use wgconv::ndarray::{Array2, Array4};
+use wgconv::ndarray::{Array2, Array3, Array4};
 use wgconv_onnx::{Element, Error, Given, Model, Tensor};
 
 fn parse(opset: i64, graph: GraphProto) -> Model {
@@ -47,7 +47,7 @@ fn open_extents_are_given_and_weights_keep_their_names() {
 fn all_that_is_missing_is_listed_at_once() {
     let graph = GraphProto {
         node: vec![
-            node("GRU", &["x"], &["a"], vec![]),
+            node("Scan", &["x"], &["a"], vec![]),
             node("Relu", &["a"], &["b"], vec![]),
             node("Frobnicate", &["b"], &["c"], vec![]),
             node("Relu", &["x"], &["d"], vec![int("alpha", 1)]),
@@ -61,8 +61,8 @@ fn all_that_is_missing_is_listed_at_once() {
     };
     let error = parse(17, graph).graph(&[]).unwrap_err();
     let Error::Nodes(refusals) = &error else { panic!("{error}") };
-    assert_eq!(refusals.iter().map(|r| r.op.as_str()).collect::<Vec<_>>(), ["GRU", "Frobnicate", "Relu"]);
-    let wanted = "3 nodes cannot be imported:\n  node \"a\" (GRU): it is recurrent, and a graph here has no loops\n  node \"c\" (Frobnicate): this op is not known\n  \
+    assert_eq!(refusals.iter().map(|r| r.op.as_str()).collect::<Vec<_>>(), ["Scan", "Frobnicate", "Relu"]);
+    let wanted = "3 nodes cannot be imported:\n  node \"a\" (Scan): it repeats a graph of its own, and a graph here has no loops\n  node \"c\" (Frobnicate): this op is not known\n  \
                   node \"d\" (Relu): attribute alpha: it is not known of this op";
     assert_eq!(error.to_string(), wanted);
 }
@@ -253,4 +253,72 @@ fn large_weights_outside_the_model_are_turned() {
     let w = graph.parameters().next().unwrap().1;
     let turned = graph.numbers(w).unwrap().as_f32().into_owned();
     assert_eq!((turned[1], turned[SIDE]), ((SIDE % 7) as f32, 1.0));
+}
+
+/// GRU as PyTorch writes it: the reset gate after the product, with its bias; backwards, from a state that is given.
+#[test]
+fn a_gru_whose_reset_comes_after_the_product_is_its_formula() {
+    let (hidden, inputs) = (2usize, 3usize);
+    let numbers = |count: usize, step: usize| -> Vec<f32> { (0..count).map(|i| (i * step % 13) as f32 / 8.0 - 0.75).collect() };
+    let (w, r, b) = (numbers(3 * hidden * inputs, 5), numbers(3 * hidden * hidden, 7), numbers(6 * hidden, 3));
+    let (x, h0) = (numbers(4 * inputs, 11), numbers(hidden, 2));
+    let graph = GraphProto {
+        node: vec![node(
+            "GRU",
+            &["x", "w", "r", "b", "", "h0"],
+            &["y", "last"],
+            vec![int("hidden_size", 2), int("linear_before_reset", 1), text("direction", "reverse")],
+        )],
+        initializer: vec![floats("w", &[1, 6, 3], &w), floats("r", &[1, 6, 2], &r), floats("b", &[1, 12], &b), floats("h0", &[1, 1, 2], &h0)],
+        input: vec![value("x", 1, &[4, 1, 3])],
+        output: vec![value("y", 1, &[4, 1, 1, 2]), value("last", 1, &[1, 1, 2])],
+        ..Default::default()
+    };
+    let graph = parse(22, graph).graph(&[]).unwrap();
+    let array = Array3::from_shape_vec((4, 1, 3), x.clone()).unwrap();
+    let outputs = Session::cpu(&graph).unwrap().run(&[("x", array.view())]).unwrap();
+    let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
+    let mut h: Vec<f64> = h0.iter().map(|&v| f64::from(v)).collect();
+    for step in (0..4).rev() {
+        let of_x = |row: usize| (0..inputs).map(|i| f64::from(w[row * inputs + i] * x[step * inputs + i])).sum::<f64>() + f64::from(b[row]);
+        let of_h = |h: &[f64], row: usize| (0..hidden).map(|i| f64::from(r[row * hidden + i]) * h[i]).sum::<f64>() + f64::from(b[6 + row]);
+        h = (0..hidden)
+            .map(|i| {
+                let [z, reset] = [i, hidden + i].map(|row| sigmoid(of_x(row) + of_h(&h, row)));
+                let new = (of_x(2 * hidden + i) + reset * of_h(&h, 2 * hidden + i)).tanh();
+                (1.0 - z) * new + z * h[i]
+            })
+            .collect();
+        for (i, want) in h.iter().enumerate() {
+            assert!((f64::from(outputs["y"][[step, 0, 0, i]]) - want).abs() < 1e-6, "step {step}: {want}");
+        }
+    }
+    assert_eq!(outputs["last"][[0, 0, 1]], outputs["y"][[0, 0, 0, 1]]);
+}
+
+#[test]
+fn indices_along_an_axis_may_cover_a_part_of_the_other_axes() {
+    let graph = GraphProto {
+        node: vec![
+            node("ScatterElements", &["x", "at", "updates"], &["y"], vec![int("axis", 1)]),
+            node("GatherElements", &["x", "at"], &["z"], vec![int("axis", 1)]),
+            node("Gather", &["x", "many"], &["g"], vec![int("axis", 1)]),
+        ],
+        initializer: vec![
+            integers("at", &[2, 2], &[0, -1, 2, 1]),
+            floats("updates", &[2, 2], &[10.0, 20.0, 30.0, 40.0]),
+            integers("many", &[20], &(0..20).map(|i| i * 7 % 4).collect::<Vec<i64>>()),
+        ],
+        input: vec![value("x", 1, &[3, 4])],
+        output: vec![value("y", 1, &[3, 4]), value("z", 1, &[2, 2]), value("g", 1, &[3, 20])],
+        ..Default::default()
+    };
+    let graph = parse(18, graph).graph(&[]).unwrap();
+    let x = Array2::from_shape_fn((3, 4), |(i, j)| (4 * i + j) as f32);
+    let outputs = Session::cpu(&graph).unwrap().run(&[("x", x.view())]).unwrap();
+    assert!(outputs["y"].iter().eq(&[10.0, 1.0, 2.0, 20.0, 4.0, 40.0, 30.0, 7.0, 8.0, 9.0, 10.0, 11.0]), "{}", outputs["y"]);
+    assert!(outputs["z"].iter().eq(&[0.0, 3.0, 6.0, 5.0]), "{}", outputs["z"]);
+    assert!((0..20).all(|i| outputs["g"][[2, i]] == (8 + i * 7 % 4) as f32), "{}", outputs["g"]);
+    // Past 16 slices a gather is one op.
+    assert!(graph.nodes().iter().any(|node| node.recipe().name() == "gather"));
 }

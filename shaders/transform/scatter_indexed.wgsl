@@ -1,18 +1,27 @@
 // y is x with updates: of the updates [outer][row][inner] whose row of indices names a place, all that are for an element are taken in the order of rows.
 //
-// Pass 0 clears, pass 1 finds the first and the last row that names each place by integer minima and maxima, which have no order; pass 2 walks the rows
-// between them for each output. Prelude: alias Elem, NUMBERS, FLOATS.
+// Pass 0 copies x and clears, pass 1 finds the first and the last row that names each place by integer minima and maxima, which have no order; pass 2 walks
+// the rows between them for each output. Prelude: alias Elem, NUMBERS, FLOATS, PASS.
 
 //@use lib/number.wgsl
 //@use transform/index_rows.wgsl
 
+//@if BOUND_1
 @group(0) @binding(1) var<storage, read> x: array<Elem>;
+//@end
+//@if BOUND_2
 @group(0) @binding(2) var<storage, read> indices: array<u32>;
+//@else
+var<private> indices: array<u32, 1>; // nothing is bound
+//@end
+//@if BOUND_3
 @group(0) @binding(3) var<storage, read> updates: array<Elem>;
+//@end
 @group(0) @binding(4) var<storage, read_write> ends: array<atomic<u32>>; // by place: the first row, and 1 + the last row
+//@if BOUND_5
 @group(0) @binding(5) var<storage, read_write> output: array<Elem>;
+//@end
 
-override PASS: u32 = 0u;
 // 0 the last update, 1 sum, 2 product, 3 maximum, 4 minimum.
 override REDUCTION: u32 = 0u;
 
@@ -46,25 +55,29 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if item >= params.items {
         return;
     }
-    if PASS == 0u {
+//@if PASS == 0
+    if item < params.rows { // here the count of ends
         atomicStore(&ends[item], select(0u, NOWHERE, item % 2u == 0u));
-        return;
     }
-    // Pass 1 has an inner coordinate of its own for each only where indices do.
-    let each = select(1u, params.inner, (PASS == 2u) | (params.step_inner != 0u));
+    if item < params.places { // here the count of outputs
+        output[item] = x[item];
+    }
+//@elif PASS == 1
+    // An inner coordinate of its own only where indices have one.
+    let each = select(1u, params.inner, params.step_inner != 0u);
     let line = item / each;
     let inner = item - line * each;
-    if PASS == 1u {
-        let outer = line / params.rows;
-        let row = line - outer * params.rows;
-        let place = place_of(outer * params.step_outer + row * params.step_row + inner * params.step_inner);
-        if place != NOWHERE {
-            let at = ends_of(outer, place, inner);
-            atomicMin(&ends[at], row);
-            atomicMax(&ends[at + 1u], row + 1u);
-        }
-        return;
+    let outer = line / params.rows;
+    let row = line - outer * params.rows;
+    let place = place_of(outer * params.step_outer + row * params.step_row + inner * params.step_inner);
+    if place != NOWHERE {
+        let at = ends_of(outer, place, inner);
+        atomicMin(&ends[at], row);
+        atomicMax(&ends[at + 1u], row + 1u);
     }
+//@else
+    let line = item / params.inner;
+    let inner = item - line * params.inner;
     let outer = line / params.places;
     let place = line - outer * params.places;
     let at = ends_of(outer, place, inner);
@@ -73,11 +86,14 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if (REDUCTION == 0u) & (end > 0u) {
         row = end - 1u;
     }
-    var own = f32(x[item]);
-    for (; row < end; row++) {
-        if place_of(outer * params.step_outer + row * params.step_row + inner * params.step_inner) == place {
-            own = joined(own, f32(updates[(outer * params.rows + row) * params.inner + inner]));
+    if row < end {
+        var own = f32(output[item]);
+        for (; row < end; row++) {
+            if place_of(outer * params.step_outer + row * params.step_row + inner * params.step_inner) == place {
+                own = joined(own, f32(updates[(outer * params.rows + row) * params.inner + inner]));
+            }
         }
+        output[item] = Elem(own);
     }
-    output[item] = Elem(own);
+//@end
 }

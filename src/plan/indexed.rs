@@ -127,17 +127,28 @@ impl Planned for ScatterProblem {
         let ends = 2 * outer * geometry.places() * inner;
         check_binding("the first and last updates of the scatter", ends * 4, profile)?;
         plan.scratch.push(ends * 4);
-        for (pass, items) in [(0, ends), (1, outer * geometry.rows * inner), (2, plan.outputs[0].count())] {
-            let overrides = [("PASS", pass), ("REDUCTION", if pass == 2 { reduction } else { 0 })];
+        let outputs = plan.outputs[0].count();
+        for (pass, items) in [(0, ends.max(outputs)), (1, outer * geometry.rows * inner), (2, outputs)] {
+            let overrides = [("REDUCTION", if pass == 2 { reduction } else { 0 })];
             let kernel = KernelSpec {
                 source: &TRANSFORM_SCATTER_INDEXED,
                 element: self.x.element,
-                consts: consts(geometry, &self.indices),
+                consts: consts(geometry, &self.indices).into_iter().chain([("PASS", pass)]).collect(),
                 overrides: overrides.into_iter().filter(|(_, value)| *value != 0).collect(),
             };
-            let inputs = (0..3).map(|index| BufferRef::input(index, &plan.inputs));
-            let refs = inputs.chain([BufferRef::Scratch(0), BufferRef::output(0, &plan.outputs)]).collect();
-            let params = IndexParams { items: items as u32, ..params(geometry) };
+            // No pass binds more than four buffers, which every device has.
+            let (x, y) = (BufferRef::input(0, &plan.inputs), BufferRef::output(0, &plan.outputs));
+            let [indices, updates] = [1, 2].map(|index| BufferRef::input(index, &plan.inputs));
+            let (nothing, found) = (BufferRef::Nothing, BufferRef::Scratch(0));
+            let refs = match pass {
+                0 => vec![x, nothing, nothing, found, y],
+                1 => vec![nothing, indices, nothing, found, nothing],
+                _ => vec![nothing, indices, updates, found, y],
+            };
+            let mut params = IndexParams { items: items as u32, ..params(geometry) };
+            if pass == 0 {
+                (params.rows, params.places) = (ends as u32, outputs as u32);
+            }
             plan.steps.push(Step::new(kernel, &params, refs, items.div_ceil(64), profile)?);
         }
         Ok(plan)

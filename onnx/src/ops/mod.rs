@@ -111,6 +111,8 @@ pub(crate) fn find(op: &str) -> Option<Build> {
         "SpaceToDepth" => gather::space_to_depth,
 
         "LSTM" => recurrent::lstm,
+        "GRU" => recurrent::gru,
+        "RNN" => recurrent::rnn,
 
         "Resize" => resize::resize,
         "Upsample" => resize::upsample,
@@ -130,7 +132,6 @@ pub(crate) fn find(op: &str) -> Option<Build> {
 pub(crate) fn why_not(op: &str) -> String {
     let reason = match op {
         "Loop" | "Scan" => "it repeats a graph of its own, and a graph here has no loops",
-        "GRU" | "RNN" => "it is recurrent, and a graph here has no loops",
         "RoiAlign" | "DeformConv" | "AffineGrid" => "the graph has no op that reads at positions that are computed",
         "NonZero" | "Unique" | "NonMaxSuppression" | "Compress" => "its extents follow from numbers, and those of a graph here do not",
         _ => "this op is not known",

@@ -423,7 +423,7 @@ pub const SIGNATURES: &[Signature] = &[
         r#""input": [1, 16, 14, 14], "sizes": [28, 28], "mode": "linear""#,
     ),
     op("gather", INDEXED, &[], &[GATHER], r#""input": [1000, 64], "indices": [8, 16]"#),
-    op("gather_elements", INDEXED, &[], &[GATHER], r#""input": [8, 1000], "indices": [8, 20], "axis": 1"#),
+    op("gather_elements", INDEXED, &[], &[GATHER], r#""input": [1000, 64], "indices": [20, 64]"#),
     op(
         "gather_nd",
         INDEXED,
@@ -432,7 +432,7 @@ pub const SIGNATURES: &[Signature] = &[
         r#""input": [8, 16, 64], "indices": [40, 2]"#,
     ),
     op("scatter", UPDATED, &[], &[GATHER, REDUCTION], r#""input": [1000, 64], "indices": [128], "updates": [128, 64], "reduction": "add""#),
-    op("scatter_elements", UPDATED, &[], &[GATHER, REDUCTION], r#""input": [8, 1000], "indices": [8, 20], "updates": [8, 20], "axis": 1"#),
+    op("scatter_elements", UPDATED, &[], &[GATHER, REDUCTION], r#""input": [1000, 64], "indices": [20, 64], "updates": [20, 64]"#),
     op(
         "scatter_nd",
         UPDATED,
