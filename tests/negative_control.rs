@@ -290,6 +290,7 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("transform_gather_indexed[", "gather/", "bound < params.places", "bound + 1u < params.places", "guarded"),
         ("transform_scatter_indexed[", "scatter", "atomicMax(&ends[at + 1u], row + 1u)", "atomicMax(&ends[at + 1u], row)", "exact"),
         ("transform_scatter_indexed[", "scatter_elements/", "atomicMin(&ends[at], row)", "atomicMin(&ends[at], row + 1u)", "exact"),
+        ("transform_scatter_indexed[", "scatter", "next[item] = other", "next[item] = end", "exact"),
         ("top_k[", "top_k/direct/", "(a.x == b.x) & (a.y < b.y)", "(a.x == b.x) & (a.y > b.y)", "exact"),
         ("top_k_sort[", "top_k/bitonic/", "(low & run) == 0u", "(low & apart) == 0u", "exact"),
         ("top_k_sort[", "top_k/bitonic/3x129", "vec2<bool>(candidate < params.candidates)", "vec2<bool>(true)", "exact"),

@@ -1,7 +1,7 @@
 // y is x with updates: of the updates [outer][row][inner] whose row of indices names a place, all that are for an element are taken in the order of rows.
 //
-// Pass 0 copies x and clears, pass 1 finds the first and the last row that names each place by integer minima and maxima, which have no order; pass 2 walks
-// the rows between them for each output. Prelude: alias Elem, NUMBERS, FLOATS, PASS.
+// Pass 0 copies x and clears, pass 1 finds the first and the last row that names each place by integer minima and maxima, which have no order; pass 2 finds
+// the next row of the same place behind each row, and pass 3 follows those for each output. Of the last update alone there is no pass 2. Prelude: alias Elem, NUMBERS, FLOATS, PASS.
 
 //@use lib/number.wgsl
 //@use transform/index_rows.wgsl
@@ -21,9 +21,12 @@ var<private> indices: array<u32, 1>; // nothing is bound
 //@if BOUND_5
 @group(0) @binding(5) var<storage, read_write> output: array<Elem>;
 //@end
+//@if BOUND_6
+@group(0) @binding(6) var<storage, read_write> next: array<u32>; // by row: the next one of its place, or the end
+//@end
 
-// 0 the last update, 1 sum, 2 product, 3 maximum, 4 minimum.
-override REDUCTION: u32 = 0u;
+// 1 sum, 2 product, 3 maximum, 4 minimum.
+override REDUCTION: u32 = 1u;
 
 // The ends of a place. Places of all outer coordinates are one where all have the same indices, and so are those of all inner ones.
 fn ends_of(outer: u32, place: u32, inner: u32) -> u32 {
@@ -31,6 +34,17 @@ fn ends_of(outer: u32, place: u32, inner: u32) -> u32 {
     let each = select(1u, params.inner, params.step_inner != 0u);
     let own_inner = select(0u, inner, params.step_inner != 0u);
     return 2u * ((own_outer * params.places + place) * each + own_inner);
+}
+
+// The row in a list of all of them.
+fn row_of(outer: u32, row: u32, inner: u32) -> u32 {
+    let own_outer = select(0u, outer, params.step_outer != 0u);
+    let each = select(1u, params.inner, params.step_inner != 0u);
+    return (own_outer * params.rows + row) * each + select(0u, inner, params.step_inner != 0u);
+}
+
+fn place_at(outer: u32, row: u32, inner: u32) -> u32 {
+    return place_of(outer * params.step_outer + row * params.step_row + inner * params.step_inner);
 }
 
 fn joined(own: f32, v: f32) -> f32 {
@@ -43,10 +57,7 @@ fn joined(own: f32, v: f32) -> f32 {
     if REDUCTION == 3u {
         return select(own, v, ((v > own) | is_nan(v)) & !is_nan(own));
     }
-    if REDUCTION == 4u {
-        return select(own, v, ((v < own) | is_nan(v)) & !is_nan(own));
-    }
-    return v;
+    return select(own, v, ((v < own) | is_nan(v)) & !is_nan(own));
 }
 
 @compute @workgroup_size(64)
@@ -62,38 +73,47 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if item < params.places { // here the count of outputs
         output[item] = x[item];
     }
-//@elif PASS == 1
+//@elif PASS != 3
     // An inner coordinate of its own only where indices have one.
     let each = select(1u, params.inner, params.step_inner != 0u);
     let line = item / each;
     let inner = item - line * each;
     let outer = line / params.rows;
     let row = line - outer * params.rows;
-    let place = place_of(outer * params.step_outer + row * params.step_row + inner * params.step_inner);
+    let place = place_at(outer, row, inner);
     if place != NOWHERE {
         let at = ends_of(outer, place, inner);
+//@if PASS == 1
         atomicMin(&ends[at], row);
         atomicMax(&ends[at + 1u], row + 1u);
+//@else
+        let end = atomicLoad(&ends[at + 1u]);
+        var other = row + 1u;
+        for (; other < end; other++) {
+            if place_at(outer, other, inner) == place {
+                break;
+            }
+        }
+        next[item] = other;
+//@end
     }
 //@else
     let line = item / params.inner;
     let inner = item - line * params.inner;
     let outer = line / params.places;
-    let place = line - outer * params.places;
-    let at = ends_of(outer, place, inner);
+    let at = ends_of(outer, line - outer * params.places, inner);
     let end = atomicLoad(&ends[at + 1u]);
-    var row = min(atomicLoad(&ends[at]), end);
-    if (REDUCTION == 0u) & (end > 0u) {
-        row = end - 1u;
-    }
-    if row < end {
+    if end > 0u {
+        let first = outer * params.rows;
+//@if BOUND_6
         var own = f32(output[item]);
-        for (; row < end; row++) {
-            if place_of(outer * params.step_outer + row * params.step_row + inner * params.step_inner) == place {
-                own = joined(own, f32(updates[(outer * params.rows + row) * params.inner + inner]));
-            }
+        for (var row = atomicLoad(&ends[at]); row < end; row = next[row_of(outer, row, inner)]) {
+            own = joined(own, f32(updates[(first + row) * params.inner + inner]));
         }
         output[item] = Elem(own);
+//@else
+        output[item] = updates[(first + end - 1u) * params.inner + inner];
+//@end
     }
 //@end
 }

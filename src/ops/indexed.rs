@@ -287,9 +287,9 @@ impl Problem for GatherProblem {
 
 /// y is x with updates at indices, which are as those of a [`GatherProblem`]: an update stands where a gather at the same indices would read.
 ///
-/// Updates for one element are taken in row-major order, on every device: y has the same bits at every run. On a GPU an output looks through the indices
-/// from the first to the last that name its place: that is no more than one where no place is named twice, and all of them where places are
-/// named over and over. An index outside is a mistake, refused as of a gather; on a GPU its update is dropped.
+/// Updates for one element are taken in row-major order, on every device: y has the same bits at every run. On a GPU each row of
+/// indices looks for the next one that names its place, up to the last that does: nothing where no place is named twice, and all rows behind it where
+/// places are named over and over. An index outside is a mistake, refused as of a gather; on a GPU its update is dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "crate::ops::written::Scatter", into = "crate::ops::written::Scatter")]
 pub struct ScatterProblem {

@@ -127,23 +127,32 @@ impl Planned for ScatterProblem {
         let ends = 2 * outer * geometry.places() * inner;
         check_binding("the first and last updates of the scatter", ends * 4, profile)?;
         plan.scratch.push(ends * 4);
-        let outputs = plan.outputs[0].count();
-        for (pass, items) in [(0, ends.max(outputs)), (1, outer * geometry.rows * inner), (2, outputs)] {
-            let overrides = [("REDUCTION", if pass == 2 { reduction } else { 0 })];
+        let (rows, outputs) = (outer * geometry.rows * inner, plan.outputs[0].count());
+        let mut next = BufferRef::Nothing;
+        if reduction != 0 {
+            check_binding("the next updates of the scatter", rows * 4, profile)?;
+            plan.scratch.push(rows * 4);
+            next = BufferRef::Scratch(1);
+        }
+        for (pass, items) in [(0, ends.max(outputs)), (1, rows), (2, rows), (3, outputs)] {
+            if pass == 2 && reduction == 0 {
+                continue;
+            }
             let kernel = KernelSpec {
                 source: &TRANSFORM_SCATTER_INDEXED,
                 element: self.x.element,
                 consts: consts(geometry, &self.indices).into_iter().chain([("PASS", pass)]).collect(),
-                overrides: overrides.into_iter().filter(|(_, value)| *value != 0).collect(),
+                overrides: if pass == 3 && reduction > 1 { vec![("REDUCTION", reduction)] } else { vec![] },
             };
             // No pass binds more than four buffers, which every device has.
             let (x, y) = (BufferRef::input(0, &plan.inputs), BufferRef::output(0, &plan.outputs));
             let [indices, updates] = [1, 2].map(|index| BufferRef::input(index, &plan.inputs));
             let (nothing, found) = (BufferRef::Nothing, BufferRef::Scratch(0));
             let refs = match pass {
-                0 => vec![x, nothing, nothing, found, y],
-                1 => vec![nothing, indices, nothing, found, nothing],
-                _ => vec![nothing, indices, updates, found, y],
+                0 => vec![x, nothing, nothing, found, y, nothing],
+                1 => vec![nothing, indices, nothing, found, nothing, nothing],
+                2 => vec![nothing, indices, nothing, found, nothing, next],
+                _ => vec![nothing, nothing, updates, found, y, next],
             };
             let mut params = IndexParams { items: items as u32, ..params(geometry) };
             if pass == 0 {

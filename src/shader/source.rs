@@ -143,9 +143,9 @@ sources! { OTHER_SOURCES:
 
     // Uniform, x, indices, output.
     TRANSFORM_GATHER_INDEXED "transform_gather_indexed" ["transform/gather_indexed"] [] &[Uniform, Read, Read, Write], &[IndexParams::LAYOUT];
-    // Uniform, x, indices, updates, the first and last rows of each place, output.
+    // Uniform, x, indices, updates, the first and last rows of each place, output, the next row of each row.
     TRANSFORM_SCATTER_INDEXED "transform_scatter_indexed" ["transform/scatter_indexed"] []
-        &[Uniform, Read, Read, Read, Write, Write], &[IndexParams::LAYOUT];
+        &[Uniform, Read, Read, Read, Write, Write, Write], &[IndexParams::LAYOUT];
 
     // Uniform, dy, table, the indices of a max pool, output.
     TRANSFORM_ADJOINT "transform_adjoint" ["transform/adjoint"] ["INDICES" = 0] &[Uniform, Read, Read, Write], ADJOINT_STRUCTS;
