@@ -18,7 +18,7 @@ const BITONIC: &str = "bitonic";
 /// Most candidates that a workgroup sorts: 8 KiB of its memory, which every device has.
 const MOST: u64 = 1024;
 
-/// Longest line whose elements are counted. On lavapipe, where barriers cost, 256 lines of 64 take a tenth of the time so, and 8 of 1000 six times as long; no
+/// Longest line whose elements are counted. On lavapipe, where barriers cost, 256 lines of 64 take a sixth of the time so, and 8 of 1000 3.5 times as long; no
 /// GPU has been asked.
 fn few(profile: &DeviceProfile) -> u64 {
     if profile.is_cpu { 256 } else { 64 }
