@@ -10,12 +10,12 @@ use wgconv::numeric::Generator;
 use wgconv::numeric::bound::UNDERFLOW;
 use wgconv::op::{Op, Planned, Problem, Referenced};
 use wgconv::reduce::{ReduceDescriptor, ReduceProblem};
-use wgconv::shape::{Layout, Padding};
+use wgconv::shape::{Layout, Padding, PaddingMode};
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::validate::compare::compare;
 use wgconv::validate::data::Data;
 use wgconv::validate::grid;
-use wgconv::{ElementType, TensorType};
+use wgconv::{Activation, ElementType, TensorType};
 
 #[test]
 fn the_engine_computes_what_the_reference_does() {
@@ -23,11 +23,11 @@ fn the_engine_computes_what_the_reference_does() {
     let mut absent: BTreeSet<&'static str> = BTreeSet::new();
     let (mut several_tried, mut left_out): (BTreeMap<&'static str, usize>, BTreeSet<String>) = Default::default();
     let mut seen = BTreeSet::new();
-    let mut by_winograd: BTreeMap<&'static str, usize> = BTreeMap::new();
-    // Every case, and each convolution by every Winograd that it admits.
+    let mut by_transform: BTreeMap<String, usize> = BTreeMap::new();
+    // Every case, and each convolution by every transform that it admits.
     let ops = grid::cases(true).unwrap().into_iter().flat_map(|case| {
         let forced = match &case.op {
-            Op::Conv(problem) => [Algorithm::WinogradF2, Algorithm::WinogradF4]
+            Op::Conv(problem) => [Algorithm::WinogradF2, Algorithm::WinogradF4, Algorithm::Fft]
                 .map(|algorithm| Op::from(problem.clone().with_accuracy(Accuracy::Reduced).with_algorithm(Some(algorithm))))
                 .into_iter()
                 .filter(|op| wgconv::cpu::algorithm(op).is_some())
@@ -46,7 +46,7 @@ fn the_engine_computes_what_the_reference_does() {
             continue;
         }
         let kinds = [Data::Exact, Data::Real, Data::Mixed, Data::Special];
-        for data in kinds.into_iter().filter(|data| *data != Data::Special || op.is_local(label)) {
+        for data in kinds.into_iter().filter(|data| *data != Data::Special || op.is_local(&label)) {
             let mut generator = Generator::from_text(&op.to_string());
             let values: Vec<Vec<f64>> = inputs.iter().map(|spec| data.fill(spec, op.terms(), &mut generator)).collect();
             // All outputs of an op that has several.
@@ -76,9 +76,9 @@ fn the_engine_computes_what_the_reference_does() {
                 absent.insert(op.name());
                 continue;
             }
-            let want = op.reference_for(label, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()).swap_remove(0);
+            let want = op.reference_for(&label, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()).swap_remove(0);
             let got: Vec<f64> = y.iter().map(|v| f64::from(*v)).collect();
-            let exact = data == Data::Exact && op.is_exact_for(label);
+            let exact = data == Data::Exact && op.is_exact_for(&label);
             let tame = matches!(data, Data::Exact | Data::Real);
             let lost = if tame { 0.0 } else { UNDERFLOW * (op.terms() as f64 + 8.0) };
             let allowed = |i: usize| if exact { 0.0 } else { want.allowed(i, ElementType::F32) + lost };
@@ -87,10 +87,10 @@ fn the_engine_computes_what_the_reference_does() {
                 panic!("{}/{label}/{op} on {data:?} data: {}", op.name(), mismatch.describe(&outputs[0].tensor.extents));
             }
             *tried.entry(op.name()).or_default() += 1;
-            *by_winograd.entry(label).or_default() += 1;
+            *by_transform.entry(label.split(' ').next().unwrap_or_default().to_string()).or_default() += 1;
         }
     }
-    assert!(by_winograd["winograd_f2"] >= 30 && by_winograd["winograd_f4"] >= 30, "only {by_winograd:?}");
+    assert!(["winograd_f2", "winograd_f4", "fft"].iter().all(|name| by_transform[*name] >= 30), "only {by_transform:?}");
     assert!(tried.len() >= 36, "only {tried:?}");
     // Words of 32 bits are no f32 numbers.
     assert!(absent.iter().all(|name| *name == "image_from_bytes"), "the engine lacks {absent:?}");
@@ -108,7 +108,7 @@ fn winograd_keeps_what_is_not_finite_within_its_tiles() {
             ConvDescriptor::<2> { padding: Padding::uniform(1), accuracy: Accuracy::Reduced, algorithm: Some(algorithm), ..Default::default() };
         let problem = ConvProblem::forward(&ConvInputs::new(&[1, 3, 30, 50], &[9, 3, 3, 3], None), &descriptor).unwrap();
         let op = Op::from(problem);
-        assert_eq!(wgconv::cpu::algorithm(&op), Some(algorithm.name()));
+        assert_eq!(wgconv::cpu::algorithm(&op).as_deref(), Some(algorithm.name()));
         let mut generator = Generator::from_text("not finite");
         let w: Vec<f32> = (0..9 * 27).map(|_| 1.0 + generator.real() as f32 / 2.0).collect();
         let x: Vec<f32> = (0..3 * 1500).map(|_| generator.real() as f32).collect();
@@ -136,6 +136,129 @@ fn winograd_keeps_what_is_not_finite_within_its_tiles() {
             }
         }
     }
+}
+
+/// Convolutions by Fourier transforms: planes and lines, one pair of tiles and many, the last alone, several chunks of pairs.
+fn by_fft() -> Vec<Op> {
+    let conv = |x: [usize; 4], filter: [usize; 4], groups: usize, descriptor: ConvDescriptor<2>| {
+        let descriptor = ConvDescriptor { groups, accuracy: Accuracy::Reduced, algorithm: Some(Algorithm::Fft), ..descriptor };
+        let problem = ConvProblem::forward(&ConvInputs::new(&x, &filter, Some(&filter[..1])), &descriptor).unwrap();
+        let op = Op::from(problem);
+        assert!(wgconv::cpu::algorithm(&op).is_some_and(|label| label.starts_with("fft ")), "{op}");
+        op
+    };
+    let of = |padding_mode| ConvDescriptor::<2> {
+        padding: Padding::Explicit { begin: [3, 1], end: [2, 4] },
+        padding_mode,
+        activation: Activation::Relu,
+        ..Default::default()
+    };
+    let [zeros, reflect, replicate, circular] = PaddingMode::ALL.map(of);
+    vec![
+        conv([1, 1, 20, 20], [1, 1, 5, 5], 1, ConvDescriptor::default()),
+        conv([2, 3, 41, 67], [6, 1, 5, 7], 3, zeros),
+        conv([1, 2, 90, 150], [2, 1, 31, 15], 2, reflect),
+        conv([2, 9, 33, 47], [5, 9, 5, 5], 1, circular),
+        conv([1, 10, 40, 40], [6, 5, 7, 3], 2, ConvDescriptor { dilation: [1, 4], ..replicate }),
+        conv([3, 4, 30, 30], [3, 4, 11, 11], 1, zeros),
+        conv([1, 2, 620, 620], [2, 2, 5, 5], 1, zeros),
+        conv([1, 1, 1, 9000], [1, 1, 1, 1500], 1, ConvDescriptor::default()),
+        conv([2, 3, 1, 700], [4, 3, 1, 30], 1, ConvDescriptor { padding: Padding::uniform(0), ..reflect }),
+        conv([1, 2, 5, 400], [4, 1, 1, 100], 2, ConvDescriptor { dilation: [1, 2], ..Default::default() }),
+    ]
+}
+
+#[test]
+fn fourier_transforms_stay_within_their_bound() {
+    for op in by_fft() {
+        let label = wgconv::cpu::algorithm(&op).unwrap();
+        // Ones, of which every mistaken place shows, and mixed magnitudes: one large number errs in all outputs of its tile.
+        for data in [Data::Exact, Data::Real, Data::Mixed] {
+            let mut generator = Generator::from_text(&op.to_string());
+            let values: Vec<Vec<f64>> = op.inputs().iter().map(|spec| data.fill(spec, op.terms(), &mut generator)).collect();
+            let narrow: Vec<Vec<f32>> = values.iter().map(|v| v.iter().map(|x| *x as f32).collect()).collect();
+            let mut y = vec![f32::NAN; op.outputs()[0].count() as usize];
+            assert!(wgconv::cpu::compute(&op, &narrow.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut y).unwrap());
+            let want = op.reference_for(&label, &values.iter().map(Vec::as_slice).collect::<Vec<_>>()).swap_remove(0);
+            let got: Vec<f64> = y.iter().map(|v| f64::from(*v)).collect();
+            let lost = UNDERFLOW * (op.terms() as f64 + 8.0);
+            let held: Vec<f64> = want.value.iter().map(|v| ElementType::F32.held(*v)).collect();
+            if let Some(mismatch) = compare(&got, &held, |i| want.allowed(i, ElementType::F32) + lost) {
+                panic!("{op} by {label} on {data:?} data: {}", mismatch.describe(&op.outputs()[0].tensor.extents));
+            }
+        }
+    }
+}
+
+/// A tile mixes all that it reads, and tiles of an image are transformed in pairs; never those of two images.
+#[test]
+fn fourier_transforms_keep_what_is_not_finite_within_its_image() {
+    for op in by_fft() {
+        let specs = op.inputs();
+        let batch = specs[0].tensor.extents[0];
+        let mut generator = Generator::from_text("not finite");
+        let values: Vec<Vec<f32>> = specs.iter().map(|spec| (0..spec.count()).map(|_| generator.real() as f32).collect()).collect();
+        let run = |x: &[f32]| {
+            let mut y = vec![0.0; op.outputs()[0].count() as usize];
+            assert!(wgconv::cpu::compute(&op, &[x, &values[1], &values[2]], &mut y).unwrap());
+            y
+        };
+        let plain = run(&values[0]);
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for image in 0..batch {
+                let mut x = values[0].clone();
+                let each = x.len() / batch;
+                x[image * each + each / 2] = value;
+                let (got, each) = (run(&x), plain.len() / batch);
+                assert!(got[image * each..][..each].iter().any(|v| !v.is_finite()), "{op}: {value} is lost");
+                for (i, (got, plain)) in got.iter().zip(&plain).enumerate().filter(|(i, _)| i / each != image) {
+                    assert_eq!(got.to_bits(), plain.to_bits(), "{op}: {value} in image {image} is in output {i}");
+                }
+            }
+        }
+    }
+}
+
+/// What is packed beforehand is what a call packs: every op of the checks, by each algorithm that it admits.
+#[test]
+fn prepared_ops_give_the_same_bits() {
+    let mut packed = 0;
+    let grid = grid::cases(false).unwrap().into_iter().map(|case| case.op);
+    let forced = |op: Op| match op {
+        Op::Conv(problem) => [None, Some(Algorithm::Direct), Some(Algorithm::WinogradF2), Some(Algorithm::WinogradF4)]
+            .map(|algorithm| Op::from(problem.clone().with_accuracy(Accuracy::Reduced).with_algorithm(algorithm)))
+            .to_vec(),
+        other => vec![other],
+    };
+    for op in grid.flat_map(forced).chain(by_fft()) {
+        let specs = op.inputs();
+        if specs.iter().any(|spec| spec.tensor.element != ElementType::F32) || op.outputs()[0].in_out {
+            continue;
+        }
+        let mut generator = Generator::from_text(&op.to_string());
+        let values: Vec<Vec<f32>> =
+            specs.iter().map(|spec| Data::Real.fill(spec, op.terms(), &mut generator).into_iter().map(|v| v as f32).collect()).collect();
+        let of = |constant: bool| -> Vec<&[f32]> {
+            specs.iter().zip(&values).filter(|(spec, _)| spec.constant == constant).map(|(_, values)| values.as_slice()).collect()
+        };
+        let all: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+        let [mut y, mut want] = [(); 2].map(|()| vec![f32::NAN; op.outputs()[0].count() as usize]);
+        let prepared = wgconv::cpu::Prepared::new(op.clone(), &of(true)).unwrap();
+        let has = wgconv::cpu::compute(&op, &all, &mut want).unwrap();
+        for _ in 0..2 {
+            assert_eq!(prepared.compute(&of(false), &mut y).unwrap(), has);
+            assert!(y.iter().map(|v| v.to_bits()).eq(want.iter().map(|v| v.to_bits())), "{}/{op}", op.name());
+        }
+        packed += usize::from(matches!(op, Op::Conv(_)));
+    }
+    assert!(packed > 100, "only {packed}");
+    let problem =
+        MatMulProblem::linear(&MatMulInputs { a: &[2, 3], b: &[4, 3], addend: None, element: ElementType::F32 }, &LinearDescriptor::default());
+    let problem = problem.unwrap();
+    assert!(wgconv::cpu::Prepared::new(problem.clone(), &[&[0.0; 11]]).is_err());
+    let prepared = wgconv::cpu::Prepared::new(problem, &[&[0.0; 12]]).unwrap();
+    assert!(prepared.compute(&[&[0.0; 6], &[0.0; 6]], &mut [0.0; 8]).is_err());
+    assert!(prepared.compute(&[], &mut [0.0; 8]).is_err());
 }
 
 /// Deterministic means: on every machine with the same vectors, however many cores it has.
@@ -167,6 +290,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         assert!(wgconv::cpu::algorithm(&op).is_some_and(|label| label.starts_with("winograd")), "{op}");
         problems.push(op);
     }
+    problems.extend(by_fft());
     for [m, n, k] in [[512, 512, 512], [1, 1000, 2048], [333, 47, 129], [2048, 16, 300], [5, 4096, 64], [70, 1, 900]] {
         problems.push(Op::from(MatMulProblem::matmul(&[m, k], &[k, n], f32s).unwrap()));
         problems.push(Op::from(

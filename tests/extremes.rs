@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use ndarray::{Array1, ArrayD, Ix1, IxDyn};
+use ndarray::{Array1, Array4, ArrayD, Ix1, IxDyn};
 use std::sync::LazyLock;
-use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem, ConvTranspose2dDescriptor};
+use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem, ConvTranspose2dDescriptor};
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryOp};
 use wgconv::norm::{
     BatchNormDescriptor, BatchNormProblem, BatchNormVectors, InstanceNormDescriptor, LayerNormDescriptor, LrnDescriptor, LrnProblem, NormInputs,
@@ -30,6 +30,37 @@ fn numbers() -> Vec<f32> {
     // Where the curves bend.
     all.extend((-2000..2000).map(|i| i as f32 / 100.0));
     all
+}
+
+/// A Fourier transform mixes all that its tile reads, and two tiles of an image are transformed at once: what is not finite stays in its image.
+#[test]
+fn fourier_transforms_keep_what_is_not_finite_within_its_image() {
+    let value = |i: usize| ((i * 37) % 101) as f32 / 50.0 - 1.0;
+    // Groups of one channel, and sums over channels; three tiles of an image, whose last has no other, and one.
+    for (groups, filter, extent) in [(2, [4, 1, 5, 5], 90), (1, [3, 2, 7, 7], 90), (1, [3, 2, 7, 7], 20)] {
+        let descriptor = Conv2dDescriptor { groups, accuracy: Accuracy::Reduced, algorithm: Some(Algorithm::Fft), ..Default::default() };
+        let (x, w) = (
+            Array4::from_shape_fn((3, 2, extent, 30), |(n, c, h, w)| value(n * 7 + c * 5 + h * 30 + w)),
+            Array4::from_shape_fn(filter, |(k, c, r, s)| value(k + c + r + s)),
+        );
+        let w = GPU.upload(&w).unwrap();
+        let run = |x: &Array4<f32>| -> Array4<f32> { GPU.run(|r| r.conv2d(&GPU.upload(x)?, &w, None, &descriptor)).unwrap().download().unwrap() };
+        let plain = run(&x);
+        for special in [f32::NAN, f32::INFINITY] {
+            for image in 0..3 {
+                let mut x = x.clone();
+                x[[image, 1, extent / 2, 15]] = special;
+                let got = run(&x);
+                for (n, (got, plain)) in got.outer_iter().zip(plain.outer_iter()).enumerate() {
+                    if n == image {
+                        assert!(got.iter().any(|v| !v.is_finite()), "{special} is lost");
+                    } else {
+                        assert_eq!(got.mapv(f32::to_bits), plain.mapv(f32::to_bits), "{special} in image {image} is in image {n} of {descriptor:?}");
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -323,7 +354,7 @@ fn means_of_numbers_whose_sum_leaves_f32() {
 
 #[test]
 fn a_fused_mean_of_numbers_whose_sum_leaves_f32() {
-    use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool};
+    use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool};
     let descriptor = Conv2dDescriptor { pool: Some(FusedPool::Average), ..Default::default() };
     // Filters of one channel each that pass the middle on: depthwise blocks pool in registers.
     let mut filter = vec![0.0f32; 2 * 9];

@@ -84,9 +84,14 @@ impl Layout {
 }
 
 /// Whether its rows with their padding are not much longer than without: a spread window may reach far beyond the input.
-pub(crate) fn suits(problem: &ConvProblem) -> bool {
+fn suits(problem: &ConvProblem) -> bool {
     let axis = &problem.axes[2];
     problem.channels_per_group() == 1 && (axis.filter - 1).saturating_mul(axis.dilation) / axis.stride <= 4 * (axis.input + axis.output) + 1024
+}
+
+/// Whether outputs are computed channel by channel: few filters share the rows that are laid out.
+pub(crate) fn by_rows(problem: &ConvProblem) -> bool {
+    suits(problem) && problem.filters_per_group() <= 4
 }
 
 /// y = conv(x), channels-first, of a problem that [`suits`].

@@ -47,12 +47,12 @@ impl Shared {
     }
 }
 
-pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+/// y = activation(conv(x) + bias), by the filter as [`rows`] gives it.
+pub(crate) fn conv(problem: &ConvProblem, x: &[f32], rows: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     let windows = Windows::new(problem);
     let positions = problem.output_positions() as usize;
     let (groups, filters, channels) = (problem.groups as usize, problem.filters_per_group() as usize, problem.channels_per_group() as usize);
     let depth = problem.reduction_depth() as usize;
-    let rows = rows(problem, filter);
     let planes = problem.batch as usize * groups;
     let most = (BLOCK_BYTES / 4 / depth).max(FEWEST_COLUMNS);
     let fair = positions.div_ceil(TASKS.div_ceil(planes));

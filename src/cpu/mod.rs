@@ -2,8 +2,8 @@
 //!
 //! `direct` lays a band of the input out (`lines`) so that each tap is an offset, and keeps sums in registers (`kernel`); `winograd` multiplies less where the
 //! accuracy admits it; `gemm` multiplies the filter by im2col blocks, for windows of one tap and few outputs; `depthwise` keeps rows of outputs in registers;
-//! `phases` takes a stride of a transposed convolution apart; `epilogue` adds bias and activation while a block is warm. Everything is channels-first and
-//! f32, on the current rayon pool.
+//! `phases` takes a stride of a transposed convolution apart; `packed` chooses among these and packs a filter once for many calls; `epilogue` adds bias and
+//! activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
 
 pub(crate) mod adjoint;
 pub(crate) mod depthwise;
@@ -11,7 +11,9 @@ mod direct;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;
+mod fft;
 pub(crate) mod filter_gradient;
+mod fourier;
 pub(crate) mod gemm;
 pub(crate) mod grid_sample;
 pub(crate) mod image;
@@ -21,8 +23,10 @@ mod lines;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
+pub(crate) mod packed;
 mod phases;
 pub(crate) mod pool;
+mod prepared;
 mod product;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
@@ -32,8 +36,10 @@ pub(crate) mod window;
 mod winograd;
 
 pub use optimizer::step as optimizer_step;
+pub use prepared::Prepared;
 
-use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
+use crate::cpu::packed::{Packed, Way};
+use crate::ops::conv::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::fused::FusedPool;
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::ops::spec::{check_indices, check_lengths};
@@ -48,11 +54,26 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 /// Slices of another number or length than the op's tensors; an index that is no whole number or lies past its range.
 pub fn compute(op: impl Into<Op>, inputs: &[&[f32]], y: &mut [f32]) -> Result<bool> {
     let op = op.into();
+    check_slices(&op, inputs, y)?;
+    Ok(engine(&op).compute(inputs, y).is_some())
+}
+
+/// As [`compute`], with what [`Packed::of`] made of the same constants.
+pub(crate) fn compute_packed(op: &Op, packed: &Packed, inputs: &[&[f32]], y: &mut [f32]) -> Result<bool> {
+    check_slices(op, inputs, y)?;
+    if let Op::Conv(problem) = op {
+        let (bias, residual) = optional(problem, inputs);
+        conv_packed(problem, inputs[0], inputs[1], packed, bias, residual, y);
+        return Ok(true);
+    }
+    Ok(engine(op).compute(inputs, y).is_some())
+}
+
+fn check_slices(op: &Op, inputs: &[&[f32]], y: &[f32]) -> Result<()> {
     let specs = op.inputs();
     check_lengths(&specs, &inputs.iter().map(|slice| slice.len()).collect::<Vec<_>>())?;
     check_indices(&specs, inputs)?;
-    check_lengths(&op.outputs()[..1], &[y.len()])?;
-    Ok(engine(&op).compute(inputs, y).is_some())
+    check_lengths(&op.outputs()[..1], &[y.len()])
 }
 
 /// As [`compute`], all outputs of an op that has several, such as a max pool with indices, which are numbers here (exact below 2^24); none where the engine
@@ -75,55 +96,19 @@ pub fn compute_several(op: impl Into<Op>, inputs: &[&[f32]]) -> Result<Option<Ve
 /// # Errors
 /// [`Error::Invalid`] where a slice does not have the problem's number of elements.
 pub fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) -> Result<()> {
-    crate::ops::conv::problem::check_lengths(problem, x.len(), filter.len(), bias.map(<[f32]>::len), Some(y.len()))?;
-    if let Some(pool) = problem.pool {
-        return pooled(problem, pool, y, |unpooled, y| conv(unpooled, x, filter, bias, y));
-    }
-    if problem.phases() == [1; 3] && problem.taps_of_output() == problem.taps() {
-        one_phase(problem, x, filter, bias, y);
-    } else {
-        phases::conv(problem, x, filter, bias, y);
-    }
-    Ok(())
+    conv_residual(problem, x, filter, bias, None, y)
 }
 
-/// A convolution of which every output takes all taps.
-fn one_phase(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    if by_rows(problem) {
-        depthwise::conv(problem, x, filter, bias, y);
-    } else if let Some(algorithm) = winograd::algorithm(problem) {
-        let panels = winograd::pack(problem, algorithm, filter);
-        winograd::conv(problem, algorithm, x, &panels, bias, y);
-    } else if direct::suits(problem) {
-        let rows = gemm::rows(problem, filter);
-        let panels = kernel::Panels::new(&rows, problem.groups as usize, problem.filters_per_group() as usize, problem.reduction_depth() as usize);
-        direct::Direct::new(problem, panels.count).conv(x, &panels, bias, y);
-    } else {
-        gemm::conv(problem, x, filter, bias, y);
+/// The algorithm that the engine takes for `op`, where it errs otherwise than plain sums: `winograd_f2`, `winograd_f4`, or `fft` with its tile, such as
+/// `fft 64x64`, of a convolution whose [`Accuracy`](crate::numeric::Accuracy) admits it, or that asks for it.
+/// [`Referenced::bound_for`](crate::op::Referenced::bound_for) knows its error.
+pub fn algorithm(op: &Op) -> Option<String> {
+    let Op::Conv(problem) = op else { return None };
+    match Way::of(&problem.convolution()) {
+        Way::Winograd(algorithm) => Some(algorithm.to_string()),
+        Way::Fourier(tile) => Some(format!("{} {tile}", Algorithm::Fft)),
+        Way::Rows | Way::Direct | Way::Gemm => None,
     }
-}
-
-/// Whether outputs are computed channel by channel.
-fn by_rows(problem: &ConvProblem) -> bool {
-    depthwise::suits(problem) && problem.filters_per_group() <= 4
-}
-
-/// The algorithm that the engine takes for `op`, where it errs otherwise than plain sums: `winograd_f2` or `winograd_f4`, of a convolution whose
-/// [`Accuracy`](crate::numeric::Accuracy) admits it, or that asks for it. [`Referenced::bound_for`](crate::op::Referenced::bound_for) knows its error.
-pub fn algorithm(op: &Op) -> Option<&'static str> {
-    match op {
-        Op::Conv(problem) if !by_rows(problem) => winograd::algorithm(&problem.convolution()).map(|algorithm| algorithm.name()),
-        _ => None,
-    }
-}
-
-/// Computes the convolution without its pool by `compute`, and pools that.
-fn pooled(problem: &ConvProblem, pool: FusedPool, y: &mut [f32], compute: impl FnOnce(&ConvProblem, &mut [f32]) -> Result<()>) -> Result<()> {
-    let unpooled = problem.convolution();
-    let mut values = vec![0.0; unpooled.output_count() as usize];
-    compute(&unpooled, &mut values)?;
-    pool_on_cpu(problem, pool, &values, y);
-    Ok(())
 }
 
 /// As [`conv()`], with a residual of the convolution's shape that is added before the activation.
@@ -131,17 +116,36 @@ fn pooled(problem: &ConvProblem, pool: FusedPool, y: &mut [f32], compute: impl F
 /// # Errors
 /// As [`conv()`].
 pub fn conv_residual(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>, y: &mut [f32]) -> Result<()> {
-    let Some(residual) = residual else { return conv(problem, x, filter, bias, y) };
-    if let Some(pool) = problem.pool {
-        crate::ops::conv::problem::check_lengths(problem, x.len(), filter.len(), bias.map(<[f32]>::len), Some(y.len()))?;
-        return pooled(problem, pool, y, |unpooled, y| conv_residual(unpooled, x, filter, bias, Some(residual), y));
-    }
-    if residual.len() as u64 != problem.output_count() {
-        return Err(Error::invalid("residual", residual.len(), format!("the output has {} elements", problem.output_count())));
-    }
-    conv(&ConvProblem { activation: Activation::None, ..problem.clone() }, x, filter, bias, y)?;
-    epilogue::add_and_activate(y, residual, problem.activation);
+    check_conv(problem, x, filter, bias, residual, y)?;
+    let plain = problem.convolution();
+    conv_packed(problem, x, filter, &Packed::new(&plain, filter), bias, residual, y);
     Ok(())
+}
+
+fn check_conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>, y: &[f32]) -> Result<()> {
+    crate::ops::conv::problem::check_lengths(problem, x.len(), filter.len(), bias.map(<[f32]>::len), Some(y.len()))?;
+    let outputs = problem.convolution().output_count();
+    match residual {
+        Some(residual) if residual.len() as u64 != outputs => {
+            Err(Error::invalid("residual", residual.len(), format!("the output has {outputs} elements")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// y = pool(activation(conv(x) + bias + residual)), of slices whose lengths were checked.
+fn conv_packed(problem: &ConvProblem, x: &[f32], filter: &[f32], packed: &Packed, bias: Option<&[f32]>, residual: Option<&[f32]>, y: &mut [f32]) {
+    if let Some(pool) = problem.pool {
+        let unpooled = problem.convolution();
+        let mut values = vec![0.0; unpooled.output_count() as usize];
+        conv_packed(&unpooled, x, filter, packed, bias, residual, &mut values);
+        pool_on_cpu(problem, pool, &values, y);
+    } else if let Some(residual) = residual {
+        packed::conv(&ConvProblem { activation: Activation::None, ..problem.clone() }, x, filter, packed, bias, y);
+        epilogue::add_and_activate(y, residual, problem.activation);
+    } else {
+        packed::conv(problem, x, filter, packed, bias, y);
+    }
 }
 
 /// [`conv()`] on arrays: resolves the problem from their shapes.
@@ -237,9 +241,14 @@ fn engine(op: &Op) -> &dyn Computed {
     }
 }
 
+/// Bias and residual of a convolution.
+fn optional<'a>(problem: &ConvProblem, inputs: &[&'a [f32]]) -> (Option<&'a [f32]>, Option<&'a [f32]>) {
+    (problem.has_bias.then(|| inputs[2]), problem.has_residual.then(|| inputs[inputs.len() - 1]))
+}
+
 impl Computed for ConvProblem {
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
-        let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
+        let (bias, residual) = optional(self, inputs);
         conv_residual(self, inputs[0], inputs[1], bias, residual, y).ok()
     }
 }

@@ -1,44 +1,56 @@
 //! A transposed convolution with a stride: a convolution for each phase, into memory of its own, from where its outputs go to their places a stride apart.
 
 use crate::cpu::epilogue::finish;
-use crate::cpu::one_phase;
+use crate::cpu::packed::{self, Packed};
 use crate::ops::conv::phases::{PhaseAxis, tap_step};
 use crate::ops::conv::problem::ConvProblem;
 use rayon::prelude::*;
 
-pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    let [depths, heights, widths] = problem.axes.each_ref().map(|axis| (0..axis.stride.min(axis.output)).map(|first| PhaseAxis::new(axis, first)));
-    let (heights, widths): (Vec<PhaseAxis>, Vec<PhaseAxis>) = (heights.collect(), widths.collect());
-    let mut own = Vec::new();
-    for depth in depths {
-        for height in &heights {
-            for width in &widths {
-                phase(problem, [&depth, height, width], x, filter, bias, &mut own);
-                spread(problem, [&depth, height, width], &own, y);
-            }
-        }
-    }
+/// The phases, and the convolution of each that has taps: one of which every output takes all of them.
+pub(crate) fn problems(problem: &ConvProblem) -> impl Iterator<Item = ([PhaseAxis; 3], Option<ConvProblem>)> + '_ {
+    let along = move |i: usize| {
+        let axis = problem.axes[i];
+        (0..axis.stride.min(axis.output)).map(move |first| PhaseAxis::new(&axis, first))
+    };
+    let planes = along(0).flat_map(move |depth| along(1).map(move |height| [depth, height]));
+    planes.flat_map(move |[depth, height]| along(2).map(move |width| [depth, height, width])).map(move |phases| {
+        let has_taps = phases.iter().all(|phase| phase.taps > 0);
+        let axes = || [0, 1, 2].map(|i| phases[i].window(&problem.axes[i]));
+        (phases, has_taps.then(|| ConvProblem { axes: axes(), ..problem.clone() }))
+    })
 }
 
-/// Computes the outputs of a phase side by side.
-fn phase(problem: &ConvProblem, phases: [&PhaseAxis; 3], x: &[f32], filter: &[f32], bias: Option<&[f32]>, own: &mut Vec<f32>) {
-    let positions: u64 = phases.iter().map(|phase| phase.outputs).product();
-    let planes = problem.batch * problem.out_channels;
-    own.clear();
-    own.resize((planes * positions) as usize, 0.0);
-    if phases.iter().any(|phase| phase.taps == 0) {
-        // Sums of nothing.
-        for (plane, values) in own.chunks_mut(positions as usize).enumerate() {
-            finish(values, bias.map_or(0.0, |bias| bias[plane % problem.out_channels as usize]), problem.activation);
+/// By phase: the filter's taps, and those packed.
+pub(crate) fn pack(problem: &ConvProblem, filter: &[f32]) -> Vec<Option<(Vec<f32>, Packed)>> {
+    let of = |(phases, own): ([PhaseAxis; 3], Option<ConvProblem>)| {
+        let (own, taps) = (own?, taps(problem, &phases, filter));
+        let packed = Packed::new(&own, &taps);
+        Some((taps, packed))
+    };
+    problems(problem).map(of).collect()
+}
+
+pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filters: &[Option<(Vec<f32>, Packed)>], bias: Option<&[f32]>, y: &mut [f32]) {
+    let mut own = Vec::new();
+    for ((phases, of_phase), filter) in problems(problem).zip(filters) {
+        let positions: u64 = phases.iter().map(|phase| phase.outputs).product();
+        own.clear();
+        own.resize((problem.batch * problem.out_channels * positions) as usize, 0.0);
+        match (of_phase, filter) {
+            (Some(of_phase), Some((taps, packed))) => packed::conv(&of_phase, x, taps, packed, bias, &mut own),
+            // Sums of nothing.
+            _ => {
+                for (plane, values) in own.chunks_mut(positions as usize).enumerate() {
+                    finish(values, bias.map_or(0.0, |bias| bias[plane % problem.out_channels as usize]), problem.activation);
+                }
+            }
         }
-        return;
+        spread(problem, &phases, &own, y);
     }
-    let axes = [0, 1, 2].map(|i| phases[i].window(&problem.axes[i]));
-    one_phase(&ConvProblem { axes, ..problem.clone() }, x, &taps(problem, phases, filter), bias, own);
 }
 
 /// The filter's taps of a phase.
-fn taps(problem: &ConvProblem, phases: [&PhaseAxis; 3], filter: &[f32]) -> Vec<f32> {
+fn taps(problem: &ConvProblem, phases: &[PhaseAxis; 3], filter: &[f32]) -> Vec<f32> {
     let [depth, height, width] = &problem.axes;
     let along = |i: usize| (0..phases[i].taps).map(move |j| phases[i].first_tap + j * tap_step(&problem.axes[i]));
     let rows = along(0).flat_map(|t| along(1).map(move |r| (t * height.filter + r) * width.filter));
@@ -48,7 +60,7 @@ fn taps(problem: &ConvProblem, phases: [&PhaseAxis; 3], filter: &[f32]) -> Vec<f
 }
 
 /// Writes the outputs of a phase to their places.
-fn spread(problem: &ConvProblem, [depth, height, width]: [&PhaseAxis; 3], own: &[f32], y: &mut [f32]) {
+fn spread(problem: &ConvProblem, [depth, height, width]: &[PhaseAxis; 3], own: &[f32], y: &mut [f32]) {
     let [_, out_h, out_w] = problem.axes.each_ref().map(|axis| axis.output as usize);
     let [stride_d, stride_h, stride_w] = problem.axes.each_ref().map(|axis| axis.stride as usize);
     let row = width.outputs as usize;

@@ -27,7 +27,7 @@ const MOST_LINES: usize = 6;
 /// Channels and filters, outputs of all images, and tiles of one, from which fewer multiplications pay for the transforms, of filters too. Measured
 /// (benchmarks/results/2026-11-27-cpu-engine.md): with 64 channels twice as fast as `direct`, with 32 no faster; of 196 outputs no faster.
 const FEWEST_CHANNELS: u64 = 48;
-const FEWEST_OUTPUTS: u64 = 512;
+const FEWEST_OUTPUTS: u64 = 128;
 const FEWEST_TILES: u64 = 16;
 
 /// Outputs of all images from which F(4,3) is faster than F(2,3): its filters have 36 elements to transform, not 16.
@@ -180,6 +180,11 @@ fn pack_by<W: Along<LINES, TILE>, const LINES: usize, const TILE: usize>(problem
         }
     });
     Panels::in_parts(own, count, elements, channels)
+}
+
+/// Elements of a transformed tile.
+pub(crate) fn elements(algorithm: Algorithm) -> usize {
+    if algorithm == Algorithm::WinogradF4 { 36 } else { 16 }
 }
 
 /// A convolution that is cut into bands of tiles.

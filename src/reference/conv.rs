@@ -3,7 +3,7 @@
 use crate::numeric::bound::{activation_error, gamma, storage_rounding};
 use crate::numeric::{MatrixError, Operands};
 use crate::ops::conv::descriptor::Algorithm;
-use crate::ops::conv::fft::{FourierTile, candidates, roundings_after};
+use crate::ops::conv::fft::{FourierTile, ON_GPU, candidates, roundings_after};
 use crate::ops::conv::fused::{FusedPool, WINDOW};
 use crate::ops::conv::problem::{ConvProblem, Direction, check_lengths};
 use crate::ops::conv::winograd::Transform;
@@ -296,7 +296,7 @@ pub(crate) fn fourier_tile(label: &str, problem: &ConvProblem) -> Option<Fourier
     match (words.next()? == Algorithm::Fft.name(), words.next()) {
         (false, _) => None,
         (true, Some(text)) => FourierTile::parse(text, problem),
-        (true, None) => candidates(problem).into_iter().next(),
+        (true, None) => candidates(problem, &ON_GPU).into_iter().next(),
     }
 }
 

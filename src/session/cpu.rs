@@ -1,12 +1,18 @@
 //! A graph on the CPU engine: one op after another, f32, in logical order.
 
+#[cfg(feature = "cpu")]
+use crate::cpu::packed::{Packed, Packing};
 use crate::graph::{At, Graph, Node, Resolved, Source, ValueId};
-use crate::ops::Problem;
+#[cfg(feature = "cpu")]
+use crate::ops::conv::problem::ConvProblem;
+use crate::ops::{Op, Problem};
+#[cfg(feature = "cpu")]
+use crate::session::filters::Filters;
 use crate::session::memory::{CPU_ALIGNMENT, Memory, Placement};
 use crate::types::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD};
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Buffers of runs that are over: memory that the system has handed out before.
 #[derive(Default)]
@@ -28,10 +34,51 @@ impl Buffers {
     }
 }
 
+/// What a session keeps beside its graph. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Kept {
+    buffers: Arc<Buffers>,
+    #[cfg(feature = "cpu")]
+    filters: Filters,
+}
+
+impl Kept {
+    /// For a graph.
+    pub fn new(graph: &Graph) -> Self {
+        #[cfg(not(feature = "cpu"))]
+        let _ = graph; // the reference packs nothing
+        Self {
+            buffers: Arc::default(),
+            #[cfg(feature = "cpu")]
+            filters: Filters::new(graph.values().len()),
+        }
+    }
+
+    /// For the graph in which a value has other numbers.
+    #[must_use]
+    pub fn without(&self, value: ValueId) -> Self {
+        #[cfg(not(feature = "cpu"))]
+        let _ = value;
+        Self {
+            buffers: self.buffers.clone(),
+            #[cfg(feature = "cpu")]
+            filters: self.filters.without(value),
+        }
+    }
+
+    /// The numbers of a value were changed in their place.
+    pub fn change(&mut self, value: ValueId) {
+        #[cfg(feature = "cpu")]
+        self.filters.change(value);
+        #[cfg(not(feature = "cpu"))]
+        let _ = value;
+    }
+}
+
 /// Runs the network; outputs in the graph's order.
-pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, f32>)], buffers: &Buffers) -> Result<Vec<ArrayD<f32>>> {
+pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, f32>)], kept: &Kept) -> Result<Vec<ArrayD<f32>>> {
     let at = graph.at(open)?;
-    let values = compute_all(graph, &at, given, buffers, &mut |_, _| true)?;
+    let values = compute_all(graph, &at, given, kept, &mut |_, _| true)?;
     let output = |value: ValueId| {
         let numbers = values[value.index()].clone().or_else(|| numbers(graph, value).map(Cow::into_owned)).unwrap_or_default();
         let extents = at.types[value.index()].extents.clone();
@@ -44,7 +91,7 @@ pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, 
 pub(crate) fn first_not_finite(graph: &Graph, given: &[(ValueId, ArrayViewD<'_, f32>)]) -> Result<Option<String>> {
     let mut found = None;
     let is_good = |results: &[Vec<f32>]| results.iter().flatten().all(|number| number.is_finite());
-    compute_all(graph, &graph.at(0)?, given, &Buffers::default(), &mut |node, results| {
+    compute_all(graph, &graph.at(0)?, given, &Kept::new(graph), &mut |node, results| {
         if !is_good(results) {
             found = Some(node.name().to_string());
         }
@@ -58,9 +105,10 @@ fn compute_all(
     graph: &Graph,
     at: &At,
     given: &[(ValueId, ArrayViewD<'_, f32>)],
-    buffers: &Buffers,
+    kept: &Kept,
     go_on: &mut dyn FnMut(&Node, &[Vec<f32>]) -> bool,
 ) -> Result<Vec<Option<Vec<f32>>>> {
+    let buffers = kept.buffers.as_ref();
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.values().len()];
     for (value, array) in given {
         values[value.index()] = Some(array.iter().copied().collect());
@@ -83,7 +131,16 @@ fn compute_all(
                 copy.copy_from_slice(x);
                 vec![copy]
             }
-            Resolved::Op(op) => compute(op, &operands, buffers)?,
+            Resolved::Op(op) => {
+                #[cfg(feature = "cpu")]
+                let packed =
+                    filter_of(graph, node, op).zip(operands.get(1)).map(|((value, problem), filter)| kept.filters.packed(value, problem, filter));
+                #[cfg(feature = "cpu")]
+                let results = compute_packed(op, packed.as_deref(), &operands, buffers)?;
+                #[cfg(not(feature = "cpu"))]
+                let results = compute(op, &operands, buffers)?;
+                results
+            }
         };
         if !go_on(node, &results) {
             break;
@@ -101,6 +158,52 @@ fn compute_all(
     Ok(values)
 }
 
+/// The filter of a convolution, where it is a parameter or a constant, and the convolution.
+#[cfg(feature = "cpu")]
+fn filter_of<'a>(graph: &Graph, node: &Node, op: &'a Op) -> Option<(ValueId, &'a ConvProblem)> {
+    let (Op::Conv(problem), Some(&value)) = (op, node.inputs().get(1)) else { return None };
+    numbers(graph, value).map(|_| (value, problem))
+}
+
+/// The filters of a graph's convolutions, for an open extent.
+#[cfg(feature = "cpu")]
+fn filters<'a>(graph: &'a Graph, at: &'a At) -> impl Iterator<Item = (ValueId, &'a ConvProblem)> {
+    graph.nodes().iter().zip(&at.nodes).filter_map(|(node, resolved)| match resolved {
+        Resolved::Op(op) => filter_of(graph, node, op),
+        Resolved::View(_) => None,
+    })
+}
+
+/// Packs all filters for an open extent.
+pub(crate) fn prepare(graph: &Graph, open: usize, kept: &Kept) -> Result<()> {
+    let at = graph.at(open)?;
+    #[cfg(feature = "cpu")]
+    for (value, problem) in filters(graph, &at) {
+        if let Some(numbers) = numbers(graph, value) {
+            let _ = kept.filters.packed(value, problem, &numbers); // it keeps it
+        }
+    }
+    #[cfg(not(feature = "cpu"))]
+    let _ = (at, kept);
+    Ok(())
+}
+
+/// Bytes of packed filters: of each what its ops read, once.
+#[cfg(feature = "cpu")]
+fn packed_bytes(graph: &Graph, at: &At) -> u64 {
+    let mut seen: Vec<(ValueId, Packing)> = vec![];
+    let mut bytes = 0;
+    for (value, problem) in filters(graph, at) {
+        let plain = problem.convolution();
+        let of = (value, Packing::of(&plain));
+        if !seen.contains(&of) {
+            bytes += Packed::bytes(&plain);
+            seen.push(of);
+        }
+    }
+    bytes
+}
+
 /// Bytes of a run: a value is released after the last op that reads it.
 pub(crate) fn memory(graph: &Graph, open: usize) -> Result<Memory> {
     let at = graph.at(open)?;
@@ -111,6 +214,8 @@ pub(crate) fn memory(graph: &Graph, open: usize) -> Result<Memory> {
         weights: weights.map(|(index, _)| at.bytes(graph.value(index))).sum(),
         arena: placement.arena.as_values(),
         tensors: ends,
+        #[cfg(feature = "cpu")]
+        packed: packed_bytes(graph, &at),
         ..Memory::default()
     })
 }
@@ -124,21 +229,36 @@ fn numbers(graph: &Graph, value: ValueId) -> Option<Cow<'_, [f32]>> {
 }
 
 /// All outputs of an op: by the engine where it has the op, else by the reference.
-pub(crate) fn compute(op: &crate::ops::Op, operands: &[&[f32]], buffers: &Buffers) -> Result<Vec<Vec<f32>>> {
+pub(crate) fn compute(op: &Op, operands: &[&[f32]], buffers: &Buffers) -> Result<Vec<Vec<f32>>> {
     #[cfg(feature = "cpu")]
-    {
-        let outputs = op.outputs();
-        if outputs.len() == 1 {
-            let mut y = buffers.take(outputs[0].count() as usize);
-            if crate::cpu::compute(op, operands, &mut y)? {
-                return Ok(vec![y]);
-            }
-        } else if let Some(several) = crate::cpu::compute_several(op, operands)? {
-            return Ok(several);
-        }
-    }
+    return compute_packed(op, None, operands, buffers);
     #[cfg(not(feature = "cpu"))]
-    let _ = buffers; // the reference makes its own
+    {
+        let _ = buffers; // the reference makes its own
+        by_reference(op, operands)
+    }
+}
+
+/// The same, with its filter packed.
+#[cfg(feature = "cpu")]
+fn compute_packed(op: &Op, packed: Option<&Packed>, operands: &[&[f32]], buffers: &Buffers) -> Result<Vec<Vec<f32>>> {
+    let outputs = op.outputs();
+    if outputs.len() == 1 {
+        let mut y = buffers.take(outputs[0].count() as usize);
+        let has = match packed {
+            Some(packed) => crate::cpu::compute_packed(op, packed, operands, &mut y)?,
+            None => crate::cpu::compute(op, operands, &mut y)?,
+        };
+        if has {
+            return Ok(vec![y]);
+        }
+    } else if let Some(several) = crate::cpu::compute_several(op, operands)? {
+        return Ok(several);
+    }
+    by_reference(op, operands)
+}
+
+fn by_reference(op: &Op, operands: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
     let wide: Vec<Vec<f64>> = operands.iter().map(|values| values.iter().map(|&v| f64::from(v)).collect()).collect();
     let computed = crate::reference::compute(op, &wide.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
     Ok(computed.into_iter().map(|bounded| bounded.value.into_iter().map(|v| v as f32).collect()).collect())

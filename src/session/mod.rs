@@ -5,6 +5,8 @@
 //! them, as sessions do that were made [`Session::beside`] each other.
 
 pub(crate) mod cpu;
+#[cfg(feature = "cpu")]
+mod filters;
 pub(crate) mod gpu;
 pub(crate) mod inputs;
 mod layout;
@@ -48,14 +50,22 @@ pub struct Session {
 }
 
 struct Inner {
-    /// With the numbers that parameters have now.
-    graph: RwLock<Arc<Graph>>,
+    state: RwLock<State>,
     engine: Engine,
+}
+
+/// What changes together.
+#[derive(Clone)]
+struct State {
+    /// With the numbers that parameters have now.
+    graph: Arc<Graph>,
+    /// What the CPU engine keeps of them; nothing on a GPU.
+    kept: cpu::Kept,
 }
 
 enum Engine {
     Gpu(OnGpu),
-    Cpu(Arc<cpu::Buffers>),
+    Cpu,
 }
 
 impl std::fmt::Debug for Session {
@@ -128,7 +138,8 @@ impl Session {
     /// A parameter without numbers.
     pub fn cpu(graph: &Graph) -> Result<Self> {
         check(graph)?;
-        Ok(Self { inner: Arc::new(Inner { graph: RwLock::new(Arc::new(graph.clone())), engine: Engine::Cpu(Arc::default()) }) })
+        let state = State { graph: Arc::new(graph.clone()), kept: cpu::Kept::new(graph) };
+        Ok(Self { inner: Arc::new(Inner { state: RwLock::new(state), engine: Engine::Cpu }) })
     }
 
     /// A session of `graph` on the same engine. On a GPU it shares weights with this one: those of clones of one graph, and those that a pass left as they
@@ -138,7 +149,7 @@ impl Session {
     /// As [`Session::gpu_with`].
     pub fn beside(&self, graph: &Graph) -> Result<Self> {
         match &self.inner.engine {
-            Engine::Cpu(_) => Self::cpu(graph),
+            Engine::Cpu => Self::cpu(graph),
             Engine::Gpu(own) => {
                 check(graph)?;
                 Self::on(own.beside(graph), graph)
@@ -150,13 +161,14 @@ impl Session {
         if !graph.is_open() {
             engine.ready(graph, 0)?;
         }
-        Ok(Self { inner: Arc::new(Inner { graph: RwLock::new(Arc::new(graph.clone())), engine: Engine::Gpu(engine) }) })
+        let state = State { graph: Arc::new(graph.clone()), kept: cpu::Kept::default() };
+        Ok(Self { inner: Arc::new(Inner { state: RwLock::new(state), engine: Engine::Gpu(engine) }) })
     }
 
     fn on_gpu(&self) -> Option<&OnGpu> {
         match &self.inner.engine {
             Engine::Gpu(engine) => Some(engine),
-            Engine::Cpu(_) => None,
+            Engine::Cpu => None,
         }
     }
 
@@ -167,12 +179,16 @@ impl Session {
 
     /// The graph, with the numbers that [`Session::set_parameter`] gave it.
     pub fn graph(&self) -> Arc<Graph> {
-        self.inner.graph.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().graph
+    }
+
+    fn state(&self) -> State {
+        self.inner.state.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many bytes the session takes for an open extent (0 where nothing is open), known before anything is allocated. On the CPU engine: the numbers of
-    /// weights, inputs and outputs, and of what is live at once between ops; what an op takes for itself while it runs is not counted, and nothing is
-    /// packed ahead.
+    /// weights, inputs and outputs, of filters packed for the engine beside them, and of what is live at once between ops; what an op takes for itself while
+    /// it runs is not counted.
     ///
     /// # Errors
     /// An extent of 0 where one is open. What an op does not take at this extent; what does not fit into the memory limit.
@@ -180,7 +196,7 @@ impl Session {
         let graph = self.graph();
         let memory = match &self.inner.engine {
             Engine::Gpu(engine) => engine.memory(&graph, open),
-            Engine::Cpu(_) => cpu::memory(&graph, open),
+            Engine::Cpu => cpu::memory(&graph, open),
         }?;
         Ok(Memory { open: graph.is_open().then_some(open), ..memory })
     }
@@ -190,10 +206,10 @@ impl Session {
     /// # Errors
     /// As `run`.
     pub fn prepare(&self, open: usize) -> Result<()> {
-        let graph = self.graph();
+        let State { graph, kept } = self.state();
         match &self.inner.engine {
             Engine::Gpu(engine) => engine.ready(&graph, open)?.warm(&graph),
-            Engine::Cpu(_) => graph.at(open).map(|_| ()),
+            Engine::Cpu => cpu::prepare(&graph, open, &kept),
         }
     }
 
@@ -236,7 +252,7 @@ impl Session {
     /// An input that is missing, unknown or of another shape; open extents that differ; loss of the device, out of memory.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run<D: Dimension>(&self, inputs: &[(&str, ArrayView<'_, f32, D>)]) -> Result<Outputs> {
-        let graph = self.graph();
+        let State { graph, kept } = self.state();
         let (open, given) = given(&graph, inputs)?;
         let outputs = match &self.inner.engine {
             Engine::Gpu(engine) => {
@@ -245,7 +261,7 @@ impl Session {
                 ready.keep(frame);
                 outputs
             }
-            Engine::Cpu(buffers) => cpu::run(&graph, open, &given, buffers)?,
+            Engine::Cpu => cpu::run(&graph, open, &given, &kept)?,
         };
         Ok(named(&graph, outputs))
     }
@@ -256,7 +272,7 @@ impl Session {
     /// # Errors
     /// As `run`.
     pub async fn run_async<D: Dimension>(&self, inputs: &[(&str, ArrayView<'_, f32, D>)]) -> Result<Outputs> {
-        let graph = self.graph();
+        let State { graph, kept } = self.state();
         let (open, given) = given(&graph, inputs)?;
         let outputs = match &self.inner.engine {
             Engine::Gpu(engine) => {
@@ -270,10 +286,10 @@ impl Session {
                 ready.keep(frame);
                 outputs
             }
-            Engine::Cpu(buffers) => {
-                let (on, buffers) = (graph.clone(), buffers.clone());
+            Engine::Cpu => {
+                let on = graph.clone();
                 let owned: Vec<(ValueId, ArrayD<f32>)> = given.iter().map(|(value, array)| (*value, array.to_owned())).collect();
-                let compute = move || cpu::run(&on, open, &owned.iter().map(|(value, array)| (*value, array.view())).collect::<Vec<_>>(), &buffers);
+                let compute = move || cpu::run(&on, open, &owned.iter().map(|(value, array)| (*value, array.view())).collect::<Vec<_>>(), &kept);
                 #[cfg(not(target_arch = "wasm32"))]
                 let outputs = crate::gpu::later::off_thread("session", compute).await?;
                 #[cfg(target_arch = "wasm32")]
@@ -316,23 +332,26 @@ impl Session {
     /// # Errors
     /// No parameter of this name, with what a pass made of it or the name that is nearest; another shape or element type; loss of the device, out of memory.
     pub fn set_parameter<T: Element, D: Dimension>(&self, name: &str, numbers: ArrayView<'_, T, D>) -> Result<()> {
-        let mut graph = self.inner.graph.write().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = Graph::clone(&graph);
+        let mut state = self.inner.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = Graph::clone(&state.graph);
         changed.set(name, numbers)?;
-        if let (Some(engine), Some(value)) = (self.on_gpu(), changed.find(name))
+        let value = changed.parameter_called(name)?;
+        if let Some(engine) = self.on_gpu()
             && let Source::Parameter(Some(numbers)) = changed.values()[value.index()].source()
         {
             engine.replace(value, numbers.clone())?;
         }
-        *graph = Arc::new(changed);
+        *state = State { graph: Arc::new(changed), kept: state.kept.without(value) };
         Ok(())
     }
 
     /// Changes the numbers of an f32 parameter where they lie, in a session on the CPU engine.
     pub(crate) fn change_parameter(&self, name: &str, change: impl FnOnce(&mut [f32])) -> Result<()> {
-        let mut graph = self.inner.graph.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.inner.state.write().unwrap_or_else(PoisonError::into_inner);
+        let value = state.graph.parameter_called(name)?;
+        state.kept.change(value);
         // Not copied: no run holds the graph now.
-        Arc::make_mut(&mut graph).change(name, change)
+        Arc::make_mut(&mut state.graph).change(name, change)
     }
 
     /// The tensor of a parameter on the device, to be written by kernels of the caller; [`Session::refresh`] packs what they wrote. Without that, kernels that

@@ -113,8 +113,11 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
     let narrow: Vec<Vec<f32>> = data.iter().map(|values| values.iter().map(|v| *v as f32).collect()).collect();
     let operands: Vec<&[f32]> = narrow.iter().map(Vec::as_slice).collect();
     let mut y = vec![0.0; op.outputs()[0].count() as usize];
+    // As on a GPU: what is constant is packed before.
+    let of = |constant: bool| -> Vec<&[f32]> { specs.iter().zip(&operands).filter(|(spec, _)| spec.constant == constant).map(|(_, v)| *v).collect() };
+    let (on_cpu, given) = (wgconv::cpu::Prepared::new(op, &of(true))?, of(false));
     let start = Instant::now();
-    let engine = wgconv::cpu::compute(op, &operands, &mut y)?;
+    let engine = on_cpu.compute(&given, &mut y)?;
     let once = start.elapsed().as_secs_f64();
     let expected = Expected::new(layer, &data, engine.then_some(&y))?;
 
@@ -123,7 +126,7 @@ pub fn time_layer(layer: &Layer, engines: &Engines<'_>, clock: &mut Option<Clock
         true => {
             let mut scratch = vec![0.0; y.len()];
             let run = || {
-                wgconv::cpu::compute(op, &operands, &mut scratch)?;
+                on_cpu.compute(&given, &mut scratch)?;
                 Ok(())
             };
             Some(repeats.time_cpu(repeats.count(once, usual(once)), run)?)
@@ -307,19 +310,19 @@ impl Expected {
             (Op::Conv(problem), Some(part), Some(y)) if op.flops() > 2.0 * REFERENCE_LIMIT => {
                 let cut = part.operands(&operands);
                 let label = wgconv::cpu::algorithm(op).unwrap_or_default();
-                let want = part.problem.reference_for(label, &cut.iter().map(Vec::as_slice).collect::<Vec<_>>()).swap_remove(0);
+                let want = part.problem.reference_for(&label, &cut.iter().map(Vec::as_slice).collect::<Vec<_>>()).swap_remove(0);
                 check("the CPU engine", &part.problem, &wide(&y[..part.problem.output_count() as usize]), &want, 1.0)?;
                 // The magnitude is bounded by the largest |x| times the sum of a filter's |w|, and 1 each of bias and residual.
                 let largest = data[0].iter().fold(0.0f64, |m, v| m.max(v.abs()));
                 let weights = part.sums(&data[1]);
                 let positions = problem.output_positions() as usize;
                 let value = wide(y);
-                let magnitude = |i: usize| match label {
+                let magnitude = |i: usize| match label.as_str() {
                     "" => largest * weights[i / positions % weights.len()] + 2.0,
                     // An algorithm that transforms: over operands as large as the largest, so many times that of plain sums.
                     _ => problem.reduction_depth() as f64 * largest * data[1].iter().fold(0.0f64, |m, v| m.max(v.abs())) + 2.0,
                 };
-                let ratio = op.error_ratio(label).max(1.0);
+                let ratio = op.error_ratio(&label).max(1.0);
                 let error = (0..value.len()).map(|i| ratio * reference::conv_error(problem, value[i], magnitude(i))).collect();
                 Ok(Expected::Engine(Bounded { value, error }))
             }
@@ -327,7 +330,7 @@ impl Expected {
                 let want = op.reference(&operands).swap_remove(0);
                 match (y, wgconv::cpu::algorithm(op)) {
                     (Some(y), None) => check("the CPU engine", op, &wide(y), &want, 1.0)?,
-                    (Some(y), Some(label)) => check("the CPU engine", op, &wide(y), &op.reference_for(label, &operands).swap_remove(0), 1.0)?,
+                    (Some(y), Some(label)) => check("the CPU engine", op, &wide(y), &op.reference_for(&label, &operands).swap_remove(0), 1.0)?,
                     (None, _) => {}
                 }
                 Ok(Expected::Reference(want))
@@ -343,7 +346,7 @@ impl Expected {
             (Expected::Reference(want), _) if ratio == 1.0 => check("the GPU", op, got, want, 1.0),
             (Expected::Reference(_), _) => {
                 let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
-                check("the GPU", op, got, &op.reference_for(label, &operands).swap_remove(0), 1.0)
+                check("the GPU", op, got, &op.reference_for(&label, &operands).swap_remove(0), 1.0)
             }
             (Expected::Engine(want), Op::Conv(problem)) if ratio > 1.0 => {
                 // Its bound is that of plain sums over operands as large as the largest, so many times.

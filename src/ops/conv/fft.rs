@@ -9,9 +9,10 @@ use crate::numeric::bound::gamma;
 use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::types::shape::WindowAxis;
 use crate::types::{ElementType, Error, Result};
+use std::ops::RangeInclusive;
 
-/// The longest line that one workgroup transforms.
-const LONGEST: u64 = 512;
+/// The lengths of lines that one workgroup transforms.
+pub(crate) const ON_GPU: RangeInclusive<u64> = 4..=512;
 
 /// Columns of a product come in panels of so many, by the cores of most tiles.
 const PANEL: u64 = 16;
@@ -28,16 +29,16 @@ pub(crate) fn reach(axis: &WindowAxis) -> u64 {
 }
 
 impl FourierTile {
-    /// The tile that `text` names, such as `64x64`, if it is one for `problem`.
+    /// The tile that `text` names, such as `64x64`, if it is one for `problem`, on an engine that transforms lines as long.
     pub fn parse(text: &str, problem: &ConvProblem) -> Option<Self> {
         let (height, width) = text.split_once('x')?;
         let tile = Self { extents: [height.parse().ok()?, width.parse().ok()?] };
         let fits = |length: u64, axis: &WindowAxis| match axis.filter {
             1 => length == 1,
-            _ => length.is_power_of_two() && reach(axis) < length && (4..=LONGEST).contains(&length),
+            _ => length.is_power_of_two() && reach(axis) < length && length >= 4,
         };
         let is_one = fits(tile.extents[0], &problem.axes[1]) && fits(tile.extents[1], &problem.axes[2]);
-        (supports(problem).is_ok() && is_one && tile.to_string() == text && tile.is_accurate(problem)).then_some(tile)
+        (supports(problem, u64::MAX).is_ok() && is_one && tile.to_string() == text && tile.is_accurate(problem)).then_some(tile)
     }
 
     /// Whether its error bound is one that the problem's accuracy admits.
@@ -122,7 +123,8 @@ impl FourierTile {
 }
 
 /// Halvings of a line that multiply by other roots than 1 and -i, which are exact: `shaders/conv/fft_line.wgsl` transforms up to 16 numbers in one step,
-/// longer lines in two, with one such product between them.
+/// longer lines in two, with one such product between them. The CPU engine has fewer: one product for two halvings, but for the last, and one
+/// between the halves of a long line.
 fn products(length: u64) -> u32 {
     match length {
         0..=4 => 0,
@@ -142,11 +144,11 @@ impl std::fmt::Display for FourierTile {
     }
 }
 
-/// Why a convolution is none that the transform computes, whatever the tile.
+/// Why a convolution is none that transforms of lines up to `most` numbers compute, whatever the tile.
 ///
 /// # Errors
 /// [`Error::Unsupported`] with the condition that does not hold.
-pub(crate) fn supports(problem: &ConvProblem) -> Result<()> {
+pub(crate) fn supports(problem: &ConvProblem, most: u64) -> Result<()> {
     let refuse = |reason: String| Err(Error::Unsupported { algorithm: "fft".into(), reason });
     if problem.direction != Direction::Forward {
         return refuse("it does not compute transposed convolutions".into());
@@ -165,15 +167,16 @@ pub(crate) fn supports(problem: &ConvProblem) -> Result<()> {
         return refuse("accuracy exact admits plain products and sums alone".into());
     }
     let longest = reach(height).max(reach(width)) + 1;
-    if longest > LONGEST / 2 {
-        return refuse(format!("the window reaches over {longest} elements of an axis, and it transforms lines of {LONGEST}"));
+    if longest > most / 2 {
+        return refuse(format!("the window reaches over {longest} elements of an axis, and it transforms lines of {most}"));
     }
     Ok(())
 }
 
-/// The tiles that a convolution admits by its extents and its accuracy, those that multiply least first.
-pub(crate) fn candidates(problem: &ConvProblem) -> Vec<FourierTile> {
-    if supports(problem).is_err() {
+/// The tiles of lines of such lengths that a convolution admits by its extents and its accuracy, those that multiply least first.
+pub(crate) fn candidates(problem: &ConvProblem, on: &RangeInclusive<u64>) -> Vec<FourierTile> {
+    let (least, most) = (*on.start(), *on.end());
+    if supports(problem, most).is_err() {
         return vec![];
     }
     let lengths = |axis: &WindowAxis| -> Vec<u64> {
@@ -181,9 +184,9 @@ pub(crate) fn candidates(problem: &ConvProblem) -> Vec<FourierTile> {
             1 => vec![1],
             // Half of a line at least is of use; a line that holds all of the axis is long enough.
             _ => {
-                let fewest = (2 * reach(axis)).next_power_of_two().clamp(4, LONGEST);
-                let most = (axis.output + reach(axis)).next_power_of_two().clamp(fewest, LONGEST);
-                std::iter::successors(Some(fewest), |length| Some(2 * length)).take_while(|length| *length <= most).collect()
+                let fewest = (2 * reach(axis)).next_power_of_two().clamp(least, most);
+                let enough = (axis.output + reach(axis)).next_power_of_two().clamp(fewest, most);
+                std::iter::successors(Some(fewest), |length| Some(2 * length)).take_while(|length| *length <= enough).collect()
             }
         }
     };
@@ -209,32 +212,33 @@ mod tests {
     fn the_bound_decides_where_plain_accuracy_admits_it() {
         let plain = ConvDescriptor::default();
         let large = conv([1, 1, 2048, 2048], [1, 1, 127, 127], &plain);
-        let tile = candidates(&large)[0];
+        let tile = candidates(&large, &ON_GPU)[0];
         assert!(tile.relative_error(&large) < 0.1, "{tile}: {}", tile.relative_error(&large));
-        assert!(candidates(&conv([1, 1, 56, 56], [1, 1, 7, 7], &plain)).is_empty());
+        assert!(candidates(&conv([1, 1, 56, 56], [1, 1, 7, 7], &plain), &ON_GPU).is_empty());
         let reduced = ConvDescriptor { accuracy: Accuracy::Reduced, ..plain };
-        assert!(!candidates(&conv([1, 1, 56, 56], [1, 1, 7, 7], &reduced)).is_empty());
-        assert!(!candidates(&conv([1, 64, 56, 56], [64, 64, 7, 7], &plain)).is_empty(), "many channels add up many products");
+        assert!(!candidates(&conv([1, 1, 56, 56], [1, 1, 7, 7], &reduced), &ON_GPU).is_empty());
+        assert!(!candidates(&conv([1, 64, 56, 56], [64, 64, 7, 7], &plain), &ON_GPU).is_empty(), "many channels add up many products");
     }
 
     #[test]
     fn tiles_hold_their_window_and_parse() {
         let problem = conv([1, 64, 100, 30], [8, 64, 9, 5], &ConvDescriptor { dilation: [3, 1], accuracy: Accuracy::Reduced, ..Default::default() });
-        let tiles = candidates(&problem);
+        let tiles = candidates(&problem, &ON_GPU);
         assert!(tiles.len() > 3, "{tiles:?}");
         for tile in tiles {
             assert_eq!(FourierTile::parse(&tile.to_string(), &problem), Some(tile));
             let ([rows, columns], [down, across]) = (tile.outputs(&problem), tile.tiles(&problem));
             assert!(rows * down >= problem.axes[1].output && columns * across >= problem.axes[2].output);
         }
-        for other in ["24x24", "64", "064x8", "1x8", "16x8", "1024x8", ""] {
+        for other in ["24x24", "64", "064x8", "1x8", "16x8", ""] {
             assert_eq!(FourierTile::parse(other, &problem), None, "{other}");
         }
     }
 
     #[test]
     fn what_it_does_not_compute_is_said() {
-        let reason = |descriptor: &ConvDescriptor<2>, filter| supports(&conv([1, 2, 40, 40], filter, descriptor)).unwrap_err().to_string();
+        let reason =
+            |descriptor: &ConvDescriptor<2>, filter| supports(&conv([1, 2, 40, 40], filter, descriptor), *ON_GPU.end()).unwrap_err().to_string();
         let plain = ConvDescriptor::default();
         assert!(reason(&ConvDescriptor { stride: [2, 1], ..plain }, [2, 2, 5, 5]).contains("stride 1"));
         assert!(reason(&plain, [2, 2, 1, 1]).contains("one tap"));

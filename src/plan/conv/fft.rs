@@ -5,7 +5,7 @@
 
 use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
-use crate::ops::conv::fft::{FourierTile, candidates};
+use crate::ops::conv::fft::{FourierTile, ON_GPU, candidates};
 use crate::ops::conv::problem::ConvProblem;
 use crate::plan::conv::steps::overrides;
 use crate::plan::conv::{BIAS, FILTER};
@@ -35,13 +35,13 @@ fn mixes(problem: &ConvProblem) -> bool {
 
 /// Whether a device computes it: what the problem admits, with a tile whose transformed filters fit a binding.
 pub(crate) fn supports(problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
-    crate::ops::conv::fft::supports(problem)?;
+    crate::ops::conv::fft::supports(problem, *ON_GPU.end())?;
     let refuse = |reason: String| Err(Error::Unsupported { algorithm: NAME.into(), reason });
     let buffers = 3 + u32::from(problem.has_bias) + u32::from(problem.has_residual);
     if buffers > profile.max_storage_buffers {
         return refuse(format!("its last kernel binds {buffers} storage buffers; the device has {}", profile.max_storage_buffers));
     }
-    if candidates(problem).is_empty() {
+    if candidates(problem, &ON_GPU).is_empty() {
         return refuse("its error bound is larger than that of plain f32 sums here; accuracy reduced admits that, f32 does not".into());
     }
     profile.check_iterations(NAME, WorkgroupTile::iterations(2 * problem.channels_per_group()).max(problem.filters_per_group()))?;
@@ -74,7 +74,7 @@ fn fitting(problem: &ConvProblem, profile: &DeviceProfile) -> Vec<FourierTile> {
     let rows =
         |tile: &FourierTile| tile.extents()[1].saturating_mul(problem.out_channels * problem.channels_per_group() * problem.axes[1].filter * NUMBER);
     let column = |tile: &FourierTile| tile.count().saturating_mul(NUMBER * channels * if mixes(problem) { 64 } else { 1 });
-    candidates(problem).into_iter().filter(|tile| filters(tile).max(rows(tile)).max(column(tile)) <= limit).collect()
+    candidates(problem, &ON_GPU).into_iter().filter(|tile| filters(tile).max(rows(tile)).max(column(tile)) <= limit).collect()
 }
 
 /// Most bytes of the transformed tiles and sums of a part; where memory is a processor's, they should stay in its cache until they are read again, as
@@ -154,10 +154,14 @@ impl Kernels<'_> {
 pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, named: Option<&str>) -> Result<Plan> {
     let tile = match named {
         None => tile(problem, profile)?,
-        Some(text) => FourierTile::parse(text, problem).ok_or_else(|| Error::Unsupported {
-            algorithm: format!("{NAME} {text}"),
-            reason: format!("its tiles here are {}", tiles(problem, profile).join(", ")),
-        })?,
+        Some(text) => {
+            FourierTile::parse(text, problem).filter(|tile| tile.extents().iter().all(|length| length <= ON_GPU.end())).ok_or_else(|| {
+                Error::Unsupported {
+                    algorithm: format!("{NAME} {text}"),
+                    reason: format!("its tiles here are {}", tiles(problem, profile).join(", ")),
+                }
+            })?
+        }
     };
     let mut plan = Plan::new(problem.name(), format!("{NAME} {tile}"), problem.inputs(), problem.outputs());
     check_tensors("a convolution", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
