@@ -325,7 +325,7 @@ fn compare(op: impl Into<Op>, data: &str, inputs: &[&[f32]], exact: &[Dd]) {
     let mut y = vec![f32::NAN; exact.len()];
     if wgconv::cpu::compute(op, inputs, &mut y).unwrap() {
         let label = wgconv::cpu::algorithm(op).unwrap_or_default();
-        within("the CPU engine", &y, &op.reference_for(label, &wide)[0].error);
+        within("the CPU engine", &y, &op.reference_for(&label, &wide)[0].error);
     }
     let upload = |(spec, values): (&wgconv::op::TensorSpec, &&[f32])| {
         GPU.upload(&ArrayD::from_shape_vec(IxDyn(&spec.tensor.extents), values.to_vec()).unwrap()).unwrap()

@@ -354,7 +354,7 @@ fn means_of_numbers_whose_sum_leaves_f32() {
 
 #[test]
 fn a_fused_mean_of_numbers_whose_sum_leaves_f32() {
-    use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool};
+    use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool};
     let descriptor = Conv2dDescriptor { pool: Some(FusedPool::Average), ..Default::default() };
     // Filters of one channel each that pass the middle on: depthwise blocks pool in registers.
     let mut filter = vec![0.0f32; 2 * 9];

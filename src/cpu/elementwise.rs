@@ -2,6 +2,7 @@
 
 use crate::cpu::Computed;
 use crate::cpu::epilogue::{BLOCK, finish};
+use crate::cpu::exponential::exponentials;
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::{UnaryOp, UnaryProblem};
 use crate::ops::elementwise::where_cond::WhereProblem;
@@ -20,6 +21,7 @@ pub(crate) fn unary(op: UnaryOp, activation: Activation, x: &[f32], y: &mut [f32
             UnaryOp::Ceil => map(x, y, f32::ceil),
             UnaryOp::Round => map(x, y, f32::round_ties_even),
             UnaryOp::Sqrt => map(x, y, f32::sqrt),
+            UnaryOp::Exp => exponentials(x, y),
             UnaryOp::Reciprocal => map(x, y, |x| 1.0 / x),
             other => map(x, y, |x| other.apply(x.into()) as f32),
         }

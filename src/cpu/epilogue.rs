@@ -1,5 +1,6 @@
 //! Bias and activation over a stretch of one output plane, while it is in cache.
 
+use crate::cpu::exponential::activate;
 use crate::types::Activation;
 use rayon::prelude::*;
 
@@ -21,7 +22,8 @@ pub(crate) fn finish(values: &mut [f32], bias: f32, activation: Activation) {
         Activation::LeakyRelu { alpha } => each(values, bias, |v| if v < 0.0 { alpha * v } else { v }),
         Activation::Relu6 => each(values, bias, |v| clip(v, 0.0, 6.0)),
         Activation::Clip { min, max } => each(values, bias, |v| clip(v, min, max)),
-        // The transcendental ones: the definition itself, rounded once.
+        // The transcendental ones: the definition in f64, rounded once.
+        other if activate(values, bias, other) => {}
         other => each(values, bias, |v| other.apply(f64::from(v)) as f32),
     }
 }

@@ -1,9 +1,10 @@
 //! The CPU engine: the fallback where there is no GPU, and the honest opponent in every GPU-against-CPU figure.
 //!
 //! `direct` lays a band of the input out (`lines`) so that each tap is an offset, and keeps sums in registers (`kernel`); `winograd` multiplies less where the
-//! accuracy admits it; `gemm` multiplies the filter by im2col blocks, for windows of one tap and few outputs; `depthwise` keeps rows of outputs in registers;
-//! `phases` takes a stride of a transposed convolution apart; `packed` chooses among these and packs a filter once for many calls; `epilogue` adds bias and
-//! activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
+//! accuracy admits it, and so does `fourier`, of many taps, by the transforms of `fft`; `gemm` multiplies the filter by im2col blocks, for windows of one tap
+//! and few outputs; `depthwise` keeps rows of outputs in registers; `phases` takes a stride of a transposed convolution apart. `packed` chooses among these,
+//! and packs a filter once for many calls (`prepared`); `epilogue` adds bias and activation while a block is warm. Everything is channels-first and f32, on the
+//! current rayon pool.
 
 pub(crate) mod adjoint;
 pub(crate) mod depthwise;
@@ -11,6 +12,7 @@ mod direct;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;
+mod exponential;
 mod fft;
 pub(crate) mod filter_gradient;
 mod fourier;

@@ -7,6 +7,7 @@ use crate::ops::norm::batch::BatchNormProblem;
 use crate::ops::norm::lrn::LrnProblem;
 use crate::ops::norm::rows::NormProblem;
 use crate::types::Layout;
+use pulp::Arch;
 use rayon::prelude::*;
 
 /// Layer, group and instance normalisation: channels-first, every row is contiguous.
@@ -19,23 +20,46 @@ fn statistics(problem: &NormProblem, inputs: &[&[f32]], y: &mut [f32]) -> Vec<[f
     let rows = problem.rows(Layout::ChannelsFirst);
     let scale = problem.has_scale.then(|| inputs[1]);
     let bias = problem.has_bias.then(|| inputs[inputs.len() - 1]);
+    let arch = Arch::new();
     let statistics = y.par_chunks_mut(rows.length).zip(inputs[0].par_chunks(rows.length)).enumerate().map(|(row, (y, x))| {
-        // f64 holds the squares of all f32 numbers, and more digits than a row of them has.
-        let n = rows.length as f64;
-        let mean = sum_of(x, f64::from) / n;
-        let variance = sum_of(x, |v| (f64::from(v) - mean) * (f64::from(v) - mean)) / n;
-        let inverse = 1.0 / (variance + f64::from(problem.epsilon)).sqrt();
         // Neighbours that share a scale go together: a channel's plane, or single elements.
         let [first, last] = [0, rows.length - 1].map(|i| rows.element(row, i)[1]);
         let step = rows.length / (last - first + 1);
-        for (i, (y, x)) in y.chunks_mut(step).zip(x.chunks(step)).enumerate() {
-            let s = scale.map_or(1.0, |s| f64::from(s[first + i])) * inverse;
-            let b = bias.map_or(0.0, |b| f64::from(b[first + i]));
-            y.iter_mut().zip(x).for_each(|(y, x)| *y = ((f64::from(*x) - mean) * s + b) as f32);
-        }
-        [mean as f32, inverse as f32]
+        let [scale, bias] = [scale, bias].map(|numbers| numbers.map(|numbers| &numbers[first..=last]));
+        arch.dispatch(
+            #[inline(always)]
+            || of_row(f64::from(problem.epsilon), x, scale, bias, step, y),
+        )
     });
     statistics.collect()
+}
+
+/// One row; each number of scale and bias serves `step` neighbours. Gives its mean and inverse deviation.
+#[inline(always)]
+fn of_row(epsilon: f64, x: &[f32], scale: Option<&[f32]>, bias: Option<&[f32]>, step: usize, y: &mut [f32]) -> [f32; 2] {
+    // f64 holds the squares of all f32 numbers, and more digits than a row of them has.
+    let n = x.len() as f64;
+    let mean = sum_of(x, f64::from) / n;
+    let variance = sum_of(x, |v| (f64::from(v) - mean) * (f64::from(v) - mean)) / n;
+    let inverse = 1.0 / (variance + epsilon).sqrt();
+    let normal = |x: f32, s: f64, b: f64| ((f64::from(x) - mean) * s + b) as f32;
+    match (scale, bias) {
+        (Some(scale), Some(bias)) if step == 1 => {
+            y.iter_mut().zip(x).zip(scale.iter().zip(bias)).for_each(|((y, x), (s, b))| *y = normal(*x, f64::from(*s) * inverse, f64::from(*b)));
+        }
+        (Some(scale), None) if step == 1 => {
+            y.iter_mut().zip(x).zip(scale).for_each(|((y, x), s)| *y = normal(*x, f64::from(*s) * inverse, 0.0));
+        }
+        (None, None) => y.iter_mut().zip(x).for_each(|(y, x)| *y = normal(*x, inverse, 0.0)),
+        _ => {
+            for (i, (y, x)) in y.chunks_mut(step).zip(x.chunks(step)).enumerate() {
+                let s = scale.map_or(1.0, |s| f64::from(s[i])) * inverse;
+                let b = bias.map_or(0.0, |b| f64::from(b[i]));
+                y.iter_mut().zip(x).for_each(|(y, x)| *y = normal(*x, s, b));
+            }
+        }
+    }
+    [mean as f32, inverse as f32]
 }
 
 /// Batch normalisation of a trained network.

@@ -16,8 +16,9 @@ pub enum Accuracy {
     /// - Winograd adds neighbours: an infinity, a NaN, or a number much larger than its neighbours counts in all outputs of its tile (2 x 2, or
     ///   4 x 4). Its transforms sum up to four inputs (F(4,3): 56) and 2.25 weights: inputs beyond `f32::MAX` / 4 (/ 56) give NaN where a plain
     ///   sum is finite.
-    /// - Fourier transforms take two neighbouring tiles of an image at once, of 512 x 512 elements at most, as the plan's label says: an infinity, a NaN,
-    ///   or a number much larger than the others counts in all outputs of both. Images do not touch each other.
+    /// - Fourier transforms take two neighbouring tiles of an image at once, of 512 x 512 elements at most (on the CPU engine 1024 x 1024, or 2^18 in a
+    ///   line), as the plan's label says: an infinity, a NaN, or a number much larger than the others counts in all outputs of both. Images do not
+    ///   touch each other.
     /// - Cooperative matrices split f32 numbers at one scale: what lies 2^14 and more below the largest number that its own row, column or pixel has loses
     ///   digits, as it would in a sum with that number. Rows and images do not touch each other: operands whose rows differ by more than one scale
     ///   serves (a mask of -1e9), infinities and NaN are computed by plain sums.
