@@ -2,10 +2,12 @@
 
 use crate::cpu::Computed;
 use crate::cpu::exponential::exp_below_0;
+use crate::cpu::reduce::sum_of;
 use crate::ops::softmax::SoftmaxProblem;
 use crate::types::Layout;
 use pulp::Arch;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Neighbouring lines that are computed at once.
 const LINES: usize = 64;
@@ -32,7 +34,7 @@ pub(crate) fn softmax(logarithm: bool, [_, length, inner]: [usize; 3], x: &[f32]
     });
 }
 
-/// One line of neighbours.
+/// One line of neighbours. Each loop does one thing, so that it stays in vectors.
 #[inline(always)]
 fn line(logarithm: bool, x: &[f32], y: &mut [f32]) {
     let mut lanes = [f32::NEG_INFINITY; 16];
@@ -43,51 +45,37 @@ fn line(logarithm: bool, x: &[f32], y: &mut [f32]) {
         }
     }
     let largest = lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, v| larger(m, *v));
+    y.iter_mut().zip(x).for_each(|(y, x)| *y = exp_below_0(*x - largest));
     // f64: a long line's sum in f32 loses digits that its gradient shows.
-    let mut sums = [0.0f64; 16];
-    let (places, last) = y.as_chunks_mut::<16>();
-    for (y, x) in places.iter_mut().zip(chunks) {
-        for ((y, x), sum) in y.iter_mut().zip(x).zip(&mut sums) {
-            let d = *x - largest;
-            let e = exp_below_0(d);
-            *sum += f64::from(e);
-            *y = if logarithm { d } else { e };
-        }
-    }
-    for ((y, x), sum) in last.iter_mut().zip(rest).zip(&mut sums) {
-        let d = *x - largest;
-        let e = exp_below_0(d);
-        *sum += f64::from(e);
-        *y = if logarithm { d } else { e };
-    }
-    let sum: f64 = sums.iter().sum();
-    let (log, sum) = (sum.ln() as f32, sum as f32);
+    let sum = sum_of(y, f64::from);
     if logarithm {
-        y.iter_mut().for_each(|y| *y -= log);
+        let log = sum.ln() as f32;
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = (*x - largest) - log);
     } else {
+        let sum = sum as f32;
         y.iter_mut().for_each(|y| *y /= sum);
     }
 }
 
 /// Lines beside each other: those at `own` of each step along the axis.
 #[inline(always)]
-fn lines(logarithm: bool, inner: usize, own: std::ops::Range<usize>, x: &[f32], y: &mut [f32]) {
+fn lines(logarithm: bool, inner: usize, own: Range<usize>, x: &[f32], y: &mut [f32]) {
     let (mut largest, mut sums) = ([f32::NEG_INFINITY; LINES], [0.0f64; LINES]);
     for x in x.chunks_exact(inner) {
         largest.iter_mut().zip(&x[own.clone()]).for_each(|(m, v)| *m = larger(*m, *v));
     }
     for (y, x) in y.chunks_exact_mut(inner).zip(x.chunks_exact(inner)) {
-        for (((y, x), largest), sum) in y[own.clone()].iter_mut().zip(&x[own.clone()]).zip(&largest).zip(&mut sums) {
-            let d = *x - *largest;
-            let e = exp_below_0(d);
-            *sum += f64::from(e);
-            *y = if logarithm { d } else { e };
-        }
+        let (y, x) = (&mut y[own.clone()], &x[own.clone()]);
+        y.iter_mut().zip(x).zip(&largest).for_each(|((y, x), largest)| *y = exp_below_0(*x - *largest));
+        sums.iter_mut().zip(y).for_each(|(sum, e)| *sum += f64::from(*e));
     }
     let totals = sums.map(|sum| if logarithm { sum.ln() as f32 } else { sum as f32 });
-    for y in y.chunks_exact_mut(inner) {
-        for (y, total) in y[own.clone()].iter_mut().zip(&totals) {
-            *y = if logarithm { *y - *total } else { *y / *total };
+    for (y, x) in y.chunks_exact_mut(inner).zip(x.chunks_exact(inner)) {
+        let (y, x) = (&mut y[own.clone()], &x[own.clone()]);
+        if logarithm {
+            y.iter_mut().zip(x).zip(largest.iter().zip(&totals)).for_each(|((y, x), (largest, log))| *y = (*x - *largest) - *log);
+        } else {
+            y.iter_mut().zip(&totals).for_each(|(y, sum)| *y /= *sum);
         }
     }
 }

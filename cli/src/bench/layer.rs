@@ -346,7 +346,7 @@ impl Expected {
             (Expected::Reference(want), _) if ratio == 1.0 => check("the GPU", op, got, want, 1.0),
             (Expected::Reference(_), _) => {
                 let operands: Vec<&[f64]> = data.iter().map(Vec::as_slice).collect();
-                check("the GPU", op, got, &op.reference_for(&label, &operands).swap_remove(0), 1.0)
+                check("the GPU", op, got, &op.reference_for(label, &operands).swap_remove(0), 1.0)
             }
             (Expected::Engine(want), Op::Conv(problem)) if ratio > 1.0 => {
                 // Its bound is that of plain sums over operands as large as the largest, so many times.
