@@ -9,10 +9,12 @@ use common::gpu;
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
 use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem, FusedPool, plan};
 use wgconv::gpu::DeviceProfile;
+use wgconv::image::{ImageDescriptor, ImageFormat};
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::op::{Planned, Prepared, Problem};
 use wgconv::pool::PoolDescriptor;
 use wgconv::reduce::{ArgmaxDescriptor, ReduceDescriptor};
+use wgconv::transform::{PadDescriptor, PadMode, ResizeDescriptor, ResizeMode};
 use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Layout, Padding, Tensor, TensorType, wgpu};
 
 /// A small convolution with a known answer: the device still works.
@@ -120,18 +122,13 @@ fn sizes_past_the_arithmetic_or_the_device_name_need_and_limit() {
     let large = problem(&[1, 1, 1 << 16, 1 << 16], &[1, 1, 3, 3]).unwrap();
     let error = plan(&large, &DeviceProfile::MINIMAL).unwrap_err().to_string();
     assert_eq!(error, "x needs 4294967296 elements, but the largest 31-bit index is 2147483647");
+    // Of 256 MiB, where a binding holds 128: in bands.
     let medium = problem(&[1, 1, 1 << 13, 1 << 13], &[1, 1, 3, 3]).unwrap();
-    let error = plan(&medium, &DeviceProfile::MINIMAL).unwrap_err();
-    assert_eq!(
-        error,
-        Error::TooLarge {
-            argument: "one image of x".into(),
-            needed: 1 << 28,
-            unit: "bytes",
-            limit_name: "max_storage_buffer_binding_size",
-            limit: 128 << 20
-        }
-    );
+    assert!(plan(&medium, &DeviceProfile::MINIMAL).unwrap().steps.len() > 3);
+    let wide = problem(&[1, 1 << 12, 4, 4], &[1 << 10, 1 << 12, 3, 3]).unwrap();
+    let error = plan(&wide, &DeviceProfile::MINIMAL).unwrap_err();
+    let limit_name = "max_storage_buffer_binding_size";
+    assert_eq!(error, Error::TooLarge { argument: "filter".into(), needed: 9 << 24, unit: "bytes", limit_name, limit: 128 << 20 });
     let error = problem(&[1 << 32, 1, 1 << 32, 1], &[1, 1, 1, 1]).unwrap_err();
     assert!(matches!(error, Error::TooLarge { needed: 18_446_744_073_709_551_616, .. }), "{error}");
     let gpu = gpu();
@@ -140,17 +137,20 @@ fn sizes_past_the_arithmetic_or_the_device_name_need_and_limit() {
     assert_works(&gpu);
 }
 
-/// A device whose bindings hold 64 KiB: what does not fit is split over the batch.
-fn narrow_gpu() -> Gpu {
+/// A device of these limits.
+fn gpu_of(required_limits: wgpu::Limits) -> Gpu {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(wgpu::Backends::all()));
     let adapter = adapters.first().expect("an adapter");
-    let required_limits =
-        wgpu::Limits { max_storage_buffer_binding_size: 64 << 10, max_compute_workgroups_per_dimension: 40, ..wgpu::Limits::default() };
     let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
     Gpu::from_wgpu(adapter, device, queue).unwrap()
+}
+
+/// A device whose bindings hold 64 KiB: what does not fit is split over the batch.
+fn narrow_gpu() -> Gpu {
+    gpu_of(wgpu::Limits { max_storage_buffer_binding_size: 64 << 10, max_compute_workgroups_per_dimension: 40, ..wgpu::Limits::default() })
 }
 
 #[test]
@@ -188,12 +188,68 @@ fn what_does_not_fit_one_binding_is_split_over_the_batch_and_dispatches_fold() {
             assert_eq!(run(&narrow, Some(FusedPool::Max)).1, run(&wide, Some(FusedPool::Max)).1, "{algorithm} {layout:?}, pooled");
         }
     }
-    let error = narrow.upload(&Array4::<f32>::ones((1, 1, 200, 200))).and_then(|x| {
-        let f = narrow.upload(&Array4::<f32>::ones((1, 1, 3, 3)))?;
-        narrow.run(|r| r.conv2d(&x, &f, None, &Conv2dDescriptor::default()))
+}
+
+/// No binding holds an image: its rows go through scratch memory, on a device that would refuse a larger binding.
+#[test]
+fn what_is_larger_than_a_binding_goes_through_it_in_bands() {
+    let (narrow, wide) = (narrow_gpu(), gpu());
+    let mut i = 0;
+    let image = Array4::from_shape_simple_fn((2, 3, 150, 133), || {
+        i += 5;
+        (i % 9) as f32 - 4.0
     });
-    let message = error.unwrap_err().to_string();
-    assert_eq!(message, "one image of x needs 160000 bytes, but max_storage_buffer_binding_size is 65536");
+    let filter = Array4::from_shape_fn((4, 3, 3, 3), |(k, c, r, s)| ((k + 2 * c + 3 * r + 5 * s) % 7) as f32 - 3.0);
+    let bytes: Vec<u8> = (0..150 * 133 * 4).map(|i| (i * 7 % 251) as u8).collect();
+    for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+        let run = |gpu: &Gpu| -> Vec<ArrayD<f32>> {
+            let (x, f) = (gpu.upload_as(&image, layout).unwrap(), gpu.upload(&filter).unwrap());
+            let words = gpu.upload(&Array1::from_iter(bytes.chunks(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])))).unwrap();
+            let same = Conv2dDescriptor { padding: Padding::Same, ..Default::default() };
+            let outputs = gpu
+                .run(|r| {
+                    Ok([
+                        r.conv2d(&x, &f, None, &same)?,
+                        r.conv2d(&x, &f, None, &Conv2dDescriptor { pool: Some(FusedPool::Max), ..same })?,
+                        r.pool(&x, &PoolDescriptor::window([3, 2]).with_stride([2, 2]))?,
+                        r.to_layout(&x, Layout::ChannelsFirst)?,
+                        r.transpose(&x, &[0, 3, 1, 2])?,
+                        r.pad(&x, &PadDescriptor { pads: vec![0, 0, 3, 2, 0, 0, 1, 4], mode: PadMode::Reflect })?,
+                        r.resize(&x, &ResizeDescriptor { sizes: vec![75, 266], mode: ResizeMode::Linear, ..Default::default() })?,
+                        r.image_from_bytes(&words, ImageFormat::Rgba8, [1, 150, 133], &ImageDescriptor { layout, ..Default::default() })?,
+                    ])
+                })
+                .unwrap();
+            outputs.iter().map(|y| y.download().unwrap()).collect()
+        };
+        assert_eq!(run(&narrow), run(&wide), "{layout:?}");
+    }
+    // A filter is not cut.
+    let problem = ConvProblem::forward::<2>(&ConvInputs::new(&[1, 40, 90, 90], &[50, 40, 3, 3], None), &Conv2dDescriptor::default());
+    let error = plan(&problem.unwrap(), narrow.profile()).unwrap_err().to_string();
+    assert_eq!(error, "filter needs 72000 bytes, but max_storage_buffer_binding_size is 65536");
+}
+
+/// The true case: 144 MB, where WebGPU's default limits give a binding 128 MiB.
+#[test]
+fn a_photograph_of_12_megapixels_is_filtered() {
+    let gpu = gpu_of(wgpu::Limits::default());
+    let (height, width) = (3000, 4000);
+    let image = Array4::from_shape_fn((1, 3, height, width), |(_, c, h, w)| ((3 * c + 5 * h + 7 * w) % 11) as f32 - 5.0);
+    let filter = Array4::from_shape_fn((3, 1, 3, 3), |(k, _, r, s)| ((k + 3 * r + 5 * s) % 7) as f32 - 3.0);
+    let (x, f) = (gpu.upload(&image).unwrap(), gpu.upload(&filter).unwrap());
+    let descriptor = Conv2dDescriptor { padding: Padding::Same, groups: 3, ..Default::default() };
+    let y: Array4<f32> = gpu.run(|r| r.conv2d(&x, &f, None, &descriptor)).unwrap().download().unwrap();
+    let padded = |c: usize, h: i64, w: i64| match (usize::try_from(h), usize::try_from(w)) {
+        (Ok(h), Ok(w)) if h < height && w < width => image[[0, c, h, w]],
+        _ => 0.0,
+    };
+    let wrong = y.indexed_iter().find(|((_, c, h, w), v)| {
+        let taps = (0..3).flat_map(|r| (0..3).map(move |s| (r, s)));
+        let sum: f32 = taps.map(|(r, s)| padded(*c, (h + r) as i64 - 1, (w + s) as i64 - 1) * filter[[*c, 0, r, s]]).sum();
+        sum != **v
+    });
+    assert_eq!(wrong, None);
 }
 
 /// Slices begin anywhere in a binding, and each has partial sums of its own in the same scratch memory.

@@ -384,7 +384,15 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("pool[", "lp_pool/", "scale = clamp(exponent_of(found.largest), -126, 126);", "scale = 0;", "bounded"),
         ("pool[", "lp_pool/", "select(edge, pow(v, p), ordinary), v, is_nan(v))", "select(edge, pow(v, p), ordinary), 0.0, is_nan(v))", "bounded"),
         ("norm_rows", "group_norm/", "inner * params.scale_row + place.y", "place.y", "bounded"),
-        ("norm_batch[", "batch_norm/rows/", "line % params.channels", "line / params.channels", "bounded"),
+        (
+            "norm_batch[",
+            "batch_norm/rows/",
+            "(line + params.first_line) % params.channels",
+            "(line + params.first_line) / params.channels",
+            "bounded",
+        ),
+        ("norm_batch[", "batch_norm/rows/x_3x5x19x17", "(line + params.first_line) % params.channels", "line % params.channels", "bounded"),
+        ("norm_batch[", "batch_norm/rows/x_3x5x19x17", "params.base + i", "i", "bounded"),
         ("norm_lrn[", "lrn/", "c + params.after", "c + params.before", "bounded"),
     ];
     assert_all_reported(damages);

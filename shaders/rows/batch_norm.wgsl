@@ -13,8 +13,8 @@ struct BatchNormParams {
     row_blocks: u32, // with ROWS: blocks of 1024 elements that one inner line takes
     alpha: f32,      // parameters of the activation
     beta: f32,
-    unused0: u32,
-    unused1: u32,
+    base: u32,       // of the first element in its bindings
+    first_line: u32, // channel of the first inner line
 }
 
 @group(0) @binding(0) var<uniform> params: BatchNormParams;
@@ -23,16 +23,16 @@ struct BatchNormParams {
 @group(0) @binding(1) var<storage, read> folded: array<vec4<f32>>; // mean, multiplier, bias
 @group(0) @binding(2) var<storage, read_write> output: array<Elem>;
 
-fn source(i: u32) -> f32 {
-    return f32(output[i]);
+fn source(at: u32) -> f32 {
+    return f32(output[at]);
 }
 //@else
 @group(0) @binding(1) var<storage, read> x: array<Elem>;
 @group(0) @binding(2) var<storage, read> folded: array<vec4<f32>>; // mean, multiplier, bias
 @group(0) @binding(3) var<storage, read_write> output: array<Elem>;
 
-fn source(i: u32) -> f32 {
-    return f32(x[i]);
+fn source(at: u32) -> f32 {
+    return f32(x[at]);
 }
 //@end
 
@@ -41,7 +41,8 @@ override ROWS: u32 = 0u;
 
 fn compute(i: u32, channel: u32) {
     let f = folded[channel];
-    output[i] = Elem(activate(fma(source(i) - f.x, f.y, f.z), params.alpha, params.beta));
+    let at = params.base + i;
+    output[at] = Elem(activate(fma(source(at) - f.x, f.y, f.z), params.alpha, params.beta));
 }
 
 @compute @workgroup_size(64)
@@ -51,13 +52,13 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if ROWS == 0u {
         let i = group * 64u + local;
         if i < params.items {
-            compute(i, i / params.inner % params.channels);
+            compute(i, (i / params.inner + params.first_line) % params.channels);
         }
     } else {
         let line = group / params.row_blocks;
         let first = (group - line * params.row_blocks) * 1024u;
         if line * params.inner < params.items { // the last workgroups of a folded dispatch have no line
-            let channel = line % params.channels;
+            let channel = (line + params.first_line) % params.channels;
             let range = item_range(local, first, 1024u, params.inner);
             for (var i = range.begin; i < range.end; i += TOGETHER) {
                 compute(line * params.inner + i, channel);

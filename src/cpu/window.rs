@@ -1,7 +1,6 @@
 //! Window arithmetic of one axis as ready-made tables, so that inner loops copy and never divide.
 
 use crate::ops::conv::problem::{ConvProblem, Direction};
-use crate::types::PaddingMode;
 use crate::types::shape::WindowAxis;
 
 /// Marks an output that a tap reads nothing for.
@@ -79,14 +78,7 @@ fn source(problem: &ConvProblem, axis: &WindowAxis, o: i64, tap: i64) -> u32 {
 
 /// The input coordinate at coordinate `u` of the padded axis of a forward convolution, or [`NOTHING`].
 pub(crate) fn padded(problem: &ConvProblem, axis: &WindowAxis, u: i64) -> u32 {
-    let (i, input) = (u - axis.pad_begin, axis.input as i64);
-    let i = match problem.padding_mode {
-        PaddingMode::Zeros => i,
-        PaddingMode::Reflect => (input - 1) - ((input - 1) - i.abs()).abs(),
-        PaddingMode::Replicate => i.clamp(0, input - 1),
-        PaddingMode::Circular => i.rem_euclid(input),
-    };
-    inside(i, input)
+    inside(problem.padding_mode.coordinate(u - axis.pad_begin, axis.input), axis.input as i64)
 }
 
 /// `i`, where the input has it.

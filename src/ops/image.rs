@@ -209,7 +209,7 @@ impl ImageProblem {
         [all[0], all[1], all[3]].map(i64::unsigned_abs)
     }
 
-    fn words(&self) -> TensorSpec {
+    pub(crate) fn words(&self) -> TensorSpec {
         let count = self.image_bytes().div_ceil(4) as usize;
         TensorSpec::new("image", &[count], ElementType::U32, Layout::ChannelsFirst).with_domain(Domain::Index(1 << 32))
     }

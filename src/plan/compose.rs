@@ -1,10 +1,10 @@
 //! Plans made of plans: one after another, joined by scratch memory, or one under the name of another op.
 //!
-//! Kernel calls name tensors by their index in their own plan. [`Plan::compose`] gives the calls of both the indices that these tensors have in the
-//! whole; nobody else rewrites a [`BufferRef`].
+//! Kernel calls name tensors by their index in their own plan. [`Plan::compose`] and [`Plan::take_in`] give the calls the indices that these tensors
+//! have in the whole; nobody else rewrites a [`BufferRef`].
 
 use crate::ops::Problem;
-use crate::plan::step::{BufferRef, Plan, Step};
+use crate::plan::step::{BufferRef, Plan, Range, Step};
 
 /// What a tensor of the second of two plans is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,27 @@ impl Plan {
         }
         whole.steps.extend(moved(second.steps, of_second));
         whole
+    }
+}
+
+impl Plan {
+    /// Takes in `part`, whose tensors are at these places of the whole: its scratch memory, its tables and what it prepares. Gives its calls, which may be
+    /// made as often as these places are filled.
+    pub(crate) fn take_in(&mut self, part: Plan, inputs: &[BufferRef], outputs: &[BufferRef]) -> Vec<Step> {
+        let [scratch, tables] = [self.scratch.len(), self.tables.len()];
+        let within = |tensor: BufferRef, first, bytes| tensor.part(Range { first, bytes, base: 0 });
+        let place = |own: BufferRef| match own {
+            BufferRef::Input { index, first, bytes } => within(inputs[index], first, bytes),
+            BufferRef::Output { index, first, bytes } => within(outputs[index], first, bytes),
+            BufferRef::Scratch(index) => BufferRef::Scratch(scratch + index),
+            BufferRef::ScratchPart { index, first, bytes } => BufferRef::ScratchPart { index: scratch + index, first, bytes },
+            BufferRef::Table(index) => BufferRef::Table(tables + index),
+            BufferRef::Nothing => BufferRef::Nothing,
+        };
+        self.scratch.extend(part.scratch);
+        self.tables.extend(part.tables);
+        self.prepare.extend(moved(part.prepare, place));
+        moved(part.steps, place)
     }
 }
 

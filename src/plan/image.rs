@@ -4,10 +4,12 @@
 
 use crate::ops::Problem;
 use crate::ops::image::{Affine, ImageProblem};
+use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
+use crate::plan::bands::{Band, Cut, Rows};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
+use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_parts, check_tensors};
 use crate::shader::source::{IMAGE_READ, IMAGE_READ_TEXTURE, IMAGE_WRITE, IMAGE_WRITE_R32, IMAGE_WRITE_RGBA8, IMAGE_WRITE_RGBA16};
 use crate::shader::uniforms::ImageParams;
 use crate::shader::{KernelSource, KernelSpec, fold_workgroups};
@@ -25,15 +27,15 @@ impl Planned for ImageProblem {
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         let all: Vec<_> = plan.inputs.iter().chain(&plan.outputs).collect();
         check_tensors("an image", &all, profile)?;
-        for spec in all {
-            check_binding(&spec.name, spec.bytes(), profile)?;
-        }
         // Bytes are counted in 32 bits too.
         check_tensors(
             "an image",
-            &[&crate::ops::spec::TensorSpec::new("bytes of the image", &[self.image_bytes() as usize], ElementType::U32, self.tensor.layout)],
+            &[&TensorSpec::new("bytes of the image", &[self.image_bytes() as usize], ElementType::U32, self.tensor.layout)],
             &DeviceProfile { max_buffer_bytes: u64::MAX, ..*profile },
         )?;
+        if let Some(refusal) = self.inputs().iter().chain(&self.outputs()).find_map(|spec| check_binding(&spec.name, spec.bytes(), profile).err()) {
+            return self.in_bands(plan, profile).unwrap_or(Err(refusal));
+        }
         let params = params(&self.tensor, self.format.channels(), self.affine());
         let kernel = KernelSpec {
             source: if self.writes { &IMAGE_WRITE } else { &IMAGE_READ },
@@ -45,6 +47,48 @@ impl Planned for ImageProblem {
         let refs = vec![BufferRef::input(0, &plan.inputs), BufferRef::output(0, &plan.outputs)];
         plan.steps.push(Step::new(kernel, &params, refs, items.div_ceil(64), profile)?);
         Ok(plan)
+    }
+}
+
+impl ImageProblem {
+    /// Its plan where no binding holds the tensor, or the bytes: rows of an image at a time, which begin where a word of four bytes does. `None` where not even
+    /// one such row fits, or an image begins inside a word.
+    fn in_bands(&self, mut plan: Plan, profile: &DeviceProfile) -> Option<Result<Plan>> {
+        let [n, channels, height, width] = [0, 1, 2, 3].map(|axis| self.tensor.extents[axis] as u64);
+        let row = width * self.format.channels() as u64;
+        if n > 1 && !(height * row).is_multiple_of(4) {
+            return None;
+        }
+        let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
+        let unit = if row.is_multiple_of(4) { 1 } else { 4 };
+        // The last word of a band may be filled up.
+        let rows = limit.saturating_sub(3) / row.max(channels * width * self.tensor.element.bytes()) / unit * unit;
+        if rows == 0 {
+            return None;
+        }
+        check_parts("an image", u128::from(n) * u128::from(height.div_ceil(rows))).ok()?;
+        let band = |first: u64| {
+            let mut problem = self.clone();
+            (problem.tensor.extents[0], problem.tensor.extents[2]) = (1, rows.min(height - first) as usize);
+            Band { problem, x: vec![], first }
+        };
+        let bands: Vec<Band<Self>> = (0..height).step_by(rows as usize).map(band).collect();
+        let (x, y) = (Cut::new(Some(0), &bands, &mut plan), Cut::new(None, &bands, &mut plan));
+        let (words, pixels) = if self.writes { (&y, &x) } else { (&x, &y) };
+        let mut fill = || {
+            for (image, band) in (0..n).flat_map(|image| bands.iter().map(move |band| (image, band))) {
+                let part = band.problem.plan(profile, None)?;
+                let of_words = [Rows { tensor: (image * height + band.first) * row / 4, band: 0, count: band.problem.words().count() }];
+                let of_pixels = [Rows { tensor: band.first, band: 0, count: band.problem.tensor.extents[2] as u64 }];
+                let of_words = words.copies(&band.problem.words(), 0, 0, &of_words, profile)?;
+                let of_pixels = pixels.copies(&TensorSpec::of("x", &band.problem.tensor), 2, image, &of_pixels, profile)?;
+                let (before, after) = if self.writes { (of_pixels, of_words) } else { (of_words, of_pixels) };
+                let calls = plan.take_in(part, &[x.place], &[y.place]);
+                plan.steps.extend(before.into_iter().chain(calls).chain(after));
+            }
+            Ok(())
+        };
+        Some(fill().map(|()| plan))
     }
 }
 
@@ -94,7 +138,7 @@ pub(crate) struct TextureCall {
 
 /// The call that reads `texels` into `tensor`, or with `writes` the one back; `affine` is in values of the texture, bytes where those are 8 bits as stored.
 pub(crate) fn texture_call(texels: Texels, tensor: &TensorType, affine: Affine, writes: bool, profile: &DeviceProfile) -> Result<TextureCall> {
-    let spec = crate::ops::spec::TensorSpec::of("x", tensor);
+    let spec = TensorSpec::of("x", tensor);
     check_tensors("an image", &[&spec], profile)?;
     check_binding("x", spec.bytes(), profile)?;
     let params = params(tensor, texels.channels(), affine);

@@ -2,6 +2,7 @@
 //!
 //! Each family has its planner; `gemm` holds what all products share: tiles of every core, ranges for cooperative matrices.
 
+pub(crate) mod bands;
 pub(crate) mod compose;
 pub(crate) mod conv;
 pub(crate) mod elementwise;

@@ -32,6 +32,17 @@ impl BufferRef {
     pub fn output(index: usize, specs: &[TensorSpec]) -> Self {
         BufferRef::Output { index, first: 0, bytes: specs[index].bytes() }
     }
+
+    /// `range` of it, which is a whole tensor or scratch buffer.
+    pub fn part(self, range: Range) -> Self {
+        let Range { first, bytes, .. } = range;
+        match self {
+            BufferRef::Input { index, .. } => BufferRef::Input { index, first, bytes },
+            BufferRef::Output { index, .. } => BufferRef::Output { index, first, bytes },
+            BufferRef::Scratch(index) | BufferRef::ScratchPart { index, .. } => BufferRef::ScratchPart { index, first, bytes },
+            BufferRef::Table(_) | BufferRef::Nothing => self,
+        }
+    }
 }
 
 /// Name of the limit that [`Step::new`] holds kernels to.

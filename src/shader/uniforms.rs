@@ -268,8 +268,8 @@ uniform! {
         row_blocks: u32,
         alpha: f32,
         beta: f32,
-        unused0: u32,
-        unused1: u32,
+        base: u32,
+        first_line: u32,
     }
 }
 

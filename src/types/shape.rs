@@ -192,6 +192,17 @@ impl PaddingMode {
             PaddingMode::Circular => "circular",
         }
     }
+
+    /// The coordinate of what stands at `at` of an axis of this extent and its padding. Zeros are no coordinate of the axis and stay where they are.
+    pub(crate) fn coordinate(self, at: i64, extent: u64) -> i64 {
+        let extent = extent as i64;
+        match self {
+            PaddingMode::Zeros => at,
+            PaddingMode::Reflect => (extent - 1) - ((extent - 1) - at.abs()).abs(),
+            PaddingMode::Replicate => at.clamp(0, extent - 1),
+            PaddingMode::Circular => at.rem_euclid(extent),
+        }
+    }
 }
 
 /// One axis of a resolved window: all its numbers, checked.

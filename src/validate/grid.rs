@@ -118,6 +118,17 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     add_elsewhere(&mut all, super::grid_elementwise::sliced_dropouts()?);
     add_elsewhere(&mut all, super::grid_gradient::sliced_filters()?);
     add(&mut all, super::grid_image::problems()?);
+    add_elsewhere(&mut all, super::grid_bands::convolutions()?);
+    add_elsewhere(&mut all, super::grid_bands::pools()?);
+    add_elsewhere(&mut all, super::grid_bands::transposes()?);
+    add_elsewhere(&mut all, super::grid_bands::slices()?);
+    add_elsewhere(&mut all, super::grid_bands::layouts()?);
+    add_elsewhere(&mut all, super::grid_bands::concats()?);
+    add_elsewhere(&mut all, super::grid_bands::blocks()?);
+    add_elsewhere(&mut all, super::grid_bands::pads_of_elements()?);
+    add_elsewhere(&mut all, super::grid_bands::resizes()?);
+    add_elsewhere(&mut all, super::grid_bands::batch_norms()?);
+    add_elsewhere(&mut all, super::grid_bands::images()?);
     let mut seen = std::collections::HashSet::new();
     all.retain(|(op, elsewhere)| seen.insert(format!("{}/{op}{}", op.name(), elsewhere.map_or_else(String::new, |elsewhere| elsewhere.to_string()))));
     Ok(all)

@@ -6,6 +6,7 @@ pub mod data;
 mod elsewhere;
 mod evidence;
 pub mod grid;
+mod grid_bands;
 mod grid_conv;
 mod grid_conv_blocks;
 mod grid_conv_phases;

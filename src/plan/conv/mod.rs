@@ -2,6 +2,7 @@
 //! and profile always give the same plan, and no device is asked.
 
 pub(crate) mod as_linear;
+pub(crate) mod bands;
 pub(crate) mod choice;
 pub(crate) mod depthwise;
 pub(crate) mod direct;
@@ -84,6 +85,19 @@ pub fn plan(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Plan> {
 /// As [`plan`], with the tile that a forced algorithm's label names.
 pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Option<&str>) -> Result<Plan> {
     check(problem, profile)?;
+    let unpooled = problem.convolution();
+    match plan_images(problem, &unpooled, profile, tile) {
+        Err(error @ Error::TooLarge { .. }) => match bands::plan(&unpooled, profile, tile) {
+            None => Err(error),
+            Some(bands) if problem.pool.is_none() => bands,
+            Some(bands) => fused::then_pool(problem, bands?, profile),
+        },
+        planned => planned,
+    }
+}
+
+/// Plans whole images, as many at a time as the bindings hold.
+fn plan_images(problem: &ConvProblem, unpooled: &ConvProblem, profile: &DeviceProfile, tile: Option<&str>) -> Result<Plan> {
     let algorithm = match problem.algorithm {
         Some(forced) => supports(forced, problem, profile).map(|()| forced)?,
         None => Answers::new(problem, profile).preferred()?,
@@ -91,9 +105,8 @@ pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Op
     if problem.pool.is_none() || fused::is_fused(algorithm, problem) {
         return calls(problem, profile, algorithm, tile);
     }
-    let unpooled = problem.convolution();
-    check(&unpooled, profile)?;
-    fused::then_pool(problem, calls(&unpooled, profile, algorithm, tile)?, profile)
+    check(unpooled, profile)?;
+    fused::then_pool(problem, calls(unpooled, profile, algorithm, tile)?, profile)
 }
 
 /// The kernel calls of an algorithm that applies; with a pool, of one that pools in registers.

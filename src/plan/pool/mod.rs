@@ -1,5 +1,6 @@
 //! Pooling as an [`Op`]: its plan and its ways to be computed.
 
+pub(crate) mod bands;
 pub(crate) mod choice;
 pub(crate) mod pairs;
 pub(crate) mod unpool;
@@ -79,7 +80,11 @@ impl Planned for PoolProblem {
         if self.indices().is_some() {
             items.push(("one image of the indices", y_image * ElementType::U32.bytes()));
         }
-        for chunk in chunks(self.batch, &items, profile)? {
+        let chunks = match chunks(self.batch, &items, profile) {
+            Err(error) => return bands::plan(self, profile, algorithm).unwrap_or(Err(error)),
+            Ok(chunks) => chunks,
+        };
+        for chunk in chunks {
             let (x, y) = (chunk.range(x_image, self.element, profile), chunk.range(y_image, self.element, profile));
             let indices = chunk.range(y_image, ElementType::U32, profile);
             if self.indices().is_some() && indices.base != y.base {

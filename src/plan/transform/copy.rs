@@ -14,7 +14,7 @@ use crate::ops::transform::transpose::{ToLayout, Transpose};
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
+use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_parts, check_tensors};
 use crate::plan::transform::{is_row, row_part};
 use crate::shader::KernelSpec;
 use crate::shader::source::{KernelSource, TRANSFORM_COPY, TRANSFORM_TILE};
@@ -66,19 +66,50 @@ pub(crate) fn plan(
     forced: Option<&str>,
 ) -> Result<Plan> {
     check_tensors(op, &inputs.iter().chain([&output]).collect::<Vec<_>>(), profile)?;
-    for spec in inputs.iter().chain([&output]) {
-        check_binding(&spec.name, spec.bytes(), profile)?;
-    }
     let copies: Vec<StridedCopy> = copies.into_iter().map(StridedCopy::merged).collect();
     let admitted = admitted(&copies, profile);
     let algorithm = pick(&admitted, forced, preferred(&copies, &admitted, profile))?;
     let mut plan = Plan::new(op, algorithm.to_string(), inputs, vec![output]);
     for copy in &copies {
         let element = plan.outputs[0].tensor.element;
-        let refs = vec![BufferRef::input(copy.input, &plan.inputs), BufferRef::output(0, &plan.outputs)];
-        plan.steps.push(step(copy, algorithm, element, refs, profile)?);
+        let (x, y) = (&plan.inputs[copy.input], &plan.outputs[0]);
+        let ends = [(BufferRef::input(copy.input, &plan.inputs), x.bytes()), (BufferRef::output(0, &plan.outputs), y.bytes())];
+        let calls = calls(copy, algorithm, element, ends, profile)?;
+        plan.steps.extend(calls);
     }
     Ok(plan)
+}
+
+/// The calls of one copy, by the algorithm that is best for it, between tensors or scratch buffers of these bytes.
+pub(crate) fn between(copy: StridedCopy, element: ElementType, ends: [(BufferRef, u64); 2], profile: &DeviceProfile) -> Result<Vec<Step>> {
+    let copies = [copy.merged()];
+    let algorithm = preferred(&copies, &admitted(&copies, profile), profile);
+    calls(&copies[0], algorithm, element, ends, profile)
+}
+
+/// The calls of a merged copy between tensors or scratch buffers of these bytes: one, or as many as it takes until what each of them reaches of a
+/// buffer larger than a binding fits one.
+fn calls(copy: &StridedCopy, algorithm: &str, element: ElementType, ends: [(BufferRef, u64); 2], profile: &DeviceProfile) -> Result<Vec<Step>> {
+    let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
+    // A part may start up to one alignment before its first element.
+    let room = (limit.saturating_sub(profile.storage_alignment) / element.bytes()).max(1);
+    let is_cut = ends.map(|(_, bytes)| bytes > limit);
+    let extents = copy.part_extents(is_cut.map(|is_cut| if is_cut { room } else { u64::MAX }));
+    check_parts("a copy", copy.axes.iter().zip(&extents).map(|(axis, extent)| u128::from(axis.extent.div_ceil(*extent))).product())?;
+    let call = |mut part: StridedCopy| {
+        let mut refs = ends.map(|(place, _)| place);
+        for (side, (first, count)) in part.spans().into_iter().enumerate().filter(|(side, _)| is_cut[*side]) {
+            let range = Chunk { first, count }.range(1, element, profile);
+            let base = if side == 0 { &mut part.x_base } else { &mut part.y_base };
+            *base -= (range.first / element.bytes()) as i64;
+            refs[side] = refs[side].part(range);
+        }
+        let part = part.merged();
+        // A part may have lost one of the axes that make a tile.
+        let algorithm = if algorithm == "tiled" && part.tile_axes().is_none() { "direct" } else { algorithm };
+        step(&part, algorithm, element, refs.to_vec(), profile)
+    };
+    copy.parts(&extents).into_iter().map(call).collect()
 }
 
 fn step(copy: &StridedCopy, algorithm: &str, element: ElementType, refs: Vec<BufferRef>, profile: &DeviceProfile) -> Result<Step> {

@@ -6,9 +6,11 @@
 
 use crate::ops::spec::TensorSpec;
 use crate::ops::transform::NOTHING;
+use crate::plan::bands::Cuttable;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
+use crate::plan::transform::sources::{Reads, Sources};
 use crate::plan::transform::{is_row, row_part};
 use crate::shader::KernelSpec;
 use crate::shader::source::TRANSFORM_GATHER;
@@ -23,14 +25,21 @@ pub(crate) const ALGORITHMS: [&str; 2] = ["direct", "rows"];
 /// the only ones that come near it.
 const MOST_TABLE_BYTES: u64 = 256 << 20;
 
-/// A table of so many entries must fit a binding and what a plan may keep, and is not made before.
-pub(crate) fn check_table(entries: u64, profile: &DeviceProfile) -> Result<()> {
-    let (argument, bytes) = ("the table of source offsets", entries * 4);
-    if bytes > MOST_TABLE_BYTES {
-        let (needed, limit) = (bytes.into(), MOST_TABLE_BYTES);
-        return Err(Error::TooLarge { argument: argument.into(), needed, unit: "bytes", limit_name: "the largest table of a plan", limit });
+const TABLE: &str = "the table of source offsets";
+
+/// A table of so many entries must fit what a plan may keep, and is not made before.
+pub(crate) fn check_entries(entries: u64) -> Result<()> {
+    let (needed, limit) = (u128::from(entries) * 4, MOST_TABLE_BYTES);
+    if needed > limit.into() {
+        return Err(Error::TooLarge { argument: TABLE.into(), needed, unit: "bytes", limit_name: "the largest table of a plan", limit });
     }
-    check_binding(argument, bytes, profile)
+    Ok(())
+}
+
+/// The same, and it must fit a binding.
+pub(crate) fn check_table(entries: u64, profile: &DeviceProfile) -> Result<()> {
+    check_entries(entries)?;
+    check_binding(TABLE, entries * 4, profile)
 }
 
 /// Plans a gather from `x` to `y` of the same rank and layout. `tables` gives, per logical axis and coordinate of y, the coordinate of
@@ -44,13 +53,23 @@ pub(crate) fn plan(
     profile: &DeviceProfile,
     forced: Option<&str>,
 ) -> Result<Plan> {
-    let (x_spec, y_spec) = (TensorSpec::of("x", x), TensorSpec::of("y", y));
-    check_tensors(op, &[&x_spec, &y_spec], profile)?;
-    for spec in [&x_spec, &y_spec] {
-        check_binding(&spec.name, spec.bytes(), profile)?;
+    check_tensors(op, &[&TensorSpec::of("x", x), &TensorSpec::of("y", y)], profile)?;
+    check_entries(y.extents.iter().map(|&extent| extent as u64).sum())?;
+    let sources = Sources { x: x.clone(), y: y.clone(), reads: Reads::One(tables()) };
+    plan_sources(op, &sources, value, profile, forced)
+}
+
+fn plan_sources(op: &'static str, sources: &Sources, value: f32, profile: &DeviceProfile, forced: Option<&str>) -> Result<Plan> {
+    let plan_band = |band: &Sources| plan_sources(op, band, value, profile, forced);
+    if let Some(bands) = sources.in_bands(op, plan_band, profile) {
+        return bands;
     }
-    check_table(y.extents.iter().map(|&extent| extent as u64).sum(), profile)?;
-    let (tables, strides) = (tables(), x.strides());
+    let (x_spec, y_spec, Sources { x, y, .. }) = (sources.tensor(Some(0)), sources.tensor(None), sources);
+    let Reads::One(tables) = &sources.reads else {
+        return Err(Error::Internal { label: "a gather".into(), message: "it reads one element for each".into() });
+    };
+    check_table(tables.iter().map(|table| table.len() as u64).sum(), profile)?;
+    let strides = x.strides();
     // Every cast is in range: both tensors have less than 2^31 elements, and so have extents, strides and offsets.
     let mut params = GatherParams {
         items: y_spec.count() as u32,

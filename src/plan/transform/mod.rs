@@ -9,6 +9,7 @@ pub(crate) mod grid_sample;
 pub(crate) mod linear;
 pub(crate) mod pad;
 pub(crate) mod resize;
+pub(crate) mod sources;
 
 /// Elements of a row that one workgroup takes. Each workgroup decodes its row once, so the longer its part the less that costs; a GPU
 /// wants many workgroups, a processor few.
