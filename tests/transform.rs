@@ -274,14 +274,16 @@ fn every_mistake_names_argument_value_and_rule() {
 }
 
 #[test]
-fn what_does_not_fit_one_binding_is_refused_with_need_and_limit() {
+fn what_does_not_fit_one_binding_is_cut_and_what_no_index_reaches_is_refused() {
     let x = TensorType::new(&[1, 1, 6000, 6000], ElementType::F32, Layout::ChannelsFirst);
     let message = |op: &dyn Planned| op.plan(&DeviceProfile::MINIMAL, None).unwrap_err().to_string();
-    let expected = "x needs 144000000 bytes, but max_storage_buffer_binding_size is 134217728";
-    assert_eq!(message(&Transpose::new(&x.clone(), &[0, 1, 3, 2]).unwrap()), expected);
-    assert_eq!(message(&Pad::new(&x.clone(), &PadDescriptor { pads: vec![0; 8], mode: PadMode::Reflect }).unwrap()), expected);
+    let calls = |op: &dyn Planned| op.plan(&DeviceProfile::MINIMAL, None).unwrap().steps.len();
+    assert_eq!(calls(&Transpose::new(&x.clone(), &[0, 1, 3, 2]).unwrap()), 4);
+    // A band has a copy there, a call and a copy back.
+    assert_eq!(calls(&Pad::new(&x.clone(), &PadDescriptor { pads: vec![0; 8], mode: PadMode::Reflect }).unwrap()), 6);
+    // Four rows of x are all that is read.
     let linear = ResizeDescriptor { sizes: vec![2, 2], mode: ResizeMode::Linear, ..Default::default() };
-    assert_eq!(message(&Resize::new(&x.clone(), &linear).unwrap()), expected);
+    assert_eq!(calls(&Resize::new(&x.clone(), &linear).unwrap()), 4);
     // Plans refuse before they make tables.
     let small = TensorType::new(&[1, 1, 2, 2], ElementType::F32, Layout::ChannelsFirst);
     for mode in [ResizeMode::Linear, ResizeMode::default()] {
