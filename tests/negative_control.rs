@@ -392,7 +392,7 @@ fn damaged_kernels_of_the_other_families_are_reported() {
             "bounded",
         ),
         ("norm_batch[", "batch_norm/rows/x_3x5x19x17", "(line + params.first_line) % params.channels", "line % params.channels", "bounded"),
-        ("norm_batch[", "batch_norm/rows/x_3x5x19x17", "params.base + i", "i", "guarded"),
+        ("norm_batch[", "batch_norm/rows/x_3x5x19x17", "params.base + line * params.inner", "line * params.inner", "guarded"),
         ("norm_lrn[", "lrn/", "c + params.after", "c + params.before", "bounded"),
     ];
     assert_all_reported(damages);

@@ -39,9 +39,8 @@ fn source(at: u32) -> f32 {
 // 1: a workgroup owns 1024 elements of one channel's line, so that the channel is found once.
 override ROWS: u32 = 0u;
 
-fn compute(i: u32, channel: u32) {
+fn compute(at: u32, channel: u32) {
     let f = folded[channel];
-    let at = params.base + i;
     output[at] = Elem(activate(fma(source(at) - f.x, f.y, f.z), params.alpha, params.beta));
 }
 
@@ -52,16 +51,17 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if ROWS == 0u {
         let i = group * 64u + local;
         if i < params.items {
-            compute(i, (i / params.inner + params.first_line) % params.channels);
+            compute(params.base + i, (i / params.inner + params.first_line) % params.channels);
         }
     } else {
         let line = group / params.row_blocks;
         let first = (group - line * params.row_blocks) * 1024u;
         if line * params.inner < params.items { // the last workgroups of a folded dispatch have no line
             let channel = (line + params.first_line) % params.channels;
+            let start = params.base + line * params.inner;
             let range = item_range(local, first, 1024u, params.inner);
             for (var i = range.begin; i < range.end; i += TOGETHER) {
-                compute(line * params.inner + i, channel);
+                compute(start + i, channel);
             }
         }
     }
