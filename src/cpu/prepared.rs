@@ -35,7 +35,7 @@ impl std::fmt::Debug for Prepared {
 }
 
 impl Prepared {
-    /// Prepares `op`; `constants` are those inputs ([`TensorSpec::constant`](crate::op::TensorSpec::constant)), in order, in logical order.
+    /// Prepares `op`; `constants` are those inputs (`TensorSpec::constant`), in order, in logical order.
     ///
     /// # Errors
     /// Constants of another number or length than the op's.
