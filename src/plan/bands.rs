@@ -156,25 +156,25 @@ pub(crate) struct Cut {
     input: Option<usize>,
     spec: TensorSpec,
     tensor: BufferRef,
-    pub place: BufferRef,
+    pub scratch: BufferRef,
 }
 
 impl Cut {
     pub fn new<P: Cuttable>(input: Option<usize>, bands: &[Band<P>], plan: &mut Plan) -> Self {
         let bytes = bands.iter().map(|band| band.problem.tensor(input).bytes()).max().unwrap_or(0);
         plan.scratch.push(bytes);
-        let place = BufferRef::ScratchPart { index: plan.scratch.len() - 1, first: 0, bytes };
+        let scratch = BufferRef::ScratchPart { index: plan.scratch.len() - 1, first: 0, bytes };
         let (spec, tensor) = match input {
             Some(index) => (plan.inputs[index].clone(), BufferRef::input(index, &plan.inputs)),
             None => (plan.outputs[0].clone(), BufferRef::output(0, &plan.outputs)),
         };
-        Self { input, spec, tensor, place }
+        Self { input, spec, tensor, scratch }
     }
 
     /// Copies these rows of an image into a band, or out of it where it is the output; the other axes as far as the band has them.
     pub fn copies(&self, band: &TensorSpec, axis: usize, image: u64, rows: &[Rows], profile: &DeviceProfile) -> Result<Vec<Step>> {
         let (x, y) = (self.spec.tensor.strides(), band.tensor.strides());
-        let ends = [(self.tensor, self.spec.bytes()), (self.place, band.bytes())];
+        let ends = [(self.tensor, self.spec.bytes()), (self.scratch, band.bytes())];
         let mut steps = Vec::new();
         for rows in rows {
             let extent = |i: usize| if i == axis { rows.count } else { band.tensor.extents[i] as u64 };
@@ -202,8 +202,8 @@ pub(crate) fn fill<P: Cuttable>(
     let x = Cut::new(Some(0), bands, &mut plan);
     let y = Cut::new(None, bands, &mut plan);
     let addend = addend.map(|index| Cut::new(Some(index), bands, &mut plan));
-    let place = |index: usize| [Some(&x), addend.as_ref()].into_iter().flatten().find(|cut| cut.input == Some(index)).map(|cut| cut.place);
-    let inputs: Vec<BufferRef> = (0..plan.inputs.len()).map(|index| place(index).unwrap_or(BufferRef::input(index, &plan.inputs))).collect();
+    let cut = |index: usize| [Some(&x), addend.as_ref()].into_iter().flatten().find(|cut| cut.input == Some(index)).map(|cut| cut.scratch);
+    let inputs: Vec<BufferRef> = (0..plan.inputs.len()).map(|index| cut(index).unwrap_or(BufferRef::input(index, &plan.inputs))).collect();
     let mut planned: Vec<(&P, Vec<Step>)> = Vec::new();
     for (image, band) in (0..batch).flat_map(|image| bands.iter().map(move |band| (image, band))) {
         let own = |input| band.problem.tensor(input);
@@ -219,7 +219,7 @@ pub(crate) fn fill<P: Cuttable>(
                 if planned.is_empty() {
                     plan.label.clone_from(&part.label);
                 }
-                let calls = plan.take_in(part, &inputs, &[y.place]);
+                let calls = plan.take_in(part, &inputs, &[y.scratch]);
                 steps.extend_from_slice(&calls);
                 planned.push((&band.problem, calls));
             }

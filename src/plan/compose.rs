@@ -50,7 +50,7 @@ impl Plan {
             _ => place,
         };
         let of_first = |place: BufferRef| if let BufferRef::Output { index, .. } = place { joint(index, place) } else { place };
-        let [scratch, tables] = [whole.scratch.len(), whole.tables.len()];
+        let own_begin = [whole.scratch.len(), whole.tables.len()];
         let of_second = |place: BufferRef| match place {
             BufferRef::Input { index, first, bytes } => match wiring.inputs.get(index) {
                 Some(Wire::First(output)) => joint(*output, place),
@@ -62,10 +62,7 @@ impl Plan {
                 Some(Wire::Whole(index)) => BufferRef::Output { index: *index, first, bytes },
                 None => place,
             },
-            BufferRef::Scratch(index) => BufferRef::Scratch(scratch + index),
-            BufferRef::ScratchPart { index, first, bytes } => BufferRef::ScratchPart { index: scratch + index, first, bytes },
-            BufferRef::Table(index) => BufferRef::Table(tables + index),
-            BufferRef::Nothing => BufferRef::Nothing,
+            own => behind(own, own_begin),
         };
         whole.scratch.extend(second.scratch);
         whole.tables.extend(second.tables);
@@ -88,23 +85,29 @@ impl Plan {
 }
 
 impl Plan {
-    /// Takes in `part`, whose tensors are at these places of the whole: its scratch memory, its tables and what it prepares. Gives its calls, which may be
-    /// made as often as these places are filled.
+    /// Takes in `part`, whose tensors are these buffers of the whole: its scratch memory, its tables and what it prepares. Gives its calls, which may be
+    /// made as often as the buffers are filled.
     pub(crate) fn take_in(&mut self, part: Plan, inputs: &[BufferRef], outputs: &[BufferRef]) -> Vec<Step> {
-        let [scratch, tables] = [self.scratch.len(), self.tables.len()];
-        let within = |tensor: BufferRef, first, bytes| tensor.part(Range { first, bytes, base: 0 });
-        let place = |own: BufferRef| match own {
-            BufferRef::Input { index, first, bytes } => within(inputs[index], first, bytes),
-            BufferRef::Output { index, first, bytes } => within(outputs[index], first, bytes),
-            BufferRef::Scratch(index) => BufferRef::Scratch(scratch + index),
-            BufferRef::ScratchPart { index, first, bytes } => BufferRef::ScratchPart { index: scratch + index, first, bytes },
-            BufferRef::Table(index) => BufferRef::Table(tables + index),
-            BufferRef::Nothing => BufferRef::Nothing,
+        let own_begin = [self.scratch.len(), self.tables.len()];
+        let buffer = |own: BufferRef| match own {
+            BufferRef::Input { index, first, bytes } => inputs[index].part(Range { first, bytes, base: 0 }),
+            BufferRef::Output { index, first, bytes } => outputs[index].part(Range { first, bytes, base: 0 }),
+            own => behind(own, own_begin),
         };
         self.scratch.extend(part.scratch);
         self.tables.extend(part.tables);
-        self.prepare.extend(moved(part.prepare, place));
-        moved(part.steps, place)
+        self.prepare.extend(moved(part.prepare, buffer));
+        moved(part.steps, buffer)
+    }
+}
+
+/// Scratch memory or a table of a plan, behind those of the plan that it becomes part of.
+fn behind(own: BufferRef, [scratch, tables]: [usize; 2]) -> BufferRef {
+    match own {
+        BufferRef::Scratch(index) => BufferRef::Scratch(scratch + index),
+        BufferRef::ScratchPart { index, first, bytes } => BufferRef::ScratchPart { index: scratch + index, first, bytes },
+        BufferRef::Table(index) => BufferRef::Table(tables + index),
+        BufferRef::Input { .. } | BufferRef::Output { .. } | BufferRef::Nothing => own,
     }
 }
 

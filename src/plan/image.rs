@@ -83,7 +83,7 @@ impl ImageProblem {
                 let of_words = words.copies(&band.problem.words(), 0, 0, &of_words, profile)?;
                 let of_pixels = pixels.copies(&TensorSpec::of("x", &band.problem.tensor), 2, image, &of_pixels, profile)?;
                 let (before, after) = if self.writes { (of_pixels, of_words) } else { (of_words, of_pixels) };
-                let calls = plan.take_in(part, &[x.place], &[y.place]);
+                let calls = plan.take_in(part, &[x.scratch], &[y.scratch]);
                 plan.steps.extend(before.into_iter().chain(calls).chain(after));
             }
             Ok(())
