@@ -283,6 +283,13 @@ impl Problem for GatherProblem {
     fn flops(&self) -> f64 {
         0.0
     }
+
+    /// Of x no more than y has.
+    fn bytes(&self) -> u64 {
+        let [x, indices] = [&self.x, &self.indices].map(|tensor| TensorSpec::of("", tensor).bytes());
+        let y = self.outputs().iter().map(TensorSpec::bytes).fold(0, u64::saturating_add);
+        x.min(y).saturating_add(indices).saturating_add(y)
+    }
 }
 
 /// y is x with updates at indices, which are as those of a [`GatherProblem`]: an update stands where a gather at the same indices would read.
@@ -412,6 +419,14 @@ mod tests {
         let descriptor = ScatterDescriptor { indexing: Indexing::Slices { axis: 0 }, reduction: ScatterReduction::Add };
         let error = ScatterProblem::new(&x, &TensorType::f32(&[5]), &x, &descriptor).unwrap_err().to_string();
         assert_eq!(error, "updates is [2, 3, 4]: they have the extents of what a gather at these indices gives, [5, 3, 4]");
+    }
+
+    #[test]
+    fn a_gather_moves_what_it_reads() {
+        let of = |rows: usize| GatherProblem::new(&TensorType::f32(&[1000, 64]), &TensorType::f32(&[rows]), Indexing::Slices { axis: 0 }).unwrap();
+        // Four rows are read, and four written; of many all of x.
+        assert_eq!(crate::ops::Op::from(of(4)).bytes(), 4 * 64 * 4 + 4 * 4 + 4 * 64 * 4);
+        assert_eq!(of(3000).bytes(), 1000 * 64 * 4 + 3000 * 4 + 3000 * 64 * 4);
     }
 
     #[test]

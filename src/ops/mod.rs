@@ -72,7 +72,7 @@ pub trait Problem: std::fmt::Display {
         1
     }
 
-    /// Bytes that must move at least: each tensor once (saturating).
+    /// Bytes that must move at least: each tensor once, or what is read of it (saturating).
     fn bytes(&self) -> u64 {
         self.inputs().iter().chain(&self.outputs()).map(TensorSpec::bytes).fold(0, u64::saturating_add)
     }
@@ -259,6 +259,10 @@ impl Problem for Op {
 
     fn flops(&self) -> f64 {
         problem(self).flops()
+    }
+
+    fn bytes(&self) -> u64 {
+        problem(self).bytes()
     }
 
     fn terms(&self) -> u64 {
