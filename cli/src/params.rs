@@ -208,11 +208,12 @@ fn summary(args: &Args, suite: Suite) -> Outcome {
     let megabytes = |bytes: u64| bytes as f64 * 1e-6;
     say!("");
     say!(
-        "After all passes, {} nodes; N = {batch}: {:.3} MB between ops in {} buffers, {:.2} times what is live at once.",
+        "After all passes, {} nodes; N = {batch}: {:.3} MB between ops in {} buffers, {:.2} times what is live at once; {} ops read and write one buffer.",
         optimized.0.nodes().len(),
         megabytes(arena.total()),
         arena.buffers().len(),
-        arena.total() as f64 / arena.lower_bound() as f64
+        arena.total() as f64 / arena.lower_bound() as f64,
+        arena.ops_in_one_buffer()
     );
     args.dot.as_ref().map_or(Ok(()), |path| write_text(path, &shown.to_dot()))
 }

@@ -126,24 +126,16 @@ fn long_product(a: u32, b: u32) -> Long {
     return Long(ah * bh + (first >> 16u) + (second >> 16u), (second << 16u) | (low & 0xffffu));
 }
 
-// Bits of 1 / (2 pi), 32 a word; word 0 stands before the point.
+// Bits of 1 / (2 pi), 32 a word; word 0 stands before the point. No `switch`: it is inlined often, and a compiler ran out of memory (docs/drivers.md).
 fn inverse_turn(word: u32) -> u32 {
-    switch word {
-        case 1u: { return 0x28be60dbu; }
-        case 2u: { return 0x9391054au; }
-        case 3u: { return 0x7f09d5f4u; }
-        case 4u: { return 0x7d4d3770u; }
-        case 5u: { return 0x36d8a566u; }
-        case 6u: { return 0x4f10e410u; }
-        case 7u: { return 0x7f9458eau; }
-        default: { return 0u; }
-    }
+    let first = select(0u, 0x28be60dbu, word == 1u) | select(0u, 0x9391054au, word == 2u) | select(0u, 0x7f09d5f4u, word == 3u);
+    let second = select(0u, 0x7d4d3770u, word == 4u) | select(0u, 0x36d8a566u, word == 5u) | select(0u, 0x4f10e410u, word == 6u);
+    return first | second | select(0u, 0x7f9458eau, word == 7u);
 }
 
-// 32 bits of 1 / (2 pi) from bit `shift` of a word on.
-fn inverse_turn_from(word: u32, shift: u32) -> u32 {
-    let next = select(0u, inverse_turn(word + 1u) >> ((32u - shift) & 31u), shift != 0u);
-    return (inverse_turn(word) << shift) | next;
+// The 32 bits from bit `shift` of a word on, with the word behind it.
+fn bits_from(word: u32, next: u32, shift: u32) -> u32 {
+    return (word << shift) | select(0u, next >> ((32u - shift) & 31u), shift != 0u);
 }
 
 // |v| = q pi / 2 + r with |r| <= pi / 4, q modulo 4. The reduction of Payne and Hanek (Radian reduction for trigonometric functions, 1983): of |v| / (2 pi) only
@@ -159,11 +151,13 @@ fn quarters_of(v: f32) -> Quarters {
     let m = (bits << 8u) | 0x80000000u;
     let word = e >> 5u;
     let shift = e & 31u;
-    let middle = long_product(m, inverse_turn_from(word + 1u, shift));
-    let carried = long_product(m, inverse_turn_from(word + 2u, shift)).high;
+    let second = inverse_turn(word + 1u);
+    let third = inverse_turn(word + 2u);
+    let middle = long_product(m, bits_from(second, third, shift));
+    let carried = long_product(m, bits_from(third, inverse_turn(word + 3u), shift)).high;
     let low = middle.low + carried;
     // A turn is 2^64. An eighth more, so that the quarter below is the nearest one.
-    let high = m * inverse_turn_from(word, shift) + middle.high + select(0u, 1u, low < carried) + 0x20000000u;
+    let high = m * bits_from(inverse_turn(word), second, shift) + middle.high + select(0u, 1u, low < carried) + 0x20000000u;
     let rest = (high & 0x3fffffffu) - 0x20000000u;
     let is_below = (rest & 0x80000000u) != 0u;
     let rest_high = select(rest, ~rest + select(0u, 1u, low == 0u), is_below);

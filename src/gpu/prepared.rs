@@ -323,9 +323,12 @@ impl Prepared {
             .collect();
         for (i, (spec, output)) in plan.outputs.iter().zip(outputs).enumerate() {
             output.raw().note_volatile();
-            let named = plan.inputs.iter().zip(&inputs).filter_map(|(spec, tensor)| tensor.map(|tensor| (spec, tensor)));
-            let others = plan.outputs.iter().zip(outputs.iter().copied()).take(i);
-            if let Some((other, _)) = named.chain(others).find(|(_, other)| **other.raw() == **output.raw()) {
+            let beside = |i: usize| plan.shared.get(i) == Some(&true);
+            let named = (0..).zip(&plan.inputs).zip(&inputs).filter_map(|((i, spec), tensor)| tensor.map(|tensor| (spec, tensor, beside(i))));
+            let others = plan.outputs.iter().zip(outputs.iter().copied()).take(i).map(|(spec, tensor)| (spec, tensor, !plan.shared.is_empty()));
+            let is_taken =
+                |(_, other, beside): &(&TensorSpec, &Tensor, bool)| **other.raw() == **output.raw() && !(*beside && other.is_apart_from(output));
+            if let Some((other, ..)) = named.chain(others).find(is_taken) {
                 return Err(Error::invalid(
                     spec.name.clone(),
                     format!("a range of the buffer of {}", other.name),

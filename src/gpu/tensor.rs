@@ -258,6 +258,12 @@ impl Tensor {
         self.shape.element_count() * self.element.bytes() // checked when the tensor was made
     }
 
+    /// Whether no byte of one is a byte of the other, where both lie in one buffer.
+    pub(crate) fn is_apart_from(&self, other: &Tensor) -> bool {
+        let end = |tensor: &Tensor| tensor.byte_offset + tensor.byte_size();
+        end(self) <= other.byte_offset || end(other) <= self.byte_offset
+    }
+
     /// The same in all tensors that share its elements, but for those that adopted one buffer twice.
     pub(crate) fn origin(&self) -> u64 {
         self.origin

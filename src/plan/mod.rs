@@ -18,6 +18,7 @@ pub(crate) mod profile;
 mod properties;
 pub(crate) mod reduce;
 pub(crate) mod row_threads;
+pub(crate) mod sharing;
 pub(crate) mod softmax;
 pub(crate) mod step;
 pub(crate) mod top_k;

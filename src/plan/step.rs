@@ -116,11 +116,13 @@ pub struct Plan {
     pub prepare: Vec<Step>,
     /// Calls made with each recording.
     pub steps: Vec<Step>,
+    /// By input: whether it may lie in a buffer that an output lies in, by [`Plan::share`]; empty where none may.
+    pub(crate) shared: Vec<bool>,
 }
 
 impl Plan {
     pub(crate) fn new(op: &'static str, label: String, inputs: Vec<TensorSpec>, outputs: Vec<TensorSpec>) -> Self {
-        Self { op, label, inputs, outputs, tables: vec![], scratch: vec![], prepare: vec![], steps: vec![] }
+        Self { op, label, inputs, outputs, tables: vec![], scratch: vec![], prepare: vec![], steps: vec![], shared: vec![] }
     }
 }
 

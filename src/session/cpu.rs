@@ -8,7 +8,8 @@ use crate::ops::conv::problem::ConvProblem;
 use crate::ops::{Op, Problem};
 #[cfg(feature = "cpu")]
 use crate::session::filters::Filters;
-use crate::session::memory::{CPU_ALIGNMENT, Memory, Placement};
+use crate::session::memory::Memory;
+use crate::session::placement::{Limits, Placement};
 use crate::types::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD};
 use std::borrow::Cow;
@@ -207,7 +208,7 @@ fn packed_bytes(graph: &Graph, at: &At) -> u64 {
 /// Bytes of a run: a value is released after the last op that reads it.
 pub(crate) fn memory(graph: &Graph, open: usize) -> Result<Memory> {
     let at = graph.at(open)?;
-    let placement = Placement::of(graph, &at, CPU_ALIGNMENT);
+    let placement = Placement::of(graph, &at, Limits::CPU);
     let weights = graph.values().iter().enumerate().filter(|(_, value)| matches!(value.source(), Source::Parameter(_) | Source::Constant(_)));
     let ends = graph.inputs().chain(graph.outputs()).map(|(_, value)| at.bytes(value)).sum();
     Ok(Memory {

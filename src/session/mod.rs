@@ -11,12 +11,14 @@ pub(crate) mod gpu;
 pub(crate) mod inputs;
 mod layout;
 pub(crate) mod memory;
+pub(crate) mod placement;
 pub(crate) mod ready;
 pub(crate) mod run;
 pub(crate) mod store;
 
 pub use layout::{InLayout, fastest_layout};
-pub use memory::{Arena, Memory};
+pub use memory::Memory;
+pub use placement::Arena;
 
 use crate::gpu::Gpu;
 use crate::gpu::recorder::Recorder;

@@ -10,7 +10,8 @@ use crate::graph::{At, Graph, Node, Resolved, ValueId};
 use crate::plan::Planned;
 use crate::plan::packing::transient;
 use crate::plan::step::Plan;
-use crate::session::memory::{Memory, Place, Placement};
+use crate::session::memory::Memory;
+use crate::session::placement::{Limits, Place, Placement};
 use crate::session::run::Frame;
 use crate::session::store::{Store, WeightId};
 use crate::types::{ElementType, Error, Layout, Result, TensorShape, TensorType};
@@ -39,7 +40,7 @@ impl Planning {
             Resolved::View(_) => Ok(None),
         };
         let plans = at.nodes.iter().map(plan).collect::<Result<_>>()?;
-        let placement = Placement::of(graph, &at, gpu.profile().storage_alignment);
+        let placement = Placement::of(graph, &at, Limits::of(gpu));
         let roots = (0..graph.values().len()).map(|index| graph.root(&at, graph.value(index))).collect();
         let mut planning = Self { at, plans, placement, roots, memory: Memory::default() };
         planning.memory = planning.count(graph);
@@ -179,7 +180,12 @@ impl Ready {
         let gpu = store.gpu();
         let (direct, _) = planning.weights(graph);
         let scratch: Vec<Buffer> = planning.scratch().into_iter().map(|bytes| gpu.storage("scratch memory", bytes)).collect::<Result<_>>()?;
-        let Planning { at, plans, placement, roots, memory } = planning;
+        let Planning { at, mut plans, placement, roots, memory } = planning;
+        for (node, plan) in graph.nodes().iter().zip(&mut plans) {
+            if let Some(plan) = plan {
+                plan.share(&placement.buffers(&roots, node.inputs()), &placement.buffers(&roots, node.outputs()))?;
+            }
+        }
         let arena: Vec<Tensor> = placement
             .arena
             .buffers()

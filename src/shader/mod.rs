@@ -21,6 +21,10 @@ use crate::types::{ElementType, Error, Result};
 /// The const that says, a bit for each, which bindings of its source a kernel leaves out: those that its step has nothing for.
 pub(crate) const ABSENT: &str = "ABSENT";
 
+/// The const that says, a bit for each, which bindings are bound for writing although the kernel only reads them: they lie in a buffer that it writes to
+/// elsewhere, and a dispatch binds a buffer in one way.
+pub(crate) const SHARED: &str = "SHARED";
+
 /// The const of kernels that read or write f16 for cooperative matrices: how many for each number.
 pub(crate) const PARTS: &str = "PARTS";
 
@@ -68,8 +72,22 @@ impl KernelSpec {
             text.push_str(&format!("const {name}: u32 = {value}u;\n"));
         }
         let files = assemble::assemble(self.source.files, &|name| self.condition(name));
-        text.push_str(&files.map_err(|message| Error::Internal { label: self.label(), message })?);
+        let internal = |message| Error::Internal { label: self.label(), message };
+        let mut files = files.map_err(internal)?;
+        for binding in self.shared_bindings() {
+            let (read, both) = (format!("@binding({binding}) var<storage, read>"), format!("@binding({binding}) var<storage, read_write>"));
+            if !files.contains(&read) {
+                return Err(internal(format!("binding {binding} is shared, and the text does not read it")));
+            }
+            files = files.replace(&read, &both);
+        }
+        text.push_str(&files);
         Ok(text)
+    }
+
+    fn shared_bindings(&self) -> impl Iterator<Item = u32> + use<> {
+        let shared = self.constant(SHARED);
+        (0..u32::BITS).filter(move |binding| shared >> binding & 1 == 1)
     }
 
     /// What a condition (`//@if`) of this name sees: whether a binding has a buffer (`BOUND_2`), a const of the spec, a switch of the source.
@@ -82,10 +100,11 @@ impl KernelSpec {
         self.consts.iter().find(named).or_else(|| self.source.switches.iter().find(named)).map(|(_, value)| *value)
     }
 
-    /// What it binds, by binding number: what its source lists but for what the const `ABSENT` leaves out.
+    /// What it binds, by binding number: what its source lists but for what the const `ABSENT` leaves out; for writing, what the const `SHARED` names.
     pub fn bindings(&self) -> impl Iterator<Item = (u32, BindingKind)> + '_ {
-        let absent = self.constant(ABSENT);
-        (0..).zip(self.source.bindings.iter().copied()).filter(move |(binding, _)| absent >> binding & 1 == 0)
+        let (absent, shared) = (self.constant(ABSENT), self.constant(SHARED));
+        let present = (0..).zip(self.source.bindings.iter().copied()).filter(move |(binding, _)| absent >> binding & 1 == 0);
+        present.map(move |(binding, kind)| (binding, if shared >> binding & 1 == 1 { BindingKind::Write } else { kind }))
     }
 
     /// Whether it multiplies on cooperative matrices.
@@ -132,6 +151,22 @@ mod tests {
         let text = spec.wgsl().unwrap();
         assert!(text.contains("var<private> bias: array<Elem, 1>; // nothing is bound\n"), "{text}");
         assert!(!text.contains("@binding(1)") && !text.contains("@binding(2)") && text.contains("@binding(3)"), "{text}");
+    }
+
+    #[test]
+    fn what_lies_in_a_buffer_that_is_written_to_is_bound_for_writing() {
+        let spec = |shared| KernelSpec {
+            source: &CONV_DIRECT,
+            element: ElementType::F32,
+            consts: vec![(ABSENT, 0b110), (SHARED, shared)],
+            overrides: vec![],
+        };
+        let kinds: Vec<_> = spec(1 << 4).bindings().collect();
+        assert_eq!(kinds[1..], [(3, BindingKind::Write), (4, BindingKind::Write), (5, BindingKind::Read)]);
+        let text = spec(1 << 4).wgsl().unwrap();
+        assert!(text.contains("@binding(4) var<storage, read_write> x:") && text.contains("@binding(5) var<storage, read> weights:"), "{text}");
+        let error = spec(1 << 3).wgsl().unwrap_err().to_string();
+        assert!(error.contains("binding 3 is shared, and the text does not read it"), "{error}");
     }
 
     #[test]

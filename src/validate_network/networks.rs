@@ -27,8 +27,9 @@ pub(super) struct Network {
 const TWO: &[usize] = &[3, 1];
 
 /// Every network.
-pub(super) static NETWORKS: [Network; 13] = [
+pub(super) static NETWORKS: [Network; 14] = [
     Network { name: "residual", extents: TWO, build: residual },
+    Network { name: "large_stem", extents: TWO, build: large_stem },
     Network { name: "batch_norm", extents: TWO, build: batch_norm },
     Network { name: "branches", extents: TWO, build: branches },
     Network { name: "views", extents: TWO, build: views },
@@ -98,6 +99,25 @@ fn residual(b: &mut Build) -> Result<()> {
     let w = b.weight("head.weight", &[5, 8])?;
     let y = b.graph.linear(sums, w, None, &LinearDescriptor::default())?;
     b.graph.output("classes", y)
+}
+
+/// As ResNets begin: what is behind the first convolution is four times as large as what blocks give to each other, two of which and a sum then lie where it
+/// lay. So ops write to a buffer that they read.
+fn large_stem(b: &mut Build) -> Result<()> {
+    let x = b.input("x", &[N, is(3), is(16), is(16)], Fill::Reach(2))?;
+    let y = same(b, "stem", x, [8, 3])?;
+    let y = b.graph.activation(y, Activation::Relu6)?;
+    let pads = Padding::Explicit { begin: [1, 1], end: [1, 1] };
+    let mut y = b.graph.pool2d(y, &PoolDescriptor::window([3, 3]).with_stride([2, 2]).with_padding(pads))?;
+    for block in ["first", "second"] {
+        let z = same(b, &format!("{block}.down"), y, [8, 8])?;
+        let z = b.graph.activation(z, Activation::Relu6)?;
+        let z = same(b, &format!("{block}.up"), z, [8, 8])?;
+        y = b.graph.add(z, y)?;
+        y = b.graph.activation(y, Activation::Relu6)?;
+    }
+    let sums = b.graph.reduce(y, &ReduceDescriptor::sum(&[2, 3]))?;
+    b.graph.output("sums", sums)
 }
 
 /// Batch norms that fold into a convolution, a depthwise one with a bias and a pointwise one, the first with activation and pool behind it.

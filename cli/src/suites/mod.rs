@@ -392,24 +392,16 @@ mod tests {
         assert_eq!((sums, residuals), (8, 0), "its sums are of what activations give");
     }
 
-    /// Arenas beside what is live at once, for one item and for many. Where more than a tenth is lost, an op's input and output lie in different buffers that
-    /// both stay: ResNet-18 has 3.2 MB behind its first convolution and 0.8 MB behind its pool, and each block reads two values and gives a third.
+    /// Arenas beside what is live at once, for one item and for many. ResNet-18 needs ops that write to a buffer that they read: it has 3.2 MB behind its first
+    /// convolution and 0.8 MB behind its pool, and each block reads two values of 0.8 MB and gives a third.
     #[test]
     fn arenas_are_close_to_what_is_live_at_once() {
         for suite in Suite::All.networks().ok().unwrap() {
-            let most = match suite {
-                Suite::Resnet18 => 1.2,
-                Suite::ConvnextTiny => 1.167,
-                Suite::EfficientnetB0 => 1.15,
-                Suite::Unet => 1.125,
-                Suite::Yolov8n | Suite::Resnet50 => 1.12,
-                _ => 1.1,
-            };
             let graph = network(suite, Kind::PLAIN).unwrap().optimized().unwrap();
             for batch in [1, 16] {
                 let arena = wgconv::session::Arena::of(&graph, batch).unwrap();
                 let ratio = arena.total() as f64 / arena.lower_bound() as f64;
-                assert!((1.0..most + 1e-3).contains(&ratio), "{} {batch}: {ratio} {arena:?}", suite.name());
+                assert!((1.0..=1.1).contains(&ratio), "{} {batch}: {ratio} {arena:?}", suite.name());
             }
         }
     }
