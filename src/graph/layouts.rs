@@ -1,9 +1,9 @@
-//! A graph in another layout: convolutions, pools and what goes along with them read and give it, and conversions stand at the borders alone.
+//! A graph in another layout, all of it or op by op: ops read and give it, and conversions stand at the borders alone.
 //!
 //! Which layout is faster is a matter of the device and its driver, so nothing here chooses: [`fastest_layout`](crate::session::fastest_layout) measures.
 
 use super::recipe::has_one_order;
-use super::{Change, Graph, Node, PROBES, Pass, Recipe, Resolved, Source, ValueId};
+use super::{At, Change, Graph, Node, PROBES, Pass, Recipe, Resolved, Source, ValueId};
 use crate::types::{Error, Layout, Result, TensorType};
 
 impl Graph {
@@ -31,21 +31,7 @@ impl Graph {
     /// # Errors
     /// None that a graph made by its own methods has.
     pub fn in_layout(&self, layout: Layout) -> Result<(Graph, Option<Change>)> {
-        let mut work = Work { old: self, graph: Graph::new(), layout, versions: vec![[None; 2]; self.values.len()], converted: vec![], changed: 0 };
-        for (index, value) in self.values.iter().enumerate() {
-            if let Some(declared) = &value.declared {
-                let made = work.graph.declare(&value.name, value.source.clone(), declared.clone())?;
-                work.keep(ValueId(index), made);
-            }
-        }
-        for node in &self.nodes {
-            work.node(node)?;
-        }
-        for (name, value) in &self.outputs {
-            let own = work.version(*value, self.types[value.0][0].layout, name)?;
-            work.graph.outputs.push((name.clone(), own));
-        }
-        work.graph.folded = self.folded.clone();
+        let work = Work::of(self, Wanted::All(layout))?;
         if work.changed == 0 {
             return Ok((self.clone(), None));
         }
@@ -54,12 +40,85 @@ impl Graph {
         let what = format!("{changed} {}, with {conversions}{of}", layout.name());
         Ok((work.graph, Some(Change { pass: Pass::Layout(layout), what })))
     }
+
+    /// The graph with a layout for each node, in the order of the nodes: what it reads and gives. Inputs and outputs of the graph stay as they are declared; a
+    /// node that has no form for its layout stays as it is. A value is converted at most once for all that read it.
+    ///
+    /// # Errors
+    /// Another number of layouts than nodes.
+    pub fn in_layouts(&self, layouts: &[Layout]) -> Result<Graph> {
+        if layouts.len() != self.nodes.len() {
+            return Err(Error::invalid("layouts", layouts.len(), format!("there is one for each node, and the graph has {}", self.nodes.len())));
+        }
+        Ok(Work::of(self, Wanted::Each(layouts))?.graph)
+    }
+
+    /// The op of a node where its data lie in a layout, and which of its inputs those are. None where there is no such form: of views, conversions, ops that give
+    /// several values, or what has one order alone.
+    pub(crate) fn in_other_layout(&self, at: &At, index: usize, layout: Layout) -> Option<(Resolved, Vec<usize>)> {
+        let node = &self.nodes[index];
+        let data = self.data(node);
+        if !is_free(node) || data.is_empty() || !self.resolves(node, &data, layout) {
+            return None;
+        }
+        let types: Vec<TensorType> = node.inputs.iter().enumerate().map(|(i, input)| relaid(&at.types[input.0], data.contains(&i), layout)).collect();
+        let resolved = node.recipe.resolve(&types.iter().collect::<Vec<_>>()).ok()?;
+        Some((resolved, data))
+    }
+
+    /// Which inputs of a node are data that may lie in another layout: those of the rank of what it gives that are no filter.
+    fn data(&self, node: &Node) -> Vec<usize> {
+        let rank = node.outputs.first().map_or(0, |output| self.types[output.0][0].rank());
+        let is_data = |i: &usize| match node.recipe {
+            Recipe::Conv { residual, .. } => *i == 0 || residual && *i + 1 == node.inputs.len(),
+            Recipe::ConvTranspose { .. } => *i == 0,
+            Recipe::Binary(_) | Recipe::Where | Recipe::Concat { .. } => true,
+            _ => *i == 0,
+        };
+        (0..node.inputs.len()).filter(is_data).filter(|&i| rank >= 3 && self.types[node.inputs[i].0][0].rank() == rank).collect()
+    }
+
+    /// Whether the op takes its data in the layout and gives what it gave, in that layout too.
+    fn resolves(&self, node: &Node, data: &[usize], layout: Layout) -> bool {
+        (0..PROBES.len()).all(|probe| {
+            let of = |(i, input): (usize, &ValueId)| relaid(&self.types[input.0][probe], data.contains(&i), layout);
+            let types: Vec<TensorType> = node.inputs.iter().enumerate().map(of).collect();
+            let wanted = node.outputs.iter().map(|output| &self.types[output.0][probe]);
+            let resolved = node.recipe.resolve(&types.iter().collect::<Vec<_>>());
+            resolved.is_ok_and(|resolved| {
+                let gives = resolved.outputs();
+                let is_same = |(gives, wanted): (&TensorType, &TensorType)| {
+                    gives.extents == wanted.extents && gives.element == wanted.element && (gives.rank() < 3 || gives.layout == layout)
+                };
+                matches!(resolved, Resolved::Op(_)) && gives.len() == wanted.len() && gives.iter().zip(wanted).all(is_same)
+            })
+        })
+    }
+}
+
+/// A tensor, in another layout if it `is_data`.
+fn relaid(own: &TensorType, is_data: bool, layout: Layout) -> TensorType {
+    if is_data { TensorType { layout, ..own.clone() } } else { own.clone() }
+}
+
+/// Whether the layout of a node's data is free at all. Indices of a pool stay as they are, and so does what reads them.
+fn is_free(node: &Node) -> bool {
+    !matches!(node.recipe, Recipe::ToLayout(_) | Recipe::Fixed(_) | Recipe::MaxUnpool(_)) && node.outputs.len() == 1
+}
+
+/// The layouts that nodes are to have.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    /// One: convolutions and pools take it, and what lies behind them.
+    All(Layout),
+    /// By node.
+    Each(&'a [Layout]),
 }
 
 struct Work<'a> {
     old: &'a Graph,
     graph: Graph,
-    layout: Layout,
+    wanted: Wanted<'a>,
     /// By value of the old graph: the new one's, channels-first and channels-last.
     versions: Vec<[Option<ValueId>; 2]>,
     converted: Vec<String>,
@@ -77,7 +136,26 @@ fn slot(layout: Layout) -> usize {
     }
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn of(old: &'a Graph, wanted: Wanted<'a>) -> Result<Self> {
+        let mut work = Self { old, graph: Graph::new(), wanted, versions: vec![[None; 2]; old.values.len()], converted: vec![], changed: 0 };
+        for (index, value) in old.values.iter().enumerate() {
+            if let Some(declared) = &value.declared {
+                let made = work.graph.declare(&value.name, value.source.clone(), declared.clone())?;
+                work.keep(ValueId(index), made);
+            }
+        }
+        for (index, node) in old.nodes.iter().enumerate() {
+            work.node(index, node)?;
+        }
+        for (name, value) in &old.outputs {
+            let own = work.version(*value, old.types[value.0][0].layout, name)?;
+            work.graph.outputs.push((name.clone(), own));
+        }
+        work.graph.folded = old.folded.clone();
+        Ok(work)
+    }
+
     fn tensor(&self, value: ValueId) -> &TensorType {
         &self.graph.types[value.0][0]
     }
@@ -108,44 +186,27 @@ impl Work<'_> {
         Ok(converted)
     }
 
-    /// Which inputs of a node are data that may lie in another layout: those of the rank of what it gives that are no filter.
-    fn data(&self, node: &Node) -> Vec<usize> {
-        let rank = node.outputs.first().map_or(0, |output| self.old.types[output.0][0].rank());
-        let is_data = |i: &usize| match node.recipe {
-            Recipe::Conv { residual, .. } => *i == 0 || residual && *i + 1 == node.inputs.len(),
-            Recipe::ConvTranspose { .. } => *i == 0,
-            Recipe::Binary(_) | Recipe::Where | Recipe::Concat { .. } => true,
-            _ => *i == 0,
-        };
-        (0..node.inputs.len()).filter(is_data).filter(|&i| rank >= 3 && self.old.types[node.inputs[i].0][0].rank() == rank).collect()
-    }
-
-    fn node(&mut self, node: &Node) -> Result<()> {
-        let data = self.data(node);
-        let is_there = |i: &usize| self.versions[node.inputs[*i].0][slot(self.layout)].is_some();
+    fn node(&mut self, index: usize, node: &Node) -> Result<()> {
+        // A conversion itself is made anew where one is needed.
+        if matches!(node.recipe, Recipe::ToLayout(_)) {
+            return self.skip_conversion(node);
+        }
+        let data = self.old.data(node);
         let is_made = |i: &usize| matches!(self.old.values[node.inputs[*i].0].source, Source::Node { .. } | Source::Input);
-        let takes = match node.recipe {
-            // A conversion itself is made anew where one is needed.
-            Recipe::ToLayout(_) => return self.skip_conversion(node),
-            // Indices of a pool stay as they are, and so does what reads them.
-            Recipe::Fixed(_) | Recipe::MaxUnpool(_) => false,
-            _ if node.outputs.len() > 1 => false,
-            Recipe::Conv { .. } | Recipe::ConvTranspose { .. } | Recipe::Pool(_) | Recipe::AdaptivePool(_) => !data.is_empty(),
+        let (layout, takes) = match (self.wanted, &node.recipe) {
+            (Wanted::Each(layouts), _) => (layouts[index], !data.is_empty()),
+            (Wanted::All(layout), Recipe::Conv { .. } | Recipe::ConvTranspose { .. } | Recipe::Pool(_) | Recipe::AdaptivePool(_)) => {
+                (layout, !data.is_empty())
+            }
             // What the network is given or computes decides; a parameter is converted along with it.
-            _ => data.iter().any(is_made) && data.iter().all(|i| is_there(i) || !is_made(i)),
-        };
-        let inputs = if takes && self.resolves(node, &data) { Some(self.inputs(node, &data)?) } else { None };
-        let inputs = match inputs {
-            Some(inputs) => {
-                self.changed += usize::from(self.old.types[node.outputs[0].0][0].layout != self.layout);
-                inputs
-            }
-            None => {
-                let own = |&input: &ValueId| (input, self.old.types[input.0][0].layout);
-                let own: Vec<(ValueId, Layout)> = node.inputs.iter().map(own).collect();
-                own.into_iter().map(|(input, layout)| self.version(input, layout, &node.name)).collect::<Result<_>>()?
+            (Wanted::All(layout), _) => {
+                let is_there = |i: &usize| self.versions[node.inputs[*i].0][slot(layout)].is_some();
+                (layout, data.iter().any(is_made) && data.iter().all(|i| is_there(i) || !is_made(i)))
             }
         };
+        let takes = takes && is_free(node) && self.old.resolves(node, &data, layout);
+        let inputs = self.inputs(node, |i| takes && data.contains(&i), layout)?;
+        self.changed += usize::from(takes && self.old.types[node.outputs[0].0][0].layout != layout);
         let made = self.graph.node(node.recipe.clone(), &inputs)?;
         for (&old, &new) in node.outputs.iter().zip(&made) {
             let name = &self.old.values[old.0].name;
@@ -163,33 +224,13 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What a node reads, its data in the layout.
-    fn inputs(&mut self, node: &Node, data: &[usize]) -> Result<Vec<ValueId>> {
+    /// What a node reads: in the layout what moves there, all else as it was.
+    fn inputs(&mut self, node: &Node, moves: impl Fn(usize) -> bool, layout: Layout) -> Result<Vec<ValueId>> {
         let mut inputs = vec![];
         for (i, &input) in node.inputs.iter().enumerate() {
-            let layout = if data.contains(&i) { self.layout } else { self.old.types[input.0][0].layout };
+            let layout = if moves(i) { layout } else { self.old.types[input.0][0].layout };
             inputs.push(self.version(input, layout, &node.name)?);
         }
         Ok(inputs)
-    }
-
-    /// Whether the op takes its data in the layout and gives what it gave, in that layout too.
-    fn resolves(&self, node: &Node, data: &[usize]) -> bool {
-        (0..PROBES.len()).all(|probe| {
-            let in_layout = |(i, input): (usize, &ValueId)| {
-                let own = self.old.types[input.0][probe].clone();
-                if data.contains(&i) { TensorType { layout: self.layout, ..own } } else { own }
-            };
-            let types: Vec<TensorType> = node.inputs.iter().enumerate().map(in_layout).collect();
-            let wanted = node.outputs.iter().map(|output| &self.old.types[output.0][probe]);
-            let resolved = node.recipe.resolve(&types.iter().collect::<Vec<_>>());
-            resolved.is_ok_and(|resolved| {
-                let gives = resolved.outputs();
-                let is_same = |(gives, wanted): (&TensorType, &TensorType)| {
-                    gives.extents == wanted.extents && gives.element == wanted.element && (gives.rank() < 3 || gives.layout == self.layout)
-                };
-                matches!(resolved, Resolved::Op(_)) && gives.len() == wanted.len() && gives.iter().zip(wanted).all(is_same)
-            })
-        })
     }
 }

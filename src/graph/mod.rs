@@ -35,6 +35,7 @@ mod weights;
 pub use build::BatchNormParameters;
 pub use losses::{BinaryWeights, CrossEntropyDescriptor, KlDescriptor, Reduction, Targets};
 pub use passes::{Change, Pass};
+pub(crate) use recipe::has_one_order;
 pub use recipe::{Ranked, Recipe, Resolved};
 pub use training::{BatchStatistics, BatchStatisticsDescriptor, Learning};
 #[cfg(feature = "weights")]

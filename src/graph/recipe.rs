@@ -432,7 +432,7 @@ fn is_alike(wanted: &TensorType, given: &TensorType) -> bool {
 }
 
 /// Whether both layouts store the elements in one order: there is one channel, or one position.
-pub(super) fn has_one_order(x: &TensorType) -> bool {
+pub(crate) fn has_one_order(x: &TensorType) -> bool {
     x.rank() >= 3 && (x.extents[1] == 1 || x.extents[2..].iter().all(|&extent| extent == 1))
 }
 

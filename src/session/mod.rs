@@ -5,6 +5,7 @@
 //! them, as sessions do that were made [`Session::beside`] each other.
 
 pub(crate) mod cpu;
+mod cut;
 #[cfg(feature = "cpu")]
 mod filters;
 pub(crate) mod gpu;
@@ -16,7 +17,7 @@ pub(crate) mod ready;
 pub(crate) mod run;
 pub(crate) mod store;
 
-pub use layout::{InLayout, fastest_layout};
+pub use layout::{Arrangement, InLayout, fastest_layout};
 pub use memory::Memory;
 pub use placement::Arena;
 

@@ -45,6 +45,10 @@ pub struct Args {
     /// With --network: times the layers too
     #[arg(long, requires = "network")]
     layers: bool,
+    /// With --network: times each op in both layouts, then the network in each arrangement, and takes the fastest; the way to the first output stays that of
+    /// the network as it is
+    #[arg(long, requires = "network", conflicts_with = "layout")]
+    fastest_layout: bool,
     /// With --network and --train: the batches [default: 1, and 16 where that is expected to take less than a minute; to train 64 for lenet5, else 1]
     #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "whole", value_parser = clap::value_parser!(u16).range(1..))]
     batch: Vec<u16>,
@@ -85,7 +89,7 @@ pub struct Args {
     #[arg(long, value_name = "RATIO", default_value = "1.10", requires = "compare", value_parser = regression)]
     max_regression: f64,
     /// Takes the times from a file that --json wrote instead of running
-    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "layer", "model", "shape", "adapter", "network", "train", "cache", "every_algorithm", "steps", "no_cpu", "accuracy", "element", "layout", "json", "runs", "min_time", "warmup"])]
+    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "layer", "model", "shape", "adapter", "network", "fastest_layout", "train", "cache", "every_algorithm", "steps", "no_cpu", "accuracy", "element", "layout", "json", "runs", "min_time", "warmup"])]
     against: Option<PathBuf>,
 }
 
@@ -419,7 +423,7 @@ fn time_training(document: &mut Document, gpu: Option<&Gpu>, args: &Args, quiet:
 }
 
 fn bench<'a>(args: &Args, network: &'a Network, gpu: Option<&'a Gpu>, peak: Option<&'a Peak>) -> network::Bench<'a> {
-    network::Bench { network, kind: args.selection.kind, gpu, peak, cpu: !args.no_cpu, repeats: args.repeats }
+    network::Bench { network, kind: args.selection.kind, fastest_layout: args.fastest_layout, gpu, peak, cpu: !args.no_cpu, repeats: args.repeats }
 }
 
 /// Adds the records of whole networks, one for each batch.

@@ -7,12 +7,12 @@ pub mod engines;
 use super::document::{NetworkRecord, Samples, Start};
 use super::layer::{Repeats, What};
 use crate::suites::{Kind, Network};
-use crate::{Failure, open_gpu};
+use crate::{Failure, open_gpu, say};
 use engines::{Subject, bound, by_op, run};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wgconv::gpu::{Clock, Peak};
-use wgconv::session::Memory;
+use wgconv::session::{Arrangement, Memory, fastest_layout};
 use wgconv::{Gpu, Layout, Session};
 
 /// Most time that the repeats of a network take on one engine, unless that is fewer than the fewest. A network that takes longer for one
@@ -34,10 +34,20 @@ pub fn shape(batch: usize, layout: Layout) -> String {
     if layout == Layout::ChannelsFirst { format!("batch {batch}") } else { format!("batch {batch} {}", layout.name()) }
 }
 
+fn layouts(arrangement: Arrangement) -> &'static str {
+    match arrangement {
+        Arrangement::AsGiven => "as it is",
+        Arrangement::All(layout) => layout.name(),
+        Arrangement::ByOp => "op by op",
+    }
+}
+
 /// What is timed, and on what.
 pub struct Bench<'a> {
     pub network: &'a Network,
     pub kind: Kind,
+    /// Whether the layouts between its ops are measured, on the GPU that there is.
+    pub fastest_layout: bool,
     pub gpu: Option<&'a Gpu>,
     pub peak: Option<&'a Peak>,
     pub cpu: bool,
@@ -49,6 +59,19 @@ impl Bench<'_> {
     fn subject(&self, batch: usize) -> Result<Subject, Failure> {
         let optimized = self.network.graph(self.kind)?.optimized()?;
         Subject::new(if self.kind.layout == Layout::ChannelsFirst { optimized } else { optimized.in_layout(self.kind.layout)?.0 }, batch)
+    }
+
+    /// The same in the layouts that are asked for: those that the GPU is fastest in, if so.
+    fn timed_subject(&self, batch: usize) -> Result<Subject, Failure> {
+        let subject = self.subject(batch)?;
+        let Some(gpu) = self.gpu.filter(|_| self.fastest_layout) else { return Ok(subject) };
+        let found = fastest_layout(gpu, &subject.graph, batch)?;
+        let told = found.seconds.iter().map(|(arrangement, seconds)| {
+            let taken = if *arrangement == found.arrangement { ", taken" } else { "" };
+            format!("{} {:.3} ms{taken}", layouts(*arrangement), seconds * 1e3)
+        });
+        say!("{}, batch {batch}: {}", self.network.name(), told.collect::<Vec<_>>().join("; "));
+        Subject::new(found.graph, batch)
     }
 
     /// How much the passes change the output, relative to the largest, on the CPU engine; `after` is what that gave after them.
@@ -65,7 +88,7 @@ impl Bench<'_> {
 
     /// Times the network with batches of so many items. `clock` hears what GPU times were taken with.
     pub fn time(&self, batch: usize, clock: &mut Option<Clock>) -> Result<NetworkRecord, Failure> {
-        let subject = self.subject(batch)?;
+        let subject = self.timed_subject(batch)?;
         let mut output = None;
         let (mut gpu_samples, mut dispatches, mut checked, mut host_ms) = (None, None, None, None);
         let mut memory = Session::cpu(&subject.graph)?.memory(batch)?;
@@ -268,8 +291,15 @@ mod tests {
 
     #[test]
     fn a_batch_that_nobody_asked_for_must_be_quick() {
-        let bench =
-            Bench { network: &Network::Suite(Suite::Lenet5), kind: Kind::PLAIN, gpu: None, peak: None, cpu: true, repeats: Repeats::default() };
+        let bench = Bench {
+            network: &Network::Suite(Suite::Lenet5),
+            kind: Kind::PLAIN,
+            fastest_layout: false,
+            gpu: None,
+            peak: None,
+            cpu: true,
+            repeats: Repeats::default(),
+        };
         // Six runs of 16 images.
         assert!(bench.is_quick(16, &network("a", 1, PATIENCE * 1e3 / 97.0)));
         assert!(!bench.is_quick(16, &network("a", 1, PATIENCE * 1e3 / 95.0)));
