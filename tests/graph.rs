@@ -5,15 +5,15 @@
 mod common;
 
 use common::{gpu, ramp};
-use ndarray::{Array1, Array2, Array4, ArrayD, Ix4};
+use ndarray::{Array1, Array2, Array4, ArrayD, Dimension, Ix4};
 use wgconv::conv::{ConvDescriptor, ConvTranspose2dDescriptor};
-use wgconv::graph::{BatchNormParameters, Graph};
+use wgconv::graph::{BatchNormParameters, Graph, Resolved};
 use wgconv::matmul::LinearDescriptor;
 use wgconv::norm::{BatchNormDescriptor, LayerNormDescriptor};
 use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
 use wgconv::session::Session;
 use wgconv::softmax::SoftmaxDescriptor;
-use wgconv::{Extent, Padding};
+use wgconv::{Activation, Extent, Padding};
 
 /// A small classifier with a branch, a batch norm, a view and parameters of every kind; the batch is open.
 fn classifier() -> Graph {
@@ -290,6 +290,166 @@ fn passes_keep_integers_exact_and_leave_what_others_read() {
     let want = Session::cpu(&g).unwrap().run(&[("x", x.view())]).unwrap();
     for session in [Session::gpu(&gpu, &fused).unwrap(), Session::cpu(&fused).unwrap(), Session::gpu(&gpu, &g).unwrap()] {
         assert_eq!(session.run(&[("x", x.view())]).unwrap(), want);
+    }
+}
+
+/// A product and a sum with a vector are a dense layer with its bias, whichever shape the vector has; a sum that is another is left.
+#[test]
+fn a_vector_that_is_added_becomes_the_bias() {
+    for (shape, is_bias) in [(vec![4], true), (vec![1, 4], true), (vec![1, 1, 4], true), (vec![5, 1], false), (vec![5, 4], false), (vec![1], false)] {
+        let mut g = Graph::new();
+        let x = g.input("x", [Extent::Open, 5.into(), 3.into()]).unwrap();
+        let w = g.parameter("w", ramp2(4, 3).view()).unwrap();
+        let y = g.linear(x, w, None, &LinearDescriptor::default()).unwrap();
+        let b = g.parameter("b", ArrayD::from_shape_fn(shape.clone(), |i| 1.0 + i.as_array_view().sum() as f32).view()).unwrap();
+        let y = g.add(b, y).unwrap();
+        let y = g.relu(y).unwrap();
+        g.output("y", y).unwrap();
+        let (fused, changes) = g.optimized_with_changes().unwrap();
+        assert_eq!(changes.iter().any(|change| change.to_string() == "fuse bias: add into linear"), is_bias, "{shape:?}");
+        assert_eq!(fused.nodes().len(), if is_bias { 1 } else { 2 }, "{shape:?}: {fused}");
+        let x = ArrayD::from_shape_fn(vec![2, 5, 3], |i| (i[0] * 3 + i[1] * 2 + i[2]) as f32 - 6.0);
+        let [want, got] = [&g, &fused].map(|graph| Session::cpu(graph).unwrap().run(&[("x", x.view())]).unwrap());
+        assert_eq!(want, got, "{shape:?}");
+    }
+    // Of a convolution the channels are axis 1.
+    for (shape, is_bias) in [([1, 6, 1, 1], true), ([1, 1, 1, 6], false), ([1, 1, 6, 1], false)] {
+        let mut g = Graph::new();
+        let x = g.input("x", [Extent::Open, 3.into(), 6.into(), 6.into()]).unwrap();
+        let w = g.parameter("w", ramp((6, 3, 1, 1), 3, 5).view()).unwrap();
+        let y = g.conv2d(x, w, None, &ConvDescriptor::default()).unwrap();
+        let b = g.parameter("b", ArrayD::from_shape_fn(shape.to_vec(), |i| i.as_array_view().sum() as f32 - 2.0).view()).unwrap();
+        let y = g.add(y, b).unwrap();
+        g.output("y", y).unwrap();
+        let fused = g.optimized().unwrap();
+        assert_eq!(fused.nodes().len(), if is_bias { 1 } else { 2 }, "{shape:?}: {fused}");
+        let image = ramp((2, 3, 6, 6), 7, 9);
+        let [want, got] = [&g, &fused].map(|graph| Session::cpu(graph).unwrap().run(&[("x", image.view())]).unwrap());
+        assert_eq!(want, got, "{shape:?}");
+    }
+}
+
+/// A transpose that moves axes of extent 1 alone copies nothing.
+#[test]
+fn axes_of_extent_1_move_without_a_copy() {
+    let mut g = Graph::new();
+    let x = g.input("x", [Extent::Open, 5.into(), 1.into(), 3.into()]).unwrap();
+    let still = g.transpose(x, &[0, 2, 1, 3]).unwrap();
+    let moved = g.transpose(still, &[3, 1, 2, 0]).unwrap();
+    g.output("y", moved).unwrap();
+    let is_view = |open: usize| g.at(open).unwrap().nodes.iter().map(|node| matches!(node, Resolved::View(_))).collect::<Vec<_>>();
+    assert_eq!((is_view(2), is_view(1)), (vec![true, false], vec![true, false]));
+    let x = ArrayD::from_shape_fn(vec![2, 5, 1, 3], |i| (i[0] * 100 + i[1] * 10 + i[3]) as f32);
+    let want = x.clone().permuted_axes(vec![0, 2, 1, 3]).permuted_axes(vec![3, 1, 2, 0]);
+    for session in [Session::cpu(&g).unwrap(), Session::gpu(&gpu(), &g).unwrap()] {
+        assert_eq!(session.run(&[("x", x.view())]).unwrap()["y"], want);
+    }
+}
+
+fn ramp2(rows: usize, columns: usize) -> Array2<f32> {
+    Array2::from_shape_fn((rows, columns), |(i, j)| (i * columns + j) as f32 - 4.0)
+}
+
+/// Activations by their formulas, as exporters write them, go into the convolution before them; formulas that are another function stay.
+#[test]
+fn activations_that_came_as_several_ops_are_found() {
+    type Formula = fn(&mut Graph, wgconv::graph::ValueId) -> wgconv::Result<wgconv::graph::ValueId>;
+    fn number(g: &mut Graph, v: f32) -> wgconv::Result<wgconv::graph::ValueId> {
+        g.constant(&format!("number_{}", g.values().len()), ndarray::arr0(v).view())
+    }
+    fn cube(g: &mut Graph, x: wgconv::graph::ValueId) -> wgconv::Result<wgconv::graph::ValueId> {
+        let square = g.mul(x, x)?;
+        g.mul(square, x)
+    }
+    let silu: Formula = |g, x| {
+        let gate = g.activation(x, Activation::Sigmoid)?;
+        g.mul(x, gate)
+    };
+    let mish: Formula = |g, x| {
+        let soft = g.activation(x, Activation::Softplus)?;
+        let gate = g.activation(soft, Activation::Tanh)?;
+        g.mul(gate, x)
+    };
+    let hard_swish: Formula = |g, x| {
+        let [three, six] = [number(g, 3.0)?, number(g, 6.0)?];
+        let shifted = g.add(x, three)?;
+        let gate = g.activation(shifted, Activation::Clip { min: 0.0, max: 6.0 })?;
+        let y = g.mul(x, gate)?;
+        g.div(y, six)
+    };
+    let by_hard_sigmoid: Formula = |g, x| {
+        let gate = g.activation(x, Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 })?;
+        g.mul(gate, x)
+    };
+    let gelu: Formula = |g, x| {
+        let [root, one, half] = [number(g, std::f32::consts::SQRT_2)?, number(g, 1.0)?, number(g, 0.5)?];
+        let scaled = g.div(x, root)?;
+        let erf = g.unary(scaled, wgconv::elementwise::UnaryOp::Erf)?;
+        let sum = g.add(erf, one)?;
+        let y = g.mul(x, sum)?;
+        g.mul(y, half)
+    };
+    let gelu_tanh: Formula = |g, x| {
+        let [root, factor, one, half] = [number(g, 0.797_884_6)?, number(g, 0.044_715)?, number(g, 1.0)?, number(g, 0.5)?];
+        let cube = cube(g, x)?;
+        let term = g.mul(factor, cube)?;
+        let sum = g.add(x, term)?;
+        let argument = g.mul(root, sum)?;
+        let tanh = g.activation(argument, Activation::Tanh)?;
+        let gate = g.add(one, tanh)?;
+        let halved = g.mul(half, x)?;
+        g.mul(halved, gate)
+    };
+    let off: Formula = |g, x| {
+        let [root, one, half] = [number(g, 1.5)?, number(g, 1.0)?, number(g, 0.5)?];
+        let scaled = g.div(x, root)?;
+        let erf = g.unary(scaled, wgconv::elementwise::UnaryOp::Erf)?;
+        let sum = g.add(erf, one)?;
+        let y = g.mul(x, sum)?;
+        g.mul(y, half)
+    };
+    let of_another: Formula = |g, x| {
+        let other = g.relu(x)?;
+        let gate = g.activation(other, Activation::Sigmoid)?;
+        g.mul(x, gate)
+    };
+    let read_elsewhere: Formula = |g, x| {
+        let gate = g.activation(x, Activation::Sigmoid)?;
+        g.output("gate", gate)?;
+        g.mul(x, gate)
+    };
+    let formulas: [(Formula, Option<Activation>); 9] = [
+        (silu, Some(Activation::Silu)),
+        (mish, Some(Activation::Mish)),
+        (hard_swish, Some(Activation::HardSwish)),
+        (by_hard_sigmoid, Some(Activation::HardSwish)),
+        (gelu, Some(Activation::Gelu)),
+        (gelu_tanh, Some(Activation::GeluTanh)),
+        (off, None),
+        (of_another, None),
+        (read_elsewhere, None),
+    ];
+    for (formula, wanted) in formulas {
+        let mut g = Graph::new();
+        let x = g.input("x", [Extent::Open, 3.into(), 6.into(), 6.into()]).unwrap();
+        let w = g.parameter("w", (ramp((4, 3, 3, 3), 3, 5) / 8.0).view()).unwrap();
+        let y = g.conv2d(x, w, None, &ConvDescriptor::default()).unwrap();
+        let y = formula(&mut g, y).unwrap();
+        g.output("y", y).unwrap();
+        let (found, changes) = g.optimized_with_changes().unwrap();
+        let said = changes.iter().find(|change| change.pass == wgconv::graph::Pass::FindActivation).map(|change| change.to_string());
+        match wanted {
+            Some(activation) => {
+                let said = said.unwrap();
+                assert!(said.starts_with("find activation: ") && said.ends_with(&format!(" are {}", activation.name())), "{said}");
+                assert_eq!(found.nodes().len(), 1, "{found}");
+            }
+            None => assert_eq!((said, found.nodes().len() > 2), (None, true), "{found}"),
+        }
+        let image = ramp((2, 3, 6, 6), 7, 9) / 2.0;
+        let [want, got] = [&g, &found].map(|graph| Session::cpu(graph).unwrap().run(&[("x", image.view())]).unwrap()["y"].clone());
+        let most = want.iter().fold(1.0f32, |most, v| most.max(v.abs()));
+        assert!(got.iter().zip(&want).all(|(g, w)| (g - w).abs() <= 4e-6 * most), "{wanted:?}");
     }
 }
 

@@ -18,7 +18,9 @@
 //! [`Recipe`] is what a node does, [`Graph::at`] resolves all nodes for one open extent, and a session runs what that gives.
 
 mod build;
+mod composed;
 mod differentiate;
+mod epilogues;
 mod layouts;
 mod losses;
 #[cfg(feature = "weights")]

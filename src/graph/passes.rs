@@ -1,15 +1,12 @@
 //! Passes: functions from graph to graph that keep what a network computes, with a list of what each did.
 //!
 //! A change is made only where the changed node gives the same types at the extents that a graph is checked for; else it is left as it was. Folding a
-//! batch norm rounds otherwise than computing it; every other change gives the same sums.
+//! batch norm and finding an activation round otherwise; every other change gives the same sums. Those of epilogues stand in `epilogues`.
 
 use super::{Graph, Node, Numbers, PROBES, Ranked, Recipe, Source, Value, ValueId, order};
-use crate::ops::conv::fused::FusedPool;
 use crate::ops::conv::problem::Direction;
-use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp};
 use crate::ops::norm::batch::{BatchNormValues, fold_batch_norm};
-use crate::ops::pool::descriptor::{PoolDescriptor, PoolKind};
-use crate::types::{Activation, ElementType, Layout, Padding, Result, TensorType};
+use crate::types::{Activation, ElementType, Layout, Result, TensorType};
 use half::f16;
 use ndarray::{Array1, ArrayD, Ix1};
 use std::borrow::Cow;
@@ -23,8 +20,12 @@ pub enum Pass {
     RemoveIdentities,
     /// A transpose of a transpose is one, or none.
     CancelTransposes,
+    /// Several ops that compute an activation of one value, such as x sigmoid(x), are that activation.
+    FindActivation,
     /// A batch norm behind a convolution goes into its filter and bias.
     FoldBatchNorm,
+    /// A sum with one number for each channel goes into the convolution or dense layer before it, as its bias.
+    FuseBias,
     /// A sum with a tensor of the same shape goes into the convolution or dense layer before it.
     FuseResidual,
     /// An activation behind a concatenation goes before it, where every op there has an epilogue for it.
@@ -49,9 +50,11 @@ pub enum Pass {
 
 impl Pass {
     /// The passes that no device is the slower for, in the order in which they help each other.
-    pub const ALL: [Pass; 8] = [
+    pub const ALL: [Pass; 10] = [
         Pass::RemoveIdentities,
         Pass::CancelTransposes,
+        Pass::FindActivation,
+        Pass::FuseBias,
         Pass::FoldBatchNorm,
         Pass::FuseResidual,
         Pass::PushActivation,
@@ -65,7 +68,9 @@ impl Pass {
         match self {
             Pass::RemoveIdentities => "remove identities",
             Pass::CancelTransposes => "cancel transposes",
+            Pass::FindActivation => "find activation",
             Pass::FoldBatchNorm => "fold batch norm",
+            Pass::FuseBias => "fuse bias",
             Pass::FuseResidual => "fuse residual",
             Pass::PushActivation => "push activation",
             Pass::FuseActivation => "fuse activation",
@@ -123,7 +128,9 @@ impl Graph {
             match pass {
                 Pass::RemoveIdentities => work.remove_identities(),
                 Pass::CancelTransposes => work.cancel_transposes(),
+                Pass::FindActivation => work.find_activations(),
                 Pass::FoldBatchNorm => work.fold_batch_norms()?,
+                Pass::FuseBias => work.fuse_biases()?,
                 Pass::FuseResidual => work.fuse_residuals(),
                 Pass::PushActivation => work.push_activations(),
                 Pass::FuseActivation => work.fuse_activations(),
@@ -143,9 +150,9 @@ pub(super) fn compacted(graph: Graph) -> Graph {
 }
 
 /// A graph that passes change: nodes that are gone keep their position until the end.
-struct Work {
-    graph: Graph,
-    gone: Vec<bool>,
+pub(super) struct Work {
+    pub(super) graph: Graph,
+    pub(super) gone: Vec<bool>,
     changes: Vec<Change>,
 }
 
@@ -160,20 +167,20 @@ impl Work {
         Ok(Self::of(graph, self.changes.into_iter().chain(change).collect()))
     }
 
-    fn note(&mut self, pass: Pass, what: String) {
+    pub(super) fn note(&mut self, pass: Pass, what: String) {
         self.changes.push(Change { pass, what });
     }
 
-    fn node(&self, i: usize) -> &Node {
+    pub(super) fn node(&self, i: usize) -> &Node {
         &self.graph.nodes[i]
     }
 
-    fn live(&self) -> Vec<usize> {
+    pub(super) fn live(&self) -> Vec<usize> {
         (0..self.graph.nodes.len()).filter(|&i| !self.gone[i]).collect()
     }
 
     /// The node that gives a value as its only output.
-    fn producer(&self, value: ValueId) -> Option<usize> {
+    pub(super) fn producer(&self, value: ValueId) -> Option<usize> {
         match self.graph.values[value.0].source {
             Source::Node { node, output: 0 } if self.node(node).outputs.len() == 1 => Some(node),
             _ => None,
@@ -185,20 +192,20 @@ impl Work {
     }
 
     /// Whether one node reads a value, once, and it is no output.
-    fn is_read_once(&self, value: ValueId) -> bool {
+    pub(super) fn is_read_once(&self, value: ValueId) -> bool {
         let reads = self.live().into_iter().flat_map(|i| &self.graph.nodes[i].inputs).filter(|input| **input == value).count();
         reads == 1 && !self.is_output(value)
     }
 
     /// Whoever reads `from` reads `to`.
-    fn replace(&mut self, from: ValueId, to: ValueId) {
+    pub(super) fn replace(&mut self, from: ValueId, to: ValueId) {
         let inputs = self.graph.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut());
         let outputs = self.graph.outputs.iter_mut().map(|(_, value)| value);
         inputs.chain(outputs).filter(|value| **value == from).for_each(|value| *value = to);
     }
 
     /// Puts a node of this recipe at position `at`, giving what the node there gave, where it gives the same types; `gone` nodes leave.
-    fn put(&mut self, at: usize, name: String, recipe: Recipe, inputs: Vec<ValueId>, gone: &[usize]) -> bool {
+    pub(super) fn put(&mut self, at: usize, name: String, recipe: Recipe, inputs: Vec<ValueId>, gone: &[usize]) -> bool {
         let outputs = self.node(at).outputs.clone();
         let same = (0..PROBES.len()).all(|probe| {
             let types: Vec<&TensorType> = inputs.iter().map(|input| &self.graph.types[input.0][probe]).collect();
@@ -323,93 +330,9 @@ impl Work {
         Ok(())
     }
 
-    fn add_parameter(&mut self, stem: &str, numbers: Numbers) -> Result<ValueId> {
+    pub(super) fn add_parameter(&mut self, stem: &str, numbers: Numbers) -> Result<ValueId> {
         let (name, declared) = (self.graph.unused(stem), numbers.tensor_type());
         self.graph.declare(&name, Source::Parameter(Some(Arc::new(numbers))), declared)
-    }
-
-    /// A sum with a tensor of the same shape goes into the convolution or dense layer before it.
-    fn fuse_residuals(&mut self) {
-        for i in self.live() {
-            let Recipe::Binary(BinaryDescriptor { op: BinaryOp::Add, activation }) = self.node(i).recipe else { continue };
-            let &[a, b] = &self.node(i).inputs[..] else { continue };
-            // Of two that could, the later: the other is there by then.
-            let mut candidates: Vec<(usize, ValueId)> =
-                [(a, b), (b, a)].into_iter().filter_map(|(own, other)| Some((self.producer(own)?, other))).collect();
-            candidates.sort_by_key(|(p, _)| std::cmp::Reverse(*p));
-            for (p, other) in candidates {
-                let own = self.node(p).outputs[0];
-                if own == other || !self.is_read_once(own) || self.graph.types[own.0] != self.graph.types[other.0] {
-                    continue;
-                }
-                let Some(recipe) = with_residual(&self.node(p).recipe, activation) else { continue };
-                let inputs = self.node(p).inputs.iter().copied().chain([other]).collect();
-                let (name, sum) = (self.node(p).name.clone(), self.node(i).name.clone());
-                if self.put(i, name.clone(), recipe, inputs, &[p]) {
-                    self.note(Pass::FuseResidual, format!("{sum} into {name}"));
-                    break;
-                }
-            }
-        }
-    }
-
-    /// relu(concat(a, b)) is concat(relu(a), relu(b)), whose activations cost nothing where a and b are results of ops with an epilogue.
-    fn push_activations(&mut self) {
-        for i in self.live() {
-            let Recipe::Activation(activation) = self.node(i).recipe else { continue };
-            let (x, y) = (self.node(i).inputs[0], self.node(i).outputs[0]);
-            let Some(p) = self.producer(x).filter(|&p| !self.gone[p] && self.is_read_once(x)) else { continue };
-            if !matches!(self.node(p).recipe, Recipe::Concat { .. }) {
-                continue;
-            }
-            let with_epilogue = |&part: &ValueId| {
-                let op = self.producer(part).filter(|&op| !self.gone[op] && self.is_read_once(part))?;
-                Some((op, with_activation(&self.node(op).recipe, activation)?))
-            };
-            let Some(ops) = self.node(p).inputs.iter().map(with_epilogue).collect::<Option<Vec<_>>>() else { continue };
-            // An epilogue changes no type, so each of these is put.
-            for (op, recipe) in ops {
-                let (name, inputs) = (self.node(op).name.clone(), self.node(op).inputs.clone());
-                self.put(op, name, recipe, inputs, &[]);
-            }
-            let what = format!("{} before {}", self.node(i).name, self.node(p).name);
-            self.replace(y, x);
-            self.gone[i] = true;
-            self.note(Pass::PushActivation, what);
-        }
-    }
-
-    /// An activation goes into the op before it.
-    fn fuse_activations(&mut self) {
-        for i in self.live() {
-            let Recipe::Activation(activation) = self.node(i).recipe else { continue };
-            let x = self.node(i).inputs[0];
-            let Some(p) = self.producer(x).filter(|&p| !self.gone[p] && self.is_read_once(x)) else { continue };
-            let Some(recipe) = with_activation(&self.node(p).recipe, activation) else { continue };
-            let (name, own, inputs) = (self.node(p).name.clone(), self.node(i).name.clone(), self.node(p).inputs.clone());
-            if self.put(i, name.clone(), recipe, inputs, &[p]) {
-                self.note(Pass::FuseActivation, format!("{own} into {name}"));
-            }
-        }
-    }
-
-    /// A pool of 2 goes into the convolution before it.
-    fn fuse_pools(&mut self) {
-        for i in self.live() {
-            let Recipe::Pool(Ranked::Two(pool)) = self.node(i).recipe.clone() else { continue };
-            let Some(fused) = as_fused(&pool) else { continue };
-            let x = self.node(i).inputs[0];
-            let Some(p) = self.producer(x).filter(|&p| !self.gone[p] && self.is_read_once(x)) else { continue };
-            let Recipe::Conv { descriptor: Ranked::Two(mut conv), bias, residual: false } = self.node(p).recipe.clone() else { continue };
-            if conv.pool.is_some() {
-                continue;
-            }
-            conv.pool = Some(fused);
-            let (name, own, inputs) = (self.node(p).name.clone(), self.node(i).name.clone(), self.node(p).inputs.clone());
-            if self.put(i, name.clone(), Recipe::Conv { descriptor: Ranked::Two(conv), bias, residual: false }, inputs, &[p]) {
-                self.note(Pass::FusePool, format!("{own} into {name}"));
-            }
-        }
     }
 
     /// Another order of the nodes that are left: see `order`.
@@ -451,61 +374,5 @@ impl Work {
         graph.outputs = self.graph.outputs.iter().map(|(name, value)| (name.clone(), position[value.0])).collect();
         graph.named = graph.values.iter().enumerate().map(|(i, Value { name, .. })| (name.clone(), ValueId(i))).collect();
         graph
-    }
-}
-
-/// The op with a residual and this activation behind it, where it has neither yet.
-fn with_residual(recipe: &Recipe, activation: Activation) -> Option<Recipe> {
-    let mut recipe = recipe.clone();
-    let own = match &mut recipe {
-        Recipe::Conv { descriptor: Ranked::One(d), residual, .. } if d.pool.is_none() && !*residual => (residual, &mut d.activation),
-        Recipe::Conv { descriptor: Ranked::Two(d), residual, .. } if d.pool.is_none() && !*residual => (residual, &mut d.activation),
-        Recipe::Conv { descriptor: Ranked::Three(d), residual, .. } if d.pool.is_none() && !*residual => (residual, &mut d.activation),
-        Recipe::Linear { descriptor: d, residual, .. } if !*residual => (residual, &mut d.activation),
-        _ => return None,
-    };
-    if *own.1 != Activation::None {
-        return None;
-    }
-    (*own.0, *own.1) = (true, activation);
-    Some(recipe)
-}
-
-/// The op with this activation behind it, where it has none yet.
-fn with_activation(recipe: &Recipe, activation: Activation) -> Option<Recipe> {
-    let mut recipe = recipe.clone();
-    let own = match &mut recipe {
-        Recipe::Conv { descriptor: Ranked::One(d), .. } if d.pool.is_none() => &mut d.activation,
-        Recipe::Conv { descriptor: Ranked::Two(d), .. } if d.pool.is_none() => &mut d.activation,
-        Recipe::Conv { descriptor: Ranked::Three(d), .. } if d.pool.is_none() => &mut d.activation,
-        Recipe::ConvTranspose { descriptor: Ranked::One(d) } => &mut d.activation,
-        Recipe::ConvTranspose { descriptor: Ranked::Two(d) } => &mut d.activation,
-        Recipe::ConvTranspose { descriptor: Ranked::Three(d) } => &mut d.activation,
-        Recipe::Linear { descriptor: d, .. } => &mut d.activation,
-        Recipe::Gemm(d) => &mut d.activation,
-        // That of an activation's gradient is not applied to its result.
-        Recipe::Binary(d) if d.op != BinaryOp::ActivationGradient => &mut d.activation,
-        Recipe::Unary(d) => &mut d.activation,
-        Recipe::BatchNorm { descriptor: d, .. } => &mut d.activation,
-        _ => return None,
-    };
-    if *own != Activation::None {
-        return None;
-    }
-    *own = activation;
-    Some(recipe)
-}
-
-/// The pool that a convolution's epilogue has, where it is this one.
-fn as_fused(pool: &PoolDescriptor<2>) -> Option<FusedPool> {
-    let is_two = pool.window == [2, 2] && pool.stride.is_none_or(|stride| stride == [2, 2]) && pool.dilation == [1, 1];
-    let no_pads = matches!(pool.padding, Padding::Valid | Padding::Explicit { begin: [0, 0], end: [0, 0] });
-    if !is_two || pool.ceil_mode || !no_pads {
-        return None;
-    }
-    match pool.kind {
-        PoolKind::Max { indices: None } => Some(FusedPool::Max),
-        PoolKind::Average { .. } => Some(FusedPool::Average),
-        _ => None,
     }
 }

@@ -405,7 +405,15 @@ impl Recipe {
             Recipe::Resize(descriptor) => Resize::new(x, descriptor)?.into(),
             Recipe::Pad(descriptor) => Pad::new(x, descriptor)?.into(),
             Recipe::Slice(descriptor) => Slice::new(x, descriptor)?.into(),
-            Recipe::Transpose { perm } => Transpose::new(x, perm)?.into(),
+            Recipe::Transpose { perm } => {
+                let transpose = Transpose::new(x, perm)?;
+                // Axes of extent 1 go anywhere in the same memory.
+                let long: Vec<usize> = perm.iter().copied().filter(|&axis| x.extents[axis] != 1).collect();
+                if long.is_sorted() && (x.rank() < 3 || x.layout == Layout::ChannelsFirst) {
+                    return view(x, transpose.output_extents());
+                }
+                transpose.into()
+            }
             Recipe::ToLayout(layout) if x.rank() < 3 || x.layout == *layout || has_one_order(x) => {
                 return Ok(Resolved::View(TensorType { layout: if x.rank() < 3 { x.layout } else { *layout }, ..x.clone() }));
             }

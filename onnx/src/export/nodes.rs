@@ -3,11 +3,12 @@
 use super::Attribute::{Float, Int, Ints, Text};
 use super::{Attribute, Writer};
 use wgconv::conv::{ConvDescriptor, ConvTransposeDescriptor};
-use wgconv::elementwise::BinaryOp;
+use wgconv::elementwise::{BinaryOp, UnaryOp};
 use wgconv::graph::{Node, Ranked, Recipe};
 use wgconv::pool::{AdaptivePoolDescriptor, PoolDescriptor, PoolKind};
+use wgconv::reduce::ReduceKind;
 use wgconv::transform::{CoordinateMode, DepthToSpaceMode, NearestMode, PadMode, ResizeMode};
-use wgconv::{Activation, Padding, PaddingMode};
+use wgconv::{Activation, Layout, Padding, PaddingMode};
 
 type Attributes = Vec<(&'static str, Attribute<'static>)>;
 
@@ -80,29 +81,77 @@ impl Writer<'_> {
                 self.push(if d.logarithm { "LogSoftmax" } else { "Softmax" }, &inputs, &y, &[("axis", Int(d.axis as i64))]);
                 Ok(())
             }
-            Recipe::LayerNorm { descriptor, has: [true, _] } => {
+            Recipe::MatMul(_) => {
+                self.push("MatMul", &inputs, &y, &[]);
+                Ok(())
+            }
+            Recipe::Gemm(d) => {
+                let attributes =
+                    [("alpha", Float(d.alpha)), ("beta", Float(d.beta)), ("transA", Int(d.trans_a.into())), ("transB", Int(d.trans_b.into()))];
+                self.activated(d.activation, &y, |writer, y| writer.push("Gemm", &inputs, y, &attributes))
+            }
+            Recipe::Unary(d) => {
+                let op = unary(d.op)?;
+                self.activated(d.activation, &y, |writer, y| writer.push(op, &inputs, y, &[]))
+            }
+            Recipe::Where => {
+                // ONNX's condition is a bool.
+                let zero = self.floats(&format!("{y}.zero"), &[], &[0.0]);
+                let [is_zero, chosen] = ["is_zero", "holds"].map(|part| self.unused(&format!("{y}.{part}")));
+                self.push("Equal", &[inputs[0].clone(), zero], &is_zero, &[]);
+                self.push("Not", &[is_zero], &chosen, &[]);
+                self.push("Where", &[chosen, inputs[1].clone(), inputs[2].clone()], &y, &[]);
+                Ok(())
+            }
+            Recipe::Reduce(d) => {
+                let op = match d.kind {
+                    ReduceKind::Sum => "ReduceSum",
+                    ReduceKind::Mean => "ReduceMean",
+                    ReduceKind::Max => "ReduceMax",
+                    ReduceKind::Min => "ReduceMin",
+                    ReduceKind::Prod => "ReduceProd",
+                };
+                let mut all = vec![inputs[0].clone()];
+                if !d.axes.is_empty() {
+                    all.push(self.signed(&format!("{y}.axes"), &d.axes));
+                }
+                self.push(op, &all, &y, &[("keepdims", Int(d.keepdims.into()))]);
+                Ok(())
+            }
+            Recipe::Slice(d) => {
+                let axes = if d.axes.is_empty() { (0..d.starts.len() as isize).collect() } else { d.axes.clone() };
+                let mut all = vec![inputs[0].clone()];
+                for (part, numbers) in [("starts", &d.starts), ("ends", &d.ends), ("axes", &axes), ("steps", &d.steps)] {
+                    if !numbers.is_empty() {
+                        all.push(self.signed(&format!("{y}.{part}"), numbers));
+                    }
+                }
+                self.push("Slice", &all, &y, &[]);
+                Ok(())
+            }
+            Recipe::LayerNorm { descriptor, has } => {
+                let rank = self.graph.rank(node.inputs()[0]) as isize;
+                let front = if descriptor.axis < 0 { descriptor.axis + rank } else { descriptor.axis };
+                let extents: Option<Vec<usize>> = (front.max(0)..rank).map(|axis| self.graph.extent(node.inputs()[0], axis as usize)).collect();
+                let inputs = self.with_ones(&y, inputs, [has[0], true], extents)?;
                 self.push("LayerNormalization", &inputs, &y, &[("axis", Int(descriptor.axis as i64)), ("epsilon", Float(descriptor.epsilon))]);
                 Ok(())
             }
-            Recipe::GroupNorm { descriptor, has: [true, true] } => {
-                self.push(
-                    "GroupNormalization",
-                    &inputs,
-                    &y,
-                    &[("num_groups", Int(descriptor.groups as i64)), ("epsilon", Float(descriptor.epsilon))],
-                );
+            Recipe::GroupNorm { descriptor, has } => {
+                let inputs = self.with_ones(&y, inputs, *has, self.channels(node))?;
+                let attributes = [("num_groups", Int(descriptor.groups as i64)), ("epsilon", Float(descriptor.epsilon))];
+                self.push("GroupNormalization", &inputs, &y, &attributes);
                 Ok(())
             }
-            Recipe::InstanceNorm { descriptor, has: [true, true] } => {
+            Recipe::InstanceNorm { descriptor, has } => {
+                let inputs = self.with_ones(&y, inputs, *has, self.channels(node))?;
                 self.push("InstanceNormalization", &inputs, &y, &[("epsilon", Float(descriptor.epsilon))]);
                 Ok(())
             }
-            Recipe::BatchNorm { descriptor, has: [true, true] } => {
+            Recipe::BatchNorm { descriptor, has } => {
                 let attributes = [("epsilon", Float(descriptor.epsilon))];
+                let inputs = self.with_ones(&y, inputs, *has, self.channels(node))?;
                 self.activated(descriptor.activation, &y, |writer, y| writer.push("BatchNormalization", &inputs, y, &attributes))
-            }
-            Recipe::LayerNorm { .. } | Recipe::GroupNorm { .. } | Recipe::InstanceNorm { .. } | Recipe::BatchNorm { .. } => {
-                Err("it has no scale or no bias, and ONNX's op has both".into())
             }
             Recipe::Lrn(d) => {
                 self.push(
@@ -165,6 +214,10 @@ impl Writer<'_> {
                 self.push("Transpose", &inputs, &y, &[("perm", list(perm))]);
                 Ok(())
             }
+            Recipe::SpaceToDepth(d) if d.mode == DepthToSpaceMode::Dcr => {
+                self.push("SpaceToDepth", &inputs, &y, &[("blocksize", Int(d.block as i64))]);
+                Ok(())
+            }
             Recipe::DepthToSpace(d) => {
                 let mode = if d.mode == DepthToSpaceMode::Dcr { "DCR" } else { "CRD" };
                 self.push("DepthToSpace", &inputs, &y, &[("blocksize", Int(d.block as i64)), ("mode", Text(mode))]);
@@ -179,12 +232,34 @@ impl Writer<'_> {
                 self.push("Flatten", &inputs, &y, &[("axis", Int(*axis as i64))]);
                 Ok(())
             }
-            Recipe::Identity | Recipe::Dropout { .. } => {
+            // Inputs are channels first, so that nothing lies otherwise before a conversion.
+            Recipe::Identity | Recipe::Dropout { .. } | Recipe::ToLayout(Layout::ChannelsFirst) => {
                 self.push("Identity", &inputs, &y, &[]);
                 Ok(())
             }
             other => Err(format!("{} is not written", other.name())),
         }
+    }
+
+    fn channels(&self, node: &Node) -> Option<Vec<usize>> {
+        self.graph.extent(node.inputs()[0], 1).map(|channels| vec![channels])
+    }
+
+    /// What a norm reads, with ones for a scale and zeros for a bias that it has not: ONNX's ops have both.
+    fn with_ones(&mut self, y: &str, mut inputs: Vec<String>, has: [bool; 2], extents: Option<Vec<usize>>) -> Result<Vec<String>, String> {
+        for (at, (part, number)) in [("scale", 1.0), ("bias", 0.0)].into_iter().enumerate() {
+            if !has[at] {
+                let extents = extents.as_ref().ok_or("it has no scale or no bias, ONNX's op has both, and how many is not known")?;
+                let numbers = vec![number; extents.iter().product()];
+                inputs.insert(1 + at, self.floats(&format!("{y}.{part}"), extents, &numbers));
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// Numbers that may count from the end.
+    fn signed(&mut self, stem: &str, numbers: &[isize]) -> String {
+        self.integers(stem, &numbers.iter().map(|&n| n as i64).collect::<Vec<_>>())
     }
 
     /// What `write` gives under a name, and its activation behind it as `y`.
@@ -326,6 +401,27 @@ impl Writer<'_> {
         self.push("Clip", &inputs, y, &[]);
         Ok(())
     }
+}
+
+/// The op of one tensor.
+fn unary(op: UnaryOp) -> Result<&'static str, String> {
+    Ok(match op {
+        UnaryOp::Identity => "Identity",
+        UnaryOp::Abs => "Abs",
+        UnaryOp::Neg => "Neg",
+        UnaryOp::Sign => "Sign",
+        UnaryOp::Floor => "Floor",
+        UnaryOp::Ceil => "Ceil",
+        UnaryOp::Round => "Round",
+        UnaryOp::Sqrt => "Sqrt",
+        UnaryOp::Reciprocal => "Reciprocal",
+        UnaryOp::Exp => "Exp",
+        UnaryOp::Log => "Log",
+        UnaryOp::Erf => "Erf",
+        UnaryOp::Sin => "Sin",
+        UnaryOp::Cos => "Cos",
+        other => return Err(format!("{} is not written", other.name())),
+    })
 }
 
 /// The power of a pool, which ONNX has as an integer.

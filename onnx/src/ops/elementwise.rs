@@ -82,7 +82,12 @@ pub(super) fn clip<'m>(c: &mut Context<'_, 'm>) -> Made<'m> {
     if let (Some(min), Some(max)) = (bound(c, 1, attributes[0]), bound(c, 2, attributes[1]))
         && min <= max
     {
-        return applied(c, &x, Activation::Clip { min, max });
+        let named = match (min, max) {
+            (0.0, 6.0) => Activation::Relu6,
+            (0.0, f32::INFINITY) => Activation::Relu,
+            (min, max) => Activation::Clip { min, max },
+        };
+        return applied(c, &x, named);
     }
     // Bounds that are computed, or in the wrong order: then the upper one counts.
     let mut y = x.id;
