@@ -537,7 +537,7 @@ fn the_fastest_layout_is_the_one_that_took_the_least() {
     }
     assert!(with_both >= 2, "{with_both}");
     let error = graph.in_layouts(&[Layout::ChannelsLast]).unwrap_err().to_string();
-    assert_eq!(error, format!("layouts is 1, but there is one for each node, and the graph has {nodes}"));
+    assert_eq!(error, format!("layouts is 1: there is one for each node, and the graph has {nodes}"));
     // A network with nothing to convert is itself.
     let mut dense = Graph::new();
     let x = dense.input("x", [Extent::Open, 4.into()]).unwrap();
