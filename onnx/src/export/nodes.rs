@@ -4,7 +4,7 @@ use super::Attribute::{Float, Int, Ints, Text};
 use super::{Attribute, Writer};
 use wgconv::conv::{ConvDescriptor, ConvTransposeDescriptor};
 use wgconv::elementwise::{BinaryOp, UnaryOp};
-use wgconv::graph::{Node, Ranked, Recipe};
+use wgconv::graph::{Node, Ranked, Recipe, ValueId};
 use wgconv::pool::{AdaptivePoolDescriptor, PoolDescriptor, PoolKind};
 use wgconv::reduce::ReduceKind;
 use wgconv::transform::{CoordinateMode, DepthToSpaceMode, NearestMode, PadMode, ResizeMode};
@@ -33,7 +33,13 @@ impl Writer<'_> {
     /// # Errors
     /// Why ONNX has no op for it.
     pub(super) fn node(&mut self, node: &Node) -> Result<(), String> {
-        let inputs: Vec<String> = node.inputs().iter().map(|&input| self.read(input)).collect::<Result<_, _>>()?;
+        // The weights of a dense layer of more than two axes are written turned, and not as they are.
+        let is_turned = |i: usize| i == 1 && matches!(node.recipe(), Recipe::Linear { .. }) && self.graph.rank(node.inputs()[0]) != 2;
+        let turned: Vec<bool> = (0..node.inputs().len()).map(is_turned).collect();
+        let name = |writer: &mut Self, (&input, turned): (&ValueId, bool)| {
+            if turned { Ok(writer.graph.values()[input.index()].name().to_string()) } else { writer.read(input) }
+        };
+        let inputs: Vec<String> = node.inputs().iter().zip(turned).map(|each| name(self, each)).collect::<Result<_, String>>()?;
         let [output] = node.outputs() else { return Err("it has several outputs".into()) };
         let y = self.graph.values()[output.index()].name().to_string();
         match node.recipe() {
