@@ -11,6 +11,7 @@ pub mod conv {
     };
     pub use crate::ops::conv::fused::FusedPool;
     pub use crate::ops::conv::problem::{ConvInputs, ConvProblem, Direction};
+    pub use crate::ops::conv::separable::{Separated, separate_plane};
     pub use crate::plan::conv::{admitted, plan, supports};
 }
 

@@ -4,7 +4,7 @@
 
 use crate::Failure;
 use ndarray::{Array2, Array3, Array4, ArrayD, ArrayView3, Axis, Ix4, IxDyn};
-use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
+use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem, Separated};
 use wgconv::elementwise::UnaryProblem;
 use wgconv::op::{Op, Problem};
 use wgconv::pool::{PoolDescriptor, PoolKind, PoolProblem};
@@ -57,6 +57,46 @@ pub fn filters(passes: Vec<Array2<f32>>, stride: usize, border: Border) -> Vec<L
         Link::Filter(Conv2dDescriptor { stride, padding, padding_mode, ..Default::default() }, weights)
     };
     passes.into_iter().map(filter).collect()
+}
+
+/// The links on planes [height, width], with two passes in the place of each filter whose weights are a column times a row exactly, where that is less work
+/// ([`ConvProblem::separated`]).
+///
+/// # Errors
+/// [`Error::Invalid`] where a window does not fit.
+pub fn separated(mut plane: [usize; 2], links: Vec<Link>) -> Result<Vec<Link>, Error> {
+    let mut made = Vec::with_capacity(links.len());
+    for link in links {
+        let after = extents(plane, std::slice::from_ref(&link))?[1];
+        let passes = match link.op(&[1, 1, plane[0], plane[1]])? {
+            (Op::Conv(problem), Some(filter)) => filter.as_slice().and_then(|filter| problem.separated(filter)),
+            _ => None,
+        };
+        match passes {
+            None => made.push(link),
+            Some(Separated { descriptors, extents, filters, .. }) => {
+                let weights = |([_, _, rows, columns], filter): ([usize; 4], Vec<f32>)| {
+                    Array2::from_shape_fn((rows, columns), |(r, s)| filter[r * columns + s])
+                };
+                let weights = extents.into_iter().zip(filters).map(weights);
+                made.extend(descriptors.into_iter().zip(weights).map(|(descriptor, weights)| Link::Filter(descriptor, weights)));
+            }
+        }
+        plane = after;
+    }
+    Ok(made)
+}
+
+/// How the filters among these links, which stand for one kernel, are computed; none where there are none.
+pub fn explained(name: &str, links: &[Link]) -> Option<String> {
+    let taps = |link: &Link| if let Link::Filter(_, weights) = link { Some(weights.dim()) } else { None };
+    match links.iter().filter_map(taps).collect::<Vec<_>>()[..] {
+        [(rows, columns)] => Some(format!("{name}: one pass of {rows} x {columns} taps")),
+        [(a, b), (c, d)] => {
+            Some(format!("{name}: two passes, of {a} x {b} and {c} x {d} taps: {} multiply-adds for {}", a * b + c * d, a * b * c * d))
+        }
+        _ => None,
+    }
 }
 
 /// The links that `--then name` asks for; a name that is no activation and no pool may be a kernel's, whose passes `kernel` gives.

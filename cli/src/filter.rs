@@ -39,6 +39,10 @@ pub struct Args {
     /// Computes on the CPU engine
     #[arg(long)]
     cpu: bool,
+    /// Says on standard error how each kernel is computed: in one pass, or as a column and a row where its weights are their product exactly and that is
+    /// less work
+    #[arg(long)]
+    explain: bool,
     /// Shows the absolute value
     #[arg(long)]
     magnitude: bool,
@@ -75,14 +79,25 @@ pub fn run(args: &Args) -> Outcome {
         return Err(Failure::Usage("--stride is 0: a stride is at least 1".into()));
     }
     let border = Border::parse(&args.padding)?;
-    let mut links = chain::filters(passes(&args.kernel)?, args.stride, border);
+    let mut steps = vec![(&args.kernel, chain::filters(passes(&args.kernel)?, args.stride, border))];
     for name in &args.then {
-        links.extend(chain::then(name, border, passes)?);
+        steps.push((name, chain::then(name, border, passes)?));
     }
     let format = check_output(args)?;
     let picture = picture::read(&args.image, u64::from(args.max_megapixels) * 1_000_000)?;
     let about_image = |why: String| Failure::Run(format!("{}: {why}", picture::name(&args.image)));
     // Windows that do not fit and results that the format cannot hold are refused before anything is computed.
+    let mut links: Vec<Link> = Vec::new();
+    let mut plane = [picture.height, picture.width];
+    for (name, step) in steps {
+        let step = chain::separated(plane, step).map_err(|e| about_image(e.to_string()))?;
+        let after = chain::extents(plane, &step).map_err(|e| about_image(e.to_string()))?;
+        plane = after[after.len() - 1];
+        if args.explain {
+            chain::explained(name, &step).iter().for_each(|how| complain(how));
+        }
+        links.extend(step);
+    }
     let extents = chain::extents([picture.height, picture.width], &links).map_err(|e| about_image(e.to_string()))?;
     format.check(extents[extents.len() - 1]).map_err(about_image)?;
     let gpu = if args.cpu { None } else { device(args)? };
@@ -393,6 +408,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A kernel of a file whose weights are a column times a row, in the passes that are found and as it is.
+    #[test]
+    fn passes_that_are_found_give_what_the_kernel_gives() {
+        let bell = [1.0f32, 8.0, 28.0, 56.0, 70.0, 56.0, 28.0, 8.0, 1.0];
+        let binomial = Array2::from_shape_fn((9, 9), |(r, s)| bell[r] * bell[s] / 65_536.0);
+        let plane = Array3::from_shape_fn((1, 400, 410), |(_, y, x)| ((y * 7919 + x * 104_729) % 256) as f32);
+        both_engines(|engine| {
+            for padding in ["valid", "same", "reflect", "replicate", "circular"] {
+                let one = links(vec![binomial.clone()], padding);
+                let two = chain::separated([400, 410], links(vec![binomial.clone()], padding)).unwrap();
+                let said = chain::explained("binomial.csv", &two).unwrap();
+                assert!(said.starts_with("binomial.csv: two passes, of ") && said.ends_with("18 multiply-adds for 81"), "{said}");
+                assert_eq!(chain::explained("binomial.csv", &one).unwrap(), "binomial.csv: one pass of 9 x 9 taps");
+                // Bytes times weights of 2^-16 are exact in any order.
+                assert_eq!(through(engine, &plane, &two), through(engine, &plane, &one), "{padding}");
+            }
+        });
+        let mut other = binomial.clone();
+        other[[4, 4]] += 2f32.powi(-16);
+        assert_eq!(chain::separated([400, 410], links(vec![other], "same")).unwrap().len(), 1, "no product");
+        assert_eq!(chain::separated([40, 41], links(vec![binomial], "same")).unwrap().len(), 1, "too small a picture");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Building a graph: inputs, parameters, constants, outputs, and a method for every op.
 
 use super::show::spelled_apart;
-use super::{Extent, Graph, Numbers, OPEN, Ranked, Recipe, Source, ValueId};
+use super::{Extent, Folded, Graph, Numbers, OPEN, Ranked, Recipe, Source, ValueId};
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp};
 use crate::ops::elementwise::unary::UnaryDescriptor;
@@ -131,8 +131,8 @@ impl Graph {
             return Ok(value);
         }
         let unknown = |state: &str, rule: String| Err(Error::of_all("parameter", &[name], state, rule));
-        if let Some((_, [filter, bias])) = self.folded.iter().find(|(own, _)| own == name) {
-            let rule = format!("Pass::FoldBatchNorm put it into {filter} and {bias}; load and save by the graph that no pass has changed yet");
+        if let Some(Folded { pass, into: [first, second], .. }) = self.folded.iter().find(|folded| folded.name == name) {
+            let rule = format!("Pass::{pass} put it into {first} and {second}; load and save by the graph that no pass has changed yet");
             return unknown("folded", rule);
         }
         if let Some(other) = self.find(name) {

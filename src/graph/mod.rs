@@ -29,6 +29,7 @@ mod order;
 mod passes;
 mod recipe;
 mod recompute;
+mod separate;
 pub(crate) mod show;
 mod training;
 #[cfg(feature = "weights")]
@@ -205,8 +206,17 @@ pub struct Graph {
     /// By value: its types at the probes.
     types: Vec<[TensorType; 2]>,
     named: HashMap<String, ValueId>,
-    /// Parameters that a pass folded, with those that it made of them.
-    folded: Vec<(String, [String; 2])>,
+    /// Parameters that a pass made others of.
+    folded: Vec<Folded>,
+}
+
+/// A parameter that a pass made two others of, by name.
+#[derive(Debug, Clone, PartialEq)]
+struct Folded {
+    name: String,
+    /// As a [`Pass`] is written.
+    pass: &'static str,
+    into: [String; 2],
 }
 
 /// A graph whose open extent is known.

@@ -1,9 +1,9 @@
 //! Passes: functions from graph to graph that keep what a network computes, with a list of what each did.
 //!
 //! A change is made only where the changed node gives the same types at the extents that a graph is checked for; else it is left as it was. Folding a
-//! batch norm and finding an activation round otherwise; every other change gives the same sums. Those of epilogues stand in `epilogues`.
+//! batch norm, splitting a filter and finding an activation round otherwise; every other change gives the same sums. Those of epilogues stand in `epilogues`.
 
-use super::{Graph, Node, Numbers, PROBES, Ranked, Recipe, Source, Value, ValueId, order};
+use super::{Folded, Graph, Node, Numbers, PROBES, Ranked, Recipe, Source, Value, ValueId, order};
 use crate::ops::conv::problem::Direction;
 use crate::ops::norm::batch::{BatchNormValues, fold_batch_norm};
 use crate::types::{Activation, ElementType, Layout, Result, TensorType};
@@ -22,6 +22,9 @@ pub enum Pass {
     CancelTransposes,
     /// Several ops that compute an activation of one value, such as x sigmoid(x), are that activation.
     FindActivation,
+    /// A convolution whose filter is a column times a row exactly becomes two of one axis each, where that is less work
+    /// ([`ConvProblem::separated`](crate::conv::ConvProblem::separated)).
+    SplitSeparable,
     /// A batch norm behind a convolution goes into its filter and bias.
     FoldBatchNorm,
     /// A sum with one number for each channel goes into the convolution or dense layer before it, as its bias.
@@ -50,10 +53,11 @@ pub enum Pass {
 
 impl Pass {
     /// The passes that no device is the slower for, in the order in which they help each other.
-    pub const ALL: [Pass; 10] = [
+    pub const ALL: [Pass; 11] = [
         Pass::RemoveIdentities,
         Pass::CancelTransposes,
         Pass::FindActivation,
+        Pass::SplitSeparable,
         Pass::FuseBias,
         Pass::FoldBatchNorm,
         Pass::FuseResidual,
@@ -69,6 +73,7 @@ impl Pass {
             Pass::RemoveIdentities => "remove identities",
             Pass::CancelTransposes => "cancel transposes",
             Pass::FindActivation => "find activation",
+            Pass::SplitSeparable => "split separable",
             Pass::FoldBatchNorm => "fold batch norm",
             Pass::FuseBias => "fuse bias",
             Pass::FuseResidual => "fuse residual",
@@ -100,7 +105,8 @@ impl std::fmt::Display for Change {
 impl Graph {
     /// The graph after [`Pass::ALL`], in the order in which they help each other.
     ///
-    /// Load, then optimize; save by the graph from before. [`Pass::FoldBatchNorm`] makes of a convolution called `stem` and the batch norm behind it the
+    /// Load, then optimize; save by the graph from before. [`Pass::SplitSeparable`] makes of the filter of a convolution called `blur` the parameters
+    /// `blur.first_weight` and `blur.second_weight`, and [`Pass::FoldBatchNorm`] makes of a convolution called `stem` and the batch norm behind it the
     /// parameters `stem.folded_weight` and `stem.folded_bias`; the names of what it folded are gone from the new graph. A batch norm whose numbers, or
     /// whose convolution's numbers, are not set yet is left as it is, and the list of changes does not have it.
     ///
@@ -129,6 +135,7 @@ impl Graph {
                 Pass::RemoveIdentities => work.remove_identities(),
                 Pass::CancelTransposes => work.cancel_transposes(),
                 Pass::FindActivation => work.find_activations(),
+                Pass::SplitSeparable => work = work.replaced(Graph::separated)?,
                 Pass::FoldBatchNorm => work.fold_batch_norms()?,
                 Pass::FuseBias => work.fuse_biases()?,
                 Pass::FuseResidual => work.fuse_residuals(),
@@ -162,9 +169,9 @@ impl Work {
     }
 
     /// By a pass that makes another graph.
-    fn replaced(self, pass: impl FnOnce(Graph) -> Result<(Graph, Option<Change>)>) -> Result<Self> {
-        let (graph, change) = pass(self.compact())?;
-        Ok(Self::of(graph, self.changes.into_iter().chain(change).collect()))
+    fn replaced<C: IntoIterator<Item = Change>>(self, pass: impl FnOnce(Graph) -> Result<(Graph, C)>) -> Result<Self> {
+        let (graph, changes) = pass(self.compact())?;
+        Ok(Self::of(graph, self.changes.into_iter().chain(changes).collect()))
     }
 
     pub(super) fn note(&mut self, pass: Pass, what: String) {
@@ -322,8 +329,9 @@ impl Work {
             let made = [filter, shifted].map(|value| self.graph.values[value.0].name.clone());
             if self.put(i, name.clone(), recipe, vec![inputs[0], filter, shifted], &[p]) {
                 let folded = inputs[1..].iter().chain(&vectors).map(|value| &self.graph.values[value.0]);
-                let folded = folded.filter(|value| matches!(value.source, Source::Parameter(_))).map(|value| (value.name.clone(), made.clone()));
-                self.graph.folded.extend(folded.collect::<Vec<_>>());
+                let folded = folded.filter(|value| matches!(value.source, Source::Parameter(_)));
+                let folded = folded.map(|value| Folded { name: value.name.clone(), pass: "FoldBatchNorm", into: made.clone() }).collect::<Vec<_>>();
+                self.graph.folded.extend(folded);
                 self.note(Pass::FoldBatchNorm, format!("{norm_name} into {name}"));
             }
         }

@@ -5,7 +5,7 @@
 
 use super::npy::{self, Npy};
 use super::show::spelled;
-use super::{Graph, Numbers, Source};
+use super::{Folded, Graph, Numbers, Source};
 use crate::types::{ElementType, Error, Result};
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
@@ -139,13 +139,13 @@ impl Graph {
             }
         }
         let surplus: Vec<String> = weights.names().filter(|name| !wanted.contains_key(name)).map(str::to_string).collect();
-        let surplus_folded = surplus.iter().find(|name| self.folded.iter().any(|(own, _)| own == *name)).cloned();
+        let surplus_folded = self.folded.iter().find(|folded| surplus.contains(&folded.name));
         let said = [("missing", missing), ("surplus", surplus), ("of another shape or type", misshapen)];
         let said: Vec<String> =
             said.into_iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
         if !said.is_empty() {
-            let folded =
-                surplus_folded.map_or(String::new(), |name| format!("; Pass::FoldBatchNorm has folded {name}: load before passes change the graph"));
+            let folded = surplus_folded
+                .map_or(String::new(), |Folded { name, pass, .. }| format!("; Pass::{pass} has folded {name}: load before passes change the graph"));
             return Err(Error::invalid("weights", &weights.of, said.join("; ") + &folded));
         }
         for (value, numbers) in found {

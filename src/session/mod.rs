@@ -329,8 +329,8 @@ impl Session {
     }
 
     /// Gives a parameter other numbers of the same type. Runs that follow see them, and so do recordings of a [`BoundSession`] that are submitted after; a run
-    /// of another thread sees all of it or nothing. Names are those of the session's graph: what [`Pass::FoldBatchNorm`](crate::graph::Pass::FoldBatchNorm)
-    /// folded has none there.
+    /// of another thread sees all of it or nothing. Names are those of the session's graph: what a [`Pass`](crate::graph::Pass) folded
+    /// has none there.
     ///
     /// # Errors
     /// No parameter of this name, with what a pass made of it or the name that is nearest; another shape or element type; loss of the device, out of memory.

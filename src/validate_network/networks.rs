@@ -14,7 +14,7 @@ use crate::ops::reduce::{ArgmaxDescriptor, ReduceDescriptor};
 use crate::ops::softmax::SoftmaxDescriptor;
 use crate::ops::transform::resize::{ResizeDescriptor, ResizeMode};
 use crate::ops::transform::slice::SliceDescriptor;
-use crate::types::{Activation, ElementType, Layout, Padding, Result};
+use crate::types::{Activation, ElementType, Layout, Padding, PaddingMode, Result};
 
 /// A network, and the open extents that it runs at in turn.
 pub(super) struct Network {
@@ -42,6 +42,7 @@ pub(super) static NETWORKS: [Network; 14] = [
     Network { name: "half", extents: TWO, build: half },
     Network { name: "closed", extents: &[0], build: closed },
     Network { name: "computed", extents: TWO, build: computed },
+    Network { name: "blurs", extents: TWO, build: blurs },
 ];
 
 const N: Extent = Extent::Open;
@@ -346,5 +347,29 @@ fn computed(b: &mut Build) -> Result<()> {
     b.graph.output("z", z)?;
     let rows = b.graph.flatten(y, 1)?;
     let y = b.graph.linear(rows, template, None, &LinearDescriptor::default())?;
+    b.graph.output("classes", y)
+}
+
+/// Filters that are a column times a row: of zeros and ones around a middle, padded by reflection, and of ones with a stride, behind which a batch norm
+/// folds into the second pass. Their parameters are folded away, the head's is not.
+fn blurs(b: &mut Build) -> Result<()> {
+    let x = b.input("x", &[N, is(2), is(150), is(150)], Fill::Reach(2))?;
+    let product = |b: &mut Build, name: &str, of: fn(usize) -> f32| {
+        let plane = ndarray::Array4::from_shape_fn((2, 1, 13, 13), |(_, _, i, j)| of(i) * of(j));
+        b.graph.parameter(name, plane.view())
+    };
+    let w = product(b, "soft.weight", |i| if i % 3 == 0 { 1.0 } else { 0.0 })?;
+    let around = Padding::uniform(6);
+    let y = b.graph.conv2d(x, w, None, &ConvDescriptor { padding: around, padding_mode: PaddingMode::Reflect, groups: 2, ..Default::default() })?;
+    let y = b.graph.activation(y, Activation::Relu6)?;
+    b.graph.output("soft", y)?;
+    let (w, bias) = (product(b, "box.weight", |_| 0.5)?, b.bias("box.bias", 2)?);
+    let y = b.graph.conv2d(y, w, Some(bias), &ConvDescriptor { stride: [1, 2], groups: 2, ..Default::default() })?;
+    let y = norm(b, "box.norm", y, 2, true)?;
+    b.graph.output("box", y)?;
+    let columns = b.graph.reduce(y, &ReduceDescriptor::max(&[3]))?;
+    let rows = b.graph.flatten(columns, 1)?;
+    let w = b.weight("head.weight", &[5, 276])?;
+    let y = b.graph.linear(rows, w, None, &LinearDescriptor::default())?;
     b.graph.output("classes", y)
 }

@@ -1,5 +1,5 @@
-//! Convolution as data: descriptors, the resolved problem, the phases of a stride, the pool that may follow, Winograd's matrices, the tiles of
-//! Fourier transforms.
+//! Convolution as data: descriptors, the resolved problem, the phases of a stride, filters that are separable, the pool that may follow, Winograd's
+//! matrices, the tiles of Fourier transforms.
 
 pub(crate) mod data_gradient;
 pub(crate) mod descriptor;
@@ -10,4 +10,5 @@ pub(crate) mod filter_gradient;
 pub(crate) mod fused;
 pub(crate) mod phases;
 pub(crate) mod problem;
+pub(crate) mod separable;
 pub(crate) mod winograd;
