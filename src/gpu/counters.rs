@@ -11,6 +11,7 @@ pub(crate) struct Counts {
     pub buffer_bytes: AtomicU64,
     pub bind_groups: AtomicU64,
     pub submits: AtomicU64,
+    pub threads: AtomicU64,
 }
 
 /// Adds to a total.
@@ -33,6 +34,8 @@ pub struct Counters {
     pub bind_groups: u64,
     /// Submits to the queue, uploads and downloads included.
     pub submits: u64,
+    /// Threads that futures started to wait, to prepare or to compile on.
+    pub threads: u64,
 }
 
 impl std::ops::Sub for Counters {
@@ -47,12 +50,13 @@ impl std::ops::Sub for Counters {
             buffer_bytes: self.buffer_bytes.saturating_sub(earlier.buffer_bytes),
             bind_groups: self.bind_groups.saturating_sub(earlier.bind_groups),
             submits: self.submits.saturating_sub(earlier.submits),
+            threads: self.threads.saturating_sub(earlier.threads),
         }
     }
 }
 
 impl Gpu {
-    /// How many plans, pipelines, buffers, bind groups and submits this device has had. What the caller does on its own device by wgpu is not
+    /// How many plans, pipelines, buffers, bind groups, submits and threads this device has had. What the caller does on its own device by wgpu is not
     /// counted.
     pub fn counters(&self) -> Counters {
         let counts = self.counts();
@@ -64,6 +68,7 @@ impl Gpu {
             buffer_bytes: read(&counts.buffer_bytes),
             bind_groups: read(&counts.bind_groups),
             submits: read(&counts.submits),
+            threads: read(&counts.threads),
         }
     }
 

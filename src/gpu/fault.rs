@@ -64,16 +64,6 @@ impl Gpu {
         self.poll(wgpu::PollType::wait_indefinitely())
     }
 
-    /// As `wait`, without blocking the calling thread.
-    ///
-    /// # Errors
-    /// [`Error::DeviceLost`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub async fn wait_async(&self) -> Result<()> {
-        let gpu = self.clone();
-        crate::gpu::later::off_thread("wait", move || gpu.wait()).await
-    }
-
     /// Until all work submitted so far is done, without blocking.
     ///
     /// # Errors

@@ -26,12 +26,13 @@ struct Shared<T> {
 #[derive(Debug)]
 struct State<T> {
     result: Option<T>,
+    is_finished: bool,
     waker: Option<Waker>,
 }
 
 impl<T> Default for Later<T> {
     fn default() -> Self {
-        let state = Mutex::new(State { result: None, waker: None });
+        let state = Mutex::new(State { result: None, is_finished: false, waker: None });
         #[cfg(not(target_arch = "wasm32"))]
         let shared = Shared { state, arrived: Condvar::new() };
         #[cfg(target_arch = "wasm32")]
@@ -54,7 +55,9 @@ impl<T> Later<T> {
     /// Gives the result; the first one counts.
     pub fn finish(&self, result: T) {
         let mut state = self.state();
-        state.result.get_or_insert(result);
+        if !std::mem::replace(&mut state.is_finished, true) {
+            state.result = Some(result);
+        }
         #[cfg(not(target_arch = "wasm32"))]
         self.0.arrived.notify_all();
         if let Some(waker) = state.waker.take() {
@@ -80,6 +83,11 @@ impl<T> Later<T> {
 
 #[cfg(not(target_arch = "wasm32"))]
 impl<T> Later<T> {
+    /// Whether the result was given, whoever has it now.
+    pub fn is_finished(&self) -> bool {
+        self.state().is_finished
+    }
+
     /// The result, if it is there already.
     pub fn take(&self) -> Option<T> {
         self.state().result.take()

@@ -16,6 +16,8 @@ pub(crate) mod later;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod peak;
 pub(crate) mod pipelines;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) mod polling;
 pub(crate) mod prepared;
 pub(crate) mod recorder;
 pub(crate) mod tensor;
@@ -32,6 +34,8 @@ pub use counters::Counters;
 #[cfg(not(target_arch = "wasm32"))]
 pub use peak::{Peak, measure_peak};
 pub use pipelines::Compiled;
+#[cfg(not(target_arch = "wasm32"))]
+pub use polling::Polling;
 pub use recorder::Recorder;
 pub use timing::{Clock, StepTiming, Timing};
 
@@ -113,6 +117,8 @@ struct Inner {
     source_patch: Option<SourcePatch>,
     chooser: Box<dyn Chooser>,
     burner: Mutex<Option<Burner>>,
+    #[cfg(not(target_arch = "wasm32"))]
+    waiting: polling::Waiting,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -190,6 +196,8 @@ impl Gpu {
                 source_patch: descriptor.source_patch.clone(),
                 chooser,
                 burner: Mutex::new(None),
+                #[cfg(not(target_arch = "wasm32"))]
+                waiting: polling::Waiting::default(),
             }),
         }
     }
@@ -315,6 +323,12 @@ impl Gpu {
     /// What brings the clock up (`burn`), once it was wanted.
     pub(crate) fn burner(&self) -> &Mutex<Option<Burner>> {
         &self.inner.burner
+    }
+
+    /// Futures that wait for polls of the program.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn waiting(&self) -> &polling::Waiting {
+        &self.inner.waiting
     }
 
     pub(crate) fn kernels(&self) -> &PipelineCache {

@@ -80,7 +80,7 @@ impl Prepared {
         #[cfg(not(target_arch = "wasm32"))]
         {
             let (gpu, constants): (Gpu, Vec<Tensor>) = (gpu.clone(), constants.iter().map(|&tensor| tensor.clone()).collect());
-            crate::gpu::later::off_thread("prepare", move || Self::new(&gpu, op, &constants.iter().collect::<Vec<_>>())).await
+            gpu.clone().off_thread("prepare", move || Self::new(&gpu, op, &constants.iter().collect::<Vec<_>>())).await
         }
     }
 

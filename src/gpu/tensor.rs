@@ -319,8 +319,8 @@ impl Tensor {
         self.array_of(&bytes)
     }
 
-    /// As `download`, without blocking the calling thread: a thread of its own waits for the copy, so any executor will do. In a browser, which
-    /// cannot block, this is the one form.
+    /// As `download`, without blocking the calling thread: a thread of its own waits for the copy, so any executor will do; none where the program polls
+    /// ([`Gpu::set_polling`]). In a browser, which cannot block, this is the one form.
     ///
     /// # Errors
     /// As `download`.
@@ -503,9 +503,13 @@ pub(crate) async fn read_buffer_async(gpu: &Gpu, buffer: &wgpu::Buffer, offset: 
     read.finish(mapped)
 }
 
-/// As `settle`, on a thread of its own.
+/// As `settle`, on a thread of its own or by the polls of the program.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn settle_off_thread(gpu: &Gpu, submission: wgpu::SubmissionIndex, mapped: &Later<Result<()>>) {
+    if gpu.is_polled_by_caller(mapped) {
+        return;
+    }
+    crate::gpu::counters::add(&gpu.counts().threads, 1);
     let (poller, later, index) = (gpu.clone(), mapped.clone(), submission.clone());
     let started = std::thread::Builder::new().name("wgconv download".into()).spawn(move || settle(&poller, index, &later));
     if let Err(error) = started {

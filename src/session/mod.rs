@@ -270,7 +270,8 @@ impl Session {
     }
 
     /// As `run`, without blocking the calling thread: inputs are copied before the first wait, and a thread of its own prepares an extent that is new, or
-    /// computes on the CPU engine. In a browser, which cannot block, this is the one form.
+    /// computes on the CPU engine. Where the program polls the device ([`Gpu::set_polling`]) no thread is started: a new extent is prepared in the first poll
+    /// of the future, unless [`Session::prepare`] has done it. In a browser, which cannot block, this is the one form.
     ///
     /// # Errors
     /// As `run`.
@@ -282,7 +283,7 @@ impl Session {
                 #[cfg(not(target_arch = "wasm32"))]
                 if !engine.is_ready(open) {
                     let session = self.clone();
-                    crate::gpu::later::off_thread("session", move || session.prepare(open)).await?;
+                    engine.device().off_thread("session", move || session.prepare(open)).await?;
                 }
                 let ready = engine.ready(&graph, open)?;
                 let (frame, outputs) = engine.submit(&graph, &ready, &given)?.arrived().await?;
