@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
+use wgconv::conv::Conv2dDescriptor;
 use wgconv::image::{ImageDescriptor, ImageFormat, ImageProblem};
 use wgconv::ndarray::{Array1, Array4, Ix4};
-use wgconv::{Activation, ElementType, Gpu, Layout, Recorder, Tensor, TensorType, wgpu};
+use wgconv::session::Given;
+use wgconv::{Activation, ElementType, Extent, Gpu, Graph, Layout, Padding, Recorder, Session, Tensor, TensorType, wgpu};
 
 /// The bytes themselves.
 const BYTES: ImageDescriptor =
@@ -220,4 +222,136 @@ fn a_problem_is_written_and_read_through_its_constructor() {
     assert_eq!(serde_json::from_str::<wgconv::op::Op>(&text).unwrap(), problem);
     let wrong = text.replace("\"rgb8\"", "\"gray8\"");
     assert!(serde_json::from_str::<wgconv::op::Op>(&wrong).unwrap_err().to_string().contains("an image of 1 channels"), "{wrong}");
+}
+
+/// A filter over images of bytes, with what it gives as bytes and as numbers, beside numbers that are given.
+fn sharpened(images: impl Into<Extent>, format: ImageFormat, size: [usize; 2]) -> Graph {
+    let images = images.into();
+    let channels = if format == ImageFormat::Gray8 { 1 } else { 3 };
+    let descriptor = ImageDescriptor { channels, ..BYTES };
+    let mut g = Graph::new();
+    let bytes = g.image_input("photo", images, format, size).unwrap();
+    let light = g.input("light", [images, channels.into(), 1.into(), 1.into()]).unwrap();
+    let x = g.image_from_bytes(bytes, format, size, &descriptor).unwrap();
+    let kernel = [0.0f32, -1.0, 0.0, -1.0, 5.0, -1.0, 0.0, -1.0, 0.0];
+    let w = g.parameter("sharpen", Array4::from_shape_fn((channels, 1, 3, 3), |(_, _, y, x)| kernel[3 * y + x]).view()).unwrap();
+    let y = g.conv2d(x, w, None, &Conv2dDescriptor { padding: Padding::Same, groups: channels, ..Default::default() }).unwrap();
+    let y = g.add(y, light).unwrap();
+    let shown = g.image_to_bytes(y, format, &descriptor).unwrap();
+    let again = g.image_from_bytes(shown, format, size, &descriptor).unwrap();
+    for (name, value) in [("numbers", y), ("shown", shown), ("again", again), ("photo", bytes)] {
+        g.output(name, value).unwrap();
+    }
+    g
+}
+
+/// What that is, by the definition: of three channels alpha is 255.
+fn by_hand(bytes: &[u8], channels: usize, [height, width]: [usize; 2], light: impl Fn(usize, usize) -> f32) -> Vec<u8> {
+    let plane = height * width * channels;
+    let at = |image: usize, y: isize, x: isize, c: usize| -> f32 {
+        let inside = (0..height as isize).contains(&y) && (0..width as isize).contains(&x);
+        if inside { f32::from(bytes[image * plane + (y as usize * width + x as usize) * channels + c]) } else { 0.0 }
+    };
+    let of = |i: usize| {
+        let (image, c, x, y) = (i / plane, i % channels, (i % plane / channels % width) as isize, (i % plane / channels / width) as isize);
+        if c == 3 {
+            return 255;
+        }
+        let sum = at(image, y - 1, x, c) + at(image, y + 1, x, c) + at(image, y, x - 1, c) + at(image, y, x + 1, c);
+        (5.0 * at(image, y, x, c) - sum + light(image, c)).clamp(0.0, 255.0) as u8
+    };
+    (0..bytes.len()).map(of).collect()
+}
+
+#[test]
+fn a_network_takes_and_gives_bytes_on_both_engines() {
+    let gpu = Gpu::new().unwrap();
+    for (format, size) in [(ImageFormat::Rgba8, [5, 7]), (ImageFormat::Rgb8, [6, 10]), (ImageFormat::Gray8, [9, 12])] {
+        let stored = format.channels();
+        let channels = stored.min(3);
+        let graph = sharpened(Extent::Open, format, size);
+        let sessions = [Session::gpu(&gpu, &graph).unwrap(), Session::cpu(&graph).unwrap(), Session::gpu(&gpu, &graph.optimized().unwrap()).unwrap()];
+        for batch in [1, 3, 1] {
+            let bytes: Vec<u8> = (0..batch * size[0] * size[1] * stored).map(|i| (i * 37 + i / 11 + batch * 5) as u8).collect();
+            let light = Array4::from_shape_fn((batch, channels, 1, 1), |(n, c, _, _)| n as f32 - 3.0 * c as f32);
+            let want = by_hand(&bytes, stored, size, |n, c| light[[n, c, 0, 0]]);
+            let given = [("light", Given::from(light.view())), ("photo", Given::from(&bytes[..]))];
+            for session in &sessions {
+                let outputs = session.run_with(&given).unwrap();
+                assert_eq!(outputs.bytes("shown"), Some(&want[..]), "{format:?} {batch} by {session:?}");
+                assert_eq!(outputs.bytes("photo"), Some(&bytes[..]), "an input is an output too");
+                assert_eq!(outputs.get("again").unwrap().shape(), [batch, channels, size[0], size[1]]);
+                assert_eq!(outputs["again"][[batch - 1, 0, 2, 3]], f32::from(want[(((batch - 1) * size[0] + 2) * size[1] + 3) * stored]));
+                assert!(outputs.get("shown").is_none() && outputs.bytes("numbers").is_none());
+                let later = pollster::block_on(session.run_with_async(&given)).unwrap();
+                assert_eq!(later, outputs);
+                assert_eq!(later.into_images().len(), 2);
+            }
+        }
+    }
+}
+
+/// One image may end inside a word; and a session takes the caller's tensors of words.
+#[test]
+fn a_single_image_has_any_size_and_words_may_be_the_callers() {
+    let gpu = Gpu::new().unwrap();
+    let size = [5, 5]; // 75 bytes
+    let graph = sharpened(1, ImageFormat::Rgb8, size);
+    let bytes: Vec<u8> = (0..75).map(|i| i * 3).collect();
+    let light = Array4::<f32>::zeros((1, 3, 1, 1));
+    let want = by_hand(&bytes, 3, size, |_, _| 0.0);
+    let session = Session::gpu(&gpu, &graph).unwrap();
+    for session in [&session, &Session::cpu(&graph).unwrap()] {
+        let outputs = session.run_with(&[("light", light.view().into()), ("photo", bytes.as_slice().into())]).unwrap();
+        assert_eq!(outputs.bytes("shown"), Some(&want[..]));
+    }
+    let (words, light) = (gpu.upload_image(&bytes).unwrap(), gpu.upload(&light).unwrap());
+    let words = gpu.run(|r| r.reshape(&words, &[1, 19])).unwrap();
+    let new = |extents: &[usize], element| gpu.zeros(extents, element, Layout::ChannelsFirst).unwrap();
+    let (numbers, again) = (new(&[1, 3, 5, 5], ElementType::F32), new(&[1, 3, 5, 5], ElementType::F32));
+    let (shown, photo) = (new(&[19], ElementType::U32), new(&[1, 19], ElementType::U32));
+    let outputs = [("numbers", &numbers), ("shown", &shown), ("again", &again), ("photo", &photo)];
+    let mut recorder = gpu.recorder();
+    session.record(&mut recorder, &[("photo", &words), ("light", &light)], &outputs).unwrap();
+    recorder.submit().unwrap();
+    assert_eq!(bytes_of(&shown)[..75], want);
+}
+
+#[test]
+fn what_is_no_image_of_a_network_is_refused_by_name() {
+    let graph = sharpened(Extent::Open, ImageFormat::Rgb8, [6, 10]);
+    let session = Session::cpu(&graph).unwrap();
+    let light = Array4::<f32>::zeros((1, 3, 1, 1));
+    fn refused<'a>(session: &Session, light: &'a Array4<f32>, given: Given<'a>) -> String {
+        session.run_with(&[("light", light.view().into()), ("photo", given)]).unwrap_err().to_string()
+    }
+    assert_eq!(refused(&session, &light, Given::Bytes(&[0; 179])), "photo is 179 bytes: an image has 180");
+    assert_eq!(refused(&session, &light, Given::Bytes(&[])), "photo is 0 bytes: an image has 180");
+    assert_eq!(
+        refused(&session, &light, Given::from(light.view())),
+        "photo is an array of numbers: it is images: Session::run_with takes their bytes"
+    );
+    assert!(refused(&session, &light, Given::Bytes(&[0; 360])).contains("with N = 2"), "two images beside one light");
+    let error = session.run_with(&[("light", Given::Bytes(&[0; 12])), ("photo", Given::Bytes(&[0; 180]))]).unwrap_err().to_string();
+    assert_eq!(error, "light is 12 bytes: it is an array of numbers");
+    let error = session.run_with(&[("lamp", Given::Bytes(&[0; 12])), ("photo", Given::Bytes(&[0; 180]))]).unwrap_err().to_string();
+    assert!(error.contains("lamp"), "{error}");
+
+    let mut g = Graph::new();
+    let error = g.image_input("odd", Extent::Open, ImageFormat::Rgb8, [5, 5]).unwrap_err().to_string();
+    assert_eq!(error, "odd is Open: an image has 75 bytes, and only a single one may have a number that is no multiple of 4");
+    let error = g.image_input("none", 1, ImageFormat::Rgb8, [0, 5]).unwrap_err().to_string();
+    assert!(error.starts_with("size is [0, 5]"), "{error}");
+    let bytes = g.image_input("photo", 2, ImageFormat::Gray8, [4, 4]).unwrap();
+    let x = g.image_from_bytes(bytes, ImageFormat::Gray8, [4, 4], &ImageDescriptor { channels: 1, ..BYTES }).unwrap();
+    let error = g.image_from_bytes(bytes, ImageFormat::Gray8, [4, 5], &ImageDescriptor { channels: 1, ..BYTES }).unwrap_err().to_string();
+    assert!(error.contains("words is 8: they are images of 20 bytes each"), "{error}");
+    let error = g.image_from_bytes(x, ImageFormat::Gray8, [4, 4], &ImageDescriptor { channels: 1, ..BYTES }).unwrap_err().to_string();
+    assert!(error.contains("words"), "{error}");
+    // What else reads words would read numbers that they are not.
+    let turned = g.transpose(bytes, &[1, 0]).unwrap();
+    g.output("x", x).unwrap();
+    g.output("turned", turned).unwrap();
+    let error = Session::cpu(&g).unwrap_err().to_string();
+    assert_eq!(error, "transpose: x is photo: bytes of images are read by image_from_bytes alone");
 }

@@ -21,6 +21,7 @@ mod build;
 mod composed;
 mod differentiate;
 mod epilogues;
+mod images;
 mod layouts;
 mod losses;
 #[cfg(feature = "weights")]

@@ -1,5 +1,6 @@
 //! What a node does, before shapes are known: an op's descriptor. Given the types of its inputs it becomes an [`Op`], or a view that copies nothing.
 
+use super::images::images_of;
 use crate::ops::Op;
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
@@ -7,6 +8,7 @@ use crate::ops::dropout::{DropoutDescriptor, DropoutKey, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
 use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryOp, UnaryProblem};
 use crate::ops::elementwise::where_cond::WhereProblem;
+use crate::ops::image::{ImageDescriptor, ImageFormat, ImageProblem};
 use crate::ops::indexed::{GatherProblem, Indexing, ScatterDescriptor, ScatterProblem};
 use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulDescriptor, MatMulInputs, MatMulProblem};
 use crate::ops::norm::batch::{BatchNormDescriptor, BatchNormProblem, BatchNormVectors};
@@ -175,6 +177,22 @@ pub enum Recipe {
     },
     /// x and a key: dropout in training.
     DropoutTraining(DropoutDescriptor),
+    /// One row of words: the bytes of images
+    ImageFromBytes {
+        /// Of a pixel.
+        format: ImageFormat,
+        /// Height and width.
+        size: [usize; 2],
+        /// How bytes become numbers.
+        descriptor: ImageDescriptor,
+    },
+    /// x
+    ImageToBytes {
+        /// Of a pixel.
+        format: ImageFormat,
+        /// How numbers become bytes.
+        descriptor: ImageDescriptor,
+    },
     /// An op with all its numbers, which takes tensors of these types alone, such as a gradient.
     Fixed(Box<Op>),
 }
@@ -261,6 +279,8 @@ impl Recipe {
             Recipe::Flatten { .. } => "flatten",
             Recipe::Identity => "identity",
             Recipe::Dropout { .. } | Recipe::DropoutTraining(_) => "dropout",
+            Recipe::ImageFromBytes { .. } => "image_from_bytes",
+            Recipe::ImageToBytes { .. } => "image_to_bytes",
             Recipe::Fixed(op) => crate::ops::Problem::name(op.as_ref()),
         }
     }
@@ -420,6 +440,11 @@ impl Recipe {
             Recipe::ToLayout(layout) => ToLayout::new(x, *layout)?.into(),
             Recipe::DepthToSpace(descriptor) => DepthToSpace::new(x, descriptor)?.into(),
             Recipe::SpaceToDepth(descriptor) => DepthToSpace::inverse(x, descriptor)?.into(),
+            Recipe::ImageFromBytes { format, size, descriptor } => {
+                let images = images_of(x, *format, *size)?;
+                ImageProblem::read(*format, [images, size[0], size[1]], descriptor)?.into()
+            }
+            Recipe::ImageToBytes { format, descriptor } => ImageProblem::write(*format, x, descriptor)?.into(),
             Recipe::Reshape { shape } => return view(x, reshape_extents(&x.extents, shape)?),
             Recipe::Flatten { axis } => return view(x, flatten_extents(&x.extents, *axis)?),
             Recipe::Dropout { probability } => {

@@ -178,6 +178,16 @@ impl ImageProblem {
         &self.tensor
     }
 
+    /// Scale by channel.
+    pub fn scale(&self) -> [f32; 4] {
+        self.scale.map(f32::from_bits)
+    }
+
+    /// Mean by channel.
+    pub fn mean(&self) -> [f32; 4] {
+        self.mean.map(f32::from_bits)
+    }
+
     pub(crate) fn descriptor(&self) -> ImageDescriptor {
         ImageDescriptor {
             channels: self.tensor.extents[1],

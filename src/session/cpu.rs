@@ -6,6 +6,7 @@ use crate::graph::{At, Graph, Node, Resolved, Source, ValueId};
 #[cfg(feature = "cpu")]
 use crate::ops::conv::problem::ConvProblem;
 use crate::ops::{Op, Problem};
+use crate::session::bytes::{ByValue, Given, Owned};
 #[cfg(feature = "cpu")]
 use crate::session::filters::Filters;
 use crate::session::memory::Memory;
@@ -77,13 +78,18 @@ impl Kept {
 }
 
 /// Runs the network; outputs in the graph's order.
-pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, f32>)], kept: &Kept) -> Result<Vec<ArrayD<f32>>> {
+pub(crate) fn run(graph: &Graph, open: usize, given: &ByValue<'_>, kept: &Kept) -> Result<Vec<Owned>> {
     let at = graph.at(open)?;
     let values = compute_all(graph, &at, given, kept, &mut |_, _| true)?;
     let output = |value: ValueId| {
         let numbers = values[value.index()].clone().or_else(|| numbers(graph, value).map(Cow::into_owned)).unwrap_or_default();
+        if let Some(count) = graph.count_of_bytes(value, |value| &at.types[value.index()]) {
+            let bytes = numbers.iter().flat_map(|word| word.to_bits().to_le_bytes()).take(count);
+            return Ok(Owned::Bytes(bytes.collect()));
+        }
         let extents = at.types[value.index()].extents.clone();
-        ArrayD::from_shape_vec(extents, numbers).map_err(|e| Error::Internal { label: "a session".into(), message: e.to_string() })
+        let array = ArrayD::from_shape_vec(extents, numbers);
+        array.map(Owned::Numbers).map_err(|e| Error::Internal { label: "a session".into(), message: e.to_string() })
     };
     graph.outputs().map(|(_, value)| output(value)).collect()
 }
@@ -92,7 +98,8 @@ pub(crate) fn run(graph: &Graph, open: usize, given: &[(ValueId, ArrayViewD<'_, 
 pub(crate) fn first_not_finite(graph: &Graph, given: &[(ValueId, ArrayViewD<'_, f32>)]) -> Result<Option<String>> {
     let mut found = None;
     let is_good = |results: &[Vec<f32>]| results.iter().flatten().all(|number| number.is_finite());
-    compute_all(graph, &graph.at(0)?, given, &Kept::new(graph), &mut |node, results| {
+    let given: Vec<_> = given.iter().map(|(value, array)| (*value, Given::Numbers(array.view()))).collect();
+    compute_all(graph, &graph.at(0)?, &given, &Kept::new(graph), &mut |node, results| {
         if !is_good(results) {
             found = Some(node.name().to_string());
         }
@@ -101,18 +108,22 @@ pub(crate) fn first_not_finite(graph: &Graph, given: &[(ValueId, ArrayViewD<'_, 
     Ok(found)
 }
 
-/// By value: what is live after the last op, or after the first one of which `go_on` says no.
+/// By value: what is live after the last op, or after the first one of which `go_on` says no. Bytes of images are words by their bits; what reads them is
+/// an image op or a view, which copies bits ([`Graph::check_bytes`]).
 fn compute_all(
     graph: &Graph,
     at: &At,
-    given: &[(ValueId, ArrayViewD<'_, f32>)],
+    given: &ByValue<'_>,
     kept: &Kept,
     go_on: &mut dyn FnMut(&Node, &[Vec<f32>]) -> bool,
 ) -> Result<Vec<Option<Vec<f32>>>> {
     let buffers = kept.buffers.as_ref();
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.values().len()];
-    for (value, array) in given {
-        values[value.index()] = Some(array.iter().copied().collect());
+    for (value, given) in given {
+        values[value.index()] = Some(match given {
+            Given::Numbers(array) => array.iter().copied().collect(),
+            Given::Bytes(bytes) => Given::words(bytes).map(f32::from_bits).collect(),
+        });
     }
     let mut reads = vec![0usize; graph.values().len()];
     graph
@@ -132,6 +143,7 @@ fn compute_all(
                 copy.copy_from_slice(x);
                 vec![copy]
             }
+            Resolved::Op(op) if matches!(**op, Op::Image(_)) => vec![compute_image(op, operands.first().copied().unwrap_or_default())?],
             Resolved::Op(op) => {
                 #[cfg(feature = "cpu")]
                 let packed =
@@ -157,6 +169,23 @@ fn compute_all(
         }
     }
     Ok(values)
+}
+
+/// An image to a tensor or back; words by their bits.
+fn compute_image(op: &Op, x: &[f32]) -> Result<Vec<f32>> {
+    let Op::Image(problem) = op else { return Err(Error::Internal { label: "a session".into(), message: "no image".into() }) };
+    let words: Vec<u32> = if problem.writes { vec![] } else { x.iter().map(|word| word.to_bits()).collect() };
+    #[cfg(feature = "cpu")]
+    let (numbers, words) =
+        if problem.writes { (vec![], crate::cpu::image::write(problem, x)) } else { (crate::cpu::image::read(problem, &words), vec![]) };
+    #[cfg(not(feature = "cpu"))]
+    let (numbers, words): (Vec<f32>, Vec<u32>) = {
+        let wide: Vec<f64> =
+            if problem.writes { x.iter().map(|&v| f64::from(v)).collect() } else { words.iter().map(|&word| f64::from(word)).collect() };
+        let y = crate::reference::compute(op, &[&wide])?.into_iter().next().map(|y| y.value).unwrap_or_default();
+        if problem.writes { (vec![], y.iter().map(|&v| v as u32).collect()) } else { (y.iter().map(|&v| v as f32).collect(), vec![]) }
+    };
+    Ok(if problem.writes { words.into_iter().map(f32::from_bits).collect() } else { numbers })
 }
 
 /// The filter of a convolution, where it is a parameter or a constant, and the convolution.

@@ -5,13 +5,13 @@ use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::graph::{Graph, Numbers, ValueId};
 use crate::session::SessionDescriptor;
+use crate::session::bytes::ByValue;
 use crate::session::inputs;
 use crate::session::memory::Memory;
 use crate::session::ready::{Planning, Ready, Recording};
 use crate::session::run::{Frame, Running};
 use crate::session::store::{Store, WeightId};
 use crate::types::{Error, Result};
-use ndarray::ArrayViewD;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) struct OnGpu {
@@ -108,7 +108,7 @@ impl OnGpu {
     }
 
     /// Submits a run.
-    pub fn submit(&self, graph: &Graph, ready: &Ready, given: &[(ValueId, ArrayViewD<'_, f32>)]) -> Result<Running> {
+    pub fn submit(&self, graph: &Graph, ready: &Ready, given: &ByValue<'_>) -> Result<Running> {
         let frame = ready.frame(graph)?;
         let _gate = self.store.gate.read().unwrap_or_else(PoisonError::into_inner);
         frame.submit(given)

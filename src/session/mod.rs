@@ -4,6 +4,7 @@
 //! dispatch and download in one submit, and plan, compile and allocate nothing. Weights are packed once, and extents whose plans pack alike share
 //! them, as sessions do that were made [`Session::beside`] each other.
 
+pub(crate) mod bytes;
 pub(crate) mod cpu;
 mod cut;
 #[cfg(feature = "cpu")]
@@ -17,6 +18,7 @@ pub(crate) mod ready;
 pub(crate) mod run;
 pub(crate) mod store;
 
+pub use bytes::{Given, Outputs};
 pub use layout::{Arrangement, InLayout, fastest_layout};
 pub use memory::Memory;
 pub use placement::Arena;
@@ -27,7 +29,7 @@ use crate::gpu::tensor::Tensor;
 use crate::graph::{Graph, Source, ValueId};
 use crate::session::gpu::OnGpu;
 use crate::types::{Element, Error, Result};
-use ndarray::{ArrayD, ArrayView, ArrayViewD, Dimension};
+use ndarray::{ArrayView, Dimension};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// How a session keeps what it prepares.
@@ -75,35 +77,6 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let engine = if self.on_gpu().is_some() { "GPU" } else { "CPU" };
         write!(f, "Session({} nodes on the {engine})", self.graph().nodes().len())
-    }
-}
-
-/// What a run gives: arrays by the names of the graph's outputs. f16 is converted, and indices are numbers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outputs(Vec<(String, ArrayD<f32>)>);
-
-impl Outputs {
-    /// The output called `name`.
-    pub fn get(&self, name: &str) -> Option<&ArrayD<f32>> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, array)| array)
-    }
-
-    /// All outputs, in the graph's order.
-    pub fn into_arrays(self) -> Vec<(String, ArrayD<f32>)> {
-        self.0
-    }
-}
-
-impl std::ops::Index<&str> for Outputs {
-    type Output = ArrayD<f32>;
-
-    /// # Panics
-    /// Where no output has this name; [`Outputs::get`] asks first.
-    fn index(&self, name: &str) -> &ArrayD<f32> {
-        match self.get(name) {
-            Some(array) => array,
-            None => panic!("the graph has no output \"{name}\""),
-        }
     }
 }
 
@@ -255,6 +228,15 @@ impl Session {
     /// An input that is missing, unknown or of another shape; open extents that differ; loss of the device, out of memory.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run<D: Dimension>(&self, inputs: &[(&str, ArrayView<'_, f32, D>)]) -> Result<Outputs> {
+        self.run_with(&numbers(inputs))
+    }
+
+    /// As `run`, where inputs may be the bytes of images ([`Graph::image_input`]): arrays and byte slices become [`Given`]s by `.into()`.
+    ///
+    /// # Errors
+    /// As `run`; bytes for an input that is no image, or of another number than images have.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_with(&self, inputs: &[(&str, Given<'_>)]) -> Result<Outputs> {
         let State { graph, kept } = self.state();
         let (open, given) = given(&graph, inputs)?;
         let outputs = match &self.inner.engine {
@@ -266,7 +248,7 @@ impl Session {
             }
             Engine::Cpu => cpu::run(&graph, open, &given, &kept)?,
         };
-        Ok(named(&graph, outputs))
+        Ok(Outputs::named(&graph, outputs))
     }
 
     /// As `run`, without blocking the calling thread: inputs are copied before the first wait, and a thread of its own prepares an extent that is new, or
@@ -276,6 +258,14 @@ impl Session {
     /// # Errors
     /// As `run`.
     pub async fn run_async<D: Dimension>(&self, inputs: &[(&str, ArrayView<'_, f32, D>)]) -> Result<Outputs> {
+        self.run_with_async(&numbers(inputs)).await
+    }
+
+    /// [`Session::run_with`] without blocking the calling thread, as [`Session::run_async`].
+    ///
+    /// # Errors
+    /// As `run_with`.
+    pub async fn run_with_async(&self, inputs: &[(&str, Given<'_>)]) -> Result<Outputs> {
         let State { graph, kept } = self.state();
         let (open, given) = given(&graph, inputs)?;
         let outputs = match &self.inner.engine {
@@ -292,8 +282,8 @@ impl Session {
             }
             Engine::Cpu => {
                 let on = graph.clone();
-                let owned: Vec<(ValueId, ArrayD<f32>)> = given.iter().map(|(value, array)| (*value, array.to_owned())).collect();
-                let compute = move || cpu::run(&on, open, &owned.iter().map(|(value, array)| (*value, array.view())).collect::<Vec<_>>(), &kept);
+                let owned: Vec<_> = given.iter().map(|(value, given)| (*value, given.to_owned())).collect();
+                let compute = move || cpu::run(&on, open, &owned.iter().map(|(value, given)| (*value, given.view())).collect::<Vec<_>>(), &kept);
                 #[cfg(not(target_arch = "wasm32"))]
                 let outputs = crate::gpu::later::off_thread("session", compute).await?;
                 #[cfg(target_arch = "wasm32")]
@@ -301,7 +291,7 @@ impl Session {
                 outputs
             }
         };
-        Ok(named(&graph, outputs))
+        Ok(Outputs::named(&graph, outputs))
     }
 
     /// Records a run over the caller's tensors, all inputs and all outputs by name; nothing is uploaded, submitted or waited for. The recorder may be on
@@ -418,18 +408,21 @@ impl BoundSession {
     }
 }
 
+/// Arrays as what a run is given.
+fn numbers<'a, D: Dimension>(inputs: &[(&'a str, ArrayView<'a, f32, D>)]) -> Vec<(&'a str, Given<'a>)> {
+    inputs.iter().map(|(name, array)| (*name, Given::from(array.clone()))).collect()
+}
+
 /// The open extent, and the inputs by value.
-#[allow(clippy::type_complexity, reason = "a name would say no more")]
-fn given<'a, D: Dimension>(graph: &Graph, given: &'a [(&str, ArrayView<'_, f32, D>)]) -> Result<(usize, Vec<(ValueId, ArrayViewD<'a, f32>)>)> {
-    let (open, given) = inputs::inputs(graph, given, |array| array.shape())?;
-    Ok((open, given.into_iter().map(|(value, array)| (value, array.view().into_dyn())).collect()))
+fn given<'a>(graph: &Graph, given: &[(&str, Given<'a>)]) -> Result<(usize, Vec<(ValueId, Given<'a>)>)> {
+    let with_extents = |(name, given): &(&'_ str, Given<'a>)| Ok((given.extents(graph, name)?, given.clone()));
+    let all: Vec<(Vec<usize>, Given<'a>)> = given.iter().map(with_extents).collect::<Result<_>>()?;
+    let named: Vec<_> = given.iter().zip(&all).map(|((name, _), all)| (*name, all)).collect();
+    let (open, by_value) = inputs::inputs(graph, &named, |(extents, _)| extents.as_slice())?;
+    Ok((open, by_value.into_iter().map(|(value, (_, given))| (value, given.clone())).collect()))
 }
 
-fn named(graph: &Graph, outputs: Vec<ArrayD<f32>>) -> Outputs {
-    Outputs(graph.outputs().map(|(name, _)| name.to_string()).zip(outputs).collect())
-}
-
-/// Every parameter has its numbers, and there is an output.
+/// Every parameter has its numbers, there is an output, and bytes of images are read as such.
 fn check(graph: &Graph) -> Result<()> {
     let missing: Vec<&str> =
         graph.values().iter().filter(|value| matches!(value.source(), Source::Parameter(None))).map(|value| value.name()).collect();
@@ -439,5 +432,5 @@ fn check(graph: &Graph) -> Result<()> {
     if graph.outputs().next().is_none() {
         return Err(Error::invalid("outputs", "none", "a network has an output: Graph::output names it"));
     }
-    Ok(())
+    graph.check_bytes()
 }

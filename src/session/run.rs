@@ -8,10 +8,11 @@ use crate::gpu::buffer::Buffer;
 use crate::gpu::later::Later;
 use crate::gpu::tensor::{Tensor, in_memory_order};
 use crate::graph::{Graph, ValueId};
+use crate::session::bytes::{ByValue, Given, Owned};
 use crate::session::ready::{Ready, Recording};
 use crate::types::{ElementType, Error, Result};
 use half::f16;
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::ArrayD;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,8 +20,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) struct Frame {
     gpu: Gpu,
     inputs: Vec<(ValueId, Tensor, Buffer)>,
-    outputs: Vec<(Tensor, Buffer)>,
+    outputs: Vec<Output>,
     recording: Recording,
+}
+
+struct Output {
+    tensor: Tensor,
+    staging: Buffer,
+    /// Bytes of images, where it is that.
+    images: Option<usize>,
 }
 
 /// A run that was submitted.
@@ -49,18 +57,18 @@ impl Frame {
             let tensor = tensor(value)?;
             let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
             let staging = gpu.create_buffer("session download", tensor.byte_size().next_multiple_of(4), usage)?;
-            Ok((tensor, staging))
+            Ok(Output { tensor, staging, images: graph.count_of_bytes(value, |value| ready.tensor_type(value)) })
         });
-        let outputs: Vec<(Tensor, Buffer)> = outputs.collect::<Result<_>>()?;
+        let outputs: Vec<Output> = outputs.collect::<Result<_>>()?;
         let given: Vec<(ValueId, &Tensor)> = inputs.iter().map(|(value, tensor, _)| (*value, tensor)).collect();
-        let wanted: Vec<&Tensor> = outputs.iter().map(|(tensor, _)| tensor).collect();
+        let wanted: Vec<&Tensor> = outputs.iter().map(|output| &output.tensor).collect();
         let recording = ready.bind(graph, &given, &wanted)?;
         Ok(Self { gpu, inputs, outputs, recording })
     }
 
     /// Uploads, runs and downloads in one submit. On an error the frame is lost with what it may have left half done.
-    pub fn submit(self, given: &[(ValueId, ArrayViewD<'_, f32>)]) -> Result<Running> {
-        for ((_, tensor, staging), (_, array)) in self.inputs.iter().zip(given) {
+    pub fn submit(self, given: &ByValue<'_>) -> Result<Running> {
+        for ((_, tensor, staging), (_, given)) in self.inputs.iter().zip(given) {
             let fill = |bytes: &[u8]| {
                 self.gpu.scoped("upload", || {
                     let mut view = staging.get_mapped_range_mut(..).map_err(|e| internal(e.to_string()))?;
@@ -69,6 +77,13 @@ impl Frame {
                     staging.unmap();
                     Ok(())
                 })
+            };
+            let array = match given {
+                Given::Numbers(array) => array,
+                Given::Bytes(bytes) => {
+                    fill(bytes)?;
+                    continue;
+                }
             };
             match tensor.element() {
                 ElementType::F16 => in_memory_order(&array.mapv(f16::from_f32), tensor.layout(), fill)?,
@@ -84,13 +99,14 @@ impl Frame {
         self.recording.record(&mut recorder)?;
         recorder.scoped("download", |recorder| {
             let mut outputs = self.outputs.iter();
-            outputs.try_for_each(|(tensor, staging)| recorder.copy((tensor.raw(), tensor.byte_offset()), (staging, 0), tensor.byte_size()))
+            outputs
+                .try_for_each(|Output { tensor, staging, .. }| recorder.copy((tensor.raw(), tensor.byte_offset()), (staging, 0), tensor.byte_size()))
         })?;
         let mapped: Later<Result<()>> = Later::default();
         let left = Arc::new(AtomicUsize::new(self.inputs.len() + self.outputs.len()));
         let _submission = recorder.submit_then(|submission| {
             let uploads = self.inputs.iter().map(|(_, _, staging)| (staging, wgpu::MapMode::Write));
-            let downloads = self.outputs.iter().map(|(_, staging)| (staging, wgpu::MapMode::Read));
+            let downloads = self.outputs.iter().map(|output| (&output.staging, wgpu::MapMode::Read));
             for (staging, mode) in uploads.chain(downloads) {
                 let (heard, left) = (mapped.clone(), left.clone());
                 // The first error counts, and the last buffer otherwise.
@@ -114,28 +130,31 @@ impl Frame {
 impl Running {
     /// Waits for the outputs; the frame is ready for another run.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn wait(self) -> Result<(Frame, Vec<ArrayD<f32>>)> {
+    pub fn wait(self) -> Result<(Frame, Vec<Owned>)> {
         crate::gpu::tensor::settle(&self.frame.gpu, self.submission.clone(), &self.mapped);
         let mapped = self.mapped.take().unwrap_or(Ok(()));
         self.finish(mapped)
     }
 
     /// As `wait`, without blocking the calling thread.
-    pub async fn arrived(self) -> Result<(Frame, Vec<ArrayD<f32>>)> {
+    pub async fn arrived(self) -> Result<(Frame, Vec<Owned>)> {
         #[cfg(not(target_arch = "wasm32"))]
         crate::gpu::tensor::settle_off_thread(&self.frame.gpu, self.submission.clone(), &self.mapped);
         let mapped = self.mapped.arrived().await;
         self.finish(mapped)
     }
 
-    fn finish(self, mapped: Result<()>) -> Result<(Frame, Vec<ArrayD<f32>>)> {
+    fn finish(self, mapped: Result<()>) -> Result<(Frame, Vec<Owned>)> {
         self.frame.gpu.check_not_lost()?;
         mapped?;
         let gpu = &self.frame.gpu;
-        let read = |(tensor, staging): &(Tensor, Buffer)| {
+        let read = |Output { tensor, staging, images }: &Output| {
             let bytes = gpu.scoped("download", || {
                 let view = staging.get_mapped_range(..).map_err(|e| internal(e.to_string()))?;
-                let array = as_f32(tensor, &view[..tensor.byte_size() as usize]);
+                let array = match images {
+                    Some(count) => Ok(Owned::Bytes(view[..*count].to_vec())),
+                    None => as_f32(tensor, &view[..tensor.byte_size() as usize]).map(Owned::Numbers),
+                };
                 drop(view);
                 staging.unmap();
                 Ok(array)

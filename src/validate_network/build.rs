@@ -2,6 +2,7 @@
 
 use crate::graph::{At, Extent, Graph, ValueId};
 use crate::numeric::Generator;
+use crate::ops::image::ImageFormat;
 use crate::types::{ElementType, Error, Layout, Result, TensorType};
 use crate::validate::data::Data;
 use ndarray::{ArrayD, IxDyn};
@@ -19,6 +20,8 @@ pub(super) enum Fill {
     Scale,
     /// Zeros, and among them -1e9, or minus infinity where data are special: what attention adds to scores that do not count.
     Mask,
+    /// Words of four bytes.
+    Bytes,
 }
 
 /// A network that is being built.
@@ -46,6 +49,12 @@ impl Build {
     pub fn input_as(&mut self, name: &str, extents: &[Extent], layout: Layout, fill: Fill) -> Result<ValueId> {
         self.inputs.push((name.into(), fill));
         self.graph.input_as(name, extents, self.element, layout)
+    }
+
+    /// Images of bytes.
+    pub fn image_input(&mut self, name: &str, images: Extent, format: ImageFormat, size: [usize; 2]) -> Result<ValueId> {
+        self.inputs.push((name.into(), Fill::Bytes));
+        self.graph.image_input(name, images, format, size)
     }
 
     /// A weight of integers up to 1.
@@ -94,6 +103,7 @@ fn numbers(fill: Fill, data: Data, tensor: &TensorType, generator: &mut Generato
     let one_of = |generator: &mut Generator, choices: [f64; 3]| choices[generator.below(3) as usize];
     let terms: usize = tensor.extents.iter().skip(1).product();
     let draw = |i: usize, generator: &mut Generator| match fill {
+        Fill::Bytes => generator.below(1 << 32) as f64,
         Fill::Reach(limit) | Fill::Weight(limit) if exact => generator.integer(limit),
         Fill::Reach(_) if data == Data::Special => special(i, count, tensor, generator),
         Fill::Reach(_) => generator.real(),

@@ -9,11 +9,11 @@ use crate::graph::{At, Graph, Numbers, Resolved};
 use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
 use crate::session::Session;
-use crate::types::{Error, Result};
+use crate::session::bytes::{Given, Owned};
+use crate::types::{ElementType, Error, Result};
 use crate::validate::compare::{Mismatch, compare};
 use crate::validate::data::Data;
 use crate::validate::{download, guard};
-use ndarray::ArrayD;
 
 /// What a session is given at one open extent, and what is right.
 struct Set {
@@ -67,12 +67,22 @@ impl Set {
 
     /// One run at once.
     fn run(&self, session: &Session) -> Result<Vec<Vec<f64>>> {
-        let given = |(spec, values): &(TensorSpec, Vec<f64>)| -> Result<(String, ArrayD<f32>)> {
-            Ok((spec.name.to_string(), array(&spec.name, &spec.tensor.extents, values.iter().map(|&v| v as f32).collect())?))
+        let given = |(spec, values): &(TensorSpec, Vec<f64>)| -> Result<(String, Owned)> {
+            let given = match spec.tensor.element {
+                // Words: no network here is given indices.
+                ElementType::U32 => Owned::Bytes(values.iter().flat_map(|&word| (word as u32).to_le_bytes()).collect()),
+                _ => Owned::Numbers(array(&spec.name, &spec.tensor.extents, values.iter().map(|&v| v as f32).collect())?),
+            };
+            Ok((spec.name.to_string(), given))
         };
-        let given: Vec<(String, ArrayD<f32>)> = self.inputs.iter().map(given).collect::<Result<_>>()?;
-        let views: Vec<_> = given.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
-        Ok(session.run(&views)?.into_arrays().iter().map(|(_, array)| array.iter().map(|&v| f64::from(v)).collect()).collect())
+        let given: Vec<(String, Owned)> = self.inputs.iter().map(given).collect::<Result<_>>()?;
+        let views: Vec<_> = given.iter().map(|(name, given)| (name.as_str(), given.view())).collect();
+        let outputs = session.run_with(&views)?;
+        let of = |spec: &TensorSpec| match (outputs.get(&spec.name), outputs.bytes(&spec.name)) {
+            (Some(array), _) => array.iter().map(|&v| f64::from(v)).collect(),
+            (None, bytes) => Given::words(bytes.unwrap_or_default()).map(f64::from).collect(),
+        };
+        Ok(self.outputs.iter().map(of).collect())
     }
 
     /// Two runs in one submit, over tensors of the caller between guard words; which check they fail.

@@ -6,6 +6,7 @@
 use super::build::{Build, Fill};
 use crate::graph::{BatchNormParameters, Extent, ValueId};
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
+use crate::ops::image::{ImageDescriptor, ImageFormat};
 use crate::ops::matmul::{LinearDescriptor, MatMulDescriptor};
 use crate::ops::norm::batch::BatchNormDescriptor;
 use crate::ops::norm::rows::LayerNormDescriptor;
@@ -27,7 +28,7 @@ pub(super) struct Network {
 const TWO: &[usize] = &[3, 1];
 
 /// Every network.
-pub(super) static NETWORKS: [Network; 14] = [
+pub(super) static NETWORKS: [Network; 15] = [
     Network { name: "residual", extents: TWO, build: residual },
     Network { name: "large_stem", extents: TWO, build: large_stem },
     Network { name: "batch_norm", extents: TWO, build: batch_norm },
@@ -43,6 +44,7 @@ pub(super) static NETWORKS: [Network; 14] = [
     Network { name: "closed", extents: &[0], build: closed },
     Network { name: "computed", extents: TWO, build: computed },
     Network { name: "blurs", extents: TWO, build: blurs },
+    Network { name: "images", extents: TWO, build: images },
 ];
 
 const N: Extent = Extent::Open;
@@ -372,4 +374,22 @@ fn blurs(b: &mut Build) -> Result<()> {
     let w = b.weight("head.weight", &[5, 276])?;
     let y = b.graph.linear(rows, w, None, &LinearDescriptor::default())?;
     b.graph.output("classes", y)
+}
+
+/// Images of bytes to numbers, a filter over them, and bytes again, in color and in gray; one of them is read once more, and the bytes given are an output.
+fn images(b: &mut Build) -> Result<()> {
+    let size = [6, 10];
+    let bytes = b.image_input("photo", N, ImageFormat::Rgba8, size)?;
+    let descriptor = ImageDescriptor { scale: [255.0; 4], ..Default::default() };
+    let x = b.graph.image_from_bytes(bytes, ImageFormat::Rgba8, size, &descriptor)?;
+    let w = b.weight("filter", &[3, 1, 3, 3])?;
+    let y = b.graph.conv2d(x, w, None, &padded(3))?;
+    b.graph.output("filtered", y)?;
+    let shown = b.graph.image_to_bytes(y, ImageFormat::Rgb8, &descriptor)?;
+    b.graph.output("shown", shown)?;
+    let again = b.graph.image_from_bytes(shown, ImageFormat::Rgb8, size, &descriptor)?;
+    let gray = pointwise(b, "gray", again, [1, 3])?;
+    let gray = b.graph.image_to_bytes(gray, ImageFormat::Gray8, &descriptor)?;
+    b.graph.output("gray", gray)?;
+    b.graph.output("photo", bytes)
 }

@@ -5,6 +5,7 @@ use wgconv::dropout::{DropoutDescriptor, DropoutProblem};
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryDescriptor, UnaryOp, UnaryProblem, WhereProblem};
 use wgconv::gpu::{CoopMatrix, DeviceProfile};
 use wgconv::gradient::{Item, backward};
+use wgconv::image::{ImageDescriptor, ImageFormat, ImageProblem};
 use wgconv::indexed::{GatherProblem, Indexing, ScatterDescriptor, ScatterProblem, ScatterReduction};
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::norm::{
@@ -431,6 +432,22 @@ fn transform(random: &mut Random) -> Result<Op> {
     })
 }
 
+/// Images of bytes to tensors and back.
+fn image(random: &mut Random) -> Result<Op> {
+    let format = random.pick(&[ImageFormat::Rgba8, ImageFormat::Rgb8, ImageFormat::Gray8]);
+    let fitting = format.channels();
+    let mut factor = |usual: f32| if random.chance(6) { random.float() } else { usual };
+    let (scale, mean) = ([0, 1, 2, 3].map(|_| factor(255.0)), [0, 1, 2, 3].map(|_| factor(0.5)));
+    let channels = if random.chance(6) { random.extent() } else { fitting };
+    let descriptor = ImageDescriptor { channels, scale, mean, element: random.element(), layout: random.layout() };
+    let [n, height, width] = std::array::from_fn(|_| random.extent());
+    Ok(Op::from(if random.chance(2) {
+        ImageProblem::read(format, [n, height, width], &descriptor)?
+    } else {
+        ImageProblem::write(format, &TensorType::new(&[n, channels, height, width], descriptor.element, descriptor.layout), &descriptor)?
+    }))
+}
+
 /// Gather, scatter and the first elements of an order. Most indices go with x.
 fn indexed(random: &mut Random) -> Result<Op> {
     let rank = 1 + random.below(5) as usize;
@@ -500,7 +517,7 @@ fn forward(random: &mut Random) -> Result<Op> {
     if random.chance(16) {
         reshape(random);
     }
-    match random.below(13) {
+    match random.below(14) {
         0 => convolution::<1>(random),
         1..=2 => convolution::<2>(random),
         3 => convolution::<3>(random),
@@ -511,6 +528,7 @@ fn forward(random: &mut Random) -> Result<Op> {
         8 => elementwise(random),
         9 => rows(random),
         10 => indexed(random),
+        11 => image(random),
         _ => transform(random),
     }
 }

@@ -59,7 +59,7 @@ fn problem(op: &str, mut fields: Map<String, Value>, kind: Kind) -> Result<Op, S
     for (role, value) in shapes {
         let shape: Vec<usize> = serde_json::from_value(value.clone())
             .map_err(|_| format!("{role} is {value}: a shape is a list of whole numbers, such as [1, 3, 32, 32]"))?;
-        let element = if role == "indices" { ElementType::U32 } else { kind.element };
+        let element = if matches!(role.as_ref(), "indices" | "image") { ElementType::U32 } else { kind.element };
         given.insert(role, TensorType::new(&shape, element, kind.layout));
     }
     let inputs = Inputs { given: &given, accuracy: kind.accuracy, extras: false };

@@ -3,14 +3,17 @@
 //! Test vectors and lists of layers come in through here. [`SIGNATURES`] is the vocabulary; `wgconv ops` prints it.
 
 pub(crate) mod attributes;
+mod images;
 mod indexed;
 pub(crate) mod nearest;
 mod rows;
 mod shapes;
 mod signature;
+mod vocabulary;
 mod windows;
 
-pub use signature::{Attribute, SIGNATURES, Signature, known, signature};
+pub use signature::{Attribute, Signature, known, signature};
+pub use vocabulary::SIGNATURES;
 pub use windows::problem as conv_problem;
 
 use crate::numeric::Accuracy;
@@ -286,6 +289,7 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Build
         "slice" | "pad" | "transpose" | "depth_to_space" | "space_to_depth" | "resize" => shapes::one(op, attrs, inputs),
         "gather" | "gather_elements" | "gather_nd" | "scatter" | "scatter_elements" | "scatter_nd" => indexed::indexed(op, attrs, inputs),
         "top_k" => indexed::top_k(attrs, inputs),
+        "image_from_bytes" | "image_to_bytes" => images::image(op, attrs, inputs),
         "grid_sample" => shapes::grid_sample(attrs, inputs),
         _ => {
             if let Some(unary) = UnaryOp::ALL.into_iter().find(|unary| unary.name() == op) {
@@ -325,6 +329,11 @@ fn missing(attribute: &str) -> BuildError {
 /// A tensor that must have the shape of another.
 fn same_shape(role: &str, found: &[usize], wanted: &[usize]) -> Result<(), BuildError> {
     if found == wanted { Ok(()) } else { Err(format!("{role} is {found:?}: it has the output's shape, {wanted:?}").into()) }
+}
+
+/// Words of bytes, as many as there must be.
+fn same_words(found: &[usize], wanted: &[usize]) -> Result<(), BuildError> {
+    if found == wanted { Ok(()) } else { Err(format!("image is {found:?}: images of this size are {wanted:?} words of four bytes").into()) }
 }
 
 fn operation(op: &str) -> Result<BinaryOp, BuildError> {
