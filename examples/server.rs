@@ -1,9 +1,9 @@
-//! A server: threads take requests of changing sizes and run them on one session. The first request of a size prepares it, later ones reuse that; what is
-//! ready is bounded in number and in bytes.
+//! A server: sixteen threads take requests of changing sizes and run them on one session. The first request of a size prepares it, later ones reuse that; what
+//! is ready is bounded in number and in bytes. Every answer has the bits that the same request has alone.
 //!
 //! `cargo run --release --example server`
 
-use ndarray::{Array1, Array4};
+use ndarray::{Array1, Array4, ArrayD};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use wgconv::conv::Conv2dDescriptor;
@@ -27,10 +27,27 @@ fn network() -> Result<Graph> {
     Ok(g)
 }
 
-/// A request: how many pictures, and where the answer goes.
+const THREADS: usize = 16;
+const REQUESTS: usize = 160;
+
+/// A request: which one it is, its pictures, and where the answer goes.
 struct Request {
+    number: usize,
     pictures: Array4<f32>,
-    answer: mpsc::Sender<(usize, f32, Duration)>,
+    answer: mpsc::Sender<Answer>,
+}
+
+/// The edges of a request's pictures, and how long they took.
+struct Answer {
+    number: usize,
+    edges: ArrayD<f32>,
+    time: Duration,
+}
+
+/// Pictures of request `number`: lines at places of its own.
+fn pictures(number: usize) -> Array4<f32> {
+    let size = [1, 4, 2, 8, 1, 3][number % 6];
+    Array4::from_shape_fn((size, 1, 64, 64), |(n, _, y, x)| if x + n > 24 + number % 16 && y > 20 { 1.0 + number as f32 / 7.0 } else { 0.0 })
 }
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
@@ -47,37 +64,43 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let waiting = std::sync::Mutex::new(waiting);
     let (answer, answers) = mpsc::channel();
     std::thread::scope(|scope| -> std::result::Result<(), Box<dyn std::error::Error>> {
-        for _ in 0..3 {
+        for _ in 0..THREADS {
             scope.spawn(|| {
                 loop {
                     // Held while waiting for a request, not while one runs.
                     let next = waiting.lock().ok().and_then(|waiting| waiting.recv().ok());
-                    let Some(Request { pictures, answer }) = next else { return };
+                    let Some(Request { number, pictures, answer }) = next else { return };
                     let start = Instant::now();
                     match session.run(&[("pictures", pictures.view())]) {
                         Ok(outputs) => {
-                            let strongest = outputs["edges"].iter().fold(0.0f32, |most, v| most.max(*v));
-                            let _ = answer.send((pictures.shape()[0], strongest, start.elapsed()));
+                            let edges = outputs.into_arrays().swap_remove(0).1;
+                            let _ = answer.send(Answer { number, edges, time: start.elapsed() });
                         }
                         Err(error) => eprintln!("{error}"),
                     }
                 }
             });
         }
-        for i in 0..40 {
-            let size = [1, 4, 2, 8, 1, 3][i % 6];
-            let pictures = Array4::from_shape_fn((size, 1, 64, 64), |(n, _, y, x)| if x + n > 32 && y > 20 { 1.0 } else { 0.0 });
-            requests.send(Request { pictures, answer: answer.clone() })?;
+        for number in 0..REQUESTS {
+            requests.send(Request { number, pictures: pictures(number), answer: answer.clone() })?;
         }
         drop((requests, answer));
         Ok(())
     })?;
-    let mut answers: Vec<(usize, f32, Duration)> = answers.iter().collect();
-    assert_eq!(answers.len(), 40, "every request has its answer");
-    assert!(answers.iter().all(|(_, strongest, _)| *strongest == answers[0].1), "a picture's edges do not depend on what runs beside it");
-    answers.sort_by_key(|(size, _, time)| (*size, *time));
-    for group in answers.chunk_by(|a, b| a.0 == b.0) {
-        println!("{:>2} requests of {} pictures: {:?} the fastest, {:?} the slowest", group.len(), group[0].0, group[0].2, group[group.len() - 1].2);
+    let mut answers: Vec<Answer> = answers.iter().collect();
+    assert_eq!(answers.len(), REQUESTS, "every request has its answer");
+    for Answer { number, edges, .. } in &answers {
+        let alone = session.run(&[("pictures", pictures(*number).view())])?;
+        let [got, want] = [edges, &alone["edges"]].map(|edges| edges.mapv(f32::to_bits));
+        assert_eq!(got, want, "an answer does not depend on what runs beside it");
+        assert!(edges.iter().any(|v| *v > 0.0), "pictures of lines have edges");
+    }
+    println!("{REQUESTS} requests by {THREADS} threads on {session:?}: the bits of each are those that it has alone");
+    let size = |answer: &Answer| answer.edges.shape()[0];
+    answers.sort_by_key(|answer| (size(answer), answer.time));
+    for group in answers.chunk_by(|a, b| size(a) == size(b)) {
+        let (fastest, slowest) = (group[0].time, group[group.len() - 1].time);
+        println!("{:>2} requests of {} pictures: {fastest:?} the fastest, {slowest:?} the slowest", group.len(), size(&group[0]));
     }
     Ok(())
 }

@@ -125,18 +125,18 @@ fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = PaddingMode::ALL
         .into_iter()
         .map(|padding_mode| Case {
-            x: [1, CHANNELS, 150, 160],
-            taps: [15, 13],
+            x: [1, CHANNELS, 190, 200],
+            taps: [13, 12],
             descriptor: Conv2dDescriptor { padding: padded, padding_mode, ..plain },
         })
         .collect();
     for padding_mode in [PaddingMode::Zeros, PaddingMode::Reflect] {
         for (stride, dilation) in [([2, 1], [1, 2]), ([1, 2], [3, 1])] {
             let descriptor = Conv2dDescriptor { stride, dilation, padding: padded, padding_mode, ..plain };
-            cases.push(Case { x: [2, CHANNELS, 220, 210], taps: [13, 15], descriptor });
+            cases.push(Case { x: [2, CHANNELS, 280, 270], taps: [13, 11], descriptor });
         }
     }
-    cases.push(Case { x: [1, CHANNELS, 170, 161], taps: [14, 12], descriptor: Conv2dDescriptor { padding: Padding::Same, ..plain } });
+    cases.push(Case { x: [1, CHANNELS, 210, 200], taps: [12, 13], descriptor: Conv2dDescriptor { padding: Padding::Same, ..plain } });
     cases
 }
 
@@ -190,13 +190,13 @@ fn two_passes_are_within_their_bound_and_exact_on_integers() {
 /// Sums of rows stay finite where the sum of the plane does.
 #[test]
 fn large_numbers_do_not_overflow_between_the_passes() {
-    let filter = Array4::from_elem((CHANNELS, 1, 15, 15), 1.0f32 / 256.0);
-    let extents = [1, CHANNELS, 150, 150];
+    let filter = Array4::from_elem((CHANNELS, 1, 13, 13), 1.0f32 / 256.0);
+    let extents = [1, CHANNELS, 190, 190];
     let passes = split(&blur(extents, &filter, &Conv2dDescriptor { groups: CHANNELS, ..Default::default() }));
     let x = Array4::from_elem(extents, f32::MAX);
     for session in [Session::gpu(&gpu(), &passes).unwrap(), Session::cpu(&passes).unwrap()] {
         let y = &session.run(&[("x", x.view())]).unwrap()["y"];
-        let want = f32::MAX * (225.0 / 256.0);
+        let want = f32::MAX * (169.0 / 256.0);
         assert!(y.iter().all(|v| (v - want).abs() <= 1e-5 * want), "{}", y[[0, 0, 0, 0]]);
     }
 }
@@ -204,12 +204,12 @@ fn large_numbers_do_not_overflow_between_the_passes() {
 /// What stands behind the convolution goes into the second pass, a batch norm too.
 #[test]
 fn the_second_pass_has_what_the_convolution_had() {
-    let extents = [1, CHANNELS, 140, 140];
+    let extents = [1, CHANNELS, 190, 190];
     let generator = &mut Generator::from_text("separable/behind");
-    let filter = products(Data::Integers, [15, 15], generator);
+    let filter = products(Data::Integers, [13, 13], generator);
     let build = |accuracy| {
         let mut g = Graph::new();
-        let x = g.input("x", [Extent::Open, CHANNELS.into(), 140.into(), 140.into()]).unwrap();
+        let x = g.input("x", [Extent::Open, CHANNELS.into(), 190.into(), 190.into()]).unwrap();
         let w = g.constant("kernel", filter.view()).unwrap();
         let y = g.conv2d(x, w, None, &Conv2dDescriptor { groups: CHANNELS, padding: Padding::Same, accuracy, ..Default::default() }).unwrap();
         let vector = |v: f32| Array1::from_elem(CHANNELS, v);
@@ -226,7 +226,7 @@ fn the_second_pass_has_what_the_convolution_had() {
     let (passes, changes) = g.optimized_with_changes().unwrap();
     let said: Vec<String> = changes.iter().map(ToString::to_string).collect();
     let wanted = [
-        "split separable: conv is 1 x 15 and 15 x 1: 13 % of the multiply-adds",
+        "split separable: conv is 1 x 13 and 13 x 1: 15 % of the multiply-adds",
         "fold batch norm: batch_norm into conv",
         "fuse activation: relu into conv",
         "fuse pool: max_pool into conv",
@@ -242,8 +242,8 @@ fn the_second_pass_has_what_the_convolution_had() {
 
 #[test]
 fn names_of_what_was_split_are_explained_and_shared_filters_stay() {
-    let filter = Array4::from_elem((CHANNELS, 1, 15, 15), 0.5f32);
-    let graph = blur([1, CHANNELS, 150, 150], &filter, &Conv2dDescriptor { groups: CHANNELS, ..Default::default() });
+    let filter = Array4::from_elem((CHANNELS, 1, 13, 13), 0.5f32);
+    let graph = blur([1, CHANNELS, 190, 190], &filter, &Conv2dDescriptor { groups: CHANNELS, ..Default::default() });
     let passes = split(&graph);
     let names: Vec<&str> = passes.parameters().map(|(name, _)| name).collect();
     assert_eq!(names, ["bias", "blur.first_weight", "blur.second_weight"]);
@@ -262,8 +262,8 @@ fn names_of_what_was_split_are_explained_and_shared_filters_stay() {
 
 #[test]
 fn what_is_no_product_or_asks_for_one_sum_stays() {
-    let extents = [1, CHANNELS, 150, 150];
-    let product = Array4::from_elem((CHANNELS, 1, 15, 15), 0.5f32);
+    let extents = [1, CHANNELS, 190, 190];
+    let product = Array4::from_elem((CHANNELS, 1, 13, 13), 0.5f32);
     let plain = Conv2dDescriptor { groups: CHANNELS, ..Default::default() };
     let stays = |filter: &Array4<f32>, descriptor: Conv2dDescriptor| {
         let (_, changes) = blur(extents, filter, &descriptor).optimized_with_changes().unwrap();
@@ -275,7 +275,7 @@ fn what_is_no_product_or_asks_for_one_sum_stays() {
     stays(&product, Conv2dDescriptor { accuracy: Accuracy::Exact, ..plain });
     stays(&product, Conv2dDescriptor { algorithm: Some(Algorithm::Direct), ..plain });
     let mut g = Graph::new();
-    let x = g.input_as("x", &[Extent::Open, CHANNELS.into(), 150.into(), 150.into()], ElementType::F16, Layout::ChannelsFirst).unwrap();
+    let x = g.input_as("x", &[Extent::Open, CHANNELS.into(), 190.into(), 190.into()], ElementType::F16, Layout::ChannelsFirst).unwrap();
     let w = g.parameter("w", product.mapv(half::f16::from_f32).view()).unwrap();
     let y = g.conv2d(x, w, None, &plain).unwrap();
     g.output("y", y).unwrap();
@@ -283,6 +283,6 @@ fn what_is_no_product_or_asks_for_one_sum_stays() {
     // The problem's own method says the same.
     let problem = ConvProblem::forward(&ConvInputs::new(&extents, product.shape(), None), &plain).unwrap();
     assert!(problem.separated(product.as_slice().unwrap()).is_some());
-    assert!(problem.separated(&[0.5; 15 * 15]).is_none(), "a filter of another length");
+    assert!(problem.separated(&[0.5; 13 * 13]).is_none(), "a filter of another length");
     assert_eq!(problem.clone().with_residual(true).separated(product.as_slice().unwrap()), problem.separated(product.as_slice().unwrap()));
 }

@@ -436,7 +436,7 @@ fn transform(random: &mut Random) -> Result<Op> {
 fn image(random: &mut Random) -> Result<Op> {
     let format = random.pick(&[ImageFormat::Rgba8, ImageFormat::Rgb8, ImageFormat::Gray8]);
     let fitting = format.channels();
-    let mut factor = |usual: f32| if random.chance(6) { random.float() } else { usual };
+    let mut factor = |usual: f32| if random.chance(6) { random.float().abs() } else { usual };
     let (scale, mean) = ([0, 1, 2, 3].map(|_| factor(255.0)), [0, 1, 2, 3].map(|_| factor(0.5)));
     let channels = if random.chance(6) { random.extent() } else { fitting };
     let descriptor = ImageDescriptor { channels, scale, mean, element: random.element(), layout: random.layout() };

@@ -15,6 +15,9 @@ use crate::ops::conv::descriptor::ConvDescriptor;
 use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::types::{Activation, ElementType, Padding};
 
+/// Taps along either axis at most: larger windows have Fourier transforms, and kernels along a row of many taps are slow on lavapipe
+/// (benchmarks/results/2026-11-27-separable.md).
+const MOST_TAPS: u64 = 13;
 /// Multiply-adds that take as long as one byte to or from memory. Processors and GPUs have more of them; a pass saves little where it saves few.
 const MULTIPLY_ADDS_OF_A_BYTE: u128 = 4;
 /// Multiply-adds that take as long as one more dispatch.
@@ -81,7 +84,7 @@ fn greatest_common_divisor(a: u32, b: u32) -> u32 {
 impl ConvProblem {
     /// This convolution as two passes along one axis each, where every plane of `filter` is a column times a row exactly, and where that is less work:
     /// the multiply-adds that are saved outweigh what is written between the passes and read again (4 multiply-adds a byte), and another dispatch (2^22).
-    /// Of f32 tensors with two axes and one channel a group; a forced algorithm and [`Accuracy::Exact`] keep the one pass.
+    /// Of f32 tensors with two axes and one channel a group, and of windows of at most 13 taps along either axis; a forced algorithm and [`Accuracy::Exact`] keep the one pass.
     ///
     /// ```
     /// use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
@@ -97,7 +100,11 @@ impl ConvProblem {
     pub fn separated(&self, filter: &[f32]) -> Option<Separated> {
         let [_, high, wide] = self.axes;
         let is_plain = self.rank == 2 && self.direction == Direction::Forward && self.channels_per_group() == 1 && self.element == ElementType::F32;
-        if !is_plain || self.accuracy == Accuracy::Exact || self.algorithm.is_some() || high.filter < 2 || wide.filter < 2 {
+        if !is_plain
+            || self.accuracy == Accuracy::Exact
+            || self.algorithm.is_some()
+            || [high, wide].iter().any(|axis| !(2..=MOST_TAPS).contains(&axis.filter))
+        {
             return None;
         }
         let planes = u128::from(self.batch) * u128::from(self.out_channels);
@@ -233,12 +240,23 @@ mod tests {
             problem.separated(&vec![0.5; problem.filter_count() as usize]).is_some()
         };
         let frame = [1, 3, 1080, 1920];
-        for (taps, wanted) in [([3, 3], false), ([5, 5], false), ([7, 7], true), ([9, 9], true), ([2, 31], false), ([1, 9], false), ([9, 1], false)] {
+        for (taps, wanted) in [
+            ([3, 3], false),
+            ([5, 5], false),
+            ([7, 7], true),
+            ([9, 9], true),
+            ([13, 13], true),
+            ([14, 13], false),
+            ([31, 31], false),
+            ([2, 13], false),
+            ([1, 9], false),
+            ([9, 1], false),
+        ] {
             assert_eq!(is(frame, taps, plain), wanted, "{taps:?}");
         }
         assert!(!is([8, 3, 32, 32], [7, 7], plain), "a small image is not worth another dispatch");
         assert!(!is(frame, [9, 9], ConvDescriptor { stride: [4, 4], ..plain }), "few outputs, and many rows between the passes");
-        assert!(is(frame, [31, 31], ConvDescriptor { stride: [2, 2], ..plain }));
+        assert!(is(frame, [13, 13], ConvDescriptor { stride: [2, 2], ..plain }));
         assert!(!is(frame, [9, 9], ConvDescriptor { accuracy: Accuracy::Exact, ..plain }));
         assert!(!is(frame, [9, 9], ConvDescriptor { algorithm: Some(crate::ops::conv::descriptor::Algorithm::Direct), ..plain }));
     }
@@ -249,7 +267,7 @@ mod tests {
         let padded = Padding::Explicit { begin: [5, 3], end: [2, 7] };
         for (stride, dilation) in [([1, 1], [1, 1]), ([1, 2], [2, 1]), ([2, 1], [1, 3])] {
             let descriptor = ConvDescriptor { stride, dilation, padding: padded, activation: Activation::Relu, ..Default::default() };
-            let problem = blur([2, 4, 300, 200], [15, 17], descriptor);
+            let problem = blur([2, 4, 300, 260], [13, 11], descriptor);
             let passes = problem.separated(&vec![3.0; problem.filter_count() as usize]).unwrap();
             let mut x = problem.input_extents();
             let mut work = 0;
