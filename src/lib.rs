@@ -88,7 +88,7 @@ mod sealed;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The programs of the pages on networks and on training.
+/// The programs of the pages on networks, on training and on images.
 #[cfg(all(doctest, feature = "weights"))]
 #[doc = include_str!("../docs/networks.md")]
 struct Networks;
@@ -96,3 +96,7 @@ struct Networks;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/training.md")]
 struct Training;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/images.md")]
+struct Images;

@@ -28,7 +28,7 @@ pub(super) struct Network {
 const TWO: &[usize] = &[3, 1];
 
 /// Every network.
-pub(super) static NETWORKS: [Network; 15] = [
+pub(super) static NETWORKS: [Network; 16] = [
     Network { name: "residual", extents: TWO, build: residual },
     Network { name: "large_stem", extents: TWO, build: large_stem },
     Network { name: "batch_norm", extents: TWO, build: batch_norm },
