@@ -15,9 +15,10 @@ pub mod conv {
     pub use crate::plan::conv::{admitted, plan, supports};
 }
 
-/// Operations on one tensor, activations among them, and on two with numpy's broadcasting.
+/// Operations on one tensor, activations and casts among them, and on two with numpy's broadcasting.
 pub mod elementwise {
     pub use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem, broadcast};
+    pub use crate::ops::elementwise::cast::CastProblem;
     pub use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryOp, UnaryProblem};
     pub use crate::ops::elementwise::where_cond::WhereProblem;
 }

@@ -52,6 +52,13 @@ struct BinaryProblem5;
 struct UnaryProblem6;
 
 /// ```compile_fail,E0451
+/// fn changed(p: wgconv::elementwise::CastProblem) -> wgconv::elementwise::CastProblem {
+///     wgconv::elementwise::CastProblem { to: wgconv::ElementType::U32, ..p }
+/// }
+/// ```
+struct CastProblem0;
+
+/// ```compile_fail,E0451
 /// fn changed(p: wgconv::elementwise::WhereProblem) -> wgconv::elementwise::WhereProblem {
 ///     wgconv::elementwise::WhereProblem { y: vec![9; 4], ..p }
 /// }

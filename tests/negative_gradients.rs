@@ -68,6 +68,11 @@ fn damaged_gradient_kernels_are_reported() {
         ("pool_max_unpool[", "max_unpool_backward/", "v = x[own]", "v = x[own - at.y]", "exact"),
         ("elementwise_binary[", "power_by_base/", "power_of(a, b - 1.0)", "power_of(a, b)", "bounded"),
         ("elementwise_binary[", "power_by_exponent/", "power_of(a, b) * logarithm", "logarithm", "bounded"),
+        // Casts: the last element left out, every other one left as it was, a neighbour's number.
+        ("elementwise_cast[", "cast/direct/to_f16_1023", "i < range.end", "i + 1u < range.end", "guarded"),
+        ("elementwise_cast_vector[", "cast/vector/to_f32_2x3x5x8_f16", "range.begin + TOGETHER * j", "range.begin + TOGETHER * (j / 2u)", "guarded"),
+        ("elementwise_cast[", "cast/direct/to_f16_1023", "Narrow(x[params.x_base + i])", "Narrow(x[params.x_base + i / 2u])", "exact"),
+        ("elementwise_cast_vector[", "cast/vector/to_f32_2x3x5x8_f16", "x[params.x_base + i]", "x[params.x_base + i / 2u]", "exact"),
         // Dropout: a factor forgotten, a word of a neighbour, a threshold on the other side of a mask, carries of the long product, the key's parts, where
         // a part begins, a layout's index.
         ("dropout[", "dropout/", "* params.scale", "* 1.0", "exact"),
@@ -160,7 +165,7 @@ fn damaged_phases_of_a_stride_are_reported() {
 #[test]
 fn undamaged_gradient_kernels_pass_their_cases() {
     let gpu = Gpu::new().unwrap();
-    for only in ["_backward/", "_backward_filter/", "exceeds/", "power/", "power_by_base/", "power_by_exponent/", "dropout/", "optimizer/"] {
+    for only in ["_backward/", "_backward_filter/", "exceeds/", "power/", "power_by_base/", "power_by_exponent/", "dropout/", "optimizer/", "cast/"] {
         let report = run(&gpu, &Options { only: Some(only.into()), ..Default::default() }, &mut |_| {}).unwrap();
         let failed: Vec<_> = report.results.iter().filter(|r| matches!(r.outcome, Outcome::Failed(_))).collect();
         assert!(failed.is_empty() && report.counts()[0] >= 10, "{only}: {failed:?}");

@@ -28,12 +28,17 @@ fn failure(gpu: &Gpu, id: &str, make: Make<'_>) -> String {
     }
 }
 
+/// The networks that have f16.
+fn has_halves(case: &Case) -> bool {
+    ["/half", "/mixed"].iter().any(|name| case.id().ends_with(name))
+}
+
 #[test]
 fn every_network_holds_on_this_adapter() {
     let gpu = gpu();
     for case in cases(true) {
         let outcome = verify(&gpu, &case).unwrap();
-        let lacks = !gpu.profile().has_f16 && case.id().ends_with("/half");
+        let lacks = !gpu.profile().has_f16 && has_halves(&case);
         let wanted = if lacks { Outcome::Skipped("the device has no f16".into()) } else { Outcome::Passed };
         assert_eq!(outcome, wanted, "{}", case.id());
     }
@@ -123,7 +128,7 @@ fn what_a_device_lacks_is_skipped_by_name() {
     for case in cases(false) {
         match verify(&gpu, &case).unwrap() {
             Outcome::Passed => passed += 1,
-            Outcome::Skipped(why) if case.id().ends_with("/half") => assert_eq!(why, "the device has no f16"),
+            Outcome::Skipped(why) if has_halves(&case) => assert_eq!(why, "the device has no f16"),
             Outcome::Skipped(why) => assert!(why.ends_with("max_storage_buffers_per_shader_stage is 4"), "{}: {why}", case.id()),
             Outcome::Failed(why) => panic!("{}: {why}", case.id()),
         }

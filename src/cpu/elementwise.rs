@@ -4,10 +4,12 @@ use crate::cpu::Computed;
 use crate::cpu::epilogue::{BLOCK, finish};
 use crate::cpu::exponential::exponentials;
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
+use crate::ops::elementwise::cast::CastProblem;
 use crate::ops::elementwise::unary::{UnaryOp, UnaryProblem};
 use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::types::strided_axes::{StridedAxes, offsets};
-use crate::types::{Activation, Layout};
+use crate::types::{Activation, ElementType, Layout};
+use half::f16;
 use rayon::prelude::*;
 
 /// y = activation(op(x)). What rounds nothing stays in f32, so that the loop vectorises; the others are the definition, rounded once.
@@ -124,6 +126,17 @@ impl Computed for WhereProblem {
             }
             let one = |i: usize| if inputs[0][at[0] + i * step_c] != 0.0 { inputs[1][at[1] + i * step_a] } else { inputs[2][at[2] + i * step_b] };
             y.par_chunks_mut(each).enumerate().for_each(|(block, y)| y.iter_mut().enumerate().for_each(|(i, y)| *y = one(block * each + i)));
+        });
+        Some(())
+    }
+}
+
+/// Numbers of f16 are f32 numbers here, so only a cast to f16 changes any.
+impl Computed for CastProblem {
+    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        y.par_chunks_mut(BLOCK).zip(inputs[0].par_chunks(BLOCK)).for_each(|(y, x)| match self.to {
+            ElementType::F16 => map(x, y, |x| f16::from_f32(x).to_f32()),
+            _ => y.copy_from_slice(x),
         });
         Some(())
     }

@@ -216,6 +216,7 @@ fn engine(op: &Op) -> &dyn Computed {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Cast(problem) => problem,
         Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
         Op::Image(problem) => problem,

@@ -6,6 +6,7 @@
 
 mod conv;
 mod elementwise;
+mod half;
 mod indexed;
 mod product;
 mod rows;
@@ -25,7 +26,7 @@ pub enum Of {
     Input(usize),
     /// What the op gave.
     Output(usize),
-    /// The gradient of its first output.
+    /// The gradient of its first output: f32, whatever that is.
     Upstream,
     /// What an item of the fragment gives.
     Item {
@@ -68,13 +69,23 @@ pub struct Fragment {
 
 /// The gradients of the inputs of `op` that are `wanted`, from the gradient of its first output.
 ///
+/// Gradients are f32, those of f16 tensors too: an op of f16 has the gradients of the same op on f32, at the numbers that its tensors hold.
+///
 /// Where a derivative is undefined, the gradient is PyTorch's: at the kinks of activations as [`Activation::gradient`](crate::Activation::gradient) says; a
 /// maximum gives it to the first of equals in row-major order where it has indices, and to all of them alike along reduced axes; of two equal operands of
 /// min and max each gets half.
 ///
 /// # Errors
-/// [`Error::Invalid`] for an op or a form of it whose gradient is not computed: of f16, of the statistics of a norm, of argmax.
+/// [`Error::Invalid`] for an op or a form of it whose gradient is not computed: of the statistics of a norm, of argmax.
 pub fn backward(op: &Op, wanted: &[bool]) -> Result<Fragment> {
+    match half::on_f32(op) {
+        Some(wide) => half::through_casts(op, of_f32(&wide, wanted)?),
+        None => of_f32(op, wanted),
+    }
+}
+
+/// As [`backward`], of an op whose tensors are f32, or of a cast.
+fn of_f32(op: &Op, wanted: &[bool]) -> Result<Fragment> {
     let mut builder = Builder::new(op, wanted)?;
     match op {
         Op::Conv(problem) => conv::conv(&mut builder, problem),
@@ -83,6 +94,11 @@ pub fn backward(op: &Op, wanted: &[bool]) -> Result<Fragment> {
         Op::MaxUnpool(problem) => conv::unpool(&mut builder, problem),
         Op::Binary(problem) => elementwise::binary(&mut builder, problem),
         Op::Unary(problem) => elementwise::unary(&mut builder, problem),
+        // The rounding of a cast counts for nothing.
+        Op::Cast(_) => {
+            builder.give(0, Of::Upstream);
+            Ok(())
+        }
         Op::Where(problem) => elementwise::where_cond(&mut builder, problem),
         Op::Dropout(problem) => elementwise::dropout(&mut builder, problem),
         Op::Softmax(problem) => rows::softmax(&mut builder, problem),
@@ -135,9 +151,8 @@ impl<'a> Builder<'a> {
             return Err(builder.refuse("an op in place has lost what its gradient needs"));
         }
         match builder.outputs.first() {
-            Some(y) if y.element == ElementType::F32 => Ok(builder),
             Some(y) if y.element == ElementType::U32 => Err(builder.refuse("an index has no gradient")),
-            Some(y) => Err(builder.refuse(&format!("gradients are computed of f32, not of {}", y.element))),
+            Some(_) => Ok(builder),
             None => Err(builder.refuse("it gives nothing")),
         }
     }

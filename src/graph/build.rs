@@ -559,6 +559,15 @@ impl Graph {
         self.one(Recipe::Dropout { probability }, &[x])
     }
 
+    /// x in another element type: rounded to f16, or as f32; x itself where it is of this type. What it gives to its gradient is the gradient, in f32.
+    ///
+    /// # Errors
+    /// A value past this graph's last ([`ValueId`]); indices, on either side.
+    pub fn cast(&mut self, x: ValueId, to: ElementType) -> Result<ValueId> {
+        self.check("x", x)?;
+        if self.types[x.0][0].element == to { Ok(x) } else { self.one(Recipe::Cast(to), &[x]) }
+    }
+
     /// x itself.
     ///
     /// # Errors

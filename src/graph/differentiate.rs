@@ -3,7 +3,8 @@
 
 use super::{Graph, Recipe, Resolved, ValueId};
 use crate::fragments::{Item, Of, backward};
-use crate::types::{Error, Layout, Result};
+use crate::ops::Op;
+use crate::types::{ElementType, Error, Layout, Result, TensorType};
 use ndarray::{ArrayD, IxDyn};
 use std::collections::HashMap;
 
@@ -12,7 +13,8 @@ const PREFIX: &str = "grad.";
 
 impl Graph {
     /// The graph that computes, beside its outputs, `loss` and the gradients of it by `parameters` (parameters, inputs, or any other values). The loss is the
-    /// output `loss`, the gradient by a value called x is the output `grad.x`, of x's shape: zeros where the loss does not depend on x.
+    /// output `loss`, the gradient by a value called x is the output `grad.x`, of x's shape: zeros where the loss does not depend on x. Gradients are f32,
+    /// those of f16 values too.
     ///
     /// ```
     /// # fn main() -> wgconv::Result<()> {
@@ -31,8 +33,7 @@ impl Graph {
     /// ```
     ///
     /// # Errors
-    /// An open extent: [`Graph::closed`] binds it first; a loss of more than one element, or of f16; an op whose gradient is not computed; a value of another
-    /// graph.
+    /// An open extent: [`Graph::closed`] binds it first; a loss of more than one element; an op whose gradient is not computed; a value of another graph.
     pub fn differentiate(&self, loss: ValueId, parameters: &[ValueId]) -> Result<Graph> {
         self.differentiate_with(loss, parameters, None)
     }
@@ -75,17 +76,19 @@ impl Graph {
     }
 
     /// Adds the ops that compute, by each of `values`, the gradient of the sum over `of` of value times upstream gradient; none where nothing depends on
-    /// the value.
+    /// the value. All gradients are f32.
     ///
     /// # Errors
-    /// As [`Graph::differentiate`]; an upstream gradient of another type than its value.
+    /// As [`Graph::differentiate`]; an upstream gradient of another type than its value, or than f32 where that is f16.
     pub fn gradients(&mut self, of: &[(ValueId, ValueId)], values: &[ValueId]) -> Result<Vec<Option<ValueId>>> {
         for (value, upstream) in of {
             self.check("a value", *value)?;
             self.check("an upstream gradient", *upstream)?;
-            let (wanted, found) = (&self.types[value.0][0], &self.types[upstream.0][0]);
-            if wanted != found {
-                return Err(Error::invalid("an upstream gradient", found, format!("it has the type of its value, {wanted}")));
+            let (of, found) = (&self.types[value.0][0], &self.types[upstream.0][0]);
+            let wanted = TensorType { element: if of.element == ElementType::F16 { ElementType::F32 } else { of.element }, ..of.clone() };
+            if wanted != *found {
+                let rule = if wanted == *of { format!("it has the type of its value, {of}") } else { format!("of {of} it is {wanted}") };
+                return Err(Error::invalid("an upstream gradient", found, rule));
             }
         }
         values.iter().try_for_each(|value| self.check("a value", *value))?;
@@ -104,6 +107,8 @@ impl Graph {
         }
         let mut gradients: HashMap<ValueId, ValueId> = HashMap::new();
         let mut constants = HashMap::new();
+        // Values of f16 in f32, which several fragments read.
+        let mut widened: HashMap<ValueId, ValueId> = HashMap::new();
         for &(value, upstream) in of {
             self.accumulate(&mut gradients, value, upstream)?;
         }
@@ -151,7 +156,13 @@ impl Graph {
                             }
                             Item::Op { op, inputs } => {
                                 let inputs: Vec<ValueId> = inputs.iter().map(|of| value(*of, self)).collect::<Result<_>>()?;
+                                let of = inputs.first().filter(|_| matches!(op.as_ref(), Op::Cast(_)));
+                                if let Some(wide) = of.and_then(|of| widened.get(of)) {
+                                    made.push(vec![*wide]);
+                                    continue;
+                                }
                                 let outputs = self.node(Recipe::Fixed(op.clone()), &inputs)?;
+                                widened.extend(of.copied().zip(outputs.first().copied()));
                                 // So that an error, or a number that is not finite, is of a layer that its author knows.
                                 let name = self.unused(&format!("{}.backward", node.name));
                                 outputs.first().map_or(Ok(()), |output| self.name(*output, &name))?;

@@ -328,6 +328,11 @@ impl Graph {
         ValueId(index)
     }
 
+    /// The element type of a value; f32 for a value past this graph's last ([`ValueId`]).
+    pub fn element(&self, value: ValueId) -> ElementType {
+        self.types.get(value.0).map_or(ElementType::F32, |types| types[0].element)
+    }
+
     /// Axes of a value; 0 for a value past this graph's last ([`ValueId`]).
     pub fn rank(&self, value: ValueId) -> usize {
         self.types.get(value.0).map_or(0, |types| types[0].rank())

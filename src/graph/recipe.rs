@@ -6,6 +6,7 @@ use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::ops::dropout::{DropoutDescriptor, DropoutKey, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
+use crate::ops::elementwise::cast::CastProblem;
 use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryOp, UnaryProblem};
 use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::ops::image::{ImageDescriptor, ImageFormat, ImageProblem};
@@ -92,6 +93,8 @@ pub enum Recipe {
     Unary(UnaryDescriptor),
     /// x
     Activation(Activation),
+    /// x, in this element type.
+    Cast(ElementType),
     /// x
     Softmax(SoftmaxDescriptor),
     /// x, scale and bias as the flags say
@@ -249,6 +252,7 @@ impl Recipe {
             Recipe::Where => "where",
             Recipe::Unary(UnaryDescriptor { op: UnaryOp::Identity, activation }) | Recipe::Activation(activation) => activation.name(),
             Recipe::Unary(d) => d.op.name(),
+            Recipe::Cast(_) => "cast",
             Recipe::Softmax(d) => {
                 if d.logarithm {
                     "log_softmax"
@@ -417,6 +421,7 @@ impl Recipe {
             Recipe::GlobalPool(kind) => global(x, *kind)?,
             Recipe::Unary(descriptor) => UnaryProblem::new(x, *descriptor)?.into(),
             Recipe::Activation(activation) => UnaryProblem::new(x, *activation)?.into(),
+            Recipe::Cast(to) => CastProblem::new(x, *to)?.into(),
             Recipe::Softmax(descriptor) => SoftmaxProblem::new(x, descriptor)?.into(),
             Recipe::Lrn(descriptor) => LrnProblem::new(x, descriptor)?.into(),
             Recipe::Reduce(descriptor) => ReduceProblem::new(x, descriptor)?.into(),

@@ -87,7 +87,7 @@ fn cost(resolved: &Resolved) -> Cost {
             // It changes its operands: a second run is another step.
             Op::Optimizer(_) => Cost::Dear,
             Op::Pool(_) | Op::MaxUnpool(_) | Op::Adjoint(_) | Op::MaxUnpoolGradient(_) => Cost::Cheap,
-            Op::Binary(_) | Op::Unary(_) | Op::Where(_) | Op::Dropout(_) | Op::Image(_) => Cost::Cheap,
+            Op::Binary(_) | Op::Unary(_) | Op::Cast(_) | Op::Where(_) | Op::Dropout(_) | Op::Image(_) => Cost::Cheap,
             Op::Softmax(_) | Op::Norm(_) | Op::BatchNorm(_) | Op::Lrn(_) | Op::Reduce(_) | Op::Argmax(_) => Cost::Cheap,
             Op::GridSample(_) | Op::Gather(_) | Op::Scatter(_) | Op::TopK(_) => Cost::Cheap,
             Op::Resize(_) | Op::Pad(_) | Op::Slice(_) | Op::Concat(_) | Op::Transpose(_) | Op::ToLayout(_) | Op::DepthToSpace(_) => Cost::Cheap,

@@ -24,6 +24,7 @@ use crate::ops::conv::filter_gradient::FilterGradient;
 use crate::ops::conv::problem::ConvProblem;
 use crate::ops::dropout::DropoutProblem;
 use crate::ops::elementwise::binary::BinaryProblem;
+use crate::ops::elementwise::cast::CastProblem;
 use crate::ops::elementwise::unary::UnaryProblem;
 use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::ops::image::ImageProblem;
@@ -97,6 +98,8 @@ pub enum Op {
     Binary(BinaryProblem),
     /// An operation on one tensor, element by element, or an activation.
     Unary(UnaryProblem),
+    /// Another element type.
+    Cast(CastProblem),
     /// One of two tensors, element by element.
     Where(WhereProblem),
     /// Dropout in training.
@@ -172,6 +175,7 @@ from! {
         MaxUnpool(MaxUnpoolProblem),
         Binary(BinaryProblem),
         Unary(UnaryProblem),
+        Cast(CastProblem),
         Where(WhereProblem),
         Dropout(DropoutProblem),
         Image(ImageProblem),
@@ -213,6 +217,7 @@ fn problem(op: &Op) -> &dyn Problem {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Cast(problem) => problem,
         Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
         Op::Image(problem) => problem,

@@ -117,6 +117,7 @@ fn planner(op: &Op) -> &dyn Planned {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Cast(problem) => problem,
         Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
         Op::Image(problem) => problem,

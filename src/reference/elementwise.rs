@@ -2,6 +2,7 @@
 
 use crate::numeric::bound::{UNDERFLOW, activation_error, logarithm_error, power_error};
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
+use crate::ops::elementwise::cast::CastProblem;
 use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryProblem};
 use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::reference::{Bounded, Referenced};
@@ -94,6 +95,13 @@ impl Referenced for BinaryProblem {
 impl Referenced for WhereProblem {
     fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
         vec![Bounded::exact(where_cond(self, [inputs[0], inputs[1], inputs[2]]))]
+    }
+}
+
+/// x itself: what f16 cannot hold is a matter of how results are stored ([`Bounded::allowed`]).
+impl Referenced for CastProblem {
+    fn reference(&self, inputs: &[&[f64]]) -> Vec<Bounded> {
+        vec![Bounded::exact(inputs[0].to_vec())]
     }
 }
 

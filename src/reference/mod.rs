@@ -96,6 +96,7 @@ fn referenced(op: &Op) -> &dyn Referenced {
         Op::MaxUnpool(problem) => problem,
         Op::Binary(problem) => problem,
         Op::Unary(problem) => problem,
+        Op::Cast(problem) => problem,
         Op::Where(problem) => problem,
         Op::Dropout(problem) => problem,
         Op::Image(problem) => problem,

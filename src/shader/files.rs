@@ -51,6 +51,7 @@ files! {
     "conv/winograd_output_pairs.wgsl",
     "conv/winograd_tile.wgsl",
     "elementwise/binary.wgsl",
+    "elementwise/cast.wgsl",
     "elementwise/dropout.wgsl",
     "elementwise/math.wgsl",
     "elementwise/optimizer.wgsl",

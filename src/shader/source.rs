@@ -4,9 +4,9 @@
 use crate::shader::layout::StructLayout;
 use crate::shader::source_gemm::GEMM_SOURCES;
 use crate::shader::uniforms::{
-    AdjointParams, Axis, BatchFoldParams, BatchNormParams, BinaryParams, CopyAxis, CopyParams, DropoutParams, GatherAxis, GatherParams, GatheredAxis,
-    GridSampleParams, ImageParams, IndexParams, KeptAxis, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams,
-    ResizeAxis, ResizeParams, SoftmaxParams, TopKParams, UnaryParams, UnpoolParams, WhereOperandAxis, WhereParams,
+    AdjointParams, Axis, BatchFoldParams, BatchNormParams, BinaryParams, CastParams, CopyAxis, CopyParams, DropoutParams, GatherAxis, GatherParams,
+    GatheredAxis, GridSampleParams, ImageParams, IndexParams, KeptAxis, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams,
+    ReduceParams, ResizeAxis, ResizeParams, SoftmaxParams, TopKParams, UnaryParams, UnpoolParams, WhereOperandAxis, WhereParams,
 };
 use crate::types::strided_axes::OperandAxis;
 use BindingKind::{Read, TargetR32, TargetRgba8, TargetRgba16, Texture, Uniform, Write};
@@ -104,6 +104,8 @@ sources! { OTHER_SOURCES:
         &[Uniform, Write], &[UnaryParams::LAYOUT];
     ELEMENTWISE_UNARY_IN_PLACE_VECTOR "elementwise_unary_in_place_vector" ["elementwise/unary"] ["VECTOR" = 1, "IN_PLACE" = 1, "MATH" = 0]
         &[Uniform, Write], &[UnaryParams::LAYOUT];
+    CAST "elementwise_cast" ["elementwise/cast"] ["VECTOR" = 0] &[Uniform, Read, Write], &[CastParams::LAYOUT];
+    CAST_VECTOR "elementwise_cast_vector" ["elementwise/cast"] ["VECTOR" = 1] &[Uniform, Read, Write], &[CastParams::LAYOUT];
     ELEMENTWISE_BINARY "elementwise_binary" ["elementwise/binary"] ["IN_PLACE" = 0, "GRADIENT" = 0] &[Uniform, Read, Read, Write], BINARY_STRUCTS;
     ELEMENTWISE_BINARY_IN_PLACE "elementwise_binary_in_place" ["elementwise/binary"] ["IN_PLACE" = 1, "GRADIENT" = 0]
         &[Uniform, Read, Write], BINARY_STRUCTS;

@@ -96,6 +96,16 @@ uniform! {
 }
 
 uniform! {
+    /// Twin of `CastParams` in `shaders/elementwise/cast.wgsl`.
+    CastParams {
+        items: u32,
+        x_base: u32,
+        y_base: u32,
+        unused: u32,
+    }
+}
+
+uniform! {
     /// Twin of `WhereOperandAxis` in `shaders/elementwise/where.wgsl`.
     WhereOperandAxis {
         strides: [i32; 4],

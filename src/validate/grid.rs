@@ -84,6 +84,8 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     add_elsewhere(&mut all, super::grid_conv_blocks::on_other_kind()?);
     add(&mut all, super::grid_elementwise::unary(full)?);
     add(&mut all, super::grid_elementwise::binary(full)?);
+    add(&mut all, super::grid_elementwise::casts()?);
+    add_elsewhere(&mut all, super::grid_elementwise::sliced_casts()?);
     add(&mut all, super::grid_elementwise::wheres()?);
     add_elsewhere(&mut all, super::grid_elementwise::sliced_wheres()?);
     add_elsewhere(&mut all, super::grid_elementwise::sliced_binaries()?);

@@ -3,6 +3,7 @@
 
 use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
+use crate::ops::elementwise::cast::CastProblem;
 use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryOp, UnaryProblem};
 use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::types::shape::Layout::ChannelsFirst as CF;
@@ -146,6 +147,24 @@ pub(crate) fn wheres() -> Result<Vec<WhereProblem>> {
         }
     }
     Ok(problems)
+}
+
+/// Both ways; counts about an invocation's and a workgroup's, in items of one and of four.
+pub(crate) fn casts() -> Result<Vec<CastProblem>> {
+    let mut problems = vec![];
+    for (from, to) in [(ElementType::F32, ElementType::F16), (ElementType::F16, ElementType::F32)] {
+        for extents in [&[][..], &[1], &[13], &[255], &[257], &[1023], &[1024], &[1028], &[4100], &[2, 3, 5, 8]] {
+            problems.push(CastProblem::new(&TensorType::new(extents, from, CF), to)?);
+        }
+        problems.push(CastProblem::new(&TensorType::new(&[2, 3, 5, 7], from, CL), to)?);
+    }
+    Ok(problems)
+}
+
+/// Parts that begin inside both tensors.
+pub(crate) fn sliced_casts() -> Result<Vec<(CastProblem, Elsewhere)>> {
+    let of = |extents: &[usize], from, to| Ok((CastProblem::new(&TensorType::new(extents, from, CF), to)?, Elsewhere::Binding(4096)));
+    [of(&[5003], ElementType::F32, ElementType::F16), of(&[5004], ElementType::F16, ElementType::F32)].into_iter().collect()
 }
 
 /// Parts along the slowest axis, of which an operand has its part or stays.

@@ -28,7 +28,7 @@ pub(super) struct Network {
 const TWO: &[usize] = &[3, 1];
 
 /// Every network.
-pub(super) static NETWORKS: [Network; 16] = [
+pub(super) static NETWORKS: [Network; 17] = [
     Network { name: "residual", extents: TWO, build: residual },
     Network { name: "large_stem", extents: TWO, build: large_stem },
     Network { name: "batch_norm", extents: TWO, build: batch_norm },
@@ -45,6 +45,7 @@ pub(super) static NETWORKS: [Network; 16] = [
     Network { name: "computed", extents: TWO, build: computed },
     Network { name: "blurs", extents: TWO, build: blurs },
     Network { name: "images", extents: TWO, build: images },
+    Network { name: "mixed", extents: &[0], build: mixed },
 ];
 
 const N: Extent = Extent::Open;
@@ -392,4 +393,25 @@ fn images(b: &mut Build) -> Result<()> {
     let gray = b.graph.image_to_bytes(gray, ImageFormat::Gray8, &descriptor)?;
     b.graph.output("gray", gray)?;
     b.graph.output("photo", bytes)
+}
+
+/// f32 parameters that f16 layers read through casts, and f32 gradients by them.
+fn mixed(b: &mut Build) -> Result<()> {
+    let (x, target) = (b.input("x", &[is(2), is(3), is(6), is(6)], Fill::Reach(1))?, b.input("target", &[is(2), is(5)], Fill::Reach(1))?);
+    let [filter, head] = [("first.weight", &[4, 3, 3, 3][..]), ("head.weight", &[5, 36])].map(|(name, extents)| b.weight(name, extents));
+    let parameters = [filter?, head?];
+    let mut halves = vec![];
+    for value in [x, parameters[0], parameters[1]] {
+        halves.push(b.graph.cast(value, ElementType::F16)?);
+    }
+    let y = b.graph.conv2d(halves[0], halves[1], None, &padded(1))?;
+    let y = b.graph.relu(y)?;
+    let y = b.graph.pool2d(y, &PoolDescriptor::window([2, 2]))?;
+    let rows = b.graph.flatten(y, 1)?;
+    let y = b.graph.linear(rows, halves[2], None, &LinearDescriptor::default())?;
+    let y = b.graph.cast(y, ElementType::F32)?;
+    let products = b.graph.mul(y, target)?;
+    let loss = b.graph.reduce(products, &ReduceDescriptor::sum(&[]))?;
+    b.graph = b.graph.differentiate(loss, &parameters)?;
+    Ok(())
 }

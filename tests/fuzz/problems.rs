@@ -2,7 +2,7 @@
 
 use wgconv::conv::{Accuracy, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
 use wgconv::dropout::{DropoutDescriptor, DropoutProblem};
-use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryDescriptor, UnaryOp, UnaryProblem, WhereProblem};
+use wgconv::elementwise::{BinaryOp, BinaryProblem, CastProblem, UnaryDescriptor, UnaryOp, UnaryProblem, WhereProblem};
 use wgconv::gpu::{CoopMatrix, DeviceProfile};
 use wgconv::gradient::{Item, backward};
 use wgconv::image::{ImageDescriptor, ImageFormat, ImageProblem};
@@ -286,6 +286,10 @@ fn elementwise(random: &mut Random) -> Result<Op> {
         let descriptor = UnaryDescriptor { op, activation: random.activation() };
         let problem = UnaryProblem::new(&TensorType::new(&a, random.element(), random.layout()), descriptor)?;
         return Ok(Op::from(if in_place { problem.in_place() } else { problem }));
+    }
+    if random.chance(8) {
+        let [from, to] = [random.element(), random.element()];
+        return Ok(Op::from(CastProblem::new(&TensorType::new(&a, from, random.layout()), to)?));
     }
     if random.chance(5) {
         let descriptor =

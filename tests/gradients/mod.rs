@@ -4,6 +4,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::LazyLock;
 use wgconv::graph::{Resolved, ValueId};
 use wgconv::numeric::Generator;
@@ -11,9 +12,10 @@ use wgconv::{ElementType, Extent, Gpu, Graph, Layout, Result, Session, TensorTyp
 
 pub static GPU: LazyLock<Gpu> = LazyLock::new(|| Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one"));
 
-type Build = Box<dyn Fn(&mut Graph, &[ValueId]) -> Result<ValueId>>;
+type Build = Rc<dyn Fn(&mut Graph, &[ValueId]) -> Result<ValueId>>;
 
 /// A function of some operands, as a graph makes it.
+#[derive(Clone)]
 pub struct Case {
     pub name: String,
     pub operands: Vec<TensorType>,
@@ -25,7 +27,7 @@ pub type Numbers = BTreeMap<String, Vec<f64>>;
 
 impl Case {
     pub fn new(name: &str, operands: &[&[usize]], build: impl Fn(&mut Graph, &[ValueId]) -> Result<ValueId> + 'static) -> Self {
-        Self { name: name.into(), operands: operands.iter().map(|extents| TensorType::f32(extents)).collect(), build: Box::new(build) }
+        Self { name: name.into(), operands: operands.iter().map(|extents| TensorType::f32(extents)).collect(), build: Rc::new(build) }
     }
 
     /// With the first operand in the other layout.
@@ -33,6 +35,16 @@ impl Case {
         self.name += ", channels-last";
         self.operands[0].layout = Layout::ChannelsLast;
         self
+    }
+
+    /// The same function on f16: its operands are f32 as before, and it reads them through casts.
+    pub fn in_half(&self) -> Self {
+        let build = self.build.clone();
+        let half = move |graph: &mut Graph, values: &[ValueId]| {
+            let values: Vec<ValueId> = values.iter().map(|value| graph.cast(*value, ElementType::F16)).collect::<Result<_>>()?;
+            build(graph, &values)
+        };
+        Self { name: format!("{}, in f16", self.name), build: Rc::new(half), ..self.clone() }
     }
 
     fn made<T>(&self, result: Result<T>) -> T {

@@ -5,9 +5,10 @@ use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
+use crate::ops::elementwise::cast::CastProblem;
 use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryProblem};
 use crate::ops::elementwise::where_cond::WhereProblem;
-use crate::types::{Activation, Error, Result};
+use crate::types::{Activation, ElementType, Error, Result};
 
 impl Recorder<'_> {
     /// Records activation(x).
@@ -76,6 +77,22 @@ impl Recorder<'_> {
     pub fn unary_in_place(&mut self, x: &Tensor, descriptor: impl Into<UnaryDescriptor>) -> Result<()> {
         let problem = UnaryProblem::new(&x.tensor_type(), descriptor)?;
         self.op_into(problem.in_place(), &[], &[x])
+    }
+
+    /// Records x in another element type: rounded to f16, or as f32. Layout and extents stay.
+    ///
+    /// ```no_run
+    /// # use wgconv::{ElementType, Gpu, Result, Tensor};
+    /// # fn example(gpu: &Gpu, x: &Tensor) -> Result<()> {
+    /// let half = gpu.run(|r| r.cast(x, ElementType::F16))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A tensor that is of this type already, or of indices; a device without f16; a tensor of another device.
+    pub fn cast(&mut self, x: &Tensor, to: ElementType) -> Result<Tensor> {
+        self.op1(&CastProblem::new(&x.tensor_type(), to)?, &[x])
     }
 
     /// Records dropout as it is in training: x / (1 - p), or 0 where the element is dropped, which follows from `key` (of

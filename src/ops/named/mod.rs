@@ -20,6 +20,7 @@ use crate::numeric::Accuracy;
 use crate::ops::Op;
 use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
+use crate::ops::elementwise::cast::CastProblem;
 use crate::ops::elementwise::unary::{UnaryOp, UnaryProblem};
 use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::ops::matmul::{GemmDescriptor, LinearDescriptor, MatMulInputs, MatMulProblem};
@@ -195,6 +196,11 @@ fn half() -> f32 {
 }
 
 #[derive(Deserialize)]
+struct Cast {
+    to: ElementType,
+}
+
+#[derive(Deserialize)]
 struct Fused {
     #[serde(default, deserialize_with = "attributes::activation")]
     activation: ActivationAttribute,
@@ -269,6 +275,10 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Build
             Ok(Call::one(problem, &roles, &["y"]))
         }
         "min" | "max" => fold(op, inputs),
+        "cast" => {
+            let Cast { to } = read(attrs)?;
+            Ok(Call::one(CastProblem::new(inputs.tensor("x")?, to)?, &["x"], &["y"]))
+        }
         "dropout" => {
             let Dropout { p: probability, stream } = read(attrs)?;
             let problem = DropoutProblem::new(inputs.tensor("x")?, &DropoutDescriptor { probability, stream })?;

@@ -153,6 +153,7 @@ pub const SIGNATURES: &[Signature] = &[
     op("min", &["x0"], &["x1"], &[], r#""x0": [4, 100], "x1": [100]"#),
     op("max", &["x0"], &["x1"], &[], r#""x0": [4, 100], "x1": [100]"#),
     op("prelu", &["x", "slope"], &[], &[], r#""input": [1, 16, 28, 28], "slope": [16, 1, 1]"#),
+    op("cast", X, &[], &[&[attribute("to", "f32 or f16", "")]], r#""input": [1, 64, 56, 56], "to": "f16""#),
     op(
         "dropout",
         &["x", "key"],

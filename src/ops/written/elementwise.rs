@@ -2,6 +2,7 @@
 
 use crate::ops::dropout::{DropoutDescriptor, DropoutProblem};
 use crate::ops::elementwise::binary::{BinaryDescriptor, BinaryOp, BinaryProblem};
+use crate::ops::elementwise::cast::CastProblem;
 use crate::ops::elementwise::unary::{UnaryDescriptor, UnaryOp, UnaryProblem};
 use crate::ops::elementwise::where_cond::WhereProblem;
 use crate::types::{Activation, ElementType, Error, Layout, Result, TensorType};
@@ -90,6 +91,27 @@ impl TryFrom<Where> for WhereProblem {
 
     fn try_from(Where { condition, a, b }: Where) -> Result<Self> {
         WhereProblem::new(&condition, &a, &b)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cast {
+    x: TensorType,
+    to: ElementType,
+}
+
+impl From<CastProblem> for Cast {
+    fn from(CastProblem { x, to }: CastProblem) -> Self {
+        Self { x, to }
+    }
+}
+
+impl TryFrom<Cast> for CastProblem {
+    type Error = Error;
+
+    fn try_from(Cast { x, to }: Cast) -> Result<Self> {
+        CastProblem::new(&x, to)
     }
 }
 

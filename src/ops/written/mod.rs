@@ -11,7 +11,7 @@ mod rows;
 mod transform;
 
 pub(crate) use conv::Conv;
-pub(crate) use elementwise::{Binary, Dropout, Unary, Where};
+pub(crate) use elementwise::{Binary, Cast, Dropout, Unary, Where};
 pub(crate) use image::Image;
 pub(crate) use indexed::{Gather, Scatter, TopK};
 pub(crate) use matmul::MatMul;

@@ -1,6 +1,7 @@
 //! Planners of elementwise ops.
 
 pub(crate) mod binary;
+pub(crate) mod cast;
 pub(crate) mod dropout;
 pub(crate) mod optimizer;
 pub(crate) mod pieces;
