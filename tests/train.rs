@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
+#[path = "training/augment.rs"]
+mod augment;
 mod common;
 #[path = "training/dropout.rs"]
 mod dropout;
@@ -11,6 +13,8 @@ mod failure;
 mod layers;
 #[path = "training/memory.rs"]
 mod memory;
+#[path = "training/mixed.rs"]
+mod mixed;
 #[path = "training/norms.rs"]
 mod norms;
 #[path = "training/steps.rs"]
@@ -117,7 +121,7 @@ fn every_optimizer_learns_and_both_engines_agree() {
 #[test]
 fn training_twice_and_from_a_checkpoint_gives_the_same_bits() {
     let (gpu, data) = (gpu(), spots(100));
-    let augmentation = Augmentation { shift: 1, flip: false };
+    let augmentation = Augmentation { shift: 1, ..Default::default() };
     let descriptor = TrainerDescriptor { augmentation, clip_norm: Some(1.0), schedule: Schedule::WarmUp { steps: 10, start: 0.1 }, ..quick() };
     for engine in [Engine::Cpu, Engine::from(&gpu)] {
         for optimizer in [optimizers()[3], optimizers()[5]] {

@@ -235,3 +235,77 @@ fn a_loss_that_is_not_finite_ends_in_1_and_leaves_the_state_before() {
     said.fails_with(1, rescued.to_str().unwrap());
     assert!(rescued.exists() && !model.exists());
 }
+
+/// A list of changes, their picture, and what a list may not be.
+#[test]
+fn pictures_are_augmented_as_the_list_says() {
+    let folder = scratch("train-augment");
+    let sheet = folder.join("augmented.png");
+    let train = |more: &[&str]| run(&[&["train", "digits", "--cpu", "--epochs", "1"], more].concat());
+    let pixels = |list: &str| {
+        train(&["--augment", list, "--save-augmented", sheet.to_str().unwrap()]).succeeds();
+        image::open(&sheet).unwrap().to_luma8()
+    };
+    // Six rows of ten digits, each 8 pixels of 8 x 8 and a line.
+    let (row, none) = (8 * 8 + 1, pixels("none"));
+    assert_eq!(none.dimensions(), (10 * row + 1, 6 * row + 1));
+    let part = |image: &image::GrayImage, y: u32| image::imageops::crop_imm(image, 0, y * row, 10 * row, row).to_image();
+    assert!((1..6).all(|y| part(&none, y) == part(&none, 0)), "nothing is changed");
+    let flipped = pixels("flip");
+    let digit = |image: &image::GrayImage, y: u32, x: u32| image::imageops::crop_imm(image, x * row + 1, y * row + 1, 64, 64).to_image();
+    let mut mirrored = 0;
+    for (y, x) in (1..6).flat_map(|y| (0..10).map(move |x| (y, x))) {
+        let (own, changed) = (digit(&flipped, 0, x), digit(&flipped, y, x));
+        let is_mirrored = changed == image::imageops::flip_horizontal(&own);
+        assert!(is_mirrored || changed == own, "row {y}, digit {x}");
+        mirrored += usize::from(is_mirrored);
+    }
+    assert!((10..40).contains(&mirrored), "{mirrored} of 50");
+    let all = pixels("shift:1,rotate:10,scale:0.1");
+    assert!(part(&all, 0) == part(&none, 0) && (1..6).all(|y| part(&all, y) != part(&none, y)));
+
+    for (list, why) in [
+        ("turn:3", "turn:3 is none of shift:PIXELS, flip, rotate:DEGREES, scale:PART"),
+        ("flip:1", "flip:1 is none of"),
+        ("shift", "shift has a number behind it: shift:2"),
+        ("shift:-1", "shift:-1: it is a whole number of pixels"),
+        ("rotate:x", "rotate:x: it is a number"),
+        ("rotate:270", "rotate is 270: it is from 0 to 180 degrees"),
+        ("scale:1", "scale is 1: it is from 0 to below 1"),
+        ("flip,flip", "flip is there twice"),
+        ("", "is none of"),
+    ] {
+        train(&["--augment", list]).fails_with(2, why);
+    }
+    train(&["--augment", "flip", "--shift", "2"]).fails_with(2, "--shift");
+    train(&["--save-augmented", "/nowhere/sheet.png"]).fails_with(1, "--save-augmented is /nowhere/sheet.png");
+}
+
+/// The plan of a limit, the limit itself as the least that holds, and one below it.
+#[test]
+fn a_limit_on_memory_is_planned_printed_and_refused() {
+    let train = |limit: &str| run(&["train", "digits", "--cpu", "--epochs", "1", "--memory-limit", limit]);
+    let numbers = |text: &str| -> Vec<u64> {
+        let line = text.lines().find(|line| line.contains(" bytes between the ops of a run, ")).unwrap();
+        line.split(' ').filter_map(|word| word.parse().ok()).collect()
+    };
+    let wide = train("1000000000");
+    let [bytes, free, again] = numbers(wide.succeeds())[..] else { panic!("{}", wide.succeeds()) };
+    assert_eq!((bytes, again), (free, 0));
+    let refused = train("1");
+    refused.fails_with(1, "a run with cheap values computed again needs ");
+    refused.fails_with(1, " bytes between ops, but memory_limit is 1");
+    let text = refused.complaints()[0];
+    let least: u64 = text.split("needs ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(least <= free, "{least} {free}");
+    let held = train(&least.to_string());
+    let [bytes, _, again] = numbers(held.succeeds())[..] else { panic!("{}", held.succeeds()) };
+    assert!(bytes <= least && (again > 0) == (least < free), "{bytes} {least} {free} {again}");
+    // The same bits: the same losses.
+    let losses =
+        |text: &str| text.lines().filter_map(|line| line.strip_prefix("epoch ")?.split(" loss ").nth(1).map(str::to_string)).collect::<Vec<_>>();
+    let without_seconds = |text: &str| losses(text).iter().map(|line| line.split(", ").next().unwrap().to_string()).collect::<Vec<_>>();
+    assert_eq!(without_seconds(held.succeeds()), without_seconds(wide.succeeds()));
+    assert_eq!(without_seconds(wide.succeeds()).len(), 1, "{}", wide.succeeds());
+    train("some").fails_with(2, "--memory-limit");
+}

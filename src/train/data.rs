@@ -2,8 +2,7 @@
 
 use crate::numeric::Generator;
 use crate::types::{Error, Result};
-use ndarray::{Array2, ArrayD, ArrayView, Axis, Dimension, IxDyn};
-use serde::{Deserialize, Serialize};
+use ndarray::{Array2, ArrayD, ArrayView, ArrayViewD, Axis, Dimension, IxDyn};
 
 /// What a sample should give.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,16 +16,6 @@ pub enum Labels {
     },
     /// Numbers, N and the output's extents.
     Values(ArrayD<f32>),
-}
-
-/// What is changed at random in pictures N C H W before a step; what comes in at an edge is 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Augmentation {
-    /// Most pixels that a picture is moved by, up or down and to either side.
-    pub shift: usize,
-    /// Whether every other one is mirrored.
-    pub flip: bool,
 }
 
 /// Samples with what each should give.
@@ -89,6 +78,18 @@ impl Dataset {
         &self.labels
     }
 
+    /// Mean and standard deviation of each channel over all samples and positions; 1 where a channel has no deviation. For
+    /// [`Sequential::normalize`](crate::train::Sequential::normalize).
+    pub fn statistics(&self) -> (Vec<f32>, Vec<f32>) {
+        let of = |channel: ArrayViewD<'_, f32>| {
+            let count = channel.len().max(1) as f64;
+            let mean = channel.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+            let variance = channel.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count;
+            (mean as f32, if variance > 0.0 { variance.sqrt() as f32 } else { 1.0 })
+        };
+        self.inputs.axis_iter(Axis(1)).map(of).unzip()
+    }
+
     /// Extents of a target without the batch.
     pub(crate) fn target_extents(&self) -> Vec<usize> {
         match &self.labels {
@@ -108,30 +109,6 @@ impl Dataset {
             }
             Labels::Values(values) => values.select(Axis(0), samples),
         };
-        (inputs, targets)
-    }
-
-    /// As [`Dataset::batch`], each sample N C H W changed at random as `augmentation` says; the same `text`, the same changes.
-    pub(crate) fn augmented(&self, samples: &[usize], augmentation: &Augmentation, text: &str) -> (ArrayD<f32>, ArrayD<f32>) {
-        let (mut inputs, targets) = self.batch(samples);
-        let &[_, _, height, width] = inputs.shape() else { return (inputs, targets) };
-        let mut generator = Generator::from_text(text);
-        let reach = augmentation.shift as u64;
-        for mut sample in inputs.outer_iter_mut() {
-            let [down, right] = [height, width].map(|extent| generator.integer(reach.min(extent as u64 - 1)) as isize);
-            let mirrored = augmentation.flip && generator.below(2) == 1;
-            for mut plane in sample.outer_iter_mut() {
-                let before = plane.to_owned();
-                for y in 0..height as isize {
-                    for x in 0..width as isize {
-                        let column = if mirrored { width as isize - 1 - x } else { x };
-                        let (from_y, from_x) = (y - down, column - right);
-                        let inside = (0..height as isize).contains(&from_y) && (0..width as isize).contains(&from_x);
-                        plane[[y as usize, x as usize]] = if inside { before[[from_y as usize, from_x as usize]] } else { 0.0 };
-                    }
-                }
-            }
-        }
         (inputs, targets)
     }
 

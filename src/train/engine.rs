@@ -39,6 +39,8 @@ pub(super) type Kept = (Named, Named);
 pub(super) struct Job<'a> {
     /// Inputs `input` and `target`, and a key where elements are dropped; outputs `loss`, a gradient for each parameter, a statistic of the batch for each running one.
     pub step: &'a Graph,
+    /// What changes samples before they are its input, where any are.
+    pub augmenting: Option<&'a Graph>,
     /// Where parameters and running statistics begin.
     pub model: &'a Graph,
     /// Which follow their gradient.
@@ -77,7 +79,10 @@ impl Job<'_> {
 
 /// One part of a step.
 pub(super) struct Part<'a> {
+    /// The samples as they are.
     pub input: ArrayViewD<'a, f32>,
+    /// What is changed in them.
+    pub changes: Option<ArrayViewD<'a, f32>>,
     pub target: ArrayViewD<'a, f32>,
     /// What is dropped in this part.
     pub key: DropoutKey,

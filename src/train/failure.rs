@@ -7,7 +7,7 @@ use crate::train::data::Dataset;
 use crate::train::engine::Running;
 use crate::train::engine::Seen;
 use crate::train::step;
-use crate::train::trainer::{Trainer, TrainerDescriptor};
+use crate::train::trainer::Trainer;
 use crate::types::{Error, Result};
 use ndarray::{ArrayView1, ArrayViewD, Axis, Slice};
 
@@ -21,16 +21,21 @@ impl Trainer {
             self.sum += seen.iter().map(|seen| f64::from(seen.loss)).sum::<f64>();
             return Ok(());
         };
-        let TrainerDescriptor { batch, accumulate, .. } = self.descriptor;
-        let (step, part) = (bad / accumulate, bad % accumulate);
+        let (step, part) = (bad / self.descriptor.accumulate, bad % self.descriptor.accumulate);
         self.steps -= unseen.len().saturating_sub(step) as u64; // nothing changed since
         let samples = unseen.get(step).map_or(&[][..], Vec::as_slice);
+        Err(self.stopped(seen[bad], data, samples, part))
+    }
+
+    /// The error of the step behind those that were done, which part `part` of it has ended.
+    pub(super) fn stopped(&self, seen: Seen, data: &Dataset, samples: &[usize], part: usize) -> Error {
+        let batch = self.descriptor.batch;
         // Steps from before may have been on other data.
         let fits = !samples.is_empty() && samples.iter().all(|sample| *sample < data.len());
         let own = Slice::from(part * batch..(part + 1) * batch);
-        let given = fits.then(|| self.batch(data, samples, self.steps));
+        let given = if fits { self.batch(data, samples, self.steps).ok() } else { None };
         let given = given.as_ref().map(|(input, target)| (input.slice_axis(Axis(0), own), target.slice_axis(Axis(0), own)));
-        Err(self.not_finite(seen[bad], given, self.key(self.steps, part)))
+        self.not_finite(seen, given, self.key(self.steps, part))
     }
 
     /// The steps that changed something: a device that was not looked at may have stopped.
@@ -42,8 +47,8 @@ impl Trainer {
         Ok(self.steps - undone as u64)
     }
 
-    /// The error of the step behind those that were done, with where it comes from.
-    pub(super) fn not_finite(&self, seen: Seen, given: Option<(ArrayViewD<'_, f32>, ArrayViewD<'_, f32>)>, key: DropoutKey) -> Error {
+    /// The same, with where it comes from in what was given.
+    fn not_finite(&self, seen: Seen, given: Option<(ArrayViewD<'_, f32>, ArrayViewD<'_, f32>)>, key: DropoutKey) -> Error {
         let origin = match given.map(|(input, target)| self.origin(&input, &target, key)) {
             Some(Ok(Some(origin))) => format!("; {origin}"),
             _ => String::new(),

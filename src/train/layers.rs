@@ -37,6 +37,11 @@ pub(super) enum Layer {
     },
     /// An op of one tensor that has no parameters.
     Plain(Recipe),
+    /// (x - mean) / deviation of each channel, by numbers that are known.
+    Normalize {
+        mean: Vec<f32>,
+        deviation: Vec<f32>,
+    },
     /// Spatial extents so many times as large.
     Upsample {
         factor: usize,
@@ -109,6 +114,27 @@ impl Building {
                 [y] => Ok(y),
                 _ => Err(Error::invalid("layer", recipe.name(), "it gives one tensor")),
             },
+            Layer::Normalize { mean, deviation } => {
+                let channels = known(&self.graph, x, 1, "normalize")?;
+                let rule = |what: &str, got: &dyn std::fmt::Debug, rule: String| Error::invalid(what, format!("{got:?}"), rule);
+                for (what, numbers) in [("mean", mean), ("deviation", deviation)] {
+                    if numbers.len() != channels {
+                        return Err(rule(what, numbers, format!("there are {channels} channels, and it has a number for each")));
+                    }
+                }
+                if let Some(wrong) = deviation.iter().find(|deviation| !(deviation.is_finite() && **deviation > 0.0)) {
+                    return Err(rule("deviation", wrong, "it is positive".into()));
+                }
+                let extents: Vec<usize> = std::iter::once(channels).chain((2..self.graph.rank(x)).map(|_| 1)).collect();
+                let name = self.called("normalize");
+                let mut constant = |what: &str, numbers: Vec<f32>| {
+                    self.graph.constant(&format!("{name}.{what}"), crate::train::data::shaped(numbers, &extents)?.view())
+                };
+                let mean = constant("mean", mean.clone())?;
+                let factor = constant("factor", deviation.iter().map(|deviation| 1.0 / deviation).collect())?;
+                let centred = self.graph.sub(x, mean)?;
+                self.graph.mul(centred, factor)
+            }
             Layer::Upsample { factor, mode } => {
                 let axes = 2..self.graph.rank(x);
                 let sizes = axes.map(|axis| Ok(known(&self.graph, x, axis, "upsampling")?.saturating_mul(*factor))).collect::<Result<_>>()?;

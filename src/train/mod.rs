@@ -3,6 +3,7 @@
 //! The network, its loss and the gradients of all parameters are one graph, and a step of training is one run of it and one step of the optimizer on all
 //! parameters: on a GPU one submit. The same seed on the same engine gives the same bits.
 
+mod augment;
 #[cfg(feature = "weights")]
 mod checkpoint;
 mod data;
@@ -21,10 +22,11 @@ mod trainer;
 
 pub use crate::graph::{BinaryWeights, CrossEntropyDescriptor, KlDescriptor, Reduction, Targets};
 pub use crate::ops::optimizer::{OptimizerProblem, Rule, Scalars};
-pub use data::{Augmentation, Dataset, Labels};
+pub use augment::Augmentation;
+pub use data::{Dataset, Labels};
 pub use engine::Engine;
 pub use metrics::{Confusion, Epoch, Evaluation};
 pub use optimizer::{Adagrad, Adam, Optimizer, RmsProp, Schedule, Sgd};
 pub use sequential::{Initializer, Model, Sequential};
 pub use stopping::EarlyStopping;
-pub use trainer::{Loss, Trainer, TrainerDescriptor};
+pub use trainer::{Loss, StepMemory, Trainer, TrainerDescriptor};

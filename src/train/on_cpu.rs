@@ -4,6 +4,7 @@ use crate::cpu::optimizer::step;
 use crate::graph::Graph;
 use crate::ops::optimizer::{Rule, Scalars};
 use crate::session::Session;
+use crate::train::augment::augmented;
 use crate::train::data::shaped;
 use crate::train::engine::{Job, Kept, Part, Seen, find, missing};
 use crate::train::slots::{Kind, Slots};
@@ -13,6 +14,8 @@ use ndarray::{ArrayView1, ArrayViewD};
 
 pub(super) struct OnCpu {
     session: Session,
+    /// What changes samples first.
+    augmenting: Option<Session>,
     /// The input that has the key of dropouts.
     key: Option<String>,
     slots: Slots,
@@ -40,14 +43,18 @@ impl OnCpu {
         let finishing: Option<Graph> = finishing(&lengths, job.descriptor)?;
         let sums = slots.groups.iter().map(|group| if finishing.is_some() { vec![0.0; group.elements] } else { vec![] }).collect();
         let finishing = finishing.map(|graph| Session::cpu(&graph)).transpose()?;
+        let augmenting = job.augmenting.map(Session::cpu).transpose()?;
         let momentum = job.descriptor.norm_momentum;
         let key = key(job.step).map(str::to_string);
-        Ok(Self { session: Session::cpu(job.step)?, key, slots, rule: job.rule, momentum, states, carried, finishing, sums })
+        Ok(Self { session: Session::cpu(job.step)?, augmenting, key, slots, rule: job.rule, momentum, states, carried, finishing, sums })
     }
 
     pub fn part(&mut self, part: &Part<'_>) -> Result<Seen> {
         let key = part.key.to_array();
-        let mut inputs = vec![("input", part.input.view()), ("target", part.target.view())];
+        let changed = self.augmenting.as_ref().zip(part.changes.as_ref());
+        let changed = changed.map(|(session, changes)| augmented(session, part.input.view(), changes.view())).transpose()?;
+        let input = changed.as_ref().map_or(part.input.view(), |changed| changed.view());
+        let mut inputs = vec![("input", input), ("target", part.target.view())];
         inputs.extend(self.key.as_ref().map(|name| (name.as_str(), ArrayView1::from(&key).into_dyn())));
         let outputs = self.session.run(&inputs)?;
         let loss = outputs.get("loss").and_then(|loss| loss.first()).ok_or_else(|| missing("loss"))?;

@@ -5,6 +5,7 @@ use crate::gpu::Gpu;
 use crate::gpu::prepared::{Bound, Prepared};
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
+use crate::graph::Graph;
 use crate::ops::dropout::DropoutKey;
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::ops::optimizer::{OptimizerProblem, Rule, Scalars};
@@ -25,6 +26,8 @@ pub(super) struct OnGpu {
     rule: Rule,
     momentum: f32,
     input: Tensor,
+    /// What makes the input of samples, where it is not they.
+    augmenting: Option<Augmenting>,
     target: Tensor,
     /// The key of dropouts.
     key: Option<Tensor>,
@@ -58,6 +61,13 @@ struct OfGroup {
     /// Adds the gradients of a part behind the first.
     add: Option<Bound>,
     step: Bound,
+}
+
+/// What changes samples: the tensors that it reads, and a run of it into the input.
+struct Augmenting {
+    samples: Tensor,
+    changes: Tensor,
+    run: BoundSession,
 }
 
 /// A run of the network into flat tensors, with what cannot be written there at once: from, to.
@@ -104,6 +114,18 @@ impl OfGroup {
     }
 }
 
+impl Augmenting {
+    fn new(gpu: &Gpu, graph: &Graph, input: &Tensor) -> Result<Self> {
+        let tensor = |name: &str| {
+            let extents = graph.find(name).and_then(|value| graph.extents(value)).ok_or_else(|| missing(name))?;
+            zeros(gpu, &extents)
+        };
+        let (samples, changes) = (tensor("samples")?, tensor("changes")?);
+        let run = Session::gpu(gpu, graph)?.bind(&[("samples", &samples), ("changes", &changes)], &[("input", input)])?;
+        Ok(Self { samples, changes, run })
+    }
+}
+
 impl OnGpu {
     pub fn new(gpu: &Gpu, job: &Job<'_>) -> Result<Self> {
         let (alignment, most) = (gpu.profile().storage_alignment, gpu.profile().max_binding_bytes);
@@ -122,6 +144,7 @@ impl OnGpu {
         let names = parameters.iter().map(|(name, _)| name.to_string()).collect();
         let session = Session::gpu_over(gpu, job.step, parameters)?;
         let (input, target, loss, total) = (zeros(gpu, job.extents[0])?, zeros(gpu, job.extents[1])?, zeros(gpu, &[])?, zeros(gpu, &[])?);
+        let augmenting = job.augmenting.map(|graph| Augmenting::new(gpu, graph, &input)).transpose()?;
         let scalar = TensorType::f32(&[]);
         let add = Prepared::new(gpu, BinaryProblem::new(&scalar, &scalar, BinaryOp::Add)?.in_place()?, &[])?;
         let (add_loss, checked) = (add.bind(&[&loss], &[&total])?, zeros(gpu, &[])?);
@@ -174,6 +197,7 @@ impl OnGpu {
             rule,
             momentum,
             input,
+            augmenting,
             target,
             key,
             loss,
@@ -191,7 +215,13 @@ impl OnGpu {
     }
 
     pub fn part(&mut self, part: &Part<'_>) -> Result<()> {
-        self.input.write(&part.input)?;
+        match (&self.augmenting, &part.changes) {
+            (Some(augmenting), Some(changes)) => {
+                augmenting.samples.write(&part.input)?;
+                augmenting.changes.write(changes)?;
+            }
+            _ => self.input.write(&part.input)?,
+        }
         self.target.write(&part.target)?;
         self.key.iter().try_for_each(|key| key.write(&arr1(&part.key.to_array())))?;
         for group in self.groups.iter().filter(|group| group.kind == Kind::Carried || part.last.is_some()) {
@@ -210,6 +240,7 @@ impl OnGpu {
 
     fn record(&self, recorder: &mut Recorder<'_>, part: &Part<'_>) -> Result<()> {
         let run = if part.is_first { &self.first } else { self.other.as_ref().unwrap_or(&self.first) };
+        self.augmenting.iter().try_for_each(|augmenting| augmenting.run.record(recorder))?;
         run.network.record(recorder)?;
         self.add_loss.record(recorder)?;
         recorder.scoped("training", |recorder| run.copies.iter().try_for_each(|(own, to)| copy(recorder, own, (to, 0))))?;

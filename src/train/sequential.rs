@@ -212,6 +212,15 @@ impl Sequential {
         self.plain(Recipe::Dropout { probability })
     }
 
+    /// (x - mean) / deviation of each channel, as of samples whose mean and standard deviation are known ([`Dataset::statistics`]). The numbers are
+    /// constants: they are not learned, and the model that was learned has them too.
+    ///
+    /// [`Dataset::statistics`]: crate::train::Dataset::statistics
+    #[must_use]
+    pub fn normalize(self, mean: &[f32], deviation: &[f32]) -> Self {
+        self.with(Layer::Normalize { mean: mean.to_vec(), deviation: deviation.to_vec() })
+    }
+
     /// A softmax over the channels. [`Loss::cross_entropy`](crate::train::Loss::cross_entropy) takes logits, without it.
     #[must_use]
     pub fn softmax(self) -> Self {

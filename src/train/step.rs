@@ -71,7 +71,7 @@ pub(super) fn improved(step: &Graph) -> Result<Graph> {
 }
 
 /// The same with at most this many bytes between its ops in a session on this GPU, or on the CPU engine: cheap values are computed again where it needs more.
-pub(super) fn within(step: Graph, limit: u64, gpu: Option<&Gpu>) -> Result<Graph> {
+pub(super) fn within(step: &Graph, limit: u64, gpu: Option<&Gpu>) -> Result<Graph> {
     /// A placement may take more than what is live; then less is to be live, in so many tries. The last is with as little as there can be.
     const TRIES: usize = 6;
     let (mut target, mut least) = (limit, u64::MAX);

@@ -1,15 +1,17 @@
 //! The loop: batches in a seeded order, one step each, epochs, evaluation.
 
+use crate::gpu::Gpu;
 use crate::graph::{BinaryWeights, CrossEntropyDescriptor, Graph, Reduction, ValueId};
 use crate::ops::dropout::DropoutKey;
-use crate::session::Session;
-use crate::train::data::{Augmentation, Dataset, Labels};
+use crate::session::{Arena, Session};
+use crate::train::augment::Augmentation;
+use crate::train::data::{Dataset, Labels};
 use crate::train::engine::{Engine, Job, Kept, Named, Part, Running};
 use crate::train::metrics::{Confusion, Epoch, Evaluation};
 use crate::train::optimizer::{Optimizer, Schedule};
 use crate::train::sequential::Model;
 use crate::train::step;
-use crate::types::{Error, Result};
+use crate::types::{ElementType, Error, Result};
 use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -105,6 +107,7 @@ impl Default for TrainerDescriptor {
 impl TrainerDescriptor {
     fn check(&self) -> Result<()> {
         self.schedule.check()?;
+        self.augmentation.check()?;
         if let Some((name, _)) = [("batch", self.batch), ("accumulate", self.accumulate)].into_iter().find(|(_, count)| *count == 0) {
             return Err(Error::invalid(name, 0, "a step takes at least one sample"));
         }
@@ -125,6 +128,23 @@ impl TrainerDescriptor {
     /// Samples of a step.
     fn samples(&self) -> usize {
         self.batch * self.accumulate // checked in `check`
+    }
+}
+
+/// The memory of a run of the network: bytes that its ops give to each other, without parameters, gradients and samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepMemory {
+    /// Bytes that it takes where nothing is computed again.
+    pub free: u64,
+    /// Bytes that it takes within the limit.
+    pub bytes: u64,
+    /// Ops that run again for it.
+    pub again: usize,
+}
+
+impl std::fmt::Display for StepMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes between the ops of a run, {} where nothing is computed again; {} ops run again", self.bytes, self.free, self.again)
     }
 }
 
@@ -206,6 +226,7 @@ impl Trainer {
         if let Some((name, _)) = model.parameters().find(|(_, value)| model.numbers(*value).is_none()) {
             return Err(Error::of_all("parameter", &[name], "without numbers", "training begins from some: Graph::set gives them"));
         }
+        check_elements(&model)?;
         let (engine, learned, descriptor) = (engine.into(), step::learned(&model), *descriptor);
         let (running, waiting, unseen) = (None, None, vec![]);
         Ok(Self {
@@ -231,24 +252,46 @@ impl Trainer {
         self.steps
     }
 
+    fn gpu(&self) -> Option<&Gpu> {
+        match &self.engine {
+            Engine::Gpu(gpu) => Some(gpu),
+            Engine::Cpu => None,
+        }
+    }
+
+    /// What a run computes, before anything is computed again.
+    fn step_graph(&self, data: &Dataset) -> Result<Graph> {
+        step::improved(&step::step(&self.model, &self.learned, self.loss, &self.descriptor, &data.target_extents())?)
+    }
+
+    /// The memory that a run on such data takes between its ops, within the descriptor's limit. Nothing is allocated.
+    ///
+    /// # Errors
+    /// A limit that cannot be held, with what is needed; targets that the loss does not take.
+    pub fn memory(&self, data: &Dataset) -> Result<StepMemory> {
+        let graph = self.step_graph(data)?;
+        let bytes = |graph: &Graph| Ok(Arena::on(self.gpu(), graph)?.total());
+        let free = bytes(&graph)?;
+        let Some(limit) = self.descriptor.memory_limit else { return Ok(StepMemory { free, bytes: free, again: 0 }) };
+        let within = step::within(&graph, limit, self.gpu())?;
+        Ok(StepMemory { free, bytes: bytes(&within)?, again: within.nodes().len() - graph.nodes().len() })
+    }
+
     fn running(&mut self, data: &Dataset) -> Result<&mut Running> {
         if self.running.is_none() {
-            let target = data.target_extents();
-            let graph = step::improved(&step::step(&self.model, &self.learned, self.loss, &self.descriptor, &target)?)?;
+            let (graph, target) = (self.step_graph(data)?, data.target_extents());
             let graph = match self.descriptor.memory_limit {
-                Some(limit) => {
-                    let gpu = match &self.engine {
-                        Engine::Gpu(gpu) => Some(gpu),
-                        Engine::Cpu => None,
-                    };
-                    step::within(graph, limit, gpu)?
-                }
+                Some(limit) => step::within(&graph, limit, self.gpu())?,
                 None => graph,
             };
+            let sample = &data.inputs().shape()[1..];
+            let augmentation = Some(self.descriptor.augmentation).filter(|augmentation| !augmentation.is_none());
+            let augmenting = augmentation.map(|augmentation| augmentation.graph(self.descriptor.batch, sample)).transpose()?;
             let with_batch = |own: &[usize]| std::iter::once(self.descriptor.batch).chain(own.iter().copied()).collect::<Vec<usize>>();
-            let (input, target) = (with_batch(&data.inputs().shape()[1..]), with_batch(&target));
+            let (input, target) = (with_batch(sample), with_batch(&target));
             let job = Job {
                 step: &graph,
+                augmenting: augmenting.as_ref(),
                 model: &self.model,
                 learned: &self.learned,
                 rule: self.optimizer.rule(),
@@ -265,12 +308,32 @@ impl Trainer {
         self.running.as_mut().ok_or_else(|| Error::Internal { label: "training".into(), message: "nothing runs".into() })
     }
 
-    /// The samples of step `step`, changed as they are there.
-    pub(super) fn batch(&self, data: &Dataset, samples: &[usize], step: u64) -> (ArrayD<f32>, ArrayD<f32>) {
-        match self.descriptor.augmentation {
-            none if none == Augmentation::default() => data.batch(samples),
-            augmentation => data.augmented(samples, &augmentation, &format!("changes {} {step}", self.descriptor.seed)),
+    /// What is changed in these samples at step `step`; none where nothing is.
+    fn changes(&self, data: &Dataset, samples: &[usize], step: u64) -> Result<Option<ArrayD<f32>>> {
+        let TrainerDescriptor { augmentation, seed, .. } = self.descriptor;
+        if augmentation.is_none() {
+            return Ok(None);
         }
+        augmentation.changes(samples, &data.inputs().shape()[1..], seed, step).map(Some)
+    }
+
+    /// These samples of the data as step `step`, counted from 0, gets them: changed as the descriptor's augmentation says.
+    ///
+    /// # Errors
+    /// A sample that the data do not have; none; samples that are no pictures; loss of the device.
+    pub fn augmented(&self, data: &Dataset, samples: &[usize], step: u64) -> Result<ArrayD<f32>> {
+        check_samples(data, samples)?;
+        self.changed(&self.engine, data, samples, step)
+    }
+
+    fn changed(&self, engine: &Engine, data: &Dataset, samples: &[usize], step: u64) -> Result<ArrayD<f32>> {
+        let (TrainerDescriptor { augmentation, seed, .. }, (inputs, _)) = (self.descriptor, data.batch(samples));
+        if augmentation.is_none() { Ok(inputs) } else { augmentation.apply(engine, inputs.view(), samples, seed, step) }
+    }
+
+    /// The samples of step `step` and their targets, for a look at what went wrong there: changed on the CPU engine, whatever engine trains.
+    pub(super) fn batch(&self, data: &Dataset, samples: &[usize], step: u64) -> Result<(ArrayD<f32>, ArrayD<f32>)> {
+        Ok((self.changed(&Engine::Cpu, data, samples, step)?, data.batch(samples).1))
     }
 
     /// What is dropped in a part of a step.
@@ -290,21 +353,21 @@ impl Trainer {
             let each = if accumulate == 1 { format!("a batch has {batch}") } else { format!("a step has {accumulate} batches of {batch}") };
             return Err(Error::invalid("samples", samples.len(), each));
         }
-        if let Some(out) = samples.iter().find(|sample| **sample >= data.len()) {
-            return Err(Error::invalid("samples", out, format!("there are {} samples", data.len())));
-        }
+        check_samples(data, samples)?;
         let rate = self.optimizer.rate() * self.descriptor.schedule.factor(self.steps);
         let scalars = self.optimizer.scalars(self.steps + 1, rate);
-        let (input, target) = self.batch(data, samples, self.steps);
+        let (input, target) = data.batch(samples);
+        let changes = self.changes(data, samples, self.steps)?;
         let mut total = 0.0;
         let mut is_known = true;
         for i in 0..accumulate {
             let own = Slice::from(i * batch..(i + 1) * batch);
             let (input, target) = (input.slice_axis(Axis(0), own), target.slice_axis(Axis(0), own));
             let (key, last) = (self.key(self.steps, i), (i + 1 == accumulate).then_some(scalars));
-            let part = Part { input: input.view(), target: target.view(), key, is_first: i == 0, last };
+            let changes = changes.as_ref().map(|changes| changes.slice_axis(Axis(0), own));
+            let part = Part { input, changes, target, key, is_first: i == 0, last };
             match self.running(data)?.part(&part)? {
-                Some(seen) if !seen.is_finite() => return Err(self.not_finite(seen, Some((input, target)), key)),
+                Some(seen) if !seen.is_finite() => return Err(self.stopped(seen, data, samples, i)),
                 Some(seen) => total += f64::from(seen.loss),
                 None => is_known = false,
             }
@@ -441,7 +504,7 @@ impl Trainer {
         let Some((_, output)) = graph.outputs().next() else { return Err(Error::invalid("model", "without output", "it has one")) };
         let extents: Vec<crate::graph::Extent> =
             std::iter::once(crate::graph::Extent::Open).chain(data.target_extents().into_iter().map(Into::into)).collect();
-        let target = graph.input_as("target", &extents, crate::types::ElementType::F32, crate::types::Layout::ChannelsFirst)?;
+        let target = graph.input_as("target", &extents, ElementType::F32, crate::types::Layout::ChannelsFirst)?;
         let loss = self.loss.of(&mut graph, output, target)?;
         graph.output("loss", loss)?;
         let graph = graph.optimized()?;
@@ -472,6 +535,24 @@ impl Trainer {
         }
         let accuracy = confusion.as_ref().map(|_| 1.0 - misread.len() as f64 / data.len() as f64);
         Ok(Evaluation { samples: data.len(), loss: total / data.len() as f64, accuracy, confusion, misread })
+    }
+}
+
+/// Samples and what learns are f32, and so is what a loss is of.
+fn check_elements(model: &Graph) -> Result<()> {
+    let halves = |name: &str, value: ValueId, rule: &str| match model.element(value) {
+        ElementType::F32 => Ok(()),
+        other => Err(Error::invalid(name, format!("of {other}"), rule)),
+    };
+    model.inputs().try_for_each(|(name, value)| halves(name, value, "samples are f32: Graph::cast makes f16 of them in the network"))?;
+    model.parameters().try_for_each(|(name, value)| halves(name, value, "what learns is f32: Graph::cast makes f16 of it in the network"))?;
+    model.outputs().try_for_each(|(name, value)| halves(name, value, "a loss is of f32: Graph::cast makes it of f16"))
+}
+
+fn check_samples(data: &Dataset, samples: &[usize]) -> Result<()> {
+    match samples.iter().find(|sample| **sample >= data.len()) {
+        Some(out) => Err(Error::invalid("samples", out, format!("there are {} samples", data.len()))),
+        None => Ok(()),
     }
 }
 

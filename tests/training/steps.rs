@@ -182,7 +182,7 @@ fn a_thousand_steps_end_in_the_same_bits() {
         .flatten()
         .dense(4, Activation::None);
     // 25 steps an epoch.
-    let descriptor = TrainerDescriptor { batch: 4, clip_norm: Some(5.0), augmentation: Augmentation { shift: 1, flip: false }, ..quick() };
+    let descriptor = TrainerDescriptor { batch: 4, clip_norm: Some(5.0), augmentation: Augmentation { shift: 1, ..Default::default() }, ..quick() };
     let new = |engine: &Engine| {
         Trainer::new(engine.clone(), &small, Loss::cross_entropy(), Adam { rate: 2e-3, ..Default::default() }, &descriptor).unwrap()
     };

@@ -84,8 +84,18 @@ struct How {
     #[arg(long, value_enum, default_value = "adam")]
     optimizer: Rule,
     /// Most pixels that a picture is moved by at random; by default 2 for mnist, 0 for digits, a sixteenth of a side for images
-    #[arg(long)]
+    #[arg(long, conflicts_with = "augment")]
     shift: Option<usize>,
+    /// What is changed at random in pictures while they train, instead of the shift and the mirroring that are the default: shift:PIXELS, flip,
+    /// rotate:DEGREES, scale:PART (0.1 for factors from 0.9 to 1.1), with commas between them; or none
+    #[arg(long, value_name = "LIST", value_parser = augmentation)]
+    augment: Option<Augmentation>,
+    /// Writes a picture of ten samples as they are, and below them as five steps change them
+    #[arg(long, value_name = "FILE.png")]
+    save_augmented: Option<PathBuf>,
+    /// The most bytes between the ops of a step; where it takes more, cheap values are computed again instead of being kept
+    #[arg(long, value_name = "BYTES")]
+    memory_limit: Option<u64>,
     /// What the first numbers, the order of the samples and their changes follow from, and which pictures are kept to test with
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -118,7 +128,7 @@ struct Task {
 
 impl Task {
     fn digits(split: Split, model: Sequential, shift: usize) -> Self {
-        let augmentation = Augmentation { shift, flip: false };
+        let augmentation = Augmentation { shift, ..Default::default() };
         Self { split, model, loss: Loss::cross_entropy(), augmentation, epochs: 15, batch: 64, rate: 1.0, described: None }
     }
 
@@ -128,10 +138,34 @@ impl Task {
             Network::Convolutional => (Loss::cross_entropy(), 1.0),
             Network::Logistic => (Loss::BinaryCrossEntropy, 0.1),
         };
-        let augmentation = Augmentation { shift: described.size / 16, flip };
+        let augmentation = Augmentation { shift: described.size / 16, flip, ..Default::default() };
         let batch = split.train.len().min(16);
         Self { split, model: described.model(), loss, augmentation, epochs: 30, batch, rate, described: Some(described) }
     }
+}
+
+/// What `--augment` says: `shift:2,flip,rotate:10,scale:0.1`, or `none`.
+fn augmentation(text: &str) -> Result<Augmentation, String> {
+    let mut all = Augmentation::default();
+    let mut seen: Vec<&str> = vec![];
+    for part in text.split(',').filter(|_| text != "none") {
+        let (name, number) = part.split_once(':').map_or((part, None), |(name, number)| (name, Some(number)));
+        if seen.contains(&name) {
+            return Err(format!("{name} is there twice"));
+        }
+        seen.push(name);
+        let number = |what: &str| number.ok_or_else(|| format!("{name} has a number behind it: {name}:{what}"));
+        let real = |what: &str| number(what).and_then(|text| text.parse::<f32>().map_err(|_| format!("{name}:{text}: it is a number")));
+        match name {
+            "shift" => all.shift = number("2").and_then(|text| text.parse().map_err(|_| format!("shift:{text}: it is a whole number of pixels")))?,
+            "flip" if part == "flip" => all.flip = true,
+            "rotate" => all.rotate = real("10")?,
+            "scale" => all.scale = real("0.1")?,
+            _ => return Err(format!("{part} is none of shift:PIXELS, flip, rotate:DEGREES, scale:PART")),
+        }
+    }
+    all.check().map_err(|e| e.to_string())?;
+    Ok(all)
 }
 
 pub fn run(args: &Args) -> Outcome {
@@ -139,7 +173,7 @@ pub fn run(args: &Args) -> Outcome {
         What::Digits { how } | What::Mnist { how, .. } | What::Images { how, .. } => how,
     };
     // What could not be written is found before the minutes of training.
-    try_outputs([("--save", how.save.as_deref())])?;
+    try_outputs([("--save", how.save.as_deref()), ("--save-augmented", how.save_augmented.as_deref())])?;
     if let Some(folder) = &how.pictures {
         std::fs::create_dir_all(folder).map_err(|e| Failure::Run(format!("--pictures is {}: {e}", folder.display())))?;
     }
@@ -189,10 +223,18 @@ fn train(task: &Task, how: &How) -> Outcome {
         batch,
         seed: how.seed,
         schedule: Schedule::Cosine { period: steps, least: 0.01 },
-        augmentation: Augmentation { shift: how.shift.unwrap_or(task.augmentation.shift), ..task.augmentation },
+        augmentation: how.augment.unwrap_or(Augmentation { shift: how.shift.unwrap_or(task.augmentation.shift), ..task.augmentation }),
+        memory_limit: how.memory_limit,
         ..Default::default()
     };
     let mut trainer = Trainer::new(engine, &task.model, task.loss, optimizer(how, task.rate), &descriptor)?;
+    if how.memory_limit.is_some() {
+        say!("{}", trainer.memory(&split.train)?);
+    }
+    if let Some(file) = &how.save_augmented {
+        output::write(file, &pictures::augmented(&trainer, &split.train)?)?;
+        say!("wrote {}", file.display());
+    }
     // The state before a step whose loss is not finite lies beside the model.
     if let Some(file) = &how.save {
         trainer.rescue_to(file.with_extension("before.safetensors"));

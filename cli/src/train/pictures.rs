@@ -1,12 +1,13 @@
 //! What training shows: the curve as CSV and SVG, the filters of the first layer, the samples that were misread.
 
 use super::data::Split;
+use crate::Failure;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use ndarray::{Array3, ArrayD, ArrayView3, Axis, Ix3};
 use std::fmt::Write;
 use wgconv::Graph;
-use wgconv::train::{Dataset, Evaluation, Labels};
+use wgconv::train::{Dataset, Evaluation, Labels, Trainer};
 
 /// What is known after an epoch.
 pub struct Point {
@@ -71,6 +72,20 @@ pub fn filters(graph: &Graph) -> Result<Option<Vec<u8>>, String> {
     let Ok(filters) = ArrayD::from_shape_vec(extents, numbers.as_f32().into_owned()) else { return Ok(None) };
     let pictures: Vec<Array3<f32>> = filters.outer_iter().filter_map(colours).collect();
     if pictures.is_empty() { Ok(None) } else { sheet(&pictures, 64).map(Some) }
+}
+
+/// Ten samples evenly spread over the data, as they are, and below them as the first steps change them.
+pub fn augmented(trainer: &Trainer, data: &Dataset) -> Result<Vec<u8>, Failure> {
+    /// Rows of changed ones.
+    const STEPS: u64 = 5;
+    let count = data.len().min(10);
+    let samples: Vec<usize> = (0..count).map(|i| i * data.len() / count).collect();
+    let mut rows = vec![data.inputs().select(Axis(0), &samples)];
+    for step in 0..STEPS {
+        rows.push(trainer.augmented(data, &samples, step)?);
+    }
+    let pictures: Vec<Array3<f32>> = rows.iter().flat_map(|row| row.outer_iter().filter_map(colours).collect::<Vec<_>>()).collect();
+    sheet(&pictures, 64).map_err(Failure::Run)
 }
 
 /// The first samples that were misread; none where there are none.
