@@ -10,7 +10,7 @@ use crate::ops::conv::filter_gradient::FilterGradient;
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::ops::pool::descriptor::PoolDescriptor;
 use crate::ops::pool::problem::PoolProblem;
-use crate::types::{Error, Result, TensorType};
+use crate::types::{ElementType, Error, Layout, Result, TensorType};
 use ndarray::ArrayD;
 
 impl Recorder<'_> {
@@ -95,7 +95,8 @@ impl Recorder<'_> {
         self.op1(ConvProblem::forward(&inputs, descriptor)?.data_gradient()?, &[dy, filter])
     }
 
-    /// Records the gradient of a convolution by its filter, of these extents.
+    /// Records the gradient of a convolution by its filter, of these extents: f32, channels-first. An x or dy that is channels-last or of f16 is converted
+    /// first.
     ///
     /// ```no_run
     /// # use wgconv::{Gpu, Result, Tensor};
@@ -116,7 +117,7 @@ impl Recorder<'_> {
         descriptor: &ConvDescriptor<N>,
     ) -> Result<Tensor> {
         let inputs = ConvInputs { x: x.tensor_type(), filter, bias: None, y_layout: dy.layout() };
-        self.op1(FilterGradient::new(&ConvProblem::forward(&inputs, descriptor)?)?, &[x, dy])
+        self.filter_gradient(ConvProblem::forward(&inputs, descriptor)?, x, dy)
     }
 
     /// Records the gradient of a transposed convolution by its filter, of these extents.
@@ -131,7 +132,25 @@ impl Recorder<'_> {
         descriptor: &ConvTransposeDescriptor<N>,
     ) -> Result<Tensor> {
         let inputs = ConvInputs { x: x.tensor_type(), filter, bias: None, y_layout: dy.layout() };
-        self.op1(FilterGradient::new(&ConvProblem::transposed(&inputs, descriptor)?)?, &[x, dy])
+        self.filter_gradient(ConvProblem::transposed(&inputs, descriptor)?, x, dy)
+    }
+
+    /// The filter gradient of a convolution of these tensors, which are converted to what its kernels read: f32, channels-first.
+    fn filter_gradient(&mut self, conv: ConvProblem, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+        let (element, first) = (ElementType::F32, Layout::ChannelsFirst);
+        let gradient = FilterGradient::new(&ConvProblem { element, x_layout: first, y_layout: first, ..conv })?;
+        let mut read = vec![];
+        for tensor in [x, dy] {
+            let mut tensor = tensor.clone();
+            if tensor.element() == ElementType::F16 {
+                tensor = self.cast(&tensor, element)?;
+            }
+            if tensor.layout() != first {
+                tensor = self.to_layout(&tensor, first)?;
+            }
+            read.push(tensor);
+        }
+        self.op1(gradient, &read.iter().collect::<Vec<_>>())
     }
 
     /// Records the gradient of a max pool by its input, whose type is `x`, from the indices that the pool gave (row-major order).
