@@ -2,7 +2,7 @@
 //! convolutions, forward and transposed; and the data gradients of a form that no constructor makes.
 
 use crate::ops::adjoint::{AdjointOf, AdjointProblem};
-use crate::ops::conv::descriptor::ConvTransposeDescriptor;
+use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::filter_gradient::FilterGradient;
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::ops::optimizer::{OptimizerProblem, Rule};
@@ -70,12 +70,22 @@ pub(crate) fn filters(full: bool) -> Result<Vec<FilterGradient>> {
     Ok(all.into_iter().step_by(every).collect())
 }
 
-/// Cut over images, and over the rows of an image, whose parts are added.
+/// Cut over images, and over the rows of an image, whose parts are added; and over the filters of a dw that no binding holds, with one part of the positions
+/// and with several.
 pub(crate) fn sliced_filters() -> Result<Vec<(FilterGradient, Elsewhere)>> {
     let all: Vec<FilterGradient> = filters(true)?.into_iter().filter(|gradient| gradient.conv.batch > 1).step_by(5).collect();
     let largest = |gradient: &FilterGradient| gradient.conv.input_count().max(gradient.conv.output_count()) * 4 / gradient.conv.batch;
     let fits = |gradient: &FilterGradient| largest(gradient) < 3500 && gradient.conv.filter_count() < 400;
-    Ok(all.into_iter().filter(fits).map(|gradient| (gradient, Elsewhere::Binding(4096))).collect())
+    let mut all: Vec<FilterGradient> = all.into_iter().filter(fits).collect();
+    let forward = |x: &[usize], filter: &[usize], descriptor: &ConvDescriptor<2>| {
+        FilterGradient::new(&ConvProblem::forward(&ConvInputs::new(x, filter, None), descriptor)?)
+    };
+    all.push(forward(&[1, 5, 6, 6], &[70, 5, 3, 3], &ConvDescriptor { stride: [2, 2], ..Default::default() })?);
+    all.push(forward(&[3, 40, 4, 5], &[33, 40, 1, 1], &ConvDescriptor::default())?);
+    all.push(forward(&[2, 8, 5, 4], &[33, 8, 2, 2], &ConvDescriptor { padding: Padding::uniform(1), ..Default::default() })?);
+    let strided = ConvTransposeDescriptor::<2> { stride: [2, 1], ..Default::default() };
+    all.push(FilterGradient::new(&ConvProblem::transposed(&ConvInputs::new(&[2, 66, 2, 3], &[66, 4, 3, 2], None), &strided)?)?);
+    Ok(all.into_iter().map(|gradient| (gradient, Elsewhere::Binding(4096))).collect())
 }
 
 /// Every rule, over counts about a workgroup's and a part's.

@@ -1,7 +1,7 @@
 //! The planner of filter gradients: the kernels of convolution, over tensors whose batch and channels are exchanged by their strides alone.
 //!
 //! The depth of the product is all positions of a batch. What is longer than a driver's loops or a device's bindings allow is computed in parts, whose
-//! sums are added in order: the same shape on the same device gives the same bits.
+//! sums are added in order: the same shape on the same device gives the same bits. A dw that no binding holds is computed some filters at a time.
 
 use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
@@ -19,7 +19,7 @@ use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_parts
 use crate::shader::KernelSpec;
 use crate::shader::source_gemm::CONV_PACK_FILTER;
 use crate::shader::uniforms::{ConvParams, PackParams};
-use crate::types::{Error, Result};
+use crate::types::{Error, Result, TensorType};
 
 /// The algorithms of convolution that read any strides.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::Direct, Algorithm::ImplicitGemmWorkgroup, Algorithm::ImplicitGemmRegister];
@@ -51,9 +51,35 @@ impl FilterGradient {
         })
     }
 
-    /// Whether the kernels of this algorithm compute a part of these positions in one go.
-    fn fits(&self, algorithm: Algorithm, tile: Option<&str>, part: &Box3, profile: &DeviceProfile) -> bool {
+    /// Bytes of dw for each channel of the tensor that windows do not read: a filter, or of a transposed convolution what its channel has.
+    fn filter_bytes(&self) -> u64 {
+        self.channels()[0] * self.conv.taps() * self.conv.element.bytes()
+    }
+
+    /// So many of these channels at once that a binding holds their part of dw, and that each part begins where a binding may.
+    fn channels_at_once(&self, profile: &DeviceProfile) -> Result<u64> {
+        let dw = &self.outputs()[0];
+        let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
+        if dw.bytes() <= limit {
+            return Ok(self.channels()[1]);
+        }
+        if self.conv.groups > 1 {
+            check_binding("the dw of several groups", dw.bytes(), profile)?;
+        }
+        let unit = profile.storage_alignment >> self.filter_bytes().trailing_zeros().min(profile.storage_alignment.trailing_zeros());
+        check_binding("a filter of dw", unit * self.filter_bytes(), profile)?;
+        Ok(limit / self.filter_bytes() / unit * unit)
+    }
+
+    /// The convolution that computes a part of the positions for so many channels.
+    fn dual_of(&self, part: &Box3, channels: u64) -> ConvProblem {
         let dual = self.dual(part);
+        if channels == self.channels()[1] { dual } else { ConvProblem { out_channels: channels, ..dual } }
+    }
+
+    /// Whether the kernels of this algorithm compute a part of these positions in one go.
+    fn fits(&self, algorithm: Algorithm, tile: Option<&str>, part: &Box3, channels: u64, profile: &DeviceProfile) -> bool {
+        let dual = self.dual_of(part, channels);
         let shape = implicit_gemm::shape(&dual, dual.batch);
         // Bindings begin where the device says, up to one alignment before the first element.
         let limit = profile.max_binding_bytes - profile.storage_alignment.min(profile.max_binding_bytes);
@@ -75,18 +101,20 @@ impl FilterGradient {
 
     /// The parts of an algorithm: as few images as fit; of an image that does not fit, as few planes, then rows.
     fn parts(&self, algorithm: Algorithm, tile: Option<&str>, profile: &DeviceProfile) -> Result<Vec<Box3>> {
-        let whole = self.whole();
+        let (whole, channels) = (self.whole(), self.channels_at_once(profile)?);
         let mut size = whole.count;
+        let fits = |count: [u64; 3]| self.fits(algorithm, tile, &Box3 { count, ..whole }, channels, profile);
         for axis in 0..3 {
-            while size[axis] > 1 && !self.fits(algorithm, tile, &Box3 { count: size, ..whole }, profile) {
+            while size[axis] > 1 && !fits(size) {
                 size[axis] = size[axis].div_ceil(2);
             }
         }
-        if !self.fits(algorithm, tile, &Box3 { count: size, ..whole }, profile) {
+        if !fits(size) {
             let reason = "one row of an image is longer than this driver's loops may be, or one image than a binding".to_string();
             return Err(Error::Unsupported { algorithm: algorithm.to_string(), reason });
         }
-        check_parts("one image", (0..3).map(|axis| u128::from(whole.count[axis].div_ceil(size[axis]))).product())?;
+        let filters = u128::from(self.channels()[1].div_ceil(channels));
+        check_parts("one image", (0..3).map(|axis| u128::from(whole.count[axis].div_ceil(size[axis]))).product::<u128>() * filters)?;
         let starts = |axis: usize| (0..whole.count[axis]).step_by(size[axis] as usize);
         let part = |first: [u64; 3]| Box3 { first, count: [0, 1, 2].map(|axis| size[axis].min(whole.count[axis] - first[axis])) };
         Ok(starts(0).flat_map(|n| starts(1).flat_map(move |z| starts(2).map(move |p| [n, z, p]))).map(part).collect())
@@ -95,33 +123,51 @@ impl FilterGradient {
     /// The first part goes to dw; each of the others to memory of its own, and is added.
     fn of_parts(&self, algorithm: Algorithm, tile: Option<&str>, parts: &[Box3], profile: &DeviceProfile) -> Result<Plan> {
         let mut plan = Plan::new(self.name(), String::new(), self.inputs(), self.outputs());
-        let dw = plan.outputs[0].clone();
-        check_binding("dw", dw.bytes(), profile)?;
-        let sum = BinaryProblem::new(&dw.tensor, &dw.tensor, BinaryOp::Add)?.in_place()?.plan(profile, None)?;
-        for (i, part) in parts.iter().enumerate() {
-            let dual = self.dual(part);
-            let method = method(algorithm, tile, &dual, profile)?;
-            plan.label = method.label(algorithm.name());
-            if i == 0 {
-                let output = BufferRef::output(0, &plan.outputs);
-                self.part(&dual, part, &method, output, profile, &mut plan)?;
-                continue;
-            }
-            let own = scratch(&mut plan, PART, dw.bytes(), profile)?;
-            self.part(&dual, part, &method, own, profile, &mut plan)?;
-            let BufferRef::Scratch(index) = own else { continue };
-            for step in &sum.steps {
-                let place = |place: &BufferRef| match *place {
-                    BufferRef::Input { first, bytes, .. } => BufferRef::ScratchPart { index, first, bytes },
-                    other => other,
-                };
-                plan.steps.push(Step { refs: step.refs.iter().map(place).collect(), ..step.clone() });
+        let (all, at_once) = (self.channels()[1], self.channels_at_once(profile)?);
+        for first in (0..all).step_by(at_once as usize) {
+            let channels = Chunk { first, count: at_once.min(all - first) };
+            let (from, bytes) = match channels.count == all {
+                true => (0, plan.outputs[0].bytes()), // of all groups
+                false => (first * self.filter_bytes(), channels.count * self.filter_bytes()),
+            };
+            let numbers = TensorType::f32(&[(bytes / self.conv.element.bytes()) as usize]);
+            let sum = BinaryProblem::new(&numbers, &numbers, BinaryOp::Add)?.in_place()?.plan(profile, None)?;
+            for (i, part) in parts.iter().enumerate() {
+                let dual = self.dual_of(part, channels.count);
+                let method = method(algorithm, tile, &dual, profile)?;
+                plan.label = method.label(algorithm.name());
+                if i == 0 {
+                    let output = BufferRef::Output { index: 0, first: from, bytes };
+                    self.part(&dual, part, channels, &method, output, profile, &mut plan)?;
+                    continue;
+                }
+                let own = scratch(&mut plan, PART, bytes, profile)?;
+                self.part(&dual, part, channels, &method, own, profile, &mut plan)?;
+                let BufferRef::Scratch(index) = own else { continue };
+                for step in &sum.steps {
+                    let place = |place: &BufferRef| match *place {
+                        BufferRef::Input { first, bytes, .. } => BufferRef::ScratchPart { index, first, bytes },
+                        BufferRef::Output { index, first, bytes } => BufferRef::Output { index, first: from + first, bytes },
+                        other => other,
+                    };
+                    plan.steps.push(Step { refs: step.refs.iter().map(place).collect(), ..step.clone() });
+                }
             }
         }
         Ok(plan)
     }
 
-    fn part(&self, dual: &ConvProblem, part: &Box3, method: &Method, output: BufferRef, profile: &DeviceProfile, plan: &mut Plan) -> Result<()> {
+    #[allow(clippy::too_many_arguments, reason = "a part is all of these")]
+    fn part(
+        &self,
+        dual: &ConvProblem,
+        part: &Box3,
+        channels: Chunk,
+        method: &Method,
+        output: BufferRef,
+        profile: &DeviceProfile,
+        plan: &mut Plan,
+    ) -> Result<()> {
         let [wide, narrow] = self.strides();
         let [wide_input, narrow_input] = if self.x_is_wide() { [0, 1] } else { [1, 0] };
         let element = self.conv.element;
@@ -132,7 +178,8 @@ impl FilterGradient {
         let dy = BufferRef::Input { index: narrow_input, first: narrow_range.first, bytes: narrow_range.bytes };
         let [_, height, width] = &self.conv.axes;
         let row = self.extents(width)[1];
-        let w_base = narrow_range.base + ((part.first[1] * self.extents(height)[1] + part.first[2]) * row) as u32;
+        let positions = (part.first[1] * self.extents(height)[1] + part.first[2]) * row;
+        let w_base = narrow_range.base + (channels.first * narrow.channel + positions) as u32;
         let taps = self.conv.taps();
         let params = ConvParams {
             x_base: wide_range.base,
