@@ -76,9 +76,9 @@ pub(crate) enum Packed {
     Phases(Vec<Option<(Vec<f32>, Packed)>>),
 }
 
-/// Whether outputs are computed phase by phase.
+/// Whether outputs are computed phase by phase: also the only one of an axis, whose input the stride may leave out.
 pub(crate) fn has_phases(problem: &ConvProblem) -> bool {
-    problem.phases() != [1; 3] || problem.taps_of_output() != problem.taps()
+    problem.direction == Direction::Transposed && problem.axes.iter().any(|axis| axis.stride > 1)
 }
 
 impl Packing {

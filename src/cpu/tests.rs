@@ -156,6 +156,14 @@ fn phases_of_a_stride() {
         &[5, 6, 3, 5],
         true,
     );
+    // One output along an axis, which reads the second input and not the third.
+    for (groups, channels) in [(1, 2), (3, 3)] {
+        for (dilation, window, begin) in [(1, 1, 2), (2, 2, 4)] {
+            let padding = Padding::Explicit { begin: [begin], end: [2] };
+            let one = ConvTransposeDescriptor { stride: [2], dilation: [dilation], padding, groups, ..Default::default() };
+            transposed::<1>(&one, &[2, channels, 3], &[channels, 2, window], true);
+        }
+    }
     let deep = ConvTransposeDescriptor { stride: [2, 1, 3], dilation: [2, 1, 1], padding: Padding::uniform(1), ..Default::default() };
     transposed::<3>(&deep, &[1, 3, 3, 2, 4], &[3, 5, 2, 3, 3], true);
 }
