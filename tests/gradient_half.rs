@@ -7,13 +7,15 @@ mod gradients;
 
 use gradients::{Case, GPU, Runner, array};
 use std::ops::ControlFlow;
-use wgconv::conv::{Conv2dDescriptor, ConvDescriptor, ConvTransposeDescriptor, FusedPool};
+use wgconv::conv::{Algorithm, Conv2dDescriptor, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor, FusedPool};
 use wgconv::elementwise::{BinaryDescriptor, BinaryOp, CastProblem, UnaryDescriptor, UnaryOp};
+use wgconv::gpu::DeviceProfile;
 use wgconv::gradient::{Item, Of, backward};
 use wgconv::graph::{BatchNormParameters, Ranked, Recipe};
 use wgconv::indexed::Indexing;
 use wgconv::matmul::{GemmDescriptor, LinearDescriptor};
 use wgconv::norm::{BatchNormDescriptor, GroupNormDescriptor, LayerNormDescriptor, LrnDescriptor};
+use wgconv::op::{Planned, Problem};
 use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
 use wgconv::reduce::{ReduceDescriptor, ReduceKind, TopKDescriptor, TopKOrder};
 use wgconv::softmax::SoftmaxDescriptor;
@@ -109,8 +111,8 @@ fn at(case: &Case) -> (Graph, Vec<Vec<f64>>, Vec<Vec<f64>>) {
     let mut graph = case.graph();
     let numbers = case.numbers(&graph, |generator| ElementType::F16.rounded(generator.real() * 1.5));
     let last = numbers.len() - 1;
-    for i in 1..last {
-        graph.set(&format!("x{i}"), array(&case.operands[i].extents, &numbers[i]).view()).unwrap();
+    for (i, (operand, numbers)) in case.operands.iter().zip(&numbers).enumerate().skip(1) {
+        graph.set(&format!("x{i}"), array(&operand.extents, numbers).view()).unwrap();
     }
     (graph, vec![numbers[0].clone(), numbers[last].clone()], numbers)
 }
@@ -228,4 +230,19 @@ fn what_f16_gradients_refuse_is_named() {
     let half = wgconv::elementwise::UnaryProblem::new(&TensorType::new(&[2], ElementType::F16, Layout::ChannelsFirst), UnaryOp::Exp).unwrap();
     let fragment = backward(&half.into(), &[true]).unwrap();
     assert!(matches!(&fragment.items[0], Item::Op { op, inputs } if op.to_string() == "to_f32_2_f16" && inputs == &[Of::Output(0)]));
+}
+
+/// An algorithm that was asked for is of f16 alone, on a device that has it: what is computed again is f32 and takes any.
+#[test]
+fn gradients_do_not_ask_for_the_algorithm_of_f16() {
+    let tensors =
+        ConvInputs { x: TensorType::new(&[1, 64, 8, 8], ElementType::F16, Layout::ChannelsFirst), ..ConvInputs::new(&[], &[64, 64, 3, 3], None) };
+    let descriptor = Conv2dDescriptor { activation: Activation::Gelu, algorithm: Some(Algorithm::ImplicitGemmCoop), ..Default::default() };
+    let conv = ConvProblem::forward(&tensors, &descriptor).unwrap();
+    let profile = DeviceProfile { has_f16: true, ..DeviceProfile::MINIMAL };
+    assert!(conv.plan(&profile, None).is_err(), "the device has no cooperative matrices");
+    let fragment = backward(&conv.into(), &[true, true]).unwrap();
+    let ops = fragment.items.iter().filter_map(|item| if let Item::Op { op, .. } = item { Some(op) } else { None });
+    let planned = ops.map(|op| op.plan(&profile, None).map(|_| op.name()).unwrap()).collect::<Vec<_>>();
+    assert_eq!(planned, ["cast", "cast", "conv", "activation_backward", "conv_backward_filter", "conv_transpose"]);
 }

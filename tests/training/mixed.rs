@@ -5,7 +5,7 @@ use wgconv::conv::Conv2dDescriptor;
 use wgconv::matmul::LinearDescriptor;
 use wgconv::pool::PoolDescriptor;
 use wgconv::train::{Adam, Dataset, Engine, Loss, Model, Sequential, Trainer, TrainerDescriptor};
-use wgconv::{Activation, ElementType, Extent, Graph, Padding};
+use wgconv::{Activation, ElementType, Error, Extent, Graph, Padding};
 
 /// Two convolutions, a pool and a dense layer, with the numbers of a `Sequential` of the same layers; products in `element`, the rest around them in f32.
 fn network(side: usize, classes: usize, element: ElementType) -> Graph {
@@ -73,14 +73,17 @@ fn mixed_precision_resumes_to_the_same_bits_in_less_memory() {
         assert!(bits(&whole) == bits(&resumed));
         let kept = trainer(&engine, &graph, 16, 1e-2).memory(&data).unwrap();
         assert_eq!((kept.again, kept.bytes), (0, kept.free));
-        let least = TrainerDescriptor { batch: 16, memory_limit: Some(kept.free - 1), ..quick() };
-        if let Ok(mut limited) = Trainer::new(engine.clone(), &graph, Loss::cross_entropy(), Adam { rate: 1e-2, ..Default::default() }, &least)
-            && let Ok(memory) = limited.memory(&data)
-        {
-            assert!(memory.bytes < kept.free && memory.free == kept.free, "{memory}");
-            epochs(&mut limited, &data, 4);
-            assert!(bits(&limited.model().unwrap()) == bits(&whole), "within a limit");
-        }
+        // The least that can be held, which the error of a limit of nothing says.
+        let within = |limit: u64| {
+            let descriptor = TrainerDescriptor { batch: 16, memory_limit: Some(limit), ..quick() };
+            Trainer::new(engine.clone(), &graph, Loss::cross_entropy(), Adam { rate: 1e-2, ..Default::default() }, &descriptor).unwrap()
+        };
+        let Err(Error::TooLarge { needed, .. }) = within(0).memory(&data) else { panic!("nothing holds a limit of 0") };
+        let mut limited = within(u64::try_from(needed).unwrap());
+        let memory = limited.memory(&data).unwrap();
+        assert!(memory.free == kept.free && memory.bytes < kept.free && memory.again > 0 && u128::from(memory.bytes) <= needed, "{memory}");
+        epochs(&mut limited, &data, 4);
+        assert!(bits(&limited.model().unwrap()) == bits(&whole), "within a limit");
     }
 }
 
