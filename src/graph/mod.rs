@@ -24,6 +24,7 @@ mod epilogues;
 mod images;
 mod layouts;
 mod losses;
+mod mixed;
 #[cfg(feature = "weights")]
 mod npy;
 mod order;

@@ -47,7 +47,9 @@ pub(super) fn vectors(model: &Graph) -> HashSet<ValueId> {
 /// The network, closed at the batch, with the outputs `loss`, a gradient for each of `learned`, and what the batch had for each running statistic;
 /// targets have these extents behind the batch. Where it drops elements it has a third input ([`key`]).
 pub(super) fn step(model: &Graph, learned: &[String], loss: Loss, descriptor: &TrainerDescriptor, target: &[usize]) -> Result<Graph> {
-    let Learning { mut graph, statistics, .. } = model.closed(descriptor.batch)?.learning()?;
+    let closed = model.closed(descriptor.batch)?;
+    let closed = if descriptor.mixed_precision { closed.in_half()? } else { closed };
+    let Learning { mut graph, statistics, .. } = closed.learning()?;
     let Some((_, output)) = graph.outputs().next() else { return Err(Error::invalid("model", "without output", "it has one")) };
     let extents: Vec<Extent> = std::iter::once(descriptor.batch).chain(target.iter().copied()).map(Into::into).collect();
     let target = graph.input_as("target", &extents, ElementType::F32, Layout::ChannelsFirst)?;

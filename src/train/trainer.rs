@@ -1,18 +1,16 @@
 //! The loop: batches in a seeded order, one step each, epochs, evaluation.
 
-use crate::gpu::Gpu;
 use crate::graph::{BinaryWeights, CrossEntropyDescriptor, Graph, Reduction, ValueId};
 use crate::ops::dropout::DropoutKey;
-use crate::session::{Arena, Session};
 use crate::train::augment::Augmentation;
-use crate::train::data::{Dataset, Labels};
+use crate::train::data::Dataset;
 use crate::train::engine::{Engine, Job, Kept, Named, Part, Running};
-use crate::train::metrics::{Confusion, Epoch, Evaluation};
+use crate::train::metrics::Epoch;
 use crate::train::optimizer::{Optimizer, Schedule};
 use crate::train::sequential::Model;
 use crate::train::step;
 use crate::types::{ElementType, Error, Result};
-use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
+use ndarray::{ArrayD, Axis, Slice};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use web_time::Instant;
@@ -80,6 +78,8 @@ pub struct TrainerDescriptor {
     /// The most bytes between the ops of a run of the network, parameters, gradients and samples not counted. Where it needs more, cheap values are computed
     /// again instead of being kept ([`Graph::recomputed`]): the bits are the same, and a run takes longer. None for as many as it takes.
     pub memory_limit: Option<u64>,
+    /// Whether products compute in f16, of parameters that stay f32 ([`Graph::in_half`]); gradients are f32. On a GPU it needs `shader-f16`.
+    pub mixed_precision: bool,
     /// What is changed at random in the samples.
     pub augmentation: Augmentation,
     /// What the numbers of the model, the order of the samples, their changes and what is dropped follow from.
@@ -98,6 +98,7 @@ impl Default for TrainerDescriptor {
             decay_vectors: true,
             norm_momentum: 0.9,
             memory_limit: None,
+            mixed_precision: false,
             augmentation: Augmentation::default(),
             seed: 0,
         }
@@ -128,23 +129,6 @@ impl TrainerDescriptor {
     /// Samples of a step.
     fn samples(&self) -> usize {
         self.batch * self.accumulate // checked in `check`
-    }
-}
-
-/// The memory of a run of the network: bytes that its ops give to each other, without parameters, gradients and samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StepMemory {
-    /// Bytes that it takes where nothing is computed again.
-    pub free: u64,
-    /// Bytes that it takes within the limit.
-    pub bytes: u64,
-    /// Ops that run again for it.
-    pub again: usize,
-}
-
-impl std::fmt::Display for StepMemory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} bytes between the ops of a run, {} where nothing is computed again; {} ops run again", self.bytes, self.free, self.again)
     }
 }
 
@@ -191,9 +175,6 @@ pub struct Trainer {
 
 /// Runs between looks at the loss on a device.
 pub(super) const LOOK: usize = 32;
-
-/// Samples of one run of an evaluation.
-const EVALUATED: usize = 256;
 
 impl std::fmt::Debug for Trainer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -252,29 +233,9 @@ impl Trainer {
         self.steps
     }
 
-    fn gpu(&self) -> Option<&Gpu> {
-        match &self.engine {
-            Engine::Gpu(gpu) => Some(gpu),
-            Engine::Cpu => None,
-        }
-    }
-
     /// What a run computes, before anything is computed again.
-    fn step_graph(&self, data: &Dataset) -> Result<Graph> {
+    pub(super) fn step_graph(&self, data: &Dataset) -> Result<Graph> {
         step::improved(&step::step(&self.model, &self.learned, self.loss, &self.descriptor, &data.target_extents())?)
-    }
-
-    /// The memory that a run on such data takes between its ops, within the descriptor's limit. Nothing is allocated.
-    ///
-    /// # Errors
-    /// A limit that cannot be held, with what is needed; targets that the loss does not take.
-    pub fn memory(&self, data: &Dataset) -> Result<StepMemory> {
-        let graph = self.step_graph(data)?;
-        let bytes = |graph: &Graph| Ok(Arena::on(self.gpu(), graph)?.total());
-        let free = bytes(&graph)?;
-        let Some(limit) = self.descriptor.memory_limit else { return Ok(StepMemory { free, bytes: free, again: 0 }) };
-        let within = step::within(&graph, limit, self.gpu())?;
-        Ok(StepMemory { free, bytes: bytes(&within)?, again: within.nodes().len() - graph.nodes().len() })
     }
 
     fn running(&mut self, data: &Dataset) -> Result<&mut Running> {
@@ -485,56 +446,12 @@ impl Trainer {
         self.unseen.clear();
         Ok(())
     }
+}
 
-    /// The classes of data: those of its labels; of a `BinaryCrossEntropy` with one logit two, 1 where the logit is above 0.
-    fn classes(&self, data: &Dataset) -> Option<usize> {
-        match data.labels() {
-            Labels::Classes { classes, .. } => Some(*classes),
-            Labels::Values(_) if self.loss == Loss::BinaryCrossEntropy && data.target_extents() == [1] => Some(2),
-            Labels::Values(_) => None,
-        }
-    }
-
-    /// How the model does on data.
-    ///
-    /// # Errors
-    /// Samples of another shape than the model takes; targets of another shape than it gives; loss of the device.
-    pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
-        let mut graph = self.model()?;
-        let Some((_, output)) = graph.outputs().next() else { return Err(Error::invalid("model", "without output", "it has one")) };
-        let extents: Vec<crate::graph::Extent> =
-            std::iter::once(crate::graph::Extent::Open).chain(data.target_extents().into_iter().map(Into::into)).collect();
-        let target = graph.input_as("target", &extents, ElementType::F32, crate::types::Layout::ChannelsFirst)?;
-        let loss = self.loss.of(&mut graph, output, target)?;
-        graph.output("loss", loss)?;
-        let graph = graph.optimized()?;
-        let session = match &self.engine {
-            Engine::Gpu(gpu) => Session::gpu(gpu, &graph)?,
-            Engine::Cpu => Session::cpu(&graph)?,
-        };
-        let (mut total, mut misread) = (0.0, vec![]);
-        let mut confusion = self.classes(data).map(Confusion::new);
-        let is_binary = matches!(data.labels(), Labels::Values(_));
-        let all: Vec<usize> = (0..data.len()).collect();
-        for samples in all.chunks(EVALUATED) {
-            let (input, target) = data.batch(samples);
-            let outputs = session.run(&[("input", input.view()), ("target", target.view())])?;
-            total += f64::from(outputs["loss"].sum()) * samples.len() as f64;
-            if let Some(confusion) = &mut confusion {
-                for ((&sample, row), wanted) in samples.iter().zip(outputs["output"].outer_iter()).zip(target.outer_iter()) {
-                    let (label, taken_for) = match is_binary {
-                        true => (above(wanted, 0.5), above(row, 0.0)),
-                        false => (largest(wanted), largest(row)),
-                    };
-                    confusion.count(label, taken_for);
-                    if taken_for != label {
-                        misread.push((sample, taken_for));
-                    }
-                }
-            }
-        }
-        let accuracy = confusion.as_ref().map(|_| 1.0 - misread.len() as f64 / data.len() as f64);
-        Ok(Evaluation { samples: data.len(), loss: total / data.len() as f64, accuracy, confusion, misread })
+fn check_samples(data: &Dataset, samples: &[usize]) -> Result<()> {
+    match samples.iter().find(|sample| **sample >= data.len()) {
+        Some(out) => Err(Error::invalid("samples", out, format!("there are {} samples", data.len()))),
+        None => Ok(()),
     }
 }
 
@@ -547,21 +464,4 @@ fn check_elements(model: &Graph) -> Result<()> {
     model.inputs().try_for_each(|(name, value)| halves(name, value, "samples are f32: Graph::cast makes f16 of them in the network"))?;
     model.parameters().try_for_each(|(name, value)| halves(name, value, "what learns is f32: Graph::cast makes f16 of it in the network"))?;
     model.outputs().try_for_each(|(name, value)| halves(name, value, "a loss is of f32: Graph::cast makes it of f16"))
-}
-
-fn check_samples(data: &Dataset, samples: &[usize]) -> Result<()> {
-    match samples.iter().find(|sample| **sample >= data.len()) {
-        Some(out) => Err(Error::invalid("samples", out, format!("there are {} samples", data.len()))),
-        None => Ok(()),
-    }
-}
-
-/// Which is the largest, the first of equals, as argmax has it.
-fn largest(row: ArrayViewD<'_, f32>) -> usize {
-    row.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, &v)| if v > best.1 { (i, v) } else { best }).0
-}
-
-/// 1 where the only number of the row is above `half`, else 0.
-fn above(row: ArrayViewD<'_, f32>, half: f32) -> usize {
-    usize::from(row.iter().any(|v| *v > half))
 }

@@ -93,6 +93,9 @@ struct How {
     /// Writes a picture of ten samples as they are, and below them as five steps change them
     #[arg(long, value_name = "FILE.png")]
     save_augmented: Option<PathBuf>,
+    /// Computes products in f16, of parameters that stay f32; gradients are f32
+    #[arg(long)]
+    mixed: bool,
     /// The most bytes between the ops of a step; where it takes more, cheap values are computed again instead of being kept
     #[arg(long, value_name = "BYTES")]
     memory_limit: Option<u64>,
@@ -225,6 +228,7 @@ fn train(task: &Task, how: &How) -> Outcome {
         schedule: Schedule::Cosine { period: steps, least: 0.01 },
         augmentation: how.augment.unwrap_or(Augmentation { shift: how.shift.unwrap_or(task.augmentation.shift), ..task.augmentation }),
         memory_limit: how.memory_limit,
+        mixed_precision: how.mixed,
         ..Default::default()
     };
     let mut trainer = Trainer::new(engine, &task.model, task.loss, optimizer(how, task.rate), &descriptor)?;
