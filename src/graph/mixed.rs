@@ -64,10 +64,10 @@ fn part(recipe: &Recipe) -> Part {
             Part::Follows
         }
         Recipe::Unary(UnaryDescriptor { op: UnaryOp::Identity | UnaryOp::Abs | UnaryOp::Neg, .. }) => Part::Follows,
-        Recipe::Binary(BinaryDescriptor { op, .. }) => match op {
-            BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Max | BinaryOp::Min | BinaryOp::Prelu => Part::Follows,
-            _ => Part::Wide,
-        },
+        Recipe::Binary(BinaryDescriptor {
+            op: BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Max | BinaryOp::Min | BinaryOp::Prelu,
+            ..
+        }) => Part::Follows,
         Recipe::Pad(_) | Recipe::Slice(_) | Recipe::Concat { .. } | Recipe::Transpose { .. } | Recipe::ToLayout(_) | Recipe::Resize(_) => {
             Part::Follows
         }
