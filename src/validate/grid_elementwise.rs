@@ -88,9 +88,9 @@ pub(crate) fn binary(full: bool) -> Result<Vec<BinaryProblem>> {
             if !few && !full && i % 3 != 0 {
                 continue;
             }
-            // Gradients have problems of their own; one number as a is exceeded by all, or by none, and a few of Data::Special may be less than nothing.
+            // Gradients have problems of their own; one number is exceeded by all, or by none, and a few of Data::Special may be less than nothing.
             let is_one = [a, b].iter().any(|(extents, _)| extents.iter().product::<usize>() < 20);
-            if op == BinaryOp::ActivationGradient || op == BinaryOp::Exceeds && a.0.is_empty() || op.is_comparison() && is_one {
+            if op == BinaryOp::ActivationGradient || op == BinaryOp::Exceeds && (a.0.is_empty() || b.0.is_empty()) || op.is_comparison() && is_one {
                 continue;
             }
             let Ok(problem) = BinaryProblem::new(&TensorType::new(a.0, ElementType::F32, a.1), &TensorType::new(b.0, ElementType::F32, b.1), op)
