@@ -65,11 +65,13 @@ impl Graph {
     }
 
     /// The value that a value is a view of, by the recipes alone.
-    fn viewed(&self, value: ValueId) -> ValueId {
-        match self.values[value.0].source {
-            Source::Node { node, .. } if is_view(&self.nodes[node].recipe) => self.viewed(self.nodes[node].inputs[0]),
-            _ => value,
+    fn viewed(&self, mut value: ValueId) -> ValueId {
+        while let Source::Node { node, .. } = self.values[value.0].source
+            && is_view(&self.nodes[node].recipe)
+        {
+            value = self.nodes[node].inputs[0];
         }
+        value
     }
 
     /// Bytes of one image of an input of bytes; none of another value.
