@@ -312,6 +312,22 @@ fn a_vector_that_is_added_becomes_the_bias() {
         let [want, got] = [&g, &fused].map(|graph| Session::cpu(graph).unwrap().run(&[("x", x.view())]).unwrap());
         assert_eq!(want, got, "{shape:?}");
     }
+    // Masks, infinities and NaN in the vector and in what it is added to.
+    let mut g = Graph::new();
+    let x = g.input("x", [Extent::Open, 2.into(), 3.into()]).unwrap();
+    let w = g.parameter("w", ramp2(4, 3).view()).unwrap();
+    let y = g.linear(x, w, None, &LinearDescriptor::default()).unwrap();
+    let b = g.parameter("b", Array1::from(vec![-1e9f32, f32::INFINITY, f32::NAN, 0.5]).view()).unwrap();
+    let y = g.add(y, b).unwrap();
+    g.output("y", y).unwrap();
+    let fused = g.optimized().unwrap();
+    assert_eq!(fused.nodes().len(), 1, "{fused}");
+    let x = ArrayD::from_shape_vec(vec![2, 2, 3], vec![1.0, 2.0, 3.0, 1e9, -1e9, 1.0, f32::NAN, 1.0, 1.0, f32::NEG_INFINITY, 1.0, 1.0]).unwrap();
+    for session in [|graph: &Graph| Session::cpu(graph), |graph: &Graph| Session::gpu(&gpu(), graph)] {
+        let [want, got] = [&g, &fused].map(|graph| session(graph).unwrap().run(&[("x", x.view())]).unwrap()["y"].clone());
+        let is_same = |(want, got): (&f32, &f32)| want.is_nan() && got.is_nan() || want == got;
+        assert!(want.iter().zip(&got).all(is_same), "{want} {got}");
+    }
     // Of a convolution the channels are axis 1.
     for (shape, is_bias) in [([1, 6, 1, 1], true), ([1, 1, 1, 6], false), ([1, 1, 6, 1], false)] {
         let mut g = Graph::new();
@@ -450,6 +466,23 @@ fn activations_that_came_as_several_ops_are_found() {
         let [want, got] = [&g, &found].map(|graph| Session::cpu(graph).unwrap().run(&[("x", image.view())]).unwrap()["y"].clone());
         let most = want.iter().fold(1.0f32, |most, v| most.max(v.abs()));
         assert!(got.iter().zip(&want).all(|(g, w)| (g - w).abs() <= 4e-6 * most), "{wanted:?}");
+        // At the edges too, where nothing overflows on the way: NaN where the formula is NaN, else the same number.
+        let Some(activation) = wanted else { continue };
+        let edges = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e9, -1e9, 100.0, -100.0, 12_345.678, 1e-30, -1e-30, 0.0, -0.0];
+        let mut g = Graph::new();
+        let x = g.input("x", [edges.len().into()]).unwrap();
+        let y = formula(&mut g, x).unwrap();
+        g.output("y", y).unwrap();
+        let found = g.optimized().unwrap();
+        assert_eq!(found.nodes().len(), 1, "{found}");
+        let edges = Array1::from(edges.to_vec());
+        for session in [|graph: &Graph| Session::cpu(graph), |graph: &Graph| Session::gpu(&gpu(), graph)] {
+            let [want, got] = [&g, &found].map(|graph| session(graph).unwrap().run(&[("x", edges.view())]).unwrap()["y"].clone());
+            for ((x, want), got) in edges.iter().zip(&want).zip(&got) {
+                let is_same = want.is_nan() && got.is_nan() || want == got || (want - got).abs() <= 4e-6 * want.abs().max(1e-30);
+                assert!(is_same, "{} at {x}: {got}, by its formula {want}", activation.name());
+            }
+        }
     }
 }
 

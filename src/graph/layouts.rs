@@ -207,14 +207,8 @@ impl<'a> Work<'a> {
         let takes = takes && is_free(node) && self.old.resolves(node, &data, layout);
         let inputs = self.inputs(node, |i| takes && data.contains(&i), layout)?;
         self.changed += usize::from(takes && self.old.types[node.outputs[0].0][0].layout != layout);
-        let made = self.graph.node(node.recipe.clone(), &inputs)?;
-        for (&old, &new) in node.outputs.iter().zip(&made) {
-            let name = &self.old.values[old.0].name;
-            if self.graph.values[new.0].name != *name {
-                self.graph.name(new, name)?;
-            }
-            self.keep(old, new);
-        }
+        let made = self.graph.again(self.old, node, &inputs)?;
+        node.outputs.iter().zip(made).for_each(|(&old, new)| self.keep(old, new));
         Ok(())
     }
 

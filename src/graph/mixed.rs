@@ -136,14 +136,8 @@ impl Work<'_> {
         for &input in &node.inputs {
             inputs.push(self.version(input, if part == Part::Fixed { self.old.element(input) } else { element })?);
         }
-        let made = self.graph.node(node.recipe.clone(), &inputs)?;
-        for (&old, &new) in node.outputs.iter().zip(&made) {
-            let name = &self.old.values[old.0].name;
-            if self.graph.values[new.0].name != *name {
-                self.graph.name(new, name)?;
-            }
-            self.keep(old, new);
-        }
+        let made = self.graph.again(self.old, node, &inputs)?;
+        node.outputs.iter().zip(made).for_each(|(&old, new)| self.keep(old, new));
         Ok(())
     }
 }

@@ -416,6 +416,18 @@ impl Graph {
         (2..).map(|n| format!("{stem}_{n}")).find(|name| !taken(name)).unwrap_or_default()
     }
 
+    /// A node of `old` made here, over these inputs; what it gives has the names that it has there.
+    fn again(&mut self, old: &Graph, node: &Node, inputs: &[ValueId]) -> Result<Vec<ValueId>> {
+        let made = self.node(node.recipe.clone(), inputs)?;
+        for (from, to) in node.outputs.iter().zip(&made) {
+            let name = &old.values[from.0].name;
+            if self.values[to.0].name != *name {
+                self.name(*to, name)?;
+            }
+        }
+        Ok(made)
+    }
+
     /// Adds a node of any recipe; its first output is returned, and the others come behind it. It is called after the op unless
     /// [`Graph::name`] renames it.
     ///

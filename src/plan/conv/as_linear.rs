@@ -127,13 +127,13 @@ mod tests {
 
     /// Their bounds are of sums in f32.
     #[test]
-    fn matrix_units_are_not_for_it() {
+    fn cooperative_matrices_are_not_for_it() {
         let reduced = ConvDescriptor { accuracy: Accuracy::Reduced, ..Default::default() };
         let halves =
             ConvInputs { x: TensorType::new(&[4, 64, 7, 7], ElementType::F16, Layout::ChannelsFirst), ..ConvInputs::new(&[], &[64, 64, 7, 7], None) };
         for problem in [conv(&reduced, [4, 64, 7, 7], [64, 64, 7, 7]), ConvProblem::forward::<2>(&halves, &reduced).unwrap()] {
             let labels = candidates(&problem, &profile());
-            assert!(!labels.is_empty() && !labels.iter().any(|label| label.contains("matrix") || label.contains("split")), "{labels:?}");
+            assert!(!labels.is_empty() && !labels.iter().any(|label| label.contains("coop") || label.contains("f16x2")), "{labels:?}");
             assert!(!problem.plan(&profile(), None).unwrap().label.contains("matrix"));
             assert!(problem.plan(&profile(), Some("as_linear gemm_coop 64x64x16")).unwrap_err().to_string().contains("cooperative matrices"));
         }

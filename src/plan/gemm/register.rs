@@ -133,7 +133,7 @@ mod tests {
 
     /// Without a rest, the loop over single steps is not in the kernel at all.
     #[test]
-    fn a_turn_takes_all_of_a_short_segment() {
+    fn a_k_step_takes_all_of_a_short_inner_k() {
         let old_llvmpipe = DeviceProfile { is_cpu: true, max_loop_iterations: 65_535, ..DeviceProfile::MINIMAL };
         let cpu = DeviceProfile { is_cpu: true, ..DeviceProfile::MINIMAL };
         for profile in [old_llvmpipe, cpu] {
