@@ -8,7 +8,7 @@ use common::gpu;
 use ndarray::{Array1, Array2, Array4, ArrayD, ArrayViewD};
 use wgconv::conv::ConvDescriptor;
 use wgconv::gpu::Counters;
-use wgconv::graph::{BatchNormParameters, Resolved};
+use wgconv::graph::{BatchNormParameters, Recipe, Resolved};
 use wgconv::half::f16;
 use wgconv::matmul::LinearDescriptor;
 use wgconv::norm::BatchNormDescriptor;
@@ -533,6 +533,11 @@ fn the_fastest_layout_is_the_one_that_took_the_least() {
         let is_last = |node: &wgconv::graph::Node| mixed.at(2).unwrap().types[node.outputs()[0].index()].layout == Layout::ChannelsLast;
         let last = mixed.nodes().iter().filter(|node| is_last(node)).count();
         with_both += usize::from(last > 0 && last < mixed.nodes().len());
+        // Convolutions have a form for either, and give the one that they were given.
+        for (node, wanted) in graph.nodes().iter().zip(&layouts).filter(|(node, _)| matches!(node.recipe(), Recipe::Conv { .. })) {
+            let value = mixed.find(graph.values()[node.outputs()[0].index()].name()).unwrap();
+            assert_eq!(mixed.at(2).unwrap().types[value.index()].layout, *wanted, "{pattern}: {}", node.name());
+        }
         assert_eq!(run(&Session::gpu(&gpu, &mixed).unwrap(), &x), want, "{pattern}");
     }
     assert!(with_both >= 2, "{with_both}");
