@@ -229,7 +229,7 @@ impl Target<'_> {
 
 fn reason(failure: Failure) -> String {
     match failure {
-        Failure::Usage(why) | Failure::Run(why) => crate::one_line(&why),
+        Failure::Usage(why) | Failure::Run(why) | Failure::Listed(why, _) => crate::one_line(&why),
         Failure::Reported | Failure::Interrupted => String::new(),
     }
 }

@@ -83,6 +83,8 @@ pub enum Failure {
     Usage(String),
     /// The work failed: exit status 1.
     Run(String),
+    /// The same for several reasons: what failed, and each of them on a line of its own.
+    Listed(String, Vec<String>),
     /// The work failed and has already said why.
     Reported,
     /// Ctrl-C ended it; what was done is written. Exit status [`interrupt::STATUS`].
@@ -115,8 +117,14 @@ macro_rules! say {
 
 /// Says why on standard error: `wgconv: ` and the message, on one line and without control characters, whatever the message holds. Never panics.
 pub fn complain(message: &str) {
+    complain_of(message, &[]);
+}
+
+/// The same with a line for each reason below it.
+fn complain_of(message: &str, reasons: &[String]) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "wgconv: {}", one_line(message));
+    let lines: String = reasons.iter().map(|reason| format!("  {}\n", one_line(reason))).collect();
+    let _ = write!(std::io::stderr(), "wgconv: {}\n{lines}", one_line(message));
 }
 
 /// Opens the adapter that `--adapter` names, or the best one.
@@ -204,6 +212,10 @@ fn main() -> ExitCode {
         }
         Err(Failure::Run(message)) => {
             complain(&message);
+            ExitCode::FAILURE
+        }
+        Err(Failure::Listed(message, reasons)) => {
+            complain_of(&message, &reasons);
             ExitCode::FAILURE
         }
         Err(Failure::Reported) => ExitCode::FAILURE,

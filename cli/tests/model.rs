@@ -7,7 +7,7 @@ mod common;
 mod messages;
 
 use common::run;
-use messages::{GraphProto, floats, ints, model, node, value};
+use messages::{GraphProto, floats, integers, ints, model, node, value};
 use ndarray::Array;
 use ndarray_npy::{read_npy, write_npy};
 use prost::Message;
@@ -103,7 +103,63 @@ fn what_is_wrong_is_one_line() {
         ..Default::default()
     };
     std::fs::write(&other, model(17, unknown).encode_to_vec()).unwrap();
-    run(&["summary", other.to_str().unwrap()]).fails_with(1, "2 nodes cannot be imported");
+    let result = run(&["summary", other.to_str().unwrap()]);
+    result.fails_with(1, "other.onnx: 2 nodes cannot be imported");
+    let lines: Vec<&str> = result.stderr.lines().skip(1).collect();
+    assert!(
+        matches!(lines[..], [scan, other] if scan.starts_with("  node \"a\" (Scan): ") && other.starts_with("  node \"y\" (Frobnicate): ")),
+        "{lines:?}"
+    );
+    run(&["bench", "--shape", "1x3x2x2"]).fails_with(2, "--shape, --number and --room are of a model, and --model is not given");
+}
+
+/// A batch that is open is 1, other extents must be said, and numbers that decide about shapes are given by an option.
+#[test]
+fn what_a_file_leaves_open_is_said_by_options() {
+    let folder = folder("open");
+    let graph = GraphProto {
+        node: vec![node("Reshape", &["x", "size"], &["y"], vec![])],
+        input: vec![value("x", 1, &[-1, -2, 6]), value("size", 7, &[2])],
+        output: vec![value("y", 1, &[-3, -4])],
+        ..Default::default()
+    };
+    let path = folder.join("open.onnx");
+    std::fs::write(&path, model(17, graph).encode_to_vec()).unwrap();
+    let path = path.to_str().unwrap();
+    run(&["summary", path]).fails_with(2, "the input x: float open1 x open2 x 6 leaves extents open: --shape x=EXTENTS gives them");
+    let result = run(&["summary", path, "--shape", "x=4x2x6"]);
+    result.fails_with(1, "a node cannot be imported");
+    assert!(result.stderr.contains("\n  size: --number NAME=NUMBERS or --input NAME=FILE.npy gives the numbers of an input\n"), "{}", result.stderr);
+    let text = run(&["summary", path, "--shape", "x=4x2x6", "--number", "size=3,16"]);
+    assert!(text.succeeds().contains("3 x 16"), "{}", text.stdout);
+    let text = run(&["compare", path, "--cpu", "--shape", "x=4x2x6", "--number", "size=-1,8"]);
+    assert!(text.succeeds().contains("6 x 8"), "{}", text.stdout);
+    run(&["summary", path, "--shape", "x=4x2x6", "--number", "size=3.5,16"])
+        .fails_with(2, "--number is size=3.5,16: the input is size: int64 2, of whole numbers");
+    run(&["summary", path, "--shape", "x=4x2x6", "--number", "size=a"]).fails_with(2, "--number is size=a: it is numbers, such as size=480,640");
+    run(&["summary", path, "--number", "other=1"]).fails_with(2, "--number is other=1: the model's inputs are x, size");
+}
+
+/// A node that makes more than the file's size justifies is refused, with the option that admits it.
+#[test]
+fn nodes_make_what_the_file_or_the_caller_admits() {
+    let folder = folder("room");
+    let graph = GraphProto {
+        node: vec![node("ConstantOfShape", &["extents"], &["w"], vec![]), node("MatMul", &["x", "w"], &["y"], vec![])],
+        initializer: vec![integers("extents", &[2], &[4096, 2048])],
+        input: vec![value("x", 1, &[-1, 4096])],
+        output: vec![value("y", 1, &[-1, 2048])],
+        ..Default::default()
+    };
+    let path = folder.join("room.onnx");
+    std::fs::write(&path, model(17, graph).encode_to_vec()).unwrap();
+    let path = path.to_str().unwrap();
+    let result = run(&["summary", path]);
+    result.fails_with(1, "a node cannot be imported");
+    assert!(result.stderr.contains("\n  --room MILLIONS lets the nodes of a file that you trust make more\n"), "{}", result.stderr);
+    let text = run(&["summary", path, "--room", "20"]);
+    assert!(text.succeeds().contains("1 x 2048"), "{}", text.stdout);
+    run(&["summary", path, "--room", "0"]).fails_with(2, "--room");
 }
 
 #[test]

@@ -62,6 +62,8 @@ pub struct Refusal {
     pub reason: String,
     /// Inputs of the model whose numbers must be given at import ([`Given::Numbers`](crate::Given::Numbers)) to get further.
     pub needs: Vec<String>,
+    /// Whether [`Model::with_room`](crate::Model::with_room) would get further.
+    pub wants_room: bool,
 }
 
 impl std::fmt::Display for Refusal {

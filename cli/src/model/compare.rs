@@ -3,9 +3,10 @@
 
 use super::against::{Against, Row};
 use super::given::{self, Given};
-use super::{read, shape_text};
+use super::reading::failure;
+use super::{Reading, shape_text};
 use crate::text::printable;
-use crate::{Failure, Outcome, adapter_named, interrupt, keep_pipelines, open_gpu, picture, say};
+use crate::{Failure, Outcome, adapter_named, interrupt, keep_pipelines, open_gpu, say};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use wgconv::validate_network::{Compared, Engines, Measured, compare_engines};
@@ -17,9 +18,9 @@ pub struct Args {
     model: PathBuf,
     #[command(flatten)]
     given: Given,
-    /// Without --input and --image: extents of an input that gets seeded numbers, needed where the file leaves them open
-    #[arg(long, value_name = "[NAME=]EXTENTS", conflicts_with_all = ["input", "image"])]
-    shape: Vec<String>,
+    /// Of inputs that get seeded numbers: without --input and --image all of them
+    #[command(flatten)]
+    reading: Reading,
     /// Another engine's tensors by name, as numpy.savez writes them or as safetensors: outputs, and whatever lies between
     #[arg(long, value_name = "FILE.npz")]
     against: Option<PathBuf>,
@@ -35,10 +36,13 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let model = read(&args.model)?;
-    let tensors = if args.given.is_any() { args.given.tensors(&model)? } else { given::seeded(&model, &args.shape)? };
+    let model = args.reading.room.read(&args.model)?;
+    if args.given.is_any() && args.reading.is_of_inputs() {
+        return Err(Failure::Usage("--shape and --number are for inputs of seeded numbers, and --input or --image is given".into()));
+    }
+    let tensors = if args.given.is_any() { args.given.tensors(&model)? } else { given::seeded(&model, &args.reading)? };
     let given: Vec<(&str, Tensor<'_>)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())).collect();
-    let imported = model.import_with(&given).map_err(|error| Failure::Run(format!("{}: {error}", picture::name(&args.model))))?;
+    let imported = model.import_with(&given).map_err(|error| failure(&args.model, &error))?;
     imported.notes.iter().for_each(|note| log::warn!("{note}"));
     let graph = imported.into_graph().map_err(|error| Failure::Run(error.to_string()))?;
     let graph = if args.passes { graph.optimized()? } else { graph };

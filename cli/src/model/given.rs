@@ -1,14 +1,14 @@
 //! What a model is given by options: pictures, arrays, or seeded numbers.
 
 use super::image::{self, Normalised};
-use super::{extents, named, names, npy};
+use super::{Reading, extents, named, names, npy};
 use crate::Failure;
 use crate::text::printable;
 use ndarray::{ArrayD, IxDyn};
 use std::path::Path;
 use wgconv::Graph;
 use wgconv::numeric::Generator;
-use wgconv_onnx::{Dim, Input, Model, Tensor};
+use wgconv_onnx::{Input, Model, Tensor};
 
 /// The options of `run` and `compare`.
 #[derive(clap::Args)]
@@ -79,37 +79,32 @@ impl Given {
 /// Most elements of an input that is made of seeded numbers.
 const MOST: usize = 1 << 28;
 
-/// Numbers for every input that follow from its name: reals from -1 to 1 for floats, 0 and 1 for all else. `shapes` gives extents where the file leaves them
-/// open, as `--shape` has them.
-pub fn seeded(model: &Model, shapes: &[String]) -> Result<Tensors, Failure> {
-    let mut given = vec![];
-    for text in shapes {
-        let (name, value) = named(model, "--shape", text)?;
-        if !model.inputs().iter().any(|input| input.name == name) {
-            return Err(Failure::Usage(format!("--shape is {text}: the model's inputs are {}", names(model))));
-        }
-        given.push((name, extents("--shape", value)?));
-    }
-    model.inputs().iter().map(|input| Ok((input.name.clone(), seeded_input(input, given.iter().find(|(name, _)| *name == input.name))?))).collect()
+/// Numbers for every input that follow from its name: reals from -1 to 1 for floats, 0 and 1 for all else; or those of `--number`.
+pub fn seeded(model: &Model, reading: &Reading) -> Result<Tensors, Failure> {
+    let (numbers, shapes) = (reading.numbers(model)?, reading.shapes(model)?);
+    let one = |input: &Input| {
+        let numbers = numbers.iter().find(|(name, _)| *name == input.name);
+        let dims = shapes.iter().find(|(name, _)| *name == input.name);
+        let made = match (numbers, dims) {
+            (Some((_, tensor)), _) => tensor.clone(),
+            (None, Some((_, dims))) => seeded_input(input, dims)?,
+            (None, None) => return Err(Failure::Usage(format!("the input {} has neither extents nor numbers", printable(&input.name)))),
+        };
+        Ok((input.name.clone(), made))
+    };
+    model.inputs().iter().map(one).collect()
 }
 
-fn seeded_input(input: &Input, given: Option<&(&str, Vec<usize>)>) -> Result<Tensor<'static>, Failure> {
+fn seeded_input(input: &Input, dims: &[usize]) -> Result<Tensor<'static>, Failure> {
     let name = printable(&input.name);
-    let declared = input.dims.as_ref().and_then(|dims| dims.iter().map(|dim| if let Dim::Is(extent) = dim { Some(*extent) } else { None }).collect());
-    let Some(dims) = given.map(|(_, dims)| dims.clone()).or(declared) else {
-        return Err(Failure::Usage(format!(
-            "the input {} leaves extents open: --shape {name}=EXTENTS gives them, or --input and --image numbers",
-            super::described(input)
-        )));
-    };
     let count = dims.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent)).filter(|count| *count <= MOST);
     let Some(count) = count else {
         return Err(Failure::Usage(format!("--shape of {name} is {dims:?}: at most {MOST} seeded numbers are made; --input gives others")));
     };
     let mut generator = Generator::from_text(&input.name);
     let made = match input.element {
-        Some(element) if !element.is_float() => Tensor::integers(element, &dims, (0..count).map(|_| generator.below(2) as i64).collect()),
-        _ => Tensor::f32(&dims, (0..count).map(|_| generator.real() as f32).collect()),
+        Some(element) if !element.is_float() => Tensor::integers(element, dims, (0..count).map(|_| generator.below(2) as i64).collect()),
+        _ => Tensor::f32(dims, (0..count).map(|_| generator.real() as f32).collect()),
     };
     made.map_err(|error| Failure::Run(format!("the input {name}: {error}")))
 }

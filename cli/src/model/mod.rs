@@ -7,41 +7,15 @@ mod given;
 mod image;
 mod npy;
 mod pictures;
+mod reading;
 pub mod run;
 pub mod summary;
 
+pub use reading::Reading;
+
 use crate::Failure;
-use crate::picture;
 use crate::text::printable;
-use std::path::Path;
-use wgconv::Graph;
-use wgconv_onnx::{Dim, Given, Imported, Input, Model};
-
-/// Reads a model.
-pub fn read(path: &Path) -> Result<Model, Failure> {
-    Model::read(path).map_err(|error| match error {
-        unread @ wgconv_onnx::Error::File { .. } => Failure::Run(unread.to_string()), // it names the file
-        other => Failure::Run(format!("{}: {other}", picture::name(path))),
-    })
-}
-
-/// Imports a model at the shapes that `--shape` gives.
-fn imported(path: &Path, model: &Model, shape: &[String]) -> Result<Imported, Failure> {
-    let mut shapes = vec![];
-    for text in shape {
-        let (name, value) = named(model, "--shape", text)?;
-        shapes.push((name, extents("--shape", value)?));
-    }
-    let given: Vec<(&str, Given<'_>)> = shapes.iter().map(|(name, dims)| (*name, Given::Dims(dims))).collect();
-    model.import(&given).map_err(|error| Failure::Run(format!("{}: {error}", picture::name(path))))
-}
-
-/// The graph of a model file at the shapes that `--shape` gives, before any pass.
-pub fn graph(path: &Path, shape: &[String]) -> Result<Graph, Failure> {
-    let imported = imported(path, &read(path)?, shape)?;
-    imported.notes.iter().for_each(|note| log::warn!("{note}"));
-    imported.into_graph().map_err(|error| Failure::Run(format!("{}: {error}", picture::name(path))))
-}
+use wgconv_onnx::{Dim, Input, Model};
 
 /// `NAME=VALUE` of an option; without a name it is of the model's one input.
 pub fn named<'a>(model: &'a Model, option: &str, text: &'a str) -> Result<(&'a str, &'a str), Failure> {

@@ -1,7 +1,8 @@
 //! `wgconv run`: a model file on pictures and arrays, on the GPU or on the CPU engine.
 
 use super::given::{self, Given, Tensors};
-use super::{npy, pictures, read, shape_text};
+use super::reading::{self, Room};
+use super::{npy, pictures, shape_text};
 use crate::text::printable;
 use crate::{Failure, Outcome, adapter_named, input, keep_pipelines, open_gpu, output, picture, say};
 use ndarray::ArrayD;
@@ -15,6 +16,8 @@ pub struct Args {
     model: PathBuf,
     #[command(flatten)]
     given: Given,
+    #[command(flatten)]
+    room: Room,
     /// Runs on the CPU engine
     #[arg(long, conflicts_with = "adapter")]
     cpu: bool,
@@ -39,14 +42,14 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let model = read(&args.model)?;
+    let model = args.room.read(&args.model)?;
     let labels = match &args.labels {
         Some(path) => input::text(path).map_err(Failure::Run)?.lines().map(printable).collect(),
         None => vec![],
     };
     let tensors = args.given.tensors(&model)?;
     let given: Vec<(&str, Tensor<'_>)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.clone())).collect();
-    let imported = model.import_with(&given).map_err(|error| Failure::Run(format!("{}: {error}", picture::name(&args.model))))?;
+    let imported = model.import_with(&given).map_err(|error| reading::failure(&args.model, &error))?;
     imported.notes.iter().for_each(|note| log::warn!("{note}"));
     let graph = imported.into_graph().map_err(|error| Failure::Run(error.to_string()))?.optimized()?;
     let outputs = computed(args, &graph, &tensors)?;

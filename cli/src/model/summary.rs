@@ -1,6 +1,6 @@
 //! `wgconv summary`: what a model file takes and gives, the graph that it becomes, and what that needs.
 
-use super::{described, imported, read};
+use super::{Reading, described};
 use crate::params::grouped;
 use crate::text::printable;
 use crate::{Failure, Outcome, say, write_text};
@@ -11,9 +11,8 @@ use wgconv::session::Arena;
 pub struct Args {
     /// An ONNX file
     model: PathBuf,
-    /// Extents of an input, such as 1x3x224x224; needed where the file leaves them open
-    #[arg(long, value_name = "[NAME=]EXTENTS")]
-    shape: Vec<String>,
+    #[command(flatten)]
+    reading: Reading,
     /// The graph after all passes, and what these did
     #[arg(long)]
     passes: bool,
@@ -23,7 +22,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let model = read(&args.model)?;
+    let model = args.reading.room.read(&args.model)?;
     say!(
         "ONNX, opset {}, written by {}",
         model.opset(),
@@ -33,7 +32,7 @@ pub fn run(args: &Args) -> Outcome {
     model.outputs().iter().for_each(|output| say!("  out  {}", described(output)));
     let ops: Vec<String> = model.ops().into_iter().map(|(op, count)| format!("{count} {}", printable(&op))).collect();
     say!("  ops  {}", ops.join(", "));
-    let imported = imported(&args.model, &model, &args.shape)?;
+    let imported = args.reading.imported(&args.model, &model)?;
     imported.notes.iter().for_each(|note| say!("  note {}", printable(note)));
     let graph = imported.into_graph().map_err(|error| Failure::Run(error.to_string()))?;
     let (optimized, changes) = graph.optimized_with_changes()?;

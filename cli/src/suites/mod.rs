@@ -10,6 +10,7 @@ pub mod shapes;
 mod words;
 
 use crate::Failure;
+use crate::model::Reading;
 use builder::Builder;
 use clap::ValueEnum;
 pub use network::Network;
@@ -72,9 +73,8 @@ pub struct Selection {
     /// The layers of a model file (ONNX), after passes; in f32
     #[arg(long, value_name = "FILE.onnx", conflicts_with_all = ["suite", "shapes", "layer"])]
     pub model: Option<PathBuf>,
-    /// With --model: extents of an input, such as 1x3x224x224; needed where the file leaves them open
-    #[arg(long, value_name = "[NAME=]EXTENTS", requires = "model")]
-    pub shape: Vec<String>,
+    #[command(flatten)]
+    pub reading: Reading,
     #[command(flatten)]
     pub kind: Kind,
     /// Adapter by number or part of its name
@@ -85,21 +85,31 @@ pub struct Selection {
 impl Selection {
     /// The networks as wholes: every one of the suite, or the model file's.
     pub fn networks(&self) -> Result<Vec<Network>, Failure> {
+        self.check_reading()?;
         match &self.model {
-            Some(path) => Ok(vec![Network::read(path, &self.shape, self.kind)?]),
+            Some(path) => Ok(vec![Network::read(path, &self.reading, self.kind)?]),
             None => Ok(self.suite.networks()?.into_iter().map(Network::Suite).collect()),
         }
     }
 
+    /// What is said of a model is said with one.
+    fn check_reading(&self) -> Result<(), Failure> {
+        if self.model.is_none() && self.reading.is_given() {
+            return Err(Failure::Usage("--shape, --number and --room are of a model, and --model is not given".into()));
+        }
+        Ok(())
+    }
+
     /// The layers of the command line, of the file, or of the suite.
     pub fn layers(&self) -> Result<Vec<Layer>, Failure> {
+        self.check_reading()?;
         if let Some(path) = &self.model {
             if self.kind.layout != Kind::PLAIN.layout {
                 let layout = self.kind.layout.name();
                 return Err(Failure::Usage(format!("--layout is {layout}: layers of a model are channels first; bench --network has other layouts")));
             }
             let mut layers = vec![];
-            add_layers(&mut layers, Network::read(path, &self.shape, self.kind)?.graph(self.kind)?)?;
+            add_layers(&mut layers, Network::read(path, &self.reading, self.kind)?.graph(self.kind)?)?;
             return Ok(layers);
         }
         match &self.shapes {

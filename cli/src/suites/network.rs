@@ -2,6 +2,7 @@
 
 use super::{Kind, Suite};
 use crate::Failure;
+use crate::model::Reading;
 use crate::text::printable;
 use std::path::Path;
 use wgconv::{Graph, Layout};
@@ -22,15 +23,15 @@ pub enum Network {
 }
 
 impl Network {
-    /// Reads a model. `shapes` gives extents of inputs, as `--shape` has them.
-    pub fn read(path: &Path, shapes: &[String], kind: Kind) -> Result<Self, Failure> {
+    /// Reads a model.
+    pub fn read(path: &Path, reading: &Reading, kind: Kind) -> Result<Self, Failure> {
         if kind.element != Kind::PLAIN.element {
             return Err(Failure::Usage(format!("--element is {}: a model is computed in {}", kind.element, Kind::PLAIN.element)));
         }
         if kind.accuracy != Kind::PLAIN.accuracy {
             return Err(Failure::Usage("--accuracy is given with --model: a model is computed as f32 says".into()));
         }
-        let graph = Box::new(crate::model::graph(path, shapes)?);
+        let graph = Box::new(reading.graph(path)?);
         let first = graph.inputs().next().and_then(|(_, value)| graph.extent(value, 0));
         let name = path.file_stem().map_or_else(|| "model".into(), |stem| printable(&stem.to_string_lossy()));
         Ok(Network::Model { name, graph, batch: first.unwrap_or(1) })

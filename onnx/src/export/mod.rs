@@ -31,7 +31,7 @@ pub fn export(graph: &Graph) -> Result<Vec<u8>> {
     let mut refusals = vec![];
     for node in graph.nodes() {
         if let Err(reason) = writer.node(node) {
-            refusals.push(Refusal { node: node.name().into(), op: node.recipe().name().into(), reason, needs: vec![] });
+            refusals.push(Refusal { node: node.name().into(), op: node.recipe().name().into(), reason, needs: vec![], wants_room: false });
         }
     }
     if !refusals.is_empty() {

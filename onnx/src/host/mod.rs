@@ -30,9 +30,8 @@ impl Budget {
     pub fn spend(&mut self, dims: &[usize]) -> Result<usize, Fault> {
         let count = count(dims).ok_or_else(|| Fault::new(format!("extents {dims:?} are past counting")))?;
         self.left = self.left.checked_sub(count).ok_or_else(|| {
-            Fault::new(format!(
-                "{count} elements of {dims:?} would be computed at import, more than the size of the file can justify (Model::with_room)"
-            ))
+            let reason = format!("{count} elements of {dims:?} would be computed at import, more than the size of the file can justify");
+            Fault { wants_room: true, ..Fault::new(reason) }
         })?;
         Ok(count)
     }

@@ -176,8 +176,8 @@ impl<'c, 'm> Context<'c, 'm> {
         match self.value(input)? {
             Value::Known(known) => Ok(known.clone()),
             Value::Running(Running { input: Some(own), .. }) => Err(Fault {
-                reason: format!("{name}: its numbers must be known at import, and it is the model's input \"{own}\""),
                 needs: vec![own.to_string()],
+                ..Fault::new(format!("{name}: its numbers must be known at import, and it is the model's input \"{own}\""))
             }),
             _ => Err(Fault::new(format!("{name}: its numbers must be known at import, and they follow from inputs of the model"))),
         }
@@ -237,10 +237,8 @@ impl<'c, 'm> Context<'c, 'm> {
             return Ok(());
         }
         let needs = running.input.iter().map(|name| name.to_string()).collect();
-        Err(Fault {
-            reason: format!("input {input} is of {}: arithmetic on integers is done at import alone, of numbers known then", running.element),
-            needs,
-        })
+        let reason = format!("input {input} is of {}: arithmetic on integers is done at import alone, of numbers known then", running.element);
+        Err(Fault { needs, ..Fault::new(reason) })
     }
 
     // Nodes of the graph.

@@ -32,11 +32,18 @@ pub(crate) struct Fault {
     pub reason: String,
     /// Inputs of the model whose numbers would help.
     pub needs: Vec<String>,
+    /// Whether more room for what nodes make would help.
+    pub wants_room: bool,
 }
 
 impl Fault {
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), needs: vec![] }
+        Self { reason: reason.into(), needs: vec![], wants_room: false }
+    }
+
+    /// The refusal of a node.
+    pub fn of(self, node: &str, op: &str) -> Refusal {
+        Refusal { node: node.into(), op: op.into(), reason: self.reason, needs: self.needs, wants_room: self.wants_room }
     }
 }
 
@@ -185,7 +192,7 @@ impl<'m> Importer<'m> {
                         Value::Known(Rc::new(Known { tensor: decoded, name: Some(name) }))
                     }
                     Err(error) => {
-                        self.refusals.push(Refusal { node: name.into(), op: "initializer".into(), reason: error.to_string(), needs: vec![] });
+                        self.refusals.push(Fault::from(error).of(name, "initializer"));
                         Value::Refused
                     }
                 };
@@ -220,8 +227,7 @@ impl<'m> Importer<'m> {
             let values = match self.node(node, inputs) {
                 Ok(values) => values,
                 Err(Some(fault)) => {
-                    let (node, op) = (node.called().to_string(), node.op.clone());
-                    self.refusals.push(Refusal { node, op, reason: fault.reason, needs: fault.needs });
+                    self.refusals.push(fault.of(node.called(), &node.op));
                     vec![]
                 }
                 Err(None) => vec![],
@@ -250,7 +256,7 @@ impl<'m> Importer<'m> {
         Some(self.find(name).unwrap_or_else(|| {
             let reason =
                 format!("input \"{name}\": no input, initializer or node before it has this name; nodes stand in the order in which they run");
-            self.refusals.push(Refusal { node: node.called().into(), op: node.op.clone(), reason, needs: vec![] });
+            self.refusals.push(Fault::new(reason).of(node.called(), &node.op));
             Value::Refused
         }))
     }
