@@ -129,7 +129,7 @@ impl Work {
     }
 
     /// The one number of a parameter or constant.
-    fn scalar(&self, value: ValueId) -> Option<f64> {
+    pub(super) fn scalar(&self, value: ValueId) -> Option<f64> {
         let numbers = self.graph.numbers(value)?;
         let one = match numbers {
             Numbers::F32(array) => array.iter().next().map(|&v| f64::from(v)),

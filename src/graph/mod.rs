@@ -25,6 +25,7 @@ mod images;
 mod layouts;
 mod losses;
 mod mixed;
+mod norms;
 #[cfg(feature = "weights")]
 mod npy;
 mod order;

@@ -1,7 +1,7 @@
 //! Passes: functions from graph to graph that keep what a network computes, with a list of what each did.
 //!
 //! A change is made only where the changed node gives the same types at the extents that a graph is checked for; else it is left as it was. Folding a
-//! batch norm, splitting a filter and finding an activation round otherwise; every other change gives the same sums. Those of epilogues stand in `epilogues`.
+//! batch norm, splitting a filter and finding an activation or a norm round otherwise; every other change gives the same sums. Those of epilogues stand in `epilogues`.
 
 use super::{Folded, Graph, Node, Numbers, PROBES, Ranked, Recipe, Source, Value, ValueId, order};
 use crate::ops::conv::problem::Direction;
@@ -22,6 +22,8 @@ pub enum Pass {
     CancelTransposes,
     /// Several ops that compute an activation of one value, such as x sigmoid(x), are that activation.
     FindActivation,
+    /// Several ops that compute a layer norm, (x - mean) / sqrt(variance + epsilon), are that, with the scale and the bias behind it.
+    FindNorm,
     /// A convolution whose filter is a column times a row exactly becomes two of one axis each, where that is less work
     /// ([`ConvProblem::separated`](crate::conv::ConvProblem::separated)).
     SplitSeparable,
@@ -53,10 +55,11 @@ pub enum Pass {
 
 impl Pass {
     /// The passes that no device is the slower for, in the order in which they help each other.
-    pub const ALL: [Pass; 11] = [
+    pub const ALL: [Pass; 12] = [
         Pass::RemoveIdentities,
         Pass::CancelTransposes,
         Pass::FindActivation,
+        Pass::FindNorm,
         Pass::SplitSeparable,
         Pass::FuseBias,
         Pass::FoldBatchNorm,
@@ -73,6 +76,7 @@ impl Pass {
             Pass::RemoveIdentities => "remove identities",
             Pass::CancelTransposes => "cancel transposes",
             Pass::FindActivation => "find activation",
+            Pass::FindNorm => "find norm",
             Pass::SplitSeparable => "split separable",
             Pass::FoldBatchNorm => "fold batch norm",
             Pass::FuseBias => "fuse bias",
@@ -135,6 +139,7 @@ impl Graph {
                 Pass::RemoveIdentities => work.remove_identities(),
                 Pass::CancelTransposes => work.cancel_transposes(),
                 Pass::FindActivation => work.find_activations(),
+                Pass::FindNorm => work.find_norms(),
                 Pass::SplitSeparable => work = work.replaced(Graph::separated)?,
                 Pass::FoldBatchNorm => work.fold_batch_norms()?,
                 Pass::FuseBias => work.fuse_biases()?,
@@ -194,7 +199,7 @@ impl Work {
         }
     }
 
-    fn is_output(&self, value: ValueId) -> bool {
+    pub(super) fn is_output(&self, value: ValueId) -> bool {
         self.graph.outputs.iter().any(|(_, output)| *output == value)
     }
 
