@@ -333,4 +333,5 @@ def report(facts, rows, names, lines):
     return text.rstrip("\n") + "\n"
 
 
-main()
+if __name__ == "__main__":
+    main()
