@@ -36,6 +36,10 @@ const MOST_FAILURES: usize = 10;
 const CASES: u64 = 40_000;
 const SECONDS: u64 = 20;
 
+/// Cases that failed, tried before all others: a filter gradient's parts and a matrix unit's square past u64 and u32. They are what they were for as long as
+/// `problems.rs` draws the same numbers; after that they are cases like any other.
+const ONCE_FAILED: [u64; 10] = [57_714, 94_128, 109_144, 120_985, 123_783, 173_878, 174_613, 182_878, 182_929, 236_083];
+
 /// The number of the case that runs.
 static CASE: AtomicU64 = AtomicU64::new(0);
 
@@ -152,7 +156,8 @@ fn no_shape_makes_the_planner_panic_or_run_away() {
     let begin = Instant::now();
     let mut tried: BTreeMap<&'static str, [u64; 2]> = BTreeMap::new();
     let (mut refused, mut slowest, mut failed) = (0u64, (Duration::ZERO, 0), vec![]);
-    for number in first..first.saturating_add(most) {
+    let once_failed = ONCE_FAILED.into_iter().filter(|_| first == 0);
+    for number in once_failed.chain(first..first.saturating_add(most)) {
         if begin.elapsed() > end || failed.len() == MOST_FAILURES {
             break;
         }

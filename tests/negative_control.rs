@@ -376,6 +376,10 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("reduce", "reduce_sum/tree/", "half = ROW_THREADS / 2u", "half = ROW_THREADS / 4u", "exact"),
         ("reduce_first[", "reduce_sum/tree/x_33001", "i < count", "i < count - 9u", "exact"),
         ("reduce_argmax[", "argmax/", "(a.index < b.index)", "(a.index > b.index)", "exact"),
+        ("reduce_argmax_part[", "argmax/", "best = better(best, Best(bit", "best = better(Best(0.0, 0u), Best(bit", "exact"),
+        ("softmax_join[", "softmax/rows/x_2x5003", "largest = larger(largest, state[line]);", "", "bounded"),
+        ("softmax_join[", "softmax/rows/x_2x5003", "sum += state[params.inner + line];", "", "bounded"),
+        ("softmax_part[", "softmax/rows/x_3x12x91", "let line = item % params.inner;", "let line = item / params.inner;", "bounded"),
         ("softmax[", "softmax/rows/x_5x1000", "var y = d - log_sum;", "var y = d;", "bounded"),
         ("norm_rows", "layer_norm/", "join_sums(at, sums) / count;", "join_sums(at, sums) / (count - 1.0);", "bounded"),
         // What tame data never show: a first mean that is not corrected, squares that leave f32, a NaN that a power loses.

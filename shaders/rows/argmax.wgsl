@@ -1,11 +1,20 @@
 // Where the largest element of each line stands: x as [outer][total][inner] gives [outer][inner] indices along the axis. Of equal elements
-// the first (or the last) wins, NaN wins over everything. Prelude: alias Elem, AXES (of y's strided axes), WG_SIZE, ROW_THREADS.
+// the first (or the last) wins, NaN wins over everything. Prelude: alias Elem, AXES (of y's strided axes), WG_SIZE, ROW_THREADS, PARTS.
+//
+// PARTS: no binding holds the lines with those beside them. Some elements of every line at a time, as [length][inner], join the best of their line in what
+// the parts before them left; the last one stores the indices.
 
 //@use rows/reduce_params.wgsl
 //@use lib/row_threads.wgsl
 
 @group(0) @binding(1) var<storage, read> x: array<Elem>;
 @group(0) @binding(2) var<storage, read_write> output: array<u32>;
+//@if PARTS
+@group(0) @binding(3) var<storage, read_write> state: array<vec2<u32>>; // of each line the bits of the best value, and its index
+
+override FIRST: u32 = 0u; // 1: no part was before
+override LAST: u32 = 0u;  // 1: no part is after
+//@end
 
 // 1: of equal elements the last.
 override SELECT_LAST: u32 = 0u;
@@ -31,11 +40,12 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let item = params.first_item + (group_id.y * group_count.x + group_id.x) * LINES + at.line;
     let line = min(item, params.items - 1u);
     let outer = line / params.inner;
-    let start = outer * params.total * params.inner + (line - outer * params.inner) - params.x_first;
-    let own = min(at.thread, params.total - 1u);
-    var best = Best(f32(x[start + own * params.inner]), own);
-    for (var i = at.thread + ROW_THREADS; i < params.total; i += ROW_THREADS) {
-        best = better(Best(f32(x[start + i * params.inner]), i), best);
+    let inner = line - outer * params.inner;
+    let start = (outer * params.total + params.first) * params.inner + inner - params.x_first;
+    let own = min(at.thread, params.length - 1u);
+    var best = Best(f32(x[start + own * params.inner]), params.first + own);
+    for (var i = at.thread + ROW_THREADS; i < params.length; i += ROW_THREADS) {
+        best = better(Best(f32(x[start + i * params.inner]), params.first + i), best);
     }
     if ROW_THREADS > 1u {
         let first = at.line * ROW_THREADS;
@@ -53,6 +63,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         }
     }
     if (item < params.items) & (at.thread == 0u) {
+//@if PARTS
+        if FIRST == 0u {
+            best = better(best, Best(bitcast<f32>(state[inner].x), state[inner].y));
+        }
+        state[inner] = vec2<u32>(bitcast<u32>(best.value), best.index);
+        if LAST == 0u {
+            return;
+        }
+//@end
         output[u32(strided_offsets(item, AXES).z)] = best.index;
     }
 }

@@ -3,19 +3,10 @@
 // A line of -inf gives NaN, as -inf - -inf is. Prelude: alias Elem, WG_SIZE, ROW_THREADS.
 
 //@use lib/source.wgsl
+//@use rows/softmax_params.wgsl
 //@use lib/row_threads.wgsl
 
 alias Item = Elem; // of lib/source.wgsl
-
-// Twin of SoftmaxParams in src/shader/uniforms.rs.
-struct SoftmaxParams {
-    items: u32, // lines
-    inner: u32,
-    length: u32,
-    base: u32,  // first element
-}
-
-@group(0) @binding(0) var<uniform> params: SoftmaxParams;
 
 override LOGARITHM: u32 = 0u;
 

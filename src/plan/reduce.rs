@@ -7,10 +7,10 @@ use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::row_threads::{LONGEST_SERIAL_LINE, lines_per_workgroup, row_consts, row_iterations, threads};
-use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_parts, check_tensors};
+use crate::plan::row_threads::{LONGEST_SERIAL_LINE, line_at_once, lines_per_workgroup, row_consts, row_iterations, threads};
+use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_parts, check_tensors};
 use crate::shader::KernelSpec;
-use crate::shader::source::{REDUCE, REDUCE_ARGMAX, REDUCE_FIRST, REDUCE_LAST};
+use crate::shader::source::{REDUCE, REDUCE_ARGMAX, REDUCE_ARGMAX_PART, REDUCE_FIRST, REDUCE_LAST};
 use crate::shader::uniforms::ReduceParams;
 use crate::types::strided_axes::StridedAxes;
 use crate::types::{ElementType, Error, Result};
@@ -43,6 +43,19 @@ impl Pass {
         (row / self.chunks * self.total + row % self.chunks * self.length()) * self.inner
     }
 
+    /// Rows one by one, each `at_once` elements of its lines after the other.
+    fn parts_of_lines(&self, at_once: u64, element: ElementType, profile: &DeviceProfile) -> Result<Vec<Part>> {
+        let pieces = self.total.div_ceil(at_once);
+        check_parts("x", u128::from(self.outer) * u128::from(pieces))?;
+        let part = |row: u64, first: u64| {
+            let count = at_once.min(self.total - first);
+            let range = Chunk { first: row * self.total + first, count }.range(self.inner, element, profile);
+            let x_first = range.first / element.bytes();
+            Part { first: row, end: row + 1, from: range.first, bytes: range.bytes, x_first, line: [first, count] }
+        };
+        Ok((0..self.outer).flat_map(|row| (0..pieces).map(move |piece| part(row, piece * at_once))).collect())
+    }
+
     /// Rows whose elements fit one binding each.
     fn parts(&self, element: ElementType, profile: &DeviceProfile) -> Result<Vec<Part>> {
         let (rows, bytes) = (self.outer * self.chunks, element.bytes());
@@ -57,7 +70,7 @@ impl Pass {
         let part = |first: u64| {
             let end = (first + each).min(rows);
             let from = self.begin(first) * bytes / profile.storage_alignment * profile.storage_alignment;
-            Part { first, end, from, bytes: self.begin(end) * bytes - from, x_first: from / bytes }
+            Part { first, end, from, bytes: self.begin(end) * bytes - from, x_first: from / bytes, line: [0, self.length()] }
         };
         Ok((0..rows.div_ceil(each)).map(|i| part(i * each)).collect())
     }
@@ -71,6 +84,8 @@ struct Part {
     bytes: u64,
     /// The element that the range begins with.
     x_first: u64,
+    /// Of each line the first element, and how many.
+    line: [u64; 2],
 }
 
 /// Fewest results that fill a device with lines of their own.
@@ -130,13 +145,13 @@ fn step(
         items: (part.end * pass.inner) as u32,
         inner: pass.inner as u32,
         total: pass.total as u32,
-        length: pass.length() as u32,
+        length: part.line[1] as u32,
         chunks: pass.chunks as u32,
         divisor,
         unit,
         first_item: (part.first * pass.inner) as u32,
         x_first: part.x_first as u32,
-        unused0: 0,
+        first: part.line[0] as u32,
         unused1: 0,
         unused2: 0,
     };
@@ -243,19 +258,34 @@ impl Planned for ArgmaxProblem {
         let reduced = self.reduced();
         // One run of axes: one axis, or all of them.
         let pass = passes(&memory_axes(&self.x, &reduced, self.layout), false, u64::MAX)[0];
-        let row_threads = if algorithm == TREE { threads(pass.total, pass.results(), profile) } else { 1 };
-        profile.check_iterations(algorithm, row_iterations(pass.total, row_threads))?;
+        let at_once = line_at_once([pass.outer, pass.total, pass.inner], self.element, profile)?;
+        let is_whole = at_once == pass.total;
+        let lines = if is_whole { pass.results() } else { pass.inner };
+        let row_threads = if algorithm == TREE { threads(at_once, lines, profile) } else { 1 };
+        profile.check_iterations(algorithm, row_iterations(at_once, row_threads))?;
         let strided_axes = output_axes(&self.x, &reduced, self.layout, &self.y(), self.y_layout(), self.keepdims)?;
         let flags = [("SELECT_LAST", u32::from(self.select_last)), ("THREAD_FASTEST", u32::from(pass.inner == 1))];
         let kernel = KernelSpec {
-            source: &REDUCE_ARGMAX,
+            source: if is_whole { &REDUCE_ARGMAX } else { &REDUCE_ARGMAX_PART },
             element: self.element,
             consts: [("AXES", strided_axes.axes.len() as u32)].into_iter().chain(row_consts(row_threads)).collect(),
             overrides: flags.into_iter().filter(|(_, value)| *value != 0).collect(),
         };
-        for part in pass.parts(self.element, profile)? {
-            let refs = vec![source_of(BufferRef::input(0, &plan.inputs), &part), BufferRef::output(0, &plan.outputs)];
-            plan.steps.push(step(kernel.clone(), &pass, &strided_axes, [1.0; 2], row_threads, (&part, refs), profile)?);
+        let parts = if is_whole { pass.parts(self.element, profile)? } else { pass.parts_of_lines(at_once, self.element, profile)? };
+        if !is_whole {
+            check_binding("the best of lines so far", 8 * pass.inner, profile)?;
+            plan.scratch.push(8 * pass.inner);
+        }
+        for part in parts {
+            let mut refs = vec![source_of(BufferRef::input(0, &plan.inputs), &part), BufferRef::output(0, &plan.outputs)];
+            let mut kernel = kernel.clone();
+            if !is_whole {
+                refs.push(BufferRef::Scratch(0));
+                let [first, count] = part.line;
+                let ends = [("FIRST", u32::from(first == 0)), ("LAST", u32::from(first + count == pass.total))];
+                kernel.overrides.extend(ends.into_iter().filter(|(_, value)| *value != 0));
+            }
+            plan.steps.push(step(kernel, &pass, &strided_axes, [1.0; 2], row_threads, (&part, refs), profile)?);
         }
         Ok(plan)
     }

@@ -1,6 +1,7 @@
-//! How many invocations share a line of a reduction (`shaders/lib/row_threads.wgsl`).
+//! How many invocations share a line of a reduction (`shaders/lib/row_threads.wgsl`), and how much of a line is walked at once.
 
 use crate::plan::profile::DeviceProfile;
+use crate::types::{ElementType, Error, Result};
 
 /// Threads of a line of `length` elements where there are `lines` of them: several elements a thread, so that the tree pays. On a CPU-like
 /// device barriers cost and lines run on a handful of cores, so lines are shared only where they are few or long: measured over 14 shapes on
@@ -41,6 +42,25 @@ pub(crate) fn row_consts(threads: u32) -> Vec<(&'static str, u32)> {
 /// Lines of one workgroup.
 pub(crate) fn lines_per_workgroup(threads: u32) -> u64 {
     u64::from(threads.max(64) / threads)
+}
+
+/// Of a tensor \[outer\]\[length\]\[inner\] so many elements of every line of a slab as a binding holds wherever they begin: all of them, or those of a part.
+///
+/// # Errors
+/// One element of every line, which lie beside each other, is more than a binding holds.
+pub(crate) fn line_at_once([outer, length, inner]: [u64; 3], element: ElementType, profile: &DeviceProfile) -> Result<u64> {
+    let row = inner * element.bytes();
+    let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
+    let room = limit.saturating_sub(profile.storage_alignment);
+    if length * row <= room || outer * length * row <= limit {
+        return Ok(length);
+    }
+    if row > room {
+        let (argument, limit_name) = ("one element of every line, which lie beside each other,".into(), "max_storage_buffer_binding_size");
+        return Err(Error::TooLarge { argument, needed: row.into(), unit: "bytes", limit_name, limit });
+    }
+    // Equal parts, but for the last.
+    Ok(length.div_ceil(length.div_ceil(room / row)))
 }
 
 #[cfg(test)]

@@ -82,12 +82,19 @@ sources! { OTHER_SOURCES:
     REDUCE "reduce" ["rows/reduce"] ["PASS" = 0] &[Uniform, Read, Write], REDUCE_STRUCTS;
     REDUCE_FIRST "reduce_first" ["rows/reduce"] ["PASS" = 1] &[Uniform, Read, Write], REDUCE_STRUCTS;
     REDUCE_LAST "reduce_last" ["rows/reduce"] ["PASS" = 2] &[Uniform, Read, Write], REDUCE_STRUCTS;
-    REDUCE_ARGMAX "reduce_argmax" ["rows/argmax"] [] &[Uniform, Read, Write], REDUCE_STRUCTS;
+    REDUCE_ARGMAX "reduce_argmax" ["rows/argmax"] ["PARTS" = 0] &[Uniform, Read, Write], REDUCE_STRUCTS;
+    // Uniform, x, indices, the best of each line so far.
+    REDUCE_ARGMAX_PART "reduce_argmax_part" ["rows/argmax"] ["PARTS" = 1] &[Uniform, Read, Write, Write], REDUCE_STRUCTS;
     // Uniform, x, the candidates that were kept, those that are kept, output, indices.
     TOP_K "top_k" ["rows/top_k"] ["SORT" = 0] &[Uniform, Read, Read, Write, Write, Write], &[TopKParams::LAYOUT];
     TOP_K_SORT "top_k_sort" ["rows/top_k"] ["SORT" = 1] &[Uniform, Read, Read, Write, Write, Write], &[TopKParams::LAYOUT];
     SOFTMAX "softmax" ["rows/softmax"] ["IN_PLACE" = 0] &[Uniform, Read, Write], &[SoftmaxParams::LAYOUT];
     SOFTMAX_IN_PLACE "softmax_in_place" ["rows/softmax"] ["IN_PLACE" = 1] &[Uniform, Write], &[SoftmaxParams::LAYOUT];
+    // Uniform, x, the maxima and sums of lines.
+    SOFTMAX_JOIN "softmax_join" ["rows/softmax_join"] [] &[Uniform, Read, Write], &[SoftmaxParams::LAYOUT];
+    // Uniform, x, output, the maxima and sums of lines.
+    SOFTMAX_PART "softmax_part" ["rows/softmax_part"] ["IN_PLACE" = 0] &[Uniform, Read, Write, Read], &[SoftmaxParams::LAYOUT];
+    SOFTMAX_PART_IN_PLACE "softmax_part_in_place" ["rows/softmax_part"] ["IN_PLACE" = 1] &[Uniform, Write, Read], &[SoftmaxParams::LAYOUT];
     // Uniform, x, scale, bias, output, and mean and inverse deviation where they are wanted.
     NORM_ROWS "norm_rows" ["rows/norm"] ["STATISTICS" = 0] &[Uniform, Read, Read, Read, Write], &[NormParams::LAYOUT];
     NORM_ROWS_STATISTICS "norm_rows_statistics" ["rows/norm"] ["STATISTICS" = 1]

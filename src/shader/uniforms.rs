@@ -401,14 +401,14 @@ uniform! {
         unit: f32,
         first_item: u32,
         x_first: u32,
-        unused0: u32,
+        first: u32,
         unused1: u32,
         unused2: u32,
     }
 }
 
 uniform! {
-    /// Twin of `SoftmaxParams` in `shaders/rows/softmax.wgsl`.
+    /// Twin of `SoftmaxParams` in `shaders/rows/softmax_params.wgsl`.
     SoftmaxParams {
         items: u32,
         inner: u32,

@@ -51,7 +51,7 @@ pub(crate) fn reductions(full: bool) -> Result<Vec<ReduceProblem>> {
     Ok(problems)
 }
 
-/// x in parts, along the outer axes, along lines, beside others; norms slab by slab.
+/// x in parts, along the outer axes, along lines, beside others; lines in parts; norms slab by slab.
 pub(crate) fn sliced() -> Result<Vec<(Op, Elsewhere)>> {
     let mut all: Vec<Op> = vec![];
     let f32s = |extents: &[usize], layout| TensorType::new(extents, ElementType::F32, layout);
@@ -69,6 +69,21 @@ pub(crate) fn sliced() -> Result<Vec<(Op, Elsewhere)>> {
     all.push(ReduceProblem::new(&f32s(&[3, 5, 7, 31], LAYOUTS[0]), &ReduceDescriptor::mean(&[0, 2]))?.into());
     for axis in [1, -1] {
         all.push(ArgmaxProblem::new(&f32s(&[37, 11, 13], LAYOUTS[0]), &ArgmaxDescriptor { axis: Some(axis), ..Default::default() })?.into());
+    }
+    // A slab of 4,368 bytes and one of f16, and a line of 20,000: the ends of lines in parts that are not equal, beside others and alone.
+    for (extents, axis, element) in [
+        (&[3, 12, 91][..], 1, ElementType::F32),
+        (&[47, 130], 0, ElementType::F16),
+        (&[2, 5003], 1, ElementType::F32),
+        (&[4000], 0, ElementType::F16),
+    ] {
+        let x = TensorType::new(extents, element, LAYOUTS[0]);
+        for flag in [false, true] {
+            let softmax = SoftmaxProblem::new(&x, &SoftmaxDescriptor { axis: axis as isize, logarithm: flag })?;
+            all.push(softmax.clone().in_place().into());
+            all.push(softmax.into());
+            all.push(ArgmaxProblem::new(&x, &ArgmaxDescriptor { axis: Some(axis as isize), select_last: flag, ..Default::default() })?.into());
+        }
     }
     for layout in LAYOUTS {
         let x = f32s(&[11, 6, 5, 7], layout);

@@ -53,7 +53,7 @@ impl FilterGradient {
 
     /// Bytes of dw for each channel of the tensor that windows do not read: a filter, or of a transposed convolution what its channel has.
     fn filter_bytes(&self) -> u64 {
-        self.channels()[0] * self.conv.taps() * self.conv.element.bytes()
+        self.channels()[0].saturating_mul(self.conv.taps()).saturating_mul(self.conv.element.bytes())
     }
 
     /// So many of these channels at once that a binding holds their part of dw, and that each part begins where a binding may.
@@ -67,7 +67,7 @@ impl FilterGradient {
             check_binding("the dw of several groups", dw.bytes(), profile)?;
         }
         let unit = profile.storage_alignment >> self.filter_bytes().trailing_zeros().min(profile.storage_alignment.trailing_zeros());
-        check_binding("a filter of dw", unit * self.filter_bytes(), profile)?;
+        check_binding("a filter of dw", unit.saturating_mul(self.filter_bytes()), profile)?;
         Ok(limit / self.filter_bytes() / unit * unit)
     }
 

@@ -187,7 +187,7 @@ impl CoopTile {
             // Written out, the loop over a slab is up to a tenth faster with one f16 a number, and no faster with two.
             ("K_RUNS", if self.operands == Operands::F16 { blocks(self.k).max(1) } else { 1 }),
             ("READS_AHEAD", u32::from(self.reads_ahead)),
-            ("COLUMN_LINES", (extent * extent / 4).div_ceil(subgroup.max(1))),
+            ("COLUMN_LINES", (extent.saturating_mul(extent) / 4).div_ceil(subgroup.max(1))),
             ("LHS_READS", (self.k * self.m / 8).div_ceil(invocations)),
             ("RHS_READS", (self.k * self.n / columns.grain).div_ceil(invocations)),
             ("SPLITS", self.splits),
@@ -292,5 +292,11 @@ mod tests {
         let small = DeviceProfile { max_workgroup_memory: 16 << 10, ..profile };
         assert_eq!(choose(512, 3136, None, &small).unwrap(), "32x32x32");
         assert!(choose(512, 3136, None, &DeviceProfile { matrix: None, ..profile }).is_err());
+        // Whatever a profile says of the units, its constants are numbers: a square of 2^16 is past u32.
+        let tile = CoopTile::choose("x", Operands::F16x2, &shape(512, 3136, 64), None, &profile).unwrap();
+        for extent in [0, 1 << 16, u32::MAX] {
+            let absurd = DeviceProfile { matrix: Some(CoopMatrix { extent, ..units }), ..profile };
+            assert!(tile.consts(Columns { grain: 8, along_k: false }, &absurd).contains(&("MATRIX_16", 0)));
+        }
     }
 }

@@ -141,7 +141,11 @@ impl WorkgroupTile {
         let tile = match numbers[..] {
             [m @ (32 | 64 | 128), n @ (32 | 64 | 128), k @ (8 | 16 | 32)] => Self::new(m, n, k),
             [m @ (32 | 64 | 128), n @ (32 | 64 | 128), k @ (8 | 16 | 32), thread_m @ (4 | 8), thread_n @ (4 | 8)] => {
-                Self { thread_m, thread_n, ..Self::new(m, n, k) }
+                let (usual, tile) = (Self::new(m, n, k), Self { thread_m, thread_n, ..Self::new(m, n, k) });
+                if tile == usual {
+                    return refuse("its tile is named without an invocation's part, which is the usual one"); // a tile has one name
+                }
+                tile
             }
             _ => {
                 return refuse(
@@ -360,9 +364,20 @@ mod tests {
         );
         assert!(reason("64x64x32", &GPU).contains("each of which stages 8 and 8 vec4s"), "{}", reason("64x64x32", &GPU));
         assert!(reason("128x128x16x4x4", &GPU).contains("1024 invocations"));
-        for text in
-            ["", "64", "64x64", "64x64x12", "48x64x16", "64x64x16x8", "64x64x16x8x6", "64x64x16/0", "64x64x16/65", "64x64x16/x", "64x64x16/2/2"]
-        {
+        for text in [
+            "",
+            "64",
+            "64x64",
+            "64x64x12",
+            "48x64x16",
+            "64x64x16x8",
+            "64x64x16x8x6",
+            "64x64x8x8x8",
+            "64x64x16/0",
+            "64x64x16/65",
+            "64x64x16/x",
+            "64x64x16/2/2",
+        ] {
             assert!(reason(text, &GPU).contains("its tile is") || reason(text, &GPU).contains("its depth is split"), "{text}");
         }
     }
