@@ -377,7 +377,6 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("reduce_first[", "reduce_sum/tree/x_33001", "i < count", "i < count - 9u", "exact"),
         ("reduce_argmax[", "argmax/", "(a.index < b.index)", "(a.index > b.index)", "exact"),
         ("reduce_argmax_part[", "argmax/", "best = better(best, Best(bit", "best = better(Best(0.0, 0u), Best(bit", "exact"),
-        ("softmax_join[", "softmax/rows/x_2x5003", "largest = larger(largest, state[line]);", "", "bounded"),
         ("softmax_join[", "softmax/rows/x_2x5003", "sum += state[params.inner + line];", "", "bounded"),
         ("softmax_part[", "softmax/rows/x_3x12x91", "let line = item % params.inner;", "let line = item / params.inner;", "bounded"),
         ("softmax[", "softmax/rows/x_5x1000", "var y = d - log_sum;", "var y = d;", "bounded"),

@@ -17,6 +17,9 @@ use crate::types::{ElementType, Result, TensorType};
 
 const DIRECT: &str = "direct";
 
+/// Calls of a part of an image, about: copies may need several where a device has few workgroups.
+const STEPS: u128 = 8;
+
 impl Planned for ImageProblem {
     fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
         vec![DIRECT]
@@ -85,6 +88,7 @@ impl ImageProblem {
                 let (before, after) = if self.writes { (of_pixels, of_words) } else { (of_words, of_pixels) };
                 let calls = plan.take_in(part, &[x.scratch], &[y.scratch]);
                 plan.steps.extend(before.into_iter().chain(calls).chain(after));
+                check_parts("an image", plan.steps.len() as u128 / STEPS)?;
             }
             Ok(())
         };

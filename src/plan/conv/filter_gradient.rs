@@ -67,6 +67,7 @@ impl FilterGradient {
             check_binding("the dw of several groups", dw.bytes(), profile)?;
         }
         let unit = profile.storage_alignment >> self.filter_bytes().trailing_zeros().min(profile.storage_alignment.trailing_zeros());
+        let unit = unit.max(1); // of an alignment that is none, which is refused later
         check_binding("a filter of dw", unit.saturating_mul(self.filter_bytes()), profile)?;
         Ok(limit / self.filter_bytes() / unit * unit)
     }

@@ -203,6 +203,8 @@ impl Packs {
         plan: &mut Plan,
         profile: &DeviceProfile,
     ) -> Result<BufferRef> {
+        // A constant is packed once, before the range of the other operand is known.
+        let form = if plan.inputs[index].constant && matches!(form, Form::Fallback { .. }) { Form::Plain } else { form };
         let (operand, outer) = if index == 0 { (&problem.a, problem.m) } else { (&problem.b, problem.n) };
         let own = own_batch(problem, operand);
         let axis = |i: usize| OperandAxis { strides: [operand.batch[i] as i32, 0, 0], extent: own[i] as u32 };
