@@ -10,6 +10,7 @@ pub mod conv {
         ConvTranspose3dDescriptor, ConvTransposeDescriptor,
     };
     pub use crate::ops::conv::fused::FusedPool;
+    pub use crate::ops::conv::partitions::StreamingDescriptor;
     pub use crate::ops::conv::problem::{ConvInputs, ConvProblem, Direction};
     pub use crate::ops::conv::separable::{Separated, separate_plane};
     pub use crate::plan::conv::{admitted, plan, supports};

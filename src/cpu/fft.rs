@@ -24,7 +24,7 @@ pub(crate) struct Line {
 }
 
 /// e^(-2 pi i k / length).
-fn root(k: usize, length: usize) -> [f32; 2] {
+pub(crate) fn root(k: usize, length: usize) -> [f32; 2] {
     let angle = -2.0 * std::f64::consts::PI * (k % length) as f64 / length as f64;
     [angle.cos() as f32, angle.sin() as f32]
 }
@@ -251,21 +251,34 @@ impl Plane {
     /// Transforms `by_columns`, which it overwrites, and calls `then` with each block of sixteen rows of the spectrum. Columns from `given` on are zeros.
     #[inline(always)]
     pub fn forward<S: Simd>(&self, simd: S, given: usize, by_columns: &mut [Group], row: &mut [Group], mut then: impl FnMut(usize, &mut [Group])) {
-        let (rows, columns) = (self.rows(), self.columns());
-        for block in by_columns.chunks_exact_mut(rows).take(given.div_ceil(LANES)) {
-            self.along_columns.forward(simd, block);
+        for block in 0..given.div_ceil(LANES).min(by_columns.len() / self.rows()) {
+            self.forward_along_columns(simd, block, by_columns);
         }
-        for block in 0..rows / LANES {
-            let row = &mut row[..columns];
-            for (from, to) in by_columns.chunks_exact(rows).zip(row.chunks_exact_mut(LANES)) {
-                turn(&from[block * LANES..][..LANES], to);
-            }
-            if let Some(between) = &self.between {
-                rotate::<S, false>(simd, row, &between[block * columns..][..columns]);
-            }
-            self.along_rows.forward(simd, row);
+        for block in 0..self.rows() / LANES {
+            let row = &mut row[..self.columns()];
+            self.forward_along_rows(simd, block, by_columns, row);
             then(block, row);
         }
+    }
+
+    /// The first half of the way there: block `block` of sixteen columns along itself.
+    #[inline(always)]
+    pub fn forward_along_columns<S: Simd>(&self, simd: S, block: usize, by_columns: &mut [Group]) {
+        let rows = self.rows();
+        self.along_columns.forward(simd, &mut by_columns[block * rows..][..rows]);
+    }
+
+    /// The second half, when all columns are done: block `block` of sixteen rows of the spectrum, to `row`.
+    #[inline(always)]
+    pub fn forward_along_rows<S: Simd>(&self, simd: S, block: usize, by_columns: &[Group], row: &mut [Group]) {
+        let (rows, columns) = (self.rows(), self.columns());
+        for (from, to) in by_columns.chunks_exact(rows).zip(row.chunks_exact_mut(LANES)) {
+            turn(&from[block * LANES..][..LANES], to);
+        }
+        if let Some(between) = &self.between {
+            rotate::<S, false>(simd, row, &between[block * columns..][..columns]);
+        }
+        self.along_rows.forward(simd, row);
     }
 
     /// Takes block `block` of rows of a spectrum, which it overwrites, back along the rows, and puts the first `wanted` columns of it to `by_columns`.
@@ -285,15 +298,22 @@ impl Plane {
     /// The rest of the way back: along the first `wanted` columns. What comes out is the plane times the number of its elements.
     #[inline(always)]
     pub fn back_along_columns<S: Simd>(&self, simd: S, wanted: usize, by_columns: &mut [Group]) {
-        for block in by_columns.chunks_exact_mut(self.rows()).take(wanted.div_ceil(LANES)) {
-            self.along_columns.back(simd, block);
+        for block in 0..wanted.div_ceil(LANES).min(by_columns.len() / self.rows()) {
+            self.back_one_block_of_columns(simd, block, by_columns);
         }
+    }
+
+    /// Block `block` of sixteen columns of that.
+    #[inline(always)]
+    pub fn back_one_block_of_columns<S: Simd>(&self, simd: S, block: usize, by_columns: &mut [Group]) {
+        let rows = self.rows();
+        self.along_columns.back(simd, &mut by_columns[block * rows..][..rows]);
     }
 }
 
 /// Multiplies by roots, or by their conjugates.
 #[inline(always)]
-fn rotate<S: Simd, const CONJUGATE: bool>(simd: S, row: &mut [Group], roots: &[Group]) {
+pub(crate) fn rotate<S: Simd, const CONJUGATE: bool>(simd: S, row: &mut [Group], roots: &[Group]) {
     for (a, w) in row.iter_mut().zip(roots) {
         for at in 0..LANES / S::F32_LANES {
             let (value, w) = (load::<S>(a, at), load::<S>(w, at));

@@ -3,7 +3,7 @@
 //! `direct` lays a band of the input out (`lines`) so that each tap is an offset, and keeps sums in registers (`kernel`); `winograd` multiplies less where the
 //! accuracy admits it, and so does `fourier`, of many taps, by the transforms of `fft`; `gemm` multiplies the filter by im2col blocks, for windows of one tap
 //! and few outputs; `depthwise` keeps rows of outputs in registers; `phases` takes a stride of a transposed convolution apart. `packed` chooses among these,
-//! and packs a filter once for many calls (`prepared`); `epilogue` adds bias and activation while a block is warm. Everything is channels-first and f32, on the
+//! and packs a filter once for many calls (`prepared`); `streaming` convolves a stream block by block, by the partitions of `partition`; `epilogue` adds bias and activation while a block is warm. Everything is channels-first and f32, on the
 //! current rayon pool.
 
 pub(crate) mod adjoint;
@@ -26,12 +26,14 @@ pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
 pub(crate) mod packed;
+mod partition;
 mod phases;
 pub(crate) mod pool;
 mod prepared;
 mod product;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
+mod streaming;
 pub(crate) mod top_k;
 pub(crate) mod transform;
 pub(crate) mod window;
@@ -39,6 +41,7 @@ mod winograd;
 
 pub use optimizer::step as optimizer_step;
 pub use prepared::Prepared;
+pub use streaming::StreamingConvolution;
 
 use crate::cpu::packed::{Packed, Way};
 use crate::ops::conv::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};

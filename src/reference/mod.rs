@@ -16,6 +16,7 @@ pub(crate) mod optimizer;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
+pub(crate) mod streaming;
 pub(crate) mod top_k;
 pub(crate) mod transform;
 pub(crate) mod winograd;
@@ -28,6 +29,7 @@ pub use norm::{batch_norm, lrn, norm};
 pub use pool::pool;
 pub use reduce::{argmax, reduce};
 pub use softmax::softmax;
+pub use streaming::streaming;
 
 use crate::numeric::bound::storage_rounding;
 use crate::ops::spec::TensorSpec;

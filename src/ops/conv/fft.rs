@@ -5,7 +5,7 @@
 //! the filter is real, so that they come out as they went in.
 
 use crate::numeric::Accuracy;
-use crate::numeric::bound::gamma;
+use crate::numeric::bound::{fourier_error, gamma};
 use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::types::shape::WindowAxis;
 use crate::types::{ElementType, Error, Result};
@@ -95,20 +95,9 @@ impl FourierTile {
     }
 
     /// What the product of transformed channels and filters, and both transforms, may err by, relative to the sum over the channels of |x| |w|, the
-    /// Euclidean norms of two tiles and of a filter plane.
-    ///
-    /// Each of log2(T) halvings adds once, and most multiply once by a root of unity, which is rounded ([`products`]); a complex product errs by at most
-    /// sqrt(5) u (Brent, Percival and Zimmermann, Error bounds on complex floating-point multiplication, 2007). Three transforms one after the other and
-    /// the product between them then err as Percival derives (Rapid multiplication modulo the sum and difference of highly composite numbers, 2003,
-    /// theorem 5.1): forward, the Euclidean norm grows by as much as the norm of the error; back, every output is a sum over all frequencies, whose
-    /// absolute values add up to |x| |w| at most by the Cauchy-Schwarz inequality. The sum over C channels has 2 C real products for either part of a
-    /// number.
+    /// Euclidean norms of two tiles and of a filter plane ([`fourier_error`]).
     pub fn growth(self, problem: &ConvProblem) -> f64 {
-        let unit = ElementType::F32.unit_roundoff();
-        let sums = f64::from(self.count().ilog2()) * unit.ln_1p();
-        let rotations = f64::from(self.extents.map(products).iter().sum::<u32>()) * ((5f64.sqrt() * unit).ln_1p() + unit.ln_1p());
-        let product = (2f64.sqrt() * gamma(2 * problem.channels_per_group(), unit)).ln_1p();
-        (3.0 * (sums + rotations) + product).exp_m1()
+        fourier_error(self.count().ilog2(), self.extents.map(products).iter().sum(), problem.channels_per_group())
     }
 
     /// The largest error of an output over all inputs and filters of magnitude 1, relative to that of plain f32 sums.
@@ -125,7 +114,7 @@ impl FourierTile {
 /// Halvings of a line that multiply by other roots than 1 and -i, which are exact: `shaders/conv/fft_line.wgsl` transforms up to 16 numbers in one step,
 /// longer lines in two, with one such product between them. The CPU engine has fewer: one product for two halvings, but for the last, and one
 /// between the halves of a long line.
-fn products(length: u64) -> u32 {
+pub(crate) fn products(length: u64) -> u32 {
     match length {
         0..=4 => 0,
         5..=16 => length.ilog2() - 2,

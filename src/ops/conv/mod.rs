@@ -1,5 +1,5 @@
 //! Convolution as data: descriptors, the resolved problem, the phases of a stride, filters that are separable, the pool that may follow, Winograd's
-//! matrices, the tiles of Fourier transforms.
+//! matrices, the tiles of Fourier transforms, the partitions of an impulse response.
 
 pub(crate) mod data_gradient;
 pub(crate) mod descriptor;
@@ -8,6 +8,7 @@ pub(crate) mod facts;
 pub(crate) mod fft;
 pub(crate) mod filter_gradient;
 pub(crate) mod fused;
+pub(crate) mod partitions;
 pub(crate) mod phases;
 pub(crate) mod problem;
 pub(crate) mod separable;
