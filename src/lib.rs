@@ -88,7 +88,7 @@ mod sealed;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The programs of the pages on networks, on training and on images.
+/// The programs of the pages on networks, on training, on images and on sound.
 #[cfg(all(doctest, feature = "weights"))]
 #[doc = include_str!("../docs/networks.md")]
 struct Networks;
@@ -100,3 +100,7 @@ struct Training;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/images.md")]
 struct Images;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/audio.md")]
+struct Audio;

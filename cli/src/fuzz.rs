@@ -7,7 +7,7 @@
 use crate::bench::{compare::Comparison, document::Document};
 use crate::suites::{Kind, shapes};
 use crate::vectors::{self, Family};
-use crate::{Failure, kernels, picture};
+use crate::{Failure, kernels, picture, sound};
 use image::{DynamicImage, ImageFormat};
 use safetensors::tensor::{TensorView, serialize};
 use safetensors::{Dtype, SafeTensors};
@@ -281,6 +281,22 @@ fn fuzz_shapes() {
         Ok(())
     };
     Target { name: "shapes", file: "shapes.json", seeds, memory: 16 << 20, read: &read }.run(&folder("shapes"));
+}
+
+#[test]
+fn fuzz_sounds() {
+    let channels = |count: u16| (0..count).map(|c| (0..300).map(|n| ((n * 7 + usize::from(c)) % 13) as f32 / 16.0).collect()).collect();
+    let file = |count: u16, bits_per_sample: u16, sample_format| {
+        let spec = hound::WavSpec { channels: count, sample_rate: 48_000, bits_per_sample, sample_format };
+        sound::encode(&sound::Sound { spec, channels: channels(count) }).unwrap().0
+    };
+    let seeds = vec![file(1, 16, hound::SampleFormat::Int), file(2, 24, hound::SampleFormat::Int), file(3, 32, hound::SampleFormat::Float)];
+    let read = |path: &Path| {
+        let sound = sound::read(path).map_err(reason)?;
+        assert!(sound.channels.iter().all(|channel| channel.len() == sound.length() && channel.iter().all(|v| v.is_finite())));
+        Ok(())
+    };
+    Target { name: "sounds", file: "sound.wav", seeds, memory: 16 << 20, read: &read }.run(&folder("sounds"));
 }
 
 #[test]

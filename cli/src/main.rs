@@ -7,6 +7,7 @@ mod arguments;
 mod bands;
 mod bench;
 mod chain;
+mod convolve;
 mod explain;
 mod filter;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod model;
 mod output;
 mod params;
 mod picture;
+mod sound;
 mod suites;
 mod text;
 mod train;
@@ -71,6 +73,8 @@ enum Command {
     Compare(model::compare::Args),
     /// Filters a photograph with a convolution
     Filter(filter::Args),
+    /// Convolves a sound with an impulse response, block by block
+    Convolve(convolve::Args),
     /// Counts outputs, parameters, multiply-adds and bytes of a convolution beside a dense layer of the same sizes
     Params(params::Args),
     /// Lists the ops that bench --shapes takes, with inputs, attributes, defaults and an example of each
@@ -201,6 +205,7 @@ fn main() -> ExitCode {
         Command::Summary(args) => model::summary::run(&args),
         Command::Compare(args) => model::compare::run(&args),
         Command::Filter(args) => filter::run(&args),
+        Command::Convolve(args) => convolve::run(&args),
         Command::Params(args) => params::run(&args),
         Command::Ops(args) => vocabulary::run(&args),
     };

@@ -173,7 +173,7 @@ impl StreamingConvolution {
             let response = &self.responses[i % self.responses.len()];
             self.arch.dispatch(Block { transforms: &self.transforms, response, channel, passed: self.passed, samples });
         }
-        self.passed = self.passed + length as u64;
+        self.passed += length as u64;
         Ok(())
     }
 
