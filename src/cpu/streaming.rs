@@ -17,7 +17,7 @@ const VECTORS: usize = 4;
 /// convolution of signal processing, not the cross-correlation of networks.
 ///
 /// Outputs wait for nothing: [`StreamingConvolution::latency`] is 0. Blocks may have any length, which may change; outputs are the same bits whatever the blocks.
-/// Processing allocates nothing, takes no lock and starts no thread. What an output may err by: [`reference::streaming`](crate::reference::streaming).
+/// Processing allocates nothing, takes no lock and starts no thread. What an output may err by: [`reference::streaming`](crate::reference::streaming()).
 ///
 /// A NaN or an infinity reaches no output before its own. It may turn all outputs from then on into NaN until `taps` + 2 `longest` samples have passed, where
 /// `longest` counts the taps of the longest partition in use; then they have the bits that they would have if it had been zero. [`StreamingConvolution::reset`]
