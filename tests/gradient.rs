@@ -7,13 +7,14 @@ mod gradients;
 
 use gradients::{Case, GPU, Runner, array, interpret};
 use std::collections::BTreeMap;
-use wgconv::conv::{Conv2dDescriptor, ConvDescriptor, FusedPool};
+use wgconv::conv::{Conv2dDescriptor, ConvDescriptor, ConvInputs, ConvProblem, FusedPool};
 use wgconv::elementwise::{BinaryDescriptor, BinaryOp, BinaryProblem};
-use wgconv::gradient::backward;
+use wgconv::gradient::{Item, backward};
 use wgconv::graph::{BatchNormParameters, ValueId};
 use wgconv::matmul::LinearDescriptor;
 use wgconv::norm::{BatchNormDescriptor, GroupNormDescriptor, LayerNormDescriptor};
 use wgconv::numeric::Generator;
+use wgconv::op::Op;
 use wgconv::pool::{IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
 use wgconv::reduce::{ArgmaxDescriptor, ReduceDescriptor};
 use wgconv::softmax::SoftmaxDescriptor;
@@ -104,6 +105,29 @@ fn kinks_have_the_slope_that_pytorch_gives_them() {
         let norm = Case::new(&format!("norms, p = {p}"), &[&[1, 1, 4]], move |g, v| g.pool1d(v[0], &lp));
         gives(&norm, &[&[0.0, 0.0, 0.0, -4.0], &[3.0, 5.0]], &[&[0.0, 0.0, 0.0, -5.0]]);
     }
+}
+
+/// A window over the whole input: the gradients of a dense layer, in either layout; with a pad it is a convolution's.
+#[test]
+fn a_window_over_the_whole_input_has_the_gradients_of_a_dense_layer() {
+    let (x, w, dy) =
+        ([1.0, 2.0, 3.0, 4.0, -1.0, 0.0, 2.0, 1.0], [1.0, 0.0, -2.0, 3.0, 2.0, 1.0, 1.0, 0.0, 0.0, -1.0, 4.0, 1.0], [1.0, 2.0, 0.0, 3.0, -1.0, 5.0]);
+    // dx = dy w, dw = dy' x, of the filters and images as rows of four.
+    let dx = [5.0, 2.0, 0.0, 3.0, 1.0, -6.0, 13.0, 14.0];
+    let dw = [-2.0, 2.0, 9.0, 7.0, 3.0, 4.0, 4.0, 7.0, -5.0, 0.0, 10.0, 5.0];
+    let case = Case::new("covering", &[&[2, 1, 2, 2], &[3, 1, 2, 2]], |g, v| g.conv2d(v[0], v[1], None, &ConvDescriptor::default()));
+    gives(&case, &[&x, &w, &dy], &[&dx, &dw]);
+    gives(&case.channels_last(), &[&x, &w, &dy], &[&dx, &dw]);
+    let products = |descriptor: &ConvDescriptor<2>, x: &[usize], filter: &[usize]| {
+        let op: Op = ConvProblem::forward(&ConvInputs::new(x, filter, None), descriptor).unwrap().into();
+        let items = backward(&op, &[true, true]).unwrap().items;
+        items.iter().filter(|item| matches!(item, Item::Op { op, .. } if matches!(**op, Op::MatMul(_)))).count()
+    };
+    let plain = ConvDescriptor::default();
+    assert_eq!(products(&plain, &[2, 3, 4, 5], &[7, 3, 4, 5]), 2);
+    assert_eq!(products(&plain, &[2, 3, 4, 5], &[7, 3, 4, 4]), 0);
+    assert_eq!(products(&ConvDescriptor { padding: Padding::uniform(1), stride: [9, 9], ..plain }, &[2, 3, 4, 5], &[7, 3, 4, 5]), 0);
+    assert_eq!(products(&ConvDescriptor { groups: 3, ..plain }, &[2, 3, 4, 5], &[6, 1, 4, 5]), 0);
 }
 
 #[test]

@@ -13,10 +13,21 @@ impl Gathered {
         &self.entries[self.starts[i] as usize..self.starts[i + 1] as usize]
     }
 
-    /// Every element where it is.
-    fn identity(extent: usize) -> Self {
-        Self { starts: (0..=extent as u32).collect(), entries: (0..extent as u32).map(|i| (i, 1.0)).collect() }
+    /// Whether every element gathers one.
+    fn is_single(&self) -> bool {
+        self.starts.iter().enumerate().all(|(i, start)| *start as usize == i)
     }
+}
+
+/// What a core keeps between rows.
+#[derive(Default)]
+struct Scratch {
+    coordinates: Vec<usize>,
+    /// Rows of dy that a row of dx gathers, with weights: where they begin, in ascending order.
+    lines: Vec<(usize, f32)>,
+    next: Vec<(usize, f32)>,
+    /// Their sum.
+    joined: Vec<f32>,
 }
 
 impl Computed for AdjointProblem {
@@ -29,39 +40,73 @@ impl Computed for AdjointProblem {
             y.copy_from_slice(inputs[0]);
             return Some(());
         };
-        let tables: Vec<Gathered> =
-            (0..rank).map(|axis| if gathered.contains(&axis) { self.gathered(axis) } else { Gathered::identity(dx.extents[axis]) }).collect();
+        // None of an axis whose elements stay where they are.
+        let tables: Vec<Option<Gathered>> = (0..rank).map(|axis| gathered.contains(&axis).then(|| self.gathered(axis))).collect();
         let strides = TensorType::logical_strides(&dy);
         let spatial = dx.extents[2.min(rank)..].iter().product::<usize>();
+        let dy_row = dy.extents.last().copied().unwrap_or(1);
+        let is_single = tables[rank - 1].as_ref().is_some_and(Gathered::is_single);
         let (dy, indices) = (inputs[0], inputs.get(1).copied());
-        y.par_chunks_mut(inner).with_min_len((GRAIN / inner).max(1)).enumerate().for_each(|(row, y)| {
-            // What the outer axes gather: offsets into dy, with weights, in ascending order.
-            let mut lines = vec![(0usize, 1.0f32)];
-            let (mut rest, mut coordinates) = (row, vec![0; rank - 1]);
+        y.par_chunks_mut(inner).with_min_len((GRAIN / inner).max(1)).enumerate().for_each_init(Scratch::default, |scratch, (row, y)| {
+            let Scratch { coordinates, lines, next, joined } = scratch;
+            coordinates.resize(rank - 1, 0);
+            let mut rest = row;
             for axis in (0..rank - 1).rev() {
                 coordinates[axis] = rest % dx.extents[axis];
                 rest /= dx.extents[axis];
             }
+            // What the outer axes gather.
+            lines.clear();
+            lines.push((0, 1.0));
             for (axis, &i) in coordinates.iter().enumerate() {
                 let step = strides[axis] as usize;
-                let list = tables[axis].of(i);
-                lines = lines.iter().flat_map(|&(at, w)| list.iter().map(move |&(o, v)| (at + o as usize * step, w * v))).collect();
-            }
-            let first = (row * inner) % spatial.max(1);
-            for (i, y) in y.iter_mut().enumerate() {
-                let list = tables[rank - 1].of(i);
-                let mut sum = 0.0;
-                for &(line, weight) in &lines {
-                    for &(o, own) in list {
-                        let at = line + o as usize;
-                        if indices.is_none_or(|indices| indices[at] as usize == first + i) {
-                            sum += weight * own * dy[at];
-                        }
+                match &tables[axis] {
+                    None => lines.iter_mut().for_each(|(at, _)| *at += i * step),
+                    Some(table) => {
+                        let list = table.of(i);
+                        next.clear();
+                        next.extend(lines.iter().flat_map(|&(at, w)| list.iter().map(move |&(o, v)| (at + o as usize * step, w * v))));
+                        std::mem::swap(lines, next);
                     }
                 }
-                *y = sum;
+            }
+            if let Some(indices) = indices {
+                let first = (row * inner) % spatial.max(1);
+                return y.iter_mut().enumerate().for_each(|(i, y)| *y = named(&tables[rank - 1], i, lines, dy, indices, first + i));
+            }
+            let Some(table) = &tables[rank - 1] else { return join(lines, dy, y) };
+            joined.resize(dy_row, 0.0);
+            join(lines, dy, joined);
+            if is_single {
+                y.iter_mut().zip(&table.entries).for_each(|(y, (o, own))| *y = own * joined[*o as usize]);
+            } else {
+                y.iter_mut().enumerate().for_each(|(i, y)| *y = table.of(i).iter().fold(0.0, |sum, (o, own)| sum + own * joined[*o as usize]));
             }
         });
         Some(())
     }
+}
+
+/// The weighted sum of rows of dy.
+fn join(lines: &[(usize, f32)], dy: &[f32], sums: &mut [f32]) {
+    sums.fill(0.0);
+    for &(at, weight) in lines {
+        sums.iter_mut().zip(&dy[at..]).for_each(|(sum, dy)| *sum += weight * dy);
+    }
+}
+
+/// The sum of what element `i` of a row gathers, of which indices name `place`.
+fn named(table: &Option<Gathered>, i: usize, lines: &[(usize, f32)], dy: &[f32], indices: &[f32], place: usize) -> f32 {
+    let itself = [(i as u32, 1.0)];
+    let list = table.as_ref().map_or(&itself[..], |table| table.of(i));
+    let mut sum = 0.0;
+    for &(line, weight) in lines {
+        for &(o, own) in list {
+            let at = line + o as usize;
+            if indices[at] as usize == place {
+                sum += weight * own * dy[at];
+            }
+        }
+    }
+    sum
 }

@@ -5,6 +5,7 @@ use crate::cpu::epilogue::finish;
 use crate::cpu::product::{Cores, Operand, product};
 use crate::cpu::window::{NOTHING, Windows};
 use crate::ops::conv::problem::{ConvProblem, Direction};
+use crate::types::shape::WindowAxis;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -49,6 +50,9 @@ impl Shared {
 
 /// y = activation(conv(x) + bias), by the filter as [`rows`] gives it.
 pub(crate) fn conv(problem: &ConvProblem, x: &[f32], rows: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    if covers_input(problem) {
+        return dense(problem, x, rows, bias, y);
+    }
     let windows = Windows::new(problem);
     let positions = problem.output_positions() as usize;
     let (groups, filters, channels) = (problem.groups as usize, problem.filters_per_group() as usize, problem.channels_per_group() as usize);
@@ -90,6 +94,26 @@ pub(crate) fn conv(problem: &ConvProblem, x: &[f32], rows: &[f32], bias: Option<
     });
 }
 
+/// Images are the rows of one product, as those of a dense layer are.
+fn dense(problem: &ConvProblem, x: &[f32], rows: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    let (images, filters, depth) = (problem.batch as usize, problem.out_channels as usize, problem.reduction_depth() as usize);
+    let (a, b) = (Operand { elements: x, row: depth, column: 1 }, Operand { elements: rows, row: 1, column: depth });
+    product([images, filters, depth], 1.0, a, b, y, filters, Cores::All);
+    y.par_chunks_mut(filters).for_each(|y| {
+        if let Some(bias) = bias {
+            y.iter_mut().zip(bias).for_each(|(y, b)| *y += *b);
+        }
+        finish(y, 0.0, problem.activation);
+    });
+}
+
+/// The window covers the input of several images, whose outputs are one each: a block of them would have one column.
+fn covers_input(problem: &ConvProblem) -> bool {
+    let covers = |axis: &WindowAxis| axis.filter == axis.input && axis.output == 1 && axis.pad_begin == 0;
+    let is_forward = problem.direction == Direction::Forward && problem.groups == 1;
+    is_forward && problem.batch > 1 && problem.axes.iter().all(covers)
+}
+
 /// Rows of the filter matrix, K C/g taps; a transposed filter C K/g taps is brought into that order.
 pub(crate) fn rows<'a>(problem: &ConvProblem, filter: &'a [f32]) -> Cow<'a, [f32]> {
     let (groups, filters, channels) = (problem.groups as usize, problem.filters_per_group() as usize, problem.channels_per_group() as usize);
@@ -100,7 +124,7 @@ pub(crate) fn rows<'a>(problem: &ConvProblem, filter: &'a [f32]) -> Cow<'a, [f32
 }
 
 /// Every output position reads the input position of the same number.
-fn is_pointwise(problem: &ConvProblem) -> bool {
+pub(crate) fn is_pointwise(problem: &ConvProblem) -> bool {
     problem.axes.iter().all(|a| a.filter == 1 && a.stride == 1 && a.pad_begin == 0 && a.input == a.output)
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod epilogue;
 mod exponential;
 mod fft;
 pub(crate) mod filter_gradient;
+mod filter_rows;
 mod fourier;
 pub(crate) mod gemm;
 pub(crate) mod grid_sample;

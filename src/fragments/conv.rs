@@ -1,11 +1,12 @@
 //! Gradients of convolutions and pools.
 
 use super::elementwise::through;
+use super::product::linear;
 use super::{Builder, Of, shapes};
 use crate::ops::adjoint::{AdjointOf, AdjointProblem};
 use crate::ops::conv::filter_gradient::FilterGradient;
 use crate::ops::conv::fused::FusedPool;
-use crate::ops::conv::problem::ConvProblem;
+use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::ops::elementwise::binary::BinaryOp;
 use crate::ops::pool::descriptor::PoolKind;
 use crate::ops::pool::problem::PoolProblem;
@@ -46,7 +47,11 @@ pub(super) fn conv(b: &mut Builder<'_>, problem: &ConvProblem) -> Result<()> {
     if !b.wants(0) && !b.wants(1) {
         return Ok(());
     }
-    // 3. The convolution itself; over other pads than zeros it is a pad and a convolution without any.
+    // 3. The convolution itself: of one output an image it is a dense layer, whose gradients multiply by no zeros outside the input; over other pads than
+    // zeros it is a pad and a convolution without any.
+    if covers_input(problem) {
+        return linear(b, gradient);
+    }
     let padded = padding(problem)?;
     let plain = without_padding(problem, padded.as_ref());
     if b.wants(1) {
@@ -68,6 +73,12 @@ pub(super) fn conv(b: &mut Builder<'_>, problem: &ConvProblem) -> Result<()> {
         b.give(0, dx);
     }
     Ok(())
+}
+
+/// Whether each filter is a row of a dense layer whose input is an image as it lies.
+fn covers_input(problem: &ConvProblem) -> bool {
+    let covers = |axis: &WindowAxis| axis.filter == axis.input && axis.output == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
+    problem.direction == Direction::Forward && problem.groups == 1 && problem.axes.iter().all(covers)
 }
 
 /// The pad of x as an op, where something else than zeros stands there.

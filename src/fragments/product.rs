@@ -37,20 +37,24 @@ fn product_of(b: &mut Builder<'_>, [left, right]: [Of; 2], descriptor: &GemmDesc
     Ok(b.op(problem, &[left, right]))
 }
 
-/// x w' + b, over all rows of x: dx = dy w, dw = dy' x.
-fn linear(b: &mut Builder<'_>, gradient: Of) -> Result<()> {
+/// x w' + b, over all rows of x: dx = dy w, dw = dy' x. x and w may have further axes that make rows as they lie, as those of a convolution do whose window
+/// covers its input.
+pub(super) fn linear(b: &mut Builder<'_>, gradient: Of) -> Result<()> {
     let (x, w) = (b.inputs[0].clone(), b.inputs[1].clone());
-    let [outputs, inputs] = w.extents[..] else { return Err(b.refuse("w is a matrix")) };
+    let outputs = w.extents[0];
+    let inputs = w.extents[1..].iter().product::<usize>();
     let rows = x.extents.iter().product::<usize>() / inputs;
     let dy = b.view(gradient, &[rows, outputs])?;
     if b.wants(0) {
-        let dx = product_of(b, [dy, Of::Input(1)], &GemmDescriptor::default())?;
+        let matrix = b.view(Of::Input(1), &[outputs, inputs])?;
+        let dx = product_of(b, [dy, matrix], &GemmDescriptor::default())?;
         let dx = b.shaped(dx, &x)?;
         b.give(0, dx);
     }
     if b.wants(1) {
         let x = b.view(Of::Input(0), &[rows, inputs])?;
         let dw = product_of(b, [dy, x], &GemmDescriptor { trans_a: true, ..Default::default() })?;
+        let dw = b.shaped(dw, &w)?;
         b.give(1, dw);
     }
     Ok(())
