@@ -70,8 +70,8 @@ pub(crate) fn filters(full: bool) -> Result<Vec<FilterGradient>> {
     Ok(all.into_iter().step_by(every).collect())
 }
 
-/// Cut over images, and over the rows of an image, whose parts are added; and over the filters of a dw that no binding holds, with one part of the positions
-/// and with several.
+/// Cut over images, and over the rows of an image, whose parts are added; and over the groups or the filters of a dw that no binding holds, with one part of
+/// the positions and with several.
 pub(crate) fn sliced_filters() -> Result<Vec<(FilterGradient, Elsewhere)>> {
     let all: Vec<FilterGradient> = filters(true)?.into_iter().filter(|gradient| gradient.conv.batch > 1).step_by(5).collect();
     let largest = |gradient: &FilterGradient| gradient.conv.input_count().max(gradient.conv.output_count()) * 4 / gradient.conv.batch;
@@ -83,8 +83,15 @@ pub(crate) fn sliced_filters() -> Result<Vec<(FilterGradient, Elsewhere)>> {
     all.push(forward(&[1, 5, 6, 6], &[70, 5, 3, 3], &ConvDescriptor { stride: [2, 2], ..Default::default() })?);
     all.push(forward(&[3, 40, 4, 5], &[33, 40, 1, 1], &ConvDescriptor::default())?);
     all.push(forward(&[2, 8, 5, 4], &[33, 8, 2, 2], &ConvDescriptor { padding: Padding::uniform(1), ..Default::default() })?);
+    // Of many groups, of few, and of filters of one group.
+    let padded = |groups: usize| ConvDescriptor { padding: Padding::uniform(1), groups, ..Default::default() };
+    for (x, filter, groups) in [([1, 130, 2, 3], [130, 1, 3, 3], 130), ([2, 16, 4, 3], [32, 4, 3, 3], 4), ([3, 8, 4, 3], [64, 4, 3, 3], 2)] {
+        all.push(forward(&x, &filter, &padded(groups))?);
+    }
     let strided = ConvTransposeDescriptor::<2> { stride: [2, 1], ..Default::default() };
     all.push(FilterGradient::new(&ConvProblem::transposed(&ConvInputs::new(&[2, 66, 2, 3], &[66, 4, 3, 2], None), &strided)?)?);
+    let grouped = ConvTransposeDescriptor { groups: 3, ..strided };
+    all.push(FilterGradient::new(&ConvProblem::transposed(&ConvInputs::new(&[2, 24, 2, 2], &[24, 16, 2, 2], None), &grouped)?)?);
     Ok(all.into_iter().map(|gradient| (gradient, Elsewhere::Binding(4096))).collect())
 }
 

@@ -1,7 +1,8 @@
 //! The planner of filter gradients: the kernels of convolution, over tensors whose batch and channels are exchanged by their strides alone.
 //!
 //! The depth of the product is all positions of a batch. What is longer than a driver's loops or a device's bindings allow is computed in parts, whose
-//! sums are added in order: the same shape on the same device gives the same bits. A dw that no binding holds is computed some filters at a time.
+//! sums are added in order: the same shape on the same device gives the same bits. A dw that no binding holds is computed some groups, or filters of a group,
+//! at a time.
 
 use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
@@ -56,31 +57,35 @@ impl FilterGradient {
         self.channels()[0].saturating_mul(self.conv.taps()).saturating_mul(self.conv.element.bytes())
     }
 
-    /// So many of these channels at once that a binding holds their part of dw, and that each part begins where a binding may.
-    fn channels_at_once(&self, profile: &DeviceProfile) -> Result<u64> {
-        let dw = &self.outputs()[0];
+    /// Groups, and of each of them these channels, at once: so many that a binding holds their part of dw, and that each part begins where a binding may.
+    fn at_once(&self, profile: &DeviceProfile) -> Result<[u64; 2]> {
+        let (groups, channels, filter) = (self.conv.groups, self.channels()[1], self.filter_bytes());
         let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes);
-        if dw.bytes() <= limit {
-            return Ok(self.channels()[1]);
+        if self.outputs()[0].bytes() <= limit {
+            return Ok([groups, channels]);
         }
-        if self.conv.groups > 1 {
-            check_binding("the dw of several groups", dw.bytes(), profile)?;
+        // At least 1: of an alignment that is none, which is refused later.
+        let unit = |bytes: u64| (profile.storage_alignment >> bytes.trailing_zeros().min(profile.storage_alignment.trailing_zeros())).max(1);
+        let fitting = |bytes: u64| limit / bytes / unit(bytes) * unit(bytes);
+        let group = channels.saturating_mul(filter);
+        if fitting(group) > 0 {
+            return Ok([fitting(group).min(groups), channels]);
         }
-        let unit = profile.storage_alignment >> self.filter_bytes().trailing_zeros().min(profile.storage_alignment.trailing_zeros());
-        let unit = unit.max(1); // of an alignment that is none, which is refused later
-        check_binding("a filter of dw", unit.saturating_mul(self.filter_bytes()), profile)?;
-        Ok(limit / self.filter_bytes() / unit * unit)
+        if groups > 1 && unit(group) > 1 {
+            check_binding("the dw of as many groups as begin where a binding may", unit(group).saturating_mul(group), profile)?;
+        }
+        check_binding("a filter of dw", unit(filter).saturating_mul(filter), profile)?;
+        Ok([1, fitting(filter).min(channels)])
     }
 
-    /// The convolution that computes a part of the positions for so many channels.
-    fn dual_of(&self, part: &Box3, channels: u64) -> ConvProblem {
-        let dual = self.dual(part);
-        if channels == self.channels()[1] { dual } else { ConvProblem { out_channels: channels, ..dual } }
+    /// The convolution that computes a part of the positions for so many groups and channels.
+    fn dual_of(&self, part: &Box3, [groups, channels]: [u64; 2]) -> ConvProblem {
+        ConvProblem { groups, in_channels: part.count[0] * groups, out_channels: channels * groups, ..self.dual(part) }
     }
 
     /// Whether the kernels of this algorithm compute a part of these positions in one go.
-    fn fits(&self, algorithm: Algorithm, tile: Option<&str>, part: &Box3, channels: u64, profile: &DeviceProfile) -> bool {
-        let dual = self.dual_of(part, channels);
+    fn fits(&self, algorithm: Algorithm, tile: Option<&str>, part: &Box3, at_once: [u64; 2], profile: &DeviceProfile) -> bool {
+        let dual = self.dual_of(part, at_once);
         let shape = implicit_gemm::shape(&dual, dual.batch);
         // Bindings begin where the device says, up to one alignment before the first element.
         let limit = profile.max_binding_bytes - profile.storage_alignment.min(profile.max_binding_bytes);
@@ -102,9 +107,9 @@ impl FilterGradient {
 
     /// The parts of an algorithm: as few images as fit; of an image that does not fit, as few planes, then rows.
     fn parts(&self, algorithm: Algorithm, tile: Option<&str>, profile: &DeviceProfile) -> Result<Vec<Box3>> {
-        let (whole, channels) = (self.whole(), self.channels_at_once(profile)?);
+        let (whole, at_once) = (self.whole(), self.at_once(profile)?);
         let mut size = whole.count;
-        let fits = |count: [u64; 3]| self.fits(algorithm, tile, &Box3 { count, ..whole }, channels, profile);
+        let fits = |count: [u64; 3]| self.fits(algorithm, tile, &Box3 { count, ..whole }, at_once, profile);
         for axis in 0..3 {
             while size[axis] > 1 && !fits(size) {
                 size[axis] = size[axis].div_ceil(2);
@@ -114,8 +119,8 @@ impl FilterGradient {
             let reason = "one row of an image is longer than this driver's loops may be, or one image than a binding".to_string();
             return Err(Error::Unsupported { algorithm: algorithm.to_string(), reason });
         }
-        let filters = u128::from(self.channels()[1].div_ceil(channels));
-        check_parts("one image", (0..3).map(|axis| u128::from(whole.count[axis].div_ceil(size[axis]))).product::<u128>() * filters)?;
+        let slices = u128::from(self.conv.groups.div_ceil(at_once[0])) * u128::from(self.channels()[1].div_ceil(at_once[1]));
+        check_parts("one image", (0..3).map(|axis| u128::from(whole.count[axis].div_ceil(size[axis]))).product::<u128>() * slices)?;
         let starts = |axis: usize| (0..whole.count[axis]).step_by(size[axis] as usize);
         let part = |first: [u64; 3]| Box3 { first, count: [0, 1, 2].map(|axis| size[axis].min(whole.count[axis] - first[axis])) };
         Ok(starts(0).flat_map(|n| starts(1).flat_map(move |z| starts(2).map(move |p| [n, z, p]))).map(part).collect())
@@ -124,26 +129,25 @@ impl FilterGradient {
     /// The first part goes to dw; each of the others to memory of its own, and is added.
     fn of_parts(&self, algorithm: Algorithm, tile: Option<&str>, parts: &[Box3], profile: &DeviceProfile) -> Result<Plan> {
         let mut plan = Plan::new(self.name(), String::new(), self.inputs(), self.outputs());
-        let (all, at_once) = (self.channels()[1], self.channels_at_once(profile)?);
-        for first in (0..all).step_by(at_once as usize) {
-            let channels = Chunk { first, count: at_once.min(all - first) };
-            let (from, bytes) = match channels.count == all {
-                true => (0, plan.outputs[0].bytes()), // of all groups
-                false => (first * self.filter_bytes(), channels.count * self.filter_bytes()),
-            };
+        let (all, at_once) = ([self.conv.groups, self.channels()[1]], self.at_once(profile)?);
+        let chunks = |i: usize| (0..all[i]).step_by(at_once[i] as usize).map(move |first| Chunk { first, count: at_once[i].min(all[i] - first) });
+        for slice in chunks(0).flat_map(|groups| chunks(1).map(move |channels| [groups, channels])) {
+            let counts = slice.map(|chunk| chunk.count);
+            let from = (slice[0].first * all[1] + slice[1].first) * self.filter_bytes();
+            let bytes = counts[0] * counts[1] * self.filter_bytes();
             let numbers = TensorType::f32(&[(bytes / self.conv.element.bytes()) as usize]);
             let sum = BinaryProblem::new(&numbers, &numbers, BinaryOp::Add)?.in_place()?.plan(profile, None)?;
             for (i, part) in parts.iter().enumerate() {
-                let dual = self.dual_of(part, channels.count);
+                let dual = self.dual_of(part, counts);
                 let method = method(algorithm, tile, &dual, profile)?;
                 plan.label = method.label(algorithm.name());
                 if i == 0 {
                     let output = BufferRef::Output { index: 0, first: from, bytes };
-                    self.part(&dual, part, channels, &method, output, profile, &mut plan)?;
+                    self.part(&dual, part, slice, &method, output, profile, &mut plan)?;
                     continue;
                 }
                 let own = scratch(&mut plan, PART, bytes, profile)?;
-                self.part(&dual, part, channels, &method, own, profile, &mut plan)?;
+                self.part(&dual, part, slice, &method, own, profile, &mut plan)?;
                 let BufferRef::Scratch(index) = own else { continue };
                 for step in &sum.steps {
                     let place = |place: &BufferRef| match *place {
@@ -163,7 +167,7 @@ impl FilterGradient {
         &self,
         dual: &ConvProblem,
         part: &Box3,
-        channels: Chunk,
+        [groups, channels]: [Chunk; 2],
         method: &Method,
         output: BufferRef,
         profile: &DeviceProfile,
@@ -180,10 +184,10 @@ impl FilterGradient {
         let [_, height, width] = &self.conv.axes;
         let row = self.extents(width)[1];
         let positions = (part.first[1] * self.extents(height)[1] + part.first[2]) * row;
-        let w_base = narrow_range.base + (channels.first * narrow.channel + positions) as u32;
+        let w_base = narrow_range.base + (groups.first * narrow.group + channels.first * narrow.channel + positions) as u32;
         let taps = self.conv.taps();
         let params = ConvParams {
-            x_base: wide_range.base,
+            x_base: wide_range.base + (groups.first * wide.group) as u32,
             x_stride_n: wide.channel as u32,
             x_stride_c: wide.image as u32,
             x_stride_p: 1,
