@@ -104,7 +104,10 @@ pub(crate) fn outputs_per_band(
     Some(axis.output.div_ceil(bands).next_multiple_of(multiple))
 }
 
-/// The bands of a window that gathers, `count` outputs each; `None` where one of them would see padding alone.
+/// Most rows of padding in a band: each may be a copy of its own.
+const MOST_PADDING: i64 = 1 << 14;
+
+/// The bands of a window that gathers, `count` outputs each; `None` where one of them would see padding alone, or much of it.
 pub(crate) fn gathering(axis: &WindowAxis, mode: PaddingMode, count: u64) -> Option<Vec<Band<WindowAxis>>> {
     let input = axis.input as i64; // below 2^31, as every coordinate here: WindowAxis::check_reach
     let band = |first: u64| {
@@ -120,13 +123,20 @@ pub(crate) fn gathering(axis: &WindowAxis, mode: PaddingMode, count: u64) -> Opt
             return (begin < end).then_some(Band { problem, x, first });
         }
         // What stands in the padding is rows of x: the band has them as rows of its own.
+        let inside = (to.min(input) - from.max(0)).max(0);
+        if to - from - inside > MOST_PADDING {
+            return None;
+        }
         let mut x: Vec<Rows> = Vec::new();
-        for at in from..to {
+        let mut at = from;
+        while at < to {
             let (tensor, band) = (mode.coordinate(at, axis.input) as u64, (at - from) as u64);
+            let count = if (0..input).contains(&at) { (to.min(input) - at) as u64 } else { 1 };
             match x.last_mut() {
-                Some(last) if last.tensor + last.count == tensor => last.count += 1,
-                _ => x.push(Rows { tensor, band, count: 1 }),
+                Some(last) if last.tensor + last.count == tensor => last.count += count,
+                _ => x.push(Rows { tensor, band, count }),
             }
+            at += count as i64;
         }
         Some(Band { problem: WindowAxis { input: (to - from) as u64, output: count, pad_begin: 0, pad_end: 0, ..*axis }, x, first })
     };

@@ -32,6 +32,9 @@ impl Cuttable for Sources {
     }
 }
 
+/// Most entries of the tables of all bands together: planning takes a second for them.
+const MOST_ENTRIES: u64 = 1 << 24;
+
 impl Sources {
     /// Its plan where no binding holds x, or y: that of its bands. `None` where they fit. `plan_band` plans one.
     pub fn in_bands(&self, op: &'static str, plan_band: impl FnMut(&Self) -> Result<Plan>, profile: &DeviceProfile) -> Option<Result<Plan>> {
@@ -103,6 +106,11 @@ impl Sources {
                 halves.skip(1).find(|count| fits(*count)).unwrap_or(1)
             };
             check_parts("y", (extent.div_ceil(count)) as u128).ok()?;
+            // Each band has the tables of all axes.
+            let entries = self.y.extents.iter().fold(0u64, |sum, &extent| sum.saturating_add(extent as u64));
+            if entries.saturating_mul(extent.div_ceil(count) as u64) > MOST_ENTRIES {
+                return None;
+            }
             Some((axis, bands(count).map(|of| self.band(axis, of)).collect()))
         })
     }
