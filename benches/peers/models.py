@@ -56,9 +56,10 @@ def wgconv(options, path, inputs, folder):
         else:
             command += ["--number", f"{name}={','.join(map(str, array.ravel()))}"]
     done = execute(options, [*shlex.split(options.runner), *command])
-    if not result.exists():
-        return [{"peer": "wgconv-cpu", "error": shapes.last_line(done.stderr)}]
-    document = json.loads(result.read_text())
+    document = json.loads(result.read_text()) if result.exists() else {}
+    if not document.get("networks"):
+        why = "; ".join(document.get("failed", []))
+        return [{"peer": "wgconv-cpu", "error": why or shapes.last_line(done.stderr)}]
     adapter, lines = document["adapter"], []
     gpu = f"{adapter['name']} ({adapter['driver']} {adapter['driver_info']}), {document['clock']}" if adapter else "none"
     for network in document["networks"]:
@@ -98,15 +99,8 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", help="these models, comma-separated")
     parser.add_argument("--peers", default=",".join(PEERS), help="of these, comma-separated")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="of samples per model, engine and round")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parser.add_argument("--threads", type=int, default=cores, help="of every engine on the CPU")
-    parser.add_argument("--quiet", type=float, default=0, metavar="SECONDS", help="waits so long at most, before each process, for others to rest")
-    parser.add_argument("--timeout", type=float, default=900, help="seconds that one process may take")
-    parser.add_argument("--runner", default="", help="put before the commands of wgconv and WebGPU, to run them on another driver")
-    parser.add_argument("--envs", type=Path, default=HERE / "envs", help="the folder of the Python environments")
-    parser.add_argument("--wgconv", type=Path, default=HERE.parent.parent / "target" / "release" / f"wgconv{shapes.EXECUTABLE}", help="the wgconv program")
+    shapes.add_common(parser, timeout=900)
     parser.add_argument("--json", type=Path, help="also writes every line of every round")
     options = parser.parse_args()
 
@@ -118,14 +112,14 @@ def main():
     print(f"- date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M UTC}\n- command: {shlex.join(['python', *sys.argv])}\n- machine: {shapes.processor()}")
     lines = []
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(options.rounds):
+        for number in range(options.rounds):
             todo = [(model, peer) for model in found for peer in peers]
-            for (name, path, inputs), peer in todo if turn % 2 == 0 else reversed(todo):
-                print(f"round {turn + 1} of {options.rounds}: {name}, {peer}", file=sys.stderr)
+            for (name, path, inputs), peer in todo if number % 2 == 0 else reversed(todo):
+                print(f"round {number + 1} of {options.rounds}: {name}, {peer}", file=sys.stderr)
                 before = shapes.Load()
                 own = wgconv(options, path, inputs, Path(folder)) if peer == "wgconv" else onnxruntime(options, peer, path, inputs, Path(folder))
                 others = shapes.Load().others_since(before)
-                lines += [line | {"shape": name, "others": others, "round": turn} for line in own]
+                lines += [line | {"shape": name, "others": others, "round": number} for line in own]
     print(report(lines, [name for name, _, _ in found]), end="")
     if options.json:
         options.json.write_text(json.dumps(lines, indent=1) + "\n")

@@ -221,20 +221,25 @@ def processor():
     return f"{found[0] if found else platform.processor() or platform.machine()}, {os.cpu_count()} processors"
 
 
+def add_common(parser, timeout):
+    """The arguments that a run over shapes and one over models share."""
+    parser.add_argument("--rounds", type=int, default=3)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parser.add_argument("--threads", type=int, default=cores, help="of every engine on the CPU")
+    parser.add_argument("--quiet", type=float, default=0, metavar="SECONDS", help="waits so long at most, before each process, for others to rest")
+    parser.add_argument("--timeout", type=float, default=timeout, help="seconds that one process may take")
+    parser.add_argument("--runner", default="", help="put before the commands of Vulkan and WebGPU processes, to run them on another driver")
+    parser.add_argument("--envs", type=Path, default=HERE / "envs", help="the folder of the Python environments")
+    parser.add_argument("--wgconv", type=Path, default=HERE.parent.parent / "target" / "release" / f"wgconv{EXECUTABLE}", help="the wgconv program")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", type=Path, default=HERE / "shapes.json", help="the shapes (default: those beside this file)")
     parser.add_argument("--only", help="these shapes, comma-separated")
     parser.add_argument("--peers", help="these peers, comma-separated (default: all)")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.5, help="of samples per shape and round; `wgconv bench` has its own rule")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parser.add_argument("--threads", type=int, default=cores, help="of every engine on the CPU")
-    parser.add_argument("--quiet", type=float, default=0, metavar="SECONDS", help="waits so long at most, before each process, for others to rest")
-    parser.add_argument("--timeout", type=float, default=1800, help="seconds that one process may take")
-    parser.add_argument("--runner", default="", help="put before the commands of Vulkan and WebGPU processes, to run them on another driver")
-    parser.add_argument("--envs", type=Path, default=HERE / "envs", help="the folder of the Python environments")
-    parser.add_argument("--wgconv", type=Path, default=HERE.parent.parent / "target" / "release" / f"wgconv{EXECUTABLE}", help="the wgconv program")
+    add_common(parser, timeout=1800)
     parser.add_argument("--json", type=Path, help="also writes every line of every round, and the facts")
     options = parser.parse_args()
 

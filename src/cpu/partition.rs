@@ -39,7 +39,7 @@ pub(crate) struct Transform {
     pub level: Level,
     plane: Plane,
     /// e^(-i pi n / (2 N)), by columns.
-    turns: Vec<Group>,
+    twiddles: Vec<Group>,
     /// Of all pieces of a block.
     cost: Cost,
 }
@@ -70,8 +70,8 @@ impl Transform {
             }
             group
         };
-        let turns = (0..columns / LANES).flat_map(|block| (0..rows).map(move |row| (block, row))).map(|(block, row)| group(block, row)).collect();
-        let mut new = Self { level, plane, turns, cost: 0 };
+        let twiddles = (0..columns / LANES).flat_map(|block| (0..rows).map(move |row| (block, row))).map(|(block, row)| group(block, row)).collect();
+        let mut new = Self { level, plane, twiddles, cost: 0 };
         new.cost = (0..new.pieces()).map(|i| new.cost_of(&new.piece(i))).sum();
         new
     }
@@ -85,7 +85,7 @@ impl Transform {
     pub fn bytes(&self) -> [usize; 3] {
         let group = size_of::<Group>();
         let work = self.groups() + self.plane.groups() + self.plane.columns();
-        [self.turns.len() * group, self.groups() * group, work * group + 2 * self.level.length * size_of::<f32>()]
+        [self.twiddles.len() * group, self.groups() * group, work * group + 2 * self.level.length * size_of::<f32>()]
     }
 
     pub fn work(&self) -> Work {
@@ -172,7 +172,7 @@ impl Transform {
             group[..LANES].copy_from_slice(&before[at..][..LANES]);
             group[LANES..].copy_from_slice(&now[at..][..LANES]);
         }
-        rotate::<S, true>(simd, groups, &self.turns[block * rows..][..rows]);
+        rotate::<S, true>(simd, groups, &self.twiddles[block * rows..][..rows]);
         self.plane.forward_along_columns(simd, block, by_columns);
     }
 
@@ -222,7 +222,7 @@ impl Transform {
                 let rows = self.plane.rows();
                 self.plane.back_one_block_of_columns(simd, *at, &mut work.by_columns);
                 let of_block = &mut work.by_columns[at * rows..][..rows];
-                rotate::<S, false>(simd, of_block, &self.turns[at * rows..][..rows]);
+                rotate::<S, false>(simd, of_block, &self.twiddles[at * rows..][..rows]);
                 let outputs = &mut work.outputs[half(block + 1) * self.level.length..];
                 for (row, group) in of_block.iter().enumerate() {
                     outputs[row * columns + at * LANES..][..LANES].copy_from_slice(&group[LANES..]);
