@@ -2,7 +2,7 @@
 
 use crate::cpu::Computed;
 use crate::cpu::epilogue::{BLOCK, finish};
-use crate::cpu::exponential::{exponentials, gradients};
+use crate::cpu::exponential::{error_functions, exponentials, gradients, logarithms};
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::ops::elementwise::cast::CastProblem;
 use crate::ops::elementwise::unary::{UnaryOp, UnaryProblem};
@@ -24,6 +24,8 @@ pub(crate) fn unary(op: UnaryOp, activation: Activation, x: &[f32], y: &mut [f32
             UnaryOp::Round => map(x, y, f32::round_ties_even),
             UnaryOp::Sqrt => map(x, y, f32::sqrt),
             UnaryOp::Exp => exponentials(x, y),
+            UnaryOp::Log => logarithms(x, y),
+            UnaryOp::Erf => error_functions(x, y),
             UnaryOp::Reciprocal => map(x, y, |x| 1.0 / x),
             other => map(x, y, |x| other.apply(x.into()) as f32),
         }

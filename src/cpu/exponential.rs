@@ -1,9 +1,10 @@
-//! Exponentials that the compiler keeps in vector registers: plain products, sums and bits, which every target has, and no branch. Both write x = k ln 2 + r
-//! with a whole k and sum Taylor's series of e^r, of which |r| is at most ln 2 / 2 and little more.
+//! Exponentials, logarithms and error functions that the compiler keeps in vector registers: plain products, sums and bits, which every target has, and no
+//! branch. Exponentials write x = k ln 2 + r with a whole k and sum Taylor's series of e^r, of which |r| is at most ln 2 / 2 and little more; logarithms go the
+//! same way back.
 
 use crate::types::Activation;
 use crate::types::activation::gelu_tanh_argument;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 /// ln 2 in two parts, of which the first has few enough digits that k times it is exact in f32.
 const HIGH: f32 = 355.0 / 512.0;
@@ -54,16 +55,197 @@ fn tanh(x: f64) -> f64 {
     if x.abs() < 1e-3 { near } else { 2.0 * logistic(2.0 * x) - 1.0 }
 }
 
-/// values = activation(values + bias), computed in f64 and rounded once, of those activations that are made of exponentials alone; `false` of all others.
+/// e^x - 1, relative error below 1e-9: near 0 by its series, where the difference has no digits.
+#[inline(always)]
+fn exp_less_1(x: f64) -> f64 {
+    let near = x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0)))));
+    if x.abs() < 1e-2 { near } else { exp(x) - 1.0 }
+}
+
+/// ln((1 + s) / (1 - s)) = 2 (s + s^3 / 3 + s^5 / 5 + ...), relative error below 2e-12 for |s| up to 1/3.
+#[inline(always)]
+fn ln_of_ratio(s: f64) -> f64 {
+    let q = s * s;
+    let far = 1.0 / 13.0 + q * (1.0 / 15.0 + q * (1.0 / 17.0 + q * (1.0 / 19.0 + q * (1.0 / 21.0 + q * (1.0 / 23.0)))));
+    let near = 1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + q * (1.0 / 9.0 + q * (1.0 / 11.0 + q * far))));
+    2.0 * s * (1.0 + q * near)
+}
+
+/// ln x of an f32 number, of which all are normal numbers in f64: x = 2^k m with m between sqrt 1/2 and sqrt 2.
+#[inline(always)]
+fn ln(x: f64) -> f64 {
+    /// The bits of sqrt 1/2: what lies above them is m's, and whole exponents.
+    const LEAST: u64 = 0x3fe6_a09e_667f_3bcd;
+    /// 2^52 + 2^51, whose last bits take a whole number.
+    const WHOLE: f64 = 6_755_399_441_055_744.0;
+    let steps = (x.to_bits().wrapping_sub(LEAST) as i64) >> 52;
+    let m = f64::from_bits(x.to_bits().wrapping_sub((steps << 52) as u64));
+    let k = f64::from_bits(WHOLE.to_bits().wrapping_add(steps as u64)) - WHOLE;
+    let finite = k * std::f64::consts::LN_2 + ln_of_ratio((m - 1.0) / (m + 1.0));
+    let above_0 = if x > f64::MAX { x } else { finite };
+    let number = if x > 0.0 { above_0 } else { f64::NEG_INFINITY };
+    if x >= 0.0 { number } else { f64::NAN }
+}
+
+/// erfc(z), relative error below 1e-10. From 0 on, erfc(z) e^(z^2) = t P(t) with t = 3 / (3 + z), where P, of degree 12, is interpolated in Chebyshev's nodes for z
+/// up to 10, beyond which the exponential has ended it; below 0 it is 2 - erfc(-z).
+#[inline(always)]
+fn erfc(z: f64) -> f64 {
+    const P: [f64; 13] = [
+        0.437_823_725_892_589_48,
+        0.310_681_249_477_840_31,
+        0.166_974_605_473_918_01,
+        0.065_918_974_753_945_051,
+        0.017_287_639_785_772_824,
+        0.001_929_441_927_319_619_8,
+        -0.000_455_278_661_783_025_35,
+        -0.000_180_098_146_387_396_81,
+        8.284_022_160_943_212e-6,
+        1.235_348_906_909_101_2e-5,
+        -1.822_519_074_674_791_5e-7,
+        -7.391_269_226_432_122_2e-7,
+        2.335_220_223_212_747_6e-8,
+    ];
+    let size = z.abs();
+    let t = 3.0 / (3.0 + size);
+    // -1 to 1 over z from 10 to 0.
+    let u = (t - 8.0 / 13.0) * (13.0 / 5.0);
+    let mut sum = P[12];
+    for p in P[..12].iter().rev() {
+        sum = sum * u + p;
+    }
+    let upper = t * sum * exp(-size * size);
+    if z < 0.0 { 2.0 - upper } else { upper }
+}
+
+/// Near 0 by Taylor's series, where 1 - erfc has no digits.
+#[inline(always)]
+fn erf(x: f64) -> f64 {
+    let q = x * x;
+    let far = 1.0 / 216.0 - q * (1.0 / 1320.0 - q * (1.0 / 9360.0 - q * (1.0 / 75_600.0)));
+    let series = 1.0 - q * (1.0 / 3.0 - q * (1.0 / 10.0 - q * (1.0 / 42.0 - q * far)));
+    let near = x * std::f64::consts::FRAC_2_SQRT_PI * series;
+    let above_0 = 1.0 - erfc(x.abs());
+    if q < 0.16 { near } else { above_0.copysign(x) }
+}
+
+#[inline(always)]
+fn gelu(x: f64) -> f64 {
+    x * (0.5 * erfc(-x * std::f64::consts::FRAC_1_SQRT_2))
+}
+
+/// max(x, 0) + ln(1 + e) with e = e^-|x|, whose s is e / (2 + e).
+#[inline(always)]
+fn softplus(x: f64) -> f64 {
+    let e = exp(-x.abs());
+    ln_of_ratio(e / (2.0 + e)) + if x < 0.0 { 0.0 } else { x }
+}
+
+/// tanh(ln(1 + e)) = e (e + 2) / (e (e + 2) + 2) with e = e^x; 1 to more digits than f32 has from 20 on.
+#[inline(always)]
+fn mish(x: f64) -> f64 {
+    let e = exp(if x > 20.0 { 20.0 } else { x });
+    let product = e * (e + 2.0);
+    x * (product / (product + 2.0))
+}
+
+/// values = activation(values + bias), computed in f64 and rounded once, of all activations that are no piece of a line; `false` of those.
 pub(crate) fn activate(values: &mut [f32], bias: f32, activation: Activation) -> bool {
     match activation {
-        Activation::Sigmoid => each(values, bias, logistic),
-        Activation::Silu => each(values, bias, |x| x * logistic(x)),
-        Activation::GeluTanh => each(values, bias, |x| x * logistic(gelu_tanh_argument(x))),
-        Activation::Tanh => each(values, bias, tanh),
+        Activation::Sigmoid => each(
+            values,
+            bias,
+            #[inline(always)]
+            |x| logistic(x),
+        ),
+        Activation::Silu => each(
+            values,
+            bias,
+            #[inline(always)]
+            |x| x * logistic(x),
+        ),
+        Activation::Gelu => each(
+            values,
+            bias,
+            #[inline(always)]
+            |x| gelu(x),
+        ),
+        Activation::GeluTanh => each(
+            values,
+            bias,
+            #[inline(always)]
+            |x| x * logistic(gelu_tanh_argument(x)),
+        ),
+        Activation::Tanh => each(
+            values,
+            bias,
+            #[inline(always)]
+            |x| tanh(x),
+        ),
+        Activation::Elu { alpha } => exponential_below_0(values, bias, 1.0, alpha.into()),
+        Activation::Selu { alpha, gamma } => exponential_below_0(values, bias, gamma.into(), f64::from(gamma) * f64::from(alpha)),
+        Activation::Celu { alpha } => {
+            let alpha = f64::from(alpha);
+            each(
+                values,
+                bias,
+                #[inline(always)]
+                |x| if x < 0.0 { alpha * exp_less_1(x / alpha) } else { x },
+            );
+        }
+        Activation::Softplus => each(
+            values,
+            bias,
+            #[inline(always)]
+            |x| softplus(x),
+        ),
+        Activation::Mish => each(
+            values,
+            bias,
+            #[inline(always)]
+            |x| mish(x),
+        ),
+        Activation::HardSwish => each(
+            values,
+            bias,
+            #[inline(always)]
+            |x| x * (clip(x + 3.0, 0.0, 6.0) / 6.0),
+        ),
+        Activation::HardSigmoid { alpha, beta } => {
+            let (alpha, beta) = (f64::from(alpha), f64::from(beta));
+            each(
+                values,
+                bias,
+                #[inline(always)]
+                |x| clip(alpha * x + beta, 0.0, 1.0),
+            );
+        }
+        Activation::Softsign => each(
+            values,
+            bias,
+            #[inline(always)]
+            |x| x / (1.0 + x.abs()),
+        ),
         _ => return false,
     }
     true
+}
+
+/// slope x above 0, scale (e^x - 1) below.
+fn exponential_below_0(values: &mut [f32], bias: f32, slope: f64, scale: f64) {
+    each(
+        values,
+        bias,
+        #[inline(always)]
+        |x| if x < 0.0 { scale * exp_less_1(x) } else { slope * x },
+    );
+}
+
+/// NaN stays.
+#[inline(always)]
+fn clip(x: f64, min: f64, max: f64) -> f64 {
+    let above = if x < min { min } else { x };
+    if above > max { max } else { above }
 }
 
 /// 1 / (1 + e^-x) times what it lacks to 1.
@@ -76,40 +258,131 @@ fn logistic_slope(x: f64) -> f64 {
 /// y = dy times the derivative at x, computed in f64 and rounded once, of some activations that are made of exponentials alone; `false` of all others.
 pub(crate) fn gradients(activation: Activation, x: &[f32], dy: &[f32], y: &mut [f32]) -> bool {
     match activation {
-        Activation::Sigmoid => each_slope(x, dy, y, logistic_slope),
-        Activation::Tanh => each_slope(x, dy, y, |x| 4.0 * logistic_slope(2.0 * x)),
-        Activation::Silu => each_slope(x, dy, y, |x| {
-            // An infinite x times a slope of 0.
-            let slope = logistic_slope(x);
-            logistic(x) + if slope == 0.0 { 0.0 } else { x * slope }
-        }),
+        Activation::Sigmoid => each_slope(
+            x,
+            dy,
+            y,
+            #[inline(always)]
+            |x| logistic_slope(x),
+        ),
+        Activation::Tanh => each_slope(
+            x,
+            dy,
+            y,
+            #[inline(always)]
+            |x| 4.0 * logistic_slope(2.0 * x),
+        ),
+        Activation::Silu => each_slope(
+            x,
+            dy,
+            y,
+            #[inline(always)]
+            |x| {
+                // An infinite x times a slope of 0.
+                let slope = logistic_slope(x);
+                logistic(x) + if slope == 0.0 { 0.0 } else { x * slope }
+            },
+        ),
+        Activation::Gelu => each_slope(
+            x,
+            dy,
+            y,
+            #[inline(always)]
+            |x| {
+                let density = exp(-0.5 * x * x) / (2.0 * std::f64::consts::PI).sqrt();
+                0.5 * erfc(-x * std::f64::consts::FRAC_1_SQRT_2) + if density == 0.0 { 0.0 } else { x * density }
+            },
+        ),
         _ => return false,
     }
     true
 }
 
-#[inline(always)]
-fn each_slope(x: &[f32], dy: &[f32], y: &mut [f32], slope: impl Fn(f64) -> f64) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || y.iter_mut().zip(x).zip(dy).for_each(|((y, x), dy)| *y = (f64::from(*dy) * slope(f64::from(*x))) as f32),
-    );
-}
-
 /// y = e^x.
 pub(crate) fn exponentials(x: &[f32], y: &mut [f32]) {
-    Arch::new().dispatch(
+    each_to(
+        x,
+        y,
         #[inline(always)]
-        || y.iter_mut().zip(x).for_each(|(y, x)| *y = exp(f64::from(*x)) as f32),
+        |x| exp(x),
     );
 }
 
-#[inline(always)]
-fn each(values: &mut [f32], bias: f32, f: impl Fn(f64) -> f64) {
-    Arch::new().dispatch(
+/// y = ln x.
+pub(crate) fn logarithms(x: &[f32], y: &mut [f32]) {
+    each_to(
+        x,
+        y,
         #[inline(always)]
-        || values.iter_mut().for_each(|v| *v = f(f64::from(*v + bias)) as f32),
+        |x| ln(x),
     );
+}
+
+/// y = erf x.
+pub(crate) fn error_functions(x: &[f32], y: &mut [f32]) {
+    each_to(
+        x,
+        y,
+        #[inline(always)]
+        |x| erf(x),
+    );
+}
+
+fn each(values: &mut [f32], bias: f32, f: impl Fn(f64) -> f64) {
+    Arch::new().dispatch(InPlace(values, bias, f));
+}
+
+fn each_to(x: &[f32], y: &mut [f32], f: impl Fn(f64) -> f64) {
+    Arch::new().dispatch(To(x, y, f));
+}
+
+fn each_slope(x: &[f32], dy: &[f32], y: &mut [f32], slope: impl Fn(f64) -> f64) {
+    Arch::new().dispatch(Slopes(x, dy, y, slope));
+}
+
+// Loops that are compiled for the vectors of the machine. Types of their own, and closures that are always inlined: a closure that only reads is called by way
+// of a function, which the compiler may compile for no vectors but the oldest.
+
+struct InPlace<'a, F>(&'a mut [f32], f32, F);
+
+impl<F: Fn(f64) -> f64> WithSimd for InPlace<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self(values, bias, f) = self;
+        for v in values {
+            *v = f(f64::from(*v + bias)) as f32;
+        }
+    }
+}
+
+struct To<'a, F>(&'a [f32], &'a mut [f32], F);
+
+impl<F: Fn(f64) -> f64> WithSimd for To<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self(x, y, f) = self;
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = f(f64::from(*x)) as f32;
+        }
+    }
+}
+
+struct Slopes<'a, F>(&'a [f32], &'a [f32], &'a mut [f32], F);
+
+impl<F: Fn(f64) -> f64> WithSimd for Slopes<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self(x, dy, y, slope) = self;
+        for ((y, x), dy) in y.iter_mut().zip(x).zip(dy) {
+            *y = (f64::from(*dy) * slope(f64::from(*x))) as f32;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -140,7 +413,7 @@ mod tests {
     #[test]
     fn gradients_are_their_definitions() {
         let x = numbers();
-        for activation in [Activation::Sigmoid, Activation::Silu, Activation::Tanh] {
+        for activation in [Activation::Sigmoid, Activation::Silu, Activation::Tanh, Activation::Gelu] {
             for dy in [1.0, -3.5, 0.0, 1e30, f32::INFINITY, f32::NAN] {
                 let (all, mut got) = (vec![dy; x.len()], vec![0.0; x.len()]);
                 assert!(gradients(activation, &x, &all, &mut got));
@@ -152,28 +425,50 @@ mod tests {
                 }
             }
         }
-        assert!(!gradients(Activation::Gelu, &x, &x, &mut x.clone()));
+        assert!(!gradients(Activation::Mish, &x, &x, &mut x.clone()));
     }
 
     /// The definition, but for the last digit where it lies between two.
     #[test]
     fn activations_are_their_definitions() {
         let numbers = numbers();
-        for activation in [Activation::Sigmoid, Activation::Silu, Activation::GeluTanh, Activation::Tanh] {
+        let others = [Activation::Celu { alpha: -0.3 }, Activation::Elu { alpha: 2.5 }, Activation::HardSigmoid { alpha: -1.5, beta: 0.25 }];
+        for activation in Activation::ALL.into_iter().chain(others) {
             let mut got = numbers.clone();
-            assert!(activate(&mut got, 0.0, activation));
-            for (x, got) in numbers.iter().zip(got) {
-                let want = activation.apply(f64::from(*x)) as f32;
-                let is_near =
-                    (f64::from(got) - f64::from(want)).abs() <= f64::from(want.abs()) * f64::from(f32::EPSILON) + f64::from(f32::MIN_POSITIVE);
-                assert!(got == want || got.is_nan() && want.is_nan() || is_near, "{activation:?} of {x}: {got} instead of {want}");
+            if activate(&mut got, 0.0, activation) {
+                same(&activation.to_string(), &numbers, &got, |x| activation.apply(x));
             }
+        }
+        for left in
+            [Activation::None, Activation::Relu, Activation::Clip { min: 0.0, max: 1.0 }, Activation::Threshold { threshold: 0.0, value: 1.0 }]
+        {
+            assert!(!activate(&mut [], 0.0, left), "{left}");
+        }
+    }
+
+    #[test]
+    fn logarithms_and_error_functions_are_their_definitions() {
+        let mut numbers = numbers();
+        // Both sides of where logarithms change their exponent, of 1, and of where the error function's series ends; numbers below the normal ones.
+        for near in [std::f32::consts::FRAC_1_SQRT_2, std::f32::consts::SQRT_2, 1.0, 2.0, 0.4, f32::MIN_POSITIVE, 1e-40] {
+            numbers.extend((-40..40).map(|i| f32::from_bits(near.to_bits().wrapping_add_signed(i))));
         }
         let mut got = numbers.clone();
         exponentials(&numbers, &mut got);
-        for (x, got) in numbers.iter().zip(got) {
-            let want = f64::from(*x).exp() as f32;
-            assert!(got == want || got.is_nan() && want.is_nan() || (got - want).abs() <= want * f32::EPSILON, "e^{x}: {got} instead of {want}");
+        same("exp", &numbers, &got, f64::exp);
+        logarithms(&numbers, &mut got);
+        same("log", &numbers, &got, f64::ln);
+        error_functions(&numbers, &mut got);
+        same("erf", &numbers, &got, libm::erf);
+    }
+
+    /// The definition, but for the last digit where it lies between two; numbers below the normal ones may be 0.
+    fn same(name: &str, x: &[f32], got: &[f32], definition: impl Fn(f64) -> f64) {
+        for (x, got) in x.iter().zip(got) {
+            let want = definition(f64::from(*x)) as f32;
+            let near = f64::from(want.abs()) * f64::from(f32::EPSILON) + f64::from(f32::MIN_POSITIVE);
+            let is_near = (f64::from(*got) - f64::from(want)).abs() <= near;
+            assert!(*got == want || got.is_nan() && want.is_nan() || is_near, "{name} of {x}: {got} instead of {want}");
         }
     }
 }

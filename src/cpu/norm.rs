@@ -7,7 +7,7 @@ use crate::ops::norm::batch::BatchNormProblem;
 use crate::ops::norm::lrn::LrnProblem;
 use crate::ops::norm::rows::NormProblem;
 use crate::types::Layout;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Layer, group and instance normalisation: channels-first, every row is contiguous.
@@ -26,40 +26,52 @@ fn statistics(problem: &NormProblem, inputs: &[&[f32]], y: &mut [f32]) -> Vec<[f
         let [first, last] = [0, rows.length - 1].map(|i| rows.element(row, i)[1]);
         let step = rows.length / (last - first + 1);
         let [scale, bias] = [scale, bias].map(|numbers| numbers.map(|numbers| &numbers[first..=last]));
-        arch.dispatch(
-            #[inline(always)]
-            || of_row(f64::from(problem.epsilon), x, scale, bias, step, y),
-        )
+        arch.dispatch(Row { epsilon: problem.epsilon.into(), x, scale, bias, step, y })
     });
     statistics.collect()
 }
 
-/// One row; each number of scale and bias serves `step` neighbours. Gives its mean and inverse deviation.
-#[inline(always)]
-fn of_row(epsilon: f64, x: &[f32], scale: Option<&[f32]>, bias: Option<&[f32]>, step: usize, y: &mut [f32]) -> [f32; 2] {
-    // f64 holds the squares of all f32 numbers, and more digits than a row of them has.
-    let n = x.len() as f64;
-    let mean = sum_of(x, f64::from) / n;
-    let variance = sum_of(x, |v| (f64::from(v) - mean) * (f64::from(v) - mean)) / n;
-    let inverse = 1.0 / (variance + epsilon).sqrt();
-    let normal = |x: f32, s: f64, b: f64| ((f64::from(x) - mean) * s + b) as f32;
-    match (scale, bias) {
-        (Some(scale), Some(bias)) if step == 1 => {
-            y.iter_mut().zip(x).zip(scale.iter().zip(bias)).for_each(|((y, x), (s, b))| *y = normal(*x, f64::from(*s) * inverse, f64::from(*b)));
-        }
-        (Some(scale), None) if step == 1 => {
-            y.iter_mut().zip(x).zip(scale).for_each(|((y, x), s)| *y = normal(*x, f64::from(*s) * inverse, 0.0));
-        }
-        (None, None) => y.iter_mut().zip(x).for_each(|(y, x)| *y = normal(*x, inverse, 0.0)),
-        _ => {
-            for (i, (y, x)) in y.chunks_mut(step).zip(x.chunks(step)).enumerate() {
-                let s = scale.map_or(1.0, |s| f64::from(s[i])) * inverse;
-                let b = bias.map_or(0.0, |b| f64::from(b[i]));
-                y.iter_mut().zip(x).for_each(|(y, x)| *y = normal(*x, s, b));
+/// One row; each number of scale and bias serves `step` neighbours.
+struct Row<'a> {
+    epsilon: f64,
+    x: &'a [f32],
+    scale: Option<&'a [f32]>,
+    bias: Option<&'a [f32]>,
+    step: usize,
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Row<'_> {
+    /// Mean and inverse deviation.
+    type Output = [f32; 2];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> [f32; 2] {
+        let Self { epsilon, x, scale, bias, step, y } = self;
+        // f64 holds the squares of all f32 numbers, and more digits than a row of them has.
+        let n = x.len() as f64;
+        let mean = sum_of(x, f64::from) / n;
+        let variance = sum_of(x, |v| (f64::from(v) - mean) * (f64::from(v) - mean)) / n;
+        let inverse = 1.0 / (variance + epsilon).sqrt();
+        let normal = |x: f32, s: f64, b: f64| ((f64::from(x) - mean) * s + b) as f32;
+        match (scale, bias) {
+            (Some(scale), Some(bias)) if step == 1 => {
+                y.iter_mut().zip(x).zip(scale.iter().zip(bias)).for_each(|((y, x), (s, b))| *y = normal(*x, f64::from(*s) * inverse, f64::from(*b)));
+            }
+            (Some(scale), None) if step == 1 => {
+                y.iter_mut().zip(x).zip(scale).for_each(|((y, x), s)| *y = normal(*x, f64::from(*s) * inverse, 0.0));
+            }
+            (None, None) => y.iter_mut().zip(x).for_each(|(y, x)| *y = normal(*x, inverse, 0.0)),
+            _ => {
+                for (i, (y, x)) in y.chunks_mut(step).zip(x.chunks(step)).enumerate() {
+                    let s = scale.map_or(1.0, |s| f64::from(s[i])) * inverse;
+                    let b = bias.map_or(0.0, |b| f64::from(b[i]));
+                    y.iter_mut().zip(x).for_each(|(y, x)| *y = normal(*x, s, b));
+                }
             }
         }
+        [mean as f32, inverse as f32]
     }
-    [mean as f32, inverse as f32]
 }
 
 /// Batch normalisation of a trained network.

@@ -5,7 +5,7 @@ use crate::cpu::exponential::exp_below_0;
 use crate::cpu::reduce::sum_of;
 use crate::ops::softmax::SoftmaxProblem;
 use crate::types::Layout;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -20,18 +20,30 @@ fn larger(m: f32, v: f32) -> f32 {
 /// y over x as [outer][length][inner].
 pub(crate) fn softmax(logarithm: bool, [_, length, inner]: [usize; 3], x: &[f32], y: &mut [f32]) {
     let arch = Arch::new();
-    y.par_chunks_mut(length * inner).zip(x.par_chunks(length * inner)).for_each(|(y, x)| {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                if inner == 1 {
-                    line(logarithm, x, y);
-                } else {
-                    (0..inner).step_by(LINES).for_each(|first| lines(logarithm, inner, first..inner.min(first + LINES), x, y));
-                }
-            },
-        );
-    });
+    y.par_chunks_mut(length * inner).zip(x.par_chunks(length * inner)).for_each(|(y, x)| arch.dispatch(Slab { logarithm, inner, x, y }));
+}
+
+/// The lines of one outer index.
+struct Slab<'a> {
+    logarithm: bool,
+    inner: usize,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Slab<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { logarithm, inner, x, y } = self;
+        if inner == 1 {
+            return line(logarithm, x, y);
+        }
+        for first in (0..inner).step_by(LINES) {
+            lines(logarithm, inner, first..inner.min(first + LINES), x, y);
+        }
+    }
 }
 
 /// One line of neighbours. Each loop does one thing, so that it stays in vectors.
