@@ -1,92 +1,25 @@
-//! One input channel per group: no matrix to multiply. Each input row is laid out once with its padding, a stride's phases apart, so that every tap reads
-//! neighbours; a block of outputs then stays in vector registers while all taps are added.
+//! One input channel per group: no matrix to multiply. A band of the input is laid out (see `bands`), and a block of outputs, several rows high where the taps
+//! of a column are neighbours, stays in vector registers while all taps are added: what is read once serves as many rows as have a tap there.
+//!
+//! Each sum is one chain over the taps, in their order: the same bits whatever blocks and bands it is cut into.
 
+use crate::cpu::bands::{BANDS, Bands, cut, store};
 use crate::cpu::epilogue::finish;
-use crate::cpu::window::{AxisTable, NOTHING, Windows};
+use crate::cpu::gemm::Shared;
+use crate::cpu::kernel::LONGEST_BLOCK;
 use crate::ops::conv::problem::{ConvProblem, Direction};
+use crate::types::shape::WindowAxis;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
-use std::cell::RefCell;
 
-/// Numbers of the rows that are laid out at once, about: a quarter of a usual second-level cache.
+/// Numbers of a band that is laid out, about: a quarter of a usual second-level cache.
 const BAND: usize = 64 << 10;
 
-/// Numbers of the longest vector.
-const LONGEST: usize = 16;
-
-thread_local! {
-    /// The padded rows of a band, kept between calls.
-    static ROWS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// How a padded row lies: place `q + start[s]` is what output `q` reads through tap `s`.
-struct Layout {
-    start: Vec<usize>,
-    /// The input coordinate of each place, or [`NOTHING`].
-    sources: Vec<u32>,
-    /// Places by which each phase of the stride begins at its own.
-    pitch: usize,
-    stride: usize,
-    /// The input coordinate of the first place of phase 0, where the middle of the row is a copy of the input's.
-    first: i64,
-    /// Lines of outputs whose input rows are laid out at once.
-    band: usize,
-}
-
-impl Layout {
-    fn new(problem: &ConvProblem, table: &AxisTable) -> Self {
-        let axis = &problem.axes[2];
-        let (taps, outputs, dilation) = (axis.filter as usize, axis.output as usize, axis.dilation as usize);
-        // A phase of a transposed convolution has no stride, and reads backwards.
-        let (stride, backwards) = match problem.direction {
-            Direction::Forward => (axis.stride as usize, false),
-            Direction::Transposed => (1, true),
-        };
-        let reach = (taps - 1) * dilation;
-        let pitch = outputs + reach / stride + LONGEST;
-        // Of a long stride, only some phases are read.
-        let mut sources = vec![NOTHING; pitch * stride.min(reach + 1)];
-        let start = (0..taps).map(|s| if backwards { reach - s * dilation } else { s * dilation });
-        let start: Vec<usize> = start.map(|offset| offset % stride * pitch + offset / stride).collect();
-        for (s, &start) in start.iter().enumerate() {
-            sources[start..start + outputs].copy_from_slice(table.row(s));
-        }
-        let first = if backwards { axis.pad_begin - reach as i64 } else { -axis.pad_begin };
-        let height = &problem.axes[1];
-        let fits = BAND / sources.len() / problem.axes[0].filter as usize;
-        let more = fits.saturating_sub((height.filter as usize - 1) * height.dilation as usize);
-        let band = (more / height.stride as usize).max(1);
-        Self { start, sources, pitch, stride, first, band }
-    }
-
-    /// Lays an input row out.
-    #[inline(always)]
-    fn fill(&self, line: &[f32], row: &mut [f32]) {
-        let read = |source: u32| if source == NOTHING { 0.0 } else { line[source as usize] };
-        for (phase, (sources, row)) in self.sources.chunks_exact(self.pitch).zip(row.chunks_exact_mut(self.pitch)).enumerate() {
-            // The places that are the input's own, one after the other: what padding adds stands at the ends.
-            let origin = self.first + phase as i64;
-            let stride = self.stride as i64;
-            let from = if origin >= 0 { 0 } else { (-origin as usize).div_ceil(self.stride) }.min(self.pitch);
-            let to = usize::try_from((line.len() as i64 - origin + stride - 1) / stride).unwrap_or(0).clamp(from, self.pitch);
-            row[..from].iter_mut().zip(sources).for_each(|(v, source)| *v = read(*source));
-            row[to..].iter_mut().zip(&sources[to..]).for_each(|(v, source)| *v = read(*source));
-            if from < to {
-                let line = &line[(origin + (from as i64) * stride) as usize..];
-                match self.stride {
-                    1 => row[from..to].copy_from_slice(&line[..to - from]),
-                    2 => row[from..to].iter_mut().zip(line.iter().step_by(2)).for_each(|(v, x)| *v = *x),
-                    stride => row[from..to].iter_mut().zip(line.iter().step_by(stride)).for_each(|(v, x)| *v = *x),
-                }
-            }
-        }
-    }
-}
-
-/// Whether its rows with their padding are not much longer than without: a spread window may reach far beyond the input.
+/// Whether what is laid out beside the outputs is not much more than they are: a spread window may reach far beyond the input.
 fn suits(problem: &ConvProblem) -> bool {
-    let axis = &problem.axes[2];
-    problem.channels_per_group() == 1 && (axis.filter - 1).saturating_mul(axis.dilation) / axis.stride <= 4 * (axis.input + axis.output) + 1024
+    let is_compact =
+        |axis: &WindowAxis| (axis.filter - 1).saturating_mul(axis.dilation) / axis.stride <= 4 * axis.input.saturating_add(axis.output) + 1024;
+    problem.channels_per_group() == 1 && is_compact(&problem.axes[1]) && is_compact(&problem.axes[2])
 }
 
 /// Whether outputs are computed channel by channel: few filters share the rows that are laid out.
@@ -94,108 +27,180 @@ pub(crate) fn by_rows(problem: &ConvProblem) -> bool {
     suits(problem) && problem.filters_per_group() <= 4
 }
 
-/// y = conv(x), channels-first, of a problem that [`suits`].
+/// y = activation(conv(x) + bias), channels-first, of a problem that is computed [`by_rows`].
 pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    let windows = Windows::new(problem);
-    let layout = Layout::new(problem, &windows.width);
-    let (in_plane, taps) = (problem.input_positions() as usize, problem.taps() as usize);
-    let (channels, filters) = (problem.in_channels as usize, problem.out_channels as usize);
-    let multiplier = problem.filters_per_group() as usize;
-    let arch = Arch::new();
-    y.par_chunks_mut(problem.output_positions() as usize).enumerate().for_each(|(plane, y)| {
-        let (n, k) = (plane / filters, plane % filters);
-        let x = &x[(n * channels + k / multiplier) * in_plane..][..in_plane];
-        // K 1 taps forward and C K/g taps transposed are the same order when a group has one channel.
-        let filter = &filter[k * taps..][..taps];
-        ROWS.with_borrow_mut(|rows| arch.dispatch(Plane { problem, windows: &windows, layout: &layout, x, filter, rows, y: &mut *y }));
-        finish(y, bias.map_or(0.0, |b| b[k]), problem.activation);
+    let layers = problem.axes[0].output as usize;
+    let planes = (problem.batch * problem.groups) as usize;
+    let bands = Bands::new(problem, BAND, |most| cut(planes * layers, problem.axes[1].output as usize, most, 1).0);
+    let in_plane = problem.input_positions() as usize;
+    let (arch, shared) = (Arch::new(), Shared(y.as_mut_ptr()));
+    (0..planes * layers * bands.count).into_par_iter().for_each(|task| {
+        let (rest, band) = (task / bands.count, task % bands.count);
+        let (plane, layer) = (rest / layers, rest % layers);
+        let x = &x[plane * in_plane..][..in_plane];
+        BANDS.with_borrow_mut(|laid| arch.dispatch(Band { bands: &bands, x, filter, bias, shared, plane, layer, band, laid }));
     });
 }
 
-/// The sums of one plane of outputs.
-struct Plane<'a> {
-    problem: &'a ConvProblem,
-    windows: &'a Windows,
-    layout: &'a Layout,
+/// A band of rows of outputs of one image and channel.
+struct Band<'a> {
+    bands: &'a Bands<'a>,
     x: &'a [f32],
     filter: &'a [f32],
-    rows: &'a mut Vec<f32>,
-    y: &'a mut [f32],
+    bias: Option<&'a [f32]>,
+    shared: Shared,
+    plane: usize,
+    layer: usize,
+    band: usize,
+    laid: &'a mut Vec<f32>,
 }
 
-impl WithSimd for Plane<'_> {
+impl WithSimd for Band<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { problem, windows, layout, x, filter, rows, y } = self;
-        let [depth, height, width] = &problem.axes;
-        let [taps_d, taps_h, taps_w] = [depth, height, width].map(|axis| axis.filter as usize);
-        let (in_h, in_w, length) = (height.input as usize, width.input as usize, layout.sources.len());
-        let (out_h, out_w) = (height.output as usize, width.output as usize);
-        let mut read: Vec<(f32, usize)> = Vec::with_capacity(filter.len());
-        for (oz, y) in y.chunks_exact_mut(out_h * out_w).enumerate() {
-            for first in (0..out_h).step_by(layout.band) {
-                let band = first..out_h.min(first + layout.band);
-                // The input rows that the band reads, for every tap of the depth; before them what lies outside: zeros, which an infinite or NaN weight shows.
-                let taps = (0..taps_h).flat_map(|r| &windows.height.row(r)[band.clone()]).filter(|iy| **iy != NOTHING);
-                let (from, to) = taps.fold((in_h, 0), |(from, to), iy| (from.min(*iy as usize), to.max(*iy as usize + 1)));
-                let many = to.saturating_sub(from);
-                rows.clear();
-                rows.resize((1 + taps_d * many) * length, 0.0);
-                for t in 0..taps_d {
-                    let iz = windows.depth.row(t)[oz];
-                    if iz != NOTHING {
-                        let lines = x[(iz as usize * in_h + from) * in_w..].chunks_exact(in_w);
-                        let laid = rows[(1 + t * many) * length..].chunks_exact_mut(length);
-                        lines.zip(laid).take(many).for_each(|(line, row)| layout.fill(line, row));
-                    }
+        let Self { bands, x, filter, bias, shared, plane, layer, band, laid } = self;
+        let problem = bands.problem;
+        let [_, out_h, out_w] = problem.axes.each_ref().map(|axis| axis.output as usize);
+        let [taps_d, taps_h, taps_w] = problem.axes.each_ref().map(|axis| axis.filter as usize);
+        let (first, rows) = bands.rows(band);
+        bands.lay_out(x, layer, band, laid);
+        let (filters, pitch, positions) = (problem.filters_per_group() as usize, bands.pitch(), problem.output_positions() as usize);
+        for k in 0..filters {
+            let row = (plane * filters + k) * positions + (layer * out_h + first) * out_w;
+            // SAFETY: rows `first .. first + rows` of the layer of the channel's filter k lie inside y, and no other task writes them: tasks differ in plane,
+            // layer or rows.
+            let y = unsafe { shared.slice(row, rows * out_w) };
+            let k = plane % problem.groups as usize * filters + k;
+            // K 1 taps forward and C K/g taps transposed are the same order when a group has one channel.
+            let weights = &filter[k * problem.taps() as usize..][..problem.taps() as usize];
+            let taps = Taps {
+                weights,
+                offsets: &bands.offsets,
+                extents: [taps_d, taps_h, taps_w],
+                pitch,
+                is_backwards: problem.direction == Direction::Transposed,
+            };
+            if 2 * out_w <= S::F32_LANES {
+                // Rows of outputs, and what lies between them, as one line.
+                let mut sums = [0.0f32; LONGEST_BLOCK];
+                let count = (rows - 1) * pitch + out_w;
+                let mut at = 0;
+                while at < count {
+                    let vectors = (count - at).div_ceil(S::F32_LANES).min(3);
+                    let width = vectors * S::F32_LANES;
+                    line::<S, 1>(simd, &laid[at..], &taps, width, &mut sums[..width]);
+                    store(&sums[..width], at, pitch, out_w, y);
+                    at += width;
                 }
-                for oy in band {
-                    read.clear();
-                    for t in 0..taps_d {
-                        for r in 0..taps_h {
-                            let iy = windows.height.row(r)[oy];
-                            let is_outside = iy == NOTHING || windows.depth.row(t)[oz] == NOTHING;
-                            let row = if is_outside { 0 } else { 1 + t * many + iy as usize - from };
-                            let weights = &filter[(t * taps_h + r) * taps_w..][..taps_w];
-                            read.extend(weights.iter().zip(&layout.start).map(|(w, start)| (*w, row * length + start)));
-                        }
-                    }
-                    line(simd, rows, &read, &mut y[oy * out_w..][..out_w]);
+            } else {
+                let is_dense = problem.axes[1].stride == 1 && problem.axes[1].dilation == 1;
+                let mut row = 0;
+                while row < rows {
+                    let (laid, y) = (&laid[row * pitch..], &mut y[row * out_w..]);
+                    row += match rows - row {
+                        4.. if is_dense => line::<S, 4>(simd, laid, &taps, out_w, y),
+                        2.. if is_dense => line::<S, 2>(simd, laid, &taps, out_w, y),
+                        _ => line::<S, 1>(simd, laid, &taps, out_w, y),
+                    };
                 }
+            }
+            finish(y, bias.map_or(0.0, |b| b[k]), problem.activation);
+        }
+    }
+}
+
+/// A filter, and where output 0 reads through each of its taps.
+struct Taps<'a> {
+    weights: &'a [f32],
+    offsets: &'a [usize],
+    extents: [usize; 3],
+    /// Numbers from an output's place to the one's below it.
+    pitch: usize,
+    /// Whether the next tap of a column reads the row above.
+    is_backwards: bool,
+}
+
+/// So many rows of outputs, which are `width` long; returns their number.
+#[inline(always)]
+fn line<S: Simd, const ROWS: usize>(simd: S, laid: &[f32], taps: &Taps<'_>, width: usize, y: &mut [f32]) -> usize {
+    // Of 16 registers, sums have 8.
+    let most = if S::F32_LANES == 8 && ROWS == 4 { 2 } else { 4 };
+    let mut at = 0;
+    while at < width {
+        let vectors = (width - at).div_ceil(S::F32_LANES).min(most);
+        match vectors {
+            1 => block::<S, ROWS, 1>(simd, laid, taps, at, width, y),
+            2 => block::<S, ROWS, 2>(simd, laid, taps, at, width, y),
+            3 => block::<S, ROWS, 3>(simd, laid, taps, at, width, y),
+            _ => block::<S, ROWS, 4>(simd, laid, taps, at, width, y),
+        }
+        at += vectors * S::F32_LANES;
+    }
+    ROWS
+}
+
+/// So many vectors of each row from `at` on. What is read past the last output is never stored.
+#[inline(always)]
+fn block<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, laid: &[f32], taps: &Taps<'_>, at: usize, width: usize, y: &mut [f32]) {
+    let sums = if ROWS == 1 { of_row(simd, laid, taps, at) } else { of_rows::<S, ROWS, VECTORS>(simd, laid, taps, at) };
+    let end = width.min(at + VECTORS * S::F32_LANES);
+    for (i, sums) in sums.into_iter().enumerate() {
+        let row = if taps.is_backwards { ROWS - 1 - i } else { i };
+        for (y, sum) in y[row * width..][at..end].chunks_mut(S::F32_LANES).zip(sums) {
+            match S::as_mut_simd_f32s(y) {
+                ([whole], _) => *whole = sum,
+                _ => simd.partial_store_f32s(y, sum),
             }
         }
     }
 }
 
-/// One line of outputs: the sums over `read`, the weights and where in `rows` what they multiply begins.
+/// Of one row, whose taps may lie anywhere.
 #[inline(always)]
-fn line<S: Simd>(simd: S, rows: &[f32], read: &[(f32, usize)], y: &mut [f32]) {
-    let mut at = 0;
-    while at + 4 * S::F32_LANES <= y.len() {
-        block::<S, 4>(simd, rows, read, at, y);
-        at += 4 * S::F32_LANES;
-    }
-    while at < y.len() {
-        block::<S, 1>(simd, rows, read, at, y);
-        at += S::F32_LANES;
-    }
-}
-
-/// So many vectors of outputs from `at` on. Past the last output lies what is never stored: a row is longer by a vector.
-#[inline(always)]
-fn block<S: Simd, const VECTORS: usize>(simd: S, rows: &[f32], read: &[(f32, usize)], at: usize, y: &mut [f32]) {
-    let mut sums = [simd.splat_f32s(0.0); VECTORS];
-    for &(w, start) in read {
-        let w = simd.splat_f32s(w);
-        let (values, _) = S::as_simd_f32s(&rows[start + at..][..VECTORS * S::F32_LANES]);
-        for (sum, v) in sums.iter_mut().zip(values) {
-            *sum = simd.mul_add_e_f32s(w, *v, *sum);
+fn of_row<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, laid: &[f32], taps: &Taps<'_>, at: usize) -> [[S::f32s; VECTORS]; ROWS] {
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+    for (weight, offset) in taps.weights.iter().zip(taps.offsets) {
+        let weight = simd.splat_f32s(*weight);
+        let (values, _) = S::as_simd_f32s(&laid[offset + at..][..VECTORS * S::F32_LANES]);
+        for (sum, value) in sums[0].iter_mut().zip(values) {
+            *sum = simd.mul_add_e_f32s(weight, *value, *sum);
         }
     }
-    let end = y.len().min(at + VECTORS * S::F32_LANES);
-    for (y, sum) in y[at..end].chunks_mut(S::F32_LANES).zip(sums) {
-        simd.partial_store_f32s(y, sum);
+    sums
+}
+
+/// Of several rows, the last one first where taps read backwards, and where the next tap of a column reads the next row: each row that is laid out is read
+/// once.
+#[inline(always)]
+fn of_rows<S: Simd, const ROWS: usize, const VECTORS: usize>(simd: S, laid: &[f32], taps: &Taps<'_>, at: usize) -> [[S::f32s; VECTORS]; ROWS] {
+    let [taps_d, taps_h, taps_w] = taps.extents;
+    let steps = ROWS + taps_h - 1;
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+    for depth in 0..taps_d {
+        let weights = &taps.weights[depth * taps_h * taps_w..][..taps_h * taps_w];
+        // The tap that output 0 reads the first row through.
+        let first = depth * taps_h + if taps.is_backwards { taps_h - 1 } else { 0 };
+        let offsets = &taps.offsets[first * taps_w..][..taps_w];
+        for step in 0..steps {
+            // The order of the taps is the same for every row.
+            let row = if taps.is_backwards { steps - 1 - step } else { step };
+            for (s, offset) in offsets.iter().enumerate() {
+                let (values, _) = S::as_simd_f32s(&laid[offset + row * taps.pitch + at..][..VECTORS * S::F32_LANES]);
+                // Registers, which the rows share.
+                let values: [S::f32s; VECTORS] = std::array::from_fn(|v| values[v]);
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let tap = step.wrapping_sub(i);
+                    if tap < taps_h {
+                        let weight = simd.splat_f32s(weights[tap * taps_w + s]);
+                        for (sum, value) in sums.iter_mut().zip(values) {
+                            *sum = simd.mul_add_e_f32s(weight, value, *sum);
+                        }
+                    }
+                }
+            }
+        }
     }
+    sums
 }

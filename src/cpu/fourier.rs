@@ -24,12 +24,14 @@ const LONGEST_SIDE: u64 = 1024;
 /// Bytes of the spectra of the pairs that are multiplied at once, about: what a last-level cache holds beside the filters.
 const SPECTRA: u64 = 8 << 20;
 
-/// What a step takes in multiply-adds of `direct`, measured on one core (benchmarks/results/2026-11-27-cpu-engine-2.md): a halving of a number of a tile,
-/// there or back; a product of two complex numbers, and the reading of one of a filter, which is larger than caches; a multiply-add of `depthwise`.
+/// What a step takes in multiply-adds of `direct`, measured on one core (benchmarks/results/2026-11-27-cpu-engine-2.md and -3.md): a halving of a number of a
+/// tile, there or back; a product of two complex numbers, and the reading of one of a filter, which is larger than caches; a multiply-add of `depthwise`, and
+/// what each of its outputs takes beside them.
 const HALVING: f64 = 6.5;
 const PRODUCT: f64 = 6.0;
 const READING: f64 = 32.0;
-const BY_ROWS: f64 = 4.5;
+const BY_ROWS: f64 = 1.1;
+const BY_ROWS_OUTPUT: f64 = 31.0;
 
 /// How much less it must be, and fewest taps.
 const GAIN: f64 = 1.15;
@@ -59,7 +61,10 @@ pub(crate) fn tile(problem: &ConvProblem) -> Option<FourierTile> {
         .into_iter()
         .filter(|tile| shape(*tile).is_some())
         .min_by(|a, b| work(*a, problem).total_cmp(&work(*b, problem)));
-    let of_others = problem.multiply_adds() as f64 * if depthwise::by_rows(problem) { BY_ROWS } else { 1.0 };
+    let of_others = match depthwise::by_rows(problem) {
+        true => problem.multiply_adds() as f64 * BY_ROWS + problem.output_count() as f64 * BY_ROWS_OUTPUT,
+        false => problem.multiply_adds() as f64,
+    };
     best.filter(|tile| is_asked_for || GAIN * work(*tile, problem) < of_others)
 }
 

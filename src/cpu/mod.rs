@@ -1,12 +1,13 @@
 //! The CPU engine: the fallback where there is no GPU, and the honest opponent in every GPU-against-CPU figure.
 //!
-//! `direct` lays a band of the input out (`lines`) so that each tap is an offset, and keeps sums in registers (`kernel`); `winograd` multiplies less where the
-//! accuracy admits it, and so does `fourier`, of many taps, by the transforms of `fft`; `gemm` multiplies the filter by im2col blocks, for windows of one tap
-//! and few outputs; `depthwise` keeps rows of outputs in registers; `phases` takes a stride of a transposed convolution apart. `packed` chooses among these,
-//! and packs a filter once for many calls (`prepared`); `streaming` convolves a stream block by block, by the partitions of `partition`; `epilogue` adds bias and activation while a block is warm. Everything is channels-first and f32, on the
-//! current rayon pool.
+//! `direct` lays a band of the input out (`lines`, `bands`) so that each tap is an offset, and keeps sums in registers (`kernel`); `winograd` multiplies less
+//! where the accuracy admits it, and so does `fourier`, of many taps, by the transforms of `fft`; `gemm` multiplies the filter by im2col blocks, for windows of
+//! one tap and few outputs; `depthwise` keeps blocks of outputs in registers; `phases` takes a stride of a transposed convolution apart. `packed` chooses among
+//! these, and packs a filter once for many calls (`prepared`); `streaming` convolves a stream block by block, by the partitions of `partition`; `epilogue` adds
+//! bias and activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
 
 pub(crate) mod adjoint;
+mod bands;
 pub(crate) mod depthwise;
 mod direct;
 pub(crate) mod dropout;
@@ -30,6 +31,7 @@ pub(crate) mod packed;
 mod partition;
 mod phases;
 pub(crate) mod pool;
+mod pool_rows;
 mod prepared;
 mod product;
 pub(crate) mod reduce;

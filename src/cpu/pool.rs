@@ -1,36 +1,33 @@
-//! Pooling on all cores: a task takes channel planes, an output line at a time.
+//! Pooling on all cores: a task takes channel planes, in vector registers (`pool_rows`) where windows are the same everywhere.
 
 use crate::cpu::Computed;
+use crate::cpu::pool_rows::{self, Largest, Mean, Plane, SumOfSizes};
 use crate::ops::pool::descriptor::{IndexOrder, PoolKind};
 use crate::ops::pool::problem::PoolProblem;
 use crate::ops::pool::unpool::{MaxUnpoolGradient, MaxUnpoolProblem};
 use crate::types::shape::WindowAxis;
 use pulp::Arch;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// y = pool(x), channels-first; a maximum without its index.
 pub(crate) fn pool(problem: &PoolProblem, x: &[f32], y: &mut [f32]) {
     let (plane_in, plane_out) = (problem.input_positions() as usize, problem.output_positions() as usize);
     let tables = problem.axes.each_ref().map(|axis| table(problem, axis));
-    let larger = |best: f32, v: f32| if v > best || v.is_nan() { v } else { best };
-    let add = |sum: f32, v: f32| sum + v;
-    let unit = problem.power();
-    y.par_chunks_mut(plane_out).zip(x.par_chunks(plane_in)).for_each(|(y, x)| {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || match problem.kind {
-                PoolKind::Max { .. } => plane(problem, &tables, x, y, f32::NEG_INFINITY, |v| v, larger, |v, _| v),
-                // In a unit of which no window's sum leaves f32.
-                PoolKind::Average { .. } => plane(problem, &tables, x, y, 0.0, |v| v * unit, add, |sum, count| sum / (count * unit)),
-                PoolKind::Lp { p: 1.0 } => plane(problem, &tables, x, y, 0.0, f32::abs, add, |sum, _| sum),
-                // f64 holds the squares of all f32 numbers.
-                PoolKind::Lp { p: 2.0 } => {
-                    plane(problem, &tables, x, y, 0.0, |v| f64::from(v) * f64::from(v), |sum, v| sum + v, |sum, _| sum.sqrt() as f32);
-                }
-                PoolKind::Lp { p } => norms(problem, &tables, f64::from(p), x, y),
-            },
-        );
+    let (arch, in_rows, unit) = (Arch::new(), pool_rows::suits(problem), problem.power());
+    y.par_chunks_mut(plane_out).zip(x.par_chunks(plane_in)).for_each(|(y, x)| match problem.kind {
+        PoolKind::Max { .. } if in_rows => arch.dispatch(Plane { problem, tables: &tables, kind: Largest, x, y }),
+        PoolKind::Average { .. } if in_rows => arch.dispatch(Plane { problem, tables: &tables, kind: Mean { unit }, x, y }),
+        PoolKind::Lp { p: 1.0 } if in_rows => arch.dispatch(Plane { problem, tables: &tables, kind: SumOfSizes, x, y }),
+        PoolKind::Max { .. } => {
+            let larger = |best: f32, v: f32| if v > best || v.is_nan() { v } else { best };
+            windows(problem, &tables, x, y, f32::NEG_INFINITY, larger, |v, _| v);
+        }
+        // In a unit of which no window's sum leaves f32.
+        PoolKind::Average { .. } => windows(problem, &tables, x, y, 0.0, |sum, v| sum + v * unit, |sum, count| sum / (count * unit)),
+        PoolKind::Lp { p: 1.0 } => windows(problem, &tables, x, y, 0.0, |sum, v| sum + v.abs(), |sum, _| sum),
+        // f64 holds the squares of all f32 numbers.
+        PoolKind::Lp { p: 2.0 } => windows(problem, &tables, x, y, 0.0, |sum, v| sum + f64::from(v) * f64::from(v), |sum, _| sum.sqrt() as f32),
+        PoolKind::Lp { p } => norms(problem, &tables, f64::from(p), x, y),
     });
 }
 
@@ -68,73 +65,30 @@ fn norms(problem: &PoolProblem, [depth, height, width]: &[Vec<[usize; 3]>; 3], p
     }
 }
 
-/// Outputs whose windows lie inside the input along the width, so that neighbouring ones read a stride apart.
-fn inner(problem: &PoolProblem, width: &[[usize; 3]]) -> Range<usize> {
-    let taps = problem.axes[2].filter as usize;
-    let is_whole = |[_, inside, counted]: &[usize; 3]| !problem.adaptive && *inside == taps && *counted == taps;
-    let first = width.iter().position(is_whole).unwrap_or(width.len());
-    let count = width[first..].iter().take_while(|output| is_whole(output)).count();
-    first..first + count
-}
-
-/// One plane. A window's step is the same along every axis, so its rows are joined first, whole input rows at a time, and the joined row is pooled along the
-/// width: a stride's phases apart, so that a tap of all inner outputs reads neighbours. The compiler keeps both in vector registers.
-#[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "the geometry, the planes, and the four parts of a kind")]
-fn plane<T: Copy>(
+/// One plane, window by window.
+fn windows<T: Copy>(
     problem: &PoolProblem,
     [depth, height, width]: &[Vec<[usize; 3]>; 3],
     x: &[f32],
     y: &mut [f32],
     start: T,
-    term: impl Fn(f32) -> T,
-    join: impl Fn(T, T) -> T,
+    join: impl Fn(T, f32) -> T,
     finish: impl Fn(T, f32) -> f32,
 ) {
     let [in_h, in_w] = [problem.axes[1].input as usize, problem.axes[2].input as usize];
     let [dz, dy, dx] = problem.axes.each_ref().map(|a| a.dilation as usize);
-    let (taps, stride) = (problem.axes[2].filter as usize, problem.axes[2].stride as usize);
-    let inner = inner(problem, width);
-    let origin = width.get(inner.start).map_or(0, |[x0, ..]| *x0);
-    // Steps from the first tap of an inner window to its last: none where no window lies inside, which then may be of any length.
-    let (taps, reach) = if inner.is_empty() { (0, 0) } else { (taps, (taps - 1) * dx) };
-    // Places of a phase that the inner outputs read; of a long stride, only some phases are read.
-    let pitch = inner.len() + reach / stride;
-    let mut joined = vec![start; in_w];
-    let mut phases = vec![start; if inner.is_empty() || stride == 1 { 0 } else { stride.min(reach + 1) * pitch }];
-    let mut pooled = vec![start; inner.len()];
-    let mut lines = y.chunks_exact_mut(width.len());
+    let mut outputs = y.iter_mut();
     for &[z0, nz, cz] in depth {
-        for (&[y0, ny, cy], line) in height.iter().zip(&mut lines) {
-            joined.fill(start);
-            for (z, r) in (0..nz).flat_map(|z| (0..ny).map(move |r| (z, r))) {
-                let row = &x[((z0 + z * dz) * in_h + y0 + r * dy) * in_w..][..in_w];
-                joined.iter_mut().zip(row).for_each(|(j, v)| *j = join(*j, term(*v)));
-            }
-            if !phases.is_empty() {
-                for (p, phase) in phases.chunks_exact_mut(pitch).enumerate() {
-                    let read = joined.get(origin + p..).unwrap_or(&[]);
-                    match stride {
-                        2 => phase.iter_mut().zip(read.iter().step_by(2)).for_each(|(to, v)| *to = *v),
-                        _ => phase.iter_mut().zip(read.iter().step_by(stride)).for_each(|(to, v)| *to = *v),
+        for &[y0, ny, cy] in height {
+            for (&[x0, nx, cx], out) in width.iter().zip(&mut outputs) {
+                let mut value = start;
+                for z in 0..nz {
+                    for r in 0..ny {
+                        let line = ((z0 + z * dz) * in_h + y0 + r * dy) * in_w + x0;
+                        value = (0..nx).fold(value, |value, s| join(value, x[line + s * dx]));
                     }
                 }
-            }
-            pooled.fill(start);
-            for s in 0..taps {
-                let read = if phases.is_empty() {
-                    joined.get(origin + s * dx..).unwrap_or(&[])
-                } else {
-                    &phases[s * dx % stride * pitch + s * dx / stride..]
-                };
-                pooled.iter_mut().zip(read).for_each(|(value, v)| *value = join(*value, *v));
-            }
-            let whole = (cz * cy * taps) as f32;
-            line[inner.clone()].iter_mut().zip(&pooled).for_each(|(out, value)| *out = finish(*value, whole));
-            for q in (0..inner.start).chain(inner.end..width.len()) {
-                let [x0, nx, cx] = width[q];
-                let value = (0..nx).fold(start, |value, s| join(value, joined[x0 + s * dx]));
-                line[q] = finish(value, (cz * cy * cx) as f32);
+                *out = finish(value, (cz * cy * cx) as f32);
             }
         }
     }

@@ -5,7 +5,10 @@ use crate::numeric::Accuracy;
 use crate::ops::conv::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::descriptor::{Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
-use crate::types::{Activation, Padding, PaddingMode};
+use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, PoolDescriptor, PoolKind};
+use crate::ops::pool::problem::PoolProblem;
+use crate::reference::Referenced;
+use crate::types::{Activation, Padding, PaddingMode, TensorType};
 
 fn integers(count: u64, step: u64) -> Vec<f32> {
     (0..count).map(|i| ((i * step + i / 7) % 9) as f32 - 4.0).collect()
@@ -223,6 +226,55 @@ fn winograd_of_integers() {
             check(&problem);
         }
     }
+}
+
+/// Of every kind, over rows shorter than a vector and longer than several; with NaN, infinities and a mask, by what is exact on integers.
+#[test]
+fn pools_of_every_window() {
+    let check = |problem: PoolProblem, x: &[f32]| {
+        let mut got = vec![f32::NAN; problem.output_extents().iter().product()];
+        assert_eq!(crate::cpu::compute(problem.clone(), &[x], &mut got), Ok(true));
+        let wide: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
+        let want = problem.reference(&[&wide]).remove(0);
+        for (i, ((got, want), allowed)) in got.iter().zip(&want.value).zip(&want.error).enumerate() {
+            let (got, is_kept) = (f64::from(*got), want.is_nan() && got.is_nan());
+            assert!(
+                is_kept || got == *want || (got - want).abs() <= *allowed,
+                "{problem:?}: element {i} is {got}, the reference {want} to {allowed}"
+            );
+        }
+    };
+    let kinds = [
+        PoolKind::Max { indices: None },
+        PoolKind::Average { count_include_pad: true },
+        PoolKind::Average { count_include_pad: false },
+        PoolKind::Lp { p: 1.0 },
+        PoolKind::Lp { p: 2.0 },
+        PoolKind::Lp { p: 3.0 },
+    ];
+    for width in [4, 5, 15, 16, 17, 31, 33, 70] {
+        let mut x = integers(2 * 3 * 7 * width as u64, 5);
+        for special in [false, true] {
+            for kind in kinds {
+                for (window, stride, dilation, pad) in
+                    [(2, 2, 1, [0, 1]), (3, 2, 1, [1, 1]), (3, 1, 1, [2, 0]), (2, 3, 2, [1, 2]), (4, 5, 1, [3, 3]), (2, 1, 3, [0, 0])]
+                {
+                    let padding = Padding::Explicit { begin: [1, pad[0]], end: [0, pad[1]] };
+                    let descriptor =
+                        PoolDescriptor { kind, window: [2, window], stride: Some([1, stride]), dilation: [1, dilation], padding, ceil_mode: special };
+                    check(PoolProblem::new(&TensorType::f32(&[2, 3, 7, width]), &descriptor).unwrap(), &x);
+                }
+                let adaptive = AdaptivePoolDescriptor { kind, output: [3, width.min(6) - 1] };
+                check(PoolProblem::adaptive(&TensorType::f32(&[2, 3, 7, width]), &adaptive).unwrap(), &x);
+            }
+            let at = |i: usize| i * 37 % (6 * 7 * width);
+            for (i, v) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1e9, f32::MAX].into_iter().enumerate() {
+                x[at(i + width)] = v;
+            }
+        }
+    }
+    let deep = PoolDescriptor { stride: Some([1, 1, 2]), padding: Padding::uniform(1), ..PoolDescriptor::window([2, 3, 3]) };
+    check(PoolProblem::new(&TensorType::f32(&[1, 2, 4, 5, 21]), &deep).unwrap(), &integers(840, 5));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Tiles are numbered across rows, as outputs are in `direct`: a vector holds the same element of neighbouring tiles. A task transforms a band of tiles, which
 //! stays in its core's cache, multiplies it by each panel of transformed filters, and transforms the sums while they are warm.
 
-use crate::cpu::direct::{BANDS, cut};
+use crate::cpu::bands::{BANDS, cut};
 use crate::cpu::epilogue::finish;
 use crate::cpu::gemm::Shared;
 use crate::cpu::kernel::{LONGEST_BLOCK, PANEL, Panels, VECTORS, multiply, taken};
