@@ -26,16 +26,41 @@ LIGHT = ["bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet5
 PEERS = ["wgconv", "onnxruntime-cpu", "onnxruntime-webgpu"]
 
 
-def models(folder):
+def with_seeded_weights(path, to):
+    """Writes a network whose nodes make all its weights alike with weights that are not: its outputs then say something. Gives its inputs' values."""
+    model, random = onnx.load(path), np.random.default_rng(0)
+    own, known = model.graph, {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
+    used = {name: (node.op_type, i) for node in own.node for i, name in enumerate(node.input)}
+    kept = []
+    for node in own.node:
+        if node.op_type != "ConstantOfShape" or node.input[0] not in known:
+            kept.append(node)
+            continue
+        extents, use = known[node.input[0]], used.get(node.output[0])
+        if use in [("BatchNormalization", 1), ("BatchNormalization", 4)]:
+            numbers = random.uniform(0.5, 1.5, extents)
+        else:
+            numbers = random.standard_normal(extents) * (2 / max(np.prod(extents[1:]), 1)) ** 0.5 * (0.1 if len(extents) == 1 else 1)
+        own.initializer.append(numpy_helper.from_array(numbers.astype(np.float32), node.output[0]))
+    del own.node[:]
+    own.node.extend(kept)
+    for value in own.initializer:
+        if value.name in used and used[value.name][0] == "BatchNormalization" and used[value.name][1] in (1, 4):
+            value.CopyFrom(numpy_helper.from_array(random.uniform(0.5, 1.5, value.dims).astype(np.float32), value.name))
+    made = {value.name for value in own.initializer}
+    given = [value for value in own.input if value.name not in made]
+    extents = lambda value: [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
+    onnx.save(model, to)
+    return {value.name: random.uniform(0, 1, extents(value)).astype(np.float32) for value in given}
+
+
+def models(folder, scratch):
     """Name, file, and inputs by name."""
     for name in LIGHT:
         path = folder / "light" / f"light_{name}.onnx"
         if path.exists():
-            own = onnx.load(path, load_external_data=False).graph
-            made = {value.name for value in own.initializer}
-            given = [value for value in own.input if value.name not in made]
-            extents = lambda value: [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
-            yield f"light_{name}", path, {value.name: np.random.default_rng(0).uniform(0, 1, extents(value)).astype(np.float32) for value in given}
+            seeded = scratch / path.name
+            yield f"light_{name}", seeded, with_seeded_weights(path, seeded)
     for path in sorted([*folder.glob("peers/*/model.onnx"), *folder.glob("torch/*_traced/model.onnx")]):
         own = onnx.load(path, load_external_data=False).graph
         made = {value.name for value in own.initializer}
@@ -104,22 +129,26 @@ def main():
     parser.add_argument("--json", type=Path, help="also writes every line of every round")
     options = parser.parse_args()
 
-    found = list(models(options.folder))
+    with tempfile.TemporaryDirectory() as folder:
+        measure(options, Path(folder))
+
+
+def measure(options, folder):
+    found = list(models(options.folder, folder))
     if options.only:
         known = {name: (name, path, inputs) for name, path, inputs in found}
         found = shapes.choose("--only", options.only.split(","), known)
     peers = shapes.choose("--peers", options.peers.split(","), {name: name for name in PEERS})
     print(f"- date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M UTC}\n- command: {shlex.join(['python', *sys.argv])}\n- machine: {shapes.processor()}")
     lines = []
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(options.rounds):
-            todo = [(model, peer) for model in found for peer in peers]
-            for (name, path, inputs), peer in todo if number % 2 == 0 else reversed(todo):
-                print(f"round {number + 1} of {options.rounds}: {name}, {peer}", file=sys.stderr)
-                before = shapes.Load()
-                own = wgconv(options, path, inputs, Path(folder)) if peer == "wgconv" else onnxruntime(options, peer, path, inputs, Path(folder))
-                others = shapes.Load().others_since(before)
-                lines += [line | {"shape": name, "others": others, "round": number} for line in own]
+    for number in range(options.rounds):
+        todo = [(model, peer) for model in found for peer in peers]
+        for (name, path, inputs), peer in todo if number % 2 == 0 else reversed(todo):
+            print(f"round {number + 1} of {options.rounds}: {name}, {peer}", file=sys.stderr)
+            before = shapes.Load()
+            own = wgconv(options, path, inputs, folder) if peer == "wgconv" else onnxruntime(options, peer, path, inputs, folder)
+            others = shapes.Load().others_since(before)
+            lines += [line | {"shape": name, "others": others, "round": number} for line in own]
     print(report(lines, [name for name, _, _ in found]), end="")
     if options.json:
         options.json.write_text(json.dumps(lines, indent=1) + "\n")

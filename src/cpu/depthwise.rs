@@ -15,6 +15,9 @@ use rayon::prelude::*;
 /// Numbers of a band that is laid out, about: a quarter of a usual second-level cache.
 const BAND: usize = 64 << 10;
 
+/// Fewest multiply-adds that a core is given at once.
+const FEWEST_SUMS: u64 = 1 << 16;
+
 /// Whether what is laid out beside the outputs is not much more than they are: a spread window may reach far beyond the input.
 fn suits(problem: &ConvProblem) -> bool {
     let is_compact =
@@ -34,7 +37,8 @@ pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Optio
     let bands = Bands::new(problem, BAND, |most| cut(planes * layers, problem.axes[1].output as usize, most, 1).0);
     let in_plane = problem.input_positions() as usize;
     let (arch, shared) = (Arch::new(), Shared(y.as_mut_ptr()));
-    (0..planes * layers * bands.count).into_par_iter().for_each(|task| {
+    let many = (FEWEST_SUMS / (bands.rows(0).1 as u64 * problem.axes[2].output * problem.taps()).max(1)) as usize;
+    (0..planes * layers * bands.count).into_par_iter().with_min_len(many.max(1)).for_each(|task| {
         let (rest, band) = (task / bands.count, task % bands.count);
         let (plane, layer) = (rest / layers, rest % layers);
         let x = &x[plane * in_plane..][..in_plane];

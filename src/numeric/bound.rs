@@ -30,6 +30,12 @@ pub(crate) fn fourier_error(halvings: u32, products: u32, depth: u64) -> f64 {
 /// What is lost where a number is below the smallest normal f32: a device may take it for zero.
 pub const UNDERFLOW: f64 = f32::MIN_POSITIVE as f64;
 
+/// What a sum of `terms` products may lose below the normal numbers: each product and each sum of it, and an operand that meets a factor of up to 1. Nothing
+/// where all terms are 0.
+pub fn underflow(terms: u64, magnitude: f64) -> f64 {
+    if magnitude > 0.0 { 2.0 * terms as f64 * UNDERFLOW } else { 0.0 }
+}
+
 /// Error of an activation whose argument errs by at most `sum_error`.
 pub fn activation_error(activation: Activation, sum_error: f64, sum: f64, output: f64) -> f64 {
     // An infinite or undefined sum errs by nothing: the kernel's is the same.

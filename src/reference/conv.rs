@@ -1,6 +1,6 @@
 //! Convolution, forward and transposed, straight from the definition.
 
-use crate::numeric::bound::{activation_error, gamma, storage_rounding};
+use crate::numeric::bound::{activation_error, gamma, storage_rounding, underflow};
 use crate::numeric::{MatrixError, Operands};
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::fft::{FourierTile, ON_GPU, candidates, roundings_after};
@@ -72,12 +72,13 @@ pub(crate) fn terms(problem: &ConvProblem, x: &[f64], filter: &[f64], bias: Opti
 ///
 /// A sum of n products in f32, in any order, with or without fused multiply-add, errs by at most gamma_n times the sum of the
 /// absolute products (Higham, equation 3.4), n being the most that any output has: of a transposed convolution with a stride
-/// those of a phase. The bias is one more term and one addition more, hence n + 2, the residual another. The activation
-/// multiplies that by at most its largest slope and adds its own error.
+/// those of a phase. The bias is one more term and one addition more, hence n + 2, the residual another. Products and sums below
+/// the normal numbers may be lost (see [`underflow`]). The activation multiplies that by at most its largest slope and adds its own error.
 pub fn conv_error(problem: &ConvProblem, sum: f64, magnitude: f64) -> f64 {
     let roundings = problem.reduction_depth() + 2 + u64::from(problem.has_residual);
     let output = problem.activation.apply(sum);
-    activation_error(problem.activation, gamma(roundings, ElementType::F32.unit_roundoff()) * magnitude, sum, output)
+    let sums = gamma(roundings, ElementType::F32.unit_roundoff()) * magnitude + underflow(roundings, magnitude);
+    activation_error(problem.activation, sums, sum, output)
 }
 
 /// As [`conv_error`], with the rounding to the stored type.
@@ -318,6 +319,15 @@ mod tests {
     fn forward<const N: usize>(descriptor: &ConvDescriptor<N>, x: (&[usize], &[f32]), filter: (&[usize], &[f32])) -> Vec<f64> {
         let problem = ConvProblem::forward(&ConvInputs::new(x.0, filter.0, None), descriptor).unwrap();
         conv(&problem, x.1, filter.1, None).unwrap().sum
+    }
+
+    /// A device may take numbers below the normal ones for zero; where all terms are zero, nothing is lost.
+    #[test]
+    fn sums_below_the_normal_numbers_may_be_lost() {
+        let problem = ConvProblem::forward(&ConvInputs::new(&[1, 1, 4], &[1, 1, 2], None), &Conv1dDescriptor::default()).unwrap();
+        let result = problem.reference(&[&[1e-39, -3e-39, 0.0, 0.0], &[0.5, 1.0]]).remove(0);
+        assert!(result.value[0] != 0.0 && result.value[0].abs() < result.error[0] && result.error[0] < 1e-36, "{result:?}");
+        assert_eq!(result.error[2], 0.0);
     }
 
     #[test]

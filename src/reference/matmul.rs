@@ -1,6 +1,6 @@
 //! Matrix products straight from their definition.
 
-use crate::numeric::bound::{activation_error, gamma};
+use crate::numeric::bound::{activation_error, gamma, underflow};
 use crate::numeric::{MatrixError, Operands};
 use crate::ops::matmul::{MatMulProblem, operands_of};
 use crate::reference::{Bounded, Referenced};
@@ -22,10 +22,11 @@ pub(crate) fn relative_error(operands: Operands, problem: &MatMulProblem) -> f64
 /// activation(alpha a b + beta addend + residual).
 ///
 /// The sum of k products errs by gamma_k times the sum of the absolute products; alpha and beta are one rounding each, and so is each of
-/// the two additions: gamma_(k + 4) of the absolute values of all terms holds for any order (Higham, section 3.1).
+/// the two additions: gamma_(k + 4) of the absolute values of all terms holds for any order (Higham, section 3.1). Products and sums below the normal
+/// numbers may be lost (see [`underflow`]).
 pub fn matmul(problem: &MatMulProblem, inputs: &[&[f64]]) -> Bounded {
     let gamma = gamma(problem.k + 4, ElementType::F32.unit_roundoff());
-    products(problem, inputs, |magnitude, _| gamma * magnitude)
+    products(problem, inputs, |magnitude, _| gamma * magnitude + underflow(problem.k + 4, magnitude))
 }
 
 /// The same with the error that cooperative matrices may make.

@@ -80,7 +80,8 @@ impl Kept {
 /// Runs the network; outputs in the graph's order.
 pub(crate) fn run(graph: &Graph, open: usize, given: &ByValue<'_>, kept: &Kept) -> Result<Vec<Owned>> {
     let at = graph.at(open)?;
-    let values = compute_all(graph, &at, given, kept, &mut |_, _| true)?;
+    // All ops by one worker: a thread that is none would wake one for every loop of every op, and sleep until it is done.
+    let values = rayon::scope(|_| compute_all(graph, &at, given, kept, &mut |_, _| true))?;
     let output = |value: ValueId| {
         let numbers = values[value.index()].clone().or_else(|| numbers(graph, value).map(Cow::into_owned)).unwrap_or_default();
         if let Some(count) = graph.count_of_bytes(value, |value| &at.types[value.index()]) {

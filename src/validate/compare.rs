@@ -65,7 +65,7 @@ impl Mismatch {
         let shown: Vec<String> = self
             .shown
             .iter()
-            .map(|(i, got, want, allowed)| format!("{:?} is {got}, expected {want} within {allowed:e}", unravel(*i, extents)))
+            .map(|(i, got, want, allowed)| format!("{:?} is {got:?}, expected {want:?} within {allowed:e}", unravel(*i, extents)))
             .collect();
         format!("{} of {} elements differ: {}", self.count, self.total, shown.join("; "))
     }
