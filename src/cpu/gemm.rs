@@ -64,6 +64,8 @@ pub(crate) fn conv(problem: &ConvProblem, x: &[f32], rows: &[f32], bias: Option<
     let blocks = positions.div_ceil(columns);
     let in_place = is_pointwise(problem);
     let shared = Shared(y.as_mut_ptr());
+    // A single block's filters are for all cores.
+    let cores = if planes * blocks == 1 { Cores::All } else { Cores::This };
     (0..planes * blocks).into_par_iter().for_each(|task| {
         let (plane, block) = (task / blocks, task % blocks);
         let (n, g) = (plane / groups, plane % groups);
@@ -84,7 +86,7 @@ pub(crate) fn conv(problem: &ConvProblem, x: &[f32], rows: &[f32], bias: Option<
             // them: tasks differ in plane (other rows) or block (other columns).
             let block = unsafe { shared.slice(y_start, (filters - 1) * positions + count) };
             let (a, b) = (Operand { elements: a, row: depth, column: 1 }, Operand { elements: b, row: b_stride, column: 1 });
-            product([filters, count, depth], 1.0, a, b, block, positions, Cores::This);
+            product([filters, count, depth], 1.0, a, b, block, positions, cores);
             for k in 0..filters {
                 // SAFETY: row k of this task's own block, as above.
                 let row = unsafe { shared.slice(y_start + k * positions, count) };

@@ -37,6 +37,7 @@ mod product;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
 mod streaming;
+mod thin;
 pub(crate) mod top_k;
 pub(crate) mod transform;
 pub(crate) mod window;

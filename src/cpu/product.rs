@@ -1,5 +1,6 @@
-//! y = scale a b by the f32 part of the `gemm` crate, the one place that calls it.
+//! y = scale a b by the f32 part of the `gemm` crate, the one place that calls it, or by dot products (`thin`) where one operand has few rows.
 
+use crate::cpu::thin::{self, Wide};
 use gemm_common::Parallelism;
 
 /// A matrix in memory: its first element and how many elements its rows and columns lie apart.
@@ -38,6 +39,18 @@ fn multiply([m, n, k]: [usize; 3], [keep, scale]: [f32; 2], a: Operand<'_>, b: O
     assert!(a.holds(m, k), "a must hold every row");
     assert!(b.holds(k, n), "b must hold every column");
     assert!(y_row >= n && y.len() >= (m - 1) * y_row + n, "y must hold every row");
+    let mut write = |at: usize, sum: f32| y[at] = if keep == 0.0 { scale * sum } else { keep * y[at] + scale * sum };
+    let is_thin = |rows: usize| rows <= thin::MOST_ROWS && k >= thin::FEWEST_TERMS;
+    if is_thin(n) && a.column == 1 {
+        let wide = Wide { elements: a.elements, row: a.row, rows: m, terms: k };
+        let column = |j: usize, term: usize| b.elements[term * b.row + j * b.column];
+        return thin::multiply(wide, n, column, cores == Cores::All, |i, j, sum| write(i * y_row + j, sum));
+    }
+    if is_thin(m) && b.row == 1 {
+        let wide = Wide { elements: b.elements, row: b.column, rows: n, terms: k };
+        let row = |i: usize, term: usize| a.elements[i * a.row + term * a.column];
+        return thin::multiply(wide, m, row, cores == Cores::All, |j, i, sum| write(i * y_row + j, sum));
+    }
     let parallelism = if cores == Cores::All { Parallelism::Rayon(0) } else { Parallelism::None };
     let [y_row, a_row, a_column, b_row, b_column] = [y_row, a.row, a.column, b.row, b.column].map(|stride| stride as isize); // of slices
     let gemm = gemm_f32::gemm::f32::get_gemm_fn();
@@ -59,8 +72,11 @@ mod tests {
 
     #[test]
     fn every_orientation_is_multiplied() {
-        let values: Vec<f32> = (0..60).map(|i| (i % 7) as f32 - 3.0).collect();
-        for [m, n, k] in [[1, 1, 1], [3, 1, 4], [1, 5, 2], [4, 3, 5], [5, 4, 1]] {
+        let values: Vec<f32> = (0..5000).map(|i| ((i * 5 + i / 11) % 7) as f32 - 3.0).collect();
+        // From 64 terms on, the last ones have one operand with few rows.
+        for [m, n, k] in
+            [[1, 1, 1], [3, 1, 4], [1, 5, 2], [4, 3, 5], [5, 4, 1], [1, 1, 64], [9, 1, 65], [3, 43, 80], [41, 7, 95], [17, 16, 128], [18, 17, 70]]
+        {
             for (a_row, a_column) in [(k, 1), (1, m)] {
                 for (b_row, b_column) in [(n, 1), (1, k)] {
                     let (a, b) = (

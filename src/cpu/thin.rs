@@ -1,0 +1,129 @@
+//! Products of which one operand has few rows: dense layers of a few images, windows of one tap over a few positions. What they take is the time to read the
+//! other operand once, so nothing is packed: each sum is a dot product of neighbours, and a tile of them stays in registers.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+use std::cell::Cell;
+
+/// Most rows of the thin operand, and the fewest terms of a sum: below, the sums that lanes hold apart are as many as their terms.
+pub(crate) const MOST_ROWS: usize = 16;
+pub(crate) const FEWEST_TERMS: usize = 64;
+
+/// Rows of the wide operand that a tile has.
+const TILE: usize = 4;
+
+/// Rows of the wide operand that a task takes.
+const TASK: usize = 8 * TILE;
+
+thread_local! {
+    /// Memory of the sums and of the thin operand, kept between calls.
+    static KEPT: Cell<[Vec<f32>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+}
+
+/// The wide operand: rows of `terms` neighbours, which begin `row` apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Wide<'a> {
+    pub elements: &'a [f32],
+    pub row: usize,
+    pub rows: usize,
+    pub terms: usize,
+}
+
+/// Gives `write(i, j, sum)` every dot product of row i of `wide` and row j of the thin operand, whose number for a term is `thin(j, term)`.
+pub(crate) fn multiply(
+    wide: Wide<'_>,
+    rows: usize,
+    thin: impl Fn(usize, usize) -> f32,
+    on_all_cores: bool,
+    mut write: impl FnMut(usize, usize, f32),
+) {
+    // Taken, not borrowed: a core that waits for others may begin another product.
+    let [mut sums, mut own] = KEPT.take();
+    sums.resize(wide.rows * rows, 0.0);
+    own.clear();
+    own.extend((0..rows).flat_map(|j| (0..wide.terms).map(move |term| (j, term))).map(|(j, term)| thin(j, term)));
+    let arch = Arch::new();
+    let task = |(number, sums): (usize, &mut [f32])| {
+        let elements = &wide.elements[number * TASK * wide.row..];
+        arch.dispatch(Task { wide: Wide { elements, rows: sums.len() / rows, ..wide }, thin: &own, rows, sums });
+    };
+    match on_all_cores {
+        true => sums.par_chunks_mut(TASK * rows).enumerate().for_each(task),
+        false => sums.chunks_mut(TASK * rows).enumerate().for_each(task),
+    }
+    for (i, sums) in sums.chunks_exact(rows).enumerate() {
+        sums.iter().enumerate().for_each(|(j, sum)| write(i, j, *sum));
+    }
+    KEPT.set([sums, own]);
+}
+
+/// Some rows of the wide operand with all of the thin one.
+struct Task<'a> {
+    wide: Wide<'a>,
+    thin: &'a [f32],
+    rows: usize,
+    /// \[row of the wide operand\]\[row of the thin one\]
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut row = 0;
+        while row < self.wide.rows {
+            row += if self.wide.rows - row >= TILE { self.rows_from::<S, TILE>(simd, row) } else { self.rows_from::<S, 1>(simd, row) };
+        }
+    }
+}
+
+impl Task<'_> {
+    /// So many rows of the wide operand; returns their number.
+    #[inline(always)]
+    fn rows_from<S: Simd, const ROWS: usize>(&mut self, simd: S, row: usize) -> usize {
+        let mut at = 0;
+        while at < self.rows {
+            // Of 16 registers, sums have 8.
+            at += match self.rows - at {
+                4.. if S::F32_LANES != 8 => self.tile::<S, ROWS, 4>(simd, row, at),
+                2.. => self.tile::<S, ROWS, 2>(simd, row, at),
+                _ => self.tile::<S, ROWS, 1>(simd, row, at),
+            };
+        }
+        ROWS
+    }
+
+    /// The sums of rows `row ..` of the wide operand and `at ..` of the thin one; returns the number of the latter.
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(&mut self, simd: S, row: usize, at: usize) -> usize {
+        let Wide { elements, row: step, terms, .. } = self.wide;
+        let wide: [&[f32]; ROWS] = std::array::from_fn(|i| &elements[(row + i) * step..][..terms]);
+        let thin: [&[f32]; COLUMNS] = std::array::from_fn(|j| &self.thin[(at + j) * terms..][..terms]);
+        let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
+        let (wide_vectors, thin_vectors) = (wide.map(|w| S::as_simd_f32s(w)), thin.map(|t| S::as_simd_f32s(t)));
+        for v in 0..terms / S::F32_LANES {
+            let thin: [S::f32s; COLUMNS] = std::array::from_fn(|j| thin_vectors[j].0[v]);
+            for (sums, wide) in sums.iter_mut().zip(&wide_vectors) {
+                let wide = wide.0[v];
+                for (sum, thin) in sums.iter_mut().zip(thin) {
+                    *sum = simd.mul_add_e_f32s(wide, thin, *sum);
+                }
+            }
+        }
+        if terms % S::F32_LANES != 0 {
+            for (sums, wide) in sums.iter_mut().zip(&wide_vectors) {
+                let wide = simd.partial_load_f32s(wide.1);
+                for (sum, thin) in sums.iter_mut().zip(&thin_vectors) {
+                    *sum = simd.mul_add_e_f32s(wide, simd.partial_load_f32s(thin.1), *sum);
+                }
+            }
+        }
+        for (i, sums) in sums.into_iter().enumerate() {
+            for (j, sum) in sums.into_iter().enumerate() {
+                self.sums[(row + i) * self.rows + at + j] = simd.reduce_sum_f32s(sum);
+            }
+        }
+        COLUMNS
+    }
+}
