@@ -5,8 +5,10 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::cell::Cell;
 
-/// Most rows of the thin operand, and the fewest terms of a sum: below, the sums that lanes hold apart are as many as their terms.
+/// Most rows of the thin operand.
 pub(crate) const MOST_ROWS: usize = 16;
+
+/// Fewest terms of a sum: of fewer, adding up what lanes hold apart takes longer than the products.
 pub(crate) const FEWEST_TERMS: usize = 64;
 
 /// Rows of the wide operand that a tile has.
@@ -41,7 +43,9 @@ pub(crate) fn multiply(
     let [mut sums, mut own] = KEPT.take();
     sums.resize(wide.rows * rows, 0.0);
     own.clear();
-    own.extend((0..rows).flat_map(|j| (0..wide.terms).map(move |term| (j, term))).map(|(j, term)| thin(j, term)));
+    for j in 0..rows {
+        own.extend((0..wide.terms).map(|term| thin(j, term)));
+    }
     let arch = Arch::new();
     let task = |(number, sums): (usize, &mut [f32])| {
         let elements = &wide.elements[number * TASK * wide.row..];
