@@ -92,7 +92,7 @@ impl WithSimd for Band<'_> {
                 let count = (rows - 1) * pitch + out_w;
                 let mut at = 0;
                 while at < count {
-                    let vectors = (count - at).div_ceil(S::F32_LANES).min(3);
+                    let vectors = (count - at).div_ceil(S::F32_LANES).min(LONGEST_BLOCK / S::F32_LANES);
                     let width = vectors * S::F32_LANES;
                     line::<S, 1>(simd, &laid[at..], &taps, width, &mut sums[..width]);
                     store(&sums[..width], at, pitch, out_w, y);
