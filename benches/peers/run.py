@@ -1,6 +1,8 @@
 """Times the shapes of shapes.json with wgconv and its peers in one run, and prints a Markdown table of medians and ratios.
 
-    python3 benches/peers/run.py [--peers NAME,...] [--rounds N] [--seconds S] [--runner 'PROGRAM ...'] [--json FILE]
+    python3 benches/peers/run.py [--train] [--peers NAME,...] [--rounds N] [--seconds S] [--runner 'PROGRAM ...'] [--json FILE]
+
+--train times a training step of LeNet-5 in the shapes' place.
 
 One process at a time; the rounds go over all peers, every second one backwards, so that a drift of the machine hits all of them. README.md
 beside this file says how each peer is set up and what its figure includes. Standard library only."""
@@ -22,6 +24,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # Sums of f32 outputs in another order differ by about 1e-6 of the sum of absolute values; Winograd's by ten times that; f16 by its rounding.
 TOLERANCE = {"f32": 1e-4, "f16": 5e-3}
+LOSSES = 1e-3  # of the loss, after one and after five steps
+STEP = "lenet5, batch 64"
 QUIET = 0.1  # of the machine, taken by other processes
 EXECUTABLE = ".exe" if os.name == "nt" else ""
 
@@ -51,6 +55,19 @@ def peers(options):
         folder = "Scripts" if os.name == "nt" else "bin"
         return options.envs / environment / folder / f"python{EXECUTABLE}", [str(HERE / script), "SHAPES", "SECONDS", *threads, *arguments]
 
+    if options.train:
+        fusion = HERE / "target-fusion" / "release" / f"wgconv-peers{EXECUTABLE}"
+        environment, script = python("torch", "torch_training.py")
+        torch = lambda device: (environment, [script[0], "SECONDS", *threads, "--device", device])
+        return [
+            Peer("wgconv", "vulkan", rust, ["train", "wgconv", "SECONDS"]),
+            Peer("burn-wgpu", "vulkan", rust, ["train", "burn", "SECONDS"]),
+            Peer("burn-wgpu-fusion", "vulkan", fusion, ["train", "burn", "SECONDS"]),
+            Peer("torch-cuda", "cuda", *torch("cuda")),
+            Peer("wgconv-cpu", "cpu", rust, ["train", "wgconv-cpu", "SECONDS"]),
+            Peer("burn-cpu", "cpu", rust, ["train", "burn-cpu", "SECONDS"]),
+            Peer("torch-cpu", "cpu", *torch("cpu")),
+        ]
     torch = lambda *arguments: python("torch", "torch_peer.py", *arguments)
     return [
         Peer("wgconv", "vulkan", rust, ["wgconv", "SHAPES", "SECONDS"]),
@@ -169,6 +186,11 @@ class Cell:
     def compare(self, name, other, tolerance):
         """Notes in words where the output's checksums are not those of `other`, the reference called `name`."""
         mine, theirs = self.last, other.last
+        if "losses" in mine:
+            if len(mine["losses"]) != len(theirs["losses"]) or not all(abs(a - b) <= LOSSES * b for a, b in zip(mine["losses"], theirs["losses"])):
+                words = lambda line: ", ".join(f"{loss:.6g}" for loss in line["losses"])
+                self.disagrees = f"losses {words(mine)}; {name}'s: {words(theirs)}; allowed is {LOSSES:g} of the latter"
+            return
         if "abs" not in mine:
             return  # `wgconv bench` compares with wgconv's own reference before it times
         near = lambda key: abs(mine[key] - theirs[key]) <= tolerance * theirs["abs"]  # false for NaN
@@ -235,6 +257,7 @@ def add_common(parser, timeout):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", action="store_true", help="a training step of LeNet-5 at batch 64, in place of the shapes")
     parser.add_argument("--shapes", type=Path, default=HERE / "shapes.json", help="the shapes (default: those beside this file)")
     parser.add_argument("--only", help="these shapes, comma-separated")
     parser.add_argument("--peers", help="these peers, comma-separated (default: all)")
@@ -243,7 +266,7 @@ def main():
     parser.add_argument("--json", type=Path, help="also writes every line of every round, and the facts")
     options = parser.parse_args()
 
-    entries = json.loads(options.shapes.read_text())
+    entries = [{"name": STEP}] if options.train else json.loads(options.shapes.read_text())
     if options.only:
         wanted = options.only.split(",")
         entries = choose("--only", wanted, {entry["name"]: entry for entry in entries})
@@ -297,14 +320,15 @@ def report(facts, rows, names, lines):
         if "error" not in line:
             good.setdefault((line["peer"], line["shape"]), []).append(line)
     cells = {key: Cell(value) for key, value in good.items()}
-    where = {peer.name: peer for peer in rows} 
-    if "wgconv-bench" in where:
-        where["wgconv-cpu"] = Peer("wgconv-cpu", "cpu", None, [])  # its lines come from the same process
-        where["wgconv-cpu"].others = where["wgconv-bench"].others
+    where = {peer.name: peer for peer in rows}
+    for name, other, place in (("wgconv-bench", "wgconv-cpu", "cpu"), ("torch-cuda", "torch-cuda-graph", "cuda")):
+        if name in where and any(key[0] == other for key in cells) and other not in where:
+            where[other] = Peer(other, place, None, [])  # its lines come from the same process
+            where[other].others = where[name].others
     measured = [name for name in where if any(key[0] == name for key in cells)]
 
     # The checksums are compared with wgconv's; without it, with those of the first peer in f32 that has any.
-    with_sums = [name for name in measured if where[name].precision == "f32" and any("abs" in c.last for k, c in cells.items() if k[0] == name)]
+    with_sums = [name for name in measured if where[name].precision == "f32" and any({"abs", "losses"} & c.last.keys() for k, c in cells.items() if k[0] == name)]
     reference = "wgconv" if "wgconv" in with_sums else with_sums[0] if with_sums else None
     for (name, shape), cell in cells.items():
         if reference and (reference, shape) in cells:
@@ -321,7 +345,11 @@ def report(facts, rows, names, lines):
             if not peer.absent:
                 error = next(line["error"] for line in peer.lines if "error" in line and line["shape"] == shape)
                 text += f"- {peer.name}, {shape}: failed: {short(error)}\n"
-    text += f"- outputs compared with those of {reference}, by count, sum and sum of absolute values\n\n" if reference else "\n"
+    if reference and (reference, STEP) in cells:
+        losses = ", ".join(f"{loss:.6f}" for loss in cells[reference, STEP].last["losses"])
+        text += f"- losses before a step, after one and after five compared with those of {reference}: {losses}\n\n"
+    else:
+        text += f"- outputs compared with those of {reference}, by count, sum and sum of absolute values\n\n" if reference else "\n"
 
     own = ("wgconv", "wgconv-bench", "wgconv-cpu")
     for title, places, bases in (("GPU", ("vulkan", "cuda"), ("wgconv", "wgconv-bench")), ("CPU", ("cpu",), ("wgconv-cpu",))):

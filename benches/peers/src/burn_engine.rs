@@ -11,11 +11,15 @@ pub struct Burn {
     device: Device,
 }
 
+/// burn's default device, or where wgconv finds a software driver alone that one: by itself burn passes it over, as a device of the kind CPU.
+pub fn wgpu_device() -> Result<Device, Failure> {
+    let software = Gpu::new()?.report().device_type == "cpu";
+    Ok(Device::wgpu(if software { DeviceKind::Cpu } else { DeviceKind::DefaultDevice }))
+}
+
 impl Burn {
     pub fn open() -> Result<Self, Failure> {
-        // By itself burn passes software drivers over; they are devices of the kind CPU.
-        let software = Gpu::new()?.report().device_type == "cpu";
-        Ok(Self { device: Device::wgpu(if software { DeviceKind::Cpu } else { DeviceKind::DefaultDevice }) })
+        Ok(Self { device: wgpu_device()? })
     }
 
     fn tensor<const N: usize>(&self, extents: &[usize], values: Vec<f32>) -> Result<Tensor<N>, Failure> {

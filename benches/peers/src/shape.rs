@@ -57,7 +57,7 @@ impl Shape {
 
 /// Pseudo-random multiples of 1/1024 in [-0.5, 0.5): f16 and TF32 hold them too, so every precision starts from the same inputs. The
 /// second input is another stretch of the same sequence.
-fn values(extents: &[usize], input: u32) -> Vec<f32> {
+pub fn values(extents: &[usize], input: u32) -> Vec<f32> {
     let count = extents.iter().product::<usize>() as u32;
     (0..count)
         .map(|i| {
