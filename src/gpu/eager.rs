@@ -1,11 +1,13 @@
 //! Ops of [`Gpu::run`](crate::Gpu::run) that were seen before: prepared once, with what was packed, for all calls alike.
 //!
 //! A packed constant is used again while nothing may have changed its tensor: one that the host uploaded, that no kernel writes and whose buffer the caller
-//! has not got; [`Tensor::write`] is told of. The entries have no tensors and no handle of the device, which they would keep alive.
+//! has not got; [`Tensor::write`] is told of. Others are packed in each call, into the same memory. The entries have no tensors and no handle of the device,
+//! which they would keep alive.
 
 use crate::gpu::Gpu;
 use crate::gpu::prepared::{Prepared, Shared};
 use crate::gpu::recorder::Recorder;
+use crate::gpu::sharing::Sharing;
 use crate::gpu::tensor::Tensor;
 use crate::ops::Op;
 use crate::plan::step::Plan;
@@ -30,7 +32,9 @@ struct Kept {
 
 struct Entry {
     shared: Arc<Shared>,
-    content: Content,
+    sharing: Sharing,
+    /// None where each call packs.
+    content: Option<Content>,
     bytes: u64,
     used: u64,
 }
@@ -38,7 +42,7 @@ struct Entry {
 /// Most entries.
 const MOST: usize = 256;
 
-/// Most entries of one op, which differ by their constants.
+/// Most entries of one op, which differ by their constants and by which tensors share buffers.
 const MOST_OF_OP: usize = 32;
 
 impl Default for SeenOps {
@@ -72,8 +76,8 @@ impl Kept {
 
 /// What is known of an op.
 enum Known {
-    /// Prepared for these constants.
-    Prepared(Arc<Shared>, Content),
+    /// Prepared for these constants, or for any, which are packed then.
+    Prepared(Arc<Shared>, Option<Content>),
     /// Planned, for other constants.
     Planned(Plan),
     Nothing,
@@ -85,32 +89,35 @@ impl SeenOps {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, op: &Op, inputs: &[&Tensor]) -> Known {
+    fn find(&self, op: &Op, sharing: &Sharing, inputs: &[&Tensor]) -> Known {
         let mut kept = self.kept();
         kept.asked += 1;
         let asked = kept.asked;
-        let Some(entries) = kept.ops.get_mut(op) else { return Known::Nothing };
-        let Some(first) = entries.first() else { return Known::Nothing };
-        if let Some(content) = content(&first.shared.plan, inputs)
-            && let Some(entry) = entries.iter_mut().find(|entry| entry.content == content)
-        {
-            entry.used = asked;
-            return Known::Prepared(entry.shared.clone(), content);
+        let alike = |entry: &&mut Entry| entry.sharing == *sharing;
+        let mut entries: Vec<&mut Entry> = kept.ops.get_mut(op).into_iter().flatten().filter(alike).collect();
+        let Some(plan) = entries.first().map(|first| &first.shared.plan) else { return Known::Nothing };
+        let content = content(plan, inputs);
+        match entries.iter_mut().find(|entry| entry.content == content) {
+            Some(entry) => {
+                entry.used = asked;
+                Known::Prepared(entry.shared.clone(), content)
+            }
+            None => Known::Planned(entries[0].shared.plan.clone()),
         }
-        Known::Planned(entries[0].shared.plan.clone())
     }
 
-    fn keep(&self, op: Op, shared: Arc<Shared>, content: Content) {
+    fn keep(&self, made: Made) {
+        let Made { op, shared, sharing, content } = made;
         let mut kept = self.kept();
         kept.asked += 1;
         let (used, bytes) = (kept.asked, shared.bytes());
         // An older version of the same constants is no use any more.
-        let places = |content: &Content| content.iter().map(|(place, _)| *place).collect::<Vec<_>>();
-        kept.remove(&op, |entry| places(&entry.content) == places(&content));
+        let places = |content: &Option<Content>| content.as_ref().map(|content| content.iter().map(|(place, _)| *place).collect::<Vec<_>>());
+        kept.remove(&op, |entry| entry.sharing == sharing && places(&entry.content) == places(&content));
         if let Some(oldest) = kept.ops.get(&op).filter(|entries| entries.len() >= MOST_OF_OP).and_then(|e| e.iter().map(|entry| entry.used).min()) {
             kept.remove(&op, |entry| entry.used == oldest);
         }
-        kept.ops.entry(op).or_default().push(Entry { shared, content, bytes, used });
+        kept.ops.entry(op).or_default().push(Entry { shared, sharing, content, bytes, used });
         kept.count += 1;
         kept.bytes += bytes;
         kept.evict();
@@ -144,20 +151,28 @@ fn content(plan: &Plan, inputs: &[&Tensor]) -> Option<Content> {
     constants.map(|(_, tensor)| tensor.raw().content().map(|[number, version]| ([number, tensor.byte_offset()], version))).collect()
 }
 
+/// What was prepared for a call.
+struct Made {
+    op: Op,
+    shared: Arc<Shared>,
+    sharing: Sharing,
+    content: Option<Content>,
+}
+
 /// What a recording of [`Gpu::run`](crate::Gpu::run) has recorded.
 #[derive(Default)]
 pub(crate) struct Eager {
     /// To be kept once it is submitted, since before that nothing is packed.
-    made: Vec<(Op, Arc<Shared>, Content)>,
+    made: Vec<Made>,
     /// Packed by an earlier submit: the op, all its inputs, what they held when this was recorded.
     reused: Vec<(Prepared, Vec<Tensor>, Content)>,
 }
 
 impl Eager {
     /// What this very recording has prepared for these constants.
-    fn find(&self, op: &Op, inputs: &[&Tensor]) -> Option<Arc<Shared>> {
-        let is = |(own, shared, packed): &&(Op, Arc<Shared>, Content)| own == op && content(&shared.plan, inputs).as_ref() == Some(packed);
-        self.made.iter().find(is).map(|(_, shared, _)| shared.clone())
+    fn find(&self, op: &Op, sharing: &Sharing, inputs: &[&Tensor]) -> Option<Arc<Shared>> {
+        let is = |made: &&Made| made.op == *op && made.sharing == *sharing && content(&made.shared.plan, inputs) == made.content;
+        self.made.iter().find(is).map(|made| made.shared.clone())
     }
 
     /// Packs again, in a submit of its own, what the host wrote between the recording and this: all of it was submitted before, and comes first.
@@ -175,9 +190,7 @@ impl Eager {
 
     /// Keeps what was made, which is submitted.
     pub fn keep(self, gpu: &Gpu) {
-        for (op, shared, content) in self.made {
-            gpu.seen().keep(op, shared, content);
-        }
+        self.made.into_iter().for_each(|made| gpu.seen().keep(made));
     }
 }
 
@@ -186,13 +199,17 @@ impl Recorder<'_> {
     /// others lay that are gone, unless they are given.
     pub(crate) fn eager_op(&mut self, op: &Op, inputs: &[&Tensor], outputs: Option<&[&Tensor]>) -> Result<Vec<Tensor>> {
         let gpu = self.gpu().clone();
-        let own = self.eager().and_then(|eager| eager.find(op, inputs));
+        let sharing = Sharing::of(op, inputs, outputs.unwrap_or_default())?;
+        let own = self.eager().and_then(|eager| eager.find(op, &sharing, inputs));
         let known = match own {
-            Some(shared) => Known::Prepared(shared, vec![]), // packed by this very recording
-            None => gpu.seen().find(op, inputs),
+            // Packed by this very recording.
+            Some(shared) => Known::Prepared(shared.clone(), content(&shared.plan, inputs).map(|_| vec![])),
+            None => gpu.seen().find(op, &sharing, inputs),
         };
+        let is_new = !matches!(known, Known::Prepared(..));
         let (shared, packs) = match known {
-            Known::Prepared(shared, content) => {
+            Known::Prepared(shared, None) => (shared, true),
+            Known::Prepared(shared, Some(content)) => {
                 if !content.is_empty() {
                     let reused = (Prepared::of(&gpu, shared.clone()), inputs.iter().map(|&tensor| tensor.clone()).collect(), content);
                     self.eager().into_iter().for_each(|eager| eager.reused.push(reused.clone()));
@@ -200,7 +217,7 @@ impl Recorder<'_> {
                 (shared, false)
             }
             Known::Planned(plan) => (Arc::new(Shared::without_constants(&gpu, plan, None)?), true),
-            Known::Nothing => (Arc::new(Shared::without_constants(&gpu, gpu.plan(op)?, None)?), true),
+            Known::Nothing => (Arc::new(Shared::without_constants(&gpu, sharing.plan(&gpu, op)?, None)?), true),
         };
         let plan = &shared.plan;
         if inputs.len() != plan.inputs.len() {
@@ -213,8 +230,8 @@ impl Recorder<'_> {
         };
         let content = content(plan, inputs);
         prepared.record_all(self, inputs, &outputs.iter().collect::<Vec<_>>(), packs)?;
-        if let Some(content) = content.filter(|_| packs) {
-            self.eager().into_iter().for_each(|eager| eager.made.push((op.clone(), shared.clone(), content.clone())));
+        if let Some(eager) = self.eager().filter(|_| is_new) {
+            eager.made.push(Made { op: op.clone(), shared, sharing, content });
         }
         Ok(outputs)
     }

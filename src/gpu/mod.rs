@@ -20,6 +20,7 @@ pub(crate) mod pipelines;
 pub(crate) mod polling;
 pub(crate) mod prepared;
 pub(crate) mod recorder;
+pub(crate) mod sharing;
 pub(crate) mod tensor;
 pub(crate) mod timing;
 pub(crate) mod trace;

@@ -5,6 +5,7 @@ use crate::gpu::Gpu;
 use crate::gpu::buffer::Buffer;
 use crate::gpu::pipelines::{Binding, Dispatch, Kernel};
 use crate::gpu::recorder::Recorder;
+use crate::gpu::sharing::Sharing;
 use crate::gpu::tensor::Tensor;
 use crate::gpu::trace::{Stage, span};
 use crate::ops::Op;
@@ -531,8 +532,27 @@ impl Recorder<'_> {
         self.noted(|recorder| recorder.record_op(&op.into(), inputs, None))
     }
 
-    /// As [`Recorder::op`], over tensors that are there: of an op in place, what it changes.
-    pub(crate) fn op_into(&mut self, op: impl Into<Op>, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<()> {
+    /// Records an op as [`Recorder::op`] does, over outputs that are there, such as ranges of a host's own buffers; of an op in place, what it changes.
+    ///
+    /// An output may lie in the buffer of an input or of another output where no byte of one is a byte of the other, as tensors do that a host cut out of one
+    /// large buffer. Kernels then bind for writing what they read there; an op has a plan and pipelines of its own for each combination of tensors that share.
+    ///
+    /// ```no_run
+    /// # use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
+    /// # use wgconv::{ElementType, Gpu, Layout, Result, Tensor, wgpu};
+    /// # fn example(gpu: &Gpu, arena: &wgpu::Buffer, filter: &Tensor) -> Result<()> {
+    /// let cut = |first, extents: &[usize]| Tensor::from_buffer(gpu, arena.clone(), first, extents, ElementType::F32, Layout::ChannelsFirst);
+    /// let (x, y) = (cut(0, &[1, 3, 64, 64])?, cut(1 << 20, &[1, 8, 62, 62])?);
+    /// let conv = ConvProblem::forward(&ConvInputs::of(&x, filter, None), &Conv2dDescriptor::default())?; // 8 x 3 x 3 x 3
+    /// gpu.run(|r| r.op_into(conv, &[&x, filter], &[&y]))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Recorder::op`]; outputs of another number, shape, element type, layout or device than the op's; an output that overlaps another tensor;
+    /// inputs that overlap in the buffer of an output.
+    pub fn op_into(&mut self, op: impl Into<Op>, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<()> {
         self.noted(|recorder| recorder.record_op(&op.into(), inputs, Some(outputs))).map(|_| ())
     }
 
@@ -548,7 +568,7 @@ impl Recorder<'_> {
         if self.eager().is_some() {
             return self.eager_op(op, inputs, outputs);
         }
-        let plan = self.gpu().plan(op)?;
+        let plan = Sharing::of(op, inputs, outputs.unwrap_or_default())?.plan(self.gpu(), op)?;
         if inputs.len() != plan.inputs.len() {
             return Err(Error::invalid("inputs", inputs.len(), format!("this {} takes {}", plan.op, plan.inputs.len())));
         }

@@ -145,7 +145,7 @@ impl Recorder<'_> {
     /// ```
     ///
     /// # Errors
-    /// As [`Recorder::binary`]; a result of another shape than a's; a and b in one buffer.
+    /// As [`Recorder::binary`]; a result of another shape than a's; an a and b that overlap.
     pub fn binary_in_place(&mut self, a: &Tensor, b: &Tensor, descriptor: impl Into<BinaryDescriptor>) -> Result<()> {
         self.op_into(binary_problem(a, b, descriptor.into())?.in_place()?, &[b], &[a])
     }
