@@ -347,7 +347,8 @@ def report(facts, rows, names, lines):
                 text += f"- {peer.name}, {shape}: failed: {short(error)}\n"
     if reference and (reference, STEP) in cells:
         losses = ", ".join(f"{loss:.6f}" for loss in cells[reference, STEP].last["losses"])
-        text += f"- losses before a step, after one and after five compared with those of {reference}: {losses}\n\n"
+        near = [name for name in measured if name != reference and (name, STEP) in cells and not cells[name, STEP].disagrees]
+        text += f"- losses of {reference} before a step, after one and after five: {losses}; within {LOSSES:g} of them: {', '.join(near) or 'none'}\n\n"
     else:
         text += f"- outputs compared with those of {reference}, by count, sum and sum of absolute values\n\n" if reference else "\n"
 

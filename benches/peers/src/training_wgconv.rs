@@ -22,7 +22,7 @@ impl Wgconv {
         for (place, (name, extents, _)) in PARAMETERS.into_iter().enumerate() {
             graph.set(name, ArrayD::from_shape_vec(IxDyn(extents), parameter(place))?.view())?;
         }
-        let data = Dataset::classes(ArrayD::from_shape_vec(IxDyn(&INPUT), input())?.view(), labels(), CLASSES as u32)?;
+        let data = Dataset::classes(ArrayD::from_shape_vec(IxDyn(&INPUT), input())?.view(), labels(), CLASSES)?;
         let descriptor = TrainerDescriptor { batch: BATCH, ..Default::default() };
         let engine = gpu.as_ref().map_or(Engine::Cpu, Engine::from);
         let trainer = Trainer::new(engine, &graph, Loss::cross_entropy(), Adam { rate: RATE, ..Default::default() }, &descriptor)?;
