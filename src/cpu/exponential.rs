@@ -2,6 +2,8 @@
 //! branch. Exponentials write x = k ln 2 + r with a whole k and sum Taylor's series of e^r, of which |r| is at most ln 2 / 2 and little more; logarithms go the
 //! same way back.
 
+#![expect(clippy::redundant_closure, reason = "a closure is inlined always where it says so; a function that is passed goes by way of another")]
+
 use crate::types::Activation;
 use crate::types::activation::gelu_tanh_argument;
 use pulp::{Arch, Simd, WithSimd};
@@ -100,19 +102,19 @@ fn ln(x: f64) -> f64 {
 #[inline(always)]
 fn erfc(z: f64) -> f64 {
     const P: [f64; 13] = [
-        0.437_823_725_892_589_48,
-        0.310_681_249_477_840_31,
+        0.437_823_725_892_589_5,
+        0.310_681_249_477_840_3,
         0.166_974_605_473_918_01,
-        0.065_918_974_753_945_051,
-        0.017_287_639_785_772_824,
+        0.065_918_974_753_945_05,
+        0.017_287_639_785_772_822,
         0.001_929_441_927_319_619_8,
-        -0.000_455_278_661_783_025_35,
-        -0.000_180_098_146_387_396_81,
+        -0.000_455_278_661_783_025_34,
+        -0.000_180_098_146_387_396_82,
         8.284_022_160_943_212e-6,
         1.235_348_906_909_101_2e-5,
-        -1.822_519_074_674_791_5e-7,
-        -7.391_269_226_432_122_2e-7,
-        2.335_220_223_212_747_6e-8,
+        -1.822_519_074_674_791_4e-7,
+        -7.391_269_226_432_122e-7,
+        2.335_220_223_212_747_4e-8,
     ];
     let size = z.abs();
     let t = 3.0 / (3.0 + size);
