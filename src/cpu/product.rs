@@ -1,6 +1,6 @@
-//! y = scale a b by the f32 part of the `gemm` crate, the one place that calls it, or by dot products (`thin`) where one operand has few rows.
+//! y = scale a b by the f32 part of the `gemm` crate, the one place that calls it, or by dot products (`skinny`) where one operand has few rows.
 
-use crate::cpu::thin::{self, Wide};
+use crate::cpu::skinny::{self, Wide};
 use gemm_common::Parallelism;
 
 /// A matrix in memory: its first element and how many elements its rows and columns lie apart.
@@ -40,16 +40,16 @@ fn multiply([m, n, k]: [usize; 3], [keep, scale]: [f32; 2], a: Operand<'_>, b: O
     assert!(b.holds(k, n), "b must hold every column");
     assert!(y_row >= n && y.len() >= (m - 1) * y_row + n, "y must hold every row");
     let mut write = |at: usize, sum: f32| y[at] = if keep == 0.0 { scale * sum } else { keep * y[at] + scale * sum };
-    let is_thin = |rows: usize| rows <= thin::MOST_ROWS && k >= thin::FEWEST_TERMS;
-    if is_thin(n) && a.column == 1 {
+    let is_skinny = |rows: usize| rows <= skinny::MOST_ROWS && k >= skinny::FEWEST_TERMS;
+    if is_skinny(n) && a.column == 1 {
         let wide = Wide { elements: a.elements, row: a.row, rows: m, terms: k };
         let column = |j: usize, term: usize| b.elements[term * b.row + j * b.column];
-        return thin::multiply(wide, n, column, cores == Cores::All, |i, j, sum| write(i * y_row + j, sum));
+        return skinny::multiply(wide, n, column, cores == Cores::All, |i, j, sum| write(i * y_row + j, sum));
     }
-    if is_thin(m) && b.row == 1 {
+    if is_skinny(m) && b.row == 1 {
         let wide = Wide { elements: b.elements, row: b.column, rows: n, terms: k };
         let row = |i: usize, term: usize| a.elements[i * a.row + term * a.column];
-        return thin::multiply(wide, m, row, cores == Cores::All, |j, i, sum| write(i * y_row + j, sum));
+        return skinny::multiply(wide, m, row, cores == Cores::All, |j, i, sum| write(i * y_row + j, sum));
     }
     let parallelism = if cores == Cores::All { Parallelism::Rayon(0) } else { Parallelism::None };
     let [y_row, a_row, a_column, b_row, b_column] = [y_row, a.row, a.column, b.row, b.column].map(|stride| stride as isize); // of slices

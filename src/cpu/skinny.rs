@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::cell::Cell;
 
-/// Most rows of the thin operand.
+/// Most rows of the skinny operand.
 pub(crate) const MOST_ROWS: usize = 16;
 
 /// Fewest terms of a sum: of fewer, adding up what lanes hold apart takes longer than the products.
@@ -18,7 +18,7 @@ const TILE: usize = 4;
 const TASK: usize = 8 * TILE;
 
 thread_local! {
-    /// Memory of the sums and of the thin operand, kept between calls.
+    /// Memory of the sums and of the skinny operand, kept between calls.
     static KEPT: Cell<[Vec<f32>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
 }
 
@@ -31,11 +31,11 @@ pub(crate) struct Wide<'a> {
     pub terms: usize,
 }
 
-/// Gives `write(i, j, sum)` every dot product of row i of `wide` and row j of the thin operand, whose number for a term is `thin(j, term)`.
+/// Gives `write(i, j, sum)` every dot product of row i of `wide` and row j of the skinny operand, whose number for a term is `skinny(j, term)`.
 pub(crate) fn multiply(
     wide: Wide<'_>,
     rows: usize,
-    thin: impl Fn(usize, usize) -> f32,
+    skinny: impl Fn(usize, usize) -> f32,
     on_all_cores: bool,
     mut write: impl FnMut(usize, usize, f32),
 ) {
@@ -44,12 +44,12 @@ pub(crate) fn multiply(
     sums.resize(wide.rows * rows, 0.0);
     own.clear();
     for j in 0..rows {
-        own.extend((0..wide.terms).map(|term| thin(j, term)));
+        own.extend((0..wide.terms).map(|term| skinny(j, term)));
     }
     let arch = Arch::new();
     let task = |(number, sums): (usize, &mut [f32])| {
         let elements = &wide.elements[number * TASK * wide.row..];
-        arch.dispatch(Task { wide: Wide { elements, rows: sums.len() / rows, ..wide }, thin: &own, rows, sums });
+        arch.dispatch(Task { wide: Wide { elements, rows: sums.len() / rows, ..wide }, skinny: &own, rows, sums });
     };
     match on_all_cores {
         true => sums.par_chunks_mut(TASK * rows).enumerate().for_each(task),
@@ -61,12 +61,12 @@ pub(crate) fn multiply(
     KEPT.set([sums, own]);
 }
 
-/// Some rows of the wide operand with all of the thin one.
+/// Some rows of the wide operand with all of the skinny one.
 struct Task<'a> {
     wide: Wide<'a>,
-    thin: &'a [f32],
+    skinny: &'a [f32],
     rows: usize,
-    /// \[row of the wide operand\]\[row of the thin one\]
+    /// \[row of the wide operand\]\[row of the skinny one\]
     sums: &'a mut [f32],
 }
 
@@ -98,28 +98,28 @@ impl Task<'_> {
         ROWS
     }
 
-    /// The sums of rows `row ..` of the wide operand and `at ..` of the thin one; returns the number of the latter.
+    /// The sums of rows `row ..` of the wide operand and `at ..` of the skinny one; returns the number of the latter.
     #[inline(always)]
     fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(&mut self, simd: S, row: usize, at: usize) -> usize {
         let Wide { elements, row: step, terms, .. } = self.wide;
         let wide: [&[f32]; ROWS] = std::array::from_fn(|i| &elements[(row + i) * step..][..terms]);
-        let thin: [&[f32]; COLUMNS] = std::array::from_fn(|j| &self.thin[(at + j) * terms..][..terms]);
+        let skinny: [&[f32]; COLUMNS] = std::array::from_fn(|j| &self.skinny[(at + j) * terms..][..terms]);
         let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
-        let (wide_vectors, thin_vectors) = (wide.map(|w| S::as_simd_f32s(w)), thin.map(|t| S::as_simd_f32s(t)));
+        let (wide_vectors, skinny_vectors) = (wide.map(|w| S::as_simd_f32s(w)), skinny.map(|t| S::as_simd_f32s(t)));
         for v in 0..terms / S::F32_LANES {
-            let thin: [S::f32s; COLUMNS] = std::array::from_fn(|j| thin_vectors[j].0[v]);
+            let skinny: [S::f32s; COLUMNS] = std::array::from_fn(|j| skinny_vectors[j].0[v]);
             for (sums, wide) in sums.iter_mut().zip(&wide_vectors) {
                 let wide = wide.0[v];
-                for (sum, thin) in sums.iter_mut().zip(thin) {
-                    *sum = simd.mul_add_e_f32s(wide, thin, *sum);
+                for (sum, skinny) in sums.iter_mut().zip(skinny) {
+                    *sum = simd.mul_add_e_f32s(wide, skinny, *sum);
                 }
             }
         }
         if terms % S::F32_LANES != 0 {
             for (sums, wide) in sums.iter_mut().zip(&wide_vectors) {
                 let wide = simd.partial_load_f32s(wide.1);
-                for (sum, thin) in sums.iter_mut().zip(&thin_vectors) {
-                    *sum = simd.mul_add_e_f32s(wide, simd.partial_load_f32s(thin.1), *sum);
+                for (sum, skinny) in sums.iter_mut().zip(&skinny_vectors) {
+                    *sum = simd.mul_add_e_f32s(wide, simd.partial_load_f32s(skinny.1), *sum);
                 }
             }
         }
