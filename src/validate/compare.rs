@@ -65,10 +65,15 @@ impl Mismatch {
         let shown: Vec<String> = self
             .shown
             .iter()
-            .map(|(i, got, want, allowed)| format!("{:?} is {got:?}, expected {want:?} within {allowed:e}", unravel(*i, extents)))
+            .map(|(i, got, want, allowed)| format!("{:?} is {}, expected {} within {allowed:e}", unravel(*i, extents), number(*got), number(*want)))
             .collect();
         format!("{} of {} elements differ: {}", self.count, self.total, shown.join("; "))
     }
+}
+
+/// A number as it is read best: with an exponent where it would be zeros for the most part.
+fn number(v: f64) -> String {
+    if v == 0.0 || !v.is_finite() || (1e-6..1e16).contains(&v.abs()) { v.to_string() } else { format!("{v:e}") }
 }
 
 /// The index of flat element `i` in a row-major array.
