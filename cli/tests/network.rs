@@ -116,3 +116,34 @@ fn a_training_step_is_timed_in_parts_and_whole() {
     run(&["bench", "--suite", "lenet5", "--train", "--layout", "channels_last"])
         .fails_with(2, "--train is given with --layout channels_last: training steps are timed channels first");
 }
+
+/// The ops of a step one by one, gradients among them; in f16 and in f32.
+#[test]
+fn the_ops_of_a_training_step_are_timed_one_by_one() {
+    let folder = scratch("bench-train-layers");
+    let times = |mixed: bool| -> Vec<Value> {
+        let json = folder.join("layers.json").to_str().unwrap().to_string();
+        let mut arguments = vec!["bench", "--suite", "lenet5", "--train", "--layers", "--batch", "2", "--runs", "1", "--no-cpu", "--json", &json];
+        arguments.extend(mixed.then_some("--mixed"));
+        run(&arguments).succeeds();
+        let document: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+        assert!(document["failed"].as_array().unwrap().is_empty(), "{document}");
+        document["layers"].as_array().unwrap().clone()
+    };
+    let words = |layers: &[Value], name: &str| -> Vec<String> {
+        layers.iter().filter(|layer| layer[name].is_string()).map(|layer| layer[name].as_str().unwrap().to_string()).collect()
+    };
+    let plain = times(false);
+    let names = words(&plain, "layer");
+    // Forward, by the filter, by the input; the gradient of the images themselves is nobody's wish.
+    for name in ["5x5_6_16_14", "filter_5x5_6_16_14", "filter_5x5_1_6_32", "up5x5_16_6_10", "lenet5 step"] {
+        assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+    }
+    assert!(!names.iter().any(|name| name == "up5x5_6_1_28"), "{names:?}");
+    let mixed = times(true);
+    assert!(words(&mixed, "shape").contains(&"batch 2, products in f16".to_string()) && words(&mixed, "op").contains(&"cast".to_string()));
+    assert!(!words(&plain, "op").contains(&"cast".to_string()));
+    run(&["bench", "--suite", "lenet5", "--train", "--steps"]).fails_with(2, "--steps is of layers, and none are timed: --layers adds them");
+    run(&["bench", "--suite", "lenet5", "--network", "--every-algorithm"]).fails_with(2, "--layers adds them");
+    run(&["bench", "--suite", "lenet5", "--mixed"]).fails_with(2, "--train");
+}

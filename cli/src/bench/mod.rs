@@ -40,11 +40,14 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["shapes", "layer"], group = "whole")]
     network: bool,
     /// Times a training step of the network of the suite instead of its layers: forward, backward, the optimizer, and all of it
-    #[arg(long, conflicts_with_all = ["shapes", "layer", "model", "network", "every_algorithm", "steps"], group = "whole")]
+    #[arg(long, conflicts_with_all = ["shapes", "layer", "model", "network"], group = "whole")]
     train: bool,
-    /// With --network: times the layers too
-    #[arg(long, requires = "network")]
+    /// With --network and --train: times the layers too; of a training step all its ops, gradients included
+    #[arg(long, requires = "whole")]
     layers: bool,
+    /// With --train: products in f16, of parameters that stay f32; gradients are f32
+    #[arg(long, requires = "train")]
+    mixed: bool,
     /// With --network: times each op in both layouts, then the network in each arrangement, and takes the fastest; the way to the first output stays that of
     /// the network as it is
     #[arg(long, requires = "network", conflicts_with = "layout")]
@@ -89,7 +92,7 @@ pub struct Args {
     #[arg(long, value_name = "RATIO", default_value = "1.10", requires = "compare", value_parser = regression)]
     max_regression: f64,
     /// Takes the times from a file that --json wrote instead of running
-    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "layer", "model", "shape", "number", "room", "adapter", "network", "fastest_layout", "train", "cache", "every_algorithm", "steps", "no_cpu", "accuracy", "element", "layout", "json", "runs", "min_time", "warmup"])]
+    #[arg(long, value_name = "NEW.json", conflicts_with_all = ["suite", "shapes", "layer", "model", "shape", "number", "room", "adapter", "network", "fastest_layout", "train", "mixed", "layers", "cache", "every_algorithm", "steps", "no_cpu", "accuracy", "element", "layout", "json", "runs", "min_time", "warmup"])]
     against: Option<PathBuf>,
 }
 
@@ -173,7 +176,16 @@ fn words(record: &Record) -> [String; 3] {
 /// Times the layers. `quiet` leaves standard output to others. What was timed before an error comes with it.
 fn measure(args: &Args, quiet: bool, old: Option<&Document>) -> Result<(Document, Outcome), Failure> {
     let date = machine::now();
-    let layers = if args.train || (args.network && !args.layers) { Vec::new() } else { args.selection.layers()? };
+    for (argument, given) in [("--every-algorithm", args.every_algorithm), ("--steps", args.steps)] {
+        if given && (args.train || args.network) && !args.layers {
+            return Err(Failure::Usage(format!("{argument} is of layers, and none are timed: --layers adds them")));
+        }
+    }
+    let layers = match (args.train, args.network) {
+        (true, _) => training_layers(args)?,
+        (_, true) if !args.layers => vec![],
+        _ => args.selection.layers()?,
+    };
     let Kind { element, layout, .. } = args.selection.kind;
     if (args.network || args.train) && element != Kind::PLAIN.element {
         let argument = if args.train { "--train" } else { "--network" };
@@ -298,7 +310,7 @@ fn planned(args: &Args, layers: &[suites::Layer], networks: &[Network]) -> Vec<(
     }
     if args.train {
         for (suite, batch) in training_steps(args) {
-            planned.extend(training::RECORDS.map(|part| (format!("{} {part}", suite.name()), "training".into(), format!("batch {batch}"))));
+            planned.extend(training::RECORDS.map(|part| (format!("{} {part}", suite.name()), "training".into(), training::shape(batch, args.mixed))));
         }
     }
     planned
@@ -390,6 +402,17 @@ fn training_steps(args: &Args) -> Vec<(suites::Suite, usize)> {
     suites.into_iter().flat_map(|suite| batches(suite).into_iter().map(move |batch| (suite, batch))).collect()
 }
 
+/// The layers that `--train --layers` times.
+fn training_layers(args: &Args) -> Result<Vec<suites::Layer>, Failure> {
+    let mut layers = vec![];
+    if args.layers {
+        for (suite, batch) in training_steps(args) {
+            training::add_layers(&mut layers, suite, batch, args.mixed)?;
+        }
+    }
+    Ok(layers)
+}
+
 /// Adds the records of training steps, and prints them as they come unless told to be `quiet`.
 fn time_training(document: &mut Document, gpu: Option<&Gpu>, args: &Args, quiet: bool, bar: &ProgressBar) -> Outcome {
     let peak = document.peak;
@@ -404,7 +427,7 @@ fn time_training(document: &mut Document, gpu: Option<&Gpu>, args: &Args, quiet:
         }
         let name = format!("a step of {}, batch {batch}", suite.name());
         bar.set_message(name.clone());
-        let bench = training::Bench { suite, gpu, peak: peak.as_ref(), cpu: !args.no_cpu, repeats: args.repeats };
+        let bench = training::Bench { suite, gpu, peak: peak.as_ref(), cpu: !args.no_cpu, mixed: args.mixed, repeats: args.repeats };
         match bench.time(batch) {
             Ok((timed, counted)) => {
                 if !quiet {

@@ -29,6 +29,8 @@ pub struct Bench<'a> {
     pub gpu: Option<&'a Gpu>,
     pub peak: Option<&'a Peak>,
     pub cpu: bool,
+    /// Products in f16.
+    pub mixed: bool,
     pub repeats: Repeats,
 }
 
@@ -47,6 +49,16 @@ const PASSES: [Pass; 3] = [Pass::RemoveIdentities, Pass::FuseActivation, Pass::O
 /// The optimizer of every step. A small rate: the numbers must stay what they are meant to be however often a step is run.
 const ADAM: Adam = Adam { rate: 1e-5, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false, amsgrad: false };
 
+/// What the records of a step call its shape.
+pub fn shape(batch: usize, mixed: bool) -> String {
+    format!("batch {batch}{}", if mixed { ", products in f16" } else { "" })
+}
+
+/// Adds the distinct ops of a step's graph, forward and backward, that are not there yet.
+pub fn add_layers(layers: &mut Vec<suites::Layer>, suite: Suite, batch: usize, mixed: bool) -> Result<(), Failure> {
+    suites::add_ops(layers, &Task::new(suite, batch, mixed)?.both.graph, batch)
+}
+
 /// A network with its loss, without and with gradients, and a batch for it.
 struct Task {
     model: Graph,
@@ -55,12 +67,14 @@ struct Task {
     /// Names and extents.
     parameters: Vec<(String, Vec<usize>)>,
     data: Dataset,
+    mixed: bool,
 }
 
 impl Task {
-    fn new(suite: Suite, batch: usize) -> Result<Self, Failure> {
+    fn new(suite: Suite, batch: usize, mixed: bool) -> Result<Self, Failure> {
         let model = suites::training(suite)?;
-        let mut graph = model.closed(batch)?;
+        let closed = model.closed(batch)?;
+        let mut graph = if mixed { closed.in_half()? } else { closed };
         let Some((_, output)) = graph.outputs().next() else { return Err(Failure::Run("the network has no output".into())) };
         let extents: Vec<usize> = (0..graph.rank(output)).filter_map(|axis| graph.extent(output, axis)).collect();
         let fixed: Vec<wgconv::Extent> = extents.iter().map(|&extent| extent.into()).collect();
@@ -90,7 +104,7 @@ impl Task {
         };
         let data = Dataset::values(input.view(), targets.view())?;
         let parameters = both.graph.parameters().map(|(name, value)| (name.to_string(), both.at.types[value.index()].extents.clone())).collect();
-        Ok(Self { model, forward, both, parameters, data })
+        Ok(Self { model, forward, both, parameters, data, mixed })
     }
 
     fn batch(&self) -> usize {
@@ -98,7 +112,7 @@ impl Task {
     }
 
     fn trainer(&self, engine: Engine) -> Result<Trainer, Failure> {
-        let descriptor = TrainerDescriptor { batch: self.batch(), ..Default::default() };
+        let descriptor = TrainerDescriptor { batch: self.batch(), mixed_precision: self.mixed, ..Default::default() };
         Ok(Trainer::new(engine, &self.model, Loss::cross_entropy(), ADAM, &descriptor)?)
     }
 
@@ -213,7 +227,7 @@ type Times = [Vec<f64>; PARTS.len()];
 impl Bench<'_> {
     /// Times a step on batches of so many samples: a record for each part, and what was counted.
     pub fn time(&self, batch: usize) -> Result<(Vec<Record>, TrainingRecord), Failure> {
-        let task = Task::new(self.suite, batch)?;
+        let task = Task::new(self.suite, batch, self.mixed)?;
         let (mut dispatches, mut checked, mut difference) = (None, None, None);
         let mut engines: Vec<Box<dyn Ready + '_>> = vec![];
         let mut output = None;
@@ -308,7 +322,7 @@ impl Bench<'_> {
             let [gpu, cpu] = [gpu, cpu].map(|times| times.map(|times| Samples { seconds: of(times) }));
             let name = format!("{} {}", self.suite.name(), RECORDS[i]);
             let how = if i == 1 { BY_DIFFERENCE } else { "one submit" };
-            let what = What { name: &name, op: "training", shape: format!("batch {}", task.batch()), flops, bytes };
+            let what = What { name: &name, op: "training", shape: shape(task.batch(), self.mixed), flops, bytes };
             let ratios = gpu.as_ref().zip(cpu.as_ref()).map(|(gpu, cpu)| Samples::ratios(cpu, gpu));
             let mut record = what.record(self.peak, gpu.is_some().then(|| (how.to_string(), true)), gpu, cpu);
             if let Some(ratios) = ratios {
@@ -331,7 +345,7 @@ mod tests {
     /// Each sample, and each pixel of a map, has one class.
     #[test]
     fn targets_are_one_class_each() {
-        let Ok(task) = Task::new(Suite::Lenet5, 3) else { panic!("LeNet-5 differentiates") };
+        let Ok(task) = Task::new(Suite::Lenet5, 3, false) else { panic!("LeNet-5 differentiates") };
         let wgconv::train::Labels::Values(targets) = task.data.labels() else { panic!("targets are values") };
         assert_eq!(targets.shape(), [3, 10]);
         assert!(targets.outer_iter().all(|row| row.sum() == 1.0 && row.iter().filter(|v| **v == 1.0).count() == 1));
@@ -350,7 +364,7 @@ mod tests {
     fn cheap_values_that_are_computed_again_need_not_be_kept() {
         // LeNet-5 is at its floor: the gradient of its first activation reads two values of the largest size and gives a third.
         for (suite, batch, most) in [(Suite::Lenet5, 64, 1.0), (Suite::Resnet18, 4, 0.64), (Suite::MobilenetV2, 1, 0.36)] {
-            let Ok(task) = Task::new(suite, batch) else { panic!("{} differentiates", suite.name()) };
+            let Ok(task) = Task::new(suite, batch, false) else { panic!("{} differentiates", suite.name()) };
             let graph = &task.both.graph;
             let (again, change) = graph.recomputed(batch, 0).unwrap();
             let [before, after] = [graph, &again].map(|graph| Arena::of(graph, batch).unwrap());

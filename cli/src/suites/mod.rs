@@ -243,8 +243,12 @@ fn layers(suite: Suite, kind: Kind) -> Result<Vec<Layer>, Failure> {
 
 /// Adds the layers of a network that are not there yet.
 fn add_layers(layers: &mut Vec<Layer>, graph: Graph) -> Result<(), Failure> {
-    let (graph, _) = graph.after(&LAYER_PASSES)?;
-    for node in graph.at(1)?.nodes {
+    add_ops(layers, &graph.after(&LAYER_PASSES)?.0, 1)
+}
+
+/// Adds the ops of a graph as it is, at an open extent, that are not there yet.
+pub fn add_ops(layers: &mut Vec<Layer>, graph: &Graph, open: usize) -> Result<(), Failure> {
+    for node in graph.at(open)?.nodes {
         let Resolved::Op(op) = node else { continue };
         if layers.iter().all(|known| known.op != *op) {
             layers.push(Layer { name: unused(names::of(&op), layers), op: *op });

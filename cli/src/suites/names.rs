@@ -1,6 +1,6 @@
 //! Names of layers: what a layer is, from its op alone, so that one layer has one name in all networks.
 
-use wgconv::conv::Direction;
+use wgconv::conv::{ConvProblem, Direction};
 use wgconv::op::{Op, Problem};
 use wgconv::pool::PoolKind;
 use wgconv::{Activation, Layout};
@@ -38,27 +38,40 @@ fn ending(activation: Activation, has_residual: bool) -> String {
     }
 }
 
+/// What stands before the window of a convolution in groups.
+fn groups(conv: &ConvProblem) -> String {
+    match conv.groups() {
+        1 => String::new(),
+        groups if groups == conv.in_channels() => "dw".into(),
+        groups => format!("g{groups}_"),
+    }
+}
+
+/// `_s2` of a convolution with a stride.
+fn stride(conv: &ConvProblem) -> String {
+    let stride = conv.axes().iter().map(|axis| axis.stride).max().unwrap_or(1);
+    if stride > 1 { format!("_s{stride}") } else { String::new() }
+}
+
 /// The name of a layer.
 pub fn of(op: &Op) -> String {
     let x = op.inputs().first().map(|spec| spec.tensor.clone());
     let extents = x.as_ref().map_or(&[][..], |x| &x.extents);
     match op {
         Op::Conv(conv) => {
-            let filter = conv.filter_extents();
-            let window = joined(&filter[2..]);
-            let stride = conv.axes().iter().map(|axis| axis.stride).max().unwrap_or(1);
+            let window = joined(&conv.filter_extents()[2..]);
             let channels = format!("{}_{}", conv.in_channels(), conv.out_channels());
             if conv.direction() == Direction::Transposed {
                 return format!("up{window}_{channels}_{}", spatial(&extents[2..]));
             }
-            let kind = match conv.groups() {
-                1 => String::new(),
-                groups if groups == conv.in_channels() => "dw".into(),
-                groups => format!("g{groups}_"),
-            };
-            let stride = if stride > 1 { format!("_s{stride}") } else { String::new() };
+            let (kind, stride) = (groups(conv), stride(conv));
             let pool = conv.pool().map_or("", |_| "_pool");
             format!("{kind}{window}_{channels}_{}{stride}{}{pool}", spatial(&extents[2..]), ending(conv.activation(), conv.has_residual()))
+        }
+        Op::FilterGradient(gradient) => {
+            let conv = ConvProblem::from(gradient.clone());
+            let (window, channels) = (joined(&conv.filter_extents()[2..]), format!("{}_{}", conv.in_channels(), conv.out_channels()));
+            format!("filter_{}{window}_{channels}_{}{}", groups(&conv), spatial(&conv.input_extents()[2..]), stride(&conv))
         }
         Op::Pool(pool) => {
             let axes = &pool.axes()[3 - pool.rank()..];
@@ -83,14 +96,14 @@ pub fn of(op: &Op) -> String {
             format!("dense_{}_{}{rows}{}{ending}", w[1], w[0], if product.has_residual() { "_add" } else { "" })
         }
         Op::MatMul(product) => format!("{}_{}_{}_{}", op.name(), product.m(), product.n(), product.k()),
-        Op::Reduce(_) if extents.len() == 4 && op.outputs()[0].tensor.extents[2..] == [1, 1] => {
+        Op::Reduce(_) if extents.len() == 4 && op.outputs()[0].tensor.extents.get(2..) == Some(&[1, 1]) => {
             format!("global_avgpool_{}_{}", extents[1], spatial(&extents[2..]))
         }
         Op::Slice(_) if extents.len() == 4 && op.outputs()[0].tensor.extents[1] == extents[1] => {
             format!("crop_{}_{}_{}", extents[1], spatial(&extents[2..]), spatial(&op.outputs()[0].tensor.extents[2..]))
         }
         Op::Slice(_) => format!("slice_{}_to_{}", shape(extents), shape(&op.outputs()[0].tensor.extents)),
-        Op::Resize(_) => format!("resize_{}_to_{}", shape(extents), spatial(&op.outputs()[0].tensor.extents[2..])),
+        Op::Resize(_) => format!("resize_{}_to_{}", shape(extents), spatial(op.outputs()[0].tensor.extents.get(2..).unwrap_or_default())),
         Op::Concat(_) => {
             let parts = op.inputs().len();
             let parts = if parts == 2 { String::new() } else { format!("_of{parts}") };

@@ -83,11 +83,12 @@ struct How {
     rate: Option<f64>,
     #[arg(long, value_enum, default_value = "adam")]
     optimizer: Rule,
-    /// Most pixels that a picture is moved by at random; by default 2 for mnist, 0 for digits, a sixteenth of a side for images
+    /// Most pixels that a picture is moved by at random; by default 2 for mnist, 0 for digits, a sixteenth of a side for images; the other
+    /// default changes stay
     #[arg(long, conflicts_with = "augment")]
     shift: Option<usize>,
-    /// What is changed at random in pictures while they train, instead of the shift and the mirroring that are the default: shift:PIXELS, flip,
-    /// rotate:DEGREES, scale:PART (0.1 for factors from 0.9 to 1.1), with commas between them; or none
+    /// What is changed at random in pictures while they train, instead of the default (mnist: shift:2,rotate:10,scale:0.1; digits: none; images:
+    /// a shift and flip): shift:PIXELS, flip, rotate:DEGREES, scale:PART (0.1 for factors from 0.9 to 1.1), with commas between them; or none
     #[arg(long, value_name = "LIST", value_parser = augmentation)]
     augment: Option<Augmentation>,
     /// Writes a picture of ten samples as they are, and below them as five steps change them
@@ -116,6 +117,9 @@ struct How {
     pictures: Option<PathBuf>,
 }
 
+/// How pictures of handwriting are changed while they train: where a digit lies, how it leans and how large it is do not change what it says.
+const HANDWRITING: Augmentation = Augmentation { shift: 2, flip: false, rotate: 10.0, scale: 0.1 };
+
 /// What is learned from what, with what holds where the command line says nothing.
 struct Task {
     split: Split,
@@ -130,8 +134,7 @@ struct Task {
 }
 
 impl Task {
-    fn digits(split: Split, model: Sequential, shift: usize) -> Self {
-        let augmentation = Augmentation { shift, ..Default::default() };
+    fn digits(split: Split, model: Sequential, augmentation: Augmentation) -> Self {
         Self { split, model, loss: Loss::cross_entropy(), augmentation, epochs: 15, batch: 64, rate: 1.0, described: None }
     }
 
@@ -181,8 +184,8 @@ pub fn run(args: &Args) -> Outcome {
         std::fs::create_dir_all(folder).map_err(|e| Failure::Run(format!("--pictures is {}: {e}", folder.display())))?;
     }
     let task = match &args.what {
-        What::Digits { .. } => Task::digits(data::digits().map_err(Failure::Run)?, small(), 0),
-        What::Mnist { data, .. } => Task::digits(data::mnist(data).map_err(Failure::Run)?, lenet5(), 2),
+        What::Digits { .. } => Task::digits(data::digits().map_err(Failure::Run)?, small(), Augmentation::default()),
+        What::Mnist { data, .. } => Task::digits(data::mnist(data).map_err(Failure::Run)?, lenet5(), HANDWRITING),
         What::Images { data, model, size, no_flip, max_megapixels, .. } => {
             let most_pixels = u64::from(*max_megapixels) * 1_000_000;
             let folder = images::Folder { path: data, network: *model, size: *size as usize, most_pixels, seed: how.seed };
