@@ -25,6 +25,17 @@ fn damaged_gradient_kernels_are_reported() {
         ("transform_adjoint_indices[", "max_pool_backward/", "indices[params.index_base + at]", "indices[at]", "exact"),
         ("transform_adjoint[", "pad_backward/", "a < KEPT", "a + 1u < KEPT", "exact"),
         ("transform_adjoint[", "average_pool_backward/", "dy[params.dy_base + at]", "dy[at]", "bounded"),
+        // Windows side by side: a window that takes all of its cell, cells behind the last window, its weight, another axis's, a channel, an index that is
+        // not compared, one of another image, where parts begin.
+        ("transform_spread[", "average_pool_backward/spread", "x < WINDOW_W", "true", "bounded"),
+        ("transform_spread[", "average_pool_backward/spread", "&& w < width.windows", "&& w <= width.windows", "bounded"),
+        ("transform_spread[", "average_pool_backward/spread", "cell + 1u == axis.windows", "false", "bounded"),
+        ("transform_spread[", "average_pool_backward/spread", "weight(height, h) *", "weight(depth, d) *", "bounded"),
+        ("transform_spread[", "average_pool_backward/spread", "place) * params.inner + channel", "place) * params.inner", "guarded"),
+        ("transform_spread_indices[", "max_pool_backward/spread", "counts && own == place", "counts", "exact"),
+        ("transform_spread_indices[", "max_pool_backward/spread", "dx_h) * width.extent", "dx_h) * height.extent", "guarded"),
+        ("transform_spread_indices[", "max_pool_backward/spread", "indices[params.index_base + at]", "indices[at]", "exact"),
+        ("transform_spread_indices[", "max_pool_backward/spread", "dy[params.dy_base + at]", "dy[at]", "exact"),
         // Slopes: a kink on the other side, a constant, a factor, an argument cut too early, the wrong operand.
         (
             "elementwise_gradient[",
@@ -113,6 +124,12 @@ fn damaged_gradient_kernels_are_reported() {
         ("conv_direct[", "conv_backward_filter/", "params.w_base + group", "group", "exact"),
         ("conv_direct[", "conv_backward_filter/direct", "group * params.x_stride_g", "group", "exact"),
         ("conv_implicit_gemm", "conv_backward_filter/", "group * params.x_stride_g", "group", "exact"),
+        // Row by row: a stride along the width, its end, an image, the rows of a stride, where the rows of dy begin.
+        ("conv_filter_rows_", "conv_backward_filter/", "source.first + i32(i * params.x_stride_c)", "source.first + i32(i)", "exact"),
+        ("conv_filter_rows_", "conv_backward_filter/", "& (at < params.width.input)", "", "exact"),
+        ("conv_filter_rows_", "conv_backward_filter/", "(outer_step - line * images) * params.x_stride_p", "0u", "exact"),
+        ("conv_filter_rows_", "conv_backward_filter/", "i32(line - plane * rows) * columns.step.y", "i32(line - plane * rows)", "exact"),
+        ("conv_pack_filter[", "conv_backward_filter/", "tap = order[tap];", "", "exact"),
         ("conv_implicit_gemm", "conv_transpose_backward_filter/", "n * params.x_stride_n + product.group", "product.group", "exact"),
         ("elementwise_binary_in_place[", "conv_backward_filter/", "default: { return a + b; }", "default: { return b; }", "exact"),
     ];

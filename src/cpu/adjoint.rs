@@ -1,7 +1,7 @@
 //! Adjoints on all cores: each element of dx gathers what it went into.
 
 use crate::cpu::Computed;
-use crate::ops::adjoint::{AdjointProblem, Gathered};
+use crate::ops::adjoint::{AdjointProblem, Cells, Gathered};
 use crate::types::tensor_type::TensorType;
 use rayon::prelude::*;
 
@@ -32,6 +32,10 @@ struct Scratch {
 
 impl Computed for AdjointProblem {
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
+        if let Some(axes) = self.side_by_side() {
+            spread(&axes, inputs[0], inputs.get(1).copied(), y);
+            return Some(());
+        }
         let (dx, dy) = (self.dx(), self.dy());
         let gathered = self.axes();
         let rank = dx.rank();
@@ -85,6 +89,54 @@ impl Computed for AdjointProblem {
         });
         Some(())
     }
+}
+
+/// The adjoint of a pool whose windows lie side by side: an element of dy goes where its window was, all else is 0.
+fn spread([depth, height, width]: &[Cells; 3], dy: &[f32], indices: Option<&[f32]>, y: &mut [f32]) {
+    let [plane_x, plane_y] = [depth.extent * height.extent, depth.windows * height.windows].map(|rows| rows as usize);
+    let [row_x, row_y] = [width.extent, width.windows].map(|columns| columns as usize);
+    let grain = (GRAIN / (plane_x * row_x)).max(1);
+    y.par_chunks_mut(plane_x * row_x).zip(dy.par_chunks(plane_y * row_y)).enumerate().with_min_len(grain).for_each(|(plane, (y, dy))| {
+        for (row, y) in y.chunks_exact_mut(row_x).enumerate() {
+            let [z, r] = [row as u64 / height.extent, row as u64 % height.extent];
+            let (Some((d, by_depth)), Some((h, by_height))) = (depth.window(z), height.window(r)) else {
+                y.fill(0.0);
+                continue;
+            };
+            let first = (d * height.windows + h) as usize * row_y;
+            let (dy, weight) = (&dy[first..first + row_y], by_depth * by_height);
+            let indices = indices.map(|all| (&all[plane * plane_y * row_y + first..][..row_y], row * row_x));
+            // Windows of two, the usual ones, as a loop without a bound that is read.
+            match (width.stride, width.filter) {
+                (2, 2) => spread_row::<2>(width, weight, dy, indices, y),
+                _ => spread_row::<0>(width, weight, dy, indices, y),
+            }
+        }
+    });
+}
+
+/// A row of dx from one of dy and its indices, which count from the number beside them; the stride and the window where they are known, or 0.
+fn spread_row<const WINDOW: usize>(axis: &Cells, weight: f32, dy: &[f32], indices: Option<(&[f32], usize)>, y: &mut [f32]) {
+    let [stride, filter] = if WINDOW > 0 { [WINDOW; 2] } else { [axis.stride, axis.filter].map(|extent| extent as usize) };
+    let [weight, last_weight] = axis.weights.map(|own| weight * own);
+    // Every window but the last has its whole cell; the last may reach over the edge, and what lies behind it is in none.
+    let last = dy.len() - 1;
+    let (cells, rest) = y.split_at_mut(last * stride);
+    let fill = |cell: &mut [f32], o: usize, weight: f32| {
+        // Zero is added so that the sign of a zero is that of a sum.
+        let value = weight * dy[o] + 0.0;
+        let inside = filter.min(cell.len());
+        match indices {
+            None => cell[..inside].fill(value),
+            Some((places, first)) => {
+                let place = places[o] as usize;
+                cell[..inside].iter_mut().enumerate().for_each(|(i, y)| *y = if place == first + o * stride + i { value } else { 0.0 });
+            }
+        }
+        cell[inside..].fill(0.0);
+    };
+    cells.chunks_exact_mut(stride).enumerate().for_each(|(o, cell)| fill(cell, o, weight));
+    fill(rest, last, last_weight);
 }
 
 /// The weighted sum of rows of dy.

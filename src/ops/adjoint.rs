@@ -13,6 +13,7 @@ use crate::ops::transform::pad::Pad;
 use crate::ops::transform::resize::{Resize, ResizeMode};
 use crate::ops::transform::slice::Slice;
 use crate::ops::transform::{NOTHING, pad::PadMode};
+use crate::types::shape::WindowAxis;
 use crate::types::{ElementType, Error, Result, TensorType};
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +63,52 @@ pub(crate) struct Gathered {
     pub entries: Vec<(u32, f32)>,
 }
 
+/// An axis of a pool whose windows lie side by side, each in a cell of a stride.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Cells {
+    /// Extent of a cell.
+    pub stride: u64,
+    /// Extent of the window that begins where its cell does.
+    pub filter: u64,
+    /// Cells that dx falls into; the last may be cut.
+    pub cells: u64,
+    /// Windows: the cells that have one.
+    pub windows: u64,
+    /// Extent of dx.
+    pub extent: u64,
+    /// What an element of dy counts for, and that of the last window.
+    pub weights: [f32; 2],
+}
+
+impl Cells {
+    /// The window that an element of dx is in, and its weight.
+    pub(crate) fn window(&self, i: u64) -> Option<(u64, f32)> {
+        let o = i / self.stride;
+        let is_inside = o < self.windows && i % self.stride < self.filter;
+        is_inside.then(|| (o, self.weights[usize::from(o + 1 == self.windows)]))
+    }
+}
+
 impl AdjointProblem {
+    /// Of a pool of which no two windows read the same element: the cells of each axis.
+    pub(crate) fn side_by_side(&self) -> Option<[Cells; 3]> {
+        let AdjointOf::Pool(pool) = &self.of else { return None };
+        let is_apart = |axis: &WindowAxis| axis.pad_begin == 0 && axis.dilation == 1 && axis.filter <= axis.stride;
+        if pool.is_adaptive() || !pool.axes().iter().all(is_apart) {
+            return None;
+        }
+        let weight = |axis, o| if let PoolKind::Average { .. } = pool.kind() { 1.0 / pool.window(axis, o).1 as f32 } else { 1.0 };
+        Some(pool.axes().each_ref().map(|axis| Cells {
+            stride: axis.stride,
+            filter: axis.filter,
+            cells: axis.input.div_ceil(axis.stride),
+            windows: axis.output,
+            extent: axis.input,
+            // Of the windows only the last may reach over the edge: it begins inside.
+            weights: [0, axis.output - 1].map(|o| weight(axis, o)),
+        }))
+    }
+
     /// The adjoint of an op.
     ///
     /// # Errors

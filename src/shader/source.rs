@@ -4,10 +4,11 @@
 use crate::shader::layout::StructLayout;
 use crate::shader::source_gemm::GEMM_SOURCES;
 use crate::shader::uniforms::{
-    AdjointParams, Axis, BatchFoldParams, BatchNormParams, BinaryParams, CastParams, CopyAxis, CopyParams, DropoutParams, GatherAxis, GatherParams,
-    GatheredAxis, GridSampleParams, ImageParams, IndexParams, KeptAxis, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams,
-    ReduceParams, ResizeAxis, ResizeParams, SoftmaxParams, TopKParams, UnaryParams, UnpoolParams, WhereOperandAxis, WhereParams,
+    Axis, BatchFoldParams, BatchNormParams, BinaryParams, CastParams, CopyAxis, CopyParams, DropoutParams, GatherAxis, GatherParams,
+    GridSampleParams, ImageParams, IndexParams, LrnParams, NormParams, OptimizerParams, PoolPairsParams, PoolParams, ReduceParams, ResizeAxis,
+    ResizeParams, SoftmaxParams, TopKParams, UnaryParams, UnpoolParams, WhereOperandAxis, WhereParams,
 };
+use crate::shader::uniforms_adjoint::{AdjointParams, GatheredAxis, KeptAxis, SpreadAxis, SpreadParams};
 use crate::types::strided_axes::OperandAxis;
 use BindingKind::{Read, TargetR32, TargetRgba8, TargetRgba16, Texture, Uniform, Write};
 
@@ -69,6 +70,7 @@ const REDUCE_STRUCTS: &[StructLayout] = &[ReduceParams::LAYOUT, OperandAxis::LAY
 const BINARY_STRUCTS: &[StructLayout] = &[BinaryParams::LAYOUT, OperandAxis::LAYOUT];
 const OPTIMIZER_STRUCTS: &[StructLayout] = &[OptimizerParams::LAYOUT];
 const ADJOINT_STRUCTS: &[StructLayout] = &[AdjointParams::LAYOUT, KeptAxis::LAYOUT, GatheredAxis::LAYOUT];
+const SPREAD_STRUCTS: &[StructLayout] = &[SpreadParams::LAYOUT, SpreadAxis::LAYOUT];
 const COPY_STRUCTS: &[StructLayout] = &[CopyParams::LAYOUT, CopyAxis::LAYOUT];
 
 sources! { OTHER_SOURCES:
@@ -160,6 +162,10 @@ sources! { OTHER_SOURCES:
     TRANSFORM_ADJOINT "transform_adjoint" ["transform/adjoint"] ["INDICES" = 0] &[Uniform, Read, Read, Write], ADJOINT_STRUCTS;
     TRANSFORM_ADJOINT_INDICES "transform_adjoint_indices" ["transform/adjoint"] ["INDICES" = 1]
         &[Uniform, Read, Read, Read, Write], ADJOINT_STRUCTS;
+    // Uniform, dy, the indices of a max pool, output.
+    TRANSFORM_SPREAD "transform_spread" ["transform/adjoint_spread"] ["INDICES" = 0] &[Uniform, Read, Write], SPREAD_STRUCTS;
+    TRANSFORM_SPREAD_INDICES "transform_spread_indices" ["transform/adjoint_spread"] ["INDICES" = 1]
+        &[Uniform, Read, Read, Write], SPREAD_STRUCTS;
 
     PEAK_FMA "peak_fma" ["peak/fma"] [] &[Write], &[];
     PEAK_COPY "peak_copy" ["peak/copy"] [] &[Read, Write], &[];

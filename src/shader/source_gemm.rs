@@ -48,6 +48,8 @@ sources! { GEMM_SOURCES:
     CONV_IMPLICIT_GEMM_REGISTER "conv_implicit_gemm_register" ["conv/implicit_gemm", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
     CONV_IMPLICIT_GEMM_COOP "conv_implicit_gemm_coop" ["conv/implicit_gemm", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] CONV_RANGED, CONV_STRUCTS;
     CONV_IMPLICIT_GEMM_FALLBACK "conv_implicit_gemm_fallback" ["conv/implicit_gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1, "PARTS" = 0] CONV_RANGED, CONV_STRUCTS;
+    CONV_FILTER_ROWS_WORKGROUP "conv_filter_rows_workgroup" ["conv/filter_rows", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
+    CONV_FILTER_ROWS_REGISTER "conv_filter_rows_register" ["conv/filter_rows", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "LHS_THREADS" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
     CONV_POINTWISE_WORKGROUP "conv_pointwise_workgroup" ["conv/pointwise", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
     CONV_POINTWISE_REGISTER "conv_pointwise_register" ["conv/pointwise", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
     CONV_POINTWISE_COOP "conv_pointwise_coop" ["conv/pointwise", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0] CONV_RANGED, CONV_STRUCTS;

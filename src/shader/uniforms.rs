@@ -468,42 +468,6 @@ uniform! {
 }
 
 uniform! {
-    /// Twin of `KeptAxis` in `shaders/transform/adjoint.wgsl`.
-    KeptAxis {
-        extent: u32,
-        dx_stride: u32,
-        dy_stride: u32,
-        unused: u32,
-    }
-}
-
-uniform! {
-    /// Twin of `GatheredAxis` in `shaders/transform/adjoint.wgsl`.
-    GatheredAxis {
-        extent: u32,
-        dx_stride: u32,
-        dy_stride: u32,
-        plane_stride: u32,
-        first: u32,
-        unused0: u32,
-        unused1: u32,
-        unused2: u32,
-    }
-}
-
-uniform! {
-    /// Twin of `AdjointParams` in `shaders/transform/adjoint.wgsl`.
-    AdjointParams {
-        items: u32,
-        dy_base: u32,
-        index_base: u32,
-        dx_base: u32,
-        kept: [KeptAxis; 4],
-        gathered: [GatheredAxis; 3],
-    }
-}
-
-uniform! {
     /// Twin of `GridSampleParams` in `shaders/transform/grid_sample.wgsl`.
     GridSampleParams {
         depth: u32,

@@ -6,6 +6,7 @@ use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::filter_gradient::FilterGradient;
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::ops::optimizer::{OptimizerProblem, Rule};
+use crate::ops::pool::descriptor::{IndexOrder, PoolDescriptor, PoolKind};
 use crate::ops::pool::problem::PoolProblem;
 use crate::ops::pool::unpool::MaxUnpoolGradient;
 use crate::types::{ElementType, Layout, Padding, Result, TensorType};
@@ -24,6 +25,28 @@ pub(crate) fn adjoints(full: bool) -> Result<Vec<AdjointProblem>> {
     all.extend(of(grid_transform::nearest(full)?, AdjointOf::Resize));
     all.extend(of(grid_transform::linear(full)?, AdjointOf::Resize));
     all.extend(of(super::grid_pool::pools(full)?, AdjointOf::Pool));
+    all.extend(of(side_by_side()?, AdjointOf::Pool));
+    Ok(all)
+}
+
+/// Pools whose windows lie side by side: the last over the edge or into a pad, gaps between them, more behind the last than a stride leaves.
+fn side_by_side() -> Result<Vec<PoolProblem>> {
+    let padded = Padding::Explicit { begin: [0, 0], end: [1, 2] };
+    let windows = [
+        PoolDescriptor { ceil_mode: true, ..PoolDescriptor::<2>::window([2, 3]) },
+        PoolDescriptor::<2>::window([2, 3]).with_stride([3, 4]).with_padding(padded),
+        PoolDescriptor { ceil_mode: true, ..PoolDescriptor::<2>::window([1, 2]).with_stride([3, 5]) },
+    ];
+    let maximum = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
+    let kinds = [PoolKind::AVERAGE, PoolKind::Average { count_include_pad: true }, PoolKind::Lp { p: 2.0 }, maximum];
+    let mut all = vec![];
+    for (i, window) in windows.into_iter().enumerate() {
+        for (j, kind) in kinds.into_iter().enumerate() {
+            let layout = [Layout::ChannelsFirst, Layout::ChannelsLast][(i + j) % 2];
+            let element = if i + j == 2 { ElementType::F16 } else { ElementType::F32 };
+            all.push(PoolProblem::new(&TensorType::new(&[2, 20, 7, 11], element, layout), &window.with_kind(kind))?);
+        }
+    }
     Ok(all)
 }
 

@@ -1,6 +1,7 @@
 //! The planner of filter gradients: the kernels of convolution, over tensors whose batch and channels are exchanged by their strides alone.
 //!
-//! The depth of the product is all positions of a batch. What is longer than a driver's loops or a device's bindings allow is computed in parts, whose
+//! The depth of the product is all positions of a batch: position by position, each as long as there are images, or on the tile cores row by row
+//! (`shaders/conv/filter_rows.wgsl`) where a row has more positions than there are images. What is longer than a driver's loops or a device's bindings allow is computed in parts, whose
 //! sums are added in order: the same shape on the same device gives the same bits. A dw that no binding holds is computed some groups, or filters of a group,
 //! at a time.
 
@@ -18,8 +19,9 @@ use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_parts, check_tensors};
 use crate::shader::KernelSpec;
-use crate::shader::source_gemm::CONV_PACK_FILTER;
+use crate::shader::source_gemm::{CONV_FILTER_ROWS_REGISTER, CONV_FILTER_ROWS_WORKGROUP, CONV_PACK_FILTER};
 use crate::shader::uniforms::{ConvParams, PackParams};
+use crate::types::shape::WindowAxis;
 use crate::types::{Error, Result, TensorType};
 
 /// The algorithms of convolution that read any strides.
@@ -78,14 +80,63 @@ impl FilterGradient {
         Ok([1, fitting(filter).min(channels)])
     }
 
-    /// The convolution that computes a part of the positions for so many groups and channels.
-    fn dual_of(&self, part: &Box3, [groups, channels]: [u64; 2]) -> ConvProblem {
-        ConvProblem { groups, in_channels: part.count[0] * groups, out_channels: channels * groups, ..self.dual(part) }
+    /// The convolution that computes a part of the positions for so many groups and channels. Row by row the positions of a row are its channels, and the
+    /// images its taps along the width.
+    fn dual_of(&self, algorithm: Algorithm, part: &Box3, [groups, channels]: [u64; 2]) -> ConvProblem {
+        let mut dual = self.dual(part);
+        let mut length = part.count[0];
+        if self.is_by_rows(algorithm, part) {
+            length = self.row();
+            dual.axes[2] = WindowAxis { filter: part.count[0], dilation: 1, ..dual.axes[2] };
+        }
+        ConvProblem { groups, in_channels: length * groups, out_channels: channels * groups, ..dual }
+    }
+
+    /// Positions of a row of the tensor that windows do not read.
+    fn row(&self) -> u64 {
+        self.extents(&self.conv.axes[2])[1]
+    }
+
+    /// Whether the depth of a part goes along rows: where they are longer than its images are many, less is computed for each step of the depth.
+    fn is_by_rows(&self, algorithm: Algorithm, part: &Box3) -> bool {
+        implicit_gemm::core(algorithm).is_some() && self.row() > part.count[0]
+    }
+
+    /// Whether a window of some row reaches over an edge of the width.
+    fn is_padded(&self) -> bool {
+        let axis = &self.conv.axes[2];
+        let [input, output] = self.extents(axis);
+        let end = (output - 1) * axis.stride + (axis.filter - 1) * axis.dilation;
+        axis.pad_begin > 0 || end as i64 - axis.pad_begin >= input as i64
+    }
+
+    /// The method of an algorithm for a part, whose convolution `dual` is.
+    fn method(&self, algorithm: Algorithm, tile: Option<&str>, part: &Box3, dual: &ConvProblem, profile: &DeviceProfile) -> Result<Method> {
+        let Some(core) = implicit_gemm::core(algorithm) else { return Ok(direct::method(dual)) };
+        let mut method = implicit_gemm::method(algorithm, core, dual, profile, tile)?;
+        if self.is_by_rows(algorithm, part) {
+            for call in &mut method.calls {
+                call.source = if core == Core::Register { &CONV_FILTER_ROWS_REGISTER } else { &CONV_FILTER_ROWS_WORKGROUP };
+                call.consts.push(("PADDED", self.is_padded().into()));
+            }
+        }
+        Ok(method)
+    }
+
+    /// Where the rows of a part begin among the positions of the tensor that windows do not read, in the order of the depth.
+    fn rows(&self, part: &Box3) -> Vec<u32> {
+        let [_, planes, rows] = part.count;
+        let plane = self.extents(&self.conv.axes[1])[1] * self.row();
+        let image = self.strides()[1].image;
+        // Every cast is in range: the tensor has less than 2^31 elements.
+        let at = move |plane_row: u64| move |n: u64| (n * image + plane_row) as u32;
+        let all = (0..planes).flat_map(|z| (0..rows).map(move |p| (z, p)));
+        all.flat_map(|(z, p)| (0..part.count[0]).map(at(z * plane + p * self.row()))).collect()
     }
 
     /// Whether the kernels of this algorithm compute a part of these positions in one go.
     fn fits(&self, algorithm: Algorithm, tile: Option<&str>, part: &Box3, at_once: [u64; 2], profile: &DeviceProfile) -> bool {
-        let dual = self.dual_of(part, at_once);
+        let dual = self.dual_of(algorithm, part, at_once);
         let shape = implicit_gemm::shape(&dual, dual.batch);
         // Bindings begin where the device says, up to one alignment before the first element.
         let limit = profile.max_binding_bytes - profile.storage_alignment.min(profile.max_binding_bytes);
@@ -97,7 +148,7 @@ impl FilterGradient {
             return dual.reduction_depth().saturating_add(3 * dual.taps()) <= profile.max_loop_iterations;
         }
         // A core's method refuses loops that are too long for the driver.
-        let Ok(method) = method(algorithm, tile, &dual, profile) else { return false };
+        let Ok(method) = self.method(algorithm, tile, part, &dual, profile) else { return false };
         let packed = method.memory.packed[0].map_or(0, |packed| {
             let [multiple, _] = packed.panels(dual.filters_per_group());
             PackParams::count(&dual, multiple, dual.taps()).saturating_mul(self.conv.element.bytes())
@@ -138,16 +189,17 @@ impl FilterGradient {
             let numbers = TensorType::f32(&[(bytes / self.conv.element.bytes()) as usize]);
             let sum = BinaryProblem::new(&numbers, &numbers, BinaryOp::Add)?.in_place()?.plan(profile, None)?;
             for (i, part) in parts.iter().enumerate() {
-                let dual = self.dual_of(part, counts);
-                let method = method(algorithm, tile, &dual, profile)?;
+                let dual = self.dual_of(algorithm, part, counts);
+                let method = self.method(algorithm, tile, part, &dual, profile)?;
+                let by_rows = self.is_by_rows(algorithm, part);
                 plan.label = method.label(algorithm.name());
                 if i == 0 {
                     let output = BufferRef::Output { index: 0, first: from, bytes };
-                    self.part(&dual, part, slice, &method, output, profile, &mut plan)?;
+                    self.part(&dual, part, by_rows, slice, &method, output, profile, &mut plan)?;
                     continue;
                 }
                 let own = scratch(&mut plan, PART, bytes, profile)?;
-                self.part(&dual, part, slice, &method, own, profile, &mut plan)?;
+                self.part(&dual, part, by_rows, slice, &method, own, profile, &mut plan)?;
                 let BufferRef::Scratch(index) = own else { continue };
                 for step in &sum.steps {
                     let place = |place: &BufferRef| match *place {
@@ -167,6 +219,7 @@ impl FilterGradient {
         &self,
         dual: &ConvProblem,
         part: &Box3,
+        by_rows: bool,
         [groups, channels]: [Chunk; 2],
         method: &Method,
         output: BufferRef,
@@ -182,15 +235,16 @@ impl FilterGradient {
         let x = BufferRef::Input { index: wide_input, first: wide_range.first, bytes: wide_range.bytes };
         let dy = BufferRef::Input { index: narrow_input, first: narrow_range.first, bytes: narrow_range.bytes };
         let [_, height, width] = &self.conv.axes;
-        let row = self.extents(width)[1];
-        let positions = (part.first[1] * self.extents(height)[1] + part.first[2]) * row;
+        let positions = (part.first[1] * self.extents(height)[1] + part.first[2]) * self.row();
+        // From a step of the depth to the next, and from one tap along the width to the next.
+        let [x_stride_c, x_stride_p, w_stride_c] = if by_rows { [width.stride, wide.image, 1] } else { [wide.image, 1, narrow.image] };
         let w_base = narrow_range.base + (groups.first * narrow.group + channels.first * narrow.channel + positions) as u32;
         let taps = self.conv.taps();
         let params = ConvParams {
             x_base: wide_range.base + (groups.first * wide.group) as u32,
             x_stride_n: wide.channel as u32,
-            x_stride_c: wide.image as u32,
-            x_stride_p: 1,
+            x_stride_c: x_stride_c as u32,
+            x_stride_p: x_stride_p as u32,
             x_stride_g: wide.group as u32,
             y_base: 0,
             y_stride_n: taps as u32,
@@ -199,7 +253,7 @@ impl FilterGradient {
             w_base,
             w_stride_g: narrow.group as u32,
             w_stride_k: narrow.channel as u32,
-            w_stride_c: narrow.image as u32,
+            w_stride_c: w_stride_c as u32,
             ..ConvParams::new(dual)
         };
         let weights = match method.memory.packed[0] {
@@ -215,7 +269,13 @@ impl FilterGradient {
                 };
                 let place = scratch(plan, PACKED, u64::from(pack.items) * element.bytes(), profile)?;
                 let kernel = KernelSpec { source: &CONV_PACK_FILTER, element, consts: vec![], overrides: vec![] };
-                plan.steps.push(Step::new(kernel, &pack, vec![dy, BufferRef::Nothing, place], u64::from(pack.items).div_ceil(64), profile)?);
+                let order = if by_rows {
+                    plan.tables.push(self.rows(part));
+                    BufferRef::Table(plan.tables.len() - 1)
+                } else {
+                    BufferRef::Nothing
+                };
+                plan.steps.push(Step::new(kernel, &pack, vec![dy, order, place], u64::from(pack.items).div_ceil(64), profile)?);
                 place
             }
         };
@@ -251,13 +311,6 @@ fn scratch(plan: &mut Plan, index: usize, bytes: u64, profile: &DeviceProfile) -
     Ok(BufferRef::Scratch(index))
 }
 
-fn method(algorithm: Algorithm, tile: Option<&str>, dual: &ConvProblem, profile: &DeviceProfile) -> Result<Method> {
-    match implicit_gemm::core(algorithm) {
-        Some(core) => implicit_gemm::method(algorithm, core, dual, profile, tile),
-        None => Ok(direct::method(dual)),
-    }
-}
-
 impl Planned for FilterGradient {
     fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
         let applies = |algorithm: &Algorithm| {
@@ -270,7 +323,9 @@ impl Planned for FilterGradient {
     fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
         let with_tiles = |name: &str| -> Vec<String> {
             let core = name.parse().ok().and_then(implicit_gemm::core);
-            let dual = self.dual(&self.whole());
+            let whole = self.whole();
+            let dual =
+                name.parse().map_or_else(|_| self.dual(&whole), |algorithm| self.dual_of(algorithm, &whole, [self.conv.groups, self.channels()[1]]));
             let tiles = core.map(|core: Core| Tile::candidates(core, &implicit_gemm::shape(&dual, dual.batch), profile));
             tiles.map_or_else(|| vec![name.to_string()], |tiles| tiles.into_iter().map(|tile| format!("{name} {tile}")).collect())
         };

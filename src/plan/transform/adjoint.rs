@@ -1,18 +1,21 @@
-//! The planner of adjoints: one element of dx per invocation, which gathers by the lists of a table.
+//! The planner of adjoints: one element of dx per invocation, which gathers by the lists of a table. Pools whose windows lie side by side have a kernel of
+//! their own (`spread.rs`).
 
 use crate::ops::Problem;
-use crate::ops::adjoint::{AdjointProblem, MOST_AXES};
+use crate::ops::adjoint::{AdjointProblem, Cells, MOST_AXES};
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_tensors, chunks};
 use crate::plan::transform::gather::check_table;
+use crate::plan::transform::spread;
 use crate::shader::KernelSpec;
 use crate::shader::source::{TRANSFORM_ADJOINT, TRANSFORM_ADJOINT_INDICES};
-use crate::shader::uniforms::{AdjointParams, GatheredAxis, KeptAxis};
+use crate::shader::uniforms_adjoint::{AdjointParams, GatheredAxis, KeptAxis};
 use crate::types::{ElementType, Result};
 
 const DIRECT: &str = "direct";
+pub(super) const SPREAD: &str = "spread";
 
 /// Axes of a tensor that nothing is gathered along: ranks reach 5, and one at least is.
 const KEPT: usize = 4;
@@ -22,14 +25,19 @@ const UNIT: [u32; 4] = [2, 4, 0, 0x3f80_0000];
 
 impl Planned for AdjointProblem {
     fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
-        vec![DIRECT]
+        let is_small = |axes: [Cells; 3]| axes.iter().map(|axis| axis.stride).product::<u64>() <= spread::MOST_ELEMENTS;
+        if self.side_by_side().is_some_and(is_small) { vec![SPREAD, DIRECT] } else { vec![DIRECT] }
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         check_tensors(self.name(), &inputs.iter().chain(&outputs).collect::<Vec<_>>(), profile)?;
         profile.check_iterations(self.name(), self.terms())?;
-        let algorithm = pick(&[DIRECT], algorithm, DIRECT)?;
+        let algorithms = self.algorithms(profile);
+        let algorithm = pick(&algorithms, algorithm, algorithms[0])?;
+        if let Some(windows) = self.side_by_side().filter(|_| algorithm == SPREAD) {
+            return spread::plan(self, &windows, profile);
+        }
         let (dx, dy) = (self.dx(), self.dy());
         let (dx_strides, dy_strides) = (dx.strides(), dy.strides());
         let gathered_axes = self.axes();

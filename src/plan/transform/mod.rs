@@ -1,5 +1,5 @@
 //! Planners of shape ops. Four kernels serve most of them: a strided copy (`copy`), a gather driven by a table of source offsets per axis (`gather`),
-//! linear interpolation (`linear`), and a gather of sums driven by lists per axis (`adjoint`).
+//! linear interpolation (`linear`), and a gather of sums driven by lists per axis (`adjoint`; `spread` where windows lie side by side).
 //! Sampling at computed positions has one of its own (`grid_sample`).
 
 pub(crate) mod adjoint;
@@ -10,6 +10,7 @@ pub(crate) mod linear;
 pub(crate) mod pad;
 pub(crate) mod resize;
 pub(crate) mod sources;
+pub(crate) mod spread;
 
 /// Elements of a row that one workgroup takes. Each workgroup decodes its row once, so the longer its part the less that costs; a GPU
 /// wants many workgroups, a processor few.

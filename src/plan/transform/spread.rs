@@ -1,0 +1,68 @@
+//! The planner of adjoints of pools whose windows lie side by side: one cell of dx per invocation, in which an element of dy goes where its window was.
+
+use crate::ops::Problem;
+use crate::ops::adjoint::{AdjointProblem, Cells};
+use crate::plan::profile::DeviceProfile;
+use crate::plan::step::{BufferRef, Chunk, Plan, Step, chunks};
+use crate::shader::KernelSpec;
+use crate::shader::source::{TRANSFORM_SPREAD, TRANSFORM_SPREAD_INDICES};
+use crate::shader::uniforms_adjoint::{SpreadAxis, SpreadParams};
+use crate::types::{ElementType, Layout, Result};
+
+/// The most elements that one invocation writes: of larger windows the gather has more invocations, and reads dy as often as there are elements.
+pub(crate) const MOST_ELEMENTS: u64 = 16;
+
+/// Plans the adjoint by cells of dx, images in chunks where bindings hold no more.
+pub(crate) fn plan(problem: &AdjointProblem, axes: &[Cells; 3], profile: &DeviceProfile) -> Result<Plan> {
+    let (dx, dy) = (problem.dx(), problem.dy());
+    let mut plan = Plan::new(problem.name(), super::adjoint::SPREAD.to_string(), problem.inputs(), problem.outputs());
+    let [images, channels] = [dx.extents[0] as u64, dx.extents[1] as u64];
+    let image = |extent: fn(&Cells) -> u64| channels * axes.iter().map(extent).product::<u64>();
+    let (dx_image, dy_image, cells) = (image(|axis| axis.extent), image(|axis| axis.windows), image(|axis| axis.cells));
+    let mut needs = vec![("one image of dy", dy_image * dy.element.bytes()), ("one image of dx", dx_image * dx.element.bytes())];
+    if problem.has_indices() {
+        needs.push(("one image of the indices", dy_image * ElementType::U32.bytes()));
+    }
+    // Every cast is in range: tensors have less than 2^31 elements, and so have extents.
+    let names = [["STRIDE_D", "WINDOW_D"], ["STRIDE_H", "WINDOW_H"], ["STRIDE_W", "WINDOW_W"]];
+    let consts = names.iter().zip(axes).flat_map(|([stride, window], axis)| [(*stride, axis.stride as u32), (*window, axis.filter as u32)]);
+    let source = if problem.has_indices() { &TRANSFORM_SPREAD_INDICES } else { &TRANSFORM_SPREAD };
+    let kernel = KernelSpec { source, element: dx.element, consts: consts.collect(), overrides: vec![] };
+    let spread = axes.map(|axis| SpreadAxis {
+        cells: axis.cells as u32,
+        windows: axis.windows as u32,
+        extent: axis.extent as u32,
+        weight: axis.weights[0],
+        last_weight: axis.weights[1],
+        unused0: 0,
+        unused1: 0,
+        unused2: 0,
+    });
+    let inner = if dx.layout == Layout::ChannelsLast { channels as u32 } else { 1 };
+    for chunk in chunks(images, &needs, profile)? {
+        let Chunk { count, .. } = chunk;
+        let (dy_range, dx_range) = (chunk.range(dy_image, dy.element, profile), chunk.range(dx_image, dx.element, profile));
+        let mut refs = vec![BufferRef::Input { index: 0, first: dy_range.first, bytes: dy_range.bytes }];
+        let mut index_base = 0;
+        if problem.has_indices() {
+            let range = chunk.range(dy_image, ElementType::U32, profile);
+            index_base = range.base;
+            refs.push(BufferRef::Input { index: 1, first: range.first, bytes: range.bytes });
+        }
+        refs.push(BufferRef::Output { index: 0, first: dx_range.first, bytes: dx_range.bytes });
+        let items = count * cells;
+        let params = SpreadParams {
+            items: items as u32,
+            inner,
+            dy_base: dy_range.base,
+            index_base,
+            dx_base: dx_range.base,
+            unused0: 0,
+            unused1: 0,
+            unused2: 0,
+            axes: spread,
+        };
+        plan.steps.push(Step::new(kernel.clone(), &params, refs, items.div_ceil(64), profile)?);
+    }
+    Ok(plan)
+}
