@@ -130,6 +130,7 @@ fn damaged_gradient_kernels_are_reported() {
         ("conv_filter_rows_", "conv_backward_filter/", "(outer_step - line * images) * params.x_stride_p", "0u", "exact"),
         ("conv_filter_rows_", "conv_backward_filter/", "i32(line - plane * rows) * columns.step.y", "i32(line - plane * rows)", "exact"),
         ("conv_pack_filter[", "conv_backward_filter/", "tap = order[tap];", "", "exact"),
+        ("conv_filter_rows_", "conv_transpose_backward_filter/", "n * params.x_stride_n + product.group", "product.group", "exact"),
         ("conv_implicit_gemm", "conv_transpose_backward_filter/", "n * params.x_stride_n + product.group", "product.group", "exact"),
         ("elementwise_binary_in_place[", "conv_backward_filter/", "default: { return a + b; }", "default: { return b; }", "exact"),
     ];

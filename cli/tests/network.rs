@@ -136,7 +136,7 @@ fn the_ops_of_a_training_step_are_timed_one_by_one() {
     let plain = times(false);
     let names = words(&plain, "layer");
     // Forward, by the filter, by the input; the gradient of the images themselves is nobody's wish.
-    for name in ["5x5_6_16_14", "filter_5x5_6_16_14", "filter_5x5_1_6_32", "up5x5_16_6_10", "lenet5 step"] {
+    for name in ["5x5_6_16_14_linear", "filter_5x5_6_16_14", "filter_5x5_1_6_32", "up5x5_16_6_10", "lenet5 step"] {
         assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
     }
     assert!(!names.iter().any(|name| name == "up5x5_6_1_28"), "{names:?}");

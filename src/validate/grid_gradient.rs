@@ -90,7 +90,14 @@ pub(crate) fn filters(full: bool) -> Result<Vec<FilterGradient>> {
     let all = super::grid_conv::problems(full)?.into_iter().filter_map(|problem| FilterGradient::new(&problem).ok());
     let all: Vec<FilterGradient> = all.filter(|gradient| seen.insert(gradient.to_string())).collect();
     let every = if full { 1 } else { 3 };
-    Ok(all.into_iter().step_by(every).collect())
+    let mut all: Vec<FilterGradient> = all.into_iter().step_by(every).collect();
+    // More images than a row has positions: the depth goes along the images.
+    let inputs = |x, filter| ConvInputs { x: TensorType::f32(x), filter, bias: None, y_layout: Layout::ChannelsFirst };
+    let strided = ConvDescriptor::<2> { stride: [2, 1], padding: Padding::uniform(1), groups: 2, ..Default::default() };
+    all.push(FilterGradient::new(&ConvProblem::forward(&inputs(&[11, 8, 7, 5], &[10, 4, 3, 3]), &strided)?)?);
+    let strided = ConvTransposeDescriptor::<2> { stride: [2, 1], groups: 2, ..Default::default() };
+    all.push(FilterGradient::new(&ConvProblem::transposed(&inputs(&[9, 8, 4, 5], &[8, 5, 3, 2]), &strided)?)?);
+    Ok(all)
 }
 
 /// Cut over images, and over the rows of an image, whose parts are added; and over the groups or the filters of a dw that no binding holds, with one part of
