@@ -103,14 +103,17 @@ fn the_engine_computes_what_the_reference_does() {
 /// window has it in.
 #[test]
 fn winograd_keeps_what_is_not_finite_within_its_tiles() {
-    for (algorithm, tile) in [(Algorithm::WinogradF2, 2), (Algorithm::WinogradF4, 4)] {
+    for (algorithm, tile, taps) in
+        [(Algorithm::WinogradF2, 2, 3), (Algorithm::WinogradF4, 4, 3), (Algorithm::WinogradF2, 2, 5), (Algorithm::WinogradF4, 4, 5)]
+    {
+        let pad = taps / 2;
         let descriptor =
-            ConvDescriptor::<2> { padding: Padding::uniform(1), accuracy: Accuracy::Reduced, algorithm: Some(algorithm), ..Default::default() };
-        let problem = ConvProblem::forward(&ConvInputs::new(&[1, 3, 30, 50], &[9, 3, 3, 3], None), &descriptor).unwrap();
+            ConvDescriptor::<2> { padding: Padding::uniform(pad), accuracy: Accuracy::Reduced, algorithm: Some(algorithm), ..Default::default() };
+        let problem = ConvProblem::forward(&ConvInputs::new(&[1, 3, 30, 50], &[9, 3, taps, taps], None), &descriptor).unwrap();
         let op = Op::from(problem);
         assert_eq!(wgconv::cpu::algorithm(&op).as_deref(), Some(algorithm.name()));
         let mut generator = Generator::from_text("not finite");
-        let w: Vec<f32> = (0..9 * 27).map(|_| 1.0 + generator.real() as f32 / 2.0).collect();
+        let w: Vec<f32> = (0..9 * 3 * taps * taps).map(|_| 1.0 + generator.real() as f32 / 2.0).collect();
         let x: Vec<f32> = (0..3 * 1500).map(|_| generator.real() as f32).collect();
         let run = |x: &[f32]| {
             let mut y = vec![0.0; 9 * 1500];
@@ -124,9 +127,9 @@ fn winograd_keeps_what_is_not_finite_within_its_tiles() {
                 x[1500 + row * 50 + column] = value;
                 for (i, (got, plain)) in run(&x).into_iter().zip(&plain).enumerate() {
                     let (p, q) = (i % 1500 / 50, i % 50);
-                    // The tile of outputs from t on reads inputs t - 1 .. t + tile + 1.
-                    let reads = |o: usize, at: usize| (o / tile * tile..o / tile * tile + tile + 2).contains(&(at + 1));
-                    let in_window = p.abs_diff(row) <= 1 && q.abs_diff(column) <= 1;
+                    // The tile of outputs from t on reads inputs t - pad .. t + tile + pad.
+                    let reads = |o: usize, at: usize| (o / tile * tile..o / tile * tile + tile + taps - 1).contains(&(at + pad));
+                    let in_window = p.abs_diff(row) <= pad && q.abs_diff(column) <= pad;
                     if !(reads(p, row) && reads(q, column)) {
                         assert_eq!(got.to_bits(), plain.to_bits(), "{algorithm}, {value} at {row} {column}: output {i} does not read it");
                     } else if in_window && value != f32::MAX {

@@ -256,6 +256,9 @@ fn damaged_pools_of_pairs_are_reported() {
 fn damaged_kernels_of_the_other_families_are_reported() {
     /// Planned as for a GPU, where this is none.
     const EIGHTS: &str = "conv/winograd_f2/n2c19h9w14";
+    // Windows of 5.
+    const OF_5: &str = "conv/winograd_f2/n3c5h11w7_k2r5s5";
+    const DEEP_5: &str = "conv/winograd_f4/n1c67h6w10_k20r5s5";
     let damages: &[Damage] = &[
         // Elementwise: a tail left unwritten, the last line's operand, a dropped operand, a wrong function.
         ("elementwise_unary[", "activation/direct/clip_-3_3_257", "i < range.end", "i < range.end - 1u", "guarded"),
@@ -299,6 +302,10 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("conv_winograd_input", "conv/winograd_f2/n2c1h3w6", "d[2] - d[1]", "d[2] + d[1]", "exact"),
         ("conv_winograd_filter", "conv/winograd_f2/n2c1h3w6", "even - 0.5 * g[1]", "even", "exact"),
         ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "m[1] - m[2] - m[3]", "m[1] - m[2] + m[3]", "exact"),
+        ("conv_winograd_input", OF_5, "d[5] - d[4]", "d[5] + d[4]", "exact"),
+        ("conv_winograd_filter", OF_5, "g[3] + g[4]", "g[3] - g[4]", "exact"),
+        ("conv_winograd_output", OF_5, "(m[5] + m[6])", "(m[5] - m[6])", "exact"),
+        ("conv_winograd_input", OF_5, "i < REACH_H; i++) {\n        let iy", "i < REACH_H - 1u; i++) {\n        let iy", "exact"),
         (
             "conv_winograd_input",
             "conv/winograd_f2/n2c1h3w6",
@@ -342,6 +349,9 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("conv_depthwise_block", "conv/depthwise/n2c5h7w8", "v / f32(POOL_H * POOL_W)", "v / f32(POOL_H)", "bounded"),
         ("conv_winograd_filter", "conv/winograd_f4/n1c67", "1.0 / 30.0", "1.001 / 30.0", "bounded"),
         ("conv_winograd_input", "conv/winograd_f4/n1c67", "4.25 * d[2]", "4.254 * d[2]", "bounded"),
+        ("conv_winograd_filter", DEEP_5, "1.0 / 90.0", "1.001 / 90.0", "bounded"),
+        ("conv_winograd_input", DEEP_5, "5.25 * (d[3] - d[5])", "5.255 * (d[3] - d[5])", "bounded"),
+        ("conv_winograd_output", DEEP_5, "0.125 * half_difference", "0.1252 * half_difference", "bounded"),
         // The register core: a step of a turn read twice, rows of the far columns mixed up, the last rows not stored.
         ("conv_implicit_gemm_register", "conv/implicit_gemm_register 32x8x4/n2c8", "gemm_rhs(sources, i + 3u)", "gemm_rhs(sources, i + 2u)", "exact"),
         ("matmul_register", "matmul/gemm_register 32x8x4/32x264x8", "add_steps(sums.far.r1, row1,", "add_steps(sums.far.r1, row0,", "exact"),

@@ -17,7 +17,7 @@ fn a_layer_is_explained_without_a_device() {
         "work      236.028 MFLOP, 3.851 MB in and out at least",
         "once      conv_pack_filter[f32,ABSENT=4]  147 workgroups",
         "dispatch  conv_implicit_gemm_workgroup[f32,TILE_M=",
-        "winograd_f2             it needs stride 1, dilation 1 and filter extent 3 or 1; along the height they are 2, 1 and 7",
+        "winograd_f2             it needs stride 1, dilation 1 and filter extent 3, 5 or 1; along the height they are 2, 1 and 7",
         "implicit_gemm_register  it applies; implicit_gemm_workgroup comes first",
     ] {
         assert!(text.contains(part), "no \"{part}\" in\n{text}");

@@ -2,6 +2,8 @@
 // rounding errors twice as much (src/ops/conv/winograd.rs computes both); with these, only the filter's side has constants that are no
 // binary fractions.
 
+const TAPS: u32 = 3u;
+
 fn input_transform(d: array<f32, 6>) -> array<f32, 6> {
     let half_even = d[4] - 4.0 * d[2];
     let half_odd = 0.5 * d[3] - 2.0 * d[1];

@@ -22,11 +22,11 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     }
     let start = params.x_base + tile.n * params.x_stride_n + c * params.x_stride_c;
 
-    var values: array<array<f32, LINES_W>, LINES_H>;
-    for (var i = 0u; i < LINES_H; i++) {
+    var values: array<array<f32, LINES_W>, REACH_H>;
+    for (var i = 0u; i < REACH_H; i++) {
         let iy = tile_coordinate(params.height, tile.p, i32(i));
-        var line: array<f32, LINES_W>;
-        for (var j = 0u; j < LINES_W; j++) {
+        var line: array<f32, REACH_W>;
+        for (var j = 0u; j < REACH_W; j++) {
             let ix = tile_coordinate(params.width, tile.q, i32(j));
             let v = f32(x[start + plane_offset(0, max(iy, 0), max(ix, 0)) * params.x_stride_p]);
             line[j] = select(0.0, v, (iy >= 0) & (ix >= 0));
@@ -36,13 +36,13 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let pitch = params.groups * params.channels * params.columns;
     let at = transformed_index(c, column);
     for (var j = 0u; j < LINES_W; j++) {
-        var line: array<f32, LINES_H>;
-        for (var i = 0u; i < LINES_H; i++) {
+        var line: array<f32, REACH_H>;
+        for (var i = 0u; i < REACH_H; i++) {
             line[i] = values[i][j];
         }
-        line = input_along_height(line);
+        let own = input_along_height(line);
         for (var i = 0u; i < LINES_H; i++) {
-            transformed[(i * LINES_W + j) * pitch + at] = line[i];
+            transformed[(i * LINES_W + j) * pitch + at] = own[i];
         }
     }
 }

@@ -11,7 +11,7 @@
 @group(0) @binding(2) var<storage, read_write> transformed: array<u64>; // two tiles each
 
 // Halves of a row that both tiles read, from an even coordinate on.
-const HALVES: u32 = (LINES_W + TILE_W + ODD + 1u) / 2u;
+const HALVES: u32 = (REACH_W + TILE_W + ODD + 1u) / 2u;
 
 fn read_half(row: u32, iy: i32, ix: i32) -> vec2<f32> {
     let exists = (iy >= 0) & (ix >= 0) & (ix < params.width.input);
@@ -20,17 +20,17 @@ fn read_half(row: u32, iy: i32, ix: i32) -> vec2<f32> {
 
 // The tile that begins `first` elements into a row, along the width.
 fn tile_row(row: ptr<function, array<f32, 2u * HALVES>>, first: u32) -> array<f32, LINES_W> {
-    var line: array<f32, LINES_W>;
-    for (var j = 0u; j < LINES_W; j++) {
+    var line: array<f32, REACH_W>;
+    for (var j = 0u; j < REACH_W; j++) {
         line[j] = (*row)[first + j];
     }
     return input_along_width(line);
 }
 
 // Column `j` of a tile, along the height.
-fn tile_column(values: ptr<function, array<array<f32, LINES_W>, LINES_H>>, j: u32) -> array<f32, LINES_H> {
-    var line: array<f32, LINES_H>;
-    for (var i = 0u; i < LINES_H; i++) {
+fn tile_column(values: ptr<function, array<array<f32, LINES_W>, REACH_H>>, j: u32) -> array<f32, LINES_H> {
+    var line: array<f32, REACH_H>;
+    for (var i = 0u; i < REACH_H; i++) {
         line[i] = (*values)[i][j];
     }
     return input_along_height(line);
@@ -52,9 +52,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let start = params.x_base + tile.n * params.x_stride_n + c * params.x_stride_c;
     let ix = tile.q - params.width.pad - i32(ODD);
 
-    var near: array<array<f32, LINES_W>, LINES_H>;
-    var far: array<array<f32, LINES_W>, LINES_H>;
-    for (var i = 0u; i < LINES_H; i++) {
+    var near: array<array<f32, LINES_W>, REACH_H>;
+    var far: array<array<f32, LINES_W>, REACH_H>;
+    for (var i = 0u; i < REACH_H; i++) {
         let iy = tile_coordinate(params.height, tile.p, i32(i));
         let at = start + plane_offset(0, max(iy, 0), 0);
         var row: array<f32, 2u * HALVES>;

@@ -42,6 +42,7 @@ pub(crate) mod top_k;
 pub(crate) mod transform;
 pub(crate) mod window;
 mod winograd;
+mod winograd_axis;
 
 pub use optimizer::step as optimizer_step;
 pub use prepared::Prepared;

@@ -44,7 +44,7 @@ impl Way {
         match self {
             Way::Rows => 0,
             Way::Fourier(tile) => fourier::bytes(problem, tile),
-            Way::Winograd(algorithm) => in_panels() * winograd::elements(algorithm) as u64,
+            Way::Winograd(algorithm) => in_panels() * winograd::elements(problem, algorithm),
             Way::Direct => in_panels() * problem.taps(),
             Way::Gemm if problem.direction == Direction::Transposed => problem.filter_count() * 4,
             Way::Gemm => 0,

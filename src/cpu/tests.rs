@@ -201,13 +201,13 @@ fn laid_out_windows() {
     transposed::<2>(&back, &[2, 5, 20, 31], &[5, 10, 3, 3], true);
 }
 
-/// Winograd, asked for: small integers go through F(2,3) without rounding; planes about the edges of tiles, blocks and bands.
+/// Winograd, asked for: small integers go through F(2,3) and F(2,5) without rounding; planes about the edges of tiles, blocks and bands.
 #[test]
 fn winograd_of_integers() {
     for (i, [height, width]) in [[1, 1], [2, 3], [5, 4], [7, 34], [13, 100], [33, 66]].into_iter().enumerate() {
-        for (channels, filters, groups) in [(3, 5, 1), (4, 18, 2), (70, 9, 1)] {
+        for (channels, filters, groups, taps) in [(3, 5, 1, 3), (4, 18, 2, 3), (70, 9, 1, 3), (3, 5, 1, 5), (4, 18, 2, 5), (70, 9, 1, 5)] {
             let padding_mode = if height > 3 { PaddingMode::ALL[i % PaddingMode::ALL.len()] } else { PaddingMode::Zeros };
-            let padding = Padding::Explicit { begin: [1, 2], end: [2, 1] };
+            let padding = Padding::Explicit { begin: [1, 3], end: [3, 2] };
             let descriptor = Conv2dDescriptor {
                 padding,
                 padding_mode,
@@ -218,7 +218,7 @@ fn winograd_of_integers() {
                 ..Default::default()
             };
             let problem = ConvProblem::forward(
-                &ConvInputs::new(&[2, channels, height, width], &[filters, channels / groups, 3, 3], Some(&[filters])),
+                &ConvInputs::new(&[2, channels, height, width], &[filters, channels / groups, taps, taps], Some(&[filters])),
                 &descriptor,
             );
             let problem = problem.unwrap();
@@ -279,11 +279,12 @@ fn pools_of_every_window() {
 
 #[test]
 fn winograd_is_taken_where_accuracy_admits_it() {
-    let of = |accuracy, algorithm, channels: usize, hw: usize| {
-        let descriptor = Conv2dDescriptor { padding: Padding::uniform(1), accuracy, algorithm, ..Default::default() };
-        let problem = ConvProblem::forward(&ConvInputs::new(&[1, channels, hw, hw], &[64, channels, 3, 3], None), &descriptor).unwrap();
+    let of_taps = |taps: usize, accuracy, algorithm, channels: usize, hw: usize| {
+        let descriptor = Conv2dDescriptor { padding: Padding::uniform(taps / 2), accuracy, algorithm, ..Default::default() };
+        let problem = ConvProblem::forward(&ConvInputs::new(&[1, channels, hw, hw], &[64, channels, taps, taps], None), &descriptor).unwrap();
         crate::cpu::algorithm(&problem.into()).unwrap_or_default()
     };
+    let of = |accuracy, algorithm, channels, hw| of_taps(3, accuracy, algorithm, channels, hw);
     assert_eq!(of(Accuracy::Exact, None, 64, 56), "");
     assert_eq!(of(Accuracy::Exact, Some(Algorithm::WinogradF2), 64, 56), "");
     assert_eq!(of(Accuracy::F32, None, 64, 56), "winograd_f2");

@@ -1,4 +1,5 @@
-//! Winograd's minimal filtering, 3 x 3 windows at stride 1, where the accuracy that is asked for admits it: F(2,3) and F(4,3) of `ops/conv/winograd.rs`.
+//! Winograd's minimal filtering, 3 x 3 and 5 x 5 windows at stride 1, where the accuracy that is asked for admits it: the transforms of
+//! `ops/conv/winograd.rs`, spelled out in `winograd_axis.rs`.
 //!
 //! Tiles are numbered across rows, as outputs are in `direct`: a vector holds the same element of neighbouring tiles. A task transforms a band of tiles, which
 //! stays in its core's cache, multiplies it by each panel of transformed filters, and transforms the sums while they are warm.
@@ -9,10 +10,11 @@ use crate::cpu::gemm::Shared;
 use crate::cpu::kernel::{LONGEST_BLOCK, PANEL, Panels, VECTORS, multiply, taken};
 use crate::cpu::lines::Line;
 use crate::cpu::window::{NOTHING, padded};
+use crate::cpu::winograd_axis::{Along, F2, F2Of5, F4, F4Of5};
 use crate::numeric::Accuracy;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::{ConvProblem, Direction};
-use crate::ops::conv::winograd::Transform;
+use crate::ops::conv::winograd::Transforms;
 use crate::types::ElementType;
 use crate::types::shape::WindowAxis;
 use pulp::{Arch, Simd, WithSimd};
@@ -20,9 +22,6 @@ use rayon::prelude::*;
 
 /// Numbers of a band of transformed tiles, about: most of a usual second-level cache.
 const BAND: usize = 192 << 10;
-
-/// Most elements of a transformed tile, along one axis.
-const MOST_LINES: usize = 6;
 
 /// Channels and filters, outputs of all images, and tiles of one, from which fewer multiplications pay for the transforms, of filters too. Measured
 /// (benchmarks/results/2026-11-27-cpu-engine.md): with 64 channels twice as fast as `direct`, with 32 no faster; of 196 outputs no faster.
@@ -33,128 +32,70 @@ const FEWEST_TILES: u64 = 16;
 /// Outputs of all images from which F(4,3) is faster than F(2,3): its filters have 36 elements to transform, not 16.
 const FEWEST_OUTPUTS_F4: u64 = 2048;
 
+/// Outputs of all images up to which F(2,5) is faster than `direct`: of larger planes its transforms, 49 numbers of 36, take what it saves.
+const MOST_OUTPUTS_F2_5: u64 = 512;
+
+/// The same as [`FEWEST_OUTPUTS_F4`] of F(4,5), which multiplies three times less often than F(2,5): faster on every plane measured.
+const FEWEST_OUTPUTS_F4_5: u64 = FEWEST_OUTPUTS;
+
 /// The algorithm that the engine takes for a problem, where it is one of Winograd's: the one that the problem asks for, else the one with the fewest
 /// multiplications that its accuracy admits and that pays.
 pub(crate) fn algorithm(problem: &ConvProblem) -> Option<Algorithm> {
-    let admitted = |algorithm: &Algorithm| Transform::of(*algorithm).is_some_and(|transform| admits(problem, transform));
+    let admitted = |algorithm: &Algorithm| Transforms::of(*algorithm, problem).is_some_and(|transforms| admits(problem, &transforms));
     match problem.algorithm {
         Some(forced) => Some(forced).filter(admitted),
         None => [Algorithm::WinogradF4, Algorithm::WinogradF2].into_iter().filter(admitted).find(|algorithm| pays(problem, *algorithm)),
     }
 }
 
-fn admits(problem: &ConvProblem, transform: &Transform) -> bool {
+fn admits(problem: &ConvProblem, transforms: &Transforms) -> bool {
     let [depth, height, width] = &problem.axes;
-    let is_3 = |axis: &WindowAxis| axis.filter == 3 && axis.stride == 1 && axis.dilation == 1;
+    let is_dense = |axis: &WindowAxis| axis.filter > 1 && axis.stride == 1 && axis.dilation == 1;
     let is_exact_enough = match problem.accuracy {
         Accuracy::Exact => false,
-        Accuracy::F32 => transform.relative_error(problem) <= 1.0,
+        Accuracy::F32 => transforms.relative_error(problem) <= 1.0,
         Accuracy::Reduced => true,
     };
     let is_f32 = problem.element == ElementType::F32;
-    is_f32 && problem.direction == Direction::Forward && *depth == WindowAxis::UNIT && is_3(height) && is_3(width) && is_exact_enough
+    is_f32 && problem.direction == Direction::Forward && *depth == WindowAxis::UNIT && is_dense(height) && is_dense(width) && is_exact_enough
+}
+
+/// Most outputs of a tile, along one axis.
+const MOST_OUTPUTS: usize = 4;
+
+/// Outputs of a tile, along one axis.
+fn outputs_of_tile(algorithm: Algorithm) -> u64 {
+    if algorithm == Algorithm::WinogradF4 { 4 } else { 2 }
 }
 
 fn pays(problem: &ConvProblem, algorithm: Algorithm) -> bool {
     let [_, height, width] = &problem.axes;
-    let (tile, outputs) = if algorithm == Algorithm::WinogradF4 { (4, FEWEST_OUTPUTS_F4) } else { (2, FEWEST_OUTPUTS) };
+    let tile = outputs_of_tile(algorithm);
+    let range = match (algorithm, height.filter) {
+        (Algorithm::WinogradF4, 5) => FEWEST_OUTPUTS_F4_5..u64::MAX,
+        (Algorithm::WinogradF4, _) => FEWEST_OUTPUTS_F4..u64::MAX,
+        (_, 5) => FEWEST_OUTPUTS..MOST_OUTPUTS_F2_5,
+        _ => FEWEST_OUTPUTS..u64::MAX,
+    };
     let tiles = height.output.div_ceil(tile) * width.output.div_ceil(tile);
     let channels = problem.channels_per_group().min(problem.filters_per_group());
-    channels >= FEWEST_CHANNELS && tiles >= FEWEST_TILES && problem.batch * height.output * width.output >= outputs
-}
-
-/// A transform along one axis, spelled out: sums in the order whose roundings `Transform::roundings` counts.
-trait Along<const LINES: usize, const TILE: usize> {
-    /// B^T d.
-    fn input<S: Simd>(simd: S, d: [S::f32s; LINES]) -> [S::f32s; LINES];
-    /// G g, of a panel of filters.
-    fn filter(g: [[f32; PANEL]; 3]) -> [[f32; PANEL]; LINES];
-    /// A^T m.
-    fn output<S: Simd>(simd: S, m: [S::f32s; LINES]) -> [S::f32s; TILE];
-}
-
-struct F2;
-struct F4;
-
-/// The sum of so much of each, element by element.
-#[inline(always)]
-fn weigh(terms: [([f32; PANEL], f32); 3]) -> [f32; PANEL] {
-    std::array::from_fn(|k| terms[0].0[k] * terms[0].1 + terms[1].0[k] * terms[1].1 + terms[2].0[k] * terms[2].1)
-}
-
-impl Along<4, 2> for F2 {
-    #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::f32s; 4]) -> [S::f32s; 4] {
-        [simd.sub_f32s(d[0], d[2]), simd.add_f32s(d[1], d[2]), simd.sub_f32s(d[2], d[1]), simd.sub_f32s(d[1], d[3])]
-    }
-
-    #[inline(always)]
-    fn filter([a, b, c]: [[f32; PANEL]; 3]) -> [[f32; PANEL]; 4] {
-        [a, weigh([(a, 0.5), (b, 0.5), (c, 0.5)]), weigh([(a, 0.5), (b, -0.5), (c, 0.5)]), c]
-    }
-
-    #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::f32s; 4]) -> [S::f32s; 2] {
-        let (sum, difference) = (simd.add_f32s(m[1], m[2]), simd.sub_f32s(m[1], m[2]));
-        [simd.add_f32s(m[0], sum), simd.sub_f32s(difference, m[3])]
-    }
-}
-
-impl Along<6, 4> for F4 {
-    #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::f32s; 6]) -> [S::f32s; 6] {
-        let times = |c: f32, a: S::f32s, b: S::f32s| simd.mul_add_e_f32s(simd.splat_f32s(c), a, b); // c a + b
-        let of = |c: f32, a: S::f32s| simd.mul_f32s(simd.splat_f32s(c), a);
-        let (even, odd) = (times(-4.0, d[2], d[4]), times(0.5, d[3], of(-2.0, d[1])));
-        let (far_even, far_odd) = (times(-0.25, d[2], d[4]), times(2.0, d[3], of(-0.5, d[1])));
-        [
-            simd.add_f32s(times(-4.25, d[2], d[0]), d[4]),
-            simd.add_f32s(even, odd),
-            simd.sub_f32s(even, odd),
-            simd.add_f32s(far_even, far_odd),
-            simd.sub_f32s(far_even, far_odd),
-            simd.add_f32s(times(-4.25, d[3], d[1]), d[5]),
-        ]
-    }
-
-    #[inline(always)]
-    fn filter([a, b, c]: [[f32; PANEL]; 3]) -> [[f32; PANEL]; 6] {
-        const N: f32 = 1.0 / 15.0;
-        const T: f32 = 1.0 / 30.0;
-        [
-            a,
-            weigh([(a, -8.0 * N), (b, -4.0 * N), (c, -2.0 * N)]),
-            weigh([(a, -8.0 * N), (b, 4.0 * N), (c, -2.0 * N)]),
-            weigh([(a, T), (b, 2.0 * T), (c, 4.0 * T)]),
-            weigh([(a, T), (b, -2.0 * T), (c, 4.0 * T)]),
-            c,
-        ]
-    }
-
-    #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::f32s; 6]) -> [S::f32s; 4] {
-        let times = |c: f32, a: S::f32s, b: S::f32s| simd.mul_add_e_f32s(simd.splat_f32s(c), a, b); // c a + b
-        let of = |c: f32, a: S::f32s| simd.mul_f32s(simd.splat_f32s(c), a);
-        let (near, far) = (simd.add_f32s(m[1], m[2]), simd.add_f32s(m[3], m[4]));
-        let (near_odd, far_odd) = (simd.sub_f32s(m[1], m[2]), simd.sub_f32s(m[3], m[4]));
-        [
-            simd.add_f32s(m[0], simd.add_f32s(near, far)),
-            times(2.0, far_odd, of(0.5, near_odd)),
-            times(4.0, far, of(0.25, near)),
-            simd.add_f32s(times(8.0, far_odd, of(0.125, near_odd)), m[5]),
-        ]
-    }
+    channels >= FEWEST_CHANNELS && tiles >= FEWEST_TILES && range.contains(&problem.batch.saturating_mul(height.output).saturating_mul(width.output))
 }
 
 /// Transformed filters in panels, a part for each element of a tile.
 pub(crate) fn pack(problem: &ConvProblem, algorithm: Algorithm, filter: &[f32]) -> Panels {
-    match algorithm {
-        Algorithm::WinogradF4 => pack_by::<F4, 6, 4>(problem, filter),
-        _ => pack_by::<F2, 4, 2>(problem, filter),
+    match (algorithm, problem.axes[1].filter) {
+        (Algorithm::WinogradF4, 5) => pack_by::<F4Of5, 8, 8, 4, 5>(problem, filter),
+        (Algorithm::WinogradF4, _) => pack_by::<F4, 6, 6, 4, 3>(problem, filter),
+        (_, 5) => pack_by::<F2Of5, 6, 7, 2, 5>(problem, filter),
+        _ => pack_by::<F2, 4, 4, 2, 3>(problem, filter),
     }
 }
 
-fn pack_by<W: Along<LINES, TILE>, const LINES: usize, const TILE: usize>(problem: &ConvProblem, filter: &[f32]) -> Panels {
+fn pack_by<W, const REACH: usize, const LINES: usize, const TILE: usize, const TAPS: usize>(problem: &ConvProblem, filter: &[f32]) -> Panels
+where
+    W: Along<REACH, LINES, TILE, TAPS>,
+{
     let (filters, channels) = (problem.filters_per_group() as usize, problem.channels_per_group() as usize);
     let count = filters.div_ceil(PANEL);
     let (elements, groups) = (LINES * LINES, problem.groups as usize);
@@ -162,17 +103,17 @@ fn pack_by<W: Along<LINES, TILE>, const LINES: usize, const TILE: usize>(problem
     own.par_chunks_mut(elements * channels * PANEL).enumerate().for_each(|(panel, own)| {
         let (group, first) = (panel / count, panel % count * PANEL);
         let some = (filters - first).min(PANEL);
-        let rows = &filter[(group * filters + first) * channels * 9..][..some * channels * 9];
+        let rows = &filter[(group * filters + first) * channels * TAPS * TAPS..][..some * channels * TAPS * TAPS];
         for channel in 0..channels {
-            let mut taps = [[[0.0f32; PANEL]; 3]; 3];
-            for (k, row) in rows.chunks_exact(channels * 9).enumerate() {
-                for (tap, w) in row[channel * 9..][..9].iter().enumerate() {
-                    taps[tap / 3][tap % 3][k] = *w;
+            let mut taps = [[[0.0f32; PANEL]; TAPS]; TAPS];
+            for (k, row) in rows.chunks_exact(channels * TAPS * TAPS).enumerate() {
+                for (tap, w) in row[channel * TAPS * TAPS..][..TAPS * TAPS].iter().enumerate() {
+                    taps[tap / TAPS][tap % TAPS][k] = *w;
                 }
             }
             let along = taps.map(W::filter);
             for j in 0..LINES {
-                let down = W::filter([along[0][j], along[1][j], along[2][j]]);
+                let down = W::filter(along.map(|along| along[j]));
                 for (i, values) in down.iter().enumerate() {
                     own[((i * LINES + j) * channels + channel) * PANEL..][..PANEL].copy_from_slice(values);
                 }
@@ -183,8 +124,8 @@ fn pack_by<W: Along<LINES, TILE>, const LINES: usize, const TILE: usize>(problem
 }
 
 /// Elements of a transformed tile.
-pub(crate) fn elements(algorithm: Algorithm) -> usize {
-    if algorithm == Algorithm::WinogradF4 { 36 } else { 16 }
+pub(crate) fn elements(problem: &ConvProblem, algorithm: Algorithm) -> u64 {
+    Transforms::of(algorithm, problem).map_or(0, |transforms| transforms.lines())
 }
 
 /// A convolution that is cut into bands of tiles.
@@ -200,20 +141,19 @@ struct Tiles<'a> {
 
 /// y = activation(conv(x) + bias), channels-first, by the filters that [`pack`] gave for the algorithm.
 pub(crate) fn conv(problem: &ConvProblem, algorithm: Algorithm, x: &[f32], panels: &Panels, bias: Option<&[f32]>, y: &mut [f32]) {
-    let tile = if algorithm == Algorithm::WinogradF4 { 4 } else { 2 };
-    let lines = tile + 2;
-    let taps: Vec<usize> = (0..lines).collect();
+    let (tile, window) = (outputs_of_tile(algorithm) as usize, problem.axes[1].filter as usize);
+    let reads: Vec<usize> = (0..tile + window - 1).collect();
     let line = |axis: &WindowAxis| {
         let tiles = (axis.output as usize).div_ceil(tile);
         // An output that does not exist needs no input.
-        let source = |u: usize| if u < axis.output as usize + 2 { padded(problem, axis, u as i64) } else { NOTHING };
-        Line::new(tiles, tile, &taps, source)
+        let source = |u: usize| if u < axis.output as usize + window - 1 { padded(problem, axis, u as i64) } else { NOTHING };
+        Line::new(tiles, tile, &reads, source)
     };
     let [height, width] = [line(&problem.axes[1]), line(&problem.axes[2])];
     let tiles = [1, 2].map(|i| (problem.axes[i].output as usize).div_ceil(tile));
     let (groups, channels) = (problem.groups as usize, problem.channels_per_group() as usize);
     let planes = problem.batch as usize * groups;
-    let most = (BAND / (lines * lines * channels * width.places)).clamp(1, tiles[0]);
+    let most = (BAND / (elements(problem, algorithm) as usize * channels * width.places)).clamp(1, tiles[0]);
     let (bands, splits) = cut(planes, tiles[0], most, panels.count);
     let band = tiles[0].div_ceil(bands);
     let bands = tiles[0].div_ceil(band);
@@ -248,16 +188,21 @@ impl WithSimd for Band<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match self.conv.algorithm {
-            Algorithm::WinogradF4 => by::<S, F4, 6, 4>(simd, self),
-            _ => by::<S, F2, 4, 2>(simd, self),
+        match (self.conv.algorithm, self.conv.problem.axes[1].filter) {
+            (Algorithm::WinogradF4, 5) => by::<S, F4Of5, 8, 8, 4, 5>(simd, self),
+            (Algorithm::WinogradF4, _) => by::<S, F4, 6, 6, 4, 3>(simd, self),
+            (_, 5) => by::<S, F2Of5, 6, 7, 2, 5>(simd, self),
+            _ => by::<S, F2, 4, 4, 2, 3>(simd, self),
         }
     }
 }
 
 #[inline(always)]
-fn by<S: Simd, W: Along<LINES, TILE>, const LINES: usize, const TILE: usize>(simd: S, band: Band<'_>) {
-    const { assert!(LINES <= MOST_LINES) };
+fn by<S: Simd, W, const REACH: usize, const LINES: usize, const TILE: usize, const TAPS: usize>(simd: S, band: Band<'_>)
+where
+    W: Along<REACH, LINES, TILE, TAPS>,
+{
+    const { assert!(TILE <= MOST_OUTPUTS) };
     let Band { conv, x, panels, own, bias, shared, plane, band, room } = band;
     let problem = conv.problem;
     let [_, out_h, out_w] = problem.axes.each_ref().map(|axis| axis.output as usize);
@@ -270,7 +215,8 @@ fn by<S: Simd, W: Along<LINES, TILE>, const LINES: usize, const TILE: usize>(sim
     let elements = LINES * LINES;
 
     // One channel laid out, the transformed tiles, [element][channel][tile], and a panel's sums, [element][filter][tile of the block].
-    let phase = (conv.band + 1) * pitch;
+    let below = (REACH - 1) / TILE; // rows of places that the last row of tiles reads beyond its own
+    let phase = (conv.band + below) * pitch;
     let lengths = [TILE * TILE * phase + LONGEST_BLOCK, elements * channels * columns, elements * PANEL * LONGEST_BLOCK];
     let length = lengths.iter().sum();
     if room.len() < length {
@@ -281,11 +227,11 @@ fn by<S: Simd, W: Along<LINES, TILE>, const LINES: usize, const TILE: usize>(sim
     let sums = &mut rest[..lengths[2]];
 
     for (channel, x) in x.chunks_exact(problem.input_positions() as usize).enumerate() {
-        lay_out(conv, x, first, rows, phase, laid);
+        lay_out(conv, x, first, rows + below, phase, laid);
         for at in (0..count).step_by(S::F32_LANES) {
-            let mut along = [[simd.splat_f32s(0.0); LINES]; LINES];
+            let mut along = [[simd.splat_f32s(0.0); LINES]; REACH];
             for (i, along) in along.iter_mut().enumerate() {
-                let mut d = [simd.splat_f32s(0.0); LINES];
+                let mut d = [simd.splat_f32s(0.0); REACH];
                 for (j, d) in d.iter_mut().enumerate() {
                     let (phases, row, place) = (i % TILE * TILE + j % TILE, i / TILE, j / TILE);
                     *d = load::<S>(laid, phases * phase + row * pitch + place + at);
@@ -293,7 +239,7 @@ fn by<S: Simd, W: Along<LINES, TILE>, const LINES: usize, const TILE: usize>(sim
                 *along = W::input(simd, d);
             }
             for j in 0..LINES {
-                let mut d = [simd.splat_f32s(0.0); LINES];
+                let mut d = [simd.splat_f32s(0.0); REACH];
                 for (d, along) in d.iter_mut().zip(&along) {
                     *d = along[j];
                 }
@@ -307,7 +253,7 @@ fn by<S: Simd, W: Along<LINES, TILE>, const LINES: usize, const TILE: usize>(sim
     let group = plane % problem.groups as usize;
     let positions = problem.output_positions() as usize;
     let offsets: Vec<usize> = (0..channels).map(|channel| channel * columns).collect();
-    let mut outputs = [[0.0f32; LONGEST_BLOCK * 4]; TILE];
+    let mut outputs = [[0.0f32; LONGEST_BLOCK * MOST_OUTPUTS]; TILE];
     for panel in own {
         let some = (filters - panel * PANEL).min(PANEL);
         let mut at = 0;
@@ -391,12 +337,12 @@ fn store(outputs: &[f32], [at, pitch, tile, i]: [usize; 4], row: usize, y: &mut 
     }
 }
 
-/// Lays out what the tiles of rows `first ..` read of one channel: each phase from a multiple of `length` on.
+/// Lays out `rows` rows of places of one channel, from those of the tiles of row `first` on: each phase from a multiple of `length` on.
 #[inline(always)]
 fn lay_out(conv: &Tiles<'_>, x: &[f32], first: usize, rows: usize, length: usize, laid: &mut [f32]) {
     let (width, in_w) = (&conv.width, conv.problem.axes[2].input as usize);
     for phase_h in 0..conv.height.phases {
-        for row in 0..=rows {
+        for row in 0..rows {
             let iy = conv.height.source(phase_h, first + row);
             for phase_w in 0..width.phases {
                 let row = &mut laid[(phase_h * width.phases + phase_w) * length + row * width.places..][..width.places];
@@ -407,50 +353,5 @@ fn lay_out(conv: &Tiles<'_>, x: &[f32], first: usize, rows: usize, length: usize
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ops::conv::winograd::{F2 as TWO, F4 as FOUR};
-
-    struct Columns<const LINES: usize, const TILE: usize, W>(std::marker::PhantomData<W>);
-
-    impl<const LINES: usize, const TILE: usize, W: Along<LINES, TILE>> WithSimd for Columns<LINES, TILE, W> {
-        /// By column, B^T, G and A^T.
-        type Output = [Vec<Vec<f64>>; 3];
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
-            let first = |v: S::f32s| {
-                let mut own = [0.0f32; 16];
-                simd.partial_store_f32s(&mut own[..S::F32_LANES], v);
-                f64::from(own[0])
-            };
-            let unit = |at: usize| -> [S::f32s; LINES] { std::array::from_fn(|i| simd.splat_f32s(f32::from(i == at))) };
-            let input = (0..LINES).map(|at| W::input(simd, unit(at)).map(first).to_vec()).collect();
-            let output = (0..LINES).map(|at| W::output(simd, unit(at)).map(first).to_vec()).collect();
-            let filter = (0..3).map(|at| W::filter(std::array::from_fn(|i| [f32::from(i == at); PANEL])).map(|v| f64::from(v[0])).to_vec()).collect();
-            [input, filter, output]
-        }
-    }
-
-    fn check<W: Along<LINES, TILE>, const LINES: usize, const TILE: usize>(transform: &Transform) {
-        let filter: Vec<&[f64]> = transform.filter.iter().map(|row| row.as_slice()).collect();
-        let columns = Arch::new().dispatch(Columns::<LINES, TILE, W>(std::marker::PhantomData));
-        for (matrix, columns) in [transform.input, &filter, transform.output].into_iter().zip(&columns) {
-            for (i, row) in matrix.iter().enumerate() {
-                for (j, want) in row.iter().enumerate() {
-                    assert!((columns[j][i] - want).abs() <= f64::from(f32::EPSILON) * want.abs(), "{i} {j}: {} instead of {want}", columns[j][i]);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_spelled_out_is_the_matrices() {
-        check::<F2, 4, 2>(&TWO);
-        check::<F4, 6, 4>(&FOUR);
     }
 }

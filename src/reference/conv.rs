@@ -6,7 +6,7 @@ use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::fft::{FourierTile, ON_GPU, candidates, roundings_after};
 use crate::ops::conv::fused::{FusedPool, WINDOW};
 use crate::ops::conv::problem::{ConvProblem, Direction, check_lengths};
-use crate::ops::conv::winograd::Transform;
+use crate::ops::conv::winograd::Transforms;
 use crate::reference::fft;
 use crate::reference::winograd;
 use crate::reference::{Bounded, Referenced};
@@ -192,7 +192,7 @@ impl Referenced for ConvProblem {
 
     fn bound_for(&self, algorithm: &str, inputs: &[&[f64]], outputs: &mut [Bounded]) {
         let tile = fourier_tile(algorithm, &self.convolution());
-        if matrix_operands(algorithm).is_none() && transform(algorithm).is_none() && tile.is_none() {
+        if matrix_operands(algorithm).is_none() && transforms(algorithm, self).is_none() && tile.is_none() {
             return;
         }
         if let Some(pool) = self.pool {
@@ -203,11 +203,11 @@ impl Referenced for ConvProblem {
             self.bound_by_coop_matrix(operands, inputs, &mut outputs[0]);
         } else if let Some(tile) = tile {
             self.bound_by_transforms(tile, inputs, &mut outputs[0]);
-        } else if let Some(transform) = transform(algorithm) {
+        } else if let Some(transforms) = transforms(algorithm, self) {
             let (bias, residual) = (self.has_bias.then(|| inputs[2]), self.has_residual.then(|| inputs[inputs.len() - 1]));
             let plain = terms(self, inputs[0], inputs[1], bias, residual);
-            let magnitude = winograd::magnitude(self, transform, inputs[0], inputs[1], bias, residual);
-            let gamma = gamma(transform.roundings(self), ElementType::F32.unit_roundoff());
+            let magnitude = winograd::magnitude(self, &transforms, inputs[0], inputs[1], bias, residual);
+            let gamma = gamma(transforms.roundings(self), ElementType::F32.unit_roundoff());
             for output in outputs {
                 for (i, error) in output.error.iter_mut().enumerate() {
                     *error = activation_error(self.activation, gamma * magnitude[i], plain.sum[i], output.value[i]);
@@ -301,9 +301,9 @@ pub(crate) fn fourier_tile(label: &str, problem: &ConvProblem) -> Option<Fourier
     }
 }
 
-/// The transform of the algorithm that a label names.
-pub(crate) fn transform(label: &str) -> Option<&'static Transform> {
-    named(label).and_then(Transform::of)
+/// The transforms by which the algorithm that a label names computes `problem`.
+pub(crate) fn transforms(label: &str, problem: &ConvProblem) -> Option<Transforms> {
+    Transforms::of(named(label)?, problem)
 }
 
 #[cfg(test)]

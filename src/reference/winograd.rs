@@ -1,7 +1,7 @@
 //! What Winograd's rounding errors are multiplied with: its three transforms over absolute values.
 
 use crate::ops::conv::problem::ConvProblem;
-use crate::ops::conv::winograd::Transform;
+use crate::ops::conv::winograd::{Transform, Transforms};
 use crate::reference::conv::source;
 use rayon::prelude::*;
 
@@ -12,16 +12,15 @@ use rayon::prelude::*;
 /// Slices are contiguous and in logical order.
 pub(crate) fn magnitude(
     problem: &ConvProblem,
-    transform: &Transform,
+    transforms: &Transforms,
     x: &[f64],
     filter: &[f64],
     bias: Option<&[f64]>,
     residual: Option<&[f64]>,
 ) -> Vec<f64> {
     let [_, height, width] = &problem.axes;
-    // An axis with one tap is left as it is.
-    let along = |taps: u64| if taps == 3 { Matrices::of(transform) } else { Matrices::identity() };
-    let (rows, columns) = (along(height.filter), along(width.filter));
+    let [rows, columns] = transforms.axes().map(Matrices::of);
+    let [reach_h, reach_w] = transforms.axes().map(Transform::reach);
     let (tile_h, tile_w) = (rows.output.len() as u64, columns.output.len() as u64);
     let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
     let positions = problem.output_positions() as usize;
@@ -50,7 +49,7 @@ pub(crate) fn magnitude(
                             _ => 0.0,
                         }
                     };
-                    let tile: Vec<Vec<f64>> = (0..rows.input.len()).map(|i| (0..columns.input.len()).map(|j| at(i, j)).collect()).collect();
+                    let tile: Vec<Vec<f64>> = (0..reach_h as usize).map(|i| (0..reach_w as usize).map(|j| at(i, j)).collect()).collect();
                     let tile = both(&rows.input, &tile, &columns.input);
                     for ((sums, tile), filter) in sums.iter_mut().zip(&tile).zip(filter) {
                         for ((sum, tile), filter) in sums.iter_mut().zip(tile).zip(filter) {
@@ -84,11 +83,7 @@ struct Matrices {
 impl Matrices {
     fn of(transform: &Transform) -> Self {
         let rows = |matrix: &[&[f64]]| matrix.iter().map(|row| row.to_vec()).collect();
-        Self { input: rows(transform.input), filter: transform.filter.iter().map(|row| row.to_vec()).collect(), output: rows(transform.output) }
-    }
-
-    fn identity() -> Self {
-        Self { input: vec![vec![1.0]], filter: vec![vec![1.0]], output: vec![vec![1.0]] }
+        Self { input: rows(transform.input), filter: rows(transform.filter), output: rows(transform.output) }
     }
 }
 

@@ -65,13 +65,13 @@ sources! { GEMM_SOURCES:
     CONV_PACK_FILTER_HALVES "conv_pack_filter_halves" ["conv/pack_filter"] [] &[Uniform, Read, Read, Write, Read], &[PackParams::LAYOUT];
     // Uniform, x, x as f16, the range of x.
     CONV_PACK_INPUT "conv_pack_input" ["conv/pack_input"] ["ALONG_CHANNELS" = 0] &[Uniform, Read, Write, Read], &[PackInputParams::LAYOUT];
-    CONV_WINOGRAD_FILTER "conv_winograd_filter" ["conv/winograd_filter"] [] &[Uniform, Read, Write], &[PackParams::LAYOUT];
-    CONV_WINOGRAD_INPUT "conv_winograd_input" ["conv/winograd_input"] ["ALONG_CHANNELS" = 0] &[Uniform, Read, Write], CONV_STRUCTS;
-    CONV_WINOGRAD_INPUT_PAIRS "conv_winograd_input_pairs" ["conv/winograd_input_pairs"] ["WIDE" = 1] &[Uniform, Read, Write], CONV_STRUCTS;
+    CONV_WINOGRAD_FILTER "conv_winograd_filter" ["conv/winograd_filter"] ["TAPS_5" = 0] &[Uniform, Read, Write], &[PackParams::LAYOUT];
+    CONV_WINOGRAD_INPUT "conv_winograd_input" ["conv/winograd_input"] ["TAPS_5" = 0, "ALONG_CHANNELS" = 0] &[Uniform, Read, Write], CONV_STRUCTS;
+    CONV_WINOGRAD_INPUT_PAIRS "conv_winograd_input_pairs" ["conv/winograd_input_pairs"] ["TAPS_5" = 0, "WIDE" = 1] &[Uniform, Read, Write], CONV_STRUCTS;
     // Uniform; the epilogue's bias, residual, output; sums.
-    CONV_WINOGRAD_OUTPUT "conv_winograd_output" ["conv/winograd_output"] ["PAIRS" = 0, "POOL" = 0, "ALONG_CHANNELS" = 0]
+    CONV_WINOGRAD_OUTPUT "conv_winograd_output" ["conv/winograd_output"] ["TAPS_5" = 0, "PAIRS" = 0, "POOL" = 0, "ALONG_CHANNELS" = 0]
         &[Uniform, Read, Read, Write, Read], CONV_STRUCTS;
-    CONV_WINOGRAD_OUTPUT_PAIRS "conv_winograd_output_pairs" ["conv/winograd_output_pairs"] ["PAIRS" = 1, "POOL" = 0, "WIDE" = 1]
+    CONV_WINOGRAD_OUTPUT_PAIRS "conv_winograd_output_pairs" ["conv/winograd_output_pairs"] ["TAPS_5" = 0, "PAIRS" = 1, "POOL" = 0, "WIDE" = 1]
         &[Uniform, Read, Read, Write, Read], CONV_STRUCTS;
 
     // Uniform, what is transformed, roots of unity, what becomes of it.

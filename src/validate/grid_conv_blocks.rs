@@ -39,6 +39,37 @@ pub(crate) fn winograd(grid: &mut Grid, full: bool) -> Result<()> {
     grid.forward::<2>(ConvDescriptor { padding: Padding::Same, ..Default::default() }, &[1, 67, 6, 10], 20, [3, 3], BIAS)
 }
 
+/// The same of windows of 5, whose transforms are others: outputs about the edges of tiles, along both axes and one, pairs of tiles, a pool.
+pub(crate) fn winograd_of_5(grid: &mut Grid, full: bool) -> Result<()> {
+    let planes: &[(usize, usize)] =
+        if full { &[(1, 1), (1, 4), (2, 3), (3, 6), (4, 2), (5, 5), (6, 8), (7, 9), (8, 1), (9, 7)] } else { &[(1, 1), (2, 5), (9, 7)] };
+    for (i, &(height, width)) in planes.iter().enumerate() {
+        let (batch, channels, filters) = (1 + i % 3, [3, 1, 5, 18][i % 4], [5, 17, 2, 4][i % 4]);
+        let descriptor = ConvDescriptor { padding: pads([2, 1], [0, 3]), padding_mode: PaddingMode::Zeros, ..Default::default() };
+        grid.forward::<2>(descriptor, &[batch, channels, height + 2, width], filters, [5, 5], if i % 2 == 0 { PLAIN } else { BIAS })?;
+        grid.forward::<2>(ConvDescriptor::default(), &[batch, channels, height, width + 4], filters, [1, 5], BIAS)?;
+    }
+    grid.forward::<2>(ConvDescriptor { padding: pads([1, 2], [3, 1]), ..Default::default() }, &[2, 6, 8, 5], 7, [5, 1], BIAS)?;
+    grid.forward::<1>(ConvDescriptor { padding: pads([2], [1]), ..Default::default() }, &[2, 3, 14], 5, [5], PLAIN)?;
+    let modes = if full { &PaddingMode::ALL[..] } else { &[PaddingMode::Reflect] };
+    for (i, &padding_mode) in modes.iter().enumerate() {
+        let (x_layout, y_layout) = LAYOUTS[(i + 1) % 4];
+        let descriptor =
+            ConvDescriptor { padding: pads([2, 1], [3, 2]), padding_mode, groups: 2, activation: Activation::Relu, ..Default::default() };
+        grid.forward::<2>(descriptor, &[2, 4, 5, 7], 6, [5, 5], Extra { x_layout, y_layout, ..BIAS })?;
+    }
+    // Pairs of tiles, 2 and 4 wide, that begin at an even element and at an odd one; with a residual; behind a pool.
+    let same = ConvDescriptor { padding: pads([2, 2], [2, 2]), ..Default::default() };
+    grid.forward::<2>(same, &[2, 3, 5, 8], 5, [5, 5], BIAS)?;
+    let residual = grid.problems.last().map(|p| p.clone().with_residual(true));
+    grid.problems.extend(residual);
+    grid.forward::<2>(ConvDescriptor { padding: pads([0, 1], [4, 3]), ..same }, &[1, 4, 6, 16], 17, [5, 5], PLAIN)?;
+    grid.forward::<2>(ConvDescriptor { pool: Some(FusedPool::Max), ..same }, &[2, 5, 9, 7], 6, [5, 5], BIAS)?;
+    grid.forward::<2>(ConvDescriptor { pool: Some(FusedPool::Average), ..same }, &[1, 5, 6, 11], 4, [5, 5], PLAIN)?;
+    // Deep enough that the transforms' roundings are few beside the sum's.
+    grid.forward::<2>(same, &[1, 67, 6, 10], 20, [5, 5], BIAS)
+}
+
 /// Planes whose rows are pairs of whole tiles (outputs 4, 8, 12 or 16 wide over an even input), which kernels of their own take two at a
 /// time where 64-bit loads pay: windows that begin between two halves of a row and not, heights with a tile left over, several images, more
 /// tiles than a panel, and planes one element off that they must leave alone.

@@ -32,19 +32,22 @@ impl Least {
 
 /// The operations that an algorithm makes of those of the definition; None where cooperative matrices make them.
 ///
-/// Winograd's F(m, 3) takes m + 2 products for m outputs of an axis, which are 3 m of the definition (Lavin and Gray, Fast Algorithms for Convolutional
-/// Neural Networks, 2015); its transforms are not counted.
+/// Winograd's F(m, r) takes m + r - 1 products for m outputs of an axis (F(2, 5) seven), which are r m of the definition (Lavin and Gray, Fast Algorithms for
+/// Convolutional Neural Networks, 2015); its transforms are not counted.
 fn operations(op: &Op, label: &str) -> Option<f64> {
     let name = label.split(' ').next().unwrap_or_default();
-    let each = match name {
-        name if name.ends_with("_coop") || name.ends_with("_f16x2") => return None,
-        "winograd_f2" => 4.0 / 6.0,
-        "winograd_f4" => 6.0 / 12.0,
-        _ => return Some(op.flops()),
-    };
+    if name.ends_with("_coop") || name.ends_with("_f16x2") {
+        return None;
+    }
     let Op::Conv(problem) = op else { return Some(op.flops()) };
-    let axes = problem.filter_extents()[2..].iter().filter(|extent| **extent == 3).count();
-    Some(op.flops() * f64::powi(each, axes as i32))
+    let of_axis = |taps: &usize| match (name, taps) {
+        ("winograd_f2", 3) => 4.0 / 6.0,
+        ("winograd_f4", 3) => 6.0 / 12.0,
+        ("winograd_f2", 5) => 7.0 / 10.0,
+        ("winograd_f4", 5) => 8.0 / 20.0,
+        _ => 1.0,
+    };
+    Some(op.flops() * problem.filter_extents()[2..].iter().map(of_axis).product::<f64>())
 }
 
 /// Prints the least time of every layer on a chip.
@@ -109,6 +112,9 @@ mod tests {
         assert_eq!(of(&square, "winograd_f4 64x64x16"), Some(0.25));
         assert!((of(&square, "winograd_f2 64x64x16").unwrap() - 1.0 / 2.25).abs() < 1e-12);
         assert_eq!(of(&line, "winograd_f4 64x64x16"), Some(0.5));
+        let five = op(&[8, 4, 5, 5]);
+        assert!((of(&five, "winograd_f2 64x64x16").unwrap() - 49.0 / 100.0).abs() < 1e-12);
+        assert!((of(&five, "winograd_f4 64x64x16").unwrap() - 64.0 / 400.0).abs() < 1e-12);
         assert_eq!((of(&square, "implicit_gemm_coop 64x64x32/4"), of(&square, "pointwise_f16x2 128x128x32")), (None, None));
     }
 }

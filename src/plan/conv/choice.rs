@@ -48,7 +48,7 @@ fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) ->
         Algorithm::AsLinear | Algorithm::Direct => Ok(()),
         Algorithm::WinogradF2 | Algorithm::WinogradF4 => rule(
             winograd_pays(algorithm, problem, profile),
-            "its transforms are not expected to pay: that takes 16 channels, 16 filters and 32 tiles of outputs, on a GPU 512",
+            "its transforms are not expected to pay: that takes windows of 3, 16 channels, 16 filters and 32 tiles of outputs, on a GPU 512",
         ),
         Algorithm::Fft => rule(
             fft_pays(problem, profile),
@@ -68,11 +68,12 @@ fn pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) ->
 
 /// Measured on software drivers (benchmarks/results/2026-11-21-mesa-26.2.6.md): enough rows and columns for the product's tiles. With 49 columns
 /// (256 channels of 14 x 14) it is 1.8 and 3 times as fast as plain sums, with 16 it is not. On a GPU the three kernels one after the other want more:
-/// measured on an NVIDIA H100 (docs/real-gpus.md).
+/// measured on an NVIDIA H100 (docs/real-gpus.md). Windows of 5 are left to the tuner: no rule for them has been measured.
 fn winograd_pays(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> bool {
     let columns = winograd::columns(algorithm, problem).unwrap_or(0);
     let fewest = if profile.is_cpu { 32 } else { 512 };
-    problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= fewest
+    let is_measured = problem.axes.iter().all(|axis| axis.filter != 5);
+    is_measured && problem.filters_per_group() >= 16 && problem.channels_per_group() >= 16 && columns >= fewest
 }
 
 /// Taps along an axis from which transforms may pay: shorter windows are Winograd's.

@@ -21,7 +21,6 @@ pub(crate) mod winograd;
 use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::{ConvProblem, Direction};
-use crate::ops::conv::winograd::{F2, F4};
 use crate::plan::conv::choice::Answers;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{Plan, check_tensors};
@@ -113,8 +112,7 @@ fn plan_images(problem: &ConvProblem, unpooled: &ConvProblem, profile: &DevicePr
 fn calls(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, tile: Option<&str>) -> Result<Plan> {
     let method = match (implicit_gemm::core(algorithm), algorithm) {
         (Some(core), _) => implicit_gemm::method(algorithm, core, problem, profile, tile)?,
-        (None, Algorithm::WinogradF2) => return winograd::plan(problem, profile, algorithm, &F2, tile),
-        (None, Algorithm::WinogradF4) => return winograd::plan(problem, profile, algorithm, &F4, tile),
+        (None, Algorithm::WinogradF2 | Algorithm::WinogradF4) => return winograd::plan(problem, profile, algorithm, tile),
         (None, Algorithm::Fft) => return fft::plan(problem, profile, tile),
         (None, Algorithm::AsLinear) => return as_linear::plan(problem, profile, tile),
         (None, Algorithm::Depthwise) => depthwise::method(problem, profile),

@@ -5,14 +5,13 @@ use crate::ops::Op;
 use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::ConvProblem;
-use crate::ops::conv::winograd::Transform;
 use crate::plan::Planned;
 use crate::plan::conv::choice::Answers;
 use crate::plan::conv::{admitted, as_linear, fft, implicit_gemm, plan, plan_tile, winograd};
 use crate::plan::gemm::tile::{Core, Tile};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::Plan;
-use crate::reference::conv::{fourier_tile, matrix_operands, matrix_relative_error, transform};
+use crate::reference::conv::{fourier_tile, matrix_operands, matrix_relative_error, transforms};
 use crate::types::{ElementType, Result};
 
 fn is_fft(label: &str) -> bool {
@@ -48,11 +47,11 @@ impl Planned for ConvProblem {
     }
 
     fn is_exact_for(&self, algorithm: &str) -> bool {
-        self.is_exact() && transform(algorithm).is_none_or(Transform::is_exact) && !is_fft(algorithm)
+        self.is_exact() && transforms(algorithm, self).is_none_or(|transforms| transforms.is_exact()) && !is_fft(algorithm)
     }
 
     fn is_local(&self, algorithm: &str) -> bool {
-        transform(algorithm).is_none() && !is_fft(algorithm)
+        transforms(algorithm, self).is_none() && !is_fft(algorithm)
     }
 
     fn proxy(&self) -> Option<Op> {
@@ -76,8 +75,8 @@ impl Planned for ConvProblem {
         if let Some(tile) = fourier_tile(algorithm, &self.convolution()) {
             return tile.relative_error(self);
         }
-        match (transform(algorithm), matrix_operands(algorithm)) {
-            (Some(transform), _) => transform.relative_error(self),
+        match (transforms(algorithm, self), matrix_operands(algorithm)) {
+            (Some(transforms), _) => transforms.relative_error(self),
             (_, Some(operands)) => matrix_relative_error(operands, self),
             _ => 1.0,
         }
