@@ -35,7 +35,8 @@ const FEWEST_OUTPUTS_F4: u64 = 2048;
 /// Outputs of all images up to which F(2,5) is faster than `direct`: of larger planes its transforms, 49 numbers of 36, take what it saves.
 const MOST_OUTPUTS_F2_5: u64 = 512;
 
-/// The same as [`FEWEST_OUTPUTS_F4`] of F(4,5), which multiplies three times less often than F(2,5): faster on every plane measured.
+/// The same as [`FEWEST_OUTPUTS_F4`] of F(4,5), which multiplies three times less often than F(2,5): of 48 channels and more faster than
+/// both on every plane measured, 14 x 14 to 56 x 56.
 const FEWEST_OUTPUTS_F4_5: u64 = FEWEST_OUTPUTS;
 
 /// The algorithm that the engine takes for a problem, where it is one of Winograd's: the one that the problem asks for, else the one with the fewest
