@@ -32,11 +32,12 @@ const FEWEST_TILES: u64 = 16;
 /// Outputs of all images from which F(4,3) is faster than F(2,3): its filters have 36 elements to transform, not 16.
 const FEWEST_OUTPUTS_F4: u64 = 2048;
 
-/// Outputs of all images up to which F(2,5) is faster than `direct`: of larger planes its transforms, 49 numbers of 36, take what it saves.
-const MOST_OUTPUTS_F2_5: u64 = 512;
+/// Outputs of all images up to which F(2,5) is faster than `direct` (benchmarks/results/2026-11-28-windows-of-5.md): of larger planes its transforms, 49
+/// numbers of 36, take what it saves.
+const MOST_OUTPUTS_F2_5: u64 = 256;
 
-/// The same as [`FEWEST_OUTPUTS_F4`] of F(4,5), which multiplies three times less often than F(2,5): of 48 channels and more faster than
-/// both on every plane measured, 14 x 14 to 56 x 56.
+/// The same as [`FEWEST_OUTPUTS_F4`] of F(4,5), which multiplies three times less often than F(2,5): there too it was faster than `direct`, or no slower,
+/// on planes from 14 x 14 to 28 x 28; of larger ones Fourier transforms are asked before.
 const FEWEST_OUTPUTS_F4_5: u64 = FEWEST_OUTPUTS;
 
 /// The algorithm that the engine takes for a problem, where it is one of Winograd's: the one that the problem asks for, else the one with the fewest
