@@ -87,10 +87,7 @@ impl Planned for AdjointProblem {
             }
         };
         let [dx_image, dy_image] = [&dx, &dy].map(|tensor| tensor.extents.iter().map(|&e| e as u64).product::<u64>() / images);
-        let mut needs = vec![("one image of dy", dy_image * dy.element.bytes()), ("one image of dx", dx_image * dx.element.bytes())];
-        if self.has_indices() {
-            needs.push(("one image of the indices", dy_image * ElementType::U32.bytes()));
-        }
+        let images = Images { count: images, dy: dy_image, dx: dx_image };
         let source = if self.has_indices() { &TRANSFORM_ADJOINT_INDICES } else { &TRANSFORM_ADJOINT };
         let kernel = KernelSpec { source, element: dx.element, consts: vec![("KEPT", kept.len() as u32)], overrides: vec![] };
         let unit = KeptAxis { extent: 1, dx_stride: 1, dy_stride: 0, unused: 0 };
@@ -100,21 +97,51 @@ impl Planned for AdjointProblem {
 
         let mut plan = Plan::new(self.name(), algorithm.to_string(), inputs, outputs);
         plan.tables.push(table);
-        for chunk in chunks(images, &needs, profile)? {
-            let Chunk { count, .. } = chunk;
-            let (dy_range, dx_range) = (chunk.range(dy_image, dy.element, profile), chunk.range(dx_image, dx.element, profile));
-            let mut refs = vec![BufferRef::Input { index: 0, first: dy_range.first, bytes: dy_range.bytes }, BufferRef::Table(0)];
-            let mut index_base = 0;
-            if self.has_indices() {
-                let range = chunk.range(dy_image, ElementType::U32, profile);
-                index_base = range.base;
-                refs.push(BufferRef::Input { index: 1, first: range.first, bytes: range.bytes });
-            }
-            refs.push(BufferRef::Output { index: 0, first: dx_range.first, bytes: dx_range.bytes });
-            let items = count * dx_image;
-            let params = AdjointParams { items: items as u32, dy_base: dy_range.base, index_base, dx_base: dx_range.base, kept: axes, gathered };
+        for chunk in images.chunks(self, profile)? {
+            let (refs, [dy_base, index_base, dx_base]) = images.bind(self, &chunk, &[BufferRef::Table(0)], profile);
+            let items = chunk.count * dx_image;
+            let params = AdjointParams { items: items as u32, dy_base, index_base, dx_base, kept: axes, gathered };
             plan.steps.push(Step::new(kernel.clone(), &params, refs, items.div_ceil(64), profile)?);
         }
         Ok(plan)
+    }
+}
+
+/// What every adjoint binds, image by image: dy, the indices of a max pool, dx.
+pub(super) struct Images {
+    pub count: u64,
+    /// Elements of one image.
+    pub dy: u64,
+    pub dx: u64,
+}
+
+impl Images {
+    /// So many images at once as bindings hold.
+    ///
+    /// # Errors
+    /// [`crate::types::Error::TooLarge`] where they do not hold one.
+    pub fn chunks(&self, problem: &AdjointProblem, profile: &DeviceProfile) -> Result<Vec<Chunk>> {
+        let element = problem.dx().element;
+        let mut needs = vec![("one image of dy", self.dy * element.bytes()), ("one image of dx", self.dx * element.bytes())];
+        if problem.has_indices() {
+            needs.push(("one image of the indices", self.dy * ElementType::U32.bytes()));
+        }
+        chunks(self.count, &needs, profile)
+    }
+
+    /// The bindings of a chunk, with `tables` behind dy, and where dy, the indices and dx begin in theirs.
+    pub fn bind(&self, problem: &AdjointProblem, chunk: &Chunk, tables: &[BufferRef], profile: &DeviceProfile) -> (Vec<BufferRef>, [u32; 3]) {
+        let element = problem.dx().element;
+        let [dy, dx] = [self.dy, self.dx].map(|image| chunk.range(image, element, profile));
+        let mut refs = vec![BufferRef::Input { index: 0, first: dy.first, bytes: dy.bytes }];
+        refs.extend(tables);
+        let mut index_base = 0;
+        if problem.has_indices() {
+            let range = chunk.range(self.dy, ElementType::U32, profile);
+            index_base = range.base;
+            refs.push(BufferRef::Input { index: 1, first: range.first, bytes: range.bytes });
+        }
+        refs.push(BufferRef::Output { index: 0, first: dx.first, bytes: dx.bytes });
+        (refs, [dy.base, index_base, dx.base])
     }
 }

@@ -3,26 +3,24 @@
 use crate::ops::Problem;
 use crate::ops::adjoint::{AdjointProblem, Cells};
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{BufferRef, Chunk, Plan, Step, chunks};
+use crate::plan::step::{Plan, Step};
+use crate::plan::transform::adjoint::Images;
 use crate::shader::KernelSpec;
 use crate::shader::source::{TRANSFORM_SPREAD, TRANSFORM_SPREAD_INDICES};
 use crate::shader::uniforms_adjoint::{SpreadAxis, SpreadParams};
-use crate::types::{ElementType, Layout, Result};
+use crate::types::{Layout, Result};
 
 /// The most elements that one invocation writes: of larger windows the gather has more invocations, and reads dy as often as there are elements.
 pub(crate) const MOST_ELEMENTS: u64 = 16;
 
 /// Plans the adjoint by cells of dx, images in chunks where bindings hold no more.
 pub(crate) fn plan(problem: &AdjointProblem, axes: &[Cells; 3], profile: &DeviceProfile) -> Result<Plan> {
-    let (dx, dy) = (problem.dx(), problem.dy());
+    let dx = problem.dx();
     let mut plan = Plan::new(problem.name(), super::adjoint::SPREAD.to_string(), problem.inputs(), problem.outputs());
     let [images, channels] = [dx.extents[0] as u64, dx.extents[1] as u64];
     let image = |extent: fn(&Cells) -> u64| channels * axes.iter().map(extent).product::<u64>();
     let (dx_image, dy_image, cells) = (image(|axis| axis.extent), image(|axis| axis.windows), image(|axis| axis.cells));
-    let mut needs = vec![("one image of dy", dy_image * dy.element.bytes()), ("one image of dx", dx_image * dx.element.bytes())];
-    if problem.has_indices() {
-        needs.push(("one image of the indices", dy_image * ElementType::U32.bytes()));
-    }
+    let images = Images { count: images, dy: dy_image, dx: dx_image };
     // Every cast is in range: tensors have less than 2^31 elements, and so have extents.
     let names = [["STRIDE_D", "WINDOW_D"], ["STRIDE_H", "WINDOW_H"], ["STRIDE_W", "WINDOW_W"]];
     let consts = names.iter().zip(axes).flat_map(|([stride, window], axis)| [(*stride, axis.stride as u32), (*window, axis.filter as u32)]);
@@ -39,29 +37,10 @@ pub(crate) fn plan(problem: &AdjointProblem, axes: &[Cells; 3], profile: &Device
         unused2: 0,
     });
     let inner = if dx.layout == Layout::ChannelsLast { channels as u32 } else { 1 };
-    for chunk in chunks(images, &needs, profile)? {
-        let Chunk { count, .. } = chunk;
-        let (dy_range, dx_range) = (chunk.range(dy_image, dy.element, profile), chunk.range(dx_image, dx.element, profile));
-        let mut refs = vec![BufferRef::Input { index: 0, first: dy_range.first, bytes: dy_range.bytes }];
-        let mut index_base = 0;
-        if problem.has_indices() {
-            let range = chunk.range(dy_image, ElementType::U32, profile);
-            index_base = range.base;
-            refs.push(BufferRef::Input { index: 1, first: range.first, bytes: range.bytes });
-        }
-        refs.push(BufferRef::Output { index: 0, first: dx_range.first, bytes: dx_range.bytes });
-        let items = count * cells;
-        let params = SpreadParams {
-            items: items as u32,
-            inner,
-            dy_base: dy_range.base,
-            index_base,
-            dx_base: dx_range.base,
-            unused0: 0,
-            unused1: 0,
-            unused2: 0,
-            axes: spread,
-        };
+    for chunk in images.chunks(problem, profile)? {
+        let (refs, [dy_base, index_base, dx_base]) = images.bind(problem, &chunk, &[], profile);
+        let items = chunk.count * cells;
+        let params = SpreadParams { items: items as u32, inner, dy_base, index_base, dx_base, unused0: 0, unused1: 0, unused2: 0, axes: spread };
         plan.steps.push(Step::new(kernel.clone(), &params, refs, items.div_ceil(64), profile)?);
     }
     Ok(plan)
