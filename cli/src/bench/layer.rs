@@ -313,14 +313,14 @@ impl Expected {
                 let want = part.problem.reference_for(&label, &cut.iter().map(Vec::as_slice).collect::<Vec<_>>()).swap_remove(0);
                 check("the CPU engine", &part.problem, &wide(&y[..part.problem.output_count() as usize]), &want, 1.0)?;
                 // The magnitude is bounded by the largest |x| times the sum of a filter's |w|, and 1 each of bias and residual.
-                let largest = data[0].iter().fold(0.0f64, |m, v| m.max(v.abs()));
+                let [largest, largest_weight] = [0, 1].map(|i| data[i].iter().fold(0.0f64, |m, v| m.max(v.abs())));
                 let weights = part.sums(&data[1]);
                 let positions = problem.output_positions() as usize;
                 let value = wide(y);
                 let magnitude = |i: usize| match label.as_str() {
                     "" => largest * weights[i / positions % weights.len()] + 2.0,
                     // An algorithm that transforms: over operands as large as the largest, so many times that of plain sums.
-                    _ => problem.reduction_depth() as f64 * largest * data[1].iter().fold(0.0f64, |m, v| m.max(v.abs())) + 2.0,
+                    _ => problem.reduction_depth() as f64 * largest * largest_weight + 2.0,
                 };
                 let ratio = op.error_ratio(&label).max(1.0);
                 let error = (0..value.len()).map(|i| ratio * reference::conv_error(problem, value[i], magnitude(i))).collect();

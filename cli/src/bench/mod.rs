@@ -45,7 +45,7 @@ pub struct Args {
     /// With --network and --train: times the layers too; of a training step all its ops, gradients included
     #[arg(long, requires = "whole")]
     layers: bool,
-    /// With --train: products in f16, of parameters that stay f32; gradients are f32. The step is not held to the reference op by op, its layers are
+    /// With --train: products in f16, of parameters that stay f32; gradients are f32
     #[arg(long, requires = "train")]
     mixed: bool,
     /// With --network: times each op in both layouts, then the network in each arrangement, and takes the fastest; the way to the first output stays that of

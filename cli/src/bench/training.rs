@@ -235,12 +235,9 @@ impl Bench<'_> {
             let sessions = [Session::gpu(gpu, &task.forward.graph)?, Session::gpu(gpu, &task.both.graph)?];
             check_memory(&sessions[1].memory(batch)?)?;
             let whole = run(&sessions[1], &task.both)?;
-            // Values of f16 are not taken from the device one by one: the check of mixed networks is `validate`'s.
-            if !self.mixed {
-                let (one_by_one, count) = by_op(gpu, &task.both)?;
-                compare(&whole, &one_by_one)?;
-                checked = Some(count);
-            }
+            let (one_by_one, count) = by_op(gpu, &task.both)?;
+            compare(&whole, &one_by_one)?;
+            checked = Some(count);
             dispatches = sessions[1].dispatches(batch)?;
             output = Some(whole);
             engines.push(Box::new(OnGpu::new(gpu, &task, sessions.each_ref())?));

@@ -45,6 +45,9 @@ pub fn cases(args: &Args) -> Result<Vec<Subject>, Failure> {
     let ids: HashSet<String> = cases.iter().map(Subject::id).collect();
     let wanted = |id: &str| args.only.iter().any(|only| if ids.contains(only) { id == only } else { id.contains(only) });
     cases.retain(|case| args.only.is_empty() || wanted(&case.id()));
+    if let Some(shard) = args.shard {
+        cases = cases.drain(shard.range(cases.len())).collect();
+    }
     if args.budget.is_some() {
         cases.sort_by_cached_key(|case| Generator::from_text(&case.id()).real().to_bits());
     }

@@ -37,6 +37,9 @@ pub struct Args {
     /// The full grid
     #[arg(long)]
     full: bool,
+    /// Only the I-th of N parts of the cases that are asked for, such as 1/8: neighbours, as many in each part, for processes side by side
+    #[arg(long, value_name = "I/N", value_parser = Shard::parse, conflicts_with = "vectors")]
+    shard: Option<Shard>,
     /// Test vectors instead of the grid: a family folder, or a folder of such
     #[arg(long, value_name = "DIR")]
     vectors: Vec<PathBuf>,
@@ -74,6 +77,29 @@ enum Limits {
     Tiny,
 }
 
+/// The `index`-th of `count` parts, from 1 on.
+#[derive(Clone, Copy, serde::Serialize)]
+struct Shard {
+    index: usize,
+    count: usize,
+}
+
+impl Shard {
+    fn parse(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+        match numbers {
+            Some((index, count)) if 1 <= index && index <= count => Ok(Self { index, count }),
+            _ => Err("it is I/N with I from 1 to N, such as 1/8".into()),
+        }
+    }
+
+    /// Where its part of so many cases lies: every case is in one part.
+    fn range(self, cases: usize) -> std::ops::Range<usize> {
+        let begin = |part: usize| (part as u128 * cases as u128 / self.count as u128) as usize;
+        begin(self.index - 1)..begin(self.index)
+    }
+}
+
 impl Args {
     fn open(&self, adapter: Option<&str>) -> Result<Gpu, wgconv::Error> {
         let limits = match self.limits {
@@ -107,6 +133,7 @@ pub fn run(args: &Args) -> Outcome {
         full: args.full,
         limits: args.limits,
         only: args.only.clone(),
+        shard: args.shard,
         vectors: args.vectors.iter().map(|dir| dir.display().to_string()).collect(),
         budget_seconds: args.budget.map(|budget| budget.as_secs_f64()),
         lists: args.lists.any(),
@@ -223,5 +250,23 @@ fn quoted(text: &str) -> String {
         text.to_string()
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parts lie side by side from the first case to the last, as long as each other but for one case.
+    #[test]
+    fn every_case_is_in_one_shard() {
+        for (cases, count) in [(0, 1), (1, 3), (7, 3), (9, 3), (14_974, 60), (5, 5)] {
+            let parts: Vec<_> = (1..=count).map(|index| Shard { index, count }.range(cases)).collect();
+            assert_eq!((parts[0].start, parts[count - 1].end), (0, cases));
+            assert!(parts.windows(2).all(|two| two[0].end == two[1].start), "{cases} in {count}");
+            assert!(parts.iter().all(|part| part.len() == cases / count || part.len() == cases.div_ceil(count)), "{cases} in {count}");
+        }
+        assert!(["", "3", "0/3", "4/3", "1/0", "-1/3", "1/3/4", "a/b", "1/99999999999999999999"].iter().all(|text| Shard::parse(text).is_err()));
+        assert!(Shard::parse("3/3").is_ok_and(|shard| (shard.index, shard.count) == (3, 3)));
     }
 }

@@ -44,6 +44,9 @@ pub struct Options {
     pub full: bool,
     pub limits: super::Limits,
     pub only: Vec<String>,
+    /// The part of the cases that was run, where not all were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<super::Shard>,
     pub vectors: Vec<String>,
     pub budget_seconds: Option<f64>,
     pub lists: bool,
