@@ -87,10 +87,12 @@ fn the_engine_computes_what_the_reference_does() {
                 panic!("{}/{label}/{op} on {data:?} data: {}", op.name(), mismatch.describe(&outputs[0].tensor.extents));
             }
             *tried.entry(op.name()).or_default() += 1;
-            *by_transform.entry(label.split(' ').next().unwrap_or_default().to_string()).or_default() += 1;
+            let transposed = if op.name() == "conv_transpose" { "transposed " } else { "" };
+            *by_transform.entry(format!("{transposed}{}", label.split(' ').next().unwrap_or_default())).or_default() += 1;
         }
     }
-    assert!(["winograd_f2", "winograd_f4", "fft"].iter().all(|name| by_transform[*name] >= 30), "only {by_transform:?}");
+    let transforms = ["winograd_f2", "winograd_f4", "fft", "transposed winograd_f2", "transposed winograd_f4"];
+    assert!(transforms.iter().all(|name| by_transform.get(*name).is_some_and(|count| *count >= 30)), "only {by_transform:?}");
     assert!(tried.len() >= 36, "only {tried:?}");
     // Words of 32 bits are no f32 numbers.
     assert!(absent.iter().all(|name| *name == "image_from_bytes"), "the engine lacks {absent:?}");
@@ -290,6 +292,10 @@ fn results_do_not_depend_on_the_number_of_threads() {
     {
         let descriptor = ConvDescriptor::<2> { padding: Padding::uniform(1), accuracy, ..Default::default() };
         let op = Op::from(ConvProblem::forward(&ConvInputs::new(&x, &[filters, x[1], 3, 3], None), &descriptor).unwrap());
+        assert!(wgconv::cpu::algorithm(&op).is_some_and(|label| label.starts_with("winograd")), "{op}");
+        problems.push(op);
+        let descriptor = ConvTransposeDescriptor::<2> { padding: Padding::uniform(1), accuracy, ..Default::default() };
+        let op = Op::from(ConvProblem::transposed(&ConvInputs::new(&x, &[x[1], filters, 3, 3], None), &descriptor).unwrap());
         assert!(wgconv::cpu::algorithm(&op).is_some_and(|label| label.starts_with("winograd")), "{op}");
         problems.push(op);
     }

@@ -259,6 +259,7 @@ fn damaged_kernels_of_the_other_families_are_reported() {
     // Windows of 5.
     const OF_5: &str = "conv/winograd_f2/n3c5h11w7_k2r5s5";
     const DEEP_5: &str = "conv/winograd_f4/n1c67h6w10_k20r5s5";
+    const BACKWARDS: &str = "conv_transpose/winograd_f2/t_n2c3h9w10_k5";
     let damages: &[Damage] = &[
         // Elementwise: a tail left unwritten, the last line's operand, a dropped operand, a wrong function.
         ("elementwise_unary[", "activation/direct/clip_-3_3_257", "i < range.end", "i < range.end - 1u", "guarded"),
@@ -304,6 +305,8 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("conv_winograd_output", "conv/winograd_f2/n2c1h3w6", "m[1] - m[2] - m[3]", "m[1] - m[2] + m[3]", "exact"),
         ("conv_winograd_input", OF_5, "d[5] - d[4]", "d[5] + d[4]", "exact"),
         ("conv_winograd_filter", OF_5, "g[3] + g[4]", "g[3] - g[4]", "exact"),
+        ("conv_winograd_filter", BACKWARDS, "TAPS_H * TAPS_W - 1u - r * TAPS_W - s", "r * TAPS_W + s", "exact"),
+        ("conv_winograd_filter", BACKWARDS, "TAPS_H * TAPS_W - 1u - r * TAPS_W - s", "(TAPS_H - 1u - r) * TAPS_W + s", "exact"),
         ("conv_winograd_output", OF_5, "(m[5] + m[6])", "(m[5] - m[6])", "exact"),
         ("conv_winograd_input", OF_5, "i < REACH_H; i++) {\n        let iy", "i < REACH_H - 1u; i++) {\n        let iy", "exact"),
         (

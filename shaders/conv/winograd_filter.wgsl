@@ -1,7 +1,8 @@
 // Winograd: every filter plane becomes LINES values, once per prepared convolution. transformed[line][g][tile][channel][filter of the
 // tile], filters padded with zeros to whole tiles, as the tile cores read them.
 //
-// One invocation transforms one plane, params.items in all, with those that pad.
+// One invocation transforms one plane, params.items in all, with those that pad. Prelude: BACKWARDS: 1 where the taps are read from the last to the first, as
+// a transposed convolution meets them.
 
 //@use conv/pack.wgsl
 //@use conv/winograd_axes.wgsl
@@ -27,7 +28,12 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     for (var r = 0u; r < TAPS_H; r++) {
         var taps: array<f32, TAPS_W>;
         for (var s = 0u; s < TAPS_W; s++) {
-            taps[s] = select(0.0, f32(weights[start + r * TAPS_W + s]), k < params.filters);
+//@if BACKWARDS
+            let tap = TAPS_H * TAPS_W - 1u - r * TAPS_W - s;
+//@else
+            let tap = r * TAPS_W + s;
+//@end
+            taps[s] = select(0.0, f32(weights[start + tap]), k < params.filters);
         }
         values[r] = filter_along_width(taps);
     }

@@ -2,11 +2,12 @@
 
 use crate::cpu::epilogue::finish;
 use crate::cpu::packed::{self, Packed};
+use crate::numeric::Accuracy;
 use crate::ops::conv::phases::{PhaseAxis, tap_step};
 use crate::ops::conv::problem::ConvProblem;
 use rayon::prelude::*;
 
-/// The phases, and the convolution of each that has taps: one of which every output takes all of them.
+/// The phases, and the convolution of each that has taps: one of which every output takes all of them. By plain sums, whose error the whole is said to have.
 pub(crate) fn problems(problem: &ConvProblem) -> impl Iterator<Item = ([PhaseAxis; 3], Option<ConvProblem>)> + '_ {
     let along = move |i: usize| {
         let axis = problem.axes[i];
@@ -16,7 +17,7 @@ pub(crate) fn problems(problem: &ConvProblem) -> impl Iterator<Item = ([PhaseAxi
     planes.flat_map(move |[depth, height]| along(2).map(move |width| [depth, height, width])).map(move |phases| {
         let has_taps = phases.iter().all(|phase| phase.taps > 0);
         let axes = || [0, 1, 2].map(|i| phases[i].window(&problem.axes[i]));
-        (phases, has_taps.then(|| ConvProblem { axes: axes(), ..problem.clone() }))
+        (phases, has_taps.then(|| ConvProblem { axes: axes(), accuracy: Accuracy::Exact, algorithm: None, ..problem.clone() }))
     })
 }
 

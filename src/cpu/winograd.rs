@@ -1,12 +1,12 @@
 //! Winograd's minimal filtering, 3 x 3 and 5 x 5 windows at stride 1, where the accuracy that is asked for admits it: the transforms of
-//! `ops/conv/winograd.rs`, spelled out in `winograd_axis.rs`.
+//! `ops/conv/winograd.rs`, spelled out in `winograd_axis.rs`. A transposed convolution is computed as the forward one that reads the same.
 //!
 //! Tiles are numbered across rows, as outputs are in `direct`: a vector holds the same element of neighbouring tiles. A task transforms a band of tiles, which
 //! stays in its core's cache, multiplies it by each panel of transformed filters, and transforms the sums while they are warm.
 
 use crate::cpu::bands::{BANDS, cut};
 use crate::cpu::epilogue::finish;
-use crate::cpu::gemm::Shared;
+use crate::cpu::gemm::{Shared, rows};
 use crate::cpu::kernel::{LONGEST_BLOCK, PANEL, Panels, VECTORS, multiply, taken};
 use crate::cpu::lines::Line;
 use crate::cpu::window::{NOTHING, padded};
@@ -59,7 +59,7 @@ fn admits(problem: &ConvProblem, transforms: &Transforms) -> bool {
         Accuracy::Reduced => true,
     };
     let is_f32 = problem.element == ElementType::F32;
-    is_f32 && problem.direction == Direction::Forward && *depth == WindowAxis::UNIT && is_dense(height) && is_dense(width) && is_exact_enough
+    is_f32 && *depth == WindowAxis::UNIT && is_dense(height) && is_dense(width) && is_exact_enough
 }
 
 /// Most outputs of a tile, along one axis.
@@ -102,6 +102,8 @@ where
     let count = filters.div_ceil(PANEL);
     let (elements, groups) = (LINES * LINES, problem.groups as usize);
     let mut own = taken(groups * count * elements * channels * PANEL);
+    let is_backwards = problem.direction == Direction::Transposed;
+    let filter = rows(problem, filter);
     own.par_chunks_mut(elements * channels * PANEL).enumerate().for_each(|(panel, own)| {
         let (group, first) = (panel / count, panel % count * PANEL);
         let some = (filters - first).min(PANEL);
@@ -110,6 +112,7 @@ where
             let mut taps = [[[0.0f32; PANEL]; TAPS]; TAPS];
             for (k, row) in rows.chunks_exact(channels * TAPS * TAPS).enumerate() {
                 for (tap, w) in row[channel * TAPS * TAPS..][..TAPS * TAPS].iter().enumerate() {
+                    let tap = if is_backwards { TAPS * TAPS - 1 - tap } else { tap };
                     taps[tap / TAPS][tap % TAPS][k] = *w;
                 }
             }
@@ -143,6 +146,9 @@ struct Tiles<'a> {
 
 /// y = activation(conv(x) + bias), channels-first, by the filters that [`pack`] gave for the algorithm.
 pub(crate) fn conv(problem: &ConvProblem, algorithm: Algorithm, x: &[f32], panels: &Panels, bias: Option<&[f32]>, y: &mut [f32]) {
+    // It is one with stride 1: others are not admitted.
+    let gathering = problem.gathering();
+    let problem = gathering.as_ref().unwrap_or(problem);
     let (tile, window) = (outputs_of_tile(algorithm) as usize, problem.axes[1].filter as usize);
     let reads: Vec<usize> = (0..tile + window - 1).collect();
     let line = |axis: &WindowAxis| {

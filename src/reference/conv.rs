@@ -111,6 +111,17 @@ pub(crate) fn operand_sums(problem: &ConvProblem, x: &[f64], filter: &[f64]) -> 
     OperandSums { sums, largest }
 }
 
+/// Where the taps begin by which output channel `k` reads channel `channel` of its group.
+pub(crate) fn filter_plane(problem: &ConvProblem, k: u64, channel: u64) -> u64 {
+    let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
+    let group = k / filters;
+    problem.taps()
+        * match problem.direction {
+            Direction::Forward => k * channels + channel,
+            Direction::Transposed => (group * channels + channel) * filters + (k - group * filters),
+        }
+}
+
 /// Calls `add(position, x, w)` for every term x w of output plane (n, k); x is `None` where the tap reads a zero of the padding. A tap of a transposed
 /// convolution that meets the output only between two elements of x is no term.
 fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64, add: &mut dyn FnMut(usize, Option<f64>, f64)) {
@@ -120,11 +131,7 @@ fn output_plane(problem: &ConvProblem, x: &[f64], filter: &[f64], n: u64, k: u64
     for channel in 0..channels {
         let c = group * channels + channel;
         let x_plane = (n * problem.in_channels + c) * problem.input_positions();
-        let w_plane = problem.taps()
-            * match problem.direction {
-                Direction::Forward => k * channels + channel,
-                Direction::Transposed => c * filters + (k - group * filters),
-            };
+        let w_plane = filter_plane(problem, k, channel);
         for t in 0..depth.filter {
             for r in 0..height.filter {
                 for s in 0..width.filter {

@@ -1,13 +1,14 @@
 //! What Winograd's rounding errors are multiplied with: its three transforms over absolute values.
 
-use crate::ops::conv::problem::ConvProblem;
+use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::ops::conv::winograd::{Transform, Transforms};
-use crate::reference::conv::source;
+use crate::reference::conv::{filter_plane, source};
 use rayon::prelude::*;
 
 /// For every output |A|^T [sum over channels of (|G| |g| |G|^T) * (|B|^T |d| |B|)] |A| + |bias| + |residual|: the error of f32 arithmetic is
 /// at most gamma of the roundings times this, by the same argument as for a plain sum, for every operation of the transforms is a sum of
 /// products (Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, sections 3.1 and 3.5).
+/// Of a transposed convolution those of the forward one that reads the same, whose filter is read backwards.
 ///
 /// Slices are contiguous and in logical order.
 pub(crate) fn magnitude(
@@ -18,6 +19,9 @@ pub(crate) fn magnitude(
     bias: Option<&[f64]>,
     residual: Option<&[f64]>,
 ) -> Vec<f64> {
+    // Transforms are known of stride 1 alone.
+    let (given, gathering) = (problem, problem.gathering());
+    let problem = gathering.as_ref().unwrap_or(given);
     let [_, height, width] = &problem.axes;
     let [rows, columns] = transforms.axes().map(Matrices::of);
     let [reach_h, reach_w] = transforms.axes().map(Transform::reach);
@@ -29,8 +33,12 @@ pub(crate) fn magnitude(
         let (n, k) = (plane as u64 / problem.out_channels, plane as u64 % problem.out_channels);
         let planes: Vec<Vec<Vec<f64>>> = (0..channels)
             .map(|c| {
-                let start = ((k * channels + c) * problem.taps()) as usize;
-                let taps: Vec<Vec<f64>> = filter[start..start + problem.taps() as usize].chunks(width.filter as usize).map(<[f64]>::to_vec).collect();
+                let start = filter_plane(given, k, c) as usize;
+                let mut taps = filter[start..start + problem.taps() as usize].to_vec();
+                if given.direction == Direction::Transposed {
+                    taps.reverse();
+                }
+                let taps: Vec<Vec<f64>> = taps.chunks(width.filter as usize).map(<[f64]>::to_vec).collect();
                 both(&rows.filter, &taps, &columns.filter)
             })
             .collect();

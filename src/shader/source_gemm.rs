@@ -65,7 +65,7 @@ sources! { GEMM_SOURCES:
     CONV_PACK_FILTER_HALVES "conv_pack_filter_halves" ["conv/pack_filter"] [] &[Uniform, Read, Read, Write, Read], &[PackParams::LAYOUT];
     // Uniform, x, x as f16, the range of x.
     CONV_PACK_INPUT "conv_pack_input" ["conv/pack_input"] ["ALONG_CHANNELS" = 0] &[Uniform, Read, Write, Read], &[PackInputParams::LAYOUT];
-    CONV_WINOGRAD_FILTER "conv_winograd_filter" ["conv/winograd_filter"] ["TAPS_5" = 0] &[Uniform, Read, Write], &[PackParams::LAYOUT];
+    CONV_WINOGRAD_FILTER "conv_winograd_filter" ["conv/winograd_filter"] ["TAPS_5" = 0, "BACKWARDS" = 0] &[Uniform, Read, Write], &[PackParams::LAYOUT];
     CONV_WINOGRAD_INPUT "conv_winograd_input" ["conv/winograd_input"] ["TAPS_5" = 0, "ALONG_CHANNELS" = 0] &[Uniform, Read, Write], CONV_STRUCTS;
     CONV_WINOGRAD_INPUT_PAIRS "conv_winograd_input_pairs" ["conv/winograd_input_pairs"] ["TAPS_5" = 0, "WIDE" = 1] &[Uniform, Read, Write], CONV_STRUCTS;
     // Uniform; the epilogue's bias, residual, output; sums.

@@ -5,7 +5,7 @@ use crate::numeric::Accuracy;
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::types::{Activation, ElementType, Layout, Padding, PaddingMode, Result, TensorType};
-use crate::validate::grid_conv_blocks::{fourier, full_windows, long_windows, pools, winograd, winograd_of_5, winograd_pairs};
+use crate::validate::grid_conv_blocks::{fourier, full_windows, long_windows, pools, winograd, winograd_backwards, winograd_of_5, winograd_pairs};
 use crate::validate::grid_conv_phases::phases;
 
 /// What a problem adds to its descriptor and shapes.
@@ -95,6 +95,7 @@ pub(crate) fn problems(full: bool) -> Result<Vec<ConvProblem>> {
     winograd(&mut grid, full)?;
     winograd_pairs(&mut grid, full)?;
     winograd_of_5(&mut grid, full)?;
+    winograd_backwards(&mut grid, full)?;
     fourier(&mut grid, full)?;
     long_windows(&mut grid)?;
     pools(&mut grid, full)?;

@@ -70,6 +70,42 @@ pub(crate) fn winograd_of_5(grid: &mut Grid, full: bool) -> Result<()> {
     grid.forward::<2>(same, &[1, 67, 6, 10], 20, [5, 5], BIAS)
 }
 
+/// The same of transposed convolutions with stride 1, whose filters are read backwards and with channels exchanged: outputs about the edges of tiles, pads that
+/// cut off more than a window reaches and pads that add extent, pairs of tiles, groups, layouts, a residual, both windows.
+pub(crate) fn winograd_backwards(grid: &mut Grid, full: bool) -> Result<()> {
+    let planes: &[(usize, usize)] = if full { &[(1, 1), (1, 4), (2, 3), (4, 2), (5, 5), (6, 8), (9, 7)] } else { &[(1, 2), (5, 4), (6, 8)] };
+    for (i, &(height, width)) in planes.iter().enumerate() {
+        let (batch, channels, filters) = (1 + i % 3, [3, 1, 5, 18][i % 4], [5, 17, 2, 4][i % 4]);
+        let extra = if i % 2 == 0 { PLAIN } else { BIAS };
+        for (window, cut) in [(3, pads([0, 1], [1, 0])), (5, pads([2, 1], [1, 2]))] {
+            let descriptor = ConvTransposeDescriptor { padding: cut, ..Default::default() };
+            grid.transposed::<2>(descriptor, &[batch, channels, height, width], filters, [window; 2], extra)?;
+        }
+        grid.transposed::<2>(ConvTransposeDescriptor::default(), &[batch, channels, height, width], filters, [1, 3], BIAS)?;
+    }
+    grid.transposed::<2>(ConvTransposeDescriptor { padding: pads([1, 0], [1, 0]), ..Default::default() }, &[2, 6, 8, 5], 7, [3, 1], BIAS)?;
+    grid.transposed::<1>(ConvTransposeDescriptor { padding: pads([2], [1]), ..Default::default() }, &[2, 3, 14], 5, [3], PLAIN)?;
+    grid.transposed::<1>(ConvTransposeDescriptor { padding: pads([2], [2]), ..Default::default() }, &[2, 3, 14], 5, [5], BIAS)?;
+    // More is cut off than a window reaches, and extent is added that holds the bias alone.
+    let same = ConvTransposeDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
+    grid.transposed::<2>(ConvTransposeDescriptor { padding: pads([3, 4], [4, 3]), ..same }, &[2, 3, 9, 10], 5, [3, 3], BIAS)?;
+    let wider = ConvTransposeDescriptor { output_shape: Some([12, 9]), ..Default::default() };
+    grid.transposed::<2>(wider, &[1, 3, 6, 4], 5, [3, 3], BIAS)?;
+    for (i, (x_layout, y_layout)) in LAYOUTS.into_iter().enumerate() {
+        let activation = [Activation::Relu, Activation::None, Activation::Gelu, Activation::Silu][i];
+        let descriptor = ConvTransposeDescriptor { activation, groups: 1 + i % 2, ..same };
+        grid.transposed::<2>(descriptor, &[2, 6, 7, 6], 8, [3, 3], Extra { x_layout, y_layout, ..BIAS })?;
+        let residual = grid.problems.last().map(|p| p.clone().with_residual(true));
+        grid.problems.extend(residual);
+    }
+    // Pairs of tiles, from a padding that is even and one that is odd.
+    grid.transposed::<2>(same, &[2, 3, 5, 8], 5, [3, 3], BIAS)?;
+    grid.transposed::<2>(ConvTransposeDescriptor { padding: pads([0, 2], [1, 0]), ..same }, &[1, 18, 6, 16], 17, [3, 3], PLAIN)?;
+    // Deep enough that the transforms' roundings are few beside the sum's.
+    grid.transposed::<2>(same, &[1, 67, 6, 10], 20, [3, 3], BIAS)?;
+    grid.transposed::<2>(ConvTransposeDescriptor { padding: pads([2, 2], [2, 2]), ..same }, &[1, 67, 6, 10], 20, [5, 5], BIAS)
+}
+
 /// Planes whose rows are pairs of whole tiles (outputs 4, 8, 12 or 16 wide over an even input), which kernels of their own take two at a
 /// time where 64-bit loads pay: windows that begin between two halves of a row and not, heights with a tile left over, several images, more
 /// tiles than a panel, and planes one element off that they must leave alone.

@@ -51,6 +51,21 @@ impl PhaseAxis {
 }
 
 impl ConvProblem {
+    /// A transposed convolution with stride 1 as the forward one that reads the same elements of x: its taps are reversed, and output o begins at
+    /// o + pad - (taps - 1) dilation. Its filter is C K/g taps as it was, read with channels exchanged. A forward one is its own; `None` with a stride.
+    pub(crate) fn gathering(&self) -> Option<Self> {
+        if self.direction == Direction::Forward {
+            return Some(self.clone());
+        }
+        let reversed = |axis: &WindowAxis| {
+            let reach = ((axis.filter - 1) * axis.dilation) as i64;
+            let pad_begin = reach - axis.pad_begin;
+            WindowAxis { pad_begin, pad_end: axis.output as i64 - axis.input as i64 + reach - pad_begin, ..*axis }
+        };
+        let is_whole = self.axes.iter().all(|axis| axis.stride == 1);
+        is_whole.then(|| Self { direction: Direction::Forward, axes: self.axes.each_ref().map(reversed), ..self.clone() })
+    }
+
     /// Phases along depth, height and width: 1 each but where a transposed convolution has a stride. Outputs of a phase lie a stride apart and take the
     /// same taps.
     pub fn phases(&self) -> [u64; 3] {
@@ -129,6 +144,27 @@ mod tests {
             }
         }
         assert!(without_taps > 100, "{without_taps}");
+    }
+
+    /// Every output reads through its taps, the last one first, what the definition says.
+    #[test]
+    fn a_transposed_convolution_with_stride_1_gathers() {
+        for (input, filter, dilation, begin, end) in [(4, 3, 1, 1, 1), (5, 3, 2, 0, 3), (6, 2, 1, 3, 0), (3, 5, 1, 2, 2), (4, 1, 1, 0, 0)] {
+            let descriptor = ConvTransposeDescriptor { dilation: [dilation], padding: Padding::Explicit { begin: [begin], end: [end] }, ..Default::default() };
+            let problem = ConvProblem::transposed::<1>(&ConvInputs::new(&[1, 4, input], &[4, 6, filter], None), &descriptor).unwrap();
+            let (own, forward) = (problem.axes[2], problem.gathering().unwrap());
+            let axis = forward.axes[2];
+            assert_eq!((forward.direction, forward.gathering()), (Direction::Forward, Some(forward.clone())));
+            for o in 0..own.output as i64 {
+                let spread = |tap: u64| o + own.pad_begin - (tap * own.dilation) as i64;
+                let gathered = |tap: u64| o - axis.pad_begin + (tap * axis.dilation) as i64;
+                assert!((0..own.filter).all(|tap| spread(tap) == gathered(own.filter - 1 - tap)), "{own:?}, output {o}");
+            }
+            let windows = axis.input as i64 + axis.pad_begin + axis.pad_end - (axis.window_extent() as i64 - 1);
+            assert_eq!(windows, axis.output as i64, "{own:?}");
+        }
+        let strided = ConvTransposeDescriptor { stride: [2], ..Default::default() };
+        assert_eq!(ConvProblem::transposed::<1>(&ConvInputs::new(&[1, 4, 5], &[4, 6, 3], None), &strided).unwrap().gathering(), None);
     }
 
     #[test]

@@ -25,12 +25,9 @@ use crate::shader::uniforms::{ConvParams, PackParams};
 use crate::types::shape::WindowAxis;
 use crate::types::{ElementType, Error, Layout, PaddingMode, Result};
 
-/// A forward f32 convolution over one or two axes, its windows 3, 5 or 1 long, not spread, at every place.
+/// An f32 convolution over one or two axes, forward or transposed, its windows 3, 5 or 1 long, not spread, at every place.
 pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
     let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.name().into(), reason });
-    if problem.direction != Direction::Forward {
-        return refuse("it does not compute transposed convolutions".into());
-    }
     if problem.element != ElementType::F32 {
         return refuse(format!("it computes f32; the tensors are {}", problem.element));
     }
@@ -200,11 +197,16 @@ pub(crate) fn tiles(algorithm: Algorithm, problem: &ConvProblem, profile: &Devic
     Tile::candidates(Core::Workgroup, &cut.product_of_choice(problem, columns, Core::Workgroup), profile)
 }
 
-/// Plans it: the filter once, then input, product and output for every part of the tiles.
+/// Plans it: the filter once, then input, product and output for every part of the tiles. A transposed convolution is planned as the forward one that
+/// reads the same, but for its filter, which is read backwards.
 pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Algorithm, tile: Option<&str>) -> Result<Plan> {
     let Some(transforms) = Transforms::of(algorithm, problem) else {
         return Err(Error::Unsupported { algorithm: algorithm.to_string(), reason: "it has no transform of such windows".into() });
     };
+    let Some(gathering) = problem.gathering() else {
+        return Err(Error::Unsupported { algorithm: algorithm.to_string(), reason: "it needs stride 1".into() });
+    };
+    let (given, problem) = (problem, &gathering);
     let cut = Cut::new(transforms, problem);
     let (channels, filters) = (problem.channels_per_group(), problem.filters_per_group());
     let (x_image, y_image) = (problem.input_count() / problem.batch, problem.output_count() / problem.batch);
@@ -234,7 +236,7 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     if let Some(text) = tile.filter(|text| *text != label) {
         return Err(Error::Unsupported { algorithm: format!("{algorithm} {text}"), reason: format!("its tile here is {label}") });
     }
-    let mut plan = Plan::new(problem.name(), format!("{algorithm} {label}"), problem.inputs(), problem.outputs());
+    let mut plan = Plan::new(given.name(), format!("{algorithm} {label}"), given.inputs(), given.outputs());
     check_tensors("a convolution", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
     check_binding("filter", plan.inputs[FILTER].bytes(), profile)?;
 
@@ -246,9 +248,11 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
     let [transformed_filter, transformed, sums] = [0, 1, 2].map(BufferRef::Scratch);
     let kernel = |source, consts, overrides| KernelSpec { source, element: problem.element, consts, overrides };
 
-    let pack = PackParams::new(problem, tiling.m(), 1);
+    let pack = PackParams::new(given, tiling.m(), 1);
     let refs = vec![BufferRef::input(FILTER, &plan.inputs), transformed_filter];
-    plan.prepare.push(Step::new(kernel(&CONV_WINOGRAD_FILTER, cut.consts(), vec![]), &pack, refs, planes.div_ceil(64), profile)?);
+    let mut consts = cut.consts();
+    consts.extend((given.direction == Direction::Transposed).then_some(("BACKWARDS", 1)));
+    plan.prepare.push(Step::new(kernel(&CONV_WINOGRAD_FILTER, consts, vec![]), &pack, refs, planes.div_ceil(64), profile)?);
 
     for (images, tiles) in parts {
         let (x, y) = (images.range(x_image, problem.element, profile), images.range(y_image, problem.element, profile));

@@ -164,3 +164,35 @@ fn verify(name: &str, op: &Op, algorithm: &str, inputs: &[Tensor], y: &Tensor) -
     check(&format!("the GPU in {name}"), &op, got, &want, 1.0)?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use wgconv::Activation;
+    use wgconv::pool::{Pool2dDescriptor, PoolKind};
+    use wgconv::reduce::ReduceDescriptor;
+    use wgconv::train::{Model, Sequential};
+
+    /// A pool's gradient reads indices, a layer in f16 halves: each op is held to the reference, whatever it reads.
+    #[test]
+    fn ops_that_read_indices_and_halves_are_held_to_the_reference() {
+        let gpu = Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one");
+        let overlapping = Pool2dDescriptor::window([3, 3]).with_stride([2, 2]).with_kind(PoolKind::MAX);
+        let model = Sequential::new([2, 9, 9]).conv2d(3, 3, Activation::Relu).pool2d(&overlapping).flatten().dense(4, Activation::None);
+        let model = model.graph(7).unwrap().closed(2).unwrap();
+        for (model, elements) in [(model.clone(), &["f32", "u32"][..]), (model.in_half().unwrap(), &["f16", "f32", "u32"])] {
+            let mut graph = model;
+            let (_, output) = graph.outputs().next().unwrap();
+            let loss = graph.reduce(output, &ReduceDescriptor::sum(&[])).unwrap();
+            let parameters: Vec<ValueId> = graph.parameters().map(|(_, value)| value).collect();
+            let subject = Subject::new(graph.differentiate(loss, &parameters).unwrap(), 2).ok().unwrap();
+            let read: std::collections::BTreeSet<String> =
+                subject.ops().flat_map(|op| op.inputs()).map(|spec| spec.tensor.element.to_string()).collect();
+            assert_eq!(read.iter().collect::<Vec<_>>(), elements);
+            let (outputs, checked) = by_op(&gpu, &subject).ok().unwrap();
+            assert_eq!((checked, outputs.len()), (subject.ops().count(), run(&Session::gpu(&gpu, &subject.graph).unwrap(), &subject).ok().unwrap().len()));
+        }
+    }
+}
