@@ -25,15 +25,33 @@ fn damaged_gradient_kernels_are_reported() {
         ("transform_adjoint_indices[", "max_pool_backward/", "indices[params.index_base + at]", "indices[at]", "exact"),
         ("transform_adjoint[", "pad_backward/", "a < KEPT", "a + 1u < KEPT", "exact"),
         ("transform_adjoint[", "average_pool_backward/", "dy[params.dy_base + at]", "dy[at]", "bounded"),
-        // Windows side by side: a window that takes all of its cell, cells behind the last window, its weight, another axis's, a channel, an index that is
-        // not compared, one of another image, where parts begin.
-        ("transform_spread[", "average_pool_backward/spread", "x < WINDOW_W", "true", "bounded"),
-        ("transform_spread[", "average_pool_backward/spread", "&& w < width.windows", "&& w <= width.windows", "bounded"),
-        ("transform_spread[", "average_pool_backward/spread", "cell + 1u == axis.windows", "false", "bounded"),
-        ("transform_spread[", "average_pool_backward/spread", "weight(height, h) *", "weight(depth, d) *", "bounded"),
-        ("transform_spread[", "average_pool_backward/spread", "place) * params.inner + channel", "place) * params.inner", "guarded"),
-        ("transform_spread_indices[", "max_pool_backward/spread", "counts && own == place", "counts", "exact"),
+        // Pools by cells: a window that takes all of its cell, cells behind the last window, its weight, another axis's, a channel, an index that is not
+        // compared, one of another image, where parts begin.
+        ("transform_spread[", "average_pool_backward/spread", "STRIDE_W + x < WINDOW_W", "STRIDE_W + x < WINDOW_W + 1u", "bounded"),
+        ("transform_spread[", "average_pool_backward/spread", "&& o.z < width.windows", "&& o.z <= width.windows", "bounded"),
+        ("transform_spread[", "average_pool_backward/spread", "window + 1u == axis.windows", "false", "bounded"),
+        ("transform_spread[", "average_pool_backward/spread", "weight(height, o.y) *", "weight(depth, o.x) *", "bounded"),
+        ("transform_spread[", "average_pool_backward/spread", "at * params.inner + channel]", "at * params.inner]", "guarded"),
+        ("transform_spread_indices[", "max_pool_backward/spread", "counts && own ==", "counts || own ==", "exact"),
         ("transform_spread_indices[", "max_pool_backward/spread", "dx_h) * width.extent", "dx_h) * height.extent", "guarded"),
+        // Windows that overlap: one that is left out, another row of them, a pad that is not there, one of the elements of a cell.
+        (
+            "transform_spread[",
+            "sum_pool_backward/spread/n2c5h9w13",
+            "i < REACH_D * REACH_H * REACH_W",
+            "i + 1u < REACH_D * REACH_H * REACH_W",
+            "exact",
+        ),
+        ("transform_spread[", "sum_pool_backward/spread/n2c5h9w13", "h - before_h, w - before_w", "h, w - before_w", "exact"),
+        ("transform_spread[", "sum_pool_backward/spread/n2c5h9w13", "e % STRIDE_W - width.pad", "e % STRIDE_W", "exact"),
+        ("transform_spread_indices[", "max_pool_backward/spread/n2c5h9w13", "+ x - width.pad", "+ x", "exact"),
+        (
+            "transform_spread_indices[",
+            "max_pool_backward/spread/n1c2d4h5w7",
+            "+ z - depth.pad) * height.extent",
+            "+ z - depth.pad) * width.extent",
+            "exact",
+        ),
         ("transform_spread_indices[", "max_pool_backward/spread", "indices[params.index_base + at]", "indices[at]", "exact"),
         ("transform_spread_indices[", "max_pool_backward/spread", "dy[params.dy_base + at]", "dy[at]", "exact"),
         // Slopes: a kink on the other side, a constant, a factor, an argument cut too early, the wrong operand.

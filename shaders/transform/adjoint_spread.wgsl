@@ -1,18 +1,18 @@
-// The adjoint of a pool whose windows lie side by side: an element of dx is of one window at most, so that an element of dy is read once and goes where
-// its window was. dx falls into cells of a stride each; what a window leaves of its cell, and cells without a window, become 0.
+// The adjoint of a pool, cell by cell: dx falls into cells of a stride each, in each of which a window begins. An invocation reads an element of dy for each
+// window that reaches into its cell, one where windows lie side by side, and adds it to the elements that the window reads, in ascending order of the windows.
 //
 // One invocation computes one cell of one channel. Prelude: STRIDE_D, STRIDE_H, STRIDE_W, the extents of a cell; WINDOW_D, WINDOW_H, WINDOW_W, those of
-// the window in it; INDICES (1: of a max pool, whose indices say which element counts).
+// a window; REACH_D, REACH_H, REACH_W, windows that reach into a cell; INDICES (1: of a max pool, whose indices say which element counts).
 
 struct SpreadAxis {
     cells: u32,
     windows: u32,
     extent: u32, // of dx
+    pad: u32,    // elements of the first cell that lie before dx
     weight: f32,
     last_weight: f32, // of the last window, which may reach over the edge
     unused0: u32,
     unused1: u32,
-    unused2: u32,
 }
 
 // Twin of SpreadParams in src/shader/uniforms_adjoint.rs.
@@ -37,8 +37,10 @@ struct SpreadParams {
 @group(0) @binding(2) var<storage, read_write> output: array<Elem>;
 //@end
 
-fn weight(axis: SpreadAxis, cell: u32) -> f32 {
-    return select(axis.weight, axis.last_weight, cell + 1u == axis.windows);
+const CELL: u32 = STRIDE_D * STRIDE_H * STRIDE_W;
+
+fn weight(axis: SpreadAxis, window: u32) -> f32 {
+    return select(axis.weight, axis.last_weight, window + 1u == axis.windows);
 }
 
 fn spread(item: u32) {
@@ -54,31 +56,40 @@ fn spread(item: u32) {
     let outer = plane / depth.cells;
     let d = plane - outer * depth.cells;
 
-    var value = 0.0;
-    var own = 0xffffffffu;
-    if d < depth.windows && h < height.windows && w < width.windows {
-        let at = (((outer * depth.windows + d) * height.windows + h) * width.windows + w) * params.inner + channel;
-        value = fma(weight(depth, d) * weight(height, h) * weight(width, w), f32(dy[params.dy_base + at]), 0.0);
+    var sums: array<f32, CELL>;
+    for (var i = 0u; i < REACH_D * REACH_H * REACH_W; i++) {
+        // How many cells before this one the window begins; before the first cell none does, where the number wraps round.
+        let before_d = REACH_D - 1u - i / (REACH_H * REACH_W);
+        let before_h = REACH_H - 1u - i / REACH_W % REACH_H;
+        let before_w = REACH_W - 1u - i % REACH_W;
+        let o = vec3<u32>(d - before_d, h - before_h, w - before_w);
+        if o.x < depth.windows && o.y < height.windows && o.z < width.windows {
+            let at = (((outer * depth.windows + o.x) * height.windows + o.y) * width.windows + o.z) * params.inner + channel;
+            let part = weight(depth, o.x) * weight(height, o.y) * weight(width, o.z);
+            let value = f32(dy[params.dy_base + at]);
 //@if INDICES
-        own = indices[params.index_base + at];
+            let own = indices[params.index_base + at]; // counted over dx's plane
 //@end
-    }
-    for (var z = 0u; z < STRIDE_D; z++) {
-        let dx_d = d * STRIDE_D + z;
-        for (var y = 0u; y < STRIDE_H; y++) {
-            let dx_h = h * STRIDE_H + y;
-            for (var x = 0u; x < STRIDE_W; x++) {
-                let dx_w = w * STRIDE_W + x;
-                if dx_d < depth.extent && dx_h < height.extent && dx_w < width.extent {
-                    let place = (dx_d * height.extent + dx_h) * width.extent + dx_w; // as indices count
-                    var counts = z < WINDOW_D && y < WINDOW_H && x < WINDOW_W;
+            for (var e = 0u; e < CELL; e++) {
+                let z = e / (STRIDE_H * STRIDE_W);
+                let y = e / STRIDE_W % STRIDE_H;
+                let x = e % STRIDE_W;
+                var counts = before_d * STRIDE_D + z < WINDOW_D && before_h * STRIDE_H + y < WINDOW_H && before_w * STRIDE_W + x < WINDOW_W;
 //@if INDICES
-                    counts = counts && own == place;
+                let place = (d * STRIDE_D + z - depth.pad) * height.extent + h * STRIDE_H + y - height.pad;
+                counts = counts && own == place * width.extent + w * STRIDE_W + x - width.pad;
 //@end
-                    let at = (outer * (depth.extent * height.extent * width.extent) + place) * params.inner + channel;
-                    output[params.dx_base + at] = Elem(select(0.0, value, counts));
-                }
+                sums[e] = select(sums[e], fma(part, value, sums[e]), counts);
             }
+        }
+    }
+    for (var e = 0u; e < CELL; e++) {
+        let dx_d = d * STRIDE_D + e / (STRIDE_H * STRIDE_W) - depth.pad;
+        let dx_h = h * STRIDE_H + e / STRIDE_W % STRIDE_H - height.pad;
+        let dx_w = w * STRIDE_W + e % STRIDE_W - width.pad;
+        if dx_d < depth.extent && dx_h < height.extent && dx_w < width.extent {
+            let at = ((outer * depth.extent + dx_d) * height.extent + dx_h) * width.extent + dx_w;
+            output[params.dx_base + at * params.inner + channel] = Elem(sums[e]);
         }
     }
 }

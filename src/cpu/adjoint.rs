@@ -1,4 +1,4 @@
-//! Adjoints on all cores: each element of dx gathers what it went into.
+//! Adjoints on all cores: each element of dx gathers what it went into; of max pools each element of dy goes where its index says.
 
 use crate::cpu::Computed;
 use crate::ops::adjoint::{AdjointProblem, Cells, Gathered};
@@ -32,8 +32,13 @@ struct Scratch {
 
 impl Computed for AdjointProblem {
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
-        if let Some(axes) = self.side_by_side() {
+        let cells = self.cells();
+        if let Some(axes) = cells.filter(|axes| axes.iter().all(Cells::is_apart)) {
             spread(&axes, inputs[0], inputs.get(1).copied(), y);
+            return Some(());
+        }
+        if let (Some(axes), Some(&indices)) = (cells, inputs.get(1)) {
+            place(&axes, inputs[0], indices, y);
             return Some(());
         }
         let (dx, dy) = (self.dx(), self.dy());
@@ -110,6 +115,30 @@ fn spread([depth, height, width]: &[Cells; 3], dy: &[f32], indices: Option<&[f32
             match (width.stride, width.filter) {
                 (2, 2) => spread_row::<2>(width, weight, dy, indices, y),
                 _ => spread_row::<0>(width, weight, dy, indices, y),
+            }
+        }
+    });
+}
+
+/// The adjoint of a max pool whose windows overlap: each element of dy is added where its index says, plane by plane and in their order, which is that of a sum
+/// of what an element gathers. An index outside its window counts nowhere.
+fn place([depth, height, width]: &[Cells; 3], dy: &[f32], indices: &[f32], y: &mut [f32]) {
+    let [plane_x, plane_y] =
+        [depth.extent * height.extent * width.extent, depth.windows * height.windows * width.windows].map(|count| count as usize);
+    let grain = (GRAIN / plane_x).max(1);
+    let planes = y.par_chunks_mut(plane_x).zip(dy.par_chunks(plane_y)).zip(indices.par_chunks(plane_y));
+    planes.with_min_len(grain).for_each(|((y, dy), indices)| {
+        y.fill(0.0);
+        let mut windows = dy.iter().zip(indices);
+        for (d, h) in (0..depth.windows).flat_map(|d| (0..height.windows).map(move |h| (d, h))) {
+            for (w, (dy, place)) in (0..width.windows).zip(&mut windows) {
+                let place = *place as u64;
+                let row = place / width.extent;
+                let is_inside =
+                    width.covers(w, place % width.extent) && height.covers(h, row % height.extent) && depth.covers(d, row / height.extent);
+                if let Some(y) = y.get_mut(place as usize).filter(|_| is_inside) {
+                    *y += dy;
+                }
             }
         }
     });

@@ -63,16 +63,18 @@ pub(crate) struct Gathered {
     pub entries: Vec<(u32, f32)>,
 }
 
-/// An axis of a pool whose windows lie side by side, each in a cell of a stride.
+/// An axis of a pool, cut into cells of a stride each: cell c begins `pad` elements before element c stride, and so does window c.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cells {
     /// Extent of a cell.
     pub stride: u64,
-    /// Extent of the window that begins where its cell does.
+    /// Extent of a window.
     pub filter: u64,
-    /// Cells that dx falls into; the last may be cut.
+    /// Elements of the first cell that lie before dx.
+    pub pad: u64,
+    /// Cells that dx falls into; the first and the last may be cut.
     pub cells: u64,
-    /// Windows: the cells that have one.
+    /// Windows: the cells that one begins in.
     pub windows: u64,
     /// Extent of dx.
     pub extent: u64,
@@ -81,7 +83,22 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    /// The window that an element of dx is in, and its weight.
+    /// Windows that read elements of one cell: its own and those before it that reach so far.
+    pub(crate) fn reach(&self) -> u64 {
+        self.filter.div_ceil(self.stride)
+    }
+
+    /// Whether no two windows read the same element, and the first cell is whole.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.reach() == 1 && self.pad == 0
+    }
+
+    /// Whether window `o` reads element `i` of dx.
+    pub(crate) fn covers(&self, o: u64, i: u64) -> bool {
+        (i + self.pad).checked_sub(o * self.stride).is_some_and(|tap| tap < self.filter)
+    }
+
+    /// Where windows are apart, the one that an element of dx is in, and its weight.
     pub(crate) fn window(&self, i: u64) -> Option<(u64, f32)> {
         let o = i / self.stride;
         let is_inside = o < self.windows && i % self.stride < self.filter;
@@ -90,22 +107,27 @@ impl Cells {
 }
 
 impl AdjointProblem {
-    /// Of a pool of which no two windows read the same element: the cells of each axis.
-    pub(crate) fn side_by_side(&self) -> Option<[Cells; 3]> {
+    /// Of a pool that steps by whole windows' taps, all of which but the last count alike: the cells of each axis.
+    pub(crate) fn cells(&self) -> Option<[Cells; 3]> {
         let AdjointOf::Pool(pool) = &self.of else { return None };
-        let is_apart = |axis: &WindowAxis| axis.pad_begin == 0 && axis.dilation == 1 && axis.filter <= axis.stride;
-        if pool.is_adaptive() || !pool.axes().iter().all(is_apart) {
+        let weight = |axis: &WindowAxis, o| if let PoolKind::Average { .. } = pool.kind() { 1.0 / pool.window(axis, o).1 as f32 } else { 1.0 };
+        // Windows over an edge count for more where padding does not count.
+        let is_even = |axis: &WindowAxis| (1..axis.output.saturating_sub(1)).all(|o| weight(axis, o) == weight(axis, 0));
+        let has_cells = |axis: &WindowAxis| axis.dilation == 1 && axis.pad_begin >= 0 && is_even(axis);
+        if pool.is_adaptive() || !pool.axes().iter().all(has_cells) {
             return None;
         }
-        let weight = |axis, o| if let PoolKind::Average { .. } = pool.kind() { 1.0 / pool.window(axis, o).1 as f32 } else { 1.0 };
-        Some(pool.axes().each_ref().map(|axis| Cells {
-            stride: axis.stride,
-            filter: axis.filter,
-            cells: axis.input.div_ceil(axis.stride),
-            windows: axis.output,
-            extent: axis.input,
-            // Of the windows only the last may reach over the edge: it begins inside.
-            weights: [0, axis.output - 1].map(|o| weight(axis, o)),
+        Some(pool.axes().each_ref().map(|axis| {
+            let pad = axis.pad_begin.unsigned_abs();
+            Cells {
+                stride: axis.stride,
+                filter: axis.filter,
+                pad,
+                cells: (axis.input + pad).div_ceil(axis.stride),
+                windows: axis.output,
+                extent: axis.input,
+                weights: [0, axis.output - 1].map(|o| weight(axis, o)),
+            }
         }))
     }
 

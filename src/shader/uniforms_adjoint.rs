@@ -44,11 +44,11 @@ uniform! {
         cells: u32,
         windows: u32,
         extent: u32,
+        pad: u32,
         weight: f32,
         last_weight: f32,
         unused0: u32,
         unused1: u32,
-        unused2: u32,
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) fn adjoints(full: bool) -> Result<Vec<AdjointProblem>> {
     all.extend(of(grid_transform::linear(full)?, AdjointOf::Resize));
     all.extend(of(super::grid_pool::pools(full)?, AdjointOf::Pool));
     all.extend(of(side_by_side()?, AdjointOf::Pool));
+    all.extend(of(overlapping()?, AdjointOf::Pool));
     Ok(all)
 }
 
@@ -48,6 +49,39 @@ fn side_by_side() -> Result<Vec<PoolProblem>> {
         }
     }
     Ok(all)
+}
+
+/// Pools whose windows overlap: one and two elements, one and two cells, from a pad before the first element, over the last; averages over all windows of one
+/// size, and over some that are smaller at an edge.
+fn overlapping() -> Result<Vec<PoolProblem>> {
+    let padded = |begin, end| Padding::Explicit { begin, end };
+    let windows = [
+        PoolDescriptor { ceil_mode: true, ..PoolDescriptor::<2>::window([3, 3]).with_stride([2, 2]).with_padding(padded([1, 1], [1, 1])) },
+        PoolDescriptor::<2>::window([2, 5]).with_stride([1, 2]).with_padding(padded([0, 2], [1, 1])),
+        PoolDescriptor::<2>::window([3, 2]).with_stride([1, 4]),
+        PoolDescriptor::<2>::window([4, 7]).with_stride([3, 3]),
+    ];
+    let maximum = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
+    let kinds = [PoolKind::AVERAGE, PoolKind::Average { count_include_pad: true }, PoolKind::Lp { p: 2.0 }, maximum];
+    let mut all = vec![];
+    for (i, window) in windows.into_iter().enumerate() {
+        for (j, kind) in kinds.into_iter().enumerate() {
+            let layout = [Layout::ChannelsFirst, Layout::ChannelsLast][(i + j) % 2];
+            let element = if i + j == 2 { ElementType::F16 } else { ElementType::F32 };
+            all.push(PoolProblem::new(&TensorType::new(&[2, 5, 9, 13], element, layout), &window.with_kind(kind))?);
+        }
+    }
+    let volume = PoolDescriptor::<3>::window([2, 3, 3]).with_stride([1, 2, 2]).with_padding(padded_volume([0, 1, 1]));
+    for kind in [PoolKind::Lp { p: 1.0 }, maximum] {
+        all.push(PoolProblem::new(&TensorType::f32(&[1, 2, 4, 5, 7]), &volume.with_kind(kind))?);
+    }
+    let line = PoolDescriptor::<1>::window([5]).with_stride([2]).with_kind(maximum);
+    all.push(PoolProblem::new(&TensorType::f32(&[2, 3, 17]), &line)?);
+    Ok(all)
+}
+
+fn padded_volume(pads: [usize; 3]) -> Padding<3> {
+    Padding::Explicit { begin: pads, end: pads }
 }
 
 /// Batches that no binding holds whole.

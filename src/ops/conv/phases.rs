@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn a_transposed_convolution_with_stride_1_gathers() {
         for (input, filter, dilation, begin, end) in [(4, 3, 1, 1, 1), (5, 3, 2, 0, 3), (6, 2, 1, 3, 0), (3, 5, 1, 2, 2), (4, 1, 1, 0, 0)] {
-            let descriptor = ConvTransposeDescriptor { dilation: [dilation], padding: Padding::Explicit { begin: [begin], end: [end] }, ..Default::default() };
+            let descriptor =
+                ConvTransposeDescriptor { dilation: [dilation], padding: Padding::Explicit { begin: [begin], end: [end] }, ..Default::default() };
             let problem = ConvProblem::transposed::<1>(&ConvInputs::new(&[1, 4, input], &[4, 6, filter], None), &descriptor).unwrap();
             let (own, forward) = (problem.axes[2], problem.gathering().unwrap());
             let axis = forward.axes[2];

@@ -1,8 +1,8 @@
-//! The planner of adjoints: one element of dx per invocation, which gathers by the lists of a table. Pools whose windows lie side by side have a kernel of
-//! their own (`spread.rs`).
+//! The planner of adjoints: one element of dx per invocation, which gathers by the lists of a table. Pools have a kernel of their
+//! own (`spread.rs`), but for a few.
 
 use crate::ops::Problem;
-use crate::ops::adjoint::{AdjointProblem, Cells, MOST_AXES};
+use crate::ops::adjoint::{AdjointProblem, MOST_AXES};
 use crate::plan::Planned;
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
@@ -25,8 +25,7 @@ const UNIT: [u32; 4] = [2, 4, 0, 0x3f80_0000];
 
 impl Planned for AdjointProblem {
     fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
-        let is_small = |axes: [Cells; 3]| axes.iter().map(|axis| axis.stride).product::<u64>() <= spread::MOST_ELEMENTS;
-        if self.side_by_side().is_some_and(is_small) { vec![SPREAD, DIRECT] } else { vec![DIRECT] }
+        if spread::cells(self).is_some() { vec![SPREAD, DIRECT] } else { vec![DIRECT] }
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
@@ -35,8 +34,8 @@ impl Planned for AdjointProblem {
         profile.check_iterations(self.name(), self.terms())?;
         let algorithms = self.algorithms(profile);
         let algorithm = pick(&algorithms, algorithm, algorithms[0])?;
-        if let Some(windows) = self.side_by_side().filter(|_| algorithm == SPREAD) {
-            return spread::plan(self, &windows, profile);
+        if let Some(cells) = spread::cells(self).filter(|_| algorithm == SPREAD) {
+            return spread::plan(self, &cells, profile);
         }
         let (dx, dy) = (self.dx(), self.dy());
         let (dx_strides, dy_strides) = (dx.strides(), dy.strides());

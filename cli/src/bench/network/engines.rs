@@ -192,7 +192,10 @@ mod tests {
                 subject.ops().flat_map(|op| op.inputs()).map(|spec| spec.tensor.element.to_string()).collect();
             assert_eq!(read.iter().collect::<Vec<_>>(), elements);
             let (outputs, checked) = by_op(&gpu, &subject).ok().unwrap();
-            assert_eq!((checked, outputs.len()), (subject.ops().count(), run(&Session::gpu(&gpu, &subject.graph).unwrap(), &subject).ok().unwrap().len()));
+            assert_eq!(
+                (checked, outputs.len()),
+                (subject.ops().count(), run(&Session::gpu(&gpu, &subject.graph).unwrap(), &subject).ok().unwrap().len())
+            );
         }
     }
 }
