@@ -16,7 +16,7 @@ use wgconv::reduce::{ArgmaxDescriptor, ArgmaxProblem, ReduceDescriptor, ReducePr
 use wgconv::softmax::{SoftmaxDescriptor, SoftmaxProblem};
 use wgconv::transform::{Pad, PadDescriptor, PadMode, Resize, ResizeDescriptor, ResizeMode, Transpose};
 use wgconv::validate::{Case, Outcome, grid, tiny_limits, verify};
-use wgconv::{Activation, ElementType, Error, Gpu, GpuDescriptor, Padding, TensorType, wgpu};
+use wgconv::{Activation, ElementType, Gpu, GpuDescriptor, Padding, TensorType, wgpu};
 
 fn open(required_limits: wgpu::Limits) -> wgconv::Result<Gpu> {
     let adapters = pollster::block_on(wgconv::gpu::instance().enumerate_adapters(wgpu::Backends::all()));
@@ -144,8 +144,6 @@ fn every_op_holds_on_tiny_limits_or_is_refused_with_need_and_limit() {
         ("resize", Resize::new(&x, &ResizeDescriptor { sizes: vec![450, 200], mode: ResizeMode::Linear, ..Default::default() }).map(Into::into)),
         ("conv of large images", ConvProblem::forward(&ConvInputs::new(&[2, 5, 300, 200], &[2, 5, 3, 3], None), &same).map(Into::into)),
     ];
-    // What is not cut: a reduced axis of few elements that lies beside all others.
-    let mut refused = vec![];
     for (name, op) in all {
         let op = op.unwrap();
         match op.plan(gpu.profile(), None) {
@@ -154,11 +152,9 @@ fn every_op_holds_on_tiny_limits_or_is_refused_with_need_and_limit() {
                 assert!(plan.steps.len() > 1, "{name} fits a binding");
                 assert_eq!(verify(&gpu, &case), Ok(Outcome::Passed), "{name}");
             }
-            Err(Error::TooLarge { needed, limit, .. }) if needed > u128::from(limit) => refused.push(name),
             Err(error) => panic!("{name}: {error}"),
         }
     }
-    assert_eq!(refused, ["reduce over images"]);
 }
 
 #[test]

@@ -355,3 +355,29 @@ fn what_is_no_image_of_a_network_is_refused_by_name() {
     let error = Session::cpu(&g).unwrap_err().to_string();
     assert_eq!(error, "transpose: x is photo: bytes of images are read by image_from_bytes alone");
 }
+
+/// A tensor that no binding holds, in bands of rows that are copied together.
+#[test]
+fn textures_larger_than_a_binding_go_in_bands() {
+    let descriptor = wgpu::Limits { max_storage_buffer_binding_size: 20_000, ..wgpu::Limits::default() };
+    let narrow = Gpu::with_descriptor(&wgconv::GpuDescriptor { limits: Some(descriptor), ..Default::default() }).unwrap();
+    let [height, width] = [37, 64];
+    let bytes: Vec<u8> = (0..height * width * 4).map(|i| (i * 7 % 251) as u8).collect();
+    let both = wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::STORAGE_BINDING;
+    for layout in [Layout::ChannelsFirst, Layout::ChannelsLast] {
+        let descriptor = ImageDescriptor { layout, ..BYTES };
+        let [from, to] = [0, 1].map(|_| texture(&narrow, wgpu::TextureFormat::Rgba8Unorm, [height, width], both));
+        fill(&narrow, &from, 4, &bytes);
+        let x = narrow
+            .run(|r| {
+                let x = r.image_from_texture(&from, &descriptor)?;
+                r.image_to_texture(&x, &to, &descriptor)?;
+                Ok(x)
+            })
+            .unwrap();
+        assert!(x.byte_size() > narrow.profile().max_binding_bytes);
+        assert_eq!(read(&narrow, &to, 4), bytes, "{layout:?}");
+        let x: Array4<f32> = x.download().unwrap();
+        assert!(x.indexed_iter().all(|((_, c, h, w), v)| *v == f32::from(bytes[(h * width as usize + w) * 4 + c])), "{layout:?}");
+    }
+}

@@ -12,6 +12,10 @@ struct ImageParams {
     image_stride: u32,
     channel_stride: u32,
     position_stride: u32,
+    first_row: u32,       // of a texture that the tensor is rows of
+    unused0: u32,
+    unused1: u32,
+    unused2: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: ImageParams;

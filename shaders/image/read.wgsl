@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     let first = first_of(pixel);
 //@if TEXTURE
     let row = pixel / params.width;
-    var texel = textureLoad(image, vec2<u32>(pixel - row * params.width, row), 0);
+    var texel = textureLoad(image, vec2<u32>(pixel - row * params.width, params.first_row + row), 0);
 //@if UNORM
     texel = round(texel * 255.0);
 //@end

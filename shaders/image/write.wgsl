@@ -69,6 +69,6 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
 //@end
     }
     let row = item / params.width;
-    textureStore(image, vec2<u32>(item - row * params.width, row), texel);
+    textureStore(image, vec2<u32>(item - row * params.width, params.first_row + row), texel);
 //@end
 }

@@ -10,7 +10,11 @@ struct UnpoolParams {
     planes: u32,      // images x channels
     channels: u32,
     positions_x: u32, // positions of one plane of x
-    positions_y: u32,
+    positions_y: u32, // of the rows of y that are bound
+    first_y: u32,     // position of the first one
+    plane_y: u32,     // positions of one plane of y
+    unused0: u32,
+    unused1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: UnpoolParams;
@@ -52,7 +56,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if PASS == 1u {
         if item < params.planes * params.positions_x {
             let at = decode(item, params.positions_x);
-            let index = indices[item];
+            let index = indices[item] - params.first_y; // in front of the rows it is past them
             if index < params.positions_y { // an index outside the plane points nowhere
                 atomicMax(&winner[element(at.x, index, params.positions_y)], at.y + 1u);
             }
@@ -60,7 +64,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     } else if PASS == 3u {
         if item < params.planes * params.positions_x {
             let at = decode(item, params.positions_x);
-            let index = indices[item];
+            let index = indices[item] - params.first_y;
             var v = Elem(0.0);
             if index < params.positions_y {
                 let own = element(at.x, index, params.positions_y);
@@ -68,7 +72,10 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
                     v = x[own];
                 }
             }
-            output[item] = v;
+            // The rows of its index write an element; the first ones one whose index points nowhere.
+            if (index < params.positions_y) | ((params.first_y == 0u) & (index >= params.plane_y)) {
+                output[item] = v;
+            }
         }
     } else if item < params.planes * params.positions_y {
         if PASS == 0u {

@@ -20,6 +20,10 @@ struct PoolParams {
     y_base: u32,
     power: f32,     // p of Lp pooling
     inverse: f32,   // 1 / p
+    index_first: u32, // index of the first element of x that is bound in its plane, whose extents follow
+    index_depth: u32,
+    index_height: u32,
+    index_width: u32,
     unused0: u32,
     unused1: u32,
 }
@@ -164,10 +168,10 @@ fn pool_window(depth: Taps, height: Taps, width: Taps, x_start: u32, at: u32) {
     if KIND == 0u {
         value = select(bitcast<f32>(LOWEST), found.best, found.any);
     }
-    let place = found.best_at;
-    var index = (place.x * params.height.input + place.y) * params.width.input + place.z;
+    let place = vec3<u32>(found.best_at);
+    var index = params.index_first + (place.x * params.index_height + place.y) * params.index_width + place.z;
     if COLUMN_MAJOR != 0u {
-        index = place.x + params.depth.input * (place.y + params.height.input * place.z);
+        index = params.index_first + place.x + params.index_depth * (place.y + params.index_height * place.z);
     }
-    store_pooled(at, value, u32(index));
+    store_pooled(at, value, index);
 }

@@ -5,7 +5,8 @@
 
 // 0 max, 1 average, 2 Lp with p = 1, 3 Lp with p = 2, 4 Lp with any p.
 override KIND: u32 = 0u;
-// 1: window o of n outputs is floor(o input / n) .. ceil((o + 1) input / n).
+// 1: window o of n outputs over m elements is floor(o m / n) .. ceil((o + 1) m / n). Of an axis that is part of one, taps has n, stride m, pad the first
+// output of the part and pad_end its first element.
 override ADAPTIVE: u32 = 0u;
 // 1: an average divides by the elements inside the padded plane.
 override COUNT_INCLUDE_PAD: u32 = 0u;
@@ -37,9 +38,10 @@ fn steps(axis: Axis, v: i32) -> i32 {
 fn window_taps(axis: Axis, known: u32, o: i32) -> Taps {
     var taps: Taps;
     if ADAPTIVE != 0u {
-        let first = o * axis.input / axis.output;
-        let end = ((o + 1) * axis.input + axis.output - 1) / axis.output;
-        taps = Taps(first, end - first, end - first);
+        let own = o + axis.pad;
+        let first = own * axis.stride / axis.taps;
+        let end = ((own + 1) * axis.stride + axis.taps - 1) / axis.taps;
+        taps = Taps(first - axis.pad_end, end - first, end - first);
     } else {
         let total = select(axis.taps, i32(known), known != 0u);
         let start = o * axis.stride - axis.pad;

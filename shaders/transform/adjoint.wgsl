@@ -17,9 +17,9 @@ struct GatheredAxis {
     dy_stride: u32,
     plane_stride: u32, // in what indices count
     first: u32,        // of its lists' beginnings in the table
+    first_place: u32,  // of its first coordinate in what indices count
     unused0: u32,
     unused1: u32,
-    unused2: u32,
 }
 
 // Twin of AdjointParams in src/shader/uniforms.rs.
@@ -50,7 +50,7 @@ struct List {
 
 fn list(axis: GatheredAxis, item: u32) -> List {
     let c = item / axis.dx_stride % axis.extent;
-    return List(table[axis.first + c], table[axis.first + c + 1u], c * axis.plane_stride);
+    return List(table[axis.first + c], table[axis.first + c + 1u], axis.first_place + c * axis.plane_stride);
 }
 
 fn gather(item: u32) -> f32 {

@@ -5,7 +5,7 @@
 struct IndexParams {
     extents: array<vec4<u32>, 2>, // of the axes that the numbers of a row are for
     rows: u32,                    // of each outer coordinate
-    places: u32,                  // of each outer coordinate; those of x that are bound, in a gather
+    places: u32,                  // of each outer coordinate; those of x that are bound
     inner: u32,
     items: u32,
     step_outer: u32,              // steps in the indices

@@ -44,7 +44,8 @@ fn row_of(outer: u32, row: u32, inner: u32) -> u32 {
 }
 
 fn place_at(outer: u32, row: u32, inner: u32) -> u32 {
-    return place_of(outer * params.step_outer + row * params.step_row + inner * params.step_inner);
+    let place = place_of(outer * params.step_outer + row * params.step_row + inner * params.step_inner) - params.first_place;
+    return select(NOWHERE, place, place < params.places); // of another part of x, or none
 }
 
 fn joined(own: f32, v: f32) -> f32 {

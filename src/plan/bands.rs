@@ -7,7 +7,6 @@
 use crate::ops::Problem;
 use crate::ops::conv::problem::ConvProblem;
 use crate::ops::image::ImageProblem;
-use crate::ops::pool::problem::PoolProblem;
 use crate::ops::spec::TensorSpec;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, Plan, Step, check_parts};
@@ -29,12 +28,6 @@ impl Cuttable for ConvProblem {
 }
 
 impl Cuttable for ImageProblem {
-    fn tensor(&self, input: Option<usize>) -> TensorSpec {
-        tensor_of(self, input)
-    }
-}
-
-impl Cuttable for PoolProblem {
     fn tensor(&self, input: Option<usize>) -> TensorSpec {
         tensor_of(self, input)
     }

@@ -4,6 +4,7 @@
 //! have in the whole; nobody else rewrites a [`BufferRef`].
 
 use crate::ops::Problem;
+use crate::plan::packing::transient;
 use crate::plan::step::{BufferRef, Plan, Range, Step};
 
 /// What a tensor of the second of two plans is.
@@ -88,16 +89,64 @@ impl Plan {
     /// Takes in `part`, whose tensors are these buffers of the whole: its scratch memory, its tables and what it prepares. Gives its calls, which may be
     /// made as often as the buffers are filled.
     pub(crate) fn take_in(&mut self, part: Plan, inputs: &[BufferRef], outputs: &[BufferRef]) -> Vec<Step> {
-        let own_begin = [self.scratch.len(), self.tables.len()];
-        let buffer = |own: BufferRef| match own {
-            BufferRef::Input { index, first, bytes } => inputs[index].part(Range { first, bytes, base: 0 }),
-            BufferRef::Output { index, first, bytes } => outputs[index].part(Range { first, bytes, base: 0 }),
-            own => behind(own, own_begin),
+        let begin = self.scratch.len();
+        self.scratch.extend(&part.scratch);
+        let scratch = (begin..self.scratch.len()).map(BufferRef::Scratch).collect();
+        self.take_with(part, scratch, inputs, outputs).calls(inputs, outputs)
+    }
+
+    /// As [`Plan::take_in`], for calls over several buffers. Scratch memory that each recording writes before it reads is that of `shared`, which grows as
+    /// it must: what is taken in with it runs one after another.
+    pub(crate) fn take(&mut self, part: Plan, shared: &mut Vec<usize>, inputs: &[BufferRef], outputs: &[BufferRef]) -> Taken {
+        let transient = transient(&part);
+        let mut place = |(own, &bytes): (usize, &u64)| {
+            let slot = transient.iter().position(|index| *index == own);
+            while slot.is_some_and(|slot| slot >= shared.len()) {
+                shared.push(self.scratch.len());
+                self.scratch.push(0);
+            }
+            let index = slot.map_or(self.scratch.len(), |slot| shared[slot]);
+            match self.scratch.get_mut(index) {
+                Some(largest) => *largest = bytes.max(*largest),
+                None => self.scratch.push(bytes),
+            }
+            BufferRef::ScratchPart { index, first: 0, bytes }
         };
-        self.scratch.extend(part.scratch);
+        let scratch = part.scratch.iter().enumerate().map(&mut place).collect();
+        self.take_with(part, scratch, inputs, outputs)
+    }
+
+    fn take_with(&mut self, part: Plan, scratch: Vec<BufferRef>, inputs: &[BufferRef], outputs: &[BufferRef]) -> Taken {
+        let tables = self.tables.len();
         self.tables.extend(part.tables);
-        self.prepare.extend(moved(part.prepare, buffer));
-        moved(part.steps, buffer)
+        let prepared = Taken { steps: part.prepare, scratch, tables };
+        self.prepare.extend(prepared.calls(inputs, outputs));
+        Taken { steps: part.steps, ..prepared }
+    }
+}
+
+/// The calls of a plan that another one took in.
+pub(crate) struct Taken {
+    steps: Vec<Step>,
+    /// Where its scratch memory is in the whole.
+    scratch: Vec<BufferRef>,
+    /// Where its tables begin.
+    tables: usize,
+}
+
+impl Taken {
+    /// The calls where its tensors are these buffers of the whole.
+    pub(crate) fn calls(&self, inputs: &[BufferRef], outputs: &[BufferRef]) -> Vec<Step> {
+        let part = |whole: BufferRef, first: u64, bytes: u64| whole.part(Range { first, bytes, base: 0 });
+        let buffer = |own: BufferRef| match own {
+            BufferRef::Input { index, first, bytes } => part(inputs[index], first, bytes),
+            BufferRef::Output { index, first, bytes } => part(outputs[index], first, bytes),
+            BufferRef::Scratch(index) => self.scratch[index],
+            BufferRef::ScratchPart { index, first, bytes } => part(self.scratch[index], first, bytes),
+            BufferRef::Table(index) => BufferRef::Table(self.tables + index),
+            BufferRef::Nothing => own,
+        };
+        moved(self.steps.clone(), buffer)
     }
 }
 

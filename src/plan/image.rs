@@ -111,6 +111,10 @@ fn params(tensor: &TensorType, stored: usize, Affine { scale, offset }: Affine) 
         image_stride: image as u32,
         channel_stride: channel as u32,
         position_stride: position as u32,
+        first_row: 0,
+        unused0: 0,
+        unused1: 0,
+        unused2: 0,
     }
 }
 
@@ -140,12 +144,33 @@ pub(crate) struct TextureCall {
     pub workgroups: [u32; 3],
 }
 
-/// The call that reads `texels` into `tensor`, or with `writes` the one back; `affine` is in values of the texture, bytes where those are 8 bits as stored.
-pub(crate) fn texture_call(texels: Texels, tensor: &TensorType, affine: Affine, writes: bool, profile: &DeviceProfile) -> Result<TextureCall> {
+/// How many rows of an image 1 C H W a binding holds: all of them, or bands.
+///
+/// # Errors
+/// One row does not fit; a tensor or a number of bands past what there may be.
+pub(crate) fn rows_at_once(tensor: &TensorType, profile: &DeviceProfile) -> Result<usize> {
+    let spec = TensorSpec::of("x", tensor);
+    check_tensors("an image", &[&spec], profile)?;
+    let height = tensor.extents[2] as u64;
+    let row = spec.bytes() / height;
+    check_binding("one row of x", row, profile)?;
+    let at_once = (profile.max_binding_bytes.min(profile.max_buffer_bytes) / row).min(height);
+    check_parts("x", height.div_ceil(at_once).into())?;
+    Ok(at_once as usize) // at most the height
+}
+
+/// The call that reads `texels` from row `first_row` on into `tensor`, or with `writes` the one back; `affine` is in values of the texture, bytes where those are 8 bits as stored.
+pub(crate) fn texture_call(
+    texels: Texels,
+    (tensor, first_row): (&TensorType, usize),
+    affine: Affine,
+    writes: bool,
+    profile: &DeviceProfile,
+) -> Result<TextureCall> {
     let spec = TensorSpec::of("x", tensor);
     check_tensors("an image", &[&spec], profile)?;
     check_binding("x", spec.bytes(), profile)?;
-    let params = params(tensor, texels.channels(), affine);
+    let params = ImageParams { first_row: first_row as u32, ..params(tensor, texels.channels(), affine) }; // a texture has less than 2^31 rows
     let workgroups = fold_workgroups(u64::from(params.items).div_ceil(64), profile.max_workgroups_per_axis)?;
     Ok(TextureCall { kernel: texture_kernel(texels, tensor.element, writes), params, workgroups })
 }

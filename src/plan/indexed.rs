@@ -1,8 +1,11 @@
-//! The planners of gather and scatter at indices that are computed: one output per invocation.
+//! The planners of gather and scatter at indices that are computed: one output per invocation. Where no binding holds a tensor, coordinates that the indices
+//! do not name are taken in parts; rows of indices too in a gather, and the elements of a named axis in a scatter, which drops the updates of the others.
 
 use crate::ops::Problem;
-use crate::ops::indexed::{GatherProblem, Geometry, ScatterProblem, ScatterReduction};
+use crate::ops::indexed::{GatherProblem, Geometry, Indexing, ScatterProblem, ScatterReduction};
+use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
+use crate::plan::parts::{Divisible, Part, TensorBox, or_divide};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, Chunk, Plan, Range, Step, check_binding, check_parts, check_tensors, chunks};
@@ -40,12 +43,94 @@ fn consts(geometry: &Geometry, indices: &TensorType) -> Vec<(&'static str, u32)>
     vec![("NUMBERS", geometry.extents.len() as u32), ("FLOATS", (indices.element == ElementType::F32).into())]
 }
 
+/// An axis along which parts are independent: its extent, and which axis it is of x, of the indices, and of what has a row for each of those.
+struct Along {
+    extent: usize,
+    x: Option<usize>,
+    indices: Option<usize>,
+    rows: Option<usize>,
+}
+
+/// An axis from the front.
+fn front(axis: isize, rank: usize) -> usize {
+    if axis < 0 { (axis + rank as isize) as usize } else { axis as usize }
+}
+
+/// The axes that indices do not name, and those of their rows.
+fn along(x: &TensorType, indices: &TensorType, geometry: &Geometry, indexing: Indexing) -> Vec<Along> {
+    let rank = x.rank();
+    let of_x = |axis: usize, indices: Option<usize>, rows: usize| Along { extent: x.extents[axis], x: Some(axis), indices, rows: Some(rows) };
+    let of_rows = |axis: usize, rows: usize| Along { extent: indices.extents[axis], x: None, indices: Some(axis), rows: Some(rows) };
+    match indexing {
+        Indexing::Slices { axis } => {
+            let (axis, own) = (front(axis, rank), indices.rank());
+            let before = (0..axis).map(|a| of_x(a, None, a));
+            let rows = (0..own).map(|a| of_rows(a, axis + a));
+            before.chain(rows).chain((axis + 1..rank).map(|a| of_x(a, None, a - 1 + own))).collect()
+        }
+        Indexing::Elements { axis } => {
+            let axis = front(axis, rank);
+            (0..rank).map(|a| if a == axis { of_rows(a, a) } else { of_x(a, Some(a), a) }).collect()
+        }
+        Indexing::Places { batch_axes } => {
+            let (rows, named) = (indices.rank() - 1, geometry.extents.len());
+            let before = (0..batch_axes).map(|a| of_x(a, Some(a), a));
+            let behind = (batch_axes + named..rank).map(|a| of_x(a, None, rows + a - batch_axes - named));
+            before.chain((batch_axes..rows).map(|a| of_rows(a, a))).chain(behind).collect()
+        }
+    }
+}
+
+/// Leaves these ranges of x and of the indices; the first coordinates in x, the indices and what has a row for each of them.
+fn cut(along: &[Along], ranges: &[Chunk], x: &mut TensorType, indices: &mut TensorType, rows: usize) -> [Vec<u64>; 3] {
+    let mut first = [vec![0; x.rank()], vec![0; indices.rank()], vec![0; rows]];
+    for (along, range) in along.iter().zip(ranges) {
+        let count = range.count as usize;
+        if let Some(axis) = along.x {
+            (x.extents[axis], first[0][axis]) = (count, range.first);
+        }
+        if let Some(axis) = along.indices {
+            (indices.extents[axis], first[1][axis]) = (count, range.first);
+        }
+        if let Some(axis) = along.rows {
+            first[2][axis] = range.first;
+        }
+    }
+    first
+}
+
 impl Planned for GatherProblem {
     fn algorithms(&self, _: &DeviceProfile) -> Vec<&'static str> {
         vec![DIRECT]
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        or_divide(Self::plan_part(self, profile, algorithm), self, profile, algorithm)
+    }
+}
+
+impl Divisible for GatherProblem {
+    type Part = Self;
+
+    fn cut_extents(&self) -> Vec<u64> {
+        along(&self.x, &self.indices, &self.geometry, self.indexing).iter().map(|along| along.extent as u64).collect()
+    }
+
+    fn part(&self, ranges: &[Chunk]) -> Result<Part<Self>> {
+        let along = along(&self.x, &self.indices, &self.geometry, self.indexing);
+        let (mut x, mut indices) = (self.x.clone(), self.indices.clone());
+        let [of_x, of_indices, of_y] = cut(&along, ranges, &mut x, &mut indices, self.y().len());
+        Ok(Part::of(Self::new(&x, &indices, self.indexing)?, vec![of_x, of_indices], vec![of_y]))
+    }
+
+    fn plan_part(part: &Self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        part.plan_places(profile, algorithm)
+    }
+}
+
+impl GatherProblem {
+    /// The plan by outer coordinates, then by places of x.
+    fn plan_places(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let algorithm = pick(&[DIRECT], algorithm, DIRECT)?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check_tensors(self.name(), &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
@@ -105,8 +190,86 @@ impl Planned for ScatterProblem {
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let named = Chunk { first: 0, count: self.geometry.extents.first().copied().unwrap_or(1) };
+        or_divide(Self::plan_part(&(self.clone(), named), profile, algorithm), self, profile, algorithm)
+    }
+}
+
+impl ScatterProblem {
+    /// The first axis of x that indices name, if they name one.
+    fn named_axis(&self) -> Option<usize> {
+        let axis = match self.descriptor.indexing {
+            Indexing::Slices { axis } | Indexing::Elements { axis } => front(axis, self.x.rank()),
+            Indexing::Places { batch_axes } => batch_axes,
+        };
+        (!self.geometry.extents.is_empty()).then_some(axis)
+    }
+
+    /// The axes of x that indices do not name.
+    fn others(&self) -> Vec<Along> {
+        along(&self.x, &self.indices, &self.geometry, self.descriptor.indexing).into_iter().filter(|along| along.x.is_some()).collect()
+    }
+
+    /// x, and so y, of these coordinates of the first axis that indices name.
+    fn of_named(&self, named: Chunk) -> TensorType {
+        let mut x = self.x.clone();
+        if let Some(axis) = self.named_axis() {
+            x.extents[axis] = named.count as usize;
+        }
+        x
+    }
+}
+
+impl Divisible for ScatterProblem {
+    /// A scatter, and which coordinates of the first axis that indices name are computed.
+    type Part = (Self, Chunk);
+
+    fn cut_extents(&self) -> Vec<u64> {
+        let named = self.named_axis().map(|axis| self.x.extents[axis]);
+        self.others().iter().map(|along| along.extent).chain(named).map(|extent| extent as u64).collect()
+    }
+
+    fn part(&self, ranges: &[Chunk]) -> Result<Part<Self::Part>> {
+        let others = self.others();
+        let (mut x, mut indices, mut updates) =
+            (self.x.clone(), self.indices.clone(), TensorType { extents: self.updates().to_vec(), ..self.x.clone() });
+        let [mut of_x, of_indices, of_updates] = cut(&others, ranges, &mut x, &mut indices, updates.rank());
+        for (along, range) in others.iter().zip(ranges) {
+            along.rows.into_iter().for_each(|axis| updates.extents[axis] = range.count as usize);
+        }
+        let problem = Self::new(&x, &indices, &updates, &self.descriptor)?;
+        let named = match (self.named_axis(), ranges.get(others.len())) {
+            (Some(axis), Some(range)) => {
+                of_x[axis] = range.first;
+                *range
+            }
+            _ => Chunk { first: 0, count: 1 },
+        };
+        let [x, indices, updates]: [TensorSpec; 3] = problem.specs(named);
+        let y = TensorBox { first: of_x.clone(), spec: TensorSpec::of("y", &x.tensor) };
+        let inputs = [(of_x, x), (of_indices, indices), (of_updates, updates)];
+        let inputs = inputs.into_iter().map(|(first, spec)| TensorBox { first, spec }).collect();
+        Ok(Part { problem: (problem, named), inputs, outputs: vec![y] })
+    }
+
+    fn plan_part((problem, named): &Self::Part, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        problem.plan_named(*named, profile, algorithm)
+    }
+}
+
+impl ScatterProblem {
+    /// Its inputs, x of these coordinates of the first axis that indices name.
+    fn specs(&self, named: Chunk) -> [TensorSpec; 3] {
+        let updates = TensorType { extents: self.updates().to_vec(), ..self.x.clone() };
+        [TensorSpec::of("x", &self.of_named(named)), TensorSpec::of("indices", &self.indices), TensorSpec::of("updates", &updates)]
+    }
+
+    /// The plan for these coordinates of the first axis that indices name.
+    fn plan_named(&self, named: Chunk, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let algorithm = pick(&[SCATTER], algorithm, SCATTER)?;
+        let x = self.of_named(named);
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
+        (plan.inputs[0].tensor, plan.outputs[0].tensor) = (x.clone(), x);
         let tensors: Vec<_> = plan.inputs.iter().chain(&plan.outputs).collect();
         check_tensors(self.name(), &tensors, profile)?;
         tensors.iter().try_for_each(|tensor| check_binding(&tensor.name, tensor.bytes(), profile))?;
@@ -124,7 +287,9 @@ impl Planned for ScatterProblem {
         // Coordinates with indices of their own.
         let outer = if geometry.steps[0] > 0 { geometry.outer } else { 1 };
         let inner = if geometry.steps[2] > 0 { geometry.inner } else { 1 };
-        let ends = 2 * outer * geometry.places() * inner;
+        let all = geometry.extents.first().copied().unwrap_or(1);
+        let each = geometry.places() / all; // places of a named coordinate
+        let ends = 2 * outer * named.count * each * inner;
         check_binding("the first and last updates of the scatter", ends * 4, profile)?;
         plan.scratch.push(ends * 4);
         let (rows, outputs) = (outer * geometry.rows * inner, plan.outputs[0].count());
@@ -154,7 +319,12 @@ impl Planned for ScatterProblem {
                 2 => vec![nothing, indices, nothing, found, nothing, next],
                 _ => vec![nothing, nothing, updates, found, y, next],
             };
-            let mut params = IndexParams { items: items as u32, ..params(geometry) };
+            let mut params = IndexParams {
+                items: items as u32,
+                places: (named.count * each) as u32,
+                first_place: (named.first * each) as u32,
+                ..params(geometry)
+            };
             if pass == 0 {
                 (params.rows, params.places) = (ends as u32, outputs as u32);
             }

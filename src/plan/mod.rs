@@ -12,6 +12,7 @@ pub(crate) mod indexed;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod packing;
+pub(crate) mod parts;
 pub(crate) mod pool;
 pub(crate) mod profile;
 #[cfg(test)]

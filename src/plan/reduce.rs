@@ -5,6 +5,7 @@ use crate::ops::Problem;
 use crate::ops::reduce::{ArgmaxProblem, ReduceKind, ReduceProblem, output_axes};
 use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
+use crate::plan::parts::{self, Divisible, or_divide};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::row_threads::{LONGEST_SERIAL_LINE, line_at_once, lines_per_workgroup, row_consts, row_iterations, threads};
@@ -13,7 +14,7 @@ use crate::shader::KernelSpec;
 use crate::shader::source::{REDUCE, REDUCE_ARGMAX, REDUCE_ARGMAX_PART, REDUCE_FIRST, REDUCE_LAST};
 use crate::shader::uniforms::ReduceParams;
 use crate::types::strided_axes::StridedAxes;
-use crate::types::{ElementType, Error, Result};
+use crate::types::{ElementType, Error, Layout, Result};
 
 /// One result per invocation, or lines that several invocations share, a long one first cut into chunks.
 const DIRECT: &str = "direct";
@@ -180,8 +181,23 @@ fn check(op: &str, plan: &Plan, profile: &DeviceProfile) -> Result<()> {
 }
 
 /// Axes of x in memory order: extent, whether it is reduced.
-fn memory_axes(x: &[usize], reduced: &[bool], layout: crate::types::shape::Layout) -> Vec<(u64, bool)> {
+fn memory_axes(x: &[usize], reduced: &[bool], layout: Layout) -> Vec<(u64, bool)> {
     layout.memory_order(x.len()).into_iter().map(|axis| (x[axis] as u64, reduced[axis])).collect()
+}
+
+/// The axes that stay, the slowest first.
+fn kept_axes(reduced: &[bool], layout: Layout) -> Vec<usize> {
+    layout.memory_order(reduced.len()).into_iter().filter(|axis| !reduced[*axis]).collect()
+}
+
+/// Leaves these ranges of the axes that stay; the first coordinates in x and in y.
+fn cut(x: &mut [usize], reduced: &[bool], layout: Layout, keepdims: bool, ranges: &[Chunk]) -> (Vec<u64>, Vec<u64>) {
+    let mut first = vec![0; x.len()];
+    for (axis, range) in kept_axes(reduced, layout).into_iter().zip(ranges) {
+        (x[axis], first[axis]) = (range.count as usize, range.first);
+    }
+    let y = first.iter().zip(reduced).filter(|(_, reduced)| keepdims || !**reduced).map(|(first, _)| *first).collect();
+    (first, y)
 }
 
 impl Planned for ReduceProblem {
@@ -191,6 +207,32 @@ impl Planned for ReduceProblem {
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        or_divide(Self::plan_part(self, profile, algorithm), self, profile, algorithm)
+    }
+}
+
+impl Divisible for ReduceProblem {
+    type Part = Self;
+
+    fn cut_extents(&self) -> Vec<u64> {
+        kept_axes(&self.reduced, self.layout).iter().map(|&axis| self.x[axis] as u64).collect()
+    }
+
+    fn part(&self, ranges: &[Chunk]) -> Result<parts::Part<Self>> {
+        let mut part = self.clone();
+        let reduced = self.reduced.clone();
+        let (x, y) = cut(&mut part.x, &reduced, self.layout, self.keepdims, ranges);
+        Ok(parts::Part::of(part, vec![x], vec![y]))
+    }
+
+    fn plan_part(part: &Self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        part.plan_passes(profile, algorithm)
+    }
+}
+
+impl ReduceProblem {
+    /// The plan of all results.
+    fn plan_passes(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let algorithm = pick(&self.algorithms(profile), algorithm, TREE)?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check("a reduction", &plan, profile)?;
@@ -252,6 +294,32 @@ impl Planned for ArgmaxProblem {
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        or_divide(Self::plan_part(self, profile, algorithm), self, profile, algorithm)
+    }
+}
+
+impl Divisible for ArgmaxProblem {
+    type Part = Self;
+
+    fn cut_extents(&self) -> Vec<u64> {
+        kept_axes(&self.reduced(), self.layout).iter().map(|&axis| self.x[axis] as u64).collect()
+    }
+
+    fn part(&self, ranges: &[Chunk]) -> Result<parts::Part<Self>> {
+        let mut part = self.clone();
+        let reduced = self.reduced();
+        let (x, y) = cut(&mut part.x, &reduced, self.layout, self.keepdims, ranges);
+        Ok(parts::Part::of(part, vec![x], vec![y]))
+    }
+
+    fn plan_part(part: &Self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        part.plan_lines(profile, algorithm)
+    }
+}
+
+impl ArgmaxProblem {
+    /// The plan of all results.
+    fn plan_lines(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let algorithm = pick(&self.algorithms(profile), algorithm, TREE)?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check("an argmax", &plan, profile)?;

@@ -1,8 +1,10 @@
-//! The planner of softmax: a line per invocation, or lines that several share. Lines that no binding holds with those beside them are walked in parts.
+//! The planner of softmax: a line per invocation, or lines that several share. Lines that no binding holds with those beside them are
+//! walked in parts; where not even an element of each fits one, so many lines are taken at once as do.
 
 use crate::ops::Problem;
 use crate::ops::softmax::SoftmaxProblem;
 use crate::plan::Planned;
+use crate::plan::parts::{Divisible, Part, or_divide};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::row_threads::{LONGEST_SERIAL_LINE, line_at_once, lines_per_workgroup, row_consts, row_iterations, threads};
@@ -23,6 +25,40 @@ impl Planned for SoftmaxProblem {
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        or_divide(Self::plan_part(self, profile, algorithm), self, profile, algorithm)
+    }
+}
+
+impl Divisible for SoftmaxProblem {
+    type Part = Self;
+
+    fn cut_extents(&self) -> Vec<u64> {
+        self.other_axes().iter().map(|&axis| self.extents[axis] as u64).collect()
+    }
+
+    fn part(&self, ranges: &[Chunk]) -> Result<Part<Self>> {
+        let mut part = self.clone();
+        let mut first = vec![0; self.extents.len()];
+        for (&axis, range) in self.other_axes().iter().zip(ranges) {
+            (part.extents[axis], first[axis]) = (range.count as usize, range.first);
+        }
+        let inputs = if self.in_place { vec![] } else { vec![first.clone()] };
+        Ok(Part::of(part, inputs, vec![first]))
+    }
+
+    fn plan_part(part: &Self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        part.plan_lines(profile, algorithm)
+    }
+}
+
+impl SoftmaxProblem {
+    /// The axes that no line runs along, the slowest first.
+    fn other_axes(&self) -> Vec<usize> {
+        self.layout.memory_order(self.extents.len()).into_iter().filter(|axis| *axis != self.axis).collect()
+    }
+
+    /// The plan of all lines.
+    fn plan_lines(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let algorithm = pick(&self.algorithms(profile), algorithm, ROWS)?;
         let [outer, length, inner] = self.lines();
         let at_once = line_at_once([outer, length, inner], self.element, profile)?;

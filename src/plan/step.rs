@@ -33,13 +33,14 @@ impl BufferRef {
         BufferRef::Output { index, first: 0, bytes: specs[index].bytes() }
     }
 
-    /// `range` of it, which is a whole tensor or scratch buffer.
+    /// `range` of it.
     pub fn part(self, range: Range) -> Self {
         let Range { first, bytes, .. } = range;
         match self {
-            BufferRef::Input { index, .. } => BufferRef::Input { index, first, bytes },
-            BufferRef::Output { index, .. } => BufferRef::Output { index, first, bytes },
-            BufferRef::Scratch(index) | BufferRef::ScratchPart { index, .. } => BufferRef::ScratchPart { index, first, bytes },
+            BufferRef::Input { index, first: own, .. } => BufferRef::Input { index, first: own + first, bytes },
+            BufferRef::Output { index, first: own, .. } => BufferRef::Output { index, first: own + first, bytes },
+            BufferRef::Scratch(index) => BufferRef::ScratchPart { index, first, bytes },
+            BufferRef::ScratchPart { index, first: own, .. } => BufferRef::ScratchPart { index, first: own + first, bytes },
             BufferRef::Table(_) | BufferRef::Nothing => self,
         }
     }

@@ -1,12 +1,13 @@
 //! The planner of the first elements of an order: `direct` counts for each element those before it, n of them for each of n; `bitonic` sorts chunks of a line in
-//! workgroup memory, keeps the first k of each, and sorts those, until a single chunk is left.
+//! workgroup memory, keeps the first k of each, and sorts those, until a single chunk is left. Where no binding holds a tensor, lines are taken one after another.
 
 use crate::ops::Problem;
 use crate::ops::top_k::{TopKOrder, TopKProblem};
 use crate::plan::Planned;
+use crate::plan::parts::{Divisible, Part, or_divide};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
+use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_tensors};
 use crate::shader::KernelSpec;
 use crate::shader::source::{TOP_K, TOP_K_SORT};
 use crate::shader::uniforms::TopKParams;
@@ -37,6 +38,39 @@ impl Planned for TopKProblem {
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        or_divide(Self::plan_part(self, profile, algorithm), self, profile, algorithm)
+    }
+}
+
+impl Divisible for TopKProblem {
+    type Part = Self;
+
+    fn cut_extents(&self) -> Vec<u64> {
+        self.other_axes().iter().map(|&axis| self.x.extents[axis] as u64).collect()
+    }
+
+    fn part(&self, ranges: &[Chunk]) -> Result<Part<Self>> {
+        let mut part = self.clone();
+        let mut first = vec![0; self.x.rank()];
+        for (&axis, range) in self.other_axes().iter().zip(ranges) {
+            (part.x.extents[axis], first[axis]) = (range.count as usize, range.first);
+        }
+        Ok(Part::of(part, vec![first.clone()], vec![first.clone(), first]))
+    }
+
+    fn plan_part(part: &Self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        part.plan_lines(profile, algorithm)
+    }
+}
+
+impl TopKProblem {
+    /// The axes that no line runs along, the slowest first.
+    fn other_axes(&self) -> Vec<usize> {
+        self.x.layout.memory_order(self.x.rank()).into_iter().filter(|axis| *axis != self.axis).collect()
+    }
+
+    /// The plan of all lines at once.
+    fn plan_lines(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let [outer, length, inner] = self.in_memory();
         let preferred = if length > few(profile) && self.is_sorted_in_chunks() { BITONIC } else { DIRECT };
         let algorithm = pick(&self.algorithms(profile), algorithm, preferred)?;

@@ -151,6 +151,10 @@ uniform! {
         image_stride: u32,
         channel_stride: u32,
         position_stride: u32,
+        first_row: u32,
+        unused0: u32,
+        unused1: u32,
+        unused2: u32,
     }
 }
 
@@ -352,6 +356,10 @@ uniform! {
         y_base: u32,
         power: f32,
         inverse: f32,
+        index_first: u32,
+        index_depth: u32,
+        index_height: u32,
+        index_width: u32,
         unused0: u32,
         unused1: u32,
     }
@@ -385,6 +393,10 @@ uniform! {
         channels: u32,
         positions_x: u32,
         positions_y: u32,
+        first_y: u32,
+        plane_y: u32,
+        unused0: u32,
+        unused1: u32,
     }
 }
 

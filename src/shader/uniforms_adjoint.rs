@@ -20,9 +20,9 @@ uniform! {
         dy_stride: u32,
         plane_stride: u32,
         first: u32,
+        first_place: u32,
         unused0: u32,
         unused1: u32,
-        unused2: u32,
     }
 }
 

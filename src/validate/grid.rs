@@ -139,6 +139,8 @@ fn ops(full: bool) -> Result<Vec<Subject>> {
     add_elsewhere(&mut all, super::grid_bands::resizes()?);
     add_elsewhere(&mut all, super::grid_bands::batch_norms()?);
     add_elsewhere(&mut all, super::grid_bands::images()?);
+    add_elsewhere(&mut all, super::grid_parts::convolutions()?);
+    add_elsewhere(&mut all, super::grid_parts::others()?);
     let mut seen = std::collections::HashSet::new();
     all.retain(|(op, elsewhere)| seen.insert(format!("{}/{op}{}", op.name(), elsewhere.map_or_else(String::new, |elsewhere| elsewhere.to_string()))));
     Ok(all)

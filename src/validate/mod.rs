@@ -14,6 +14,7 @@ mod grid_elementwise;
 mod grid_gradient;
 mod grid_image;
 mod grid_matmul;
+mod grid_parts;
 mod grid_pool;
 mod grid_positions;
 mod grid_rows;

@@ -5,7 +5,9 @@ use crate::gpu::pipelines::{Binding, Dispatch, Resource};
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::ops::image::{ImageDescriptor, ImageFormat, ImageProblem, check_channels};
-use crate::plan::image::{Texels, texture_call};
+use crate::ops::transform::slice::SliceDescriptor;
+use crate::plan::image::{Texels, rows_at_once, texture_call};
+use crate::plan::profile::DeviceProfile;
 use crate::types::{Error, Result, TensorType};
 
 impl Gpu {
@@ -72,9 +74,17 @@ impl Recorder<'_> {
         check_channels("channels", descriptor.channels, texels.channels(), false)?;
         let tensor =
             TensorType::new(&[1, descriptor.channels, texture.height() as usize, texture.width() as usize], descriptor.element, descriptor.layout);
-        let output = self.gpu().zeros(&tensor.extents, tensor.element, tensor.layout)?;
-        self.image_call(texture, texels, &output, descriptor, false)?;
-        Ok(output)
+        let bands = bands(&tensor, self.gpu().profile())?;
+        let mut read = Vec::with_capacity(bands.len());
+        for rows in bands {
+            let output = self.gpu().zeros(&[1, descriptor.channels, rows.len(), tensor.extents[3]], tensor.element, tensor.layout)?;
+            self.image_call(texture, texels, (&output, rows.start), descriptor, false)?;
+            read.push(output);
+        }
+        match read.len() {
+            1 => Ok(read.remove(0)),
+            _ => self.concat(&read.iter().collect::<Vec<_>>(), 2),
+        }
     }
 
     /// Records the writing of x 1 C H W over a 2-D texture of the caller's, of x's height and width: `Rgba8Unorm` as [`Recorder::image_to_bytes`] writes bytes,
@@ -93,16 +103,33 @@ impl Recorder<'_> {
             &[n, channels, height, width] if [n, height, width] == wanted => check_channels("channels of x", channels, texels.channels(), true)?,
             _ => return Err(Error::invalid("x", x.shape(), format!("the texture has {} rows of {} texels, one image", wanted[1], wanted[2]))),
         }
-        self.image_call(texture, texels, x, descriptor, true)
+        let bands = bands(&x.tensor_type(), self.gpu().profile())?;
+        if bands.len() == 1 {
+            return self.image_call(texture, texels, (x, 0), descriptor, true);
+        }
+        for rows in bands {
+            let [start, end] = [rows.start, rows.end].map(|row| row as isize);
+            let own = self.slice(x, &SliceDescriptor { starts: vec![start], ends: vec![end], axes: vec![2], steps: vec![] })?;
+            self.image_call(texture, texels, (&own, rows.start), descriptor, true)?;
+        }
+        Ok(())
     }
 
-    fn image_call(&mut self, texture: &wgpu::Texture, texels: Texels, tensor: &Tensor, descriptor: &ImageDescriptor, writes: bool) -> Result<()> {
+    /// Between a tensor and the texture's rows from `first_row` on.
+    fn image_call(
+        &mut self,
+        texture: &wgpu::Texture,
+        texels: Texels,
+        (tensor, first_row): (&Tensor, usize),
+        descriptor: &ImageDescriptor,
+        writes: bool,
+    ) -> Result<()> {
         descriptor.check()?;
         tensor.element().check_float("the tensor of an image")?;
         let white = if texels == Texels::Rgba8 { 255.0 } else { 1.0 };
         let affine = if writes { descriptor.writing(white) } else { descriptor.reading(white) };
         let gpu = self.gpu().clone();
-        let call = texture_call(texels, &tensor.tensor_type(), affine, writes, gpu.profile())?;
+        let call = texture_call(texels, (&tensor.tensor_type(), first_row), affine, writes, gpu.profile())?;
         let kernel = gpu.kernels().get(&gpu, &call.kernel)?;
         let uniform = Binding::whole(&gpu.uniform(&kernel.label, bytemuck::bytes_of(&call.params))?);
         let buffer = tensor.binding(0, tensor.byte_size());
@@ -117,6 +144,12 @@ impl Recorder<'_> {
             recorder.push(&[dispatch])
         })
     }
+}
+
+/// The rows of an image 1 C H W that go through a binding at once.
+fn bands(tensor: &TensorType, profile: &DeviceProfile) -> Result<Vec<std::ops::Range<usize>>> {
+    let (height, at_once) = (tensor.extents[2], rows_at_once(tensor, profile)?);
+    Ok((0..height).step_by(at_once).map(|first| first..height.min(first + at_once)).collect())
 }
 
 /// What a texture holds, where a kernel may use it so.

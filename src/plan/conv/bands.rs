@@ -4,7 +4,7 @@ use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::problem::{ConvProblem, Direction};
 use crate::plan::bands::{self, Band, gathering, outputs_per_band, scattering};
-use crate::plan::conv::{plan_tile, winograd};
+use crate::plan::conv::{plan_windows, winograd};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::Plan;
 use crate::reference::conv::fourier_tile;
@@ -62,12 +62,12 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, tile: Option<
     let of = |bands: &[Band<ConvProblem>], algorithm: Option<Algorithm>, tile: Option<&str>| {
         let axis = at + problem.rank - 1; // N and C come before the axes that the caller used
         let addend = problem.has_residual.then(|| 2 + usize::from(problem.has_bias));
-        let plan_band = |band: &ConvProblem| plan_tile(&band.clone().with_algorithm(algorithm), profile, tile);
+        let plan_band = |band: &ConvProblem| plan_windows(&band.clone().with_algorithm(algorithm), profile, tile);
         let plan = Plan::new(problem.name(), String::new(), problem.inputs(), problem.outputs());
         bands::fill(plan, (problem.batch, axis), bands, addend, plan_band, profile)
     };
     // One algorithm for all of them, the first one's: the errors of the whole are those of its label.
-    let chosen = match plan_tile(&bands.first()?.problem, profile, tile) {
+    let chosen = match plan_windows(&bands.first()?.problem, profile, tile) {
         Ok(plan) => plan,
         Err(error) => return Some(Err(error)),
     };

@@ -3,6 +3,7 @@
 
 pub(crate) mod as_linear;
 pub(crate) mod bands;
+pub(crate) mod channels;
 pub(crate) mod choice;
 pub(crate) mod depthwise;
 pub(crate) mod direct;
@@ -83,6 +84,14 @@ pub fn plan(problem: &ConvProblem, profile: &DeviceProfile) -> Result<Plan> {
 
 /// As [`plan`], with the tile that a forced algorithm's label names.
 pub(crate) fn plan_tile(problem: &ConvProblem, profile: &DeviceProfile, tile: Option<&str>) -> Result<Plan> {
+    match plan_windows(problem, profile, tile) {
+        Err(error @ Error::TooLarge { .. }) => channels::plan(problem, profile, tile).unwrap_or(Err(error)),
+        planned => planned,
+    }
+}
+
+/// As [`plan_tile`], with all channels at once.
+fn plan_windows(problem: &ConvProblem, profile: &DeviceProfile, tile: Option<&str>) -> Result<Plan> {
     check(problem, profile)?;
     let unpooled = problem.convolution();
     match plan_images(problem, &unpooled, profile, tile) {

@@ -3,9 +3,10 @@
 use crate::ops::Problem;
 use crate::ops::norm::lrn::{LrnDescriptor, LrnProblem};
 use crate::plan::Planned;
+use crate::plan::parts::{Divisible, Part, or_divide};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors};
+use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_tensors};
 use crate::shader::KernelSpec;
 use crate::shader::source::NORM_LRN;
 use crate::shader::uniforms::LrnParams;
@@ -17,6 +18,35 @@ impl Planned for LrnProblem {
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        or_divide(Self::plan_part(self, profile, algorithm), self, profile, algorithm)
+    }
+}
+
+impl Divisible for LrnProblem {
+    type Part = Self;
+
+    /// All axes but the channels.
+    fn cut_extents(&self) -> Vec<u64> {
+        self.x.iter().enumerate().filter(|(axis, _)| *axis != 1).map(|(_, &extent)| extent as u64).collect()
+    }
+
+    fn part(&self, ranges: &[Chunk]) -> Result<Part<Self>> {
+        let mut part = self.clone();
+        let mut first = vec![0; self.x.len()];
+        for (axis, range) in (0..self.x.len()).filter(|axis| *axis != 1).zip(ranges) {
+            (part.x[axis], first[axis]) = (range.count as usize, range.first);
+        }
+        Ok(Part::of(part, vec![first.clone()], vec![first]))
+    }
+
+    fn plan_part(part: &Self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        part.plan_at_once(profile, algorithm)
+    }
+}
+
+impl LrnProblem {
+    /// The plan of all elements at once.
+    fn plan_at_once(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let algorithm = pick(&["direct"], algorithm, "direct")?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check_tensors("a local response normalisation", &plan.inputs.iter().collect::<Vec<_>>(), profile)?;

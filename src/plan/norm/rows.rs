@@ -1,13 +1,14 @@
 //! The planner of layer, group and instance normalisation.
 
 use crate::ops::Problem;
-use crate::ops::norm::rows::NormProblem;
+use crate::ops::norm::rows::{NormKind, NormProblem};
 use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
+use crate::plan::parts::{Divisible, Part, or_divide};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::row_threads::{LONGEST_SERIAL_LINE, lines_per_workgroup, row_consts, row_iterations, threads};
-use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_tensors, chunks};
+use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_tensors, chunks};
 use crate::shader::KernelSpec;
 use crate::shader::source::{NORM_ROWS, NORM_ROWS_STATISTICS};
 use crate::shader::uniforms::NormParams;
@@ -24,6 +25,50 @@ impl Planned for NormProblem {
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        or_divide(Self::plan_part(self, profile, algorithm), self, profile, algorithm)
+    }
+}
+
+impl Divisible for NormProblem {
+    type Part = Self;
+
+    /// The axes in front of a layer; images, and groups of channels.
+    fn cut_extents(&self) -> Vec<u64> {
+        match self.kind {
+            NormKind::Layer { axis } => self.x[..axis].iter().map(|&extent| extent as u64).collect(),
+            NormKind::Group { groups } => vec![self.x[0] as u64, groups as u64],
+            NormKind::Instance => vec![self.x[0] as u64, self.x[1] as u64],
+        }
+    }
+
+    fn part(&self, ranges: &[Chunk]) -> Result<Part<Self>> {
+        let mut part = self.clone();
+        let (mut first, mut scale) = (vec![0; self.x.len()], vec![0; self.scale_extents().len()]);
+        for (axis, range) in ranges.iter().enumerate() {
+            (part.x[axis], first[axis]) = (range.count as usize, range.first);
+        }
+        if let NormKind::Group { groups } = self.kind {
+            let each = self.x[1] / groups;
+            (part.kind, part.x[1], first[1]) =
+                (NormKind::Group { groups: ranges[1].count as usize }, ranges[1].count as usize * each, ranges[1].first * each as u64);
+        }
+        if !matches!(self.kind, NormKind::Layer { .. }) {
+            scale[0] = first[1];
+        }
+        let inputs = [true, self.has_scale, self.has_bias].into_iter().zip([first.clone(), scale.clone(), scale]);
+        let inputs = inputs.filter(|(is_given, _)| *is_given).map(|(_, first)| first).collect();
+        let outputs = vec![first; self.outputs().len()];
+        Ok(Part::of(part, inputs, outputs))
+    }
+
+    fn plan_part(part: &Self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        part.plan_slabs(profile, algorithm)
+    }
+}
+
+impl NormProblem {
+    /// The plan by slabs.
+    fn plan_slabs(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let algorithm = pick(&self.algorithms(profile), algorithm, ROWS)?;
         let rows = self.rows(self.layout);
         let row_threads = if algorithm == ROWS { threads(rows.length as u64, rows.rows as u64, profile) } else { 1 };

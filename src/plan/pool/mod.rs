@@ -1,8 +1,8 @@
 //! Pooling as an [`Op`]: its plan and its ways to be computed.
 
-pub(crate) mod bands;
 pub(crate) mod choice;
 pub(crate) mod pairs;
+pub(crate) mod parts;
 pub(crate) mod unpool;
 
 use crate::numeric::sum_unit;
@@ -10,8 +10,10 @@ use crate::ops::Problem;
 use crate::ops::pool::descriptor::{IndexOrder, PoolKind};
 use crate::ops::pool::problem::PoolProblem;
 use crate::plan::Planned;
+use crate::plan::parts::or_divide;
 use crate::plan::pick;
 use crate::plan::pool::choice::{STRIP_CPU, admitted, as_reduction};
+use crate::plan::pool::parts::PoolPart;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, INDEX_LIMIT, Plan, Step, check_tensors, chunks};
 use crate::plan::window::plane_strides;
@@ -34,21 +36,29 @@ impl Planned for PoolProblem {
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
-        let admitted = admitted(self, profile);
+        or_divide(PoolPart::whole(self).plan(profile, algorithm), self, profile, algorithm)
+    }
+}
+
+impl PoolPart {
+    /// The plan by whole images.
+    pub(crate) fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        let problem = &self.problem;
+        let admitted = admitted(problem, profile);
         if admitted.is_empty() {
-            profile.check_iterations(DIRECT, self.iterations())?;
+            profile.check_iterations(DIRECT, problem.iterations())?;
         }
         let algorithm = pick(&admitted, algorithm, admitted.last().copied().unwrap_or(DIRECT))?;
-        if let (TREE, Some(reduction)) = (algorithm, as_reduction(self)) {
-            return Ok(reduction.plan(profile, Some(TREE))?.of(self, TREE.into()));
+        if let (TREE, Some(reduction)) = (algorithm, as_reduction(problem)) {
+            return Ok(reduction.plan(profile, Some(TREE))?.of(problem, TREE.into()));
         }
-        let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
+        let mut plan = Plan::new(problem.name(), algorithm.to_string(), problem.inputs(), problem.outputs());
         check_tensors("a pool", &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
-        for (axis, name) in self.axes.iter().zip(["depth", "height", "width"]) {
+        for ((axis, place), name) in problem.axes.iter().zip(&self.axes).zip(["depth", "height", "width"]) {
             axis.check_reach(name)?;
             // An adaptive window multiplies the two extents.
-            let product = u128::from(axis.input) * u128::from(axis.output + 1);
-            if self.adaptive && product >= u128::from(INDEX_LIMIT) {
+            let product = u128::from(place.input) * u128::from(place.output + 1);
+            if problem.adaptive && product >= u128::from(INDEX_LIMIT) {
                 return Err(Error::TooLarge {
                     argument: format!("the adaptive window along the {name}"),
                     needed: product,
@@ -58,80 +68,79 @@ impl Planned for PoolProblem {
                 });
             }
         }
+        let element = problem.element;
         let strip = if algorithm == UNROLLED && profile.is_cpu { STRIP_CPU } else { 1 };
-        let in_pairs = algorithm == UNROLLED && pairs::admits(self, profile);
+        let in_pairs = algorithm == UNROLLED && pairs::admits(problem, profile);
         let kernel = if in_pairs {
-            KernelSpec { source: &POOL_PAIRS, element: self.element, consts: pairs::consts(self), overrides: self.overrides() }
+            KernelSpec { source: &POOL_PAIRS, element, consts: pairs::consts(problem), overrides: problem.overrides() }
         } else {
-            let source = if self.indices().is_some() { &POOL_INDICES } else { &POOL };
-            let mut overrides = self.overrides();
-            overrides.extend(self.loop_overrides(algorithm, strip));
-            KernelSpec { source, element: self.element, consts: vec![], overrides }
+            let source = if problem.indices().is_some() { &POOL_INDICES } else { &POOL };
+            let mut overrides = problem.overrides();
+            overrides.extend(problem.loop_overrides(algorithm, strip));
+            KernelSpec { source, element, consts: vec![], overrides }
         };
-        let (x_image, y_image) = (self.channels * self.input_positions(), self.channels * self.output_positions());
-        let bytes = |elements: u64| elements * self.element.bytes();
-        // Planes channels-first lie one after the other: where no image fits a binding, each of them is one.
-        let limit = profile.max_binding_bytes.min(profile.max_buffer_bytes).saturating_sub(profile.storage_alignment);
-        if self.layout == Layout::ChannelsFirst && self.channels > 1 && bytes(x_image.max(y_image)) > limit {
-            let planes = Self { batch: self.batch * self.channels, channels: 1, ..self.clone() };
-            return Ok(planes.plan(profile, Some(algorithm))?.of(self, algorithm.into()));
-        }
+        let (x_image, y_image) = (problem.channels * problem.input_positions(), problem.channels * problem.output_positions());
+        let bytes = |elements: u64| elements * element.bytes();
         let mut items = vec![("one image of x", bytes(x_image)), ("one image of the output", bytes(y_image))];
-        if self.indices().is_some() {
+        if problem.indices().is_some() {
             items.push(("one image of the indices", y_image * ElementType::U32.bytes()));
         }
-        let chunks = match chunks(self.batch, &items, profile) {
-            Err(error) => return bands::plan(self, profile, algorithm).unwrap_or(Err(error)),
-            Ok(chunks) => chunks,
-        };
-        for chunk in chunks {
-            let (x, y) = (chunk.range(x_image, self.element, profile), chunk.range(y_image, self.element, profile));
+        for chunk in chunks(problem.batch, &items, profile)? {
+            let (x, y) = (chunk.range(x_image, element, profile), chunk.range(y_image, element, profile));
             let indices = chunk.range(y_image, ElementType::U32, profile);
-            if self.indices().is_some() && indices.base != y.base {
+            if problem.indices().is_some() && indices.base != y.base {
                 // f16 values and u32 indices of a cut batch may not start alike.
                 return Err(Error::TooLarge {
                     argument: "the batch of an f16 pool with indices".into(),
-                    needed: bytes(y_image * self.batch).into(),
+                    needed: bytes(y_image * problem.batch).into(),
                     unit: "bytes",
                     limit_name: "max_storage_buffer_binding_size",
                     limit: profile.max_binding_bytes,
                 });
             }
-            let [depth, height, width] = self.axes.each_ref().map(|axis| axis.output);
-            let strips = chunk.count * self.channels * depth * height * width.div_ceil(strip);
+            let [depth, height, width] = problem.axes.each_ref().map(|axis| axis.output);
+            let strips = chunk.count * problem.channels * depth * height * width.div_ceil(strip);
             let mut refs =
                 vec![BufferRef::Input { index: 0, first: x.first, bytes: x.bytes }, BufferRef::Output { index: 0, first: y.first, bytes: y.bytes }];
-            if self.indices().is_some() {
+            if problem.indices().is_some() {
                 refs.push(BufferRef::Output { index: 1, first: indices.first, bytes: indices.bytes });
             }
             let workgroups = strips.div_ceil(64);
             plan.steps.push(if in_pairs {
-                Step::new(kernel.clone(), &pairs::params(self, strips, x.base, y.base), refs, workgroups, profile)?
+                Step::new(kernel.clone(), &pairs::params(problem, strips, x.base, y.base), refs, workgroups, profile)?
             } else {
                 Step::new(kernel.clone(), &self.params(strips, x.base, y.base), refs, workgroups, profile)?
             });
         }
         Ok(plan)
     }
-}
-
-impl PoolProblem {
-    /// Iterations of one invocation's loops over the axes of a window.
-    pub(crate) fn iterations(&self) -> u64 {
-        let [t, r, s] = self.axes.each_ref().map(|axis| axis.filter);
-        t.saturating_add(t.saturating_mul(r)).saturating_add(t.saturating_mul(r).saturating_mul(s))
-    }
 
     /// The uniform of a call that makes `items` strips, x and y beginning at these elements of their bindings.
     fn params(&self, items: u64, x_base: u32, y_base: u32) -> PoolParams {
-        let [x_stride_n, x_stride_c, x_stride_p] = plane_strides(self.layout, self.channels, self.input_positions());
-        let power = self.power();
+        let problem = &self.problem;
+        let [x_stride_n, x_stride_c, x_stride_p] = plane_strides(problem.layout, problem.channels, problem.input_positions());
+        let power = problem.power();
+        let axis = |i: usize| {
+            let (own, place) = (Axis::new(&problem.axes[i]), &self.axes[i]);
+            if !problem.adaptive {
+                return own;
+            }
+            // What adaptive windows have in place of these, as `shaders/pool/window.wgsl` says.
+            let [stride, taps, pad, pad_end] = [place.input, place.output, place.first_output, place.first_input].map(|n| n as i32);
+            Axis { stride, taps, pad, pad_end, ..own }
+        };
+        let [depth, height, width] = self.axes.each_ref().map(|place| place.input as u32);
+        let first = self.axes.each_ref().map(|place| place.first_input as u32);
+        let index_first = match problem.indices() {
+            Some(IndexOrder::ColumnMajor) => first[0] + depth * (first[1] + height * first[2]),
+            _ => (first[0] * height + first[1]) * width + first[2],
+        };
         PoolParams {
-            depth: Axis::new(&self.axes[0]),
-            height: Axis::new(&self.axes[1]),
-            width: Axis::new(&self.axes[2]),
-            channels: self.channels as u32,
-            positions: self.output_positions() as u32,
+            depth: axis(0),
+            height: axis(1),
+            width: axis(2),
+            channels: problem.channels as u32,
+            positions: problem.output_positions() as u32,
             items: items as u32,
             x_base,
             x_stride_n,
@@ -140,9 +149,21 @@ impl PoolProblem {
             y_base,
             power,
             inverse: 1.0 / power,
+            index_first,
+            index_depth: depth,
+            index_height: height,
+            index_width: width,
             unused0: 0,
             unused1: 0,
         }
+    }
+}
+
+impl PoolProblem {
+    /// Iterations of one invocation's loops over the axes of a window.
+    pub(crate) fn iterations(&self) -> u64 {
+        let [t, r, s] = self.axes.each_ref().map(|axis| axis.filter);
+        t.saturating_add(t.saturating_mul(r)).saturating_add(t.saturating_mul(r).saturating_mul(s))
     }
 
     /// p of Lp pooling; of an average, the power of two in whose units it sums, so that no sum of a window's elements leaves f32.

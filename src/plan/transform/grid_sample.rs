@@ -1,11 +1,13 @@
-//! The planner of sampling at the positions of a grid: one output per invocation, in parts of whole images where a binding does not hold all.
+//! The planner of sampling at the positions of a grid: one output per invocation, in parts of images, then of channels and of positions, where a binding does
+//! not hold all. A plane of x is not cut: any position may read any of it.
 
 use crate::ops::Problem;
 use crate::ops::transform::grid_sample::{GridSample, GridSampleMode, GridSamplePadding};
 use crate::plan::Planned;
+use crate::plan::parts::{Divisible, Part, or_divide};
 use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{BufferRef, Plan, Step, check_tensors, chunks};
+use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_tensors, chunks};
 use crate::shader::KernelSpec;
 use crate::shader::source::TRANSFORM_GRID_SAMPLE;
 use crate::shader::uniforms::GridSampleParams;
@@ -19,6 +21,45 @@ impl Planned for GridSample {
     }
 
     fn plan(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        or_divide(Self::plan_part(self, profile, algorithm), self, profile, algorithm)
+    }
+}
+
+impl Divisible for GridSample {
+    type Part = Self;
+
+    /// Images, channels, and the axes of positions.
+    fn cut_extents(&self) -> Vec<u64> {
+        self.x.extents[..2].iter().chain(&self.grid[1..self.grid.len() - 1]).map(|&extent| extent as u64).collect()
+    }
+
+    fn part(&self, ranges: &[Chunk]) -> Result<Part<Self>> {
+        let mut part = self.clone();
+        let [mut x, mut grid, mut y] = [vec![0; self.x.rank()], vec![0; self.grid.len()], vec![0; self.x.rank()]];
+        for (axis, range) in ranges.iter().enumerate() {
+            let count = range.count as usize;
+            y[axis] = range.first;
+            if axis < 2 {
+                (part.x.extents[axis], x[axis]) = (count, range.first);
+            }
+            // The grid has no channels.
+            match axis {
+                0 => (part.grid[0], grid[0]) = (count, range.first),
+                1 => {}
+                _ => (part.grid[axis - 1], grid[axis - 1]) = (count, range.first),
+            }
+        }
+        Ok(Part::of(part, vec![x, grid], vec![y]))
+    }
+
+    fn plan_part(part: &Self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
+        part.plan_images(profile, algorithm)
+    }
+}
+
+impl GridSample {
+    /// The plan by whole images.
+    fn plan_images(&self, profile: &DeviceProfile, algorithm: Option<&str>) -> Result<Plan> {
         let algorithm = pick(&[DIRECT], algorithm, DIRECT)?;
         let mut plan = Plan::new(self.name(), algorithm.to_string(), self.inputs(), self.outputs());
         check_tensors(self.name(), &plan.inputs.iter().chain(&plan.outputs).collect::<Vec<_>>(), profile)?;
