@@ -107,11 +107,11 @@ impl Cells {
 }
 
 impl AdjointProblem {
-    /// Of a pool that steps by whole windows' taps, all of which but the last count alike: the cells of each axis.
+    /// Of a pool with dilation 1 whose windows, but for the last, have one weight along each axis: the cells of its axes.
     pub(crate) fn cells(&self) -> Option<[Cells; 3]> {
         let AdjointOf::Pool(pool) = &self.of else { return None };
         let weight = |axis: &WindowAxis, o| if let PoolKind::Average { .. } = pool.kind() { 1.0 / pool.window(axis, o).1 as f32 } else { 1.0 };
-        // Windows over an edge count for more where padding does not count.
+        // Without count_include_pad, windows over an edge average fewer elements.
         let is_even = |axis: &WindowAxis| (1..axis.output.saturating_sub(1)).all(|o| weight(axis, o) == weight(axis, 0));
         let has_cells = |axis: &WindowAxis| axis.dilation == 1 && axis.pad_begin >= 0 && is_even(axis);
         if pool.is_adaptive() || !pool.axes().iter().all(has_cells) {

@@ -38,14 +38,19 @@ fn side_by_side() -> Result<Vec<PoolProblem>> {
         PoolDescriptor::<2>::window([2, 3]).with_stride([3, 4]).with_padding(padded),
         PoolDescriptor { ceil_mode: true, ..PoolDescriptor::<2>::window([1, 2]).with_stride([3, 5]) },
     ];
+    of_every_kind(&windows, &[2, 20, 7, 11])
+}
+
+/// Pools of these windows, of every kind that has an adjoint, in both layouts and one in f16.
+fn of_every_kind(windows: &[PoolDescriptor<2>], x: &[usize]) -> Result<Vec<PoolProblem>> {
     let maximum = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
     let kinds = [PoolKind::AVERAGE, PoolKind::Average { count_include_pad: true }, PoolKind::Lp { p: 2.0 }, maximum];
     let mut all = vec![];
-    for (i, window) in windows.into_iter().enumerate() {
+    for (i, window) in windows.iter().enumerate() {
         for (j, kind) in kinds.into_iter().enumerate() {
             let layout = [Layout::ChannelsFirst, Layout::ChannelsLast][(i + j) % 2];
             let element = if i + j == 2 { ElementType::F16 } else { ElementType::F32 };
-            all.push(PoolProblem::new(&TensorType::new(&[2, 20, 7, 11], element, layout), &window.with_kind(kind))?);
+            all.push(PoolProblem::new(&TensorType::new(x, element, layout), &window.with_kind(kind))?);
         }
     }
     Ok(all)
@@ -61,27 +66,16 @@ fn overlapping() -> Result<Vec<PoolProblem>> {
         PoolDescriptor::<2>::window([3, 2]).with_stride([1, 4]),
         PoolDescriptor::<2>::window([4, 7]).with_stride([3, 3]),
     ];
+    let mut all = of_every_kind(&windows, &[2, 5, 9, 13])?;
     let maximum = PoolKind::Max { indices: Some(IndexOrder::RowMajor) };
-    let kinds = [PoolKind::AVERAGE, PoolKind::Average { count_include_pad: true }, PoolKind::Lp { p: 2.0 }, maximum];
-    let mut all = vec![];
-    for (i, window) in windows.into_iter().enumerate() {
-        for (j, kind) in kinds.into_iter().enumerate() {
-            let layout = [Layout::ChannelsFirst, Layout::ChannelsLast][(i + j) % 2];
-            let element = if i + j == 2 { ElementType::F16 } else { ElementType::F32 };
-            all.push(PoolProblem::new(&TensorType::new(&[2, 5, 9, 13], element, layout), &window.with_kind(kind))?);
-        }
-    }
-    let volume = PoolDescriptor::<3>::window([2, 3, 3]).with_stride([1, 2, 2]).with_padding(padded_volume([0, 1, 1]));
+    let pads = [0, 1, 1];
+    let volume = PoolDescriptor::<3>::window([2, 3, 3]).with_stride([1, 2, 2]).with_padding(Padding::Explicit { begin: pads, end: pads });
     for kind in [PoolKind::Lp { p: 1.0 }, maximum] {
         all.push(PoolProblem::new(&TensorType::f32(&[1, 2, 4, 5, 7]), &volume.with_kind(kind))?);
     }
     let line = PoolDescriptor::<1>::window([5]).with_stride([2]).with_kind(maximum);
     all.push(PoolProblem::new(&TensorType::f32(&[2, 3, 17]), &line)?);
     Ok(all)
-}
-
-fn padded_volume(pads: [usize; 3]) -> Padding<3> {
-    Padding::Explicit { begin: pads, end: pads }
 }
 
 /// Batches that no binding holds whole.
