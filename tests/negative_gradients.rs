@@ -150,6 +150,40 @@ fn damaged_gradient_kernels_are_reported() {
         ("conv_pack_filter[", "conv_backward_filter/", "tap = order[tap];", "", "exact"),
         ("conv_filter_rows_", "conv_transpose_backward_filter/", "n * params.x_stride_n + product.group", "product.group", "exact"),
         ("conv_implicit_gemm", "conv_transpose_backward_filter/", "n * params.x_stride_n + product.group", "product.group", "exact"),
+        // Winograd's formula turned round: a tile's pad, a row behind the last, the channels of a group, a tile's place in its sum, an image, signs and
+        // constants of each transform, a sum left out, what tiles before gave, a channel.
+        ("conv_winograd_gradient_tiles[", "conv_backward_filter/winograd_f2", "- params.pad_h;", ";", "exact"),
+        ("conv_winograd_gradient_tiles[", "conv_backward_filter/winograd_f2", "& (y < params.height)", "", "exact"),
+        ("conv_winograd_gradient_tiles[", "conv_backward_filter/winograd_f2", "(group * params.channels + c)", "c", "exact"),
+        (
+            "conv_winograd_gradient_tiles[",
+            "conv_backward_filter/winograd_f2/n5c3h17w19",
+            "slot - sum * params.depth) * params.panel",
+            "slot % 64u) * params.panel",
+            "exact",
+        ),
+        ("conv_winograd_gradient_tiles[", "conv_backward_filter/winograd_f2", "params.base + n * params.stride_n", "params.base", "exact"),
+        ("conv_winograd_gradient_tiles[", "conv_backward_filter/winograd_f2", "sum, y[0] - y[1], -y[1]);", "sum, y[0] - y[1], y[1]);", "exact"),
+        ("conv_winograd_gradient_tiles[", "conv_backward_filter/winograd_f4", "2.0 * y[1] + 8.0 * y[3]", "2.0 * y[1] + 4.0 * y[3]", "bounded"),
+        ("conv_winograd_gradient_tiles[", "conv_transpose_backward_filter/winograd_f2", "- params.pad_w;", ";", "exact"),
+        ("conv_winograd_gradient[", "conv_backward_filter/winograd_f2/n6c3h14w13", "m[4] + m[5], m[5] + m[6]", "m[4] + m[5], m[5]", "exact"),
+        ("conv_winograd_gradient[", "conv_backward_filter/winograd_f4", "2.0 * (two_odd - half_odd)", "2.0 * (two_odd + half_odd)", "bounded"),
+        (
+            "conv_winograd_gradient[",
+            "conv_backward_filter/winograd_f4/n1c2h13w11",
+            "one_even + 16.0 * two_even",
+            "one_even + 8.0 * two_even",
+            "bounded",
+        ),
+        ("conv_winograd_gradient[", "conv_backward_filter/winograd_f2/n5c3h17w19", "s < params.sums", "s + 1u < params.sums", "exact"),
+        (
+            "conv_winograd_gradient[f32,TILE_H=2,TILE_W=2,LINES_H=4,LINES_W=4,LARGE=0,AXES=0,ADDS=1",
+            "conv_backward_filter/winograd_f2/n17c4h32w32",
+            "dw[at] += taps[s];",
+            "dw[at] = taps[s];",
+            "exact",
+        ),
+        ("conv_winograd_gradient[", "conv_backward_filter/winograd_f2", "filter_row * params.columns + c", "filter_row * params.columns", "exact"),
         ("elementwise_binary_in_place[", "conv_backward_filter/", "default: { return a + b; }", "default: { return b; }", "exact"),
     ];
     assert_all_reported(damages);

@@ -1,4 +1,5 @@
-//! The filter gradient on all cores: dy times the windows of x, image after image, by blocks or by rows (`filter_rows`). A task owns some channels of x and
+//! The filter gradient on all cores: dy times the windows of x, image after image, by blocks or by rows (`filter_rows`); 3 x 3
+//! windows by fewer multiplications where the accuracy admits it (`winograd_gradient`). A task owns some channels of x and
 //! some images; the sums of tasks that differ in their images alone are added in order, so that any number of cores computes the same bits.
 
 use crate::cpu::Computed;
@@ -6,6 +7,7 @@ use crate::cpu::filter_rows::{self, Rows, Scratch, Task};
 use crate::cpu::gemm::{BLOCK_BYTES, Shared, TASKS, im2col, is_pointwise};
 use crate::cpu::product::{Operand, add_product};
 use crate::cpu::window::Windows;
+use crate::cpu::winograd_gradient;
 use crate::ops::conv::filter_gradient::FilterGradient;
 use pulp::Arch;
 use rayon::prelude::*;
@@ -16,6 +18,9 @@ const FEWEST_POSITIONS: usize = 64;
 impl Computed for FilterGradient {
     fn compute(&self, inputs: &[&[f32]], dw: &mut [f32]) -> Option<()> {
         let (x, dy) = if self.x_is_wide() { (inputs[0], inputs[1]) } else { (inputs[1], inputs[0]) };
+        if let Some(algorithm) = winograd_gradient::algorithm(self) {
+            return winograd_gradient::compute(self, algorithm, x, dy, dw);
+        }
         let [channels, filters] = self.channels().map(|c| c as usize);
         let [x_plane, positions] = self.positions().map(|p| p as usize);
         let (batch, groups, taps) = (self.conv.batch as usize, self.conv.groups as usize, self.conv.taps() as usize);

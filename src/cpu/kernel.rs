@@ -55,7 +55,7 @@ impl Panels {
 }
 
 thread_local! {
-    /// The memory of panels that are no longer needed: pages fresh from the system cost more than what is written to them.
+    /// Memory that is no longer needed, of panels and others: pages fresh from the system cost more than what is written to them.
     static KEPT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -69,11 +69,16 @@ pub(crate) fn taken(count: usize) -> Vec<f32> {
     numbers
 }
 
+/// Keeps what is no longer needed for who asks next.
+pub(crate) fn keep(numbers: Vec<f32>) {
+    if numbers.capacity() <= MOST_KEPT {
+        KEPT.set(numbers);
+    }
+}
+
 impl Drop for Panels {
     fn drop(&mut self) {
-        if self.numbers.capacity() <= MOST_KEPT {
-            KEPT.set(std::mem::take(&mut self.numbers));
-        }
+        keep(std::mem::take(&mut self.numbers));
     }
 }
 

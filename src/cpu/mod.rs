@@ -1,7 +1,7 @@
 //! The CPU engine: the fallback where there is no GPU, and the honest opponent in every GPU-against-CPU figure.
 //!
 //! `direct` lays a band of the input out (`lines`, `bands`) so that each tap is an offset, and keeps sums in registers (`kernel`); `winograd` multiplies less
-//! where the accuracy admits it, and so does `fourier`, of many taps, by the transforms of `fft`; `gemm` multiplies the filter by im2col blocks, for windows of
+//! where the accuracy admits it (`winograd_gradient` of filter gradients), and so does `fourier`, of many taps, by the transforms of `fft`; `gemm` multiplies the filter by im2col blocks, for windows of
 //! one tap and few outputs; `depthwise` keeps blocks of outputs in registers; `phases` takes a stride of a transposed convolution apart. `packed` chooses among
 //! these, and packs a filter once for many calls (`prepared`); `streaming` convolves a stream block by block, by the partitions of `partition`; `epilogue` adds
 //! bias and activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
@@ -43,6 +43,7 @@ pub(crate) mod transform;
 pub(crate) mod window;
 mod winograd;
 mod winograd_axis;
+mod winograd_gradient;
 
 pub use optimizer::step as optimizer_step;
 pub use prepared::Prepared;
@@ -110,10 +111,14 @@ pub fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], bias: Option<&[f32
 }
 
 /// The algorithm that the engine takes for `op`, where it errs otherwise than plain sums: `winograd_f2`, `winograd_f4`, or `fft` with its tile, such as
-/// `fft 64x64`, of a convolution whose [`Accuracy`](crate::numeric::Accuracy) admits it, or that asks for it.
+/// `fft 64x64`, of a convolution whose [`Accuracy`](crate::numeric::Accuracy) admits it, or that asks for it; of filter gradients those of Winograd.
 /// [`Referenced::bound_for`](crate::op::Referenced::bound_for) knows its error.
 pub fn algorithm(op: &Op) -> Option<String> {
-    let Op::Conv(problem) = op else { return None };
+    let problem = match op {
+        Op::Conv(problem) => problem,
+        Op::FilterGradient(gradient) => return winograd_gradient::algorithm(gradient).map(|algorithm| algorithm.to_string()),
+        _ => return None,
+    };
     match Way::of(&problem.convolution()) {
         Way::Winograd(algorithm) => Some(algorithm.to_string()),
         Way::Fourier(tile) => Some(format!("{} {tile}", Algorithm::Fft)),

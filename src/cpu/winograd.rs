@@ -235,7 +235,7 @@ where
     let sums = &mut rest[..lengths[2]];
 
     for (channel, x) in x.chunks_exact(problem.input_positions() as usize).enumerate() {
-        lay_out(conv, x, first, rows + below, phase, laid);
+        lay_out([&conv.height, &conv.width], problem.axes[2].input as usize, x, first, rows + below, phase, laid);
         for at in (0..count).step_by(S::F32_LANES) {
             let mut along = [[simd.splat_f32s(0.0); LINES]; REACH];
             for (i, along) in along.iter_mut().enumerate() {
@@ -318,12 +318,12 @@ where
 
 /// The vector at `at`.
 #[inline(always)]
-fn load<S: Simd>(values: &[f32], at: usize) -> S::f32s {
+pub(crate) fn load<S: Simd>(values: &[f32], at: usize) -> S::f32s {
     S::as_simd_f32s(&values[at..][..S::F32_LANES]).0[0]
 }
 
 #[inline(always)]
-fn put<S: Simd>(values: &mut [f32], at: usize, vector: S::f32s) {
+pub(crate) fn put<S: Simd>(values: &mut [f32], at: usize, vector: S::f32s) {
     S::as_mut_simd_f32s(&mut values[at..][..S::F32_LANES]).0[0] = vector;
 }
 
@@ -345,19 +345,19 @@ fn store(outputs: &[f32], [at, pitch, tile, i]: [usize; 4], row: usize, y: &mut 
     }
 }
 
-/// Lays out `rows` rows of places of one channel, from those of the tiles of row `first` on: each phase from a multiple of `length` on.
+/// Lays out `rows` rows of places of one channel, whose rows are `row` long, from those of the tiles of row `first` on: each phase from a multiple of `length`
+/// on.
 #[inline(always)]
-fn lay_out(conv: &Tiles<'_>, x: &[f32], first: usize, rows: usize, length: usize, laid: &mut [f32]) {
-    let (width, in_w) = (&conv.width, conv.problem.axes[2].input as usize);
-    for phase_h in 0..conv.height.phases {
-        for row in 0..rows {
-            let iy = conv.height.source(phase_h, first + row);
+pub(crate) fn lay_out([height, width]: [&Line; 2], row: usize, x: &[f32], first: usize, rows: usize, length: usize, laid: &mut [f32]) {
+    for phase_h in 0..height.phases {
+        for at in 0..rows {
+            let iy = height.source(phase_h, first + at);
             for phase_w in 0..width.phases {
-                let row = &mut laid[(phase_h * width.phases + phase_w) * length + row * width.places..][..width.places];
+                let places = &mut laid[(phase_h * width.phases + phase_w) * length + at * width.places..][..width.places];
                 if iy == NOTHING {
-                    row.fill(0.0);
+                    places.fill(0.0);
                 } else {
-                    width.fill(phase_w, &x[iy as usize * in_w..][..in_w], row);
+                    width.fill(phase_w, &x[iy as usize * row..][..row], places);
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 use crate::cpu::kernel::PANEL;
 use pulp::Simd;
+use std::marker::PhantomData;
 
 /// A transform along one axis, spelled out: sums in the order whose roundings `Transform::roundings` counts.
 pub(crate) trait Along<const REACH: usize, const LINES: usize, const TILE: usize, const TAPS: usize> {
@@ -12,6 +13,41 @@ pub(crate) trait Along<const REACH: usize, const LINES: usize, const TILE: usize
     fn filter(g: [[f32; PANEL]; TAPS]) -> [[f32; PANEL]; LINES];
     /// A^T m.
     fn output<S: Simd>(simd: S, m: [S::f32s; LINES]) -> [S::f32s; TILE];
+}
+
+/// The same turned round, as the gradient by the filter has them.
+pub(crate) trait Turned<const LINES: usize, const TILE: usize, const TAPS: usize> {
+    /// A y.
+    fn output_adjoint<S: Simd>(simd: S, y: [S::f32s; TILE]) -> [S::f32s; LINES];
+    /// G^T m.
+    fn filter_adjoint(m: [[f32; PANEL]; LINES]) -> [[f32; PANEL]; TAPS];
+}
+
+/// What makes the values of a transformed tile along one axis.
+pub(crate) trait Values<const FROM: usize, const LINES: usize> {
+    fn of<S: Simd>(simd: S, from: [S::f32s; FROM]) -> [S::f32s; LINES];
+}
+
+/// Of the tensor that windows read: B^T d.
+pub(crate) struct Forward<W, const TILE: usize, const TAPS: usize>(PhantomData<W>);
+
+impl<W: Along<REACH, LINES, TILE, TAPS>, const REACH: usize, const LINES: usize, const TILE: usize, const TAPS: usize> Values<REACH, LINES>
+    for Forward<W, TILE, TAPS>
+{
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, d: [S::f32s; REACH]) -> [S::f32s; LINES] {
+        W::input(simd, d)
+    }
+}
+
+/// Of a gradient by the outputs: A y.
+pub(crate) struct Adjoint<W, const TAPS: usize>(PhantomData<W>);
+
+impl<W: Turned<LINES, TILE, TAPS>, const LINES: usize, const TILE: usize, const TAPS: usize> Values<TILE, LINES> for Adjoint<W, TAPS> {
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, y: [S::f32s; TILE]) -> [S::f32s; LINES] {
+        W::output_adjoint(simd, y)
+    }
 }
 
 /// F(2,3).
@@ -50,6 +86,19 @@ impl Along<4, 4, 2, 3> for F2 {
     fn output<S: Simd>(simd: S, m: [S::f32s; 4]) -> [S::f32s; 2] {
         let (sum, difference) = (simd.add_f32s(m[1], m[2]), simd.sub_f32s(m[1], m[2]));
         [simd.add_f32s(m[0], sum), simd.sub_f32s(difference, m[3])]
+    }
+}
+
+impl Turned<4, 2, 3> for F2 {
+    #[inline(always)]
+    fn output_adjoint<S: Simd>(simd: S, y: [S::f32s; 2]) -> [S::f32s; 4] {
+        [y[0], simd.add_f32s(y[0], y[1]), simd.sub_f32s(y[0], y[1]), simd.neg_f32s(y[1])]
+    }
+
+    #[inline(always)]
+    fn filter_adjoint([a, b, c, d]: [[f32; PANEL]; 4]) -> [[f32; PANEL]; 3] {
+        let [even, odd] = both(0.5, b, c);
+        [weigh([(a, 1.0), (even, 1.0)]), odd, weigh([(even, 1.0), (d, 1.0)])]
     }
 }
 
@@ -96,6 +145,23 @@ impl Along<6, 6, 4, 3> for F4 {
             times(4.0, far, of(0.25, near)),
             simd.add_f32s(times(8.0, far_odd, of(0.125, near_odd)), m[5]),
         ]
+    }
+}
+
+impl Turned<6, 4, 3> for F4 {
+    #[inline(always)]
+    fn output_adjoint<S: Simd>(simd: S, y: [S::f32s; 4]) -> [S::f32s; 6] {
+        let times = |c: f32, a: S::f32s, b: S::f32s| simd.mul_add_e_f32s(simd.splat_f32s(c), a, b); // c a + b
+        let of = |c: f32, a: S::f32s| simd.mul_f32s(simd.splat_f32s(c), a);
+        let (even, odd) = (times(0.25, y[2], y[0]), times(0.125, y[3], of(0.5, y[1])));
+        let (far_even, far_odd) = (times(4.0, y[2], y[0]), times(8.0, y[3], of(2.0, y[1])));
+        [y[0], simd.add_f32s(even, odd), simd.sub_f32s(even, odd), simd.add_f32s(far_even, far_odd), simd.sub_f32s(far_even, far_odd), y[3]]
+    }
+
+    #[inline(always)]
+    fn filter_adjoint([a, b, c, d, e, f]: [[f32; PANEL]; 6]) -> [[f32; PANEL]; 3] {
+        let ([even, odd], [far_even, far_odd]) = (both(2.0 / 15.0, b, c), both(1.0 / 30.0, d, e));
+        [weigh([(a, 1.0), (even, -4.0), (far_even, 1.0)]), weigh([(odd, -2.0), (far_odd, 2.0)]), weigh([(even, -1.0), (far_even, 4.0), (f, 1.0)])]
     }
 }
 
@@ -169,7 +235,7 @@ mod tests {
     use crate::ops::conv::winograd::Transform;
     use pulp::{Arch, WithSimd};
 
-    struct Columns<const REACH: usize, const LINES: usize, const TILE: usize, const TAPS: usize, W>(std::marker::PhantomData<W>);
+    struct Columns<const REACH: usize, const LINES: usize, const TILE: usize, const TAPS: usize, W>(PhantomData<W>);
 
     impl<const REACH: usize, const LINES: usize, const TILE: usize, const TAPS: usize, W> WithSimd for Columns<REACH, LINES, TILE, TAPS, W>
     where
@@ -199,7 +265,7 @@ mod tests {
         W: Along<REACH, LINES, TILE, TAPS>,
     {
         let transform = Transform::of(algorithm, TAPS as u64).unwrap();
-        let columns = Arch::new().dispatch(Columns::<REACH, LINES, TILE, TAPS, W>(std::marker::PhantomData));
+        let columns = Arch::new().dispatch(Columns::<REACH, LINES, TILE, TAPS, W>(PhantomData));
         for (matrix, columns) in [transform.input, transform.filter, transform.output].into_iter().zip(&columns) {
             assert_eq!(matrix[0].len(), columns.len());
             for (i, row) in matrix.iter().enumerate() {
@@ -209,6 +275,46 @@ mod tests {
                 }
             }
         }
+    }
+
+    struct TurnedColumns<const LINES: usize, const TILE: usize, const TAPS: usize, W>(PhantomData<W>);
+
+    impl<const LINES: usize, const TILE: usize, const TAPS: usize, W: Turned<LINES, TILE, TAPS>> WithSimd for TurnedColumns<LINES, TILE, TAPS, W> {
+        /// By row of A^T, and of G: what each of their numbers makes of 1.
+        type Output = [Vec<Vec<f64>>; 2];
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+            let first = |v: S::f32s| {
+                let mut own = [0.0f32; 16];
+                simd.partial_store_f32s(&mut own[..S::F32_LANES], v);
+                f64::from(own[0])
+            };
+            let unit = |i: usize, at: usize| simd.splat_f32s(f32::from(i == at));
+            let output = (0..TILE).map(|at| W::output_adjoint(simd, std::array::from_fn(|i| unit(i, at))).map(first).to_vec()).collect();
+            let of_unit = |at: usize| W::filter_adjoint(std::array::from_fn(|i| [f32::from(i == at); PANEL]));
+            [output, (0..LINES).map(|at| of_unit(at).map(|v| f64::from(v[0])).to_vec()).collect()]
+        }
+    }
+
+    fn check_turned<W, const LINES: usize, const TILE: usize, const TAPS: usize>(algorithm: Algorithm)
+    where
+        W: Turned<LINES, TILE, TAPS>,
+    {
+        let transform = Transform::of(algorithm, TAPS as u64).unwrap();
+        let rows = Arch::new().dispatch(TurnedColumns::<LINES, TILE, TAPS, W>(PhantomData));
+        for (matrix, rows) in [transform.output, transform.filter].into_iter().zip(&rows) {
+            assert_eq!(matrix.len(), rows.len());
+            for (want, got) in matrix.iter().zip(rows).flat_map(|(want, got)| want.iter().zip(got)) {
+                assert!((got - want).abs() <= 2.0 * f64::from(f32::EPSILON) * want.abs(), "{got} instead of {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_turned_round_is_the_transposed_matrices() {
+        check_turned::<F2, 4, 2, 3>(Algorithm::WinogradF2);
+        check_turned::<F4, 6, 4, 3>(Algorithm::WinogradF4);
     }
 
     #[test]

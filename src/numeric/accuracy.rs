@@ -16,6 +16,7 @@ pub enum Accuracy {
     /// - Winograd adds neighbours: an infinity, a NaN, or a number much larger than its neighbours counts in all outputs of its tile (2 x 2, or
     ///   4 x 4). Its transforms sum up to four inputs (F(4,3): 56, F(4,5): 225) and 2.25 weights (F(2,5): four): inputs beyond `f32::MAX` / 4
     ///   (/ 56, / 225) give NaN where a plain sum is finite.
+    ///   In a filter gradient a number of x or dy counts in all taps that its channel and filter share; sums over parts of the tiles let F(4,3) in.
     /// - Fourier transforms take two neighbouring tiles of an image at once, of 512 x 512 elements at most (on the CPU engine 1024 x 1024, or 2^18 in a
     ///   line), as the plan's label says: an infinity, a NaN, or a number much larger than the others counts in all outputs of both. Images do not
     ///   touch each other.

@@ -290,7 +290,7 @@ pub(crate) fn matrix_relative_error(operands: Operands, problem: &ConvProblem) -
 }
 
 /// The algorithm that a label names.
-fn named(label: &str) -> Option<Algorithm> {
+pub(crate) fn named(label: &str) -> Option<Algorithm> {
     label.split(' ').next()?.parse().ok()
 }
 

@@ -3,7 +3,9 @@
 use crate::numeric::bound::{UNDERFLOW, gamma};
 use crate::ops::Problem;
 use crate::ops::conv::filter_gradient::FilterGradient;
-use crate::reference::{Bounded, Referenced};
+use crate::ops::conv::winograd_gradient::GradientTiles;
+use crate::reference::conv::named;
+use crate::reference::{Bounded, Referenced, winograd};
 use crate::types::ElementType;
 use rayon::prelude::*;
 
@@ -43,5 +45,15 @@ impl Referenced for FilterGradient {
         });
         let (value, error) = sums.unzip();
         vec![Bounded { value, error }]
+    }
+
+    fn bound_for(&self, algorithm: &str, inputs: &[&[f64]], outputs: &mut [Bounded]) {
+        let Some(tiles) = named(algorithm).and_then(|algorithm| GradientTiles::of(algorithm, self)) else { return };
+        let (wide, narrow) = if self.x_is_wide() { (inputs[0], inputs[1]) } else { (inputs[1], inputs[0]) };
+        let factor = gamma(tiles.roundings(), ElementType::F32.unit_roundoff());
+        let lost = tiles.transforms.gradient_amplification() * (tiles.all * tiles.transforms.lines()) as f64 * UNDERFLOW;
+        for (error, magnitude) in outputs[0].error.iter_mut().zip(winograd::gradient_magnitude(self, &tiles, wide, narrow)) {
+            *error = factor * magnitude + lost;
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! What Winograd's rounding errors are multiplied with: its three transforms over absolute values.
 
+use crate::ops::conv::filter_gradient::FilterGradient;
 use crate::ops::conv::problem::{ConvProblem, Direction};
-use crate::ops::conv::winograd::{Transform, Transforms};
+use crate::ops::conv::winograd::{Transform, Transforms, transposed};
+use crate::ops::conv::winograd_gradient::GradientTiles;
 use crate::reference::conv::{filter_plane, source};
 use rayon::prelude::*;
 
@@ -81,6 +83,56 @@ pub(crate) fn magnitude(
     magnitudes
 }
 
+/// For every number of dw |G|^T [sum over tiles of (|A| |dy| |A|^T) * (|B|^T |x| |B|)] |G|, as [`magnitude`] of outputs. dw is in logical order; `wide` is the
+/// tensor that windows read, `narrow` the other one.
+pub(crate) fn gradient_magnitude(gradient: &FilterGradient, tiles: &GradientTiles, wide: &[f64], narrow: &[f64]) -> Vec<f64> {
+    let [rows, columns] = tiles.transforms.axes().map(Matrices::of_gradient);
+    let axes = [&gradient.conv.axes[1], &gradient.conv.axes[2]];
+    let [height, width] = axes.map(|axis| gradient.extents(axis).map(|extent| extent as i64));
+    let [tile_h, tile_w] = tiles.transforms.axes().map(|transform| transform.tile as i64);
+    let [reach_h, reach_w] = tiles.transforms.axes().map(|transform| transform.reach() as i64);
+    let (groups, [channels, filters]) = (gradient.conv.groups as usize, gradient.channels().map(|c| c as usize));
+    // By plane of a tensor: its tiles, each of `lines` numbers.
+    let starts = |p: &i64| (0..width[1]).step_by(tile_w as usize).map(|q| (*p, q)).collect::<Vec<_>>();
+    let places: Vec<(i64, i64)> = (0..height[1]).step_by(tile_h as usize).flat_map(|p| starts(&p)).collect();
+    let lines = tiles.transforms.lines() as usize;
+    let transformed = |planes: &[f64], which: usize, extents: [i64; 2], first: [i64; 2], matrices: [&[Vec<f64>]; 2]| -> Vec<Vec<f64>> {
+        let [h, w] = extents;
+        planes
+            .par_chunks((h * w) as usize)
+            .map(|plane| {
+                let tile = |(p, q): &(i64, i64)| {
+                    let at = |i: i64, j: i64| {
+                        let (y, x) = (p - first[0] + i, q - first[1] + j);
+                        // A position that does not exist needs nothing of x.
+                        let needed = which == 1 || p + i < height[1] + axes[0].filter as i64 - 1 && q + j < width[1] + axes[1].filter as i64 - 1;
+                        if needed && (0..h).contains(&y) && (0..w).contains(&x) { plane[(y * w + x) as usize] } else { 0.0 }
+                    };
+                    let [rows, columns] = if which == 0 { [reach_h, reach_w] } else { [tile_h, tile_w] };
+                    let values: Vec<Vec<f64>> = (0..rows).map(|i| (0..columns).map(|j| at(i, j)).collect()).collect();
+                    both(matrices[0], &values, matrices[1]).concat()
+                };
+                places.iter().flat_map(tile).collect()
+            })
+            .collect()
+    };
+    let x = transformed(wide, 0, [height[0], width[0]], axes.map(|axis| axis.pad_begin), [&rows.input, &columns.input]);
+    let dy = transformed(narrow, 1, [height[1], width[1]], [0, 0], [&rows.filter, &columns.filter]);
+    let filter = |i: usize| {
+        let (k, c) = (i / channels, i % channels);
+        let mut sums = vec![0.0; lines];
+        for n in 0..gradient.conv.batch as usize {
+            let (dy, x) = (&dy[n * groups * filters + k], &x[(n * groups + k / filters) * channels + c]);
+            for (dy, x) in dy.chunks(lines).zip(x.chunks(lines)) {
+                sums.iter_mut().zip(dy.iter().zip(x)).for_each(|(sum, (dy, x))| *sum += dy * x);
+            }
+        }
+        let sums: Vec<Vec<f64>> = sums.chunks(columns.input.len()).map(<[f64]>::to_vec).collect();
+        both(&rows.output, &sums, &columns.output).concat()
+    };
+    (0..groups * filters * channels).into_par_iter().flat_map_iter(filter).collect()
+}
+
 /// The matrices of one axis.
 struct Matrices {
     input: Vec<Vec<f64>>,
@@ -92,6 +144,11 @@ impl Matrices {
     fn of(transform: &Transform) -> Self {
         let rows = |matrix: &[&[f64]]| matrix.iter().map(|row| row.to_vec()).collect();
         Self { input: rows(transform.input), filter: rows(transform.filter), output: rows(transform.output) }
+    }
+
+    /// Of a filter gradient: A takes the place of G, and G^T that of A^T.
+    fn of_gradient(transform: &Transform) -> Self {
+        Self { filter: transposed(transform.output).collect(), output: transposed(transform.filter).collect(), ..Self::of(transform) }
     }
 }
 

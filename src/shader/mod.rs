@@ -2,7 +2,7 @@
 //!
 //! A [`KernelSpec`] is one hashable value; it makes the text, the constants, the label and the key of the pipeline cache, so
 //! that they cannot drift apart. A file says itself what it is made of (`assemble`); the kernels are listed in `source` and
-//! `source_gemm`, the uniform structs in `uniforms` and `uniforms_adjoint`.
+//! `source_gemm`, the uniform structs in `uniforms`, `uniforms_adjoint` and `uniforms_winograd`.
 
 mod assemble;
 pub(crate) mod files;
@@ -11,6 +11,7 @@ pub(crate) mod source;
 pub(crate) mod source_gemm;
 pub(crate) mod uniforms;
 pub(crate) mod uniforms_adjoint;
+pub(crate) mod uniforms_winograd;
 
 pub use files::{FILES, File};
 pub use layout::StructLayout;

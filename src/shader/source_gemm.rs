@@ -5,6 +5,7 @@ use crate::shader::layout::StructLayout;
 use crate::shader::source::BindingKind::{Read, Uniform, Write};
 use crate::shader::source::{BindingKind, KernelSource, sources};
 use crate::shader::uniforms::{Axis, ConvParams, MagnitudeJoinParams, MagnitudeParams, MatMulParams, PackInputParams, PackOperandParams, PackParams};
+use crate::shader::uniforms_winograd::{GradientSumsParams, GradientTilesParams};
 use crate::types::strided_axes::OperandAxis;
 
 /// Uniform; the epilogue's bias, residual, output; x, weights.
@@ -73,6 +74,12 @@ sources! { GEMM_SOURCES:
         &[Uniform, Read, Read, Write, Read], CONV_STRUCTS;
     CONV_WINOGRAD_OUTPUT_PAIRS "conv_winograd_output_pairs" ["conv/winograd_output_pairs"] ["TAPS_5" = 0, "PAIRS" = 1, "POOL" = 0, "WIDE" = 1]
         &[Uniform, Read, Read, Write, Read], CONV_STRUCTS;
+
+    // Uniform, an operand of a filter gradient, its transformed tiles.
+    CONV_WINOGRAD_GRADIENT_TILES "conv_winograd_gradient_tiles" ["conv/winograd_gradient_tiles"] ["TAPS_5" = 0, "NARROW" = 0]
+        &[Uniform, Read, Write], &[GradientTilesParams::LAYOUT];
+    // Uniform, sums, dw.
+    CONV_WINOGRAD_GRADIENT "conv_winograd_gradient" ["conv/winograd_gradient"] ["TAPS_5" = 0, "ADDS" = 0] &[Uniform, Read, Write], &[GradientSumsParams::LAYOUT];
 
     // Uniform, what is transformed, roots of unity, what becomes of it.
     CONV_FFT_FILTER_ROWS "conv_fft_filter_rows" ["conv/fft_filter_rows"] [] &[Uniform, Read, Read, Write], CONV_STRUCTS;

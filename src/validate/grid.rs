@@ -24,13 +24,17 @@ pub fn cases(full: bool) -> Result<Vec<Case>> {
     let profile = rich();
     let mut cases = Vec::new();
     let on = |elsewhere: Option<Elsewhere>| elsewhere.map_or(profile, |elsewhere| elsewhere.profile(&profile));
-    // Bindings that hold what other cores pack may hold nothing that cooperative matrices of either extent read.
+    // Bindings that hold what other cores pack may hold nothing that cooperative matrices of either extent read, or the panels of either kind of device.
     let is_admitted = |op: &Op, algorithm: &str, elsewhere: Option<Elsewhere>| {
         let small = CoopMatrix { extent: 8, subgroup: 8, loads_vectors: true, splits: true };
-        let either = [profile, DeviceProfile { matrix: Some(small), ..profile }];
-        !matches!(elsewhere, Some(Elsewhere::Binding(_)))
-            || !is_of_units(algorithm)
-            || either.iter().all(|profile| elsewhere.is_some_and(|other| op.plan(&other.profile(profile), Some(algorithm)).is_ok()))
+        let kinds = [profile, DeviceProfile { matrix: Some(small), ..profile }, DeviceProfile { is_cpu: !profile.is_cpu, ..profile }];
+        let kinds = match op {
+            _ if is_of_units(algorithm) => &kinds[..2],
+            Op::FilterGradient(_) if algorithm.starts_with("winograd") => &kinds[..],
+            _ => &[],
+        };
+        let plans = |profile: &DeviceProfile| elsewhere.is_some_and(|other| op.plan(&other.profile(profile), Some(algorithm)).is_ok());
+        !matches!(elsewhere, Some(Elsewhere::Binding(_))) || kinds.iter().all(plans)
     };
     for (number, (op, elsewhere)) in ops(full)?.into_iter().enumerate() {
         for algorithm in op.algorithms(&on(elsewhere)) {

@@ -1,6 +1,7 @@
 //! The gradients that are ops of their own: adjoints of every pad, slice, resize and pool of the grid that has one, and the filter gradients of its
 //! convolutions, forward and transposed; and the data gradients of a form that no constructor makes.
 
+use crate::numeric::Accuracy;
 use crate::ops::adjoint::{AdjointOf, AdjointProblem};
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::filter_gradient::FilterGradient;
@@ -125,7 +126,35 @@ pub(crate) fn filters(full: bool) -> Result<Vec<FilterGradient>> {
     all.push(FilterGradient::new(&ConvProblem::forward(&inputs(&[11, 8, 7, 5], &[10, 4, 3, 3]), &strided)?)?);
     let strided = ConvTransposeDescriptor::<2> { stride: [2, 1], groups: 2, ..Default::default() };
     all.push(FilterGradient::new(&ConvProblem::transposed(&inputs(&[9, 8, 4, 5], &[8, 5, 3, 2]), &strided)?)?);
+    all.extend(transformed()?);
     Ok(all)
+}
+
+/// For Winograd's formula: tiles over the edges, several sums of which the last is short, groups, windows of every length that it knows along both axes and
+/// along one, pads before, behind and none, channels that leave a panel half empty.
+fn transformed() -> Result<Vec<FilterGradient>> {
+    let same = ConvDescriptor::<2> { padding: Padding::Same, ..Default::default() };
+    let reduced = ConvDescriptor::<2> { accuracy: Accuracy::Reduced, ..same };
+    let grouped = ConvDescriptor::<2> { groups: 2, padding: Padding::Explicit { begin: [2, 0], end: [0, 1] }, ..Default::default() };
+    let mut all = vec![
+        of_conv(&[5, 3, 17, 19], &[6, 3, 3, 3], &same)?,
+        of_conv(&[3, 8, 30, 25], &[10, 4, 3, 3], &grouped)?,
+        of_conv(&[6, 3, 14, 13], &[5, 3, 5, 5], &same)?,
+        of_conv(&[4, 2, 9, 40], &[3, 2, 1, 3], &same)?,
+        of_conv(&[4, 2, 40, 9], &[3, 2, 3, 1], &same)?,
+        of_conv(&[2, 40, 9, 7], &[35, 40, 3, 3], &reduced)?,
+        of_conv(&[1, 2, 13, 11], &[3, 2, 5, 5], &reduced)?,
+        of_conv(&[2, 3, 11, 1], &[2, 3, 5, 1], &reduced)?,
+    ];
+    let transposed = ConvTransposeDescriptor::<2> { groups: 2, padding: Padding::uniform(1), ..Default::default() };
+    all.push(FilterGradient::new(&ConvProblem::transposed(&ConvInputs::new(&[4, 6, 15, 12], &[6, 4, 3, 3], None), &transposed)?)?);
+    let line = ConvDescriptor::<1> { padding: Padding::Same, ..Default::default() };
+    all.push(FilterGradient::new(&ConvProblem::forward(&ConvInputs::new(&[7, 3, 50], &[4, 3, 3], None), &line)?)?);
+    Ok(all)
+}
+
+fn of_conv(x: &[usize], filter: &[usize], descriptor: &ConvDescriptor<2>) -> Result<FilterGradient> {
+    FilterGradient::new(&ConvProblem::forward(&ConvInputs::new(x, filter, None), descriptor)?)
 }
 
 /// Cut over images, and over the rows of an image, whose parts are added; and over the groups or the filters of a dw that no binding holds, with one part of
@@ -135,22 +164,23 @@ pub(crate) fn sliced_filters() -> Result<Vec<(FilterGradient, Elsewhere)>> {
     let largest = |gradient: &FilterGradient| gradient.conv.input_count().max(gradient.conv.output_count()) * 4 / gradient.conv.batch;
     let fits = |gradient: &FilterGradient| largest(gradient) < 3500 && gradient.conv.filter_count() < 400;
     let mut all: Vec<FilterGradient> = all.into_iter().filter(fits).collect();
-    let forward = |x: &[usize], filter: &[usize], descriptor: &ConvDescriptor<2>| {
-        FilterGradient::new(&ConvProblem::forward(&ConvInputs::new(x, filter, None), descriptor)?)
-    };
-    all.push(forward(&[1, 5, 6, 6], &[70, 5, 3, 3], &ConvDescriptor { stride: [2, 2], ..Default::default() })?);
-    all.push(forward(&[3, 40, 4, 5], &[33, 40, 1, 1], &ConvDescriptor::default())?);
-    all.push(forward(&[2, 8, 5, 4], &[33, 8, 2, 2], &ConvDescriptor { padding: Padding::uniform(1), ..Default::default() })?);
+    all.push(of_conv(&[1, 5, 6, 6], &[70, 5, 3, 3], &ConvDescriptor { stride: [2, 2], ..Default::default() })?);
+    all.push(of_conv(&[3, 40, 4, 5], &[33, 40, 1, 1], &ConvDescriptor::default())?);
+    all.push(of_conv(&[2, 8, 5, 4], &[33, 8, 2, 2], &ConvDescriptor { padding: Padding::uniform(1), ..Default::default() })?);
     // Of many groups, of few, and of filters of one group.
     let padded = |groups: usize| ConvDescriptor { padding: Padding::uniform(1), groups, ..Default::default() };
     for (x, filter, groups) in [([1, 130, 2, 3], [130, 1, 3, 3], 130), ([2, 16, 4, 3], [32, 4, 3, 3], 4), ([3, 8, 4, 3], [64, 4, 3, 3], 2)] {
-        all.push(forward(&x, &filter, &padded(groups))?);
+        all.push(of_conv(&x, &filter, &padded(groups))?);
     }
     let strided = ConvTransposeDescriptor::<2> { stride: [2, 1], ..Default::default() };
     all.push(FilterGradient::new(&ConvProblem::transposed(&ConvInputs::new(&[2, 66, 2, 3], &[66, 4, 3, 2], None), &strided)?)?);
     let grouped = ConvTransposeDescriptor { groups: 3, ..strided };
     all.push(FilterGradient::new(&ConvProblem::transposed(&ConvInputs::new(&[2, 24, 2, 2], &[24, 16, 2, 2], None), &grouped)?)?);
-    Ok(all.into_iter().map(|gradient| (gradient, Elsewhere::Binding(4096))).collect())
+    let mut all: Vec<_> = all.into_iter().map(|gradient| (gradient, Elsewhere::Binding(4096))).collect();
+    // Winograd's sums in turns, of images that no binding holds together.
+    let (x, filter) = ([17, 4, 32, 32], [5, 4, 3, 3]);
+    all.push((of_conv(&x, &filter, &ConvDescriptor { padding: Padding::Same, ..Default::default() })?, Elsewhere::Binding(1 << 18)));
+    Ok(all)
 }
 
 /// Every rule, over counts about a workgroup's and a part's.

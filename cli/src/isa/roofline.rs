@@ -39,7 +39,11 @@ fn operations(op: &Op, label: &str) -> Option<f64> {
     if name.ends_with("_coop") || name.ends_with("_f16x2") {
         return None;
     }
-    let Op::Conv(problem) = op else { return Some(op.flops()) };
+    let filter = match op {
+        Op::Conv(problem) => problem.filter_extents(),
+        Op::FilterGradient(gradient) => gradient.conv().filter_extents(),
+        _ => return Some(op.flops()),
+    };
     let of_axis = |taps: &usize| match (name, taps) {
         ("winograd_f2", 3) => 4.0 / 6.0,
         ("winograd_f4", 3) => 6.0 / 12.0,
@@ -47,7 +51,7 @@ fn operations(op: &Op, label: &str) -> Option<f64> {
         ("winograd_f4", 5) => 8.0 / 20.0,
         _ => 1.0,
     };
-    Some(op.flops() * problem.filter_extents()[2..].iter().map(of_axis).product::<f64>())
+    Some(op.flops() * filter[2..].iter().map(of_axis).product::<f64>())
 }
 
 /// Prints the least time of every layer on a chip.

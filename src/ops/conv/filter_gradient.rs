@@ -58,15 +58,7 @@ impl FilterGradient {
                 return Err(Error::Layout { argument: argument.into(), layout, rule: "a filter gradient takes channels-first tensors".into() });
             }
         }
-        let conv = ConvProblem {
-            has_bias: false,
-            has_residual: false,
-            activation: Activation::None,
-            pool: None,
-            accuracy: Default::default(),
-            algorithm: None,
-            ..conv.clone()
-        };
+        let conv = ConvProblem { has_bias: false, has_residual: false, activation: Activation::None, pool: None, algorithm: None, ..conv.clone() };
         Ok(Self { conv })
     }
 

@@ -1,5 +1,5 @@
 //! Convolution as data: descriptors, the resolved problem, the phases of a stride, filters that are separable, the pool that may follow, Winograd's
-//! matrices, the tiles of Fourier transforms, the partitions of an impulse response.
+//! matrices, the tiles and sums of filter gradients by them, the tiles of Fourier transforms, the partitions of an impulse response.
 
 pub(crate) mod data_gradient;
 pub(crate) mod descriptor;
@@ -13,3 +13,4 @@ pub(crate) mod phases;
 pub(crate) mod problem;
 pub(crate) mod separable;
 pub(crate) mod winograd;
+pub(crate) mod winograd_gradient;

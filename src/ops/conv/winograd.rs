@@ -24,12 +24,14 @@ pub(crate) struct Transform {
     pub output: &'static [&'static [f64]],
     /// Most roundings that a value meets on its way through all three, as the shaders compute them.
     roundings: u64,
+    /// The same of the gradient by the filter: the input's transform, A and G^T.
+    gradient_roundings: u64,
 }
 
 /// An axis with one tap is left as it is.
-static NONE: Transform = Transform { tile: 1, taps: 1, input: &[&[1.0]], filter: &[&[1.0]], output: &[&[1.0]], roundings: 0 };
+static NONE: Transform = Transform { tile: 1, taps: 1, input: &[&[1.0]], filter: &[&[1.0]], output: &[&[1.0]], roundings: 0, gradient_roundings: 0 };
 
-/// F(2,3): points 0, 1, -1, infinity. Roundings: 1 of the input, 2 of the filter, 2 of the output.
+/// F(2,3): points 0, 1, -1, infinity. Roundings: 1 of the input, 2 of the filter, 2 of the output; of the gradient 1, 1 of A and 2 of G^T.
 static F2_3: Transform = Transform {
     tile: 2,
     taps: 3,
@@ -37,10 +39,11 @@ static F2_3: Transform = Transform {
     filter: &[&[1.0, 0.0, 0.0], &[0.5, 0.5, 0.5], &[0.5, -0.5, 0.5], &[0.0, 0.0, 1.0]],
     output: &[&[1.0, 1.0, 1.0, 0.0], &[0.0, 1.0, -1.0, -1.0]],
     roundings: 5,
+    gradient_roundings: 4,
 };
 
 /// F(4,3): points 0, 1/2, -1/2, 2, -2, infinity. Roundings: 3 of the input (a product with 4.25, two sums), 4 of the filter (two sums, a
-/// product, its constant), 3 of the output.
+/// product, its constant), 3 of the output; of the gradient 3, 2 of A and 5 of G^T (three sums, a product, its constant).
 static F4_3: Transform = Transform {
     tile: 4,
     taps: 3,
@@ -67,12 +70,14 @@ static F4_3: Transform = Transform {
         &[0.0, 0.125, -0.125, 8.0, -8.0, 1.0],
     ],
     roundings: 10,
+    gradient_roundings: 10,
 };
 
 /// F(2,5) in seven products: F(2,3) of the first three taps, and F(2,2) of the last two (d4 (g3 + g4), (d3 - d4) g3, (d5 - d4) g4). Its amplification is 12.
 /// With many channels C, plain sums of r taps an axis err by r C gamma_(r C), so that r^2 = 25 is the most that [`Transforms::relative_error`] lets pass as
 /// f32. Interpolation at six points takes six products and has 29.5 at the best points found (0, 1/2, -1/2, 2, -2, infinity); seven products with the
-/// factor x^2 + 1 have 23. Roundings: 1 of the input, 2 of the filter, 3 of the output.
+/// factor x^2 + 1 have 23. Roundings: 1 of the input, 2 of the filter, 3 of the output; of the
+/// gradient 1, 1 of A and 2 of G^T.
 static F2_5: Transform = Transform {
     tile: 2,
     taps: 5,
@@ -96,10 +101,11 @@ static F2_5: Transform = Transform {
     ],
     output: &[&[1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0], &[0.0, 1.0, -1.0, -1.0, 0.0, 1.0, 1.0]],
     roundings: 6,
+    gradient_roundings: 4,
 };
 
 /// F(4,5): points 0, 1, -1, 2, -2, 1/2, -1/2, infinity. Roundings: 3 of the input (a product with 1.25, 2.5, 4.25 or 5.25, two sums), 5 of the filter
-/// (three sums, a product, its constant), 3 of the output.
+/// (three sums, a product, its constant), 3 of the output; of the gradient 3, 2 of A and 6 of G^T (four sums, a product, its constant).
 static F4_5: Transform = Transform {
     tile: 4,
     taps: 5,
@@ -130,6 +136,7 @@ static F4_5: Transform = Transform {
         &[0.0, 1.0, -1.0, 8.0, -8.0, 0.125, -0.125, 1.0],
     ],
     roundings: 11,
+    gradient_roundings: 11,
 };
 
 impl Transform {
@@ -163,12 +170,25 @@ impl Transform {
     /// How large an output may come out if every element of the input and of the filter is 1 or -1 and every sum is one of absolute values: what rounding
     /// errors are multiplied with. Plain sums have as much as there are taps.
     fn amplification(&self) -> f64 {
-        let absolute = |row: &[f64]| row.iter().map(|v| v.abs()).sum::<f64>();
-        let output = |row: &&[f64]| -> f64 {
-            row.iter().zip(self.filter).zip(self.input).map(|((a, filter), input)| a.abs() * absolute(filter) * absolute(input)).sum()
-        };
-        self.output.iter().map(output).fold(0.0, f64::max)
+        self.largest(self.output.iter().map(|row| row.to_vec()), self.filter.iter().map(|row| row.to_vec()))
     }
+
+    /// The same of the gradient by the filter, whose sums go through G^T and the other operand through A. Plain sums have as much as a tile has outputs.
+    fn gradient_amplification(&self) -> f64 {
+        self.largest(transposed(self.filter), transposed(self.output))
+    }
+
+    /// The largest sum of absolute values behind `last`, of what went through `first` and of the transformed input.
+    fn largest(&self, last: impl Iterator<Item = Vec<f64>>, first: impl Iterator<Item = Vec<f64>>) -> f64 {
+        let absolute = |row: &[f64]| row.iter().map(|v| v.abs()).sum::<f64>();
+        let products: Vec<f64> = first.zip(self.input).map(|(first, input)| absolute(&first) * absolute(input)).collect();
+        last.map(|row| row.iter().zip(&products).map(|(a, product)| a.abs() * product).sum()).fold(0.0, f64::max)
+    }
+}
+
+/// The columns of a matrix.
+pub(crate) fn transposed(matrix: &'static [&'static [f64]]) -> impl Iterator<Item = Vec<f64>> {
+    (0..matrix[0].len()).map(|column| matrix.iter().map(|row| row[column]).collect())
 }
 
 /// The transforms of a problem's plane.
@@ -214,6 +234,16 @@ impl Transforms {
         self.height.roundings + self.width.roundings + problem.channels_per_group() + 2 + u64::from(problem.has_residual)
     }
 
+    /// Roundings of the transforms of a filter gradient, along both axes.
+    pub fn gradient_roundings(&self) -> u64 {
+        self.height.gradient_roundings + self.width.gradient_roundings
+    }
+
+    /// What rounding errors of a filter gradient are multiplied with ([`Transform::gradient_amplification`]).
+    pub fn gradient_amplification(&self) -> f64 {
+        self.height.gradient_amplification() * self.width.gradient_amplification()
+    }
+
     /// The largest error of an output over all inputs and filters of magnitude 1, relative to the same of plain f32 sums: n gamma_(n+2). 1 where
     /// those are so long that they have no bound.
     pub fn relative_error(&self, problem: &ConvProblem) -> f64 {
@@ -252,11 +282,30 @@ mod tests {
         }
     }
 
+    /// g' = G^T [(A y') * (B^T d)] is the gradient of y . y' by g.
+    #[test]
+    fn the_matrices_compute_the_gradient_by_the_filter() {
+        for transform in ALL {
+            let d: Vec<f64> = (0..transform.reach()).map(|i| (i * i) as f64 - 7.0).collect();
+            let dy = &[3.0, -5.0, 11.0, 2.0][..transform.tile as usize];
+            let dot = |row: &[f64], v: &[f64]| row.iter().zip(v).map(|(a, b)| a * b).sum::<f64>();
+            let products: Vec<f64> = transform.input.iter().zip(transposed(transform.output)).map(|(b, a)| dot(b, &d) * dot(&a, dy)).collect();
+            for (tap, row) in transposed(transform.filter).enumerate() {
+                let (got, want) = (dot(&row, &products), dot(dy, &d[tap..]));
+                assert!((got - want).abs() < 1e-10, "F({},{}), tap {tap}: {got} for {want}", transform.tile, transform.taps);
+            }
+        }
+    }
+
     #[test]
     fn the_amplifications_are_those_of_the_documentation() {
         for (transform, want) in ALL.into_iter().zip([1.0, 8.0, 22.0, 12.0, 86.0 + 7.0 / 9.0]) {
             let got = transform.amplification();
             assert!((got - want).abs() < 1e-12, "F({},{}): {got}", transform.tile, transform.taps);
+        }
+        for (transform, want) in ALL.into_iter().zip([1.0, 6.0, 25.0, 6.0, 77.0 + 2.0 / 9.0]) {
+            let got = transform.gradient_amplification();
+            assert!((got - want).abs() < 1e-12, "gradient of F({},{}): {got}", transform.tile, transform.taps);
         }
         assert_eq!(ALL.map(Transform::is_exact), [true, true, false, true, false]);
     }

@@ -233,6 +233,7 @@ pub fn build(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, Build
     signature.check(attrs, inputs.given.keys().map(String::as_str)).map_err(BuildError::Vocabulary)?;
     match op {
         "conv" | "conv_transpose" => windows::conv(op, attrs, inputs, false),
+        "conv_backward_filter" => windows::filter_gradient(attrs, inputs),
         "add_residual" => match read::<Residual>(attrs)?.of.as_str() {
             "conv" => windows::conv("conv", attrs, inputs, true),
             "linear" => match signature.unwritten(attrs) {

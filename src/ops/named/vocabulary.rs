@@ -36,6 +36,7 @@ const FILTER: &[Attribute] = &[attribute("kernel_shape", LIST, "w's")];
 const WINDOW: &[Attribute] = &[attribute("kernel_shape", LIST, "")];
 const CONV: &[Attribute] =
     &[attribute("group", NUMBER, "1"), attribute("padding_mode", "zeros, reflect, replicate or circular", "\"zeros\""), ACTIVATION];
+const GRADIENT: &[Attribute] = &[attribute("group", NUMBER, "1")];
 const POOL: &[Attribute] = &[
     attribute("strides", LIST, "kernel_shape"),
     attribute("dilations", LIST, "ones"),
@@ -99,6 +100,13 @@ pub const SIGNATURES: &[Signature] = &[
         &["b"],
         &[FILTER, STEPS, TRANSPOSED],
         r#""input": [1, 16, 14, 14], "filter": [16, 8, 2, 2], "strides": [2, 2]"#,
+    ),
+    op(
+        "conv_backward_filter",
+        &["x", "dy"],
+        &[],
+        &[WINDOW, STEPS, GRADIENT],
+        r#""x": [8, 16, 14, 14], "dy": [8, 32, 14, 14], "kernel_shape": [3, 3], "pads": [1, 1, 1, 1]"#,
     ),
     op(
         "add_residual",

@@ -3,6 +3,7 @@
 use super::attributes::{self, Conv, Pool, explicit, flag, list, read};
 use super::{BuildError, Call, Inputs, same_shape};
 use crate::ops::conv::descriptor::{ConvDescriptor, ConvTransposeDescriptor};
+use crate::ops::conv::filter_gradient::FilterGradient;
 use crate::ops::conv::problem::{ConvInputs, ConvProblem};
 use crate::ops::pool::descriptor::{AdaptivePoolDescriptor, IndexOrder, MaxUnpoolDescriptor, PoolDescriptor, PoolKind};
 use crate::ops::pool::global;
@@ -42,6 +43,24 @@ pub fn problem(op: &str, attrs: &Value, inputs: &Inputs<'_>) -> Result<ConvProbl
         rank => Err(format!("kernel_shape is {:?}: convolutions have 1 to 3 spatial axes, not {rank}", attributes.window.kernel_shape).into()),
     }?;
     Ok(problem.with_accuracy(inputs.accuracy))
+}
+
+/// The gradient of conv by its filter, whose extents follow from x, dy and the window.
+pub fn filter_gradient(attrs: &Value, inputs: &Inputs<'_>) -> Result<Call, BuildError> {
+    let attributes: Conv = read(attrs)?;
+    let (x, dy) = (inputs.first_of(&["x", "dy"])?, inputs.need("dy")?);
+    let [channels, filters] = [&x.extents[..], dy].map(|extents| extents.get(1).copied().unwrap_or(0));
+    let window = &attributes.window.kernel_shape;
+    let filter = [&[filters, channels / attributes.group.unwrap_or(1).max(1)], &window[..]].concat();
+    let shapes = ConvInputs { x: x.clone(), filter: &filter, bias: None, y_layout: x.layout };
+    let conv = match window.len() {
+        1 => conv_of::<1>("conv", &attributes, &shapes),
+        2 => conv_of::<2>("conv", &attributes, &shapes),
+        3 => conv_of::<3>("conv", &attributes, &shapes),
+        rank => Err(format!("kernel_shape is {window:?}: convolutions have 1 to 3 spatial axes, not {rank}").into()),
+    }?;
+    same_shape("dy", dy, &conv.output_extents())?;
+    Ok(Call::one(FilterGradient::new(&conv.with_accuracy(inputs.accuracy))?, &["x", "dy"], &["dw"]))
 }
 
 fn conv_of<const N: usize>(op: &str, a: &Conv, shapes: &ConvInputs<'_>) -> Result<ConvProblem, BuildError> {

@@ -9,9 +9,10 @@ use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::filter_gradient::{Box3, FilterGradient};
 use crate::ops::conv::problem::ConvProblem;
+use crate::ops::conv::winograd_gradient::GradientTiles;
 use crate::ops::elementwise::binary::{BinaryOp, BinaryProblem};
 use crate::plan::Planned;
-use crate::plan::conv::{direct, implicit_gemm};
+use crate::plan::conv::{direct, implicit_gemm, winograd_gradient};
 use crate::plan::gemm::method::Method;
 use crate::plan::gemm::splits::{partial_sums, sum_items};
 use crate::plan::gemm::tile::{Core, Tile};
@@ -24,8 +25,9 @@ use crate::shader::uniforms::{ConvParams, PackParams};
 use crate::types::shape::WindowAxis;
 use crate::types::{Error, Result, TensorType};
 
-/// The algorithms of convolution that read any strides.
-const ALGORITHMS: [Algorithm; 3] = [Algorithm::Direct, Algorithm::ImplicitGemmWorkgroup, Algorithm::ImplicitGemmRegister];
+/// The algorithms of convolution that read any strides, and those with a formula for gradients.
+const ALGORITHMS: [Algorithm; 5] =
+    [Algorithm::Direct, Algorithm::ImplicitGemmWorkgroup, Algorithm::ImplicitGemmRegister, Algorithm::WinogradF2, Algorithm::WinogradF4];
 
 /// Fewest rows of a product that a tile is worth: below, most of it is padding.
 const FEWEST_ROWS: u64 = 3;
@@ -313,20 +315,24 @@ fn scratch(plan: &mut Plan, index: usize, bytes: u64, profile: &DeviceProfile) -
 
 impl Planned for FilterGradient {
     fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
-        let applies = |algorithm: &Algorithm| {
-            let has_core = implicit_gemm::core(*algorithm).is_none_or(|core| core.check(algorithm.name(), profile).is_ok());
-            has_core && self.parts(*algorithm, None, profile).is_ok()
+        let applies = |algorithm: &Algorithm| match algorithm {
+            Algorithm::WinogradF2 | Algorithm::WinogradF4 => winograd_gradient::supports(*algorithm, self, profile).is_ok(),
+            _ => {
+                let has_core = implicit_gemm::core(*algorithm).is_none_or(|core| core.check(algorithm.name(), profile).is_ok());
+                has_core && self.parts(*algorithm, None, profile).is_ok()
+            }
         };
         ALGORITHMS.into_iter().filter(applies).map(Algorithm::name).collect()
     }
 
     fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
         let with_tiles = |name: &str| -> Vec<String> {
-            let core = name.parse().ok().and_then(implicit_gemm::core);
-            let whole = self.whole();
-            let dual =
-                name.parse().map_or_else(|_| self.dual(&whole), |algorithm| self.dual_of(algorithm, &whole, [self.conv.groups, self.channels()[1]]));
-            let tiles = core.map(|core: Core| Tile::candidates(core, &implicit_gemm::shape(&dual, dual.batch), profile));
+            let Ok(algorithm) = name.parse::<Algorithm>() else { return vec![] };
+            if let Algorithm::WinogradF2 | Algorithm::WinogradF4 = algorithm {
+                return winograd_gradient::candidates(algorithm, self, profile);
+            }
+            let dual = self.dual_of(algorithm, &self.whole(), [self.conv.groups, self.channels()[1]]);
+            let tiles = implicit_gemm::core(algorithm).map(|core: Core| Tile::candidates(core, &implicit_gemm::shape(&dual, dual.batch), profile));
             tiles.map_or_else(|| vec![name.to_string()], |tiles| tiles.into_iter().map(|tile| format!("{name} {tile}")).collect())
         };
         self.algorithms(profile).into_iter().flat_map(with_tiles).collect()
@@ -342,16 +348,52 @@ impl Planned for FilterGradient {
             Some((name, tile)) => (Some(name), Some(tile).filter(|tile| !tile.is_empty())),
             None => (None, None),
         };
-        let gemm = if profile.is_cpu { Algorithm::ImplicitGemmRegister } else { Algorithm::ImplicitGemmWorkgroup };
-        let is_worth_tiles = self.channels()[1] >= FEWEST_ROWS;
-        let preferred = [gemm, Algorithm::ImplicitGemmRegister, Algorithm::Direct].into_iter().filter(|a| is_worth_tiles || *a == Algorithm::Direct);
-        let preferred = preferred.map(Algorithm::name).find(|name| admitted.contains(name)).or(admitted.first().copied());
+        let preferred = self.preferred(&admitted, profile).or(admitted.first().copied());
         let Some(preferred) = preferred else {
             let reason = "a row of an image is longer than this driver's loops may be".to_string();
             return Err(Error::Unsupported { algorithm: self.name().into(), reason });
         };
         let algorithm: Algorithm = pick(&admitted, name, preferred)?.parse()?;
+        if let Algorithm::WinogradF2 | Algorithm::WinogradF4 = algorithm {
+            return winograd_gradient::plan(self, algorithm, tile, profile);
+        }
         let parts = self.parts(algorithm, tile, profile)?;
         self.of_parts(algorithm, tile, &parts, profile)
     }
+
+    fn is_exact_for(&self, algorithm: &str) -> bool {
+        winograd(self, algorithm).is_none_or(|tiles| tiles.transforms.is_exact())
+    }
+
+    fn is_local(&self, algorithm: &str) -> bool {
+        winograd(self, algorithm).is_none()
+    }
+
+    fn error_ratio(&self, algorithm: &str) -> f64 {
+        winograd(self, algorithm).map_or(1.0, |tiles| tiles.relative_error(self))
+    }
+
+    fn tuning_key(&self) -> String {
+        format!("{}/{self}/{}", self.name(), self.conv.accuracy.name())
+    }
+}
+
+impl FilterGradient {
+    /// The planner's preference: the fewest multiplications where they pay, else the tile cores where a tile is filled.
+    fn preferred(&self, admitted: &[&'static str], profile: &DeviceProfile) -> Option<&'static str> {
+        let gemm = if profile.is_cpu { Algorithm::ImplicitGemmRegister } else { Algorithm::ImplicitGemmWorkgroup };
+        let pays = |algorithm: &Algorithm| match algorithm {
+            Algorithm::WinogradF2 | Algorithm::WinogradF4 => winograd_gradient::pays(*algorithm, self, profile),
+            Algorithm::Direct => true,
+            _ => self.channels()[1] >= FEWEST_ROWS,
+        };
+        let order = [Algorithm::WinogradF4, Algorithm::WinogradF2, gemm, Algorithm::ImplicitGemmRegister, Algorithm::Direct];
+        order.into_iter().filter(pays).map(Algorithm::name).find(|name| admitted.contains(name))
+    }
+}
+
+/// How Winograd's formula cuts it, where that is what a label names.
+fn winograd(gradient: &FilterGradient, label: &str) -> Option<GradientTiles> {
+    let algorithm = label.split(' ').next()?.parse().ok()?;
+    GradientTiles::of(algorithm, gradient)
 }

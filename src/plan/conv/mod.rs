@@ -18,6 +18,7 @@ pub(crate) mod pointwise;
 pub(crate) mod proxy;
 pub(crate) mod steps;
 pub(crate) mod winograd;
+pub(crate) mod winograd_gradient;
 
 use crate::ops::Problem;
 use crate::ops::conv::descriptor::Algorithm;

@@ -76,13 +76,13 @@ struct Cut {
 }
 
 /// Most bytes of transformed tiles and sums together, where one panel of them does not need more: beyond it, tiles are taken in turns.
-const WORKSPACE: u64 = 256 << 20;
+pub(crate) const WORKSPACE: u64 = 256 << 20;
 
 /// The same where memory is a processor's: they should stay in its cache until they are read again. Every part reads the whole filter, so it
 /// takes no less than that. Measured on two cores with 1 MiB and shares of 32 MiB of cache
 /// (benchmarks/notebook/2026-11-21-winograd-in-parts.md): 4 to 8 MiB are best, 64 channels of 224 x 224 1.2 times as fast as in one go; 2 take
 /// 10 to 17 % longer again.
-const WORKSPACE_CPU: u64 = 6 << 20;
+pub(crate) const WORKSPACE_CPU: u64 = 6 << 20;
 
 /// Columns of the product come in whole panels of either core.
 const PANEL: u64 = 64;
@@ -158,25 +158,26 @@ impl Cut {
         let product = self.product(problem, columns);
         GemmShape { depth: if core == Core::Register { product.depth * self.lines() } else { 1 }, ..product }
     }
+}
 
-    fn consts(&self) -> Vec<(&'static str, u32)> {
-        let lines = self.transforms.axes().map(Transform::lines);
-        let along = match lines {
-            [1, _] => 1,
-            [_, 1] => 2,
-            _ => 0,
-        };
-        let mut consts = vec![
-            ("TILE_H", self.tile[0] as u32),
-            ("TILE_W", self.tile[1] as u32),
-            ("LINES_H", lines[0] as u32),
-            ("LINES_W", lines[1] as u32),
-            ("LARGE", u32::from(self.tile.contains(&4))),
-            ("AXES", along),
-        ];
-        consts.extend((self.transforms.taps() == 5).then_some(("TAPS_5", 1)));
-        consts
-    }
+/// The prelude of kernels that transform.
+pub(crate) fn consts(transforms: &Transforms) -> Vec<(&'static str, u32)> {
+    let (tile, lines) = (transforms.axes().map(|transform| transform.tile), transforms.axes().map(Transform::lines));
+    let along = match lines {
+        [1, _] => 1,
+        [_, 1] => 2,
+        _ => 0,
+    };
+    let mut consts = vec![
+        ("TILE_H", tile[0] as u32),
+        ("TILE_W", tile[1] as u32),
+        ("LINES_H", lines[0] as u32),
+        ("LINES_W", lines[1] as u32),
+        ("LARGE", u32::from(tile.contains(&4))),
+        ("AXES", along),
+    ];
+    consts.extend((transforms.taps() == 5).then_some(("TAPS_5", 1)));
+    consts
 }
 
 /// Columns of the product: tiles of outputs of all images.
@@ -250,9 +251,9 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
 
     let pack = PackParams::new(given, tiling.m(), 1);
     let refs = vec![BufferRef::input(FILTER, &plan.inputs), transformed_filter];
-    let mut consts = cut.consts();
-    consts.extend((given.direction == Direction::Transposed).then_some(("BACKWARDS", 1)));
-    plan.prepare.push(Step::new(kernel(&CONV_WINOGRAD_FILTER, consts, vec![]), &pack, refs, planes.div_ceil(64), profile)?);
+    let mut own = consts(&cut.transforms);
+    own.extend((given.direction == Direction::Transposed).then_some(("BACKWARDS", 1)));
+    plan.prepare.push(Step::new(kernel(&CONV_WINOGRAD_FILTER, own, vec![]), &pack, refs, planes.div_ceil(64), profile)?);
 
     for (images, tiles) in parts {
         let (x, y) = (images.range(x_image, problem.element, profile), images.range(y_image, problem.element, profile));
@@ -273,15 +274,15 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
         let refs = vec![BufferRef::Input { index: 0, first: x.first, bytes: x.bytes }, transformed];
         let pairs = cut.reads_pairs(problem, &first, profile);
         let (source, at_once) = if pairs { (&CONV_WINOGRAD_INPUT_PAIRS, 2) } else { (&CONV_WINOGRAD_INPUT, 1) };
-        let mut consts = cut.consts();
-        consts.push(("PANEL", tiling.panel() as u32));
+        let mut own = consts(&cut.transforms);
+        own.push(("PANEL", tiling.panel() as u32));
         let along_channels = takes_channels(problem.x_layout, problem.in_channels, profile);
         if pairs {
-            consts.push(("ODD", (problem.axes[2].pad_begin % 2 != 0).into()));
+            own.push(("ODD", (problem.axes[2].pad_begin % 2 != 0).into()));
         }
-        consts.extend(along_channels.then_some(ALONG_CHANNELS));
+        own.extend(along_channels.then_some(ALONG_CHANNELS));
         let workgroups = transform_workgroups(problem.in_channels, columns, at_once, along_channels);
-        plan.steps.push(Step::new(kernel(source, consts, mode), &first, refs, workgroups, profile)?);
+        plan.steps.push(Step::new(kernel(source, own, mode), &first, refs, workgroups, profile)?);
 
         plan.steps.push(packed_products(&tiling, columns, [transformed_filter, transformed, sums], profile)?);
 
@@ -296,10 +297,10 @@ pub(crate) fn plan(problem: &ConvProblem, profile: &DeviceProfile, algorithm: Al
         let pairs = cut.writes_pairs(problem, &last, profile);
         let (source, at_once) = if pairs { (&CONV_WINOGRAD_OUTPUT_PAIRS, 2) } else { (&CONV_WINOGRAD_OUTPUT, 1) };
         let along_channels = takes_channels(problem.y_layout, problem.out_channels, profile);
-        let mut consts: Vec<_> = cut.consts().into_iter().chain(fused::consts(problem)).collect();
-        consts.extend(along_channels.then_some(ALONG_CHANNELS));
+        let mut own: Vec<_> = consts(&cut.transforms).into_iter().chain(fused::consts(problem)).collect();
+        own.extend(along_channels.then_some(ALONG_CHANNELS));
         let workgroups = transform_workgroups(problem.out_channels, columns, at_once, along_channels);
-        plan.steps.push(Step::new(kernel(source, consts, epilogue), &last, refs, workgroups, profile)?);
+        plan.steps.push(Step::new(kernel(source, own, epilogue), &last, refs, workgroups, profile)?);
     }
     Ok(plan)
 }
