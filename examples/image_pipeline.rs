@@ -4,13 +4,17 @@
 //! `cargo run --release --example image_pipeline [small] [IN.png [OUT.png]]`; without `small` the frame is 1920 x 1080.
 
 use ndarray::{Array1, Array4};
-use wgconv::conv::Conv2dDescriptor;
-use wgconv::elementwise::UnaryOp;
+use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
+use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryOp, UnaryProblem};
 use wgconv::image::ImageDescriptor;
-use wgconv::{ElementType, Gpu, Layout, Padding, PaddingMode, Recorder, Result, Tensor, wgpu};
+use wgconv::op::{Bound, Op, Prepared};
+use wgconv::{ElementType, Error, Gpu, Layout, Padding, PaddingMode, Recorder, Result, Tensor, wgpu};
 
 /// Frames that are timed, behind one that is not: it compiles.
-const FRAMES: usize = 5;
+const FRAMES: usize = 7;
+
+/// What a device has whose encoders write timestamps.
+const STAMPS: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
 
 fn texture(gpu: &Gpu, [width, height]: [u32; 2]) -> wgpu::Texture {
     let usage = wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::STORAGE_BINDING;
@@ -54,10 +58,16 @@ impl Filters {
     }
 }
 
-/// Stages of a frame, each from tensor or texture to tensor or texture.
-const STAGES: [&str; 5] = ["read the texture", "blur 9 x 9 in two passes, write", "Sobel, write", "sharpen, write", "all"];
+/// A convolution whose border is continued, so that it is neither dark nor an edge.
+fn continued(pads: [usize; 2], groups: usize) -> Conv2dDescriptor {
+    let padding = Padding::Explicit { begin: pads, end: pads };
+    Conv2dDescriptor { padding, padding_mode: PaddingMode::Replicate, groups, ..Default::default() }
+}
 
-/// Records stage `stage` of the first four. `frame` is what the first leaves to the others.
+/// Stages of a frame, each from tensor or texture to tensor or texture.
+const STAGES: [&str; 4] = ["read the texture", "blur 9 x 9 in two passes, write", "Sobel, write", "sharpen, write"];
+
+/// Records a stage. `frame` is what the first leaves to the others.
 fn record(
     r: &mut Recorder<'_>,
     stage: usize,
@@ -67,13 +77,6 @@ fn record(
     frame: &mut Option<Tensor>,
 ) -> Result<()> {
     let plain = ImageDescriptor::default();
-    // The border is continued, so that it is neither dark nor an edge.
-    let conv = |pads: [usize; 2], groups| Conv2dDescriptor {
-        padding: Padding::Explicit { begin: pads, end: pads },
-        padding_mode: PaddingMode::Replicate,
-        groups,
-        ..Default::default()
-    };
     let x = match frame {
         Some(x) if stage > 0 => x.clone(),
         _ => {
@@ -83,20 +86,20 @@ fn record(
     };
     match stage {
         1 => {
-            let y = r.conv2d(&x, &f.vertical, None, &conv([4, 0], 3))?;
-            let y = r.conv2d(&y, &f.horizontal, None, &conv([0, 4], 3))?;
+            let y = r.conv2d(&x, &f.vertical, None, &continued([4, 0], 3))?;
+            let y = r.conv2d(&y, &f.horizontal, None, &continued([0, 4], 3))?;
             r.image_to_texture(&y, &targets[0], &plain)?;
         }
         2 => {
-            let y = r.conv2d(&x, &f.gray, None, &conv([0, 0], 1))?;
-            let y = r.conv2d(&y, &f.sobel, None, &conv([1, 1], 1))?;
+            let y = r.conv2d(&x, &f.gray, None, &continued([0, 0], 1))?;
+            let y = r.conv2d(&y, &f.sobel, None, &continued([1, 1], 1))?;
             let squares = r.mul(&y, &y)?;
-            let y = r.conv2d(&squares, &f.sum, None, &conv([0, 0], 1))?;
+            let y = r.conv2d(&squares, &f.sum, None, &continued([0, 0], 1))?;
             let y = r.unary(&y, UnaryOp::Sqrt)?;
             r.image_to_texture(&y, &targets[1], &plain)?;
         }
         _ => {
-            let y = r.conv2d(&x, &f.sharpen, None, &conv([1, 1], 3))?;
+            let y = r.conv2d(&x, &f.sharpen, None, &continued([1, 1], 3))?;
             r.image_to_texture(&y, &targets[2], &plain)?;
         }
     }
@@ -107,43 +110,84 @@ fn record(
 fn open() -> Result<Gpu, Box<dyn std::error::Error>> {
     let adapters = pollster::block_on(wgconv::gpu::instance().enumerate_adapters(wgpu::Backends::all()));
     let adapter = adapters.first().ok_or("no adapter")?;
-    let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS;
     let descriptor =
-        wgpu::DeviceDescriptor { required_limits: adapter.limits(), required_features: wanted & adapter.features(), ..Default::default() };
+        wgpu::DeviceDescriptor { required_limits: adapter.limits(), required_features: STAMPS & adapter.features(), ..Default::default() };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))?;
     Ok(Gpu::from_wgpu(adapter, device, queue)?)
 }
 
-/// Seconds of each stage of one frame, by the GPU's own clock; one encoder, one submit.
-fn frame_by_timestamps(gpu: &Gpu, f: &Filters, source: &wgpu::Texture, targets: &[wgpu::Texture]) -> Result<Vec<f64>, Box<dyn std::error::Error>> {
-    let queries = gpu.device().create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: 5 });
+/// Records a stage.
+type Stage<'a> = dyn FnMut(&mut Recorder<'_>, usize) -> Result<()> + 'a;
+
+/// Seconds of each of so many stages, by the GPU's own clock where it has one; one encoder, one submit.
+fn time(gpu: &Gpu, count: usize, record: &mut Stage<'_>) -> Result<Vec<f64>, Box<dyn std::error::Error>> {
+    if !gpu.device().features().contains(STAMPS) {
+        return by_waiting(gpu, count, record);
+    }
+    let stamps = count as u32 + 1;
+    let queries = gpu.device().create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: stamps });
     let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::STORAGE;
-    let ticks = gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size: 40, usage, mapped_at_creation: false });
+    let size = 8 * u64::from(stamps);
+    let ticks = gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
     let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("frame") });
-    let mut frame = None;
     encoder.write_timestamp(&queries, 0);
-    for stage in 0..4 {
-        record(&mut Recorder::on(gpu, &mut encoder), stage, f, source, targets, &mut frame)?;
+    for stage in 0..count {
+        record(&mut Recorder::on(gpu, &mut encoder), stage)?;
         encoder.write_timestamp(&queries, stage as u32 + 1);
     }
-    encoder.resolve_query_set(&queries, 0..5, &ticks, 0);
+    encoder.resolve_query_set(&queries, 0..stamps, &ticks, 0);
     gpu.queue().submit([encoder.finish()]);
-    let words: Array1<u32> = Tensor::from_buffer(gpu, ticks, 0, &[10], ElementType::U32, Layout::ChannelsFirst)?.download()?;
+    let words: Array1<u32> = Tensor::from_buffer(gpu, ticks, 0, &[2 * stamps as usize], ElementType::U32, Layout::ChannelsFirst)?.download()?;
     let at = |i: usize| (u64::from(words[2 * i + 1]) << 32 | u64::from(words[2 * i])) as f64 * f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
-    Ok((0..4).map(|i| at(i + 1) - at(i)).collect())
+    Ok((0..count).map(|i| at(i + 1) - at(i)).collect())
 }
 
 /// The same by the clock of the CPU, one submit and one wait for each stage.
-fn frame_by_waiting(gpu: &Gpu, f: &Filters, source: &wgpu::Texture, targets: &[wgpu::Texture]) -> Result<Vec<f64>, Box<dyn std::error::Error>> {
-    let mut frame = None;
+fn by_waiting(gpu: &Gpu, count: usize, record: &mut Stage<'_>) -> Result<Vec<f64>, Box<dyn std::error::Error>> {
     let mut times = vec![];
-    for stage in 0..4 {
+    for stage in 0..count {
         let start = std::time::Instant::now();
-        gpu.run(|r| record(r, stage, f, source, targets, &mut frame))?;
+        gpu.run(|r| record(r, stage))?;
         gpu.wait()?;
         times.push(start.elapsed().as_secs_f64());
     }
     Ok(times)
+}
+
+/// The kernels of a frame on f32 planes alone, each prepared and bound: what the stages above would take if images cost nothing.
+struct Planes {
+    names: Vec<&'static str>,
+    bound: Vec<Bound>,
+}
+
+impl Planes {
+    fn new(gpu: &Gpu, f: &Filters, x: &Tensor) -> Result<Self> {
+        let mut planes = Self { names: vec![], bound: vec![] };
+        let mut add = |name, op: Op, constants: &[&Tensor], inputs: &[&Tensor]| {
+            let prepared = Prepared::new(gpu, op, constants)?;
+            let y = prepared.output()?;
+            planes.names.push(name);
+            planes.bound.push(prepared.bind(inputs, &[&y])?);
+            Ok::<_, Error>(y)
+        };
+        let conv = |x: &Tensor, w: &Tensor, pads, groups| ConvProblem::forward(&ConvInputs::of(x, w, None), &continued(pads, groups)).map(Op::from);
+        let y = add("9 x 1", conv(x, &f.vertical, [4, 0], 3)?, &[&f.vertical], &[x])?;
+        let _ = add("1 x 9", conv(&y, &f.horizontal, [0, 4], 3)?, &[&f.horizontal], &[&y])?;
+        let y = add("gray", conv(x, &f.gray, [0, 0], 1)?, &[&f.gray], &[x])?;
+        let y = add("Sobel", conv(&y, &f.sobel, [1, 1], 1)?, &[&f.sobel], &[&y])?;
+        let y = add("squares", BinaryProblem::new(&y.tensor_type(), &y.tensor_type(), BinaryOp::Mul)?.into(), &[], &[&y, &y])?;
+        let y = add("sum", conv(&y, &f.sum, [0, 0], 1)?, &[&f.sum], &[&y])?;
+        let _ = add("root", UnaryProblem::new(&y.tensor_type(), UnaryOp::Sqrt)?.into(), &[], &[&y])?;
+        let _ = add("sharpen", conv(x, &f.sharpen, [1, 1], 3)?, &[&f.sharpen], &[x])?;
+        Ok(planes)
+    }
+}
+
+/// The middle, the least and the most of all rounds, in ms: of `stages`, added up in each round.
+fn summary(rounds: &[Vec<f64>], stages: std::ops::Range<usize>) -> [f64; 3] {
+    let mut sums: Vec<f64> = rounds.iter().map(|times| times[stages.clone()].iter().sum::<f64>() * 1e3).collect();
+    sums.sort_by(f64::total_cmp);
+    [sums[sums.len() / 2], sums[0], sums[sums.len() - 1]]
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -165,19 +209,37 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     gpu.queue().write_texture(source.as_image_copy(), &photograph, layout, source.size());
 
     let filters = Filters::new(&gpu)?;
-    let stamps = gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_ENCODERS);
-    let mut all: Vec<Vec<f64>> = vec![];
-    for _ in 0..=FRAMES {
-        let times =
-            if stamps { frame_by_timestamps(&gpu, &filters, &source, &targets)? } else { frame_by_waiting(&gpu, &filters, &source, &targets)? };
-        all.push(times.iter().copied().chain([times.iter().sum()]).collect());
+    let x = gpu.run(|r| r.image_from_texture(&source, &ImageDescriptor::default()))?;
+    let planes = Planes::new(&gpu, &filters, &x)?;
+    let (mut frames, mut alone) = (vec![], vec![]);
+    for round in 0..=FRAMES {
+        let mut frame = None;
+        let times = time(&gpu, 4, &mut |r, stage| record(r, stage, &filters, &source, &targets, &mut frame))?;
+        let others = time(&gpu, planes.bound.len(), &mut |r, i| planes.bound[i].record(r))?;
+        if round > 0 {
+            frames.push(times);
+            alone.push(others);
+        }
     }
-    println!("{width} x {height} on {}, medians of {FRAMES} frames by {}", gpu.report(), if stamps { "GPU timestamps" } else { "waiting" });
-    for (i, stage) in STAGES.iter().enumerate() {
-        let mut times: Vec<f64> = all[1..].iter().map(|frame| frame[i] * 1e3).collect();
-        times.sort_by(f64::total_cmp);
-        println!("  {stage}: {:.2} ms", times[FRAMES / 2]);
-    }
+    let clock = if gpu.device().features().contains(STAMPS) { "GPU timestamps" } else { "waiting" };
+    println!("{width} x {height} on {}, medians of {FRAMES} frames by {clock} (least, most)", gpu.report());
+    let line = |what: &str, [median, least, most]: [f64; 3]| println!("  {what}: {median:.2} ms ({least:.2}, {most:.2})");
+    STAGES.iter().enumerate().for_each(|(i, stage)| line(stage, summary(&frames, i..i + 1)));
+    let all = summary(&frames, 0..STAGES.len());
+    line("all", all);
+    println!("its kernels on f32 planes alone");
+    planes.names.iter().enumerate().for_each(|(i, name)| line(name, summary(&alone, i..i + 1)));
+    let sum = summary(&alone, 0..planes.names.len());
+    line("all", sum);
+    // Of each round, whose two parts saw the same clock and the same load.
+    let both = |part: fn(&str) -> bool| {
+        let kept = |times: &Vec<f64>| times.iter().zip(&planes.names).filter(|(_, name)| part(name)).map(|(time, _)| time).sum::<f64>();
+        let ratios = frames.iter().zip(&alone).map(|(frame, alone)| vec![frame.iter().sum::<f64>() / kept(alone) / 1e3]).collect::<Vec<_>>();
+        summary(&ratios, 0..1)
+    };
+    let ratio = |what: &str, [median, least, most]: [f64; 3]| println!("the frame takes {median:.2} times as long as {what} ({least:.2}, {most:.2})");
+    ratio("all of them", both(|_| true));
+    ratio("its convolutions among them", both(|name| !["squares", "root"].contains(&name)));
 
     // The look: the three results, one below the other.
     let looked: Vec<Array4<f32>> = targets.iter().map(|t| look(&gpu, t)).collect::<Result<_>>()?;

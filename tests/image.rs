@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use wgconv::conv::Conv2dDescriptor;
+use wgconv::gpu::SourcePatch;
 use wgconv::image::{ImageDescriptor, ImageFormat, ImageProblem};
 use wgconv::ndarray::{Array1, Array4, Ix4};
 use wgconv::session::Given;
@@ -379,5 +380,51 @@ fn textures_larger_than_a_binding_go_in_bands() {
         assert_eq!(read(&narrow, &to, 4), bytes, "{layout:?}");
         let x: Array4<f32> = x.download().unwrap();
         assert!(x.indexed_iter().all(|((_, c, h, w), v)| *v == f32::from(bytes[(h * width as usize + w) * 4 + c])), "{layout:?}");
+    }
+}
+
+/// A device of two workgroups an axis, where an invocation goes on with the texels behind. Both ways of a texture of 9 rows of 200 texels, by a kernel in which
+/// `damage` replaces one text by another, against the bytes in a buffer.
+fn few_workgroups_agree(damage: Option<(&'static str, &'static str, &'static str)>) -> bool {
+    let patch = move |label: &str, text: String| match damage {
+        Some((kernel, from, to)) if label.starts_with(kernel) => {
+            assert!(text.contains(from), "the damage \"{from}\" changes nothing of {kernel}");
+            text.replacen(from, to, 1)
+        }
+        _ => text,
+    };
+    let limits = wgpu::Limits { max_compute_workgroups_per_dimension: 2, ..wgpu::Limits::default() };
+    let descriptor =
+        wgconv::GpuDescriptor { limits: Some(limits), source_patch: Some(SourcePatch(std::sync::Arc::new(patch))), ..Default::default() };
+    let gpu = Gpu::with_descriptor(&descriptor).unwrap();
+    let bytes: Vec<u8> = (0..9 * 200 * 4).map(|i| (i * 7 % 251) as u8).collect();
+    let both = wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::STORAGE_BINDING;
+    let [from, to] = [0, 1].map(|_| texture(&gpu, wgpu::TextureFormat::Rgba8Unorm, [9, 200], both));
+    fill(&gpu, &from, 4, &bytes);
+    let x = gpu
+        .run(|r| {
+            let x = r.image_from_texture(&from, &BYTES)?;
+            r.image_to_texture(&x, &to, &BYTES).map(|()| x)
+        })
+        .unwrap();
+    let x: Array4<f32> = x.download().unwrap();
+    x.indexed_iter().all(|((_, c, h, w), v)| *v == f32::from(bytes[(h * 200 + w) * 4 + c])) && read(&gpu, &to, 4) == bytes
+}
+
+#[test]
+fn a_device_of_few_workgroups_reaches_every_texel() {
+    assert!(few_workgroups_agree(None));
+    // Negative controls: rows and columns that are left out, the texel of another row, one stored beside its own, bytes that are not rounded back.
+    for damage in [
+        ("image_read_texture", "row += group_count.y", "row += 2u * group_count.y"),
+        ("image_read_texture", "column += group_count.x * 64u", "column += group_count.x * 128u"),
+        ("image_read_texture", "params.first_row + row", "params.first_row"),
+        ("image_read_texture", "round(texel * 255.0)", "texel"),
+        ("image_write_rgba8", "row += group_count.y", "row += 2u * group_count.y"),
+        ("image_write_rgba8", "column += group_count.x * 64u", "column += group_count.x * 128u"),
+        ("image_write_rgba8", "first_of(row * params.width + column)", "first_of(row * params.width)"),
+        ("image_write_rgba8", "texel[c] = f32(byte_of(first, c))", "texel[c] = f32(byte_of(first, 0u))"),
+    ] {
+        assert!(!few_workgroups_agree(Some(damage)), "{damage:?} went unnoticed");
     }
 }

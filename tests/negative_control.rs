@@ -417,7 +417,8 @@ fn damaged_kernels_of_the_other_families_are_reported() {
 #[test]
 fn damaged_images_are_reported() {
     let damages: &[Damage] = &[
-        // Images: a byte of the wrong place, factors of another channel, no clamp, another rounding, a NaN as what a conversion makes of it.
+        // Images: a byte of the wrong place, factors of another channel, no clamp, another rounding, a NaN as what a conversion makes of it; of several images
+        // the place of the first, and the bytes of another number of channels.
         ("image_read[", "image_from_bytes/", "8u * (byte % 4u)", "8u * (c % 4u)", "exact"),
         ("image_read[", "image_from_bytes/", "params.offset[c]", "params.offset[0]", "exact"),
         ("image_read[", "image_from_bytes/", "first + c * params.channel_stride", "first + c", "guarded"),
@@ -425,6 +426,9 @@ fn damaged_images_are_reported() {
         ("image_write[", "image_to_bytes/", "clamp(value, 0.0, 255.0)", "clamp(value, 0.0, 254.0)", "exact"),
         ("image_write[", "image_to_bytes/", "0u, is_nan(value)", "255u, is_nan(value)", "bounded"),
         ("image_write[", "image_to_bytes/", "output[item] = word;", "output[item + 1u] = word;", "guarded"),
+        ("image_read[f32,SEVERAL=1", "image_from_bytes/", "image * params.image_stride + ", "", "guarded"),
+        ("image_write[f32,SEVERAL=1", "image_to_bytes/", "image * params.image_stride + ", "", "exact"),
+        ("image_read[", "image_from_bytes/", "pixel * STORED + c", "pixel * CHANNELS + c", "exact"),
     ];
     assert_all_reported(damages);
     let gpu = Gpu::new().unwrap();

@@ -1,6 +1,6 @@
 // An image of a tensor: value = x * scale + offset of each channel. As bytes packed into words, one word per invocation, or as the texels of a texture
-// (TARGET: 1 rgba8unorm, 2 rgba16float, 3 r32float), one per invocation. Bytes are rounded half to even and clamped; a NaN is 0.
-// A channel that the tensor lacks is its first one in gray, and 1 as alpha. Prelude: alias Elem.
+// (TARGET: 1 rgba8unorm, 2 rgba16float, 3 r32float), some rows of a column per invocation. Bytes are rounded half to even and clamped; a NaN is 0.
+// A channel that the tensor lacks is its first one in gray, and 1 as alpha. Prelude: alias Elem, and image/params.wgsl's.
 
 //@use lib/number.wgsl
 //@use image/params.wgsl
@@ -20,12 +20,12 @@
 //@end
 
 fn value_of(first: u32, channel: u32) -> f32 {
-    let c = select(channel, 0u, params.channels == 1u);
+    let c = select(channel, 0u, CHANNELS == 1u);
     return f32(x[first + c * params.channel_stride]) * params.scale[c] + params.offset[c];
 }
 
 fn is_alpha(channel: u32) -> bool {
-    return channel == 3u && params.channels < 4u;
+    return channel == 3u && CHANNELS < 4u;
 }
 
 fn byte_of(first: u32, channel: u32) -> u32 {
@@ -38,9 +38,9 @@ fn byte_of(first: u32, channel: u32) -> u32 {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) group_count: vec3<u32>, @builtin(local_invocation_id) local_id: vec3<u32>) {
-    let item = (group_id.y * group_count.x + group_id.x) * 64u + local_id.x;
 //@if TARGET == 0
-    let count = params.items * params.stored;
+    let item = (group_id.y * group_count.x + group_id.x) * 64u + local_id.x;
+    let count = params.items * STORED;
     if item >= (count + 3u) / 4u {
         return;
     }
@@ -48,27 +48,27 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     for (var k = 0u; k < 4u; k++) {
         let byte = 4u * item + k;
         if byte < count {
-            let pixel = byte / params.stored;
-            word |= byte_of(first_of(pixel), byte - pixel * params.stored) << (8u * k);
+            let pixel = byte / STORED;
+            word |= byte_of(first_of(pixel), byte - pixel * STORED) << (8u * k);
         }
     }
     output[item] = word;
 //@else
-    if item >= params.items {
-        return;
-    }
-    let first = first_of(item);
-    var texel = vec4<f32>(0.0, 0.0, 0.0, 1.0);
-    for (var c = 0u; c < params.stored; c++) {
+    for (var row = group_id.y; row < params.rows; row += group_count.y) {
+        for (var column = group_id.x * 64u + local_id.x; column < params.width; column += group_count.x * 64u) {
+            let first = first_of(row * params.width + column);
+            var texel = vec4<f32>(0.0, 0.0, 0.0, 1.0);
+            for (var c = 0u; c < STORED; c++) {
 //@if TARGET == 1
-        texel[c] = f32(byte_of(first, c)) / 255.0;
+                texel[c] = f32(byte_of(first, c)) / 255.0;
 //@else
-        if !is_alpha(c) {
-            texel[c] = value_of(first, c);
-        }
+                if !is_alpha(c) {
+                    texel[c] = value_of(first, c);
+                }
 //@end
+            }
+            textureStore(image, vec2<u32>(column, params.first_row + row), texel);
+        }
     }
-    let row = item / params.width;
-    textureStore(image, vec2<u32>(item - row * params.width, params.first_row + row), texel);
 //@end
 }

@@ -1,4 +1,4 @@
-//! The planner of images: a pixel per invocation to a tensor, a word of four bytes, or a texel, per invocation back.
+//! The planner of images: a pixel per invocation to a tensor, a word of four bytes per invocation back; of textures some texels either way.
 //!
 //! Textures are no tensors, so a call over one is no step of a plan: [`texture_call`] has what such a call needs, by the same pure arithmetic.
 
@@ -12,7 +12,7 @@ use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, Plan, Step, check_binding, check_parts, check_tensors};
 use crate::shader::source::{IMAGE_READ, IMAGE_READ_TEXTURE, IMAGE_WRITE, IMAGE_WRITE_R32, IMAGE_WRITE_RGBA8, IMAGE_WRITE_RGBA16};
 use crate::shader::uniforms::ImageParams;
-use crate::shader::{KernelSource, KernelSpec, fold_workgroups};
+use crate::shader::{KernelSource, KernelSpec};
 use crate::types::{ElementType, Result, TensorType};
 
 const DIRECT: &str = "direct";
@@ -39,11 +39,14 @@ impl Planned for ImageProblem {
         if let Some(refusal) = self.inputs().iter().chain(&self.outputs()).find_map(|spec| check_binding(&spec.name, spec.bytes(), profile).err()) {
             return self.in_bands(plan, profile).unwrap_or(Err(refusal));
         }
-        let params = params(&self.tensor, self.format.channels(), self.affine());
+        let params = params(&self.tensor, self.affine());
         let kernel = KernelSpec {
             source: if self.writes { &IMAGE_WRITE } else { &IMAGE_READ },
             element: self.tensor.element,
-            consts: vec![],
+            consts: [("SEVERAL", u32::from(self.tensor.extents[0] > 1))]
+                .into_iter()
+                .chain(channels(self.tensor.extents[1], self.format.channels()))
+                .collect(),
             overrides: vec![],
         };
         let items = if self.writes { self.image_bytes().div_ceil(4) } else { self.pixels() };
@@ -97,25 +100,26 @@ impl ImageProblem {
 }
 
 /// The uniform of a tensor N C H W below 2^31 elements.
-fn params(tensor: &TensorType, stored: usize, Affine { scale, offset }: Affine) -> ImageParams {
+fn params(tensor: &TensorType, Affine { scale, offset }: Affine) -> ImageParams {
     let [image, channel, position] = ImageProblem::tensor_strides(tensor);
-    let [n, channels, height, width] = [0, 1, 2, 3].map(|axis| tensor.extents[axis] as u32);
+    let [n, _, height, width] = [0, 1, 2, 3].map(|axis| tensor.extents[axis] as u32);
     ImageParams {
         scale: scale.map(|v| v as f32),
         offset: offset.map(|v| v as f32),
         items: n * height * width,
-        stored: stored as u32,
-        channels,
         positions: height * width,
         width,
+        rows: height,
         image_stride: image as u32,
         channel_stride: channel as u32,
         position_stride: position as u32,
         first_row: 0,
-        unused0: 0,
-        unused1: 0,
-        unused2: 0,
     }
+}
+
+/// What loops over channels of a tensor and of its image stop at: as constants they are unrolled, and bytes become pixels without a division.
+fn channels(tensor: usize, stored: usize) -> [(&'static str, u32); 2] {
+    [("CHANNELS", tensor as u32), ("STORED", stored as u32)]
 }
 
 /// What a texture holds, as far as kernels of images tell it apart.
@@ -170,19 +174,25 @@ pub(crate) fn texture_call(
     let spec = TensorSpec::of("x", tensor);
     check_tensors("an image", &[&spec], profile)?;
     check_binding("x", spec.bytes(), profile)?;
-    let params = ImageParams { first_row: first_row as u32, ..params(tensor, texels.channels(), affine) }; // a texture has less than 2^31 rows
-    let workgroups = fold_workgroups(u64::from(params.items).div_ceil(64), profile.max_workgroups_per_axis)?;
-    Ok(TextureCall { kernel: texture_kernel(texels, tensor.element, writes), params, workgroups })
+    let params = ImageParams { first_row: first_row as u32, ..params(tensor, affine) }; // a texture has less than 2^31 rows
+    // Invocations go on, by as many columns and rows as there are in all, where a device has fewer workgroups.
+    let axis = |count: u32| count.min(profile.max_workgroups_per_axis).max(1);
+    let workgroups = [axis(params.width.div_ceil(64)), axis(params.rows.div_ceil(ROWS_EACH)), 1];
+    Ok(TextureCall { kernel: texture_kernel(texels, (tensor.extents[1], tensor.element), writes), params, workgroups })
 }
 
-fn texture_kernel(texels: Texels, element: ElementType, writes: bool) -> KernelSpec {
+/// Rows of a column of texels that an invocation takes.
+const ROWS_EACH: u32 = 4;
+
+fn texture_kernel(texels: Texels, (channels, element): (usize, ElementType), writes: bool) -> KernelSpec {
     let source: &'static KernelSource = match (writes, texels) {
         (false, _) => &IMAGE_READ_TEXTURE,
         (true, Texels::Rgba8 | Texels::Rgba8Srgb) => &IMAGE_WRITE_RGBA8,
         (true, Texels::Rgba16) => &IMAGE_WRITE_RGBA16,
         (true, Texels::R32) => &IMAGE_WRITE_R32,
     };
-    let consts = if writes { vec![] } else { vec![("UNORM", u32::from(texels == Texels::Rgba8))] };
+    let unorm = (!writes).then_some(("UNORM", u32::from(texels == Texels::Rgba8)));
+    let consts = self::channels(channels, texels.channels()).into_iter().chain(unorm).collect();
     KernelSpec { source, element, consts, overrides: vec![] }
 }
 
@@ -191,7 +201,9 @@ pub fn texture_kernels() -> Vec<KernelSpec> {
     let mut all = vec![];
     for element in [ElementType::F32, ElementType::F16] {
         for texels in [Texels::Rgba8, Texels::Rgba16, Texels::R32] {
-            all.extend([false, true].map(|writes| texture_kernel(texels, element, writes)));
+            for channels in (1..=texels.channels()).filter(|channels| *channels != 2) {
+                all.extend([false, true].map(|writes| texture_kernel(texels, (channels, element), writes)));
+            }
         }
     }
     all.dedup();

@@ -127,11 +127,11 @@ sources! { OTHER_SOURCES:
     ELEMENTWISE_WHERE "elementwise_where" ["elementwise/where"] [] &[Uniform, Read, Read, Read, Write], &[WhereParams::LAYOUT, WhereOperandAxis::LAYOUT];
 
     IMAGE_READ "image_read" ["image/read"] ["TEXTURE" = 0, "UNORM" = 0] &[Uniform, Read, Write], &[ImageParams::LAYOUT];
-    IMAGE_READ_TEXTURE "image_read_texture" ["image/read"] ["TEXTURE" = 1, "UNORM" = 0] &[Uniform, Texture, Write], &[ImageParams::LAYOUT];
+    IMAGE_READ_TEXTURE "image_read_texture" ["image/read"] ["TEXTURE" = 1, "UNORM" = 0, "SEVERAL" = 0] &[Uniform, Texture, Write], &[ImageParams::LAYOUT];
     IMAGE_WRITE "image_write" ["image/write"] ["TARGET" = 0] &[Uniform, Read, Write], &[ImageParams::LAYOUT];
-    IMAGE_WRITE_RGBA8 "image_write_rgba8" ["image/write"] ["TARGET" = 1] &[Uniform, Read, TargetRgba8], &[ImageParams::LAYOUT];
-    IMAGE_WRITE_RGBA16 "image_write_rgba16" ["image/write"] ["TARGET" = 2] &[Uniform, Read, TargetRgba16], &[ImageParams::LAYOUT];
-    IMAGE_WRITE_R32 "image_write_r32" ["image/write"] ["TARGET" = 3] &[Uniform, Read, TargetR32], &[ImageParams::LAYOUT];
+    IMAGE_WRITE_RGBA8 "image_write_rgba8" ["image/write"] ["TARGET" = 1, "SEVERAL" = 0] &[Uniform, Read, TargetRgba8], &[ImageParams::LAYOUT];
+    IMAGE_WRITE_RGBA16 "image_write_rgba16" ["image/write"] ["TARGET" = 2, "SEVERAL" = 0] &[Uniform, Read, TargetRgba16], &[ImageParams::LAYOUT];
+    IMAGE_WRITE_R32 "image_write_r32" ["image/write"] ["TARGET" = 3, "SEVERAL" = 0] &[Uniform, Read, TargetR32], &[ImageParams::LAYOUT];
 
     // Uniform, x, key, output.
     DROPOUT "dropout" ["elementwise/dropout"] ["LAST" = 0] &[Uniform, Read, Read, Write], &[DropoutParams::LAYOUT];

@@ -144,17 +144,13 @@ uniform! {
         scale: [f32; 4],
         offset: [f32; 4],
         items: u32,
-        stored: u32,
-        channels: u32,
         positions: u32,
         width: u32,
+        rows: u32,
         image_stride: u32,
         channel_stride: u32,
         position_stride: u32,
         first_row: u32,
-        unused0: u32,
-        unused1: u32,
-        unused2: u32,
     }
 }
 
