@@ -5,7 +5,8 @@
 //! which they would keep alive.
 
 use crate::gpu::Gpu;
-use crate::gpu::prepared::{Prepared, Shared};
+use crate::gpu::allocated::Shared;
+use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::sharing::Sharing;
 use crate::gpu::tensor::Tensor;

@@ -4,6 +4,7 @@
 //! errors of their own (`fault`), and data reach the device in pieces (`transfer`).
 
 pub(crate) mod adapter;
+pub(crate) mod allocated;
 pub(crate) mod api;
 pub(crate) mod buffer;
 pub(crate) mod burn;
@@ -19,6 +20,7 @@ pub(crate) mod pipelines;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod polling;
 pub(crate) mod prepared;
+pub(crate) mod record_op;
 pub(crate) mod recorder;
 pub(crate) mod sharing;
 pub(crate) mod tensor;

@@ -2,21 +2,18 @@
 //! compiles, plans and submits nothing.
 
 use crate::gpu::Gpu;
+use crate::gpu::allocated::{Shared, Shares};
 use crate::gpu::buffer::Buffer;
-use crate::gpu::pipelines::{Binding, Dispatch, Kernel};
+use crate::gpu::pipelines::Dispatch;
 use crate::gpu::recorder::Recorder;
-use crate::gpu::sharing::Sharing;
 use crate::gpu::tensor::Tensor;
-use crate::gpu::trace::{Stage, span};
 use crate::ops::Op;
-use crate::ops::Problem;
 use crate::ops::spec::TensorSpec;
 use crate::plan::Planned;
-use crate::plan::packing::{Packing, transient};
-use crate::plan::step::{BufferRef, Plan, Step, check_binding};
-use crate::shader::source::BindingKind;
+use crate::plan::packing::Packing;
+use crate::plan::step::Plan;
 use crate::types::{Error, Result};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 /// An op that is ready to record. Cheap to clone; clones share the buffers.
 ///
@@ -27,36 +24,6 @@ use std::sync::{Arc, OnceLock, Weak};
 pub struct Prepared {
     gpu: Gpu,
     shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) plan: Plan,
-    calls: Vec<Call>,
-    /// By input: the tensor, where it is a constant and recorded steps read it. What was only packed is released.
-    constants: Vec<Option<Tensor>>,
-    /// By input: [`Tensor::origin`], where it is a constant.
-    origins: Vec<Option<u64>>,
-    scratch: Vec<Buffer>,
-    tables: Vec<Buffer>,
-    /// What packs the constants, once it was needed.
-    packing: OnceLock<Vec<Call>>,
-}
-
-/// What a prepared op may have from outside instead of making it.
-#[derive(Default)]
-pub(crate) struct Shares<'a> {
-    /// Prepared ops that may have packed the same constants alike.
-    pub others: &'a [Prepared],
-    /// Buffers for what each recording writes anew, the largest first; each at least as large as the plan's.
-    pub transient: Option<&'a [Buffer]>,
-}
-
-/// A step with its pipeline and uniform.
-#[derive(Debug)]
-struct Call {
-    kernel: Arc<Kernel>,
-    uniform: Option<Binding>,
 }
 
 impl Prepared {
@@ -237,6 +204,10 @@ impl Prepared {
         packed(self).is_some_and(|own| Some(own) == packed(other))
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// A reference that does not keep it.
     pub(crate) fn downgrade(&self) -> WeakPrepared {
         WeakPrepared { gpu: self.gpu.clone(), shared: Arc::downgrade(&self.shared) }
@@ -395,116 +366,6 @@ fn check_recorder(recorder: &Recorder<'_>, gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
-impl Call {
-    fn new(gpu: &Gpu, step: &Step) -> Result<Self> {
-        let kernel = gpu.kernels().get(gpu, &step.kernel)?;
-        let uniform = match step.kernel.source.bindings.first() {
-            Some(BindingKind::Uniform) => Some(Binding::whole(&gpu.uniform(&kernel.label, &step.params)?)),
-            _ => None,
-        };
-        Ok(Self { kernel, uniform })
-    }
-}
-
-impl Shared {
-    /// For constants that are given in each call.
-    pub(crate) fn without_constants(gpu: &Gpu, plan: Plan, transient: Option<&[Buffer]>) -> Result<Self> {
-        let constants = vec![None; plan.inputs.len()];
-        Ok(Self::new(gpu, plan, constants, &Shares { others: &[], transient })?.0)
-    }
-
-    /// Bytes of its buffers.
-    pub(crate) fn bytes(&self) -> u64 {
-        let uniforms = self.calls.iter().chain(self.packing.get().into_iter().flatten()).filter_map(|call| call.uniform.as_ref());
-        let uniforms: u64 = uniforms.map(|uniform| uniform.size).sum();
-        self.scratch.iter().chain(&self.tables).map(|buffer| buffer.size()).sum::<u64>() + uniforms
-    }
-
-    /// Allocates what a plan takes; `constants` by input. True where they have to be packed yet.
-    fn new(gpu: &Gpu, plan: Plan, constants: Vec<Option<Tensor>>, shares: &Shares<'_>) -> Result<(Self, bool)> {
-        let _span = span(Stage::Prepare, &plan.label);
-        gpu.compile(&[&plan])?;
-        let calls: Vec<Call> = plan.steps.iter().map(|step| Call::new(gpu, step)).collect::<Result<_>>()?;
-        let origins: Vec<Option<u64>> = constants.iter().map(|tensor| tensor.as_ref().map(Tensor::origin)).collect();
-        let packed = shares.others.iter().find_map(|other| other.shared.packed(&plan, &origins)).unwrap_or_default();
-        let to_pack = packed.is_empty() && !plan.prepare.is_empty();
-        let given: Vec<(usize, Buffer)> =
-            shares.transient.map(|buffers| transient(&plan).into_iter().zip(buffers.iter().cloned()).collect()).unwrap_or_default();
-        let buffer = |label: &str, bytes: u64| {
-            check_binding(label, bytes, gpu.profile())?;
-            gpu.storage(label, bytes)
-        };
-        let parts_of = |index: usize| {
-            plan.steps.iter().flat_map(|step| &step.refs).any(|place| matches!(place, BufferRef::ScratchPart { index: own, .. } if *own == index))
-        };
-        let scratch = (0..).zip(&plan.scratch).map(|(index, &bytes)| match packed.iter().chain(&given).find(|(own, _)| *own == index) {
-            Some((_, shared)) => Ok(shared.clone()),
-            None if parts_of(index) => gpu.storage("scratch memory", bytes),
-            None => buffer("scratch memory", bytes),
-        });
-        let scratch = scratch.collect::<Result<_>>()?;
-        let tables = plan.tables.iter().map(|table| gpu.table("wgconv table", bytemuck::cast_slice(table))).collect::<Result<_>>()?;
-        Ok((Self { plan, calls, constants, origins, scratch, tables, packing: OnceLock::new() }, to_pack))
-    }
-
-    /// The calls of what packs the constants, made on first use.
-    fn packing(&self, gpu: &Gpu) -> Result<&[Call]> {
-        if let Some(calls) = self.packing.get() {
-            return Ok(calls);
-        }
-        let calls = self.plan.prepare.iter().map(|step| Call::new(gpu, step)).collect::<Result<Vec<_>>>()?;
-        Ok(self.packing.get_or_init(|| calls))
-    }
-
-    /// Records what packs the constants, which are among `inputs`.
-    fn pack(&self, recorder: &mut Recorder<'_>, inputs: &[Option<&Tensor>]) -> Result<()> {
-        let gpu = recorder.gpu().clone();
-        let calls = self.packing(&gpu)?;
-        recorder.scoped(&self.plan.label, |recorder| recorder.push(&self.dispatches(&gpu, &self.plan.prepare, calls, inputs, &[])?))
-    }
-
-    /// What `plan` would pack of constants of these origins, if it is here already: its scratch buffers, by the plan's number.
-    fn packed(&self, plan: &Plan, origins: &[Option<u64>]) -> Option<Vec<(usize, Buffer)>> {
-        let (own, wanted) = (Packing::of(&self.plan)?, Packing::of(plan)?);
-        let same = |index: &usize| self.origins[*index].is_some() && self.origins[*index] == origins[*index];
-        let is_here = own.equals(&wanted) && own.inputs == wanted.inputs && own.inputs.iter().all(same);
-        is_here.then(|| wanted.scratch.iter().zip(&own.scratch).map(|(index, own)| (*index, self.scratch[*own].clone())).collect())
-    }
-
-    /// Binds what the steps name, within an error scope; inputs that they do not name may be absent.
-    fn dispatches(&self, gpu: &Gpu, steps: &[Step], calls: &[Call], inputs: &[Option<&Tensor>], outputs: &[&Tensor]) -> Result<Vec<Dispatch>> {
-        let bind = |place: &BufferRef| -> Result<Option<Binding>> {
-            let missing = || Error::Internal { label: self.plan.op.into(), message: format!("the plan names {place:?}, which is not there") };
-            Ok(Some(match *place {
-                BufferRef::Input { index, first, bytes } => inputs.get(index).copied().flatten().ok_or_else(missing)?.binding(first, bytes),
-                BufferRef::Output { index, first, bytes } => outputs.get(index).ok_or_else(missing)?.binding(first, bytes),
-                // A shared buffer may be larger than this op's part of it.
-                BufferRef::Scratch(index) => {
-                    let bytes = self.plan.scratch.get(index).ok_or_else(missing)?.next_multiple_of(16);
-                    Binding::part(self.scratch.get(index).ok_or_else(missing)?, 0, bytes)
-                }
-                BufferRef::ScratchPart { index, first, bytes } => Binding::part(self.scratch.get(index).ok_or_else(missing)?, first, bytes),
-                BufferRef::Table(index) => Binding::whole(self.tables.get(index).ok_or_else(missing)?),
-                BufferRef::Nothing => return Ok(None),
-            }))
-        };
-        steps
-            .iter()
-            .zip(calls)
-            .map(|(step, call)| {
-                let bindings: Vec<Binding> = call
-                    .uniform
-                    .iter()
-                    .cloned()
-                    .map(Ok)
-                    .chain(step.refs.iter().filter_map(|place| bind(place).transpose()))
-                    .collect::<Result<_>>()?;
-                Ok(Dispatch::new(gpu, &call.kernel, bindings, step.workgroups))
-            })
-            .collect()
-    }
-}
-
 /// A tensor must be what the spec says, on the same device.
 pub(crate) fn check_tensor(gpu: &Gpu, op: &str, spec: &TensorSpec, tensor: &Tensor) -> Result<()> {
     let name = &spec.name;
@@ -521,76 +382,4 @@ pub(crate) fn check_tensor(gpu: &Gpu, op: &str, spec: &TensorSpec, tensor: &Tens
         return Err(Error::invalid(name.clone(), tensor.layout().name(), format!("this {op} takes {name} stored {}", spec.tensor.layout.name())));
     }
     Ok(())
-}
-
-impl Recorder<'_> {
-    /// Prepares and records an op with the planner's choice, and returns its outputs. `inputs` are all of them, constants too, in order.
-    ///
-    /// # Errors
-    /// As [`Prepared::new`] and [`Prepared::record`].
-    pub fn op(&mut self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        self.noted(|recorder| recorder.record_op(&op.into(), inputs, None))
-    }
-
-    /// Records an op as [`Recorder::op`] does, over outputs that are there, such as ranges of a host's own buffers; of an op in place, what it changes.
-    ///
-    /// An output may lie in the buffer of an input or of another output where no byte of one is a byte of the other, as tensors do that a host cut out of one
-    /// large buffer. Kernels then bind for writing what they read there; an op has a plan and pipelines of its own for each combination of tensors that share.
-    ///
-    /// ```no_run
-    /// # use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
-    /// # use wgconv::{ElementType, Gpu, Layout, Result, Tensor, wgpu};
-    /// # fn example(gpu: &Gpu, arena: &wgpu::Buffer, filter: &Tensor) -> Result<()> {
-    /// let cut = |first, extents: &[usize]| Tensor::from_buffer(gpu, arena.clone(), first, extents, ElementType::F32, Layout::ChannelsFirst);
-    /// let (x, y) = (cut(0, &[1, 3, 64, 64])?, cut(1 << 20, &[1, 8, 62, 62])?);
-    /// let conv = ConvProblem::forward(&ConvInputs::of(&x, filter, None), &Conv2dDescriptor::default())?; // 8 x 3 x 3 x 3
-    /// gpu.run(|r| r.op_into(conv, &[&x, filter], &[&y]))?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Recorder::op`]; outputs of another number, shape, element type, layout or device than the op's; an output that overlaps another tensor;
-    /// inputs that overlap in the buffer of an output.
-    pub fn op_into(&mut self, op: impl Into<Op>, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<()> {
-        self.noted(|recorder| recorder.record_op(&op.into(), inputs, Some(outputs))).map(|_| ())
-    }
-
-    fn noted<T>(&mut self, record: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let recorded = record(self);
-        if recorded.is_err() {
-            self.note_failure();
-        }
-        recorded
-    }
-
-    fn record_op(&mut self, op: &Op, inputs: &[&Tensor], outputs: Option<&[&Tensor]>) -> Result<Vec<Tensor>> {
-        if self.eager().is_some() {
-            return self.eager_op(op, inputs, outputs);
-        }
-        let plan = Sharing::of(op, inputs, outputs.unwrap_or_default())?.plan(self.gpu(), op)?;
-        if inputs.len() != plan.inputs.len() {
-            return Err(Error::invalid("inputs", inputs.len(), format!("this {} takes {}", plan.op, plan.inputs.len())));
-        }
-        let part =
-            |constant| -> Vec<&Tensor> { plan.inputs.iter().zip(inputs).filter(|(spec, _)| spec.constant == constant).map(|(_, t)| *t).collect() };
-        let (constants, given) = (part(true), part(false));
-        let prepared = Prepared::recorded(self, plan, &constants)?;
-        let outputs = match outputs {
-            Some(outputs) => outputs.iter().map(|&tensor| tensor.clone()).collect(),
-            None => prepared.outputs()?,
-        };
-        prepared.record(self, &given, &outputs.iter().collect::<Vec<_>>())?;
-        Ok(outputs)
-    }
-
-    /// As [`Recorder::op`], for an op of one output.
-    pub(crate) fn op1(&mut self, op: impl Into<Op>, inputs: &[&Tensor]) -> Result<Tensor> {
-        let op = op.into();
-        let mut outputs = self.op(&op, inputs)?;
-        match outputs.pop() {
-            Some(output) if outputs.is_empty() => Ok(output),
-            _ => Err(Error::Internal { label: op.name().into(), message: "an op of one output gave another number".into() }),
-        }
-    }
 }

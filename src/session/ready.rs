@@ -1,9 +1,10 @@
 //! A graph on a GPU for one open extent: what is planned and how many bytes that takes, then every op prepared over the arena.
 
 use crate::gpu::Gpu;
+use crate::gpu::allocated::Shares;
 use crate::gpu::buffer::Buffer;
 use crate::gpu::pipelines::Dispatch;
-use crate::gpu::prepared::{Prepared, Shares};
+use crate::gpu::prepared::Prepared;
 use crate::gpu::recorder::Recorder;
 use crate::gpu::tensor::Tensor;
 use crate::graph::{At, Graph, Node, Resolved, ValueId};
