@@ -6,7 +6,7 @@
 use ndarray::{Array1, Array4};
 use wgconv::conv::{Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::elementwise::{BinaryOp, BinaryProblem, UnaryOp, UnaryProblem};
-use wgconv::image::ImageDescriptor;
+use wgconv::image::{BoundImage, ImageDescriptor};
 use wgconv::op::{Bound, Op, Prepared};
 use wgconv::{ElementType, Error, Gpu, Layout, Padding, PaddingMode, Recorder, Result, Tensor, wgpu};
 
@@ -64,46 +64,51 @@ fn continued(pads: [usize; 2], groups: usize) -> Conv2dDescriptor {
     Conv2dDescriptor { padding, padding_mode: PaddingMode::Replicate, groups, ..Default::default() }
 }
 
-/// Stages of a frame, each from tensor or texture to tensor or texture.
-const STAGES: [&str; 4] = ["read the texture", "blur 9 x 9 in two passes, write", "Sobel, write", "sharpen, write"];
+/// What the program records for every frame: everything is planned, compiled and bound once.
+struct Pipeline {
+    read: BoundImage,
+    /// Kernels on f32 planes, in the order of a frame.
+    names: Vec<&'static str>,
+    kernels: Vec<Bound>,
+    writes: Vec<BoundImage>,
+}
 
-/// Records a stage. `frame` is what the first leaves to the others.
-fn record(
-    r: &mut Recorder<'_>,
-    stage: usize,
-    f: &Filters,
-    source: &wgpu::Texture,
-    targets: &[wgpu::Texture],
-    frame: &mut Option<Tensor>,
-) -> Result<()> {
-    let plain = ImageDescriptor::default();
-    let x = match frame {
-        Some(x) if stage > 0 => x.clone(),
-        _ => {
-            *frame = Some(r.image_from_texture(source, &plain)?);
-            return Ok(());
-        }
-    };
-    match stage {
-        1 => {
-            let y = r.conv2d(&x, &f.vertical, None, &continued([4, 0], 3))?;
-            let y = r.conv2d(&y, &f.horizontal, None, &continued([0, 4], 3))?;
-            r.image_to_texture(&y, &targets[0], &plain)?;
-        }
-        2 => {
-            let y = r.conv2d(&x, &f.gray, None, &continued([0, 0], 1))?;
-            let y = r.conv2d(&y, &f.sobel, None, &continued([1, 1], 1))?;
-            let squares = r.mul(&y, &y)?;
-            let y = r.conv2d(&squares, &f.sum, None, &continued([0, 0], 1))?;
-            let y = r.unary(&y, UnaryOp::Sqrt)?;
-            r.image_to_texture(&y, &targets[1], &plain)?;
-        }
-        _ => {
-            let y = r.conv2d(&x, &f.sharpen, None, &continued([1, 1], 3))?;
-            r.image_to_texture(&y, &targets[2], &plain)?;
-        }
+/// Stages of a frame from the first on that reads no texture: what it is, and how many kernels it has before it writes one.
+const STAGES: [(&str, usize); 3] = [("blur 9 x 9 in two passes, write", 2), ("Sobel, write", 5), ("sharpen, write", 1)];
+
+impl Pipeline {
+    fn new(gpu: &Gpu, f: &Filters, source: &wgpu::Texture, targets: &[wgpu::Texture]) -> Result<Self> {
+        let plain = ImageDescriptor::default();
+        let x = gpu.zeros(&[1, 3, source.height() as usize, source.width() as usize], ElementType::F32, Layout::ChannelsFirst)?;
+        let (mut names, mut kernels) = (vec![], vec![]);
+        let mut add = |name, op: Op, constants: &[&Tensor], inputs: &[&Tensor]| {
+            let prepared = Prepared::new(gpu, op, constants)?;
+            let y = prepared.output()?;
+            names.push(name);
+            kernels.push(prepared.bind(inputs, &[&y])?);
+            Ok::<_, Error>(y)
+        };
+        let conv = |x: &Tensor, w: &Tensor, pads, groups| ConvProblem::forward(&ConvInputs::of(x, w, None), &continued(pads, groups)).map(Op::from);
+        let y = add("9 x 1", conv(&x, &f.vertical, [4, 0], 3)?, &[&f.vertical], &[&x])?;
+        let blurred = add("1 x 9", conv(&y, &f.horizontal, [0, 4], 3)?, &[&f.horizontal], &[&y])?;
+        let y = add("gray", conv(&x, &f.gray, [0, 0], 1)?, &[&f.gray], &[&x])?;
+        let y = add("Sobel", conv(&y, &f.sobel, [1, 1], 1)?, &[&f.sobel], &[&y])?;
+        let y = add("squares", BinaryProblem::new(&y.tensor_type(), &y.tensor_type(), BinaryOp::Mul)?.into(), &[], &[&y, &y])?;
+        let y = add("sum", conv(&y, &f.sum, [0, 0], 1)?, &[&f.sum], &[&y])?;
+        let edges = add("root", UnaryProblem::new(&y.tensor_type(), UnaryOp::Sqrt)?.into(), &[], &[&y])?;
+        let sharpened = add("sharpen", conv(&x, &f.sharpen, [1, 1], 3)?, &[&f.sharpen], &[&x])?;
+        let write = |(y, target): (&Tensor, &wgpu::Texture)| gpu.bind_image_to_texture(y, target, &plain);
+        let writes = [&blurred, &edges, &sharpened].into_iter().zip(targets).map(write).collect::<Result<_>>()?;
+        Ok(Self { read: gpu.bind_image_from_texture(source, &x, &plain)?, names, kernels, writes })
     }
-    Ok(())
+
+    /// Records stage `stage` of a frame: the first reads the texture.
+    fn record(&self, r: &mut Recorder<'_>, stage: usize) -> Result<()> {
+        let Some(stage) = stage.checked_sub(1) else { return self.read.record(r) };
+        let first: usize = STAGES[..stage].iter().map(|(_, kernels)| kernels).sum();
+        self.kernels[first..first + STAGES[stage].1].iter().try_for_each(|kernel| kernel.record(r))?;
+        self.writes[stage].record(r)
+    }
 }
 
 /// A program that owns its device asks for what it times with.
@@ -154,35 +159,6 @@ fn by_waiting(gpu: &Gpu, count: usize, record: &mut Stage<'_>) -> Result<Vec<f64
     Ok(times)
 }
 
-/// The kernels of a frame on f32 planes alone, each prepared and bound: what the stages above would take if images cost nothing.
-struct Planes {
-    names: Vec<&'static str>,
-    bound: Vec<Bound>,
-}
-
-impl Planes {
-    fn new(gpu: &Gpu, f: &Filters, x: &Tensor) -> Result<Self> {
-        let mut planes = Self { names: vec![], bound: vec![] };
-        let mut add = |name, op: Op, constants: &[&Tensor], inputs: &[&Tensor]| {
-            let prepared = Prepared::new(gpu, op, constants)?;
-            let y = prepared.output()?;
-            planes.names.push(name);
-            planes.bound.push(prepared.bind(inputs, &[&y])?);
-            Ok::<_, Error>(y)
-        };
-        let conv = |x: &Tensor, w: &Tensor, pads, groups| ConvProblem::forward(&ConvInputs::of(x, w, None), &continued(pads, groups)).map(Op::from);
-        let y = add("9 x 1", conv(x, &f.vertical, [4, 0], 3)?, &[&f.vertical], &[x])?;
-        let _ = add("1 x 9", conv(&y, &f.horizontal, [0, 4], 3)?, &[&f.horizontal], &[&y])?;
-        let y = add("gray", conv(x, &f.gray, [0, 0], 1)?, &[&f.gray], &[x])?;
-        let y = add("Sobel", conv(&y, &f.sobel, [1, 1], 1)?, &[&f.sobel], &[&y])?;
-        let y = add("squares", BinaryProblem::new(&y.tensor_type(), &y.tensor_type(), BinaryOp::Mul)?.into(), &[], &[&y, &y])?;
-        let y = add("sum", conv(&y, &f.sum, [0, 0], 1)?, &[&f.sum], &[&y])?;
-        let _ = add("root", UnaryProblem::new(&y.tensor_type(), UnaryOp::Sqrt)?.into(), &[], &[&y])?;
-        let _ = add("sharpen", conv(x, &f.sharpen, [1, 1], 3)?, &[&f.sharpen], &[x])?;
-        Ok(planes)
-    }
-}
-
 /// The middle, the least and the most of all rounds, in ms: of `stages`, added up in each round.
 fn summary(rounds: &[Vec<f64>], stages: std::ops::Range<usize>) -> [f64; 3] {
     let mut sums: Vec<f64> = rounds.iter().map(|times| times[stages.clone()].iter().sum::<f64>() * 1e3).collect();
@@ -209,13 +185,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     gpu.queue().write_texture(source.as_image_copy(), &photograph, layout, source.size());
 
     let filters = Filters::new(&gpu)?;
-    let x = gpu.run(|r| r.image_from_texture(&source, &ImageDescriptor::default()))?;
-    let planes = Planes::new(&gpu, &filters, &x)?;
+    let pipeline = Pipeline::new(&gpu, &filters, &source, &targets)?;
     let (mut frames, mut alone) = (vec![], vec![]);
     for round in 0..=FRAMES {
-        let mut frame = None;
-        let times = time(&gpu, 4, &mut |r, stage| record(r, stage, &filters, &source, &targets, &mut frame))?;
-        let others = time(&gpu, planes.bound.len(), &mut |r, i| planes.bound[i].record(r))?;
+        let times = time(&gpu, 1 + STAGES.len(), &mut |r, stage| pipeline.record(r, stage))?;
+        // The same kernels without the images.
+        let others = time(&gpu, pipeline.kernels.len(), &mut |r, i| pipeline.kernels[i].record(r))?;
         if round > 0 {
             frames.push(times);
             alone.push(others);
@@ -224,16 +199,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock = if gpu.device().features().contains(STAMPS) { "GPU timestamps" } else { "waiting" };
     println!("{width} x {height} on {}, medians of {FRAMES} frames by {clock} (least, most)", gpu.report());
     let line = |what: &str, [median, least, most]: [f64; 3]| println!("  {what}: {median:.2} ms ({least:.2}, {most:.2})");
-    STAGES.iter().enumerate().for_each(|(i, stage)| line(stage, summary(&frames, i..i + 1)));
-    let all = summary(&frames, 0..STAGES.len());
-    line("all", all);
+    line("read the texture", summary(&frames, 0..1));
+    STAGES.iter().zip(1..).for_each(|((stage, _), i)| line(stage, summary(&frames, i..i + 1)));
+    line("all", summary(&frames, 0..1 + STAGES.len()));
     println!("its kernels on f32 planes alone");
-    planes.names.iter().enumerate().for_each(|(i, name)| line(name, summary(&alone, i..i + 1)));
-    let sum = summary(&alone, 0..planes.names.len());
-    line("all", sum);
+    pipeline.names.iter().enumerate().for_each(|(i, name)| line(name, summary(&alone, i..i + 1)));
+    line("all", summary(&alone, 0..pipeline.names.len()));
     // Of each round, whose two parts saw the same clock and the same load.
     let both = |part: fn(&str) -> bool| {
-        let kept = |times: &Vec<f64>| times.iter().zip(&planes.names).filter(|(_, name)| part(name)).map(|(time, _)| time).sum::<f64>();
+        let kept = |times: &Vec<f64>| times.iter().zip(&pipeline.names).filter(|(_, name)| part(name)).map(|(time, _)| time).sum::<f64>();
         let ratios = frames.iter().zip(&alone).map(|(frame, alone)| vec![frame.iter().sum::<f64>() / kept(alone) / 1e3]).collect::<Vec<_>>();
         summary(&ratios, 0..1)
     };

@@ -31,6 +31,7 @@ pub mod dropout {
 
 /// Images in and out: bytes of 8 bits a channel, and textures.
 pub mod image {
+    pub use crate::gpu::api::image::BoundImage;
     pub use crate::ops::image::{ImageDescriptor, ImageFormat, ImageProblem};
 }
 

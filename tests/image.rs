@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop and say where")]
 
 use wgconv::conv::Conv2dDescriptor;
-use wgconv::gpu::SourcePatch;
+use wgconv::gpu::{Counters, SourcePatch};
 use wgconv::image::{ImageDescriptor, ImageFormat, ImageProblem};
 use wgconv::ndarray::{Array1, Array4, Ix4};
 use wgconv::session::Given;
@@ -427,4 +427,36 @@ fn a_device_of_few_workgroups_reaches_every_texel() {
     ] {
         assert!(!few_workgroups_agree(Some(damage)), "{damage:?} went unnoticed");
     }
+}
+
+/// A frame that changes, by calls that were bound once: nothing is made for it.
+#[test]
+fn a_bound_image_is_this_frames_and_makes_nothing() {
+    let gpu = Gpu::new().unwrap();
+    let both = wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::STORAGE_BINDING;
+    let [from, to] = [0, 1].map(|_| texture(&gpu, wgpu::TextureFormat::Rgba8Unorm, [16, 16], both));
+    let x = gpu.zeros(&[1, 4, 16, 16], ElementType::F32, Layout::ChannelsFirst).unwrap();
+    let read_in = gpu.bind_image_from_texture(&from, &x, &BYTES).unwrap();
+    let written = gpu.bind_image_to_texture(&x, &to, &BYTES).unwrap();
+    for frame in 0..3u8 {
+        let bytes: Vec<u8> = ramp().iter().map(|byte| byte.wrapping_add(frame)).collect();
+        fill(&gpu, &from, 4, &bytes);
+        let before = gpu.counters();
+        let mut recorder = gpu.recorder();
+        read_in.record(&mut recorder).unwrap();
+        written.record(&mut recorder).unwrap();
+        recorder.submit().unwrap();
+        assert_eq!(gpu.counters() - before, Counters { submits: 1, ..Counters::default() });
+        assert_eq!(read(&gpu, &to, 4), bytes, "frame {frame}");
+    }
+    let of = |extents: &[usize], layout| gpu.zeros(extents, ElementType::F32, layout).unwrap();
+    let error = |y: &Tensor| gpu.bind_image_from_texture(&from, y, &BYTES).unwrap_err().to_string();
+    for y in [of(&[1, 3, 16, 16], Layout::ChannelsFirst), of(&[1, 4, 8, 32], Layout::ChannelsFirst), of(&[1, 4, 16, 16], Layout::ChannelsLast)] {
+        assert!(error(&y).contains("the texture is read to f32 of [1, 4, 16, 16], channels_first"), "{}", error(&y));
+    }
+    let error = gpu.bind_image_to_texture(&of(&[1, 4, 8, 32], Layout::ChannelsFirst), &to, &BYTES).unwrap_err().to_string();
+    assert!(error.contains("the texture has 16 rows of 16 texels"), "{error}");
+    let other = Gpu::new().unwrap();
+    assert!(gpu.bind_image_from_texture(&from, &other.zeros(&[1, 4, 16, 16], ElementType::F32, Layout::ChannelsFirst).unwrap(), &BYTES).is_err());
+    assert!(read_in.record(&mut other.recorder()).unwrap_err().to_string().contains("the recorder"));
 }

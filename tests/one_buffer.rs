@@ -150,7 +150,8 @@ fn a_filter_of_the_hosts_is_packed_in_each_call_and_nothing_else_is_done_again()
         let done = gpu.counters() - before;
         let again = Counters { bind_groups: done.bind_groups, submits: 1, ..Counters::default() };
         assert!(call == 0 || done == again, "call {call}: {done:?}");
-        assert!(done.bind_groups > 1, "it is packed, then read");
+        // It is packed, then read; each filter's bind groups are there from its first call on.
+        assert!(if call < 2 { done.bind_groups > 1 } else { done.bind_groups == 0 }, "call {call}: {done:?}");
         let want = cpu::convolve(&descriptor, image.view().into_dyn(), values.view().into_dyn(), None).unwrap();
         assert_eq!(y.download::<f32, Ix4>().unwrap().into_dyn(), want, "call {call}");
     }

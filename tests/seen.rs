@@ -47,7 +47,7 @@ fn a_call_seen_before_neither_plans_nor_compiles_nor_packs() {
         // The first call has all to do; the second finds the first one's output gone, and its buffer free.
         if i > 0 {
             assert_eq!(done, expected, "call {i}");
-            assert_eq!(done.bind_groups, 1, "one kernel, and none that packs");
+            assert_eq!(done.bind_groups, 0, "the output lies where the first one lay, so that even its bind group is there");
         } else {
             assert!(done.plans == 1 && done.pipelines > 0 && done.buffers > 1 && done.bind_groups > 1, "{done:?}");
         }
@@ -90,7 +90,8 @@ fn a_filter_that_changes_is_packed_anew() {
         let (y, done) = counted(&gpu, || [conv(&gpu, &x, &w), conv(&gpu, &x, &other)]);
         is(&y[0], 1);
         is(&y[1], 2);
-        assert_eq!([done.plans, done.bind_groups], [0, 2], "{done:?}");
+        // The first output of a filter lies where it lay before or where the other's did.
+        assert!(done.plans == 0 && done.bind_groups <= 2, "{done:?}");
     }
     // Written between the recording and the submit: what is submitted first counts, as without anything seen.
     let y = gpu

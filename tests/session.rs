@@ -110,6 +110,18 @@ fn a_recording_is_over_the_tensors_of_the_caller() {
     for (image, (features, classes)) in images.iter().zip(&outputs) {
         assert_eq!((features.download().unwrap(), classes.download().unwrap()), run(&cpu, image));
     }
+    // Over tensors that it was recorded with before, nothing is made but what the host submits.
+    let x = gpu.upload(&images[1]).unwrap();
+    for call in 0..3 {
+        let before = gpu.counters();
+        let mut recorder = gpu.recorder();
+        session.record(&mut recorder, &[("x", &x)], &[("classes", &outputs[0].1), ("features", &outputs[0].0)]).unwrap();
+        recorder.submit().unwrap();
+        let done = gpu.counters() - before;
+        let once = Counters { submits: 1, ..Counters::default() };
+        assert!(if call == 0 { done.bind_groups > 0 } else { done == once }, "call {call}: {done:?}");
+    }
+    assert_eq!((outputs[0].0.download().unwrap(), outputs[0].1.download().unwrap()), run(&cpu, &images[1]));
 }
 
 /// An output may be an input, a parameter, a view, or what another output is.

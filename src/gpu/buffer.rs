@@ -4,6 +4,7 @@
 //! what they name until they are submitted or dropped, so that what is reused is written by later submits alone.
 
 use crate::gpu::Gpu;
+use crate::gpu::bind_groups::NamedBy;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,9 +14,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone)]
 pub(crate) struct Buffer(Arc<Owned>);
 
+/// A wgpu buffer with the bind groups that name it, which go when it does: they would keep its memory. What is reused stays the same allocation.
+#[derive(Debug)]
+pub(crate) struct Allocation {
+    buffer: wgpu::Buffer,
+    number: u64,
+    named_by: Mutex<Vec<NamedBy>>,
+}
+
+impl Allocation {
+    fn new(buffer: wgpu::Buffer) -> Arc<Self> {
+        Arc::new(Self { buffer, number: crate::gpu::tensor::new_origin(), named_by: Mutex::default() })
+    }
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        let number = self.number;
+        self.named_by.get_mut().unwrap_or_else(PoisonError::into_inner).iter().for_each(|named_by| named_by.forget(number));
+    }
+}
+
 #[derive(Debug)]
 struct Owned {
-    buffer: wgpu::Buffer,
+    allocation: Arc<Allocation>,
     /// None of a buffer of the caller's.
     pool: Option<Arc<Pool>>,
     is_reusable: AtomicBool,
@@ -31,19 +53,33 @@ impl Deref for Buffer {
     type Target = wgpu::Buffer;
 
     fn deref(&self) -> &wgpu::Buffer {
-        &self.0.buffer
+        &self.0.allocation.buffer
     }
 }
 
 impl Buffer {
-    fn new(buffer: wgpu::Buffer, pool: Option<Arc<Pool>>, is_reusable: bool) -> Self {
+    fn new(allocation: Arc<Allocation>, pool: Option<Arc<Pool>>, is_reusable: bool) -> Self {
         let (number, is_volatile) = (crate::gpu::tensor::new_origin(), AtomicBool::new(pool.is_none()));
-        Self(Arc::new(Owned { buffer, pool, is_reusable: AtomicBool::new(is_reusable), number, version: AtomicU64::new(0), is_volatile }))
+        Self(Arc::new(Owned { allocation, pool, is_reusable: AtomicBool::new(is_reusable), number, version: AtomicU64::new(0), is_volatile }))
     }
 
     /// A buffer of the caller's.
     pub fn adopted(buffer: wgpu::Buffer) -> Self {
-        Self::new(buffer, None, false)
+        Self::new(Allocation::new(buffer), None, false)
+    }
+
+    /// A number of its memory, which it has in common with what the same memory is used for before and after it.
+    pub fn memory(&self) -> u64 {
+        self.0.allocation.number
+    }
+
+    /// Something keeps bind groups that name it.
+    pub fn note_named(&self, named_by: NamedBy) {
+        let mut all = self.0.allocation.named_by.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(NamedBy::is_there);
+        if !all.iter().any(|own| own.is(&named_by)) {
+            all.push(named_by);
+        }
     }
 
     /// It is never reused from now on: the caller has it, or an encoder of which nobody here knows when it is submitted.
@@ -79,7 +115,7 @@ impl Buffer {
 impl Drop for Owned {
     fn drop(&mut self) {
         if let Some(pool) = &self.pool {
-            pool.take_back(&self.buffer, *self.is_reusable.get_mut());
+            pool.take_back(&self.allocation, *self.is_reusable.get_mut());
         }
     }
 }
@@ -93,7 +129,7 @@ struct State {
     in_use: u64,
     peak: u64,
     /// Buffers to be reused, by their bytes, each with when it came.
-    free: BTreeMap<u64, Vec<(u64, wgpu::Buffer)>>,
+    free: BTreeMap<u64, Vec<(u64, Arc<Allocation>)>>,
     pooled: u64,
     most: u64,
     /// Buffers that came back so far.
@@ -140,30 +176,30 @@ impl Pool {
     /// A new buffer, counted.
     pub fn count(self: &Arc<Self>, buffer: wgpu::Buffer) -> Buffer {
         self.state().add(buffer.size());
-        Buffer::new(buffer, Some(self.clone()), false)
+        Buffer::new(Allocation::new(buffer), Some(self.clone()), false)
     }
 
     /// A buffer of this size that was used before, the one that came back last.
     pub fn reuse(self: &Arc<Self>, bytes: u64) -> Option<Buffer> {
         let mut state = self.state();
         let buffers = state.free.get_mut(&bytes)?;
-        let (_, buffer) = buffers.pop()?;
+        let (_, allocation) = buffers.pop()?;
         if buffers.is_empty() {
             state.free.remove(&bytes);
         }
         state.pooled -= bytes;
         state.add(bytes);
-        Some(Buffer::new(buffer, Some(self.clone()), true))
+        Some(Buffer::new(allocation, Some(self.clone()), true))
     }
 
-    fn take_back(&self, buffer: &wgpu::Buffer, is_reusable: bool) {
-        let bytes = buffer.size();
+    fn take_back(&self, allocation: &Arc<Allocation>, is_reusable: bool) {
+        let bytes = allocation.buffer.size();
         let mut state = self.state();
         state.in_use -= bytes;
         if is_reusable && bytes <= state.most {
             state.clock += 1;
             let clock = state.clock;
-            state.free.entry(bytes).or_default().push((clock, buffer.clone()));
+            state.free.entry(bytes).or_default().push((clock, allocation.clone()));
             state.pooled += bytes;
             state.evict();
         }

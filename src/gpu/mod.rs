@@ -6,6 +6,7 @@
 pub(crate) mod adapter;
 pub(crate) mod allocated;
 pub(crate) mod api;
+pub(crate) mod bind_groups;
 pub(crate) mod buffer;
 pub(crate) mod burn;
 pub(crate) mod counters;
@@ -109,6 +110,7 @@ struct Inner {
     queue: wgpu::Queue,
     report: AdapterReport,
     profile: DeviceProfile,
+    uniform_alignment: u64,
     lost: Arc<Loss>,
     counts: Counts,
     pool: Arc<Pool>,
@@ -181,6 +183,7 @@ impl Gpu {
         chooser: Box<dyn Chooser>,
     ) -> Self {
         let profile = DeviceProfile::new(&device, adapter);
+        let uniform_alignment = u64::from(device.limits().min_uniform_buffer_offset_alignment).max(16);
         let driver_cache = DriverCache::new(&device);
         Self {
             inner: Arc::new(Inner {
@@ -188,6 +191,7 @@ impl Gpu {
                 queue,
                 report,
                 profile,
+                uniform_alignment,
                 lost: Arc::default(),
                 counts: Counts::default(),
                 pool: Arc::default(),
@@ -235,6 +239,11 @@ impl Gpu {
     /// What plans may use of the device.
     pub fn profile(&self) -> &DeviceProfile {
         &self.inner.profile
+    }
+
+    /// Where a uniform may begin in a buffer of several.
+    pub(crate) fn uniform_alignment(&self) -> u64 {
+        self.inner.uniform_alignment
     }
 
     /// The wgpu device.

@@ -128,6 +128,11 @@ impl Dispatch {
         Self::of_resources(gpu, kernel, bindings.into_iter().map(Resource::Buffer).collect(), workgroups)
     }
 
+    /// As [`Dispatch::new`], by a bind group of these very bindings.
+    pub fn again(kernel: &Arc<Kernel>, bind_group: wgpu::BindGroup, bindings: Vec<Binding>, workgroups: [u32; 3]) -> Self {
+        Self { kernel: kernel.clone(), bind_group, buffers: bindings.into_iter().map(|binding| binding.buffer).collect(), workgroups }
+    }
+
     /// As [`Dispatch::new`], where some bindings are textures.
     pub fn of_resources(gpu: &Gpu, kernel: &Arc<Kernel>, resources: Vec<Resource>, workgroups: [u32; 3]) -> Self {
         let entries: Vec<_> = kernel

@@ -132,8 +132,7 @@ impl Prepared {
         if packs && !self.plan().prepare.is_empty() {
             self.shared.pack(recorder, &inputs)?;
         }
-        let (plan, shared) = (self.plan(), &self.shared);
-        recorder.scoped(&plan.label, |recorder| recorder.push(&shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs)?))
+        self.shared.record(recorder, &inputs, outputs)
     }
 
     /// Records the packing of one without constants; `inputs` are all of them.
@@ -245,8 +244,7 @@ impl Prepared {
     pub fn record(&self, recorder: &mut Recorder<'_>, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<()> {
         check_recorder(recorder, &self.gpu)?;
         let inputs = self.checked(inputs, outputs, |spec| !spec.constant)?;
-        let (plan, shared) = (self.plan(), &self.shared);
-        recorder.scoped(&plan.label, |recorder| recorder.push(&shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs)?))
+        self.shared.record(recorder, &inputs, outputs)
     }
 
     /// Checks and binds tensors once, to be recorded again and again: a frame's or a batch's, whose contents change and whose tensors stay. Takes
@@ -256,22 +254,13 @@ impl Prepared {
     /// As [`Prepared::record`].
     pub fn bind(&self, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<Bound> {
         let inputs = self.checked(inputs, outputs, |spec| !spec.constant)?;
-        let (plan, shared) = (self.plan(), &self.shared);
-        let dispatches = self.gpu.scoped(&plan.label, || shared.dispatches(&self.gpu, &plan.steps, &shared.calls, &inputs, outputs))?;
-        Ok(Bound { prepared: self.clone(), dispatches })
+        Ok(Bound { prepared: self.clone(), dispatches: self.shared.bind(&self.gpu, &inputs, outputs, false)? })
     }
 
     /// As [`Prepared::bind`], for one [without constants](Prepared::without_constants): `inputs` are all of them, in order; what is recorded packs first.
     pub(crate) fn bind_packing(&self, inputs: &[&Tensor], outputs: &[&Tensor]) -> Result<Bound> {
         let inputs = self.checked(inputs, outputs, |_| true)?;
-        let (gpu, plan, shared) = (&self.gpu, self.plan(), &self.shared);
-        let calls = shared.packing(gpu)?;
-        let dispatches = gpu.scoped(&plan.label, || {
-            let mut dispatches = shared.dispatches(gpu, &plan.prepare, calls, &inputs, &[])?;
-            dispatches.extend(shared.dispatches(gpu, &plan.steps, &shared.calls, &inputs, outputs)?);
-            Ok(dispatches)
-        })?;
-        Ok(Bound { prepared: self.clone(), dispatches })
+        Ok(Bound { prepared: self.clone(), dispatches: self.shared.bind(&self.gpu, &inputs, outputs, true)? })
     }
 
     /// All inputs in order, those that are not `given` from what this was prepared with, once they and the outputs are what the plan says.

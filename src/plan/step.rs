@@ -122,6 +122,18 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Where the uniform struct of each call begins in one buffer of all of them, those that pack before the others, and the bytes of that buffer; none where a
+    /// kernel has no uniform.
+    pub(crate) fn uniforms(&self, alignment: u64) -> (Vec<Option<u64>>, u64) {
+        let mut end = 0u64;
+        let calls = self.prepare.iter().chain(&self.steps).map(|step| {
+            let begin = (!step.params.is_empty()).then(|| end.next_multiple_of(alignment));
+            end = begin.map_or(end, |begin| begin + step.params.len() as u64);
+            begin
+        });
+        (calls.collect(), end)
+    }
+
     pub(crate) fn new(op: &'static str, label: String, inputs: Vec<TensorSpec>, outputs: Vec<TensorSpec>) -> Self {
         Self { op, label, inputs, outputs, tables: vec![], scratch: vec![], prepare: vec![], steps: vec![], shared: vec![] }
     }

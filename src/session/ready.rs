@@ -44,7 +44,7 @@ impl Planning {
         let placement = Placement::of(graph, &at, Limits::of(gpu));
         let roots = (0..graph.values().len()).map(|index| graph.root(&at, graph.value(index))).collect();
         let mut planning = Self { at, plans, placement, roots, memory: Memory::default() };
-        planning.memory = planning.count(graph);
+        planning.memory = planning.count(gpu, graph);
         Ok(planning)
     }
 
@@ -76,12 +76,12 @@ impl Planning {
         (direct, packed)
     }
 
-    fn count(&self, graph: &Graph) -> Memory {
+    fn count(&self, gpu: &Gpu, graph: &Graph) -> Memory {
         let (direct, packed) = self.weights(graph);
         let sum = |values: &HashSet<ValueId>| values.iter().map(|&value| self.at.bytes(value).next_multiple_of(16)).sum::<u64>();
         let plans = || self.plans.iter().flatten();
         let packed_bytes = |plan: &Plan| plan.scratch.iter().sum::<u64>() - transient(plan).iter().map(|&index| plan.scratch[index]).sum::<u64>();
-        let tables = |plan: &Plan| plan.tables.iter().map(|table| 4 * table.len() as u64).sum::<u64>() + uniforms(plan);
+        let tables = |plan: &Plan| plan.tables.iter().map(|table| 4 * table.len() as u64).sum::<u64>() + plan.uniforms(gpu.uniform_alignment()).1;
         let ends = |multiple: u64| graph.inputs().chain(graph.outputs()).map(|(_, value)| self.at.bytes(value).next_multiple_of(multiple)).sum();
         let largest = packed.iter().map(|&value| self.at.bytes(value)).max().unwrap_or(0);
         Memory {
@@ -130,7 +130,7 @@ impl Planning {
             let least = op.algorithms(gpu.profile()).into_iter().filter_map(|name| op.plan(gpu.profile(), Some(name)).ok());
             if let Some(plan) = least.min_by_key(Plan::own_bytes).filter(|plan| plan.own_bytes() < own(&i)) {
                 let before = self.plans[i].replace(plan);
-                let memory = self.count(graph);
+                let memory = self.count(gpu, graph);
                 if memory.peak() < self.memory.peak() {
                     self.memory = memory;
                 } else {
@@ -140,10 +140,6 @@ impl Planning {
         }
         Ok(self)
     }
-}
-
-fn uniforms(plan: &Plan) -> u64 {
-    plan.prepare.iter().chain(&plan.steps).map(|step| step.params.len() as u64).sum()
 }
 
 /// Whether something that the op takes as a constant, such as a filter, is an input of the network or computed by it: it is packed in every run.

@@ -8,7 +8,7 @@ use crate::ops::image::{ImageDescriptor, ImageFormat, ImageProblem, check_channe
 use crate::ops::transform::slice::SliceDescriptor;
 use crate::plan::image::{Texels, rows_at_once, texture_call};
 use crate::plan::profile::DeviceProfile;
-use crate::types::{Error, Result, TensorType};
+use crate::types::{Error, Result, TensorShape, TensorType};
 
 impl Gpu {
     /// The bytes of images as a tensor of u32 words, as [`Recorder::image_from_bytes`] takes them; zeros fill the last word.
@@ -72,8 +72,7 @@ impl Recorder<'_> {
     pub fn image_from_texture(&mut self, texture: &wgpu::Texture, descriptor: &ImageDescriptor) -> Result<Tensor> {
         let texels = checked(texture, wgpu::TextureUsages::TEXTURE_BINDING)?;
         check_channels("channels", descriptor.channels, texels.channels(), false)?;
-        let tensor =
-            TensorType::new(&[1, descriptor.channels, texture.height() as usize, texture.width() as usize], descriptor.element, descriptor.layout);
+        let tensor = read_type(texture, descriptor);
         let bands = bands(&tensor, self.gpu().profile())?;
         let mut read = Vec::with_capacity(bands.len());
         for rows in bands {
@@ -94,15 +93,7 @@ impl Recorder<'_> {
     /// # Errors
     /// As [`Recorder::image_from_texture`], with `STORAGE_BINDING`; another size than x has; a tensor of another device.
     pub fn image_to_texture(&mut self, x: &Tensor, texture: &wgpu::Texture, descriptor: &ImageDescriptor) -> Result<()> {
-        let texels = checked(texture, wgpu::TextureUsages::STORAGE_BINDING)?;
-        if x.gpu() != self.gpu() {
-            return Err(Error::OtherDevice { argument: "x".into() });
-        }
-        let wanted = [1, texture.height() as usize, texture.width() as usize];
-        match x.shape().extents() {
-            &[n, channels, height, width] if [n, height, width] == wanted => check_channels("channels of x", channels, texels.channels(), true)?,
-            _ => return Err(Error::invalid("x", x.shape(), format!("the texture has {} rows of {} texels, one image", wanted[1], wanted[2]))),
-        }
+        let texels = check_written(self.gpu(), x, texture)?;
         let bands = bands(&x.tensor_type(), self.gpu().profile())?;
         if bands.len() == 1 {
             return self.image_call(texture, texels, (x, 0), descriptor, true);
@@ -124,26 +115,126 @@ impl Recorder<'_> {
         descriptor: &ImageDescriptor,
         writes: bool,
     ) -> Result<()> {
-        descriptor.check()?;
-        tensor.element().check_float("the tensor of an image")?;
-        let white = if texels == Texels::Rgba8 { 255.0 } else { 1.0 };
-        let affine = if writes { descriptor.writing(white) } else { descriptor.reading(white) };
-        let gpu = self.gpu().clone();
-        let call = texture_call(texels, (&tensor.tensor_type(), first_row), affine, writes, gpu.profile())?;
-        let kernel = gpu.kernels().get(&gpu, &call.kernel)?;
-        let uniform = Binding::whole(&gpu.uniform(&kernel.label, bytemuck::bytes_of(&call.params))?);
-        let buffer = tensor.binding(0, tensor.byte_size());
-        if !writes {
-            tensor.raw().note_volatile();
-        }
-        self.scoped(&kernel.label, |recorder| {
-            let view = texture.create_view(&wgpu::TextureViewDescriptor { mip_level_count: Some(1), ..Default::default() });
-            let (image, own) = (Resource::View(view), Resource::Buffer(buffer));
-            let [first, second] = if writes { [own, image] } else { [image, own] };
-            let dispatch = Dispatch::of_resources(&gpu, &kernel, vec![Resource::Buffer(uniform), first, second], call.workgroups);
-            recorder.push(&[dispatch])
-        })
+        let dispatch = dispatch(self.gpu(), (texture, texels), (tensor, first_row), descriptor, writes)?;
+        self.scoped("an image", |recorder| recorder.push(&[dispatch]))
     }
+}
+
+/// A texture and a tensor, one of which is read into the other, bound once to be recorded for every frame: by [`Gpu::bind_image_from_texture`] and
+/// [`Gpu::bind_image_to_texture`]. It keeps the texture and the tensor alive.
+#[must_use = "nothing runs before it is recorded and submitted"]
+#[derive(Debug, Clone)]
+pub struct BoundImage {
+    gpu: Gpu,
+    dispatch: Dispatch,
+}
+
+impl BoundImage {
+    /// Records it; nothing is made.
+    ///
+    /// # Errors
+    /// A recorder of another device; loss of the device.
+    pub fn record(&self, recorder: &mut Recorder<'_>) -> Result<()> {
+        if *recorder.gpu() != self.gpu {
+            return Err(Error::OtherDevice { argument: "the recorder".into() });
+        }
+        recorder.scoped("an image", |recorder| recorder.push(std::slice::from_ref(&self.dispatch)))
+    }
+}
+
+impl Gpu {
+    /// Binds the reading of a texture into y 1 C H W, which is there, as [`Recorder::image_from_texture`] reads one; channels, element type and layout are those of
+    /// y.
+    ///
+    /// ```no_run
+    /// # use wgconv::{ElementType, Gpu, Layout, Recorder, Result, wgpu};
+    /// # fn example(gpu: &Gpu, camera: &wgpu::Texture, mut next: impl FnMut() -> wgpu::CommandEncoder) -> Result<()> {
+    /// use wgconv::image::ImageDescriptor;
+    /// let x = gpu.zeros(&[1, 3, 1080, 1920], ElementType::F32, Layout::ChannelsFirst)?;
+    /// let read = gpu.bind_image_from_texture(camera, &x, &ImageDescriptor::default())?;
+    /// for _ in 0..100 {
+    ///     let mut encoder = next();
+    ///     read.record(&mut Recorder::on(gpu, &mut encoder))?; // x is this frame's from here on
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Recorder::image_from_texture`]; a descriptor of other channels, another element type or layout than y's; a y of another size or device; one that no
+    /// binding holds.
+    pub fn bind_image_from_texture(&self, texture: &wgpu::Texture, y: &Tensor, descriptor: &ImageDescriptor) -> Result<BoundImage> {
+        let texels = checked(texture, wgpu::TextureUsages::TEXTURE_BINDING)?;
+        check_channels("channels", descriptor.channels, texels.channels(), false)?;
+        let wanted = read_type(texture, descriptor);
+        if y.gpu() != self {
+            return Err(Error::OtherDevice { argument: "y".into() });
+        }
+        if y.tensor_type() != wanted {
+            let rule = format!("the texture is read to {} of {}, {}", wanted.element, TensorShape::new(&wanted.extents)?, wanted.layout.name());
+            return Err(Error::invalid("y", format!("{} of {}, {}", y.element(), y.shape(), y.layout().name()), rule));
+        }
+        self.bound_image((texture, texels), y, descriptor, false)
+    }
+
+    /// Binds the writing of x 1 C H W over a texture, as [`Recorder::image_to_texture`] writes one.
+    ///
+    /// # Errors
+    /// As [`Recorder::image_to_texture`]; an x that no binding holds.
+    pub fn bind_image_to_texture(&self, x: &Tensor, texture: &wgpu::Texture, descriptor: &ImageDescriptor) -> Result<BoundImage> {
+        let texels = check_written(self, x, texture)?;
+        self.bound_image((texture, texels), x, descriptor, true)
+    }
+
+    fn bound_image(&self, image: (&wgpu::Texture, Texels), tensor: &Tensor, descriptor: &ImageDescriptor, writes: bool) -> Result<BoundImage> {
+        Ok(BoundImage { gpu: self.clone(), dispatch: dispatch(self, image, (tensor, 0), descriptor, writes)? })
+    }
+}
+
+/// The kernel call between a tensor and the texture's rows from `first_row` on.
+fn dispatch(
+    gpu: &Gpu,
+    (texture, texels): (&wgpu::Texture, Texels),
+    (tensor, first_row): (&Tensor, usize),
+    descriptor: &ImageDescriptor,
+    writes: bool,
+) -> Result<Dispatch> {
+    descriptor.check()?;
+    tensor.element().check_float("the tensor of an image")?;
+    let white = if texels == Texels::Rgba8 { 255.0 } else { 1.0 };
+    let affine = if writes { descriptor.writing(white) } else { descriptor.reading(white) };
+    let call = texture_call(texels, (&tensor.tensor_type(), first_row), affine, writes, gpu.profile())?;
+    let kernel = gpu.kernels().get(gpu, &call.kernel)?;
+    let uniform = Binding::whole(&gpu.uniform(&kernel.label, bytemuck::bytes_of(&call.params))?);
+    let buffer = tensor.binding(0, tensor.byte_size());
+    if !writes {
+        tensor.raw().note_volatile();
+    }
+    gpu.scoped(&kernel.label, || {
+        let view = texture.create_view(&wgpu::TextureViewDescriptor { mip_level_count: Some(1), ..Default::default() });
+        let (image, own) = (Resource::View(view), Resource::Buffer(buffer));
+        let [first, second] = if writes { [own, image] } else { [image, own] };
+        Ok(Dispatch::of_resources(gpu, &kernel, vec![Resource::Buffer(uniform), first, second], call.workgroups))
+    })
+}
+
+/// What a texture is read to.
+fn read_type(texture: &wgpu::Texture, descriptor: &ImageDescriptor) -> TensorType {
+    TensorType::new(&[1, descriptor.channels, texture.height() as usize, texture.width() as usize], descriptor.element, descriptor.layout)
+}
+
+/// What a texture holds over which x may be written.
+fn check_written(gpu: &Gpu, x: &Tensor, texture: &wgpu::Texture) -> Result<Texels> {
+    let texels = checked(texture, wgpu::TextureUsages::STORAGE_BINDING)?;
+    if x.gpu() != gpu {
+        return Err(Error::OtherDevice { argument: "x".into() });
+    }
+    let wanted = [1, texture.height() as usize, texture.width() as usize];
+    match x.shape().extents() {
+        &[n, channels, height, width] if [n, height, width] == wanted => check_channels("channels of x", channels, texels.channels(), true)?,
+        _ => return Err(Error::invalid("x", x.shape(), format!("the texture has {} rows of {} texels, one image", wanted[1], wanted[2]))),
+    }
+    Ok(texels)
 }
 
 /// The rows of an image 1 C H W that go through a binding at once.
