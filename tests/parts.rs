@@ -116,6 +116,12 @@ fn parts_are_the_numbers_of_the_whole() {
             "adaptive pool",
             PoolProblem::adaptive(&f32s(&[1, 2, 170, 130]), &AdaptivePoolDescriptor { kind: indexed, output: [11, 7] }).map(Into::into),
         ),
+        // A maximum hides a row that a part lost, a mean does not.
+        (
+            "adaptive average pool",
+            PoolProblem::adaptive(&f32s(&[1, 2, 170, 130]), &AdaptivePoolDescriptor { kind: PoolKind::AVERAGE, output: [11, 7] }).map(Into::into),
+        ),
+        ("average pool of windows that overlap", PoolProblem::new(&last, &pool.with_stride([2, 1]).with_kind(PoolKind::AVERAGE)).map(Into::into)),
         ("gradient of an average pool", adjoint(PoolKind::AVERAGE).map(Into::into)),
         ("gradient of a max pool", adjoint(indexed).map(Into::into)),
         ("gradient of a max pool of windows that overlap", adjoint_of(pool.with_stride([2, 1]), indexed).map(Into::into)),
