@@ -50,9 +50,20 @@ impl Line {
             let row = &mut row[first..last];
             match step {
                 1 => row.copy_from_slice(&line[..row.len()]),
-                2 => row.iter_mut().zip(line.iter().step_by(2)).for_each(|(value, x)| *value = *x),
+                2 => every::<2>(line, row),
+                4 => every::<4>(line, row),
                 step => row.iter_mut().zip(line.iter().step_by(step)).for_each(|(value, x)| *value = *x),
             }
         }
     }
+}
+
+/// Every so manieth number of `line`, from the first on: of whole chunks compilers make shuffles of vectors, of steps they do not.
+#[inline(always)]
+fn every<const STEP: usize>(line: &[f32], row: &mut [f32]) {
+    let (chunks, rest) = line.as_chunks::<STEP>();
+    let whole = chunks.len().min(row.len());
+    row[..whole].iter_mut().zip(chunks).for_each(|(value, chunk)| *value = chunk[0]);
+    // One more begins a chunk that the line ends in.
+    row[whole..].iter_mut().zip(rest).for_each(|(value, x)| *value = *x);
 }

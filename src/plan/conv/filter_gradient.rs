@@ -16,9 +16,9 @@ use crate::plan::conv::{direct, implicit_gemm, winograd_gradient};
 use crate::plan::gemm::method::Method;
 use crate::plan::gemm::splits::{partial_sums, sum_items};
 use crate::plan::gemm::tile::{Core, Tile};
-use crate::plan::pick;
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, Chunk, Plan, Step, check_binding, check_parts, check_tensors};
+use crate::plan::{pick, reason};
 use crate::shader::KernelSpec;
 use crate::shader::source_gemm::{CONV_FILTER_ROWS_REGISTER, CONV_FILTER_ROWS_WORKGROUP, CONV_PACK_FILTER};
 use crate::shader::uniforms::{ConvParams, PackParams};
@@ -315,14 +315,7 @@ fn scratch(plan: &mut Plan, index: usize, bytes: u64, profile: &DeviceProfile) -
 
 impl Planned for FilterGradient {
     fn algorithms(&self, profile: &DeviceProfile) -> Vec<&'static str> {
-        let applies = |algorithm: &Algorithm| match algorithm {
-            Algorithm::WinogradF2 | Algorithm::WinogradF4 => winograd_gradient::supports(*algorithm, self, profile).is_ok(),
-            _ => {
-                let has_core = implicit_gemm::core(*algorithm).is_none_or(|core| core.check(algorithm.name(), profile).is_ok());
-                has_core && self.parts(*algorithm, None, profile).is_ok()
-            }
-        };
-        ALGORITHMS.into_iter().filter(applies).map(Algorithm::name).collect()
+        ALGORITHMS.into_iter().filter(|algorithm| self.applies(*algorithm, profile).is_ok()).map(Algorithm::name).collect()
     }
 
     fn candidates(&self, profile: &DeviceProfile) -> Vec<String> {
@@ -361,6 +354,15 @@ impl Planned for FilterGradient {
         self.of_parts(algorithm, tile, &parts, profile)
     }
 
+    fn not_chosen(&self, profile: &DeviceProfile) -> Vec<(&'static str, String)> {
+        let chosen = self.plan(profile, None).map_or_else(|_| String::new(), |plan| plan.algorithm().to_string());
+        let why = |algorithm: Algorithm| match self.applies(algorithm, profile) {
+            Ok(()) => format!("it applies; {chosen} is preferred"),
+            Err(error) => reason(error),
+        };
+        ALGORITHMS.into_iter().filter(|algorithm| algorithm.name() != chosen).map(|algorithm| (algorithm.name(), why(algorithm))).collect()
+    }
+
     fn is_exact_for(&self, algorithm: &str) -> bool {
         winograd(self, algorithm).is_none_or(|tiles| tiles.transforms.is_exact())
     }
@@ -379,6 +381,15 @@ impl Planned for FilterGradient {
 }
 
 impl FilterGradient {
+    /// Whether an algorithm can compute it on a device like `profile`.
+    fn applies(&self, algorithm: Algorithm, profile: &DeviceProfile) -> Result<()> {
+        if let Algorithm::WinogradF2 | Algorithm::WinogradF4 = algorithm {
+            return winograd_gradient::supports(algorithm, self, profile);
+        }
+        implicit_gemm::core(algorithm).map_or(Ok(()), |core| core.check(algorithm.name(), profile))?;
+        self.parts(algorithm, None, profile).map(|_| ())
+    }
+
     /// The planner's preference: the fewest multiplications where they pay, else the tile cores where a tile is filled.
     fn preferred(&self, admitted: &[&'static str], profile: &DeviceProfile) -> Option<&'static str> {
         let gemm = if profile.is_cpu { Algorithm::ImplicitGemmRegister } else { Algorithm::ImplicitGemmWorkgroup };

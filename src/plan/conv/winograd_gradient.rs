@@ -81,7 +81,9 @@ fn products(algorithm: Algorithm, tile: Option<&str>, gradient: &FilterGradient,
     if largest > limit {
         return refuse(format!("{} tiles transformed need {largest} bytes, but max_storage_buffer_binding_size is {limit}", tiles.depth));
     }
-    let room = if profile.is_cpu { WORKSPACE_CPU } else { WORKSPACE };
+    // A processor's cache should hold what is transformed until it is read again; but where sums are no smaller, each turn costs what transforms them.
+    let in_cache = profile.is_cpu && 2 * sums < operands[0] + operands[1];
+    let room = if in_cache { WORKSPACE_CPU } else { WORKSPACE };
     let at_once = (room / most).clamp(1, limit / largest).min(tiles.sums());
     Ok(Products { tiles, tiling, padded, at_once })
 }
