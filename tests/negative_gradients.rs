@@ -150,7 +150,7 @@ fn damaged_gradient_kernels_are_reported() {
         ("conv_pack_filter[", "conv_backward_filter/", "tap = order[tap];", "", "exact"),
         ("conv_filter_rows_", "conv_transpose_backward_filter/", "n * params.x_stride_n + product.group", "product.group", "exact"),
         ("conv_implicit_gemm", "conv_transpose_backward_filter/", "n * params.x_stride_n + product.group", "product.group", "exact"),
-        // Winograd's formula turned round: a tile's pad, a row behind the last, the channels of a group, a tile's place in its sum, an image, signs and
+        // The adjoint of Winograd's formula: a tile's pad, a row behind the last, the channels of a group, a tile's place in its sum, an image, signs and
         // constants of each transform, a sum left out, what tiles before gave, a channel.
         ("conv_winograd_gradient_tiles[", "conv_backward_filter/winograd_f2", "- params.pad_h;", ";", "exact"),
         ("conv_winograd_gradient_tiles[", "conv_backward_filter/winograd_f2", "& (y < params.height)", "", "exact"),

@@ -1,4 +1,4 @@
-// The transforms of conv/winograd_axes.wgsl turned round, as the gradient by the filter has them: A where the forward convolution has A^T, and G^T where it has
+// The adjoints of the transforms of conv/winograd_axes.wgsl, which the gradient by the filter has: A where the forward convolution has A^T, and G^T where it has
 // G (src/ops/conv/winograd.rs has the matrices). The input's is the same. On small integers those of F(2,3) and F(2,5) round nothing.
 
 //@use conv/winograd_axes.wgsl

@@ -15,8 +15,8 @@ pub(crate) trait Along<const REACH: usize, const LINES: usize, const TILE: usize
     fn output<S: Simd>(simd: S, m: [S::f32s; LINES]) -> [S::f32s; TILE];
 }
 
-/// The same turned round, as the gradient by the filter has them.
-pub(crate) trait Turned<const LINES: usize, const TILE: usize, const TAPS: usize> {
+/// Their adjoints, which the gradient by the filter has.
+pub(crate) trait Gradient<const LINES: usize, const TILE: usize, const TAPS: usize> {
     /// A y.
     fn output_adjoint<S: Simd>(simd: S, y: [S::f32s; TILE]) -> [S::f32s; LINES];
     /// G^T m.
@@ -43,7 +43,7 @@ impl<W: Along<REACH, LINES, TILE, TAPS>, const REACH: usize, const LINES: usize,
 /// Of a gradient by the outputs: A y.
 pub(crate) struct Adjoint<W, const TAPS: usize>(PhantomData<W>);
 
-impl<W: Turned<LINES, TILE, TAPS>, const LINES: usize, const TILE: usize, const TAPS: usize> Values<TILE, LINES> for Adjoint<W, TAPS> {
+impl<W: Gradient<LINES, TILE, TAPS>, const LINES: usize, const TILE: usize, const TAPS: usize> Values<TILE, LINES> for Adjoint<W, TAPS> {
     #[inline(always)]
     fn of<S: Simd>(simd: S, y: [S::f32s; TILE]) -> [S::f32s; LINES] {
         W::output_adjoint(simd, y)
@@ -89,7 +89,7 @@ impl Along<4, 4, 2, 3> for F2 {
     }
 }
 
-impl Turned<4, 2, 3> for F2 {
+impl Gradient<4, 2, 3> for F2 {
     #[inline(always)]
     fn output_adjoint<S: Simd>(simd: S, y: [S::f32s; 2]) -> [S::f32s; 4] {
         [y[0], simd.add_f32s(y[0], y[1]), simd.sub_f32s(y[0], y[1]), simd.neg_f32s(y[1])]
@@ -148,7 +148,7 @@ impl Along<6, 6, 4, 3> for F4 {
     }
 }
 
-impl Turned<6, 4, 3> for F4 {
+impl Gradient<6, 4, 3> for F4 {
     #[inline(always)]
     fn output_adjoint<S: Simd>(simd: S, y: [S::f32s; 4]) -> [S::f32s; 6] {
         let times = |c: f32, a: S::f32s, b: S::f32s| simd.mul_add_e_f32s(simd.splat_f32s(c), a, b); // c a + b
@@ -277,9 +277,9 @@ mod tests {
         }
     }
 
-    struct TurnedColumns<const LINES: usize, const TILE: usize, const TAPS: usize, W>(PhantomData<W>);
+    struct GradientColumns<const LINES: usize, const TILE: usize, const TAPS: usize, W>(PhantomData<W>);
 
-    impl<const LINES: usize, const TILE: usize, const TAPS: usize, W: Turned<LINES, TILE, TAPS>> WithSimd for TurnedColumns<LINES, TILE, TAPS, W> {
+    impl<const LINES: usize, const TILE: usize, const TAPS: usize, W: Gradient<LINES, TILE, TAPS>> WithSimd for GradientColumns<LINES, TILE, TAPS, W> {
         /// By row of A^T, and of G: what each of their numbers makes of 1.
         type Output = [Vec<Vec<f64>>; 2];
 
@@ -297,12 +297,12 @@ mod tests {
         }
     }
 
-    fn check_turned<W, const LINES: usize, const TILE: usize, const TAPS: usize>(algorithm: Algorithm)
+    fn check_gradient<W, const LINES: usize, const TILE: usize, const TAPS: usize>(algorithm: Algorithm)
     where
-        W: Turned<LINES, TILE, TAPS>,
+        W: Gradient<LINES, TILE, TAPS>,
     {
         let transform = Transform::of(algorithm, TAPS as u64).unwrap();
-        let rows = Arch::new().dispatch(TurnedColumns::<LINES, TILE, TAPS, W>(PhantomData));
+        let rows = Arch::new().dispatch(GradientColumns::<LINES, TILE, TAPS, W>(PhantomData));
         for (matrix, rows) in [transform.output, transform.filter].into_iter().zip(&rows) {
             assert_eq!(matrix.len(), rows.len());
             for (want, got) in matrix.iter().zip(rows).flat_map(|(want, got)| want.iter().zip(got)) {
@@ -312,9 +312,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_turned_round_is_the_transposed_matrices() {
-        check_turned::<F2, 4, 2, 3>(Algorithm::WinogradF2);
-        check_turned::<F4, 6, 4, 3>(Algorithm::WinogradF4);
+    fn gradients_have_the_transposed_matrices() {
+        check_gradient::<F2, 4, 2, 3>(Algorithm::WinogradF2);
+        check_gradient::<F4, 6, 4, 3>(Algorithm::WinogradF4);
     }
 
     #[test]

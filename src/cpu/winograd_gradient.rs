@@ -1,4 +1,4 @@
-//! Filter gradients by Winograd's formula turned round (`ops/conv/winograd_gradient.rs`), 3 x 3 windows at stride 1, where the accuracy that is asked for
+//! Filter gradients by the adjoint of Winograd's formula (`ops/conv/winograd_gradient.rs`), 3 x 3 windows at stride 1, where the accuracy that is asked for
 //! admits it.
 //!
 //! Some rows of tiles at a time, the tiles of every plane of both tensors are transformed; then each element of a transformed tile is a product over these
@@ -11,7 +11,7 @@ use crate::cpu::lines::Line;
 use crate::cpu::product::{Operand, add_product};
 use crate::cpu::window::{NOTHING, padded};
 use crate::cpu::winograd::{lay_out, load, put};
-use crate::cpu::winograd_axis::{Adjoint, Along, F2, F4, Forward, Turned, Values};
+use crate::cpu::winograd_axis::{Adjoint, Along, F2, F4, Forward, Gradient, Values};
 use crate::numeric::Accuracy;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::filter_gradient::FilterGradient;
@@ -87,7 +87,7 @@ fn by<W, const REACH: usize, const LINES: usize, const TILE: usize, const TAPS: 
     narrow: &[f32],
     dw: &mut [f32],
 ) where
-    W: Along<REACH, LINES, TILE, TAPS> + Turned<LINES, TILE, TAPS> + Sync,
+    W: Along<REACH, LINES, TILE, TAPS> + Gradient<LINES, TILE, TAPS> + Sync,
 {
     let problem = gradient.windows();
     let [tiles_h, tiles_w] = tiles.tiles.map(|count| count as usize);

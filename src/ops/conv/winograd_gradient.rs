@@ -1,4 +1,4 @@
-//! Winograd's formula turned round, for the gradient by the filter: dw = G^T \[sum over tiles of (A dy A^T) * (B^T x B)\] G.
+//! The adjoint of Winograd's formula, for the gradient by the filter: dw = G^T \[sum over tiles of (A dy A^T) * (B^T x B)\] G.
 //!
 //! It is the derivative of y = A^T \[(G w G^T) * (B^T x B)\] A by w, so it has the transforms of `winograd.rs` and as few products. Its sum is long, over the
 //! tiles of all images: cut into sums of some tiles each, which are added behind, it errs by less than plain sums over all positions, as none of the
