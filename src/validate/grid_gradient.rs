@@ -143,6 +143,9 @@ fn transformed() -> Result<Vec<FilterGradient>> {
         of_conv(&[4, 2, 9, 40], &[3, 2, 1, 3], &same)?,
         of_conv(&[4, 2, 40, 9], &[3, 2, 3, 1], &same)?,
         of_conv(&[2, 40, 9, 7], &[35, 40, 3, 3], &reduced)?,
+        // What the CPU engine takes too, by either.
+        of_conv(&[4, 40, 12, 10], &[35, 40, 3, 3], &same)?,
+        of_conv(&[8, 33, 16, 12], &[32, 33, 3, 3], &reduced)?,
         of_conv(&[1, 2, 13, 11], &[3, 2, 5, 5], &reduced)?,
         of_conv(&[2, 3, 11, 1], &[2, 3, 5, 1], &reduced)?,
     ];
