@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use wgconv::conv::{Accuracy, Algorithm, ConvDescriptor, ConvInputs, ConvProblem, ConvTransposeDescriptor};
+use wgconv::gradient::FilterGradient;
 use wgconv::matmul::{LinearDescriptor, MatMulInputs, MatMulProblem};
 use wgconv::norm::{GroupNormDescriptor, NormInputs, NormProblem};
 use wgconv::numeric::Generator;
@@ -291,9 +292,12 @@ fn results_do_not_depend_on_the_number_of_threads() {
         [([1, 64, 30, 33], 64, Accuracy::F32), ([2, 70, 41, 37], 52, Accuracy::Reduced), ([1, 64, 61, 40], 48, Accuracy::Reduced)]
     {
         let descriptor = ConvDescriptor::<2> { padding: Padding::uniform(1), accuracy, ..Default::default() };
-        let op = Op::from(ConvProblem::forward(&ConvInputs::new(&x, &[filters, x[1], 3, 3], None), &descriptor).unwrap());
-        assert!(wgconv::cpu::algorithm(&op).is_some_and(|label| label.starts_with("winograd")), "{op}");
-        problems.push(op);
+        let conv = ConvProblem::forward(&ConvInputs::new(&x, &[filters, x[1], 3, 3], None), &descriptor).unwrap();
+        let gradient = Op::from(FilterGradient::new(&conv).unwrap());
+        for op in [Op::from(conv), gradient] {
+            assert!(wgconv::cpu::algorithm(&op).is_some_and(|label| label.starts_with("winograd")), "{}/{op}", op.name());
+            problems.push(op);
+        }
         let descriptor = ConvTransposeDescriptor::<2> { padding: Padding::uniform(1), accuracy, ..Default::default() };
         let op = Op::from(ConvProblem::transposed(&ConvInputs::new(&x, &[x[1], filters, 3, 3], None), &descriptor).unwrap());
         assert!(wgconv::cpu::algorithm(&op).is_some_and(|label| label.starts_with("winograd")), "{op}");
