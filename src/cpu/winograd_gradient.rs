@@ -107,7 +107,7 @@ fn by<W, const REACH: usize, const LINES: usize, const TILE: usize, const TAPS: 
 
     let (channels, filters, groups) = (x.channels, dy.channels, gradient.conv.groups as usize);
     let elements = LINES * LINES;
-    // Rows of tiles of a sum, and of a turn, among those of all images.
+    // Rows of tiles of a sum, and of a part, among those of all images.
     let (depth, rows) = (tiles.depth as usize, gradient.conv.batch as usize * tiles_h);
     let of_sum = (depth / tiles_w).max(1);
     let sums_at_once = (WORKSPACE / (elements * (channels + filters) * of_sum * pitch)).max(1);
@@ -122,10 +122,10 @@ fn by<W, const REACH: usize, const LINES: usize, const TILE: usize, const TAPS: 
     for group in 0..groups {
         sums.fill(0.0);
         for first in (0..rows).step_by(at_once) {
-            let turn = Turn { rows: first..rows.min(first + at_once), tiles: [tiles_h, tiles_w], pitch, columns, groups, group };
-            turn.transform::<Forward<W, TILE, TAPS>, REACH, LINES, TILE>(&x, of_x);
-            turn.transform::<Adjoint<W, TAPS>, TILE, LINES, TILE>(&dy, of_dy);
-            let end = turn.rows.len() * pitch;
+            let part = Part { rows: first..rows.min(first + at_once), tiles: [tiles_h, tiles_w], pitch, columns, groups, group };
+            part.transform::<Forward<W, TILE, TAPS>, REACH, LINES, TILE>(&x, of_x);
+            part.transform::<Adjoint<W, TAPS>, TILE, LINES, TILE>(&dy, of_dy);
+            let end = part.rows.len() * pitch;
             sums.par_chunks_mut(filters * channels).enumerate().for_each(|(element, sums)| {
                 for at in (0..end).step_by(most) {
                     let terms = most.min(end - at);
@@ -164,7 +164,7 @@ fn by<W, const REACH: usize, const LINES: usize, const TILE: usize, const TAPS: 
 }
 
 /// Rows of tiles, among those of all images, whose tiles are in memory at once.
-struct Turn {
+struct Part {
     rows: Range<usize>,
     /// Of an image.
     tiles: [usize; 2],
@@ -176,7 +176,7 @@ struct Turn {
     group: usize,
 }
 
-impl Turn {
+impl Part {
     /// Transforms the tiles of every plane of the group, \[channel\]\[element\]\[tile\].
     fn transform<V, const FROM: usize, const LINES: usize, const TILE: usize>(&self, planes: &Planes<'_>, transformed: &mut [f32])
     where
@@ -185,15 +185,15 @@ impl Turn {
         let arch = Arch::new();
         transformed.par_chunks_mut(LINES * LINES * self.columns).enumerate().for_each(|(channel, own)| {
             BANDS.with_borrow_mut(|room| {
-                arch.dispatch(Channel::<V, FROM, LINES, TILE> { turn: self, planes, channel, own, room, values: PhantomData });
+                arch.dispatch(Channel::<V, FROM, LINES, TILE> { part: self, planes, channel, own, room, values: PhantomData });
             });
         });
     }
 }
 
-/// The tiles of a turn in one channel.
+/// The tiles of a part in one channel.
 struct Channel<'a, V, const FROM: usize, const LINES: usize, const TILE: usize> {
-    turn: &'a Turn,
+    part: &'a Part,
     planes: &'a Planes<'a>,
     channel: usize,
     own: &'a mut [f32],
@@ -206,8 +206,8 @@ impl<V: Values<FROM, LINES>, const FROM: usize, const LINES: usize, const TILE: 
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { turn, planes, channel, own, room, .. } = self;
-        let Turn { rows, tiles: [tiles_h, tiles_w], pitch, columns, groups, group } = turn;
+        let Self { part, planes, channel, own, room, .. } = self;
+        let Part { rows, tiles: [tiles_h, tiles_w], pitch, columns, groups, group } = part;
         let below = (FROM - 1) / TILE; // rows of places that the last row of tiles reads beyond its own
         let phase = (tiles_h + below) * pitch;
         let length = TILE * TILE * phase + LONGEST_BLOCK;
@@ -270,10 +270,10 @@ mod tests {
         FilterGradient::new(&ConvProblem::forward(&ConvInputs::new(&x, &filter, None), &descriptor).unwrap()).unwrap()
     }
 
-    /// Integers by F(2,3) without any difference, tenths by both within their bounds: several turns, a row longer than a sum, groups, pads that differ, planes
+    /// Integers by F(2,3) without any difference, tenths by both within their bounds: several parts, a row longer than a sum, groups, pads that differ, planes
     /// that end inside a tile, a transposed convolution.
     #[test]
-    fn sums_of_turns_are_the_reference() {
+    fn sums_of_parts_are_the_reference() {
         let uneven = Padding::Explicit { begin: [2, 0], end: [0, 1] };
         let transposed = ConvTranspose2dDescriptor { groups: 2, padding: Padding::uniform(1), ..Default::default() };
         let transposed = ConvProblem::transposed(&ConvInputs::new(&[3, 6, 11, 14], &[6, 5, 3, 3], None), &transposed).unwrap();

@@ -180,7 +180,7 @@ pub(crate) fn sliced_filters() -> Result<Vec<(FilterGradient, Elsewhere)>> {
     let grouped = ConvTransposeDescriptor { groups: 3, ..strided };
     all.push(FilterGradient::new(&ConvProblem::transposed(&ConvInputs::new(&[2, 24, 2, 2], &[24, 16, 2, 2], None), &grouped)?)?);
     let mut all: Vec<_> = all.into_iter().map(|gradient| (gradient, Elsewhere::Binding(4096))).collect();
-    // Winograd's sums in turns, of images that no binding holds together.
+    // Winograd's sums in parts, of images that no binding holds together.
     let (x, filter) = ([17, 4, 32, 32], [5, 4, 3, 3]);
     all.push((of_conv(&x, &filter, &ConvDescriptor { padding: Padding::Same, ..Default::default() })?, Elsewhere::Binding(1 << 18)));
     Ok(all)

@@ -1,7 +1,7 @@
 //! The planner of filter gradients by Winograd's formula (`ops/conv/winograd_gradient.rs`): both operands' tiles are transformed, multiplied in sums over some
 //! tiles each, a product for each element of a transformed tile, and what the sums add up to is transformed into the taps of dw.
 //!
-//! Where memory for all tiles is too much, they are taken in turns, some sums at a time, each adding to dw.
+//! Where memory for all tiles is too much, they are taken in parts, some sums at a time, each adding to dw.
 
 use crate::numeric::Accuracy;
 use crate::ops::Problem;
@@ -37,11 +37,11 @@ struct Products {
     tiling: Tiling,
     /// Filters and channels of a group as products have them, with what pads their panels.
     padded: [u64; 2],
-    /// Sums of a turn.
+    /// Sums of a part.
     at_once: u64,
 }
 
-/// The tile of the product, and how many sums a turn has.
+/// The tile of the product, and how many sums a part has.
 fn products(algorithm: Algorithm, tile: Option<&str>, gradient: &FilterGradient, profile: &DeviceProfile) -> Result<Products> {
     let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.name().into(), reason });
     let Some(tiles) = GradientTiles::of(algorithm, gradient) else {
@@ -81,7 +81,7 @@ fn products(algorithm: Algorithm, tile: Option<&str>, gradient: &FilterGradient,
     if largest > limit {
         return refuse(format!("{} tiles transformed need {largest} bytes, but max_storage_buffer_binding_size is {limit}", tiles.depth));
     }
-    // A processor's cache should hold what is transformed until it is read again; but where sums are no smaller, each turn costs what transforms them.
+    // A processor's cache should hold what is transformed until it is read again; but where sums are no smaller, each part costs what transforms them.
     let in_cache = profile.is_cpu && 2 * sums < operands[0] + operands[1];
     let room = if in_cache { WORKSPACE_CPU } else { WORKSPACE };
     let at_once = (room / most).clamp(1, limit / largest).min(tiles.sums());
@@ -105,9 +105,9 @@ fn of_choice(shape: GemmShape, core: Core) -> GemmShape {
 /// # Errors
 /// Why not.
 pub(crate) fn supports(algorithm: Algorithm, gradient: &FilterGradient, profile: &DeviceProfile) -> Result<()> {
-    products(algorithm, None, gradient, profile)?;
+    let Products { tiles, .. } = products(algorithm, None, gradient, profile)?;
     check_binding("dw", gradient.outputs()[0].bytes(), profile)?;
-    images(gradient, profile).map(|_| ())
+    images(algorithm, gradient, &tiles, profile).map(|_| ())
 }
 
 /// Whether it is expected to be the fastest.
@@ -126,10 +126,16 @@ pub(crate) fn candidates(algorithm: Algorithm, gradient: &FilterGradient, profil
     labels.filter(|tile| products(algorithm, Some(tile), gradient, profile).is_ok()).map(|tile| format!("{algorithm} {tile}")).collect()
 }
 
-/// So many images at a time as bindings hold of both tensors.
-fn images(gradient: &FilterGradient, profile: &DeviceProfile) -> Result<Vec<Chunk>> {
+/// So many images at a time as bindings hold of both tensors. Each of these chunks begins a sum, and the error counts twice as many as there are of whole ones.
+fn images(algorithm: Algorithm, gradient: &FilterGradient, tiles: &GradientTiles, profile: &DeviceProfile) -> Result<Vec<Chunk>> {
     let [wide, narrow] = image_elements(gradient).map(|elements| elements * ELEMENT.bytes());
-    chunks(gradient.conv.batch, &[("one image of what windows read", wide), ("one image of the other tensor", narrow)], profile)
+    let images = chunks(gradient.conv.batch, &[("one image of what windows read", wide), ("one image of the other tensor", narrow)], profile)?;
+    if images.len() as u64 > tiles.sums() + 1 {
+        let reason =
+            format!("a binding holds so few images that there would be {} sums and more, where the error admits {}", images.len(), tiles.sums());
+        return Err(Error::Unsupported { algorithm: algorithm.to_string(), reason });
+    }
+    Ok(images)
 }
 
 /// Elements of an image of the tensor that windows read, and of the other one.
@@ -138,8 +144,8 @@ fn image_elements(gradient: &FilterGradient) -> [u64; 2] {
     [0, 1].map(|i| gradient.conv.groups * channels[i] * positions[i])
 }
 
-/// The tiles of a turn: those of some images that are bound, from one of theirs on.
-struct Turn {
+/// The tiles of a part: those of some images that are bound, from one of theirs on.
+struct Part {
     images: Chunk,
     tiles: Chunk,
 }
@@ -155,25 +161,25 @@ pub(crate) fn plan(gradient: &FilterGradient, algorithm: Algorithm, tile: Option
     check_binding("dw", plan.outputs[0].bytes(), profile)?;
 
     let per_image = tiles.tiles[0] * tiles.tiles[1];
-    let turns: Vec<Turn> = images(gradient, profile)?
+    let parts: Vec<Part> = images(algorithm, gradient, &tiles, profile)?
         .into_iter()
         .flat_map(|images| {
             let (all, most) = (images.count * per_image, at_once * tiles.depth);
-            (0..all).step_by(most as usize).map(move |first| Turn { images, tiles: Chunk { first, count: most.min(all - first) } })
+            (0..all).step_by(most as usize).map(move |first| Part { images, tiles: Chunk { first, count: most.min(all - first) } })
         })
         .collect();
-    check_parts("its tiles", turns.len() as u128)?;
+    check_parts("its tiles", parts.len() as u128)?;
     let lines = tiles.transforms.lines();
     let groups = gradient.conv.groups;
     let bytes = |outer: u64, inner: u64| lines * at_once * groups * outer * inner * ELEMENT.bytes();
     plan.scratch = vec![bytes(rows, tiles.depth), bytes(columns, tiles.depth), bytes(tiling.shape.rows, columns)];
     let [dy, x, sums] = [0, 1, 2].map(BufferRef::Scratch);
-    for (i, turn) in turns.iter().enumerate() {
-        let own = turn.tiles.count.div_ceil(tiles.depth);
-        transform(gradient, &tiles, 1, turn, own, [rows, tiling.m()], dy, profile, &mut plan)?;
-        transform(gradient, &tiles, 0, turn, own, [columns, if tiling.panel() > 0 { tiling.panel() } else { columns }], x, profile, &mut plan)?;
-        let of_turn = Tiling { shape: GemmShape { products: lines * own * groups, ..tiling.shape }, ..tiling };
-        plan.steps.push(packed_products(&of_turn, columns, [dy, x, sums], profile)?);
+    for (i, part) in parts.iter().enumerate() {
+        let own = part.tiles.count.div_ceil(tiles.depth);
+        transform(gradient, &tiles, 1, part, own, [rows, tiling.m()], dy, profile, &mut plan)?;
+        transform(gradient, &tiles, 0, part, own, [columns, if tiling.panel() > 0 { tiling.panel() } else { columns }], x, profile, &mut plan)?;
+        let of_part = Tiling { shape: GemmShape { products: lines * own * groups, ..tiling.shape }, ..tiling };
+        plan.steps.push(packed_products(&of_part, columns, [dy, x, sums], profile)?);
         let mut consts = consts(&tiles.transforms);
         consts.extend((i > 0).then_some(("ADDS", 1)));
         let kernel = KernelSpec { source: &CONV_WINOGRAD_GRADIENT, element: ELEMENT, consts, overrides: vec![] };
@@ -194,14 +200,14 @@ pub(crate) fn plan(gradient: &FilterGradient, algorithm: Algorithm, tile: Option
     Ok(plan)
 }
 
-/// Transforms the tiles of a turn: of the tensor that windows read (`which` is 0) or of the other one, whose channels are padded to so many, in panels of so
+/// Transforms the tiles of a part: of the tensor that windows read (`which` is 0) or of the other one, whose channels are padded to so many, in panels of so
 /// many.
-#[allow(clippy::too_many_arguments, reason = "an operand of a turn, and where the plan stands")]
+#[allow(clippy::too_many_arguments, reason = "an operand of a part, and where the plan stands")]
 fn transform(
     gradient: &FilterGradient,
     tiles: &GradientTiles,
     which: usize,
-    turn: &Turn,
+    part: &Part,
     sums: u64,
     [padded, panel]: [u64; 2],
     place: BufferRef,
@@ -211,7 +217,7 @@ fn transform(
     let axes = [&gradient.conv.axes[1], &gradient.conv.axes[2]];
     let extents = axes.map(|axis| gradient.extents(axis)[which]);
     let image = image_elements(gradient)[which];
-    let range = turn.images.range(image, ELEMENT, profile);
+    let range = part.images.range(image, ELEMENT, profile);
     let pads = if which == 0 { axes.map(|axis| axis.pad_begin as i32) } else { [0, 0] };
     // Every cast is in range: the tensors have less than 2^31 elements, and their windows' coordinates were checked.
     let needed = axes.map(|axis| (gradient.extents(axis)[1] + if which == 0 { axis.filter - 1 } else { 0 }) as i32);
@@ -222,8 +228,8 @@ fn transform(
         panel: panel as u32,
         depth: tiles.depth as u32,
         sums: sums as u32,
-        first_tile: turn.tiles.first as u32,
-        end_tile: (turn.tiles.first + turn.tiles.count) as u32,
+        first_tile: part.tiles.first as u32,
+        end_tile: (part.tiles.first + part.tiles.count) as u32,
         tiles_h: tiles.tiles[0] as u32,
         tiles_w: tiles.tiles[1] as u32,
         height: extents[0] as i32,
