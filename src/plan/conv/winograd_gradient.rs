@@ -105,9 +105,9 @@ fn of_choice(shape: GemmShape, core: Core) -> GemmShape {
 /// # Errors
 /// Why not.
 pub(crate) fn supports(algorithm: Algorithm, gradient: &FilterGradient, profile: &DeviceProfile) -> Result<()> {
-    let Products { tiles, .. } = products(algorithm, None, gradient, profile)?;
+    products(algorithm, None, gradient, profile)?;
     check_binding("dw", gradient.outputs()[0].bytes(), profile)?;
-    images(algorithm, gradient, &tiles, profile).map(|_| ())
+    images(gradient, profile).map(|_| ())
 }
 
 /// Whether it is expected to be the fastest.
@@ -126,16 +126,11 @@ pub(crate) fn candidates(algorithm: Algorithm, gradient: &FilterGradient, profil
     labels.filter(|tile| products(algorithm, Some(tile), gradient, profile).is_ok()).map(|tile| format!("{algorithm} {tile}")).collect()
 }
 
-/// So many images at a time as bindings hold of both tensors. Each of these chunks begins a sum, and the error counts twice as many as there are of whole ones.
-fn images(algorithm: Algorithm, gradient: &FilterGradient, tiles: &GradientTiles, profile: &DeviceProfile) -> Result<Vec<Chunk>> {
+/// So many images at a time as bindings hold of both tensors. Each of these chunks begins a sum: there are no more than [`GradientTiles::roundings`] counts,
+/// since a binding that holds a sum's transformed tiles holds what they are made of, which is smaller, and so the images of half a sum at least.
+fn images(gradient: &FilterGradient, profile: &DeviceProfile) -> Result<Vec<Chunk>> {
     let [wide, narrow] = image_elements(gradient).map(|elements| elements * ELEMENT.bytes());
-    let images = chunks(gradient.conv.batch, &[("one image of what windows read", wide), ("one image of the other tensor", narrow)], profile)?;
-    if images.len() as u64 > tiles.sums() + 1 {
-        let reason =
-            format!("a binding holds so few images that there would be {} sums and more, where the error admits {}", images.len(), tiles.sums());
-        return Err(Error::Unsupported { algorithm: algorithm.to_string(), reason });
-    }
-    Ok(images)
+    chunks(gradient.conv.batch, &[("one image of what windows read", wide), ("one image of the other tensor", narrow)], profile)
 }
 
 /// Elements of an image of the tensor that windows read, and of the other one.
@@ -161,7 +156,7 @@ pub(crate) fn plan(gradient: &FilterGradient, algorithm: Algorithm, tile: Option
     check_binding("dw", plan.outputs[0].bytes(), profile)?;
 
     let per_image = tiles.tiles[0] * tiles.tiles[1];
-    let parts: Vec<Part> = images(algorithm, gradient, &tiles, profile)?
+    let parts: Vec<Part> = images(gradient, profile)?
         .into_iter()
         .flat_map(|images| {
             let (all, most) = (images.count * per_image, at_once * tiles.depth);
