@@ -106,7 +106,7 @@ pub const SIGNATURES: &[Signature] = &[
         &["x", "dy"],
         &[],
         &[WINDOW, STEPS, GRADIENT],
-        r#""x": [8, 16, 14, 14], "dy": [8, 32, 14, 14], "kernel_shape": [3, 3], "pads": [1, 1, 1, 1]"#,
+        r#""x": [8, 16, 14, 14], "dy": [8, 32, 12, 12], "kernel_shape": [3, 3]"#,
     ),
     op(
         "add_residual",
