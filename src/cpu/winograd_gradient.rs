@@ -28,7 +28,8 @@ const WORKSPACE: usize = 1 << 20;
 /// Numbers of the longest vector, which may reach past the last tile.
 const SLACK: usize = 16;
 
-/// Fewest channels of either tensor, and tiles of all images, that are worth the transforms.
+/// Fewest channels of either tensor, and tiles of all images, that are worth the transforms (benchmarks/results/2026-11-28-filter-gradients.md; fewer channels
+/// were not measured).
 const FEWEST_CHANNELS: u64 = 32;
 const FEWEST_TILES: u64 = 64;
 
@@ -302,6 +303,24 @@ mod tests {
                         gradient.conv
                     );
                 }
+            }
+        }
+    }
+
+    /// An infinity of x and a NaN of dy reach the planes of their channel and of their filter, all of their taps, and no other number.
+    #[test]
+    fn what_is_not_finite_stays_in_its_channel_and_filter() {
+        let gradient = forward([3, 5, 9, 10], [4, 5, 3, 3], 1, Padding::Same);
+        for algorithm in [Algorithm::WinogradF2, Algorithm::WinogradF4] {
+            let (mut x, mut dy) = (numbers(gradient.conv.input_count(), 5, 1.0), numbers(gradient.conv.output_count(), 7, 1.0));
+            // Channel 2 of image 1, filter 3 of image 0.
+            x[(5 + 2) * 90 + 44] = f32::INFINITY;
+            dy[3 * 90 + 17] = f32::NAN;
+            let mut dw = vec![0.0; gradient.conv.filter_count() as usize];
+            compute(&gradient, algorithm, &x, &dy, &mut dw).unwrap();
+            for (plane, taps) in dw.chunks(9).enumerate() {
+                let is_reached = plane % 5 == 2 || plane / 5 == 3;
+                assert!(taps.iter().all(|v| v.is_finite() != is_reached), "{algorithm}: plane {plane} is {taps:?}");
             }
         }
     }

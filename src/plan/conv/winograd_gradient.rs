@@ -24,7 +24,8 @@ const SIDE: u64 = 8;
 
 const ELEMENT: ElementType = ElementType::F32;
 
-/// Fewest channels of either tensor, and tiles of all images, from which the transforms pay on a processor and on a GPU.
+/// Fewest channels of either tensor, and tiles of all images, from which the transforms pay on a processor (benchmarks/results/2026-11-28-filter-gradients.md;
+/// fewer channels were not measured) and on a GPU, which has measured neither.
 const FEWEST_CHANNELS: u64 = 32;
 
 const FEWEST_TILES: u64 = 64;
