@@ -37,9 +37,9 @@ const CASES: u64 = 40_000;
 const SECONDS: u64 = 20;
 
 /// Cases that failed, tried before all others: a filter gradient's parts and the square of a cooperative matrix past u64 and u32, bands with a row for each of their
-/// padding, and with tables for each of them. They are what they were for as long as
+/// padding, and with tables for each of them; a pool of so many windows that to compare their counts one by one took a minute. They are what they were for as long as
 /// `problems.rs` draws the same numbers; after that they are cases like any other.
-const ONCE_FAILED: [u64; 12] = [57_714, 94_128, 109_144, 120_985, 123_783, 173_878, 174_613, 182_878, 182_929, 236_083, 382_735, 456_602];
+const ONCE_FAILED: [u64; 13] = [57_714, 61_654, 94_128, 109_144, 120_985, 123_783, 173_878, 174_613, 182_878, 182_929, 236_083, 382_735, 456_602];
 
 /// The number of the case that runs.
 static CASE: AtomicU64 = AtomicU64::new(0);

@@ -181,20 +181,28 @@ impl PoolProblem {
         [self.batch, self.channels].into_iter().chain(self.axes[3 - self.rank..].iter().map(pick)).map(|e| e as usize).collect()
     }
 
-    /// The coordinates inside the input that window `o` has along an axis, and how many count for an average: those, or with the pads all that are
-    /// inside the padded plane.
+    /// The coordinates inside the input that window `o` has along an axis, and how many count for an average.
     pub(crate) fn window(&self, axis: &WindowAxis, o: u64) -> (Vec<u64>, u64) {
+        let count = self.counted(axis, o);
         if self.adaptive {
-            let inside: Vec<u64> = (o * axis.input / axis.output..((o + 1) * axis.input).div_ceil(axis.output)).collect();
-            let count = inside.len() as u64;
-            return (inside, count);
+            return ((o * axis.input / axis.output..((o + 1) * axis.input).div_ceil(axis.output)).collect(), count);
         }
         let coordinates = (0..axis.filter).map(|tap| (o * axis.stride + tap * axis.dilation) as i64 - axis.pad_begin);
-        let padded = coordinates.clone().filter(|&i| i < axis.input as i64 + axis.pad_end).count() as u64;
-        let inside: Vec<u64> = coordinates.filter(|&i| i >= 0 && i < axis.input as i64).map(|i| i as u64).collect();
-        let is_padding_counted = matches!(self.kind, PoolKind::Average { count_include_pad: true });
-        let count = if is_padding_counted { padded } else { inside.len() as u64 };
-        (inside, count)
+        (coordinates.filter(|&i| i >= 0 && i < axis.input as i64).map(|i| i as u64).collect(), count)
+    }
+
+    /// How many numbers of window `o` count for an average along an axis: those inside the input, or with the pads all that are inside the padded plane.
+    pub(crate) fn counted(&self, axis: &WindowAxis, o: u64) -> u64 {
+        if self.adaptive {
+            return ((o + 1) * axis.input).div_ceil(axis.output) - o * axis.input / axis.output;
+        }
+        let start = (o * axis.stride) as i64 - axis.pad_begin;
+        // Taps that read a coordinate below `end`.
+        let below = |end: i64| ((end - start).max(0) as u64).div_ceil(axis.dilation).min(axis.filter);
+        match self.kind {
+            PoolKind::Average { count_include_pad: true } => below(axis.input as i64 + axis.pad_end),
+            _ => below(axis.input as i64) - below(0),
+        }
     }
 
     /// The same with indices in row-major order, where it is a maximum.
@@ -363,12 +371,30 @@ mod tests {
                         assert_eq!(empty_windows(&axis), empty, "{axis:?}");
                         let problem = PoolProblem::new(&TensorType::f32(&[1, 1, input]), &descriptor);
                         assert_eq!(problem.is_err(), empty > 0, "{axis:?}");
+                        if let Ok(problem) = problem {
+                            for kind in [PoolKind::AVERAGE, PoolKind::Average { count_include_pad: true }] {
+                                check_counts(&PoolProblem { kind, ..problem.clone() }, &axis);
+                            }
+                        }
                         if empty > 0 { refused += 1 } else { accepted += 1 }
                     }
                 }
             }
         }
         assert!(refused > 1000 && accepted > 1000, "{refused} {accepted}");
+    }
+
+    /// Counts of windows are those of their taps, and rise by ever less and then fall, which `AdjointProblem::cells` concludes from.
+    fn check_counts(problem: &PoolProblem, axis: &WindowAxis) {
+        let end = if problem.kind == PoolKind::AVERAGE { axis.input as i64 } else { axis.input as i64 + axis.pad_end };
+        let begin = if problem.kind == PoolKind::AVERAGE { 0 } else { -axis.pad_begin };
+        let counts: Vec<u64> = (0..axis.output).map(|o| problem.counted(axis, o)).collect();
+        for (o, count) in counts.iter().enumerate() {
+            let taps = (0..axis.filter).map(|tap| (o as u64 * axis.stride + tap * axis.dilation) as i64 - axis.pad_begin);
+            assert_eq!(*count, taps.filter(|i| (begin..end).contains(i)).count() as u64, "window {o} of {axis:?}, {:?}", problem.kind);
+        }
+        let is_concave = counts.windows(3).all(|near| near[0] + near[2] <= 2 * near[1]);
+        assert!(is_concave || axis.dilation > 1, "{counts:?} of {axis:?}, {:?}", problem.kind);
     }
 
     #[test]
