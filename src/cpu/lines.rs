@@ -35,6 +35,11 @@ impl Line {
         self.sources[phase * self.places + place]
     }
 
+    /// The places of an axis without phases that are the input's own, one after another.
+    pub fn run(&self) -> std::ops::Range<usize> {
+        self.runs[0].first..self.runs[0].last
+    }
+
     /// Lays a phase of the input row `line` out.
     #[inline(always)]
     pub fn fill(&self, phase: usize, line: &[f32], row: &mut [f32]) {

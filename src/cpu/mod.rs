@@ -2,13 +2,14 @@
 //!
 //! `direct` lays a band of the input out (`lines`, `bands`) so that each tap is an offset, and keeps sums in registers (`kernel`); `winograd` multiplies less
 //! where the accuracy admits it (`winograd_gradient` of filter gradients), and so does `fourier`, of many taps, by the transforms of `fft`; `gemm` multiplies the filter by im2col blocks, for windows of
-//! one tap and few outputs; `depthwise` keeps blocks of outputs in registers; `phases` takes a stride of a transposed convolution apart. `packed` chooses among
+//! one tap and few outputs (`pointwise` over fewer positions); `depthwise` keeps blocks of outputs in registers, of small planes `depthwise_lanes`; `phases` takes a stride of a transposed convolution apart. `packed` chooses among
 //! these, and packs a filter once for many calls (`prepared`); `streaming` convolves a stream block by block, by the partitions of `partition`; `epilogue` adds
 //! bias and activation while a block is warm. Everything is channels-first and f32, on the current rayon pool.
 
 pub(crate) mod adjoint;
 mod bands;
 pub(crate) mod depthwise;
+mod depthwise_lanes;
 mod direct;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
@@ -22,6 +23,7 @@ pub(crate) mod gemm;
 pub(crate) mod grid_sample;
 pub(crate) mod image;
 pub(crate) mod indexed;
+mod interleave;
 mod kernel;
 mod lines;
 pub(crate) mod matmul;
@@ -30,6 +32,7 @@ pub(crate) mod optimizer;
 pub(crate) mod packed;
 mod partition;
 mod phases;
+mod pointwise;
 pub(crate) mod pool;
 mod pool_rows;
 mod prepared;
@@ -122,7 +125,7 @@ pub fn algorithm(op: &Op) -> Option<String> {
     match Way::of(&problem.convolution()) {
         Way::Winograd(algorithm) => Some(algorithm.to_string()),
         Way::Fourier(tile) => Some(format!("{} {tile}", Algorithm::Fft)),
-        Way::Rows | Way::Direct | Way::Gemm => None,
+        Way::Rows | Way::Lanes | Way::Direct | Way::Pointwise | Way::Gemm => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! How the engine computes a convolution, and its filter as that reads it: packed or transformed once, for as many calls as it stays.
 
 use crate::cpu::kernel::{PANEL, Panels};
-use crate::cpu::{depthwise, direct, fourier, gemm, phases, winograd};
+use crate::cpu::{depthwise, depthwise_lanes, direct, fourier, gemm, phases, pointwise, winograd};
 use crate::ops::Op;
 use crate::ops::conv::descriptor::Algorithm;
 use crate::ops::conv::fft::FourierTile;
@@ -14,9 +14,13 @@ use std::borrow::Cow;
 pub(crate) enum Way {
     /// Channel by channel.
     Rows,
+    /// Channel beside channel.
+    Lanes,
     Fourier(FourierTile),
     Winograd(Algorithm),
     Direct,
+    /// Windows of one tap over few positions.
+    Pointwise,
     Gemm,
 }
 
@@ -25,12 +29,16 @@ impl Way {
         if let Some(tile) = fourier::tile(problem) {
             return Way::Fourier(tile);
         }
+        if depthwise_lanes::suits(problem) {
+            return Way::Lanes;
+        }
         if depthwise::by_rows(problem) {
             return Way::Rows;
         }
         match winograd::algorithm(problem) {
             Some(algorithm) => Way::Winograd(algorithm),
             None if direct::suits(problem) => Way::Direct,
+            None if pointwise::suits(problem) => Way::Pointwise,
             None => Way::Gemm,
         }
     }
@@ -42,10 +50,11 @@ impl Way {
             problem.groups * filters * problem.channels_per_group() * 4
         };
         match self {
-            Way::Rows => 0,
+            Way::Rows | Way::Lanes => 0,
             Way::Fourier(tile) => fourier::bytes(problem, tile),
             Way::Winograd(algorithm) => in_panels() * winograd::elements(problem, algorithm),
             Way::Direct => in_panels() * problem.taps(),
+            Way::Pointwise => pointwise::Panels::count(problem) * 4,
             Way::Gemm if problem.direction == Direction::Transposed => problem.filter_count() * 4,
             Way::Gemm => 0,
         }
@@ -71,6 +80,8 @@ pub(crate) enum Packed {
     Rows(Vec<f32>),
     /// Of `direct`, and transformed of `winograd`.
     Panels(Panels),
+    /// Of `pointwise`.
+    Beside(pointwise::Panels),
     Spectra(fourier::Spectra),
     /// By phase of a transposed convolution's stride: its taps and those packed, where it has any.
     Phases(Vec<Option<(Vec<f32>, Packed)>>),
@@ -109,7 +120,7 @@ impl Packed {
             return Packed::Phases(phases::pack(problem, filter));
         }
         match Way::of(problem) {
-            Way::Rows => Packed::AsGiven,
+            Way::Rows | Way::Lanes => Packed::AsGiven,
             Way::Fourier(tile) => Packed::Spectra(fourier::pack(problem, tile, filter)),
             Way::Winograd(algorithm) => Packed::Panels(winograd::pack(problem, algorithm, filter)),
             Way::Direct => {
@@ -117,6 +128,7 @@ impl Packed {
                 let (groups, filters) = (problem.groups as usize, problem.filters_per_group() as usize);
                 Packed::Panels(Panels::new(&rows, groups, filters, problem.reduction_depth() as usize))
             }
+            Way::Pointwise => Packed::Beside(pointwise::Panels::new(problem, &gemm::rows(problem, filter))),
             Way::Gemm => match gemm::rows(problem, filter) {
                 Cow::Borrowed(_) => Packed::AsGiven,
                 Cow::Owned(rows) => Packed::Rows(rows),
@@ -141,7 +153,9 @@ pub(crate) fn conv(problem: &ConvProblem, x: &[f32], filter: &[f32], packed: &Pa
         (Packed::Spectra(spectra), _) => fourier::conv(problem, x, spectra, bias, y),
         (Packed::Panels(panels), Way::Winograd(algorithm)) => winograd::conv(problem, algorithm, x, panels, bias, y),
         (Packed::Panels(panels), _) => direct::Direct::new(problem, panels.count).conv(x, panels, bias, y),
+        (Packed::Beside(panels), _) => pointwise::conv(problem, x, panels, bias, y),
         (Packed::Rows(rows), _) => gemm::conv(problem, x, rows, bias, y),
+        (Packed::AsGiven, Way::Lanes) => depthwise_lanes::conv(problem, x, filter, bias, y),
         (Packed::AsGiven, Way::Rows) => depthwise::conv(problem, x, filter, bias, y),
         (Packed::AsGiven, _) => gemm::conv(problem, x, filter, bias, y),
     }

@@ -1,6 +1,7 @@
 //! The CPU engine against the reference: exactly on integers, within the bound on every activation.
 
 use crate::cpu::conv;
+use crate::cpu::packed::Way;
 use crate::numeric::Accuracy;
 use crate::ops::conv::descriptor::{Algorithm, ConvDescriptor, ConvTransposeDescriptor};
 use crate::ops::conv::descriptor::{Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor};
@@ -124,6 +125,57 @@ fn depthwise_weights_that_are_not_finite() {
     for (i, v) in y.iter().enumerate() {
         let outside = i < 20 || i % 20 == 0;
         assert_eq!((v.is_nan(), *v == f32::INFINITY), (outside, !outside), "{i}: {v}");
+    }
+}
+
+/// Blocks of channels that are full and not, planes padded in every way, strides, dilations; backwards; an infinite weight, which meets zeros of the padding, and
+/// a NaN of the input reach their channel alone.
+#[test]
+fn depthwise_lanes() {
+    for (i, channels) in [16, 17, 19, 31, 40].into_iter().enumerate() {
+        for (stride, dilation, taps) in [([1, 1], [1, 1], [3, 3]), ([2, 2], [1, 1], [5, 5]), ([1, 2], [2, 1], [2, 4]), ([3, 1], [1, 3], [1, 7])] {
+            let padding = Padding::Explicit { begin: [i % 3, (dilation[1] * (taps[1] - 1)).min(9)], end: [1, i % 2] };
+            let padding_mode = PaddingMode::ALL[i % PaddingMode::ALL.len()];
+            let activation = if i % 2 == 0 { Activation::Relu6 } else { Activation::None };
+            let descriptor = Conv2dDescriptor { stride, dilation, padding, padding_mode, groups: channels, activation, ..Default::default() };
+            for (height, width) in [(7, 13), (9, 22), (4, 10)] {
+                forward(&descriptor, &[2, channels, height, width], &[channels, 1, taps[0], taps[1]], i % 2 == 0);
+                let back = ConvTransposeDescriptor { stride, dilation, groups: channels, ..Default::default() };
+                transposed::<2>(&back, &[2, channels, height, width], &[channels, 1, taps[0], taps[1]], i % 2 == 1);
+            }
+        }
+    }
+    forward(&Conv1dDescriptor { padding: Padding::Same, groups: 20, ..Default::default() }, &[2, 20, 90], &[20, 1, 9], true);
+
+    let descriptor = Conv2dDescriptor { padding: Padding::uniform(1), groups: 18, ..Default::default() };
+    let problem = ConvProblem::forward(&ConvInputs::new(&[1, 18, 6, 5], &[18, 1, 3, 3], None), &descriptor).unwrap();
+    assert_eq!(Way::of(&problem), Way::Lanes);
+    let (mut x, mut filter) = (integers(18 * 30, 5), integers(18 * 9, 7));
+    filter[3 * 9] = f32::INFINITY;
+    x[17 * 30 + 12] = f32::NAN;
+    let mut y = vec![0.0; 18 * 30];
+    conv(&problem, &x, &filter, None, &mut y).unwrap();
+    let reference = crate::reference::conv(&problem, &x, &filter, None).unwrap().sum;
+    let classes = |v: f64| (v.is_nan(), v.is_infinite(), v > 0.0);
+    assert!(y[3 * 30..4 * 30].iter().any(|v| v.is_nan()) && y[17 * 30..].iter().any(|v| v.is_nan()));
+    for (i, (got, want)) in y.iter().zip(&reference).enumerate() {
+        assert_eq!(classes(f64::from(*got)), classes(*want), "element {i} is {got}, the reference {want}");
+    }
+}
+
+/// Windows of one tap over a few positions: every number of these, panels that are full and not, groups; backwards.
+#[test]
+fn pointwise_of_few_positions() {
+    for (i, (height, width)) in [(1, 2), (1, 3), (2, 2), (1, 5), (2, 3), (1, 7), (2, 4), (3, 3), (5, 5), (7, 7), (8, 8)].into_iter().enumerate() {
+        for (groups, filters) in [(1, 16), (1, 17), (2, 31), (1, 33), (3, 48)] {
+            let activation = if i % 2 == 0 { Activation::Relu } else { Activation::None };
+            let descriptor = Conv2dDescriptor { groups, activation, ..Default::default() };
+            let problem = ConvProblem::forward(&ConvInputs::new(&[3, groups * 9, height, width], &[groups * filters, 9, 1, 1], None), &descriptor);
+            assert_eq!(Way::of(&problem.unwrap()), Way::Pointwise);
+            forward(&descriptor, &[3, groups * 9, height, width], &[groups * filters, 9, 1, 1], i % 3 == 0);
+            let back = ConvTransposeDescriptor { groups, ..Default::default() };
+            transposed::<2>(&back, &[2, groups * 5, height, width], &[groups * 5, filters, 1, 1], i % 3 == 1);
+        }
     }
 }
 
