@@ -1,7 +1,7 @@
 //! `wgconv explain`: how a layer would be computed, by which kernels, and why by no other algorithm. Nothing runs.
 
 use crate::suites::Selection;
-use crate::{Outcome, one_line, open_gpu, say};
+use crate::{Outcome, one_line, open_gpu_or, say};
 use std::collections::HashSet;
 use wgconv::gpu::DeviceProfile;
 use wgconv::op::{Op, Plan, Planned, Problem, Step};
@@ -27,7 +27,7 @@ pub fn run(args: &Args) -> Outcome {
         say!("a device with WebGPU's default limits and no features");
         DeviceProfile::MINIMAL
     } else {
-        let gpu = open_gpu(args.selection.adapter.as_deref())?;
+        let gpu = open_gpu_or(args.selection.adapter.as_deref(), "--minimal plans for WebGPU's default limits without a device.")?;
         say!("{}", gpu.report());
         *gpu.profile()
     };

@@ -131,6 +131,14 @@ fn complain_of(message: &str, reasons: &[String]) {
     let _ = write!(std::io::stderr(), "wgconv: {}\n{lines}", one_line(message));
 }
 
+/// As [`open_gpu`]; where the machine has no adapter, what does without one.
+pub fn open_gpu_or(adapter: Option<&str>, without: &str) -> Result<wgconv::Gpu, Failure> {
+    open_gpu(adapter).map_err(|error| match error {
+        wgconv::Error::NoAdapter { .. } => Failure::Run(format!("{error} {without}")),
+        error => error.into(),
+    })
+}
+
 /// Opens the adapter that `--adapter` names, or the best one.
 pub fn open_gpu(adapter: Option<&str>) -> Result<wgconv::Gpu, wgconv::Error> {
     wgconv::Gpu::with_descriptor(&wgconv::GpuDescriptor { adapter: adapter.map(str::to_string), ..Default::default() })
@@ -168,9 +176,9 @@ fn parse() -> Result<Cli, ExitCode> {
             _ => ExitCode::SUCCESS,
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            complain(
-                "a command is missing: info, validate, bench, tune, explain, isa, train, classify, export, run, summary, compare, filter, params or ops; wgconv --help explains them",
-            );
+            let command = <Cli as clap::CommandFactory>::command();
+            let names: Vec<&str> = command.get_subcommands().filter(|own| !own.is_hide_set()).map(clap::Command::get_name).collect();
+            complain(&format!("a command is missing, one of {}; wgconv --help explains them", names.join(", ")));
             ExitCode::from(2)
         }
         _ => {

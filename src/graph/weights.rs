@@ -44,7 +44,7 @@ impl Weights {
         let mut weights = match path.extension().and_then(|end| end.to_str()) {
             Some("safetensors") => Self::from_safetensors(&bytes),
             Some("npz") => Self::from_npz(&bytes),
-            _ => return Err(Error::invalid("the file", &name, "its name ends in .safetensors or .npz")),
+            _ => return Err(Error::invalid("the file", &name, "its name must end in .safetensors or .npz")),
         }
         .map_err(|error| in_file(&name, error))?;
         weights.of = name;

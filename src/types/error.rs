@@ -54,7 +54,9 @@ pub enum Error {
         reason: String,
     },
     /// The device lacks a feature that the call needs.
-    #[error("{needed_for} needs {feature}, which the device {adapter} does not have")]
+    #[error(
+        "{needed_for} needs {feature}, which this device of {adapter} was not opened with: where the adapter has it, it must be among the required features"
+    )]
     MissingFeature {
         /// The feature, such as `shader-f16`.
         feature: &'static str,

@@ -15,25 +15,31 @@ pub struct Args {
     #[arg(long, value_enum, conflicts_with = "model")]
     suite: Option<Suite>,
     /// The file to write
-    #[arg(long, value_name = "FILE.onnx")]
+    #[arg(short, long, value_name = "FILE.onnx")]
     output: PathBuf,
 }
 
 pub fn run(args: &Args) -> Outcome {
     try_outputs([("--output", Some(args.output.as_path()))])?;
-    let (graph, name) = match (args.suite, &args.model) {
+    let (graph, name, input) = match (args.suite, &args.model) {
         (Some(suite), _) => {
             // All of them, or none, are said to be no network.
             let [one] = suite.networks()?[..] else { return Err(Failure::Usage("--suite is all: a file has one network".into())) };
-            (network(one, Kind::PLAIN)?, one.name())
+            (network(one, Kind::PLAIN)?, one.name(), None)
         }
-        (None, Some(model)) => (classify::graph(model)?, picture::name(model)),
+        (None, Some(model)) => {
+            let (graph, input) = classify::graph(model)?;
+            (graph, picture::name(model), Some(input))
+        }
         (None, None) => return Err(Failure::Usage("a model is missing, or --suite".into())),
     };
     let file = wgconv_onnx::export(&graph).map_err(|error| Failure::Run(format!("{name}: {error}")))?;
     output::write(&args.output, &file)?;
     let shapes: Vec<String> = graph.inputs().chain(graph.outputs()).map(|(name, value)| format!("{name} {}", graph.shape(value))).collect();
     say!("wrote {}: {}", picture::name(&args.output), shapes.join(" to "));
+    if let Some(input) = input {
+        say!("its input: {input}");
+    }
     Ok(())
 }
 

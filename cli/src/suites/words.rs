@@ -3,7 +3,7 @@
 
 use crate::json;
 use serde_json::{Map, Value, json};
-use wgconv::op::named::signature;
+use wgconv::op::named::known;
 
 /// A `--shapes` list of one entry. What is JSON already stays as it is, but for a name where there is none.
 pub fn list(text: &str) -> Result<String, String> {
@@ -22,7 +22,7 @@ pub fn list(text: &str) -> Result<String, String> {
 fn entry(text: &str) -> Result<Value, String> {
     let mut words = text.split_whitespace();
     let op = words.next().ok_or("it is empty: it begins with the name of an op")?;
-    let signature = signature(op).ok_or_else(|| format!("op {op} is not known"))?;
+    let signature = known(op).map_err(|error| error.to_string())?;
     let (mut inputs, mut given, mut name) = (Map::new(), Vec::new(), text.to_string());
     for word in words {
         let (key, value) = word.split_once('=').ok_or_else(|| format!("\"{word}\" is no KEY=VALUE"))?;

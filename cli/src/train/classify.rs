@@ -63,9 +63,14 @@ fn open(path: &Path) -> Result<(Session, Kind), Failure> {
     Ok((with_probabilities(graph, is_logistic)?, kind))
 }
 
-/// The network of a file that `train` saved, with its numbers, from `input` to `output`, before any pass.
-pub fn graph(path: &Path) -> Result<Graph, Failure> {
-    Ok(graph_of(path)?.0)
+/// The network of a file that `train` saved, with its numbers, from `input` to `output`, before any pass; and what its input is.
+pub fn graph(path: &Path) -> Result<(Graph, &'static str), Failure> {
+    let (graph, kind) = graph_of(path)?;
+    let input = match kind {
+        Kind::Digits(_) => "grey from 0 to 1, light ink on dark ground",
+        Kind::Images(_) => "red, green and blue from -1 to 1, of the square about a picture's centre (wgconv run --mean 0.5 --std 0.5)",
+    };
+    Ok((graph, input))
 }
 
 fn graph_of(path: &Path) -> Result<(Graph, Kind), Failure> {

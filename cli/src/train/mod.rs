@@ -9,7 +9,7 @@ mod pictures;
 
 use crate::arguments::try_outputs;
 use crate::text::printable;
-use crate::{Failure, Outcome, open_gpu, output, say};
+use crate::{Failure, Outcome, open_gpu_or, output, say};
 use clap::{Subcommand, ValueEnum};
 use data::Split;
 use models::{Described, Network, SIDES, lenet5, small};
@@ -216,7 +216,7 @@ fn train(task: &Task, how: &How) -> Outcome {
     let split = &task.split;
     let engine = match how.cpu {
         true => Engine::Cpu,
-        false => Engine::Gpu(open_gpu(how.adapter.as_deref())?),
+        false => Engine::Gpu(open_gpu_or(how.adapter.as_deref(), "--cpu trains on the CPU engine.")?),
     };
     let name = match &engine {
         Engine::Gpu(gpu) => gpu.report().to_string(),

@@ -9,7 +9,7 @@ mod tests;
 pub(crate) mod wire;
 
 use crate::error::Result;
-use wire::{Fields, Span};
+use wire::{Fields, MODEL, Span};
 
 /// Graphs in attributes of nodes of graphs: so deep at most.
 const MAX_DEPTH: usize = 16;
@@ -126,7 +126,7 @@ pub(crate) enum Dim {
 
 /// Reads a model.
 pub(crate) fn model(file: &[u8]) -> Result<Model> {
-    let mut fields = Fields::new(file, Span { start: 0, end: file.len() }, "ModelProto");
+    let mut fields = Fields::new(file, Span { start: 0, end: file.len() }, MODEL);
     let (mut model, mut graph) = (Model::default(), None);
     while let Some((number, payload)) = fields.next()? {
         match number {
@@ -138,7 +138,7 @@ pub(crate) fn model(file: &[u8]) -> Result<Model> {
             _ => {}
         }
     }
-    model.graph = graph.ok_or_else(|| fields.wrong("it has no graph: is this an ONNX file?"))?;
+    model.graph = graph.ok_or_else(|| fields.wrong("it has no graph"))?;
     Ok(model)
 }
 

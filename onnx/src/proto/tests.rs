@@ -231,11 +231,11 @@ fn damaged_files_are_refused_or_read_alike() {
 fn errors_name_message_and_byte() {
     let said = |bytes: &[u8]| model(bytes).unwrap_err().to_string();
     assert_eq!(said(&[]), "ModelProto at byte 0: it has no graph: is this an ONNX file?");
-    assert_eq!(said(&[0x3a, 5, 1]), "ModelProto at byte 2: 5 bytes are announced, and 1 are left");
-    assert_eq!(said(&[0x08]), "ModelProto at byte 1: 1 bytes are announced, and 0 are left");
-    assert_eq!(said(&[0x0b]), "ModelProto at byte 1: field 1 has the wire type 3, and ONNX has 0, 1, 2 and 5");
+    assert_eq!(said(&[0x3a, 5, 1]), "ModelProto at byte 2: 5 bytes are announced, and 1 are left: is this an ONNX file?");
+    assert_eq!(said(&[0x08]), "ModelProto at byte 1: 1 bytes are announced, and 0 are left: is this an ONNX file?");
+    assert_eq!(said(&[0x0b]), "ModelProto at byte 1: field 1 has the wire type 3, and ONNX has 0, 1, 2 and 5: is this an ONNX file?");
     assert_eq!(said(&[0x3a, 2, 0x0a, 0]), "NodeProto at byte 4: a node has an op_type");
-    assert_eq!(said(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), "ModelProto at byte 10: a number of more than 64 bits");
+    assert_eq!(said(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), "ModelProto at byte 10: a number of more than 64 bits: is this an ONNX file?");
     // Graphs in attributes of nodes of graphs.
     let mut graph = GraphProto::default();
     for _ in 0..20 {

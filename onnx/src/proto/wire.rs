@@ -32,6 +32,9 @@ pub(crate) enum Payload {
     Fixed32(u32),
 }
 
+/// The outermost message of a file.
+pub const MODEL: &str = "ModelProto";
+
 /// Walks the fields of a message.
 #[derive(Debug, Clone)]
 pub(crate) struct Fields<'a> {
@@ -49,6 +52,10 @@ impl<'a> Fields<'a> {
     }
 
     pub fn wrong(&self, rule: impl Into<String>) -> Error {
+        // Of a file that is something else, the outermost message is what is wrong at once.
+        let is_outermost = self.message == MODEL;
+        let rule = rule.into();
+        let rule = if is_outermost { format!("{rule}: is this an ONNX file?") } else { rule };
         Error::format(format!("{} at byte {}", self.message, self.at), rule)
     }
 
