@@ -224,11 +224,13 @@ fn verify_known(gpu: &Gpu, case: &Case, known: &mut Known) -> Result<Outcome> {
     if !op.algorithms(&case.profile(gpu.profile())).contains(&name) {
         return Ok(Outcome::Skipped(format!("the device does not admit {algorithm}")));
     }
-    // A tile that the device cannot hold is skipped, and so is what binds more buffers than a stage has, with the reason. WebGPU's default limits
-    // have enough for all.
+    // A tile that the device cannot hold is skipped, and so is what binds more buffers than a stage has, or needs more than another limit allows where another
+    // algorithm computes the op; with the reason. WebGPU's default limits have enough for all.
     match case.plan(gpu.profile()) {
         Err(Error::Unsupported { reason, .. }) if algorithm.contains(' ') => return Ok(Outcome::Skipped(reason)),
-        Err(error @ Error::TooLarge { limit_name: STORAGE_BUFFERS, .. }) => return Ok(Outcome::Skipped(error.to_string())),
+        Err(error @ Error::TooLarge { limit_name, .. }) if limit_name == STORAGE_BUFFERS || op.plan(gpu.profile(), None).is_ok() => {
+            return Ok(Outcome::Skipped(error.to_string()));
+        }
         _ => {}
     }
     for data in [Data::Exact, Data::Real, Data::Mixed, Data::Special] {
