@@ -361,3 +361,35 @@ impl std::fmt::Display for AdjointProblem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::ops::pool::descriptor::PoolDescriptor;
+    use crate::types::Padding;
+
+    /// What three windows say of an axis is what all of them say.
+    #[test]
+    fn windows_have_cells_where_all_but_the_last_count_alike() {
+        let mut found = [0, 0];
+        for (input, window, stride) in (1..=9usize).flat_map(|i| (1..=5usize).flat_map(move |w| (1..=3).map(move |s| (i, w, s)))) {
+            for (begin, end) in (0..window).flat_map(|b| (0..window).map(move |e| (b, e))) {
+                for count_include_pad in [false, true] {
+                    let kind = PoolKind::Average { count_include_pad };
+                    let padding = Padding::Explicit { begin: [begin], end: [end] };
+                    let descriptor = PoolDescriptor { kind, stride: Some([stride]), padding, ceil_mode: true, ..PoolDescriptor::window([window]) };
+                    let Ok(pool) = PoolProblem::new(&TensorType::f32(&[1, 1, input]), &descriptor) else { continue };
+                    let axis = pool.axes()[2];
+                    let counts: Vec<u64> = (0..axis.output).map(|o| pool.counted(&axis, o)).collect();
+                    let is_even = counts[..counts.len() - 1].iter().all(|count| *count == counts[0]);
+                    let cells = AdjointProblem::new(AdjointOf::Pool(pool)).unwrap().cells();
+                    assert_eq!(cells.is_some(), is_even, "{counts:?}");
+                    found[usize::from(is_even)] += 1;
+                }
+            }
+        }
+        assert!(found.into_iter().all(|count| count > 100), "{found:?}");
+    }
+}
