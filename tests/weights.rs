@@ -104,7 +104,7 @@ fn broken_files_are_errors() {
     let missing = Weights::read("no such file.npz").unwrap_err().to_string();
     assert!(missing.starts_with("the file is no such file.npz: "), "{missing}");
     let kind = Weights::read("Cargo.toml").unwrap_err().to_string();
-    assert_eq!(kind, "the file is Cargo.toml: its name ends in .safetensors or .npz");
+    assert_eq!(kind, "the file is Cargo.toml: its name must end in .safetensors or .npz");
     let folder = std::env::temp_dir().join(format!("wgconv-weights-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("broken.npz");
