@@ -13,6 +13,7 @@ pub mod conv {
     pub use crate::ops::conv::partitions::StreamingDescriptor;
     pub use crate::ops::conv::problem::{ConvInputs, ConvProblem, Direction};
     pub use crate::ops::conv::separable::{Separated, separate_plane};
+    pub use crate::ops::conv::taps::ReadingTaps;
     pub use crate::plan::conv::{admitted, plan, supports};
 }
 

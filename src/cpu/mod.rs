@@ -38,6 +38,7 @@ mod pool_rows;
 mod prepared;
 mod product;
 pub(crate) mod reduce;
+mod resize;
 mod skinny;
 pub(crate) mod softmax;
 mod streaming;

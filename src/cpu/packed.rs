@@ -64,8 +64,8 @@ impl Way {
 /// What decides how a filter is packed: problems of one filter that agree in it share what was packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Packing {
-    /// By phase of a transposed convolution's stride; of no phase where that has no tap.
-    ways: Vec<Option<Way>>,
+    /// By part of a transposed convolution with a stride: how many phases it has, and no way where they have no tap.
+    ways: Vec<(usize, Option<Way>)>,
     /// Of phases: stride, dilation and first pad of each axis, which say what taps they have.
     axes: Option<[(u64, u64, i64); 3]>,
     is_forward: bool,
@@ -83,8 +83,8 @@ pub(crate) enum Packed {
     /// Of `pointwise`.
     Beside(pointwise::Panels),
     Spectra(fourier::Spectra),
-    /// By phase of a transposed convolution's stride: its taps and those packed, where it has any.
-    Phases(Vec<Option<(Vec<f32>, Packed)>>),
+    /// By part of a transposed convolution with a stride.
+    Phases(Vec<phases::Filter>),
 }
 
 /// Whether outputs are computed phase by phase: also the only one of an axis, whose input the stride may leave out.
@@ -96,10 +96,10 @@ impl Packing {
     pub fn of(problem: &ConvProblem) -> Self {
         let (ways, axes) = match has_phases(problem) {
             true => {
-                let ways = phases::problems(problem).map(|(_, problem)| problem.as_ref().map(Way::of)).collect();
+                let ways = phases::parts(problem).iter().map(|part| (part.count(), part.problem.as_ref().map(Way::of))).collect();
                 (ways, Some(problem.axes.each_ref().map(|axis| (axis.stride, axis.dilation, axis.pad_begin))))
             }
-            false => (vec![Some(Way::of(problem))], None),
+            false => (vec![(1, Some(Way::of(problem)))], None),
         };
         Self { ways, axes, is_forward: problem.direction == Direction::Forward, groups: problem.groups }
     }
@@ -141,7 +141,7 @@ impl Packed {
         if !has_phases(problem) {
             return Way::of(problem).bytes(problem);
         }
-        let own = phases::problems(problem).filter_map(|(_, problem)| problem);
+        let own = phases::parts(problem).into_iter().filter_map(|part| part.problem);
         own.map(|problem| problem.filter_count() * 4 + Way::of(&problem).bytes(&problem)).sum()
     }
 }

@@ -1,13 +1,11 @@
-//! Shape ops on all cores, f32, in logical order: strided copies, gathers by table, and linear interpolation.
+//! Shape ops on all cores, f32, in logical order: strided copies and gathers by table.
 
 use crate::cpu::Computed;
 use crate::ops::transform::NOTHING;
 use crate::ops::transform::concat::Concat;
 use crate::ops::transform::depth_to_space::DepthToSpace;
-use crate::ops::transform::linear::{Tap, taps};
 use crate::ops::transform::moves::Moves;
 use crate::ops::transform::pad::Pad;
-use crate::ops::transform::resize::{Resize, ResizeMode};
 use crate::ops::transform::slice::Slice;
 use crate::ops::transform::transpose::{ToLayout, Transpose};
 use crate::types::strided::{StridedAxis, StridedCopy};
@@ -74,41 +72,9 @@ pub(crate) fn gather(tables: &[Vec<u32>], strides: &[i64], value: f32, x: &[f32]
     });
 }
 
-/// Linear interpolation of every plane of x, whose spatial extents are given.
-pub(crate) fn resize_linear(taps: &[Vec<Tap>], extents: &[usize], x: &[f32], y: &mut [f32]) {
-    let one = vec![Tap { first: 0, second: 0, weight: 0.0 }];
-    let axis = |i: usize| if i + taps.len() < 3 { &one } else { &taps[i + taps.len() - 3] };
-    let extent = |i: usize| if i + extents.len() < 3 { 1 } else { extents[i + extents.len() - 3] };
-    let (depth, height, width) = (axis(0), axis(1), axis(2));
-    let (rows, columns) = (extent(1), extent(2));
-    let plane = extent(0) * rows * columns;
-    let blend = |a: f32, b: f32, weight: f32| if weight == 0.0 { a } else { weight.mul_add(b, (1.0 - weight) * a) };
-    y.par_chunks_mut(width.len()).with_min_len((GRAIN / 8 / width.len()).max(1)).enumerate().for_each(|(row, y)| {
-        let h = height[row % height.len()];
-        let d = depth[row / height.len() % depth.len()];
-        let x = &x[row / height.len() / depth.len() * plane..][..plane];
-        let line = |z: usize, h: usize| &x[(z * rows + h) * columns..][..columns];
-        let lines = [line(d.first, h.first), line(d.first, h.second), line(d.second, h.first), line(d.second, h.second)];
-        for (y, w) in y.iter_mut().zip(width) {
-            let [a, b, c, e] = lines.map(|line| blend(line[w.first], line[w.second], w.weight));
-            *y = blend(blend(a, b, h.weight), blend(c, e, h.weight), d.weight);
-        }
-    });
-}
-
 impl Computed for Pad {
     fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
         gather(&self.tables(), &self.x.logical_strides(), self.value(), inputs[0], y);
-        Some(())
-    }
-}
-
-impl Computed for Resize {
-    fn compute(&self, inputs: &[&[f32]], y: &mut [f32]) -> Option<()> {
-        match self.descriptor.mode {
-            ResizeMode::Nearest(mode) => gather(&self.tables(mode), &self.x.logical_strides(), 0.0, inputs[0], y),
-            ResizeMode::Linear => resize_linear(&taps(self), &self.x.extents[2..], inputs[0], y),
-        }
         Some(())
     }
 }

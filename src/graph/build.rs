@@ -125,15 +125,15 @@ impl Graph {
     /// The parameter called `name`.
     ///
     /// # Errors
-    /// None of this name: what a pass made of it, or the name that was probably meant.
+    /// None of this name: what a pass made of it, even where another node still reads it, or the name that was probably meant.
     pub(crate) fn parameter_called(&self, name: &str) -> Result<ValueId> {
+        let unknown = |state: &str, rule: String| Err(Error::of_all("parameter", &[name], state, rule));
+        if let Some(Folded { pass, into, .. }) = self.folded.iter().find(|folded| folded.name == name) {
+            let rule = format!("Pass::{pass} put it into {}; load and save by the graph that no pass has changed yet", into.join(" and "));
+            return unknown("folded", rule);
+        }
         if let Some((_, value)) = self.parameters().find(|(own, _)| *own == name) {
             return Ok(value);
-        }
-        let unknown = |state: &str, rule: String| Err(Error::of_all("parameter", &[name], state, rule));
-        if let Some(Folded { pass, into: [first, second], .. }) = self.folded.iter().find(|folded| folded.name == name) {
-            let rule = format!("Pass::{pass} put it into {first} and {second}; load and save by the graph that no pass has changed yet");
-            return unknown("folded", rule);
         }
         if let Some(other) = self.find(name) {
             let kind = match self.values[other.0].source {

@@ -35,6 +35,7 @@ mod recompute;
 mod separate;
 pub(crate) mod show;
 mod training;
+mod trim;
 #[cfg(feature = "weights")]
 mod weights;
 
@@ -213,13 +214,13 @@ pub struct Graph {
     folded: Vec<Folded>,
 }
 
-/// A parameter that a pass made two others of, by name.
+/// A parameter that a pass made others of, by name.
 #[derive(Debug, Clone, PartialEq)]
 struct Folded {
     name: String,
     /// As a [`Pass`] is written.
     pass: &'static str,
-    into: [String; 2],
+    into: Vec<String>,
 }
 
 /// A graph whose open extent is known.

@@ -1,7 +1,7 @@
 //! Passes: functions from graph to graph that keep what a network computes, with a list of what each did.
 //!
 //! A change is made only where the changed node gives the same types at the extents that a graph is checked for; else it is left as it was. Folding a
-//! batch norm, splitting a filter and finding an activation or a norm round otherwise; every other change gives the same sums. Those of epilogues stand in `epilogues`.
+//! batch norm, splitting or trimming a filter and finding an activation or a norm round otherwise; every other change gives the same sums. Those of epilogues stand in `epilogues`.
 
 use super::{Folded, Graph, Node, Numbers, PROBES, Ranked, Recipe, Source, Value, ValueId, order};
 use crate::ops::conv::problem::Direction;
@@ -24,6 +24,8 @@ pub enum Pass {
     FindActivation,
     /// Several ops that compute a layer norm, (x - mean) / sqrt(variance + epsilon), are that, with the scale and the bias behind it.
     FindNorm,
+    /// Taps of a filter that read padding alone, in any window, go ([`ConvProblem::reading_taps`](crate::conv::ConvProblem::reading_taps)).
+    TrimFilter,
     /// A convolution whose filter is a column times a row exactly becomes two of one axis each, where that is less work
     /// ([`ConvProblem::separated`](crate::conv::ConvProblem::separated)).
     SplitSeparable,
@@ -55,11 +57,12 @@ pub enum Pass {
 
 impl Pass {
     /// The passes that no device is the slower for, in the order in which they help each other.
-    pub const ALL: [Pass; 12] = [
+    pub const ALL: [Pass; 13] = [
         Pass::RemoveIdentities,
         Pass::CancelTransposes,
         Pass::FindActivation,
         Pass::FindNorm,
+        Pass::TrimFilter,
         Pass::SplitSeparable,
         Pass::FuseBias,
         Pass::FoldBatchNorm,
@@ -77,6 +80,7 @@ impl Pass {
             Pass::CancelTransposes => "cancel transposes",
             Pass::FindActivation => "find activation",
             Pass::FindNorm => "find norm",
+            Pass::TrimFilter => "trim filter",
             Pass::SplitSeparable => "split separable",
             Pass::FoldBatchNorm => "fold batch norm",
             Pass::FuseBias => "fuse bias",
@@ -110,7 +114,7 @@ impl Graph {
     /// The graph after [`Pass::ALL`], in the order in which they help each other.
     ///
     /// Load, then optimize; save by the graph from before. [`Pass::SplitSeparable`] makes of the filter of a convolution called `blur` the parameters
-    /// `blur.first_weight` and `blur.second_weight`, and [`Pass::FoldBatchNorm`] makes of a convolution called `stem` and the batch norm behind it the
+    /// `blur.first_weight` and `blur.second_weight`, [`Pass::TrimFilter`] of the filter of one called `atrous` `atrous.trimmed_weight`, and [`Pass::FoldBatchNorm`] makes of a convolution called `stem` and the batch norm behind it the
     /// parameters `stem.folded_weight` and `stem.folded_bias`; the names of what it folded are gone from the new graph. A batch norm whose numbers, or
     /// whose convolution's numbers, are not set yet is left as it is, and the list of changes does not have it.
     ///
@@ -140,6 +144,7 @@ impl Graph {
                 Pass::CancelTransposes => work.cancel_transposes(),
                 Pass::FindActivation => work.find_activations(),
                 Pass::FindNorm => work.find_norms(),
+                Pass::TrimFilter => work.trim_filters()?,
                 Pass::SplitSeparable => work = work.replaced(Graph::separated)?,
                 Pass::FoldBatchNorm => work.fold_batch_norms()?,
                 Pass::FuseBias => work.fuse_biases()?,
@@ -331,7 +336,7 @@ impl Work {
             let filter = self.add_parameter(&format!("{name}.folded_weight"), filter)?;
             let shifted = self.add_parameter(&format!("{name}.folded_bias"), shifted)?;
             let recipe = Recipe::Conv { descriptor: conv, bias: true, residual: false };
-            let made = [filter, shifted].map(|value| self.graph.values[value.0].name.clone());
+            let made = vec![filter, shifted].into_iter().map(|value| self.graph.values[value.0].name.clone()).collect::<Vec<_>>();
             if self.put(i, name.clone(), recipe, vec![inputs[0], filter, shifted], &[p]) {
                 let folded = inputs[1..].iter().chain(&vectors).map(|value| &self.graph.values[value.0]);
                 let folded = folded.filter(|value| matches!(value.source, Source::Parameter(_)));

@@ -28,7 +28,7 @@ pub(super) struct Network {
 const TWO: &[usize] = &[3, 1];
 
 /// Every network.
-pub(super) static NETWORKS: [Network; 17] = [
+pub(super) static NETWORKS: [Network; 18] = [
     Network { name: "residual", extents: TWO, build: residual },
     Network { name: "large_stem", extents: TWO, build: large_stem },
     Network { name: "batch_norm", extents: TWO, build: batch_norm },
@@ -44,6 +44,7 @@ pub(super) static NETWORKS: [Network; 17] = [
     Network { name: "closed", extents: &[0], build: closed },
     Network { name: "computed", extents: TWO, build: computed },
     Network { name: "blurs", extents: TWO, build: blurs },
+    Network { name: "atrous", extents: TWO, build: atrous },
     Network { name: "images", extents: TWO, build: images },
     Network { name: "mixed", extents: &[0], build: mixed },
 ];
@@ -375,6 +376,26 @@ fn blurs(b: &mut Build) -> Result<()> {
     let w = b.weight("head.weight", &[5, 276])?;
     let y = b.graph.linear(rows, w, None, &LinearDescriptor::default())?;
     b.graph.output("classes", y)
+}
+
+/// Branches whose dilations reach past a small plane, as an atrous pyramid has them, along both axes and along one; a depthwise window
+/// over planes of one element, with a sum. Their filters lose the taps that read padding alone.
+fn atrous(b: &mut Build) -> Result<()> {
+    let x = b.input("x", &[N, is(4), is(5), is(7)], Fill::Reach(2))?;
+    let mut branches = vec![];
+    for (i, dilation) in [[2, 3], [4, 6], [9, 3], [12, 12]].into_iter().enumerate() {
+        let (w, bias) = (b.weight(&format!("branch{i}.weight"), &[8, 2, 3, 3])?, b.bias(&format!("branch{i}.bias"), 8)?);
+        let padding = Padding::Explicit { begin: dilation, end: dilation };
+        branches.push(b.graph.conv2d(x, w, Some(bias), &ConvDescriptor { dilation, padding, groups: 2, ..Default::default() })?);
+    }
+    let y = b.graph.concat(&branches, 1)?;
+    let y = b.graph.relu(y)?;
+    b.graph.output("branches", y)?;
+    let last = b.graph.reduce(y, &ReduceDescriptor { keepdims: true, ..ReduceDescriptor::max(&[2, 3]) })?;
+    let w = b.weight("alone.weight", &[32, 1, 3, 3])?;
+    let y = b.graph.conv2d(last, w, None, &ConvDescriptor { groups: 32, ..padded(1) })?;
+    let y = b.graph.add(y, last)?;
+    b.graph.output("alone", y)
 }
 
 /// Images of bytes to numbers, a filter over them, and bytes again, in color and in gray; one of them is read once more, and the bytes given are an output.

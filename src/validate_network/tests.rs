@@ -55,7 +55,7 @@ fn sums_of_integers_are_exact() {
     }
     assert_eq!(
         exact,
-        15 * 2 - 1 + 1 + 12 * 2 - 1 + 1 + 11 * 2 + 1,
+        16 * 2 - 1 + 1 + 13 * 2 - 1 + 1 + 12 * 2 + 1,
         "all but attention, and as they are built all but those with batch norms: two extents each but for those without an open one"
     );
 }
@@ -63,7 +63,7 @@ fn sums_of_integers_are_exact() {
 /// Each network is changed by the passes that it is about.
 #[test]
 fn passes_change_what_they_are_to_change() {
-    let wanted: [(&str, &[&str]); 17] = [
+    let wanted: [(&str, &[&str]); 18] = [
         ("residual", &["fuse residual", "fuse activation"]),
         ("large_stem", &["fuse residual", "fuse activation"]),
         ("batch_norm", &["fold batch norm", "fuse activation", "fuse pool"]),
@@ -79,6 +79,7 @@ fn passes_change_what_they_are_to_change() {
         ("closed", &["fuse residual", "fuse activation"]),
         ("computed", &["fuse activation"]),
         ("blurs", &["split separable", "fold batch norm", "fuse activation"]),
+        ("atrous", &["trim filter", "push activation", "fuse residual"]),
         ("images", &[]),
         ("mixed", &["fuse activation"]),
     ];
@@ -122,8 +123,8 @@ fn ops_read_and_write_one_buffer() {
 fn ids_are_unique_and_the_full_grid_has_the_quick_one() {
     let ids = |full| cases(full).iter().map(Case::id).collect::<Vec<_>>();
     let (quick, full) = (ids(false), ids(true));
-    assert_eq!((quick.len(), full.len()), (17, 46));
-    assert_eq!(full.iter().collect::<HashSet<_>>().len(), 46);
+    assert_eq!((quick.len(), full.len()), (18, 49));
+    assert_eq!(full.iter().collect::<HashSet<_>>().len(), 49);
     // These have no convolution, or are channels-last as they are built.
     for without in ["attention", "views", "two_inputs", "channels_last", "closed"] {
         assert!(!full.contains(&format!("network/channels_last/{without}")), "{without}");

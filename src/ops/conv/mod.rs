@@ -1,4 +1,4 @@
-//! Convolution as data: descriptors, the resolved problem, the phases of a stride, filters that are separable, the pool that may follow, Winograd's
+//! Convolution as data: descriptors, the resolved problem, the phases of a stride, filters that are separable, taps that read padding alone, the pool that may follow, Winograd's
 //! matrices, the tiles and sums of filter gradients by them, the tiles of Fourier transforms, the partitions of an impulse response.
 
 pub(crate) mod data_gradient;
@@ -12,5 +12,6 @@ pub(crate) mod partitions;
 pub(crate) mod phases;
 pub(crate) mod problem;
 pub(crate) mod separable;
+pub(crate) mod taps;
 pub(crate) mod winograd;
 pub(crate) mod winograd_gradient;
