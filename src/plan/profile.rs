@@ -90,6 +90,17 @@ impl DeviceProfile {
         max_loop_iterations: u64::MAX,
     };
 
+    /// Whether a limit is below WebGPU's default: some shapes have no kernel there, and are refused with what they need.
+    pub(crate) fn is_below_defaults(&self) -> bool {
+        let least = Self::MINIMAL;
+        self.max_binding_bytes < least.max_binding_bytes
+            || self.max_buffer_bytes < least.max_buffer_bytes
+            || self.max_workgroups_per_axis < least.max_workgroups_per_axis
+            || self.max_workgroup_invocations < least.max_workgroup_invocations
+            || self.max_workgroup_memory < least.max_workgroup_memory
+            || self.max_storage_buffers < least.max_storage_buffers
+    }
+
     /// An algorithm whose loops take `iterations` iterations in one invocation is wrong, without any warning, on a driver that ends them earlier.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ use crate::ops::spec::TensorSpec;
 use crate::ops::{Op, Problem};
 use crate::plan::Planned;
 use crate::plan::profile::DeviceProfile;
-use crate::plan::step::{Plan, STORAGE_BUFFERS};
+use crate::plan::step::Plan;
 use crate::reference::{Bounded, Referenced};
 use crate::types::{Element, ElementType, Error, Result};
 use crate::validate::data::Data;
@@ -224,11 +224,11 @@ fn verify_known(gpu: &Gpu, case: &Case, known: &mut Known) -> Result<Outcome> {
     if !op.algorithms(&case.profile(gpu.profile())).contains(&name) {
         return Ok(Outcome::Skipped(format!("the device does not admit {algorithm}")));
     }
-    // A tile that the device cannot hold is skipped, and so is what binds more buffers than a stage has, or needs more than another limit allows where another
-    // algorithm computes the op; with the reason. WebGPU's default limits have enough for all.
+    // A tile that the device cannot hold is skipped, and so is what needs more than a limit allows where another algorithm computes the op or the limit is one
+    // that WebGPU's defaults are above; with the reason. Those defaults have enough for all.
     match case.plan(gpu.profile()) {
         Err(Error::Unsupported { reason, .. }) if algorithm.contains(' ') => return Ok(Outcome::Skipped(reason)),
-        Err(error @ Error::TooLarge { limit_name, .. }) if limit_name == STORAGE_BUFFERS || op.plan(gpu.profile(), None).is_ok() => {
+        Err(error @ Error::TooLarge { .. }) if gpu.profile().is_below_defaults() || op.plan(gpu.profile(), None).is_ok() => {
             return Ok(Outcome::Skipped(error.to_string()));
         }
         _ => {}
