@@ -75,5 +75,5 @@ fn trimmed(numbers: &Numbers, reading: &ReadingTaps) -> Option<Numbers> {
 
 fn with_pads<const N: usize>(descriptor: &ConvDescriptor<N>, reading: &ReadingTaps) -> ConvDescriptor<N> {
     let pads = |of: &[usize]| std::array::from_fn(|axis| of[axis]);
-    ConvDescriptor { padding: Padding::Explicit { begin: pads(&reading.begin), end: pads(&reading.end) }, ..descriptor.clone() }
+    ConvDescriptor { padding: Padding::Explicit { begin: pads(&reading.begin), end: pads(&reading.end) }, ..*descriptor }
 }
