@@ -7,7 +7,7 @@ mod common;
 
 use common::gpu;
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
-use wgconv::conv::{Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor};
+use wgconv::conv::{Algorithm, Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor};
 use wgconv::graph::{Pass, Resolved};
 use wgconv::half::f16;
 use wgconv::numeric::Generator;
@@ -211,11 +211,12 @@ fn a_tap_that_is_not_finite_stays() {
 }
 
 #[test]
-fn other_padding_and_taps_that_read_stay() {
+fn other_padding_forced_algorithms_and_taps_that_read_stay() {
     let filter = Array4::from_elem((3, 2, 3, 3), 0.5f32);
     let extents = [Extent::Open, 2.into(), 5.into(), 5.into()];
     for descriptor in [
         Conv2dDescriptor { padding: Padding::uniform(12), padding_mode: PaddingMode::Replicate, dilation: [12; 2], ..PLAIN },
+        Conv2dDescriptor { padding: Padding::uniform(12), dilation: [12; 2], algorithm: Some(Algorithm::Direct), ..PLAIN },
         Conv2dDescriptor { padding: Padding::Same, dilation: [4; 2], ..PLAIN },
         Conv2dDescriptor { padding: Padding::Same, ..PLAIN },
     ] {

@@ -134,8 +134,8 @@ fn spread(problem: &ConvProblem, parts: &[Part], own: &[f32], y: &mut [f32]) {
         .collect();
     y.par_chunks_mut(problem.output_positions() as usize).enumerate().for_each(|(plane, y)| {
         let (group, filter) = (plane / filters, plane % filters);
-        // By phase: its extents, and its values of this plane.
-        let phases: Vec<([PhaseAxis; 3], &[f32])> = parts
+        // By phase: its extents, and its values of this plane; those of a row of y by their first column.
+        let mut phases: Vec<([PhaseAxis; 3], &[f32])> = parts
             .iter()
             .zip(&starts)
             .flat_map(|(part, start)| {
@@ -145,6 +145,7 @@ fn spread(problem: &ConvProblem, parts: &[Part], own: &[f32], y: &mut [f32]) {
                 })
             })
             .collect();
+        phases.sort_unstable_by_key(|([_, _, width], _)| width.first);
         let mut lines: Vec<Line> = Vec::with_capacity(stride_w);
         for (row, y) in y.chunks_exact_mut(out_w).enumerate() {
             let (z, p) = (row / out_h, row % out_h);

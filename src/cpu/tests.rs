@@ -219,6 +219,9 @@ fn phases_of_a_stride() {
             transposed::<1>(&one, &[2, channels, 3], &[channels, 2, window], true);
         }
     }
+    // Two rows of y alike, of which every other column takes no tap: its phases are parts of their own.
+    let columns = ConvTransposeDescriptor { stride: [2, 2], padding: Padding::Explicit { begin: [0, 1], end: [0, 0] }, ..Default::default() };
+    transposed::<2>(&columns, &[2, 3, 4, 5], &[3, 2, 2, 1], true);
     let deep = ConvTransposeDescriptor { stride: [2, 1, 3], dilation: [2, 1, 1], padding: Padding::uniform(1), ..Default::default() };
     transposed::<3>(&deep, &[1, 3, 3, 2, 4], &[3, 5, 2, 3, 3], true);
 }

@@ -1,7 +1,8 @@
 //! Passes: functions from graph to graph that keep what a network computes, with a list of what each did.
 //!
 //! A change is made only where the changed node gives the same types at the extents that a graph is checked for; else it is left as it was. Folding a
-//! batch norm, splitting or trimming a filter and finding an activation or a norm round otherwise; every other change gives the same sums. Those of epilogues stand in `epilogues`.
+//! batch norm, splitting or trimming a filter and finding an activation or a norm round otherwise; every other change gives the same sums. Those of epilogues
+//! stand in `epilogues`.
 
 use super::{Folded, Graph, Node, Numbers, PROBES, Ranked, Recipe, Source, Value, ValueId, order};
 use crate::ops::conv::problem::Direction;
@@ -114,8 +115,8 @@ impl Graph {
     /// The graph after [`Pass::ALL`], in the order in which they help each other.
     ///
     /// Load, then optimize; save by the graph from before. [`Pass::SplitSeparable`] makes of the filter of a convolution called `blur` the parameters
-    /// `blur.first_weight` and `blur.second_weight`, [`Pass::TrimFilter`] of the filter of one called `atrous` `atrous.trimmed_weight`, and [`Pass::FoldBatchNorm`] makes of a convolution called `stem` and the batch norm behind it the
-    /// parameters `stem.folded_weight` and `stem.folded_bias`; the names of what it folded are gone from the new graph. A batch norm whose numbers, or
+    /// `blur.first_weight` and `blur.second_weight`, [`Pass::TrimFilter`] of that of one called `atrous` `atrous.trimmed_weight`, and
+    /// [`Pass::FoldBatchNorm`] of a convolution called `stem` and the batch norm behind it `stem.folded_weight` and `stem.folded_bias`; the names of what it folded are gone from the new graph. A batch norm whose numbers, or
     /// whose convolution's numbers, are not set yet is left as it is, and the list of changes does not have it.
     ///
     /// # Errors
@@ -336,7 +337,7 @@ impl Work {
             let filter = self.add_parameter(&format!("{name}.folded_weight"), filter)?;
             let shifted = self.add_parameter(&format!("{name}.folded_bias"), shifted)?;
             let recipe = Recipe::Conv { descriptor: conv, bias: true, residual: false };
-            let made = vec![filter, shifted].into_iter().map(|value| self.graph.values[value.0].name.clone()).collect::<Vec<_>>();
+            let made: Vec<String> = [filter, shifted].iter().map(|value| self.graph.values[value.0].name.clone()).collect();
             if self.put(i, name.clone(), recipe, vec![inputs[0], filter, shifted], &[p]) {
                 let folded = inputs[1..].iter().chain(&vectors).map(|value| &self.graph.values[value.0]);
                 let folded = folded.filter(|value| matches!(value.source, Source::Parameter(_)));

@@ -73,7 +73,7 @@ impl Graph {
             }
         }
         let inputs = [between, made[1]].into_iter().chain(node.inputs[2..].iter().copied()).collect();
-        let into = made[..2].iter().map(|value: &ValueId| self.values[value.0].name.clone()).collect();
+        let into = made.iter().map(|value: &ValueId| self.values[value.0].name.clone()).collect();
         if matches!(source, Source::Parameter(_)) {
             self.folded.push(Folded { name: self.values[filter.0].name.clone(), pass: "SplitSeparable", into });
         }

@@ -10,7 +10,8 @@ use ndarray::{ArrayD, Slice};
 use std::sync::Arc;
 
 impl Work {
-    /// Filters without the taps that read nothing, where they are known and finite.
+    /// Filters without the taps that read nothing, where they are known and finite. What is to be computed by an algorithm of the caller's choice keeps its
+    /// window, which that may be for.
     pub(super) fn trim_filters(&mut self) -> Result<()> {
         for i in self.live() {
             let Recipe::Conv { descriptor, bias, residual } = self.node(i).recipe.clone() else { continue };
@@ -50,7 +51,7 @@ impl Work {
             let types: Vec<_> = node.inputs.iter().map(|input| &self.graph.types[input.0][probe]).collect();
             let Resolved::Op(op) = node.recipe.resolve(&types)? else { return Ok(None) };
             let Op::Conv(problem) = *op else { return Ok(None) };
-            all.push(problem.reading_taps());
+            all.push(problem.reading_taps().filter(|_| problem.algorithm.is_none()));
         }
         let same = all.windows(2).all(|pair| pair[0] == pair[1]);
         Ok(all.pop().flatten().filter(|_| same))
