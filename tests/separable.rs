@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::gpu;
+use common::{Data, gpu};
 use ndarray::{Array1, Array4, ArrayD};
 use wgconv::conv::{Accuracy, Algorithm, Conv2dDescriptor, ConvInputs, ConvProblem};
 use wgconv::graph::{BatchNormParameters, Pass};
@@ -16,19 +16,6 @@ use wgconv::pool::PoolDescriptor;
 use wgconv::{ElementType, Extent, Gpu, Graph, Layout, Padding, PaddingMode, Session, graph::Resolved};
 
 const CHANNELS: usize = 2;
-
-/// What x holds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Data {
-    Integers,
-    Reals,
-    /// Reals, and -1e9 in places.
-    Masks,
-    /// Reals times powers of ten from -15 to 15.
-    Mixed,
-    /// Reals, and infinities and NaN in places.
-    Special,
-}
 
 fn numbers(data: Data, extents: [usize; 4], generator: &mut Generator) -> Array4<f32> {
     Array4::from_shape_simple_fn(extents, || {

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::gpu;
+use common::{Data, gpu};
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
 use wgconv::conv::{Algorithm, Conv1dDescriptor, Conv2dDescriptor, Conv3dDescriptor};
 use wgconv::graph::{Pass, Resolved};
@@ -13,19 +13,6 @@ use wgconv::half::f16;
 use wgconv::numeric::Generator;
 use wgconv::op::Planned;
 use wgconv::{ElementType, Extent, Graph, Layout, Padding, PaddingMode, Session};
-
-/// What x and the filter hold.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Data {
-    Integers,
-    Reals,
-    /// Reals, and -1e9 in places.
-    Masks,
-    /// Reals times powers of ten from -15 to 15.
-    Mixed,
-    /// Reals, and infinities and NaN in places.
-    Special,
-}
 
 fn number(data: Data, generator: &mut Generator) -> f32 {
     let real = generator.real() as f32;

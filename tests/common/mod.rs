@@ -12,6 +12,19 @@ pub fn gpu() -> Gpu {
     Gpu::new().expect("the tests need an adapter; scripts/test.sh installs a software one")
 }
 
+/// What the operands of a test hold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Data {
+    Integers,
+    Reals,
+    /// Reals, and -1e9 in places.
+    Masks,
+    /// Reals times powers of ten from -15 to 15.
+    Mixed,
+    /// Reals, and infinities and NaN in places.
+    Special,
+}
+
 /// Integers that differ from place to place: the multiples of `step` modulo `period`, around 0.
 pub fn ramp(shape: (usize, usize, usize, usize), step: usize, period: usize) -> Array4<f32> {
     let mut i = 0;
