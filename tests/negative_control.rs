@@ -256,6 +256,7 @@ fn damaged_pools_of_pairs_are_reported() {
 fn damaged_kernels_of_the_other_families_are_reported() {
     /// Planned as for a GPU, where this is none.
     const EIGHTS: &str = "conv/winograd_f2/n2c19h9w14";
+    const WRITTEN_OUT: &str = "conv/depthwise/n2c3h9w11_k6r4s3";
     // Windows of 5.
     const OF_5: &str = "conv/winograd_f2/n3c5h11w7_k2r5s5";
     const DEEP_5: &str = "conv/winograd_f4/n1c67h6w10_k20r5s5";
@@ -330,9 +331,14 @@ fn damaged_kernels_of_the_other_families_are_reported() {
         ("conv_depthwise_block_pairs", "conv/depthwise/n2c3h7w8_k6r3s3", "halves[ODD + j]", "halves[j]", "exact"),
         ("conv_depthwise_block_pairs", "conv/depthwise/n2c3h7w8_k6r3s3", "(*reach).inside[j] & exists", "exists", "exact"),
         // Windows in parts: columns and rows past the last tap, every part the first one's rows.
-        ("conv_depthwise_block", "conv/depthwise/n1c3h13w14_k6r11s11", "s0 + s < taps_s", "s0 + s < taps_s + 1u", "exact"),
-        ("conv_depthwise_block", "conv/depthwise/n1c3h13w14_k6r11s11", "r0 + r < taps_r", "r0 + r < taps_r + 1u", "exact"),
-        ("conv_depthwise_block", "conv/depthwise/n1c2h10w20_k2r8s16", "i32(r0 + i)", "i32(i)", "exact"),
+        ("conv_depthwise_block", "conv/depthwise/n1c3h13w14_k6r11s11", "s < rest.y", "s < rest.y + 1u", "exact"),
+        ("conv_depthwise_block", "conv/depthwise/n1c3h13w14_k6r11s11", "r < rest.x", "r < rest.x + 1u", "exact"),
+        ("conv_depthwise_block", "conv/depthwise/n1c2h10w20_k2r8s16", "* i32(STRIDE_P) + i32(r0)", "* i32(STRIDE_P)", "exact"),
+        // Rows and taps written out, as GPUs have them: a row read twice, the last one left out, a tap of the next output's row, a tap added to another row.
+        ("conv_depthwise_block", WRITTEN_OUT, "add_row(2u,", "add_row(1u,", "exact"),
+        ("conv_depthwise_block", WRITTEN_OUT, "add_row(6u, x_start, y0, rest, &reach, &taps, &sums);", "", "exact"),
+        ("conv_depthwise_block", WRITTEN_OUT, "i - 2u * STRIDE_P, 1u", "i - 2u * STRIDE_P, 2u", "exact"),
+        ("conv_depthwise_block", WRITTEN_OUT, "add_tap(3u,", "add_tap(2u,", "exact"),
         // Parts of the tiles: every part makes the first one's, the last goes past the last tile.
         ("conv_winograd_input", "conv/winograd_f2/n2c2h37w34", "params.first_tile + index", "index", "exact"),
         ("conv_winograd_output", "conv/winograd_f2/n2c2h37w34", "params.first_tile + index", "index", "guarded"),

@@ -3,8 +3,11 @@
 // their sums that it belongs to.
 //
 // Prelude: BLOCK_P, BLOCK_Q, TAPS_R, TAPS_S, STRIDE_P, STRIDE_Q; ONE_PART: 1 where a part is the whole window; REST: 1 where the last parts
-// reach past it; with PAIRS, two elements are read and written at a time. Not dilated; every loop but those over parts has a constant end, so that
-// the arrays become registers.
+// reach past it; with PAIRS, two elements are read and written at a time; LINES: ROWS below, where rows and taps of a part are written out one by one, else 0.
+//
+// Not dilated; every loop but those over parts has a constant end, so that the arrays become registers. Compilers of GPUs end their unrolling at some
+// number of instructions, and a tap whose place is no constant is picked by comparisons: nine of ten instructions of a 7x7 window on AMD's chips
+// (docs/real-gpus.md). Written out, neither is a variable.
 
 //@use conv/block_line.wgsl
 //@use conv/store_block.wgsl
@@ -58,29 +61,72 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
                     taps[r * TAPS_S + s] = f32(weights[w_start + min((r0 + r) * taps_s + s0 + s, taps_r * taps_s - 1u)]);
                 }
             }
+            let rest = vec2<u32>(taps_r - r0, taps_s - s0);
+            let y0 = p0 * i32(STRIDE_P) + i32(r0);
+//@if LINES
+//@for I < LINES
+            add_row(I, x_start, y0, rest, &reach, &taps, &sums);
+//@end
+//@else
             for (var i = 0u; i < ROWS; i++) {
-                let iy = block_coordinate(params.height, p0 * i32(STRIDE_P) + i32(r0 + i));
-                let row = x_start + plane_offset(0, max(iy, 0), 0) * params.x_stride_p;
-                var line = read_line(&reach, row, iy >= 0);
-                for (var p = 0u; p < BLOCK_P; p++) {
-                    // The row is tap i - p STRIDE_P of this part of the output's window, if it is one.
-                    if (i >= p * STRIDE_P) & (i < p * STRIDE_P + TAPS_R) {
-                        let r = i - p * STRIDE_P;
-                        for (var s = 0u; s < TAPS_S; s++) {
-                            let is_tap = (REST == 0u) | ((r0 + r < taps_r) & (s0 + s < taps_s));
-                            for (var q = 0u; q < BLOCK_Q; q++) {
-                                let sum = sums[p * BLOCK_Q + q];
-                                sums[p * BLOCK_Q + q] = select(sum, fma(line[q * STRIDE_Q + s], taps[r * TAPS_S + s], sum), is_tap);
-                            }
-                        }
-                    }
-                }
+                add_row(i, x_start, y0, rest, &reach, &taps, &sums);
             }
+//@end
         }
     }
 
     // 4. The outputs that exist, or the windows of a pool.
     store_block(n * params.y_stride_n + k * params.y_stride_k, k, p0, q0, &sums);
+}
+
+// Adds row i of a part, which begins at y0 of the padded input, to all sums that it belongs to; `rest`: rows and columns of the window from the part on.
+fn add_row(
+    i: u32,
+    x_start: u32,
+    y0: i32,
+    rest: vec2<u32>,
+    reach: ptr<function, Reach>,
+    taps: ptr<function, array<f32, TAPS_R * TAPS_S>>,
+    sums: ptr<function, array<f32, BLOCK_P * BLOCK_Q>>,
+) {
+    let iy = block_coordinate(params.height, y0 + i32(i));
+    let row = x_start + plane_offset(0, max(iy, 0), 0) * params.x_stride_p;
+    var line = read_line(reach, row, iy >= 0);
+    // The row is tap i - p STRIDE_P of this part of output row p's window, if it is one.
+//@if LINES
+//@for U < BLOCK_P
+    if (i >= U * STRIDE_P) & (i < U * STRIDE_P + TAPS_R) {
+//@for V < TAPS_S
+        add_tap(U, i - U * STRIDE_P, V, rest, &line, taps, sums);
+//@end
+    }
+//@end
+//@else
+    for (var p = 0u; p < BLOCK_P; p++) {
+        if (i >= p * STRIDE_P) & (i < p * STRIDE_P + TAPS_R) {
+            for (var s = 0u; s < TAPS_S; s++) {
+                add_tap(p, i - p * STRIDE_P, s, rest, &line, taps, sums);
+            }
+        }
+    }
+//@end
+}
+
+// Adds tap (r, s) of a part to the sums of row p.
+fn add_tap(
+    p: u32,
+    r: u32,
+    s: u32,
+    rest: vec2<u32>,
+    line: ptr<function, array<f32, COLUMNS>>,
+    taps: ptr<function, array<f32, TAPS_R * TAPS_S>>,
+    sums: ptr<function, array<f32, BLOCK_P * BLOCK_Q>>,
+) {
+    let is_tap = (REST == 0u) | ((r < rest.x) & (s < rest.y));
+    for (var q = 0u; q < BLOCK_Q; q++) {
+        let sum = (*sums)[p * BLOCK_Q + q];
+        (*sums)[p * BLOCK_Q + q] = select(sum, fma((*line)[q * STRIDE_Q + s], (*taps)[r * TAPS_S + s], sum), is_tap);
+    }
 }
 
 // The coordinate that element `i` of the padded axis reads, or -1 for zero. Outputs that do not exist may ask for what lies beyond every

@@ -326,7 +326,7 @@ pub(crate) fn on_other_processor() -> Result<Vec<(ConvProblem, Elsewhere)>> {
 }
 
 /// Convolutions as the other kind of device computes them, with channels last: the transforms of Winograd take eight channels at once there, of which there
-/// are whole ones and not, with groups, a residual and a pool.
+/// are whole ones and not, with groups, a residual and a pool. Depthwise blocks have their rows written out, or a loop over them.
 pub(crate) fn on_other_kind() -> Result<Vec<(ConvProblem, Elsewhere)>> {
     let mut grid = Grid { problems: Vec::new() };
     let same = ConvDescriptor { padding: pads([1, 1], [1, 1]), ..Default::default() };
@@ -338,6 +338,15 @@ pub(crate) fn on_other_kind() -> Result<Vec<(ConvProblem, Elsewhere)>> {
     // The sums of Fourier transforms by the other core.
     let reduced = ConvDescriptor { accuracy: Accuracy::Reduced, padding: pads([3, 2], [3, 2]), groups: 2, ..Default::default() };
     grid.forward::<2>(reduced, &[1, 6, 18, 13], 10, [7, 5], BIAS)?;
+    // Whole windows; parts with a rest of rows and of columns; lines; strides that end a block early; everything beside the sums.
+    let depthwise = ConvDescriptor { padding: pads([2, 1], [1, 2]), groups: 3, ..Default::default() };
+    grid.forward::<2>(depthwise, &[2, 3, 9, 11], 6, [4, 3], BIAS)?;
+    grid.forward::<2>(ConvDescriptor { padding: pads([5, 4], [4, 5]), ..depthwise }, &[1, 3, 12, 15], 6, [11, 11], PLAIN)?;
+    grid.forward::<2>(ConvDescriptor { stride: [2, 3], ..depthwise }, &[2, 3, 13, 20], 3, [5, 7], BIAS)?;
+    grid.forward::<2>(ConvDescriptor { padding: pads([0, 15], [0, 15]), ..depthwise }, &[1, 3, 5, 33], 3, [1, 31], PLAIN)?;
+    grid.forward::<2>(ConvDescriptor { padding: pads([8, 0], [8, 0]), ..depthwise }, &[1, 3, 19, 6], 3, [17, 1], BIAS)?;
+    grid.forward::<2>(ConvDescriptor { pool: Some(FusedPool::Max), ..depthwise }, &[2, 3, 10, 9], 3, [3, 3], BIAS)?;
+    grid.forward::<2>(depthwise, &[1, 3, 8, 10], 6, [5, 3], Extra { element: ElementType::F16, ..last })?;
     let residual: Vec<ConvProblem> = grid.problems.iter().take(1).map(|p| p.clone().with_residual(true)).collect();
     grid.problems.extend(residual);
     Ok(grid.problems.into_iter().map(|problem| (problem, Elsewhere::OtherKind)).collect())

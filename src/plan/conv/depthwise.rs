@@ -139,6 +139,9 @@ fn block(problem: &ConvProblem, [block_p, block_q]: [u64; 2], profile: &DevicePr
     let [rows, columns] = part(height.filter, width.filter);
     let one_part = [rows, columns] == [height.filter, width.filter];
     let has_rest = !height.filter.is_multiple_of(rows) || !width.filter.is_multiple_of(columns);
+    // Rows are written out for GPUs, whose compilers keep what a variable picks in memory, or pick it by comparisons. A processor's registers hold little of a
+    // block either way, and its compiler takes longer the longer a kernel is.
+    let lines = if profile.is_cpu { 0 } else { (block_p - 1) * height.stride + rows };
     let consts = [
         ("BLOCK_P", block_p),
         ("BLOCK_Q", block_q),
@@ -148,6 +151,7 @@ fn block(problem: &ConvProblem, [block_p, block_q]: [u64; 2], profile: &DevicePr
         ("STRIDE_Q", width.stride),
         ("ONE_PART", one_part.into()),
         ("REST", has_rest.into()),
+        ("LINES", lines),
     ];
     let odd = pairs.then_some(("ODD", u32::from(width.pad_begin % 2 != 0)));
     let consts = consts.into_iter().map(|(name, value)| (name, value as u32)).chain(fused::consts(problem)).chain(odd).collect();
