@@ -70,10 +70,11 @@ fn check(gpu: &Gpu, op: impl Into<Op>, label: &str, what: &str, change: impl Fn(
 /// Changes both operands in one way.
 fn check_all(what: &str, change: impl Fn(usize, usize, f64) -> f64 + Copy) {
     let Some(gpu) = device(None) else { return };
-    for label in ["gemm_f16x2", "gemm_coop"] {
+    // In both orders of the operands: rows and columns of a step as neighbours, and steps.
+    for label in ["gemm_f16x2 32x32x32", "gemm_coop 32x32x32", "gemm_f16x2 32x32x32k", "gemm_coop 32x32x32k"] {
         check(&gpu, product(), label, what, change);
     }
-    for label in ["implicit_gemm_f16x2", "implicit_gemm_coop"] {
+    for label in ["implicit_gemm_f16x2 32x32x32", "implicit_gemm_coop 32x32x32", "implicit_gemm_f16x2 32x32x32k", "implicit_gemm_coop 32x32x32k"] {
         check(&gpu, convolution(), label, what, change);
     }
 }
@@ -163,6 +164,29 @@ fn damage_to_what_a_convolution_reads_is_reported() {
         let outcome = verify(&gpu, &Case::new(convolution(), label)).unwrap();
         let Outcome::Failed(why) = &outcome else { panic!("{label}, {from} -> {to}: {outcome:?}") };
         assert!(why.starts_with(check), "{from} -> {to}: {why}");
+    }
+}
+
+/// Steps of the depth as neighbours: 150 of a product, which are no whole eights, and the 12 channels of a tap, which become 16.
+#[test]
+fn damage_to_operands_along_the_depth_is_reported() {
+    for (label, from, to) in [
+        ("gemm_coop 32x32x32k", "(params.k + 7u) / 8u * 8u", "params.k"),
+        ("gemm_coop 32x32x32k", "let depth = (params.depth + 7u) / 8u * 8u;", "let depth = params.depth;"),
+        ("gemm_f16x2 32x32x32k", "* 8u + step % 8u", "* 8u + step % 4u"),
+        ("gemm_f16x2 32x32x32k", "let apart = PITCH;", "let apart = 1u;"),
+        ("gemm_coop 32x32x32k", "i / outer * 8u", "i / outer * 4u"),
+        ("gemm_coop 32x32x32k", "(i - step / 8u * TILE_N) * PITCH_K", "(i - step / 8u) * PITCH_K"),
+        ("implicit_gemm_coop 32x32x32k", "(i - step / 8u * TILE_M) * PITCH_K", "(i - step / 8u) * PITCH_K"),
+        ("implicit_gemm_coop 32x32x32k", "row * PITCH_K + k", "row * PITCH_K"),
+        ("implicit_gemm_f16x2 32x32x32k", "eights * 8u + item % 8u", "eights * 8u"),
+        ("implicit_gemm_f16x2 32x32x32k", "item / 8u - eights * params.rows", "item / 8u"),
+    ] {
+        let Some(gpu) = damaged(from, to) else { return };
+        let case = if label.starts_with("implicit") { Case::new(convolution(), label) } else { Case::new(product(), label) };
+        let outcome = verify(&gpu, &case).unwrap();
+        let Outcome::Failed(why) = &outcome else { panic!("{label}, {from} -> {to}: {outcome:?}") };
+        assert!(why.starts_with("exact"), "{label}, {from} -> {to}: {why}");
     }
 }
 

@@ -19,7 +19,7 @@ struct Facts {
 
 fn facts() -> BTreeMap<&'static str, Facts> {
     let mut all: BTreeMap<&'static str, Facts> = BTreeMap::new();
-    let matrix = Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true });
+    let matrix = Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true, along_k: false });
     let profile = DeviceProfile { has_f16: true, matrix, ..DeviceProfile::MINIMAL };
     for case in grid::cases(true).unwrap() {
         let facts = all.entry(case.op.name()).or_default();

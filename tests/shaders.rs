@@ -49,7 +49,7 @@ fn emitted() -> Vec<KernelSpec> {
 
 /// A device with all that a plan can make use of.
 fn profile(is_cpu: bool, has_int64: bool, (extent, is_vulkan): (u32, bool)) -> DeviceProfile {
-    let matrix = Some(CoopMatrix { extent, subgroup: 2 * extent, loads_vectors: is_vulkan, splits: is_vulkan });
+    let matrix = Some(CoopMatrix { extent, subgroup: 2 * extent, loads_vectors: is_vulkan, splits: is_vulkan, along_k: false });
     DeviceProfile {
         has_f16: true,
         has_int64,

@@ -89,7 +89,7 @@ const NVIDIA: DeviceProfile = DeviceProfile {
     max_workgroup_memory: 49_152,
     storage_alignment: 32,
     subgroup: Some(32),
-    matrix: Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true }),
+    matrix: Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true, along_k: false }),
     ..COMMON
 };
 
@@ -98,7 +98,7 @@ const ADRENO: DeviceProfile =
     DeviceProfile { max_workgroup_memory: 32_768, storage_alignment: 64, has_int64: false, max_storage_buffers: 24, ..COMMON };
 
 /// Compute shaders run in subgroups of 64 in RADV unless told otherwise.
-const WMMA: CoopMatrix = CoopMatrix { extent: 16, subgroup: 64, loads_vectors: true, splits: true };
+const WMMA: CoopMatrix = CoopMatrix { extent: 16, subgroup: 64, loads_vectors: true, splits: true, along_k: true };
 
 const fn rates(gflops: f64, gbytes_per_s: f64) -> Option<Published> {
     Some(Published { gflops, gbytes_per_s })

@@ -3,7 +3,8 @@
 // without bounds tests.
 //
 // One invocation writes one packed element, params.items in all. Prelude: alias Elem; PARTS, above 0 for cooperative matrices: then an element is so many f16
-// (gemm/halves.wgsl, GRAIN 8), and channels are padded with zeros too.
+// (gemm/halves.wgsl, GRAIN 8), and channels are padded with zeros too; ALONG_K: eights of channels lie together, as [tap][channel / 8][filter of the
+// tile][channel % 8], of which a tap has whole ones.
 
 //@use conv/pack.wgsl
 //@if PARTS
@@ -29,14 +30,21 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
     if item >= params.items {
         return;
     }
+//@if ALONG_K
+    let eights = item / 8u / params.rows;
+    let step = eights * 8u + item % 8u;
+    let row = item / 8u - eights * params.rows;
+//@else
     let step = item / params.rows;
+    let row = item - step * params.rows;
+//@end
     let c = step % params.padded;
     var tap = step / params.padded % params.taps;
     tap = order[tap]; //@if BOUND_2
     let tile = step / params.padded / params.taps;
     let tiles = (params.filters + params.rows - 1u) / params.rows;
     let group = tile / tiles;
-    let k = (tile - group * tiles) * params.rows + item - step * params.rows;
+    let k = (tile - group * tiles) * params.rows + row;
     let line = group * params.w_stride_g + min(k, params.filters - 1u) * params.w_stride_k + min(c, params.channels - 1u) * params.w_stride_c;
     let exists = (k < params.filters) & (c < params.channels);
     let v = select(Elem(0.0), weights[params.w_base + line + tap], exists);

@@ -11,12 +11,15 @@
 //
 // SPLITS workgroups may share the depth of a tile, each a range of slabs; the store then writes partial sums (gemm/sum.wgsl).
 //
-// Hooks: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_lhs_base, gemm_store, lhs (conv/gemm.wgsl, matmul/gemm.wgsl). With RHS_ALONG_K
+// Hooks: gemm_product, gemm_outer_k, gemm_length, gemm_columns, gemm_lhs_base, gemm_store, lhs (conv/gemm.wgsl, matmul/gemm.wgsl). With RHS_IN_PLACE
 // the columns are read in place, their steps being neighbours: decode_column, column_source, x (conv/right_hand_side.wgsl). Else they are packed
 // as the rows are: gemm_rhs_base, rhs (matmul/gemm.wgsl).
+//
+// Packed operands lie in eights of rows or columns of one step, or with ALONG_K in eights of steps of one row or column, the last of a depth filled
+// with zeros; in workgroup memory they are staged so too (gemm/coop_operands.wgsl).
 // Prelude: TILE_M, TILE_N, TILE_K, SUB_M, SUB_N (multiples of MATRIX), BLOCKS_M and BLOCKS_N, their quotients; PARTS; GRAIN, 8 or 4: numbers of
-// the right-hand side that one load brings; LHS_READS and RHS_READS, the loads of either operand that an invocation makes for a slab; SPLITS;
-// READS_AHEAD; K_RUNS, the parts of a slab that are written out; COLUMN_LINES, the lines of a matrix of sums that an invocation stores; WG_SIZE: as many whole
+// the right-hand side that one load brings; RHS_ALONG_K, 1 with RHS_IN_PLACE or ALONG_K; LHS_READS and RHS_READS, the loads of either operand
+// that an invocation makes for a slab; SPLITS; READS_AHEAD; K_RUNS, the parts of a slab that are written out; COLUMN_LINES, the lines of a matrix of sums that an invocation stores; WG_SIZE: as many whole
 // subgroups as the tile has parts. Uniforms: params.items (tiles x splits), tiles_m, tiles_n.
 
 // Matrices of the units: the left operand, the right one, sums.
@@ -44,11 +47,12 @@ const PITCH_M: u32 = TILE_M + 8u;
 const PITCH_N: u32 = TILE_N + 8u;
 const PITCH_K: u32 = TILE_K + 8u;
 // Numbers of one part of an operand in workgroup memory.
-const LHS_PART: u32 = TILE_K * PITCH_M;
+const LHS_PART: u32 = TILE_M * PITCH_K; //@if ALONG_K
+const LHS_PART: u32 = TILE_K * PITCH_M; //@if !ALONG_K
 const RHS_PART: u32 = TILE_N * PITCH_K; //@if RHS_ALONG_K
 const RHS_PART: u32 = TILE_K * PITCH_N; //@if !RHS_ALONG_K
 
-const ROW_ITEMS: u32 = TILE_M / 8u;     // eights of a step of a tile's rows
+const ROW_ITEMS: u32 = TILE_M / 8u;     // eights of a tile's rows to a step; with ALONG_K eight times as many lie together, of eight steps
 const COLUMN_ITEMS: u32 = TILE_N / 8u;  // the same of its columns
 const STEP_ITEMS: u32 = TILE_K / GRAIN; // loads of a slab's steps of one column
 const COLUMN_STRIDE: u32 = WG_SIZE / STEP_ITEMS;
@@ -63,10 +67,16 @@ const LINE_STRIDE: u32 = ROW_THREADS / (MATRIX / 4u); // lines of a matrix of su
 
 var<workgroup> sh_sums: array<f32, SUBGROUPS * MATRIX * MATRIX>; // one matrix a subgroup, on its way out
 
+// The step of a slab that eight i of a packed operand is of, or begins at; `outer`: rows or columns of its tile.
+fn packed_step(i: u32, outer: u32) -> u32 {
+    return i / outer * 8u; //@if ALONG_K
+    return i / (outer / 8u); //@if !ALONG_K
+}
+
 // Eight i of the rows of the slab from step k0 on; what lies past the depth is zero, and so are an operand's numbers that meet it.
 fn read_lhs(i: u32, k0: u32, depth: u32, base: u32, part: u32) -> mat2x4<f16> {
     var v = mat2x4<f16>();
-    if (i < TILE_K * ROW_ITEMS) & (k0 + i / ROW_ITEMS < depth) {
+    if (i < TILE_K * ROW_ITEMS) & (k0 + packed_step(i, TILE_M) < depth) {
         v = lhs[(base + k0 * ROW_ITEMS + i) * PARTS + part];
     }
     return v;
@@ -74,14 +84,18 @@ fn read_lhs(i: u32, k0: u32, depth: u32, base: u32, part: u32) -> mat2x4<f16> {
 
 fn put_lhs(i: u32, part: u32, v: mat2x4<f16>) {
     if i < TILE_K * ROW_ITEMS {
-        let k = i / ROW_ITEMS;
-        let at = part * LHS_PART + k * PITCH_M + 8u * (i - k * ROW_ITEMS);
+        let step = packed_step(i, TILE_M);
+//@if ALONG_K
+        let at = part * LHS_PART + (i - step / 8u * TILE_M) * PITCH_K + step;
+//@else
+        let at = part * LHS_PART + step * PITCH_M + 8u * (i - step * ROW_ITEMS);
+//@end
         stage_lhs(at, v[0]);
         stage_lhs(at + 4u, v[1]);
     }
 }
 
-//@if RHS_ALONG_K
+//@if RHS_IN_PLACE
 // GRAIN steps of a column from step i of an outer K step on.
 fn read_rhs(source: Source, i: u32, within: bool, part: u32) -> Grain {
     var v = Grain();
@@ -103,7 +117,7 @@ fn put_rhs(column: u32, step: u32, part: u32, v: Grain) {
 // As read_lhs and put_lhs.
 fn read_rhs(i: u32, k0: u32, depth: u32, base: u32, part: u32) -> mat2x4<f16> {
     var v = mat2x4<f16>();
-    if (i < TILE_K * COLUMN_ITEMS) & (k0 + i / COLUMN_ITEMS < depth) {
+    if (i < TILE_K * COLUMN_ITEMS) & (k0 + packed_step(i, TILE_N) < depth) {
         v = rhs[(base + k0 * COLUMN_ITEMS + i) * PARTS + part];
     }
     return v;
@@ -111,8 +125,12 @@ fn read_rhs(i: u32, k0: u32, depth: u32, base: u32, part: u32) -> mat2x4<f16> {
 
 fn put_rhs(i: u32, part: u32, v: mat2x4<f16>) {
     if i < TILE_K * COLUMN_ITEMS {
-        let k = i / COLUMN_ITEMS;
-        let at = part * RHS_PART + k * PITCH_N + 8u * (i - k * COLUMN_ITEMS);
+        let step = packed_step(i, TILE_N);
+//@if ALONG_K
+        let at = part * RHS_PART + (i - step / 8u * TILE_N) * PITCH_K + step;
+//@else
+        let at = part * RHS_PART + step * PITCH_N + 8u * (i - step * COLUMN_ITEMS);
+//@end
         stage_rhs(at, v[0]);
         stage_rhs(at + 4u, v[1]);
     }
@@ -176,7 +194,7 @@ fn main(
     var lhs_P_Q = read_lhs(local + Q * WG_SIZE, first * TILE_K, depth, lhs_base, P);
 //@end
 //@end
-//@if RHS_ALONG_K
+//@if RHS_IN_PLACE
     // An invocation stages the same steps of a slab for RHS_READS columns, whose sources are worked out once an outer K step.
     let column = local / STEP_ITEMS;
     let step = local % STEP_ITEMS * GRAIN;
@@ -204,8 +222,8 @@ fn main(
         put_lhs(local + Q * WG_SIZE, P, lhs_P_Q);
 //@end
 //@for Q < RHS_READS
-        put_rhs(column + Q * COLUMN_STRIDE, step, P, rhs_P_Q); //@if RHS_ALONG_K
-        put_rhs(local + Q * WG_SIZE, P, rhs_P_Q); //@if !RHS_ALONG_K
+        put_rhs(column + Q * COLUMN_STRIDE, step, P, rhs_P_Q); //@if RHS_IN_PLACE
+        put_rhs(local + Q * WG_SIZE, P, rhs_P_Q); //@if !RHS_IN_PLACE
 //@end
 //@end
         workgroupBarrier();
@@ -233,7 +251,7 @@ fn main(
             lhs_P_Q = read_lhs(local + Q * WG_SIZE, next, depth, lhs_base, P);
 //@end
 //@end
-//@if RHS_ALONG_K
+//@if RHS_IN_PLACE
             inner += TILE_K;
             if inner >= gemm_length() {
                 let passed = inner / gemm_length();

@@ -2,10 +2,11 @@
 // are there:
 // 1: one f16 each: what f16 tensors hold, or f32 numbers scaled and rounded;
 // 2: two f16 each, which together hold 22 or 23 of the 24 bits of an f32: x = high + low 2^-11 (gemm/halves.wgsl).
-// Rows lie as [part][k][row], columns as [part][k][column], or with RHS_ALONG_K as [part][column][k].
+// Rows lie as [part][k][row], or with ALONG_K as [part][row][k]; columns as [part][k][column], or with RHS_ALONG_K as [part][column][k].
 //
-// The columns are the left operand of the units and the rows the right one, since the left one may lie either way: on an NVIDIA H200 a right
-// operand whose steps are neighbours is loaded at two thirds of the speed.
+// The columns are the left operand of the units and the rows the right one, since the left one may lie either way on an NVIDIA H200: a right
+// operand whose steps are neighbours is loaded there at two thirds of the speed. AMD's units want neighbouring steps in both: what lies so is loaded by
+// 8 bytes, all else number by number (docs/real-gpus.md).
 
 //@if LOADS_VECTORS
 // Vulkan's drivers want a type whose numbers the matrices have: of 128-bit numbers lavapipe loads others, and NVIDIA's compiler fails.
@@ -51,7 +52,11 @@ fn load_columns(part: u32, k: u32, column: u32) -> MatrixA {
 }
 
 fn load_rows(part: u32, k: u32, row: u32) -> MatrixB {
+//@if ALONG_K
+    return coopLoad<MatrixB>(&sh_lhs[(part * LHS_PART + row * PITCH_K + k) / UNIT], PITCH_K / UNIT);
+//@else
     return coopLoadT<MatrixB>(&sh_lhs[(part * LHS_PART + k * PITCH_M + row) / UNIT], PITCH_M / UNIT);
+//@end
 }
 
 // Adds MATRIX steps of the depth from k on; the subgroup's rows and columns begin at m0 and n0.

@@ -8,7 +8,8 @@
 //@use lib/vec4_io.wgsl
 
 //@if PARTS
-// Eights of rows and of columns, both packed as [batch][tile][k][row or column], the parts of an eight side by side.
+// Eights of rows and of columns, both packed as [batch][tile][k][row or column], or with ALONG_K eights of k as [batch][tile][k / 8][row or column][k % 8],
+// the depth filled with zeros; the parts of an eight side by side.
 @group(0) @binding(1) var<storage, read> lhs: array<mat2x4<f16>>;
 @group(0) @binding(2) var<storage, read> rhs: array<mat2x4<f16>>;
 //@else
@@ -43,8 +44,14 @@ fn gemm_length() -> u32 {
     return params.k;
 }
 
+// Steps of a packed operand.
+fn packed_depth() -> u32 {
+    return (params.k + 7u) / 8u * 8u; //@if ALONG_K
+    return params.k; //@if !ALONG_K
+}
+
 fn gemm_lhs_base(product: Product, tile_m: u32) -> u32 {
-    return batch_offsets(product.number).x + tile_m * params.k * ROW_ITEMS;
+    return batch_offsets(product.number).x + tile_m * packed_depth() * ROW_ITEMS;
 }
 
 //@if PARTS
@@ -53,7 +60,7 @@ fn gemm_columns(product: Product, column0: u32) -> Columns {
 }
 
 fn gemm_rhs_base(product: Product, tile_n: u32) -> u32 {
-    return batch_offsets(product.number).y + tile_n * params.k * COLUMN_ITEMS;
+    return batch_offsets(product.number).y + tile_n * packed_depth() * COLUMN_ITEMS;
 }
 //@else
 const PANEL_VEC4: u32 = max(PANEL / 4u, 1u);

@@ -2,7 +2,8 @@
 // contiguous in the operand while they read, and along the outer index while they write four at a time.
 //
 // Prelude: alias Elem; ALONG_DEPTH: 1 where the operand's neighbours in memory are neighbours along the depth; PARTS, above 0 for cooperative matrices: then an
-// element is so many f16 (gemm/halves.wgsl, GRAIN 8). RANGED: the operand is packed for the plain kernel that takes their place, and not where they
+// element is so many f16 (gemm/halves.wgsl, GRAIN 8); ALONG_K: eights of steps lie together, as [panel][depth / 8][outer][depth % 8], the depth
+// filled with zeros. RANGED: the operand is packed for the plain kernel that takes their place, and not where they
 // compute. params.padded is a multiple of four, or with PARTS of eight; params.items counts tiles.
 
 //@use matmul/pack_operand.wgsl
@@ -37,7 +38,7 @@ fn wanted() -> bool {
 const TILE: u32 = 32u;
 // One number of padding, so that neighbouring threads never meet in one bank of workgroup memory.
 const PITCH: u32 = TILE + 1u;
-// Lines of a tile that the 256 invocations read at once, and vec4s of a line that they write.
+// Lines of a tile that the 256 invocations read at once, and vec4s of a line (ALONG_K: of the steps of an outer index) that they write.
 const LINES: u32 = 8u;
 
 var<workgroup> tile: array<Elem, TILE * PITCH>; // [step][outer]
@@ -73,12 +74,23 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(num_workgroups) gro
         tile[step * PITCH + inner] = v;
     }
     workgroupBarrier();
+//@if ALONG_K
+    let step = local % LINES * 4u;
+    let inner = local / LINES;
+    let depth = (params.depth + 7u) / 8u * 8u;
+    let eight = (block * depth + k0 + step) / 8u;
+    let to = (eight * params.padded + inner0 + inner) * 8u + step % 8u;
+    let apart = PITCH;
+//@else
     let step = local / LINES;
     let inner = local % LINES * 4u;
-    if (k0 + step < params.depth) & (inner0 + inner < params.padded) {
+    let depth = params.depth;
+    let to = (block * depth + k0 + step) * params.padded + inner0 + inner;
+    let apart = 1u;
+//@end
+    if (k0 + step < depth) & (inner0 + inner < params.padded) {
         let first = step * PITCH + inner;
-        let to = (block * params.depth + k0 + step) * params.padded + inner0 + inner;
-        let v = vec4<Elem>(tile[first], tile[first + 1u], tile[first + 2u], tile[first + 3u]);
+        let v = vec4<Elem>(tile[first], tile[first + apart], tile[first + 2u * apart], tile[first + 3u * apart]);
 //@if PARTS
         var scaled = vec4<f32>(v);
         scaled *= power_of_two(scale_exponent(range[0].x)); //@if BOUND_3

@@ -30,6 +30,9 @@ pub(crate) const SHARED: &str = "SHARED";
 /// The const of kernels that read or write f16 for cooperative matrices: how many for each number.
 pub(crate) const PARTS: &str = "PARTS";
 
+/// Const of what reads and writes operands of cooperative matrices: 1 where steps of the depth are neighbours in both (`shaders/gemm/coop.wgsl`).
+pub(crate) const ALONG_K: &str = "ALONG_K";
+
 /// The tile core on cooperative matrices, which WGSL has to be told to enable.
 const COOP_CORE: &str = "gemm/coop.wgsl";
 

@@ -61,7 +61,7 @@ sources! { GEMM_SOURCES:
     CONV_SUM "conv_sum" ["conv/sum", "gemm/sum"] ["STORE_VEC4" = 0, "WIDE" = 0, "PARTS" = 0] CONV, CONV_STRUCTS;
 
     // Uniform, filter, the order of its taps, the packed filter.
-    CONV_PACK_FILTER "conv_pack_filter" ["conv/pack_filter"] ["PARTS" = 0] &[Uniform, Read, Read, Write], &[PackParams::LAYOUT];
+    CONV_PACK_FILTER "conv_pack_filter" ["conv/pack_filter"] ["PARTS" = 0, "ALONG_K" = 0] &[Uniform, Read, Read, Write], &[PackParams::LAYOUT];
     // The same as f16 for cooperative matrices: and the range of the filter.
     CONV_PACK_FILTER_HALVES "conv_pack_filter_halves" ["conv/pack_filter"] [] &[Uniform, Read, Read, Write, Read], &[PackParams::LAYOUT];
     // Uniform, x, x as f16, the range of x.
@@ -95,10 +95,10 @@ sources! { GEMM_SOURCES:
 
     MATMUL_DIRECT "matmul_direct" ["matmul/direct"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
     MATMUL_GEMV "matmul_gemv" ["matmul/gemv"] ["PARTIAL" = 0] MATMUL, MATMUL_STRUCTS;
-    MATMUL_WORKGROUP "matmul_workgroup" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0, "PARTS" = 0] MATMUL, MATMUL_STRUCTS;
-    MATMUL_REGISTER "matmul_register" ["matmul/gemm", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0, "PARTS" = 0] MATMUL, MATMUL_STRUCTS;
+    MATMUL_WORKGROUP "matmul_workgroup" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 0, "PARTS" = 0, "ALONG_K" = 0] MATMUL, MATMUL_STRUCTS;
+    MATMUL_REGISTER "matmul_register" ["matmul/gemm", "gemm/register"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "LHS_THREADS" = 0, "PARTS" = 0, "ALONG_K" = 0] MATMUL, MATMUL_STRUCTS;
     MATMUL_COOP "matmul_coop" ["matmul/gemm", "gemm/coop"] ["STORE_VEC4" = 0, "WIDE" = 0] MATMUL_RANGED, MATMUL_STRUCTS;
-    MATMUL_FALLBACK "matmul_fallback" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1, "PARTS" = 0] MATMUL_RANGED, MATMUL_STRUCTS;
+    MATMUL_FALLBACK "matmul_fallback" ["matmul/gemm", "gemm/workgroup"] ["STORE_VEC4" = 0, "WIDE" = 0, "ALONG_CHANNELS" = 0, "RANGED" = 1, "PARTS" = 0, "ALONG_K" = 0] MATMUL_RANGED, MATMUL_STRUCTS;
     MATMUL_SUM "matmul_sum" ["matmul/sum", "gemm/sum"] ["STORE_VEC4" = 0, "WIDE" = 0] MATMUL, MATMUL_STRUCTS;
 
     // Uniform, numbers, the range of each workgroup's lines.
@@ -106,9 +106,9 @@ sources! { GEMM_SOURCES:
     // Uniform, ranges, the range of each run of them.
     MAGNITUDES_JOIN "magnitudes_join" ["gemm/magnitudes_join"] [] &[Uniform, Read, Write], &[MagnitudeJoinParams::LAYOUT];
     MATMUL_PACK "matmul_pack" ["matmul/pack"] [] &[Uniform, Read, Write], PACK_STRUCTS;
-    MATMUL_PACK_TILE "matmul_pack_tile" ["matmul/pack_tile"] ["PARTS" = 0, "RANGED" = 0, "ALONG_DEPTH" = 0] &[Uniform, Read, Write], PACK_STRUCTS;
+    MATMUL_PACK_TILE "matmul_pack_tile" ["matmul/pack_tile"] ["PARTS" = 0, "ALONG_K" = 0, "RANGED" = 0, "ALONG_DEPTH" = 0] &[Uniform, Read, Write], PACK_STRUCTS;
     // And the ranges of both operands.
-    MATMUL_PACK_FALLBACK "matmul_pack_fallback" ["matmul/pack_tile"] ["PARTS" = 0, "RANGED" = 1, "ALONG_DEPTH" = 0]
+    MATMUL_PACK_FALLBACK "matmul_pack_fallback" ["matmul/pack_tile"] ["PARTS" = 0, "ALONG_K" = 0, "RANGED" = 1, "ALONG_DEPTH" = 0]
         &[Uniform, Read, Write, Read, Read], PACK_STRUCTS;
     // As f16 for cooperative matrices: and the range of the operand.
     MATMUL_PACK_HALVES "matmul_pack_halves" ["matmul/pack_tile"] ["RANGED" = 0, "ALONG_DEPTH" = 0] &[Uniform, Read, Write, Read], PACK_STRUCTS;

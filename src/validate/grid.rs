@@ -12,7 +12,7 @@ use crate::validate::elsewhere::Elsewhere;
 
 /// f16, cooperative matrices and room for their tiles are a matter of the device, not of the algorithm: whoever lacks them skips the case and says so.
 pub(crate) fn rich() -> DeviceProfile {
-    let matrix = Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true });
+    let matrix = Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true, along_k: false });
     DeviceProfile { has_f16: true, matrix, max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL }
 }
 
@@ -26,7 +26,7 @@ pub fn cases(full: bool) -> Result<Vec<Case>> {
     let on = |elsewhere: Option<Elsewhere>| elsewhere.map_or(profile, |elsewhere| elsewhere.profile(&profile));
     // Bindings that hold what other cores pack may hold nothing that cooperative matrices of either extent read, or the panels of either kind of device.
     let is_admitted = |op: &Op, algorithm: &str, elsewhere: Option<Elsewhere>| {
-        let small = CoopMatrix { extent: 8, subgroup: 8, loads_vectors: true, splits: true };
+        let small = CoopMatrix { extent: 8, subgroup: 8, loads_vectors: true, splits: true, along_k: false };
         let kinds = [profile, DeviceProfile { matrix: Some(small), ..profile }, DeviceProfile { is_cpu: !profile.is_cpu, ..profile }];
         let kinds = match op {
             _ if is_of_units(algorithm) => &kinds[..2],
@@ -54,7 +54,7 @@ pub fn cases(full: bool) -> Result<Vec<Case>> {
     // Depths that several workgroups share on cooperative matrices: a tuner tries that where they are longer than those of the grid.
     for (number, (op, elsewhere)) in tiled(full)?.into_iter().enumerate() {
         for algorithm in op.algorithms(&on(elsewhere)).into_iter().filter(|name| is_of_units(name)) {
-            for tile in ["32x32x32/2", "64x64x32/4"].iter().filter(|_| full || number.is_multiple_of(3)) {
+            for tile in ["32x32x32/2", "64x64x32/4", "32x32x32k/4"].iter().filter(|_| full || number.is_multiple_of(3)) {
                 cases.push(Case { op: op.clone(), algorithm: format!("{algorithm} {tile}"), elsewhere });
             }
         }

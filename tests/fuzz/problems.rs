@@ -128,7 +128,8 @@ impl Random {
         };
         let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let size = |random: &mut Self| narrow(if random.chance(3) { random.extreme() } else { random.pick(&[8, 16, 32]) });
-        let units = CoopMatrix { extent: size(self), subgroup: size(self), loads_vectors: self.chance(2), splits: self.chance(2) };
+        let units =
+            CoopMatrix { extent: size(self), subgroup: size(self), loads_vectors: self.chance(2), splits: self.chance(2), along_k: self.chance(2) };
         DeviceProfile {
             max_binding_bytes: limit(self, 128 << 20),
             max_buffer_bytes: limit(self, 256 << 20),

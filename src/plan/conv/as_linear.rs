@@ -90,7 +90,7 @@ mod tests {
     }
 
     fn profile() -> DeviceProfile {
-        let matrix = Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true });
+        let matrix = Some(CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true, along_k: false });
         DeviceProfile { has_f16: true, matrix, max_workgroup_memory: 48 << 10, ..DeviceProfile::MINIMAL }
     }
 

@@ -110,8 +110,8 @@ pub(crate) fn method(algorithm: Algorithm, core: Core, problem: &ConvProblem, pr
                 call.consts.push(("ALONG_CHANNELS", if steps == 4 { FOUR_CHANNELS } else { TWO_CHANNELS }));
             }
         }
-        if let (Core::Matrix(operands), Work::Tiles(Tiling { tile: Tile::Matrix(tile), .. })) = (core, call.work) {
-            call.consts.extend(tile.consts(Halves::new(problem, operands.parts()).columns(), profile));
+        if let Work::Tiles(Tiling { tile: Tile::Matrix(tile), .. }) = call.work {
+            call.consts.extend(tile.consts(Halves::new(problem, tile.operands.parts(), tile.along_k).columns(), profile));
         }
         call.consts.extend(store.consts(problem.element, profile));
         call.overrides = overrides(problem);

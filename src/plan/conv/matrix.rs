@@ -15,7 +15,7 @@ use crate::plan::window::plane_strides;
 use crate::reference::conv::matrix_roundings;
 use crate::shader::source_gemm::{CONV_PACK_FILTER_HALVES, CONV_PACK_INPUT};
 use crate::shader::uniforms::{ConvParams, PackInputParams, PackParams};
-use crate::shader::{KernelSource, KernelSpec, PARTS};
+use crate::shader::{ALONG_K, KernelSource, KernelSpec, PARTS};
 use crate::types::{ElementType, Error, Layout, Result};
 
 pub(crate) fn supports(algorithm: Algorithm, problem: &ConvProblem, profile: &DeviceProfile) -> Result<()> {
@@ -50,6 +50,8 @@ pub(crate) fn pixel_lines(problem: &ConvProblem, images: u64, base: u32) -> Line
 pub(crate) struct Halves {
     /// f16 for each number.
     parts: u64,
+    /// Whether eights of channels of the filter lie together; else eights of its rows.
+    along_k: bool,
     /// Channels that one load brings.
     grain: u64,
     /// Channels of a group, with zeros.
@@ -59,18 +61,18 @@ pub(crate) struct Halves {
 }
 
 impl Halves {
-    /// With so many f16 for each number.
-    pub fn new(problem: &ConvProblem, parts: u32) -> Self {
+    /// With so many f16 for each number, and steps of the depth, which are channels, as neighbours in the filter or not.
+    pub fn new(problem: &ConvProblem, parts: u32, along_k: bool) -> Self {
         let channels = problem.channels_per_group();
-        // Loads of four spare zeros where those of eight would add more of them.
-        let grain = if channels.next_multiple_of(8) == channels.next_multiple_of(4) { 8 } else { 4 };
+        // Loads of four spare zeros where those of eight would add more of them; eights of steps are of one tap.
+        let grain = if along_k || channels.next_multiple_of(8) == channels.next_multiple_of(4) { 8 } else { 4 };
         let padded = channels.next_multiple_of(grain);
         let in_place = problem.element == ElementType::F16 && problem.x_layout == Layout::ChannelsLast && padded == channels;
-        Self { parts: parts.into(), grain, padded, in_place }
+        Self { parts: parts.into(), along_k, grain, padded, in_place }
     }
 
     pub fn columns(&self) -> Columns {
-        Columns { grain: self.grain as u32, along_k: true }
+        Columns { grain: self.grain as u32, in_place: true }
     }
 
     /// Bytes that an image of x takes beside itself.
@@ -94,7 +96,8 @@ impl Halves {
     /// The step that packs the filter, whose range is `range`, for tiles of so many rows.
     pub fn pack_filter(&self, problem: &ConvProblem, rows: u64, [filter, order, range, to]: [BufferRef; 4], profile: &DeviceProfile) -> Result<Step> {
         let pack = PackParams::of_channels(problem, self.padded, rows, problem.taps());
-        let kernel = self.kernel(&CONV_PACK_FILTER_HALVES, problem.element, 8, false);
+        let mut kernel = self.kernel(&CONV_PACK_FILTER_HALVES, problem.element, 8, false);
+        kernel.consts.push((ALONG_K, u32::from(self.along_k)));
         Step::new(kernel, &pack, vec![filter, order, to, range], u64::from(pack.items).div_ceil(64), profile)
     }
 

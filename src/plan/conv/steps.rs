@@ -20,7 +20,7 @@ use crate::types::{ElementType, Result};
 pub(crate) fn plan_chunks(problem: &ConvProblem, profile: &DeviceProfile, method: &Method, plan: &mut Plan) -> Result<()> {
     check_binding("filter", plan.inputs[FILTER].bytes(), profile)?;
     let params = ConvParams::new(problem);
-    let halves = method.memory.halves.map(|halves| Halves::new(problem, halves.parts));
+    let halves = method.memory.halves.map(|halves| Halves::new(problem, halves.parts, halves.along_k));
     // What is f32 is measured before it is scaled, and may have to be computed by a kernel that reads it as it is.
     let is_ranged = halves.is_some() && problem.element == ElementType::F32;
     let filter = BufferRef::input(FILTER, &plan.inputs);

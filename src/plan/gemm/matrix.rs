@@ -3,7 +3,7 @@
 use crate::numeric::{Accuracy, MatrixError, Operands};
 use crate::plan::gemm::tile::{Core, GemmShape};
 use crate::plan::profile::{CoopMatrix, DeviceProfile};
-use crate::shader::PARTS;
+use crate::shader::{ALONG_K, PARTS};
 use crate::types::{ElementType, Error, Result};
 
 /// A tile of the core.
@@ -16,6 +16,8 @@ pub(crate) struct CoopTile {
     sub_m: u32,
     sub_n: u32,
     pub operands: Operands,
+    /// Whether steps of the depth are neighbours in packed operands and in workgroup memory; else rows and packed columns are.
+    pub along_k: bool,
     /// Workgroups that share the depth.
     pub splits: u32,
     /// Whether an invocation reads the next slab before it multiplies one.
@@ -58,8 +60,8 @@ const MOST_SPLITS: u32 = 16;
 pub(crate) struct Columns {
     /// Numbers that one load brings: 8 or 4.
     pub grain: u32,
-    /// Whether those are steps of one column, or columns of one step.
-    pub along_k: bool,
+    /// Whether the core reads them where they are, steps of one column being neighbours; else they are packed as the rows are.
+    pub in_place: bool,
 }
 
 impl CoopTile {
@@ -71,7 +73,8 @@ impl CoopTile {
     /// sums for each subgroup.
     fn memory(&self, units: &CoopMatrix) -> u32 {
         let sums = units.extent.saturating_mul(units.extent).saturating_mul(self.subgroups() * 4);
-        sums.saturating_add(self.operands.parts() * (self.k * (self.m + 8) + self.n * (self.k + 8)) * 2)
+        let rows = if self.along_k { self.m * (self.k + 8) } else { self.k * (self.m + 8) };
+        sums.saturating_add(self.operands.parts() * (rows + self.n * (self.k + 8)) * 2)
     }
 
     fn fits(&self, units: &CoopMatrix, profile: &DeviceProfile) -> bool {
@@ -84,25 +87,33 @@ impl CoopTile {
             && self.memory(units) <= profile.max_workgroup_memory
     }
 
-    /// Tiles worth timing for a product: each with the splits that the planner would give it. A software driver computes matrices as it computes all else:
-    /// one tile is enough to see that.
+    /// Tiles worth timing for a product, in both orders of the operands: each with the splits that the planner would give it. A software driver computes
+    /// matrices as it computes all else: one tile is enough to see that.
     pub fn candidates(operands: Operands, shape: &GemmShape, profile: &DeviceProfile) -> Vec<Self> {
         let all = Self::held(operands, profile);
         if profile.is_cpu {
-            return all.into_iter().rev().take(1).collect();
+            return Self::usual(&all, profile).last().copied().into_iter().collect();
         }
         all.into_iter().map(|tile| tile.split(shape)).collect()
     }
 
-    /// The tiles that the device holds, the largest first.
+    /// The tiles that the device holds, the largest first, in either order of the operands.
     fn held(operands: Operands, profile: &DeviceProfile) -> Vec<Self> {
         let Some(units) = &profile.matrix else { return vec![] };
         let all: &[[u32; 5]] = match operands {
             Operands::F16 => &TILES,
             Operands::F16x2 => &SPLIT_TILES,
         };
-        let tiles = all.iter().map(|&[m, n, k, sub_m, sub_n]| Self { m, n, k, sub_m, sub_n, operands, splits: 1, reads_ahead: false });
-        tiles.filter(|tile| tile.fits(units, profile)).collect()
+        let orders = |tile: Self| [false, true].map(|along_k| Self { along_k, ..tile });
+        let tiles =
+            all.iter().map(|&[m, n, k, sub_m, sub_n]| Self { m, n, k, sub_m, sub_n, operands, along_k: false, splits: 1, reads_ahead: false });
+        tiles.flat_map(orders).filter(|tile| tile.fits(units, profile)).collect()
+    }
+
+    /// Those in the order that the units like.
+    fn usual<'a>(tiles: &'a [Self], profile: &DeviceProfile) -> impl DoubleEndedIterator<Item = &'a Self> + use<'a> {
+        let along_k = profile.matrix.is_some_and(|units| units.along_k);
+        tiles.iter().filter(move |tile| tile.along_k == along_k)
     }
 
     fn workgroups(&self, shape: &GemmShape) -> u64 {
@@ -135,7 +146,7 @@ impl CoopTile {
     pub fn choose(algorithm: &str, operands: Operands, shape: &GemmShape, wanted: Option<&str>, profile: &DeviceProfile) -> Result<Self> {
         let tiles = Self::held(operands, profile);
         let refuse = |reason: String| Err(Error::Unsupported { algorithm: algorithm.into(), reason });
-        let Some(smallest) = tiles.last() else {
+        let Some(smallest) = Self::usual(&tiles, profile).next_back() else {
             return refuse(match profile.matrix {
                 None => "the device has no cooperative matrices for f16 operands and f32 sums, or subgroups of several sizes".into(),
                 Some(_) => "the device holds none of its tiles: too few invocations or too little memory in a workgroup".into(),
@@ -143,7 +154,7 @@ impl CoopTile {
         };
         match wanted {
             None => {
-                let filled = || tiles.iter().filter(|t| shape.rows > u64::from(t.m) / 2 && shape.columns > u64::from(t.n) / 2);
+                let filled = || Self::usual(&tiles, profile).filter(|t| shape.rows > u64::from(t.m) / 2 && shape.columns > u64::from(t.n) / 2);
                 // Of the largest, a core holds one: it is for products that are large without sharing their depth.
                 let busy = |t: &&Self| match t.m > 128 {
                     true => t.workgroups(shape) >= ENOUGH_WORKGROUPS * 3 / 2,
@@ -183,7 +194,9 @@ impl CoopTile {
             ("BLOCKS_M", blocks(self.sub_m)),
             ("BLOCKS_N", blocks(self.sub_n)),
             ("GRAIN", columns.grain),
-            ("RHS_ALONG_K", u32::from(columns.along_k)),
+            (ALONG_K, u32::from(self.along_k)),
+            ("RHS_IN_PLACE", u32::from(columns.in_place)),
+            ("RHS_ALONG_K", u32::from(columns.in_place || self.along_k)),
             // Written out, the loop over a slab is up to a tenth faster with one f16 a number, and no faster with two.
             ("K_RUNS", if self.operands == Operands::F16 { blocks(self.k).max(1) } else { 1 }),
             ("READS_AHEAD", u32::from(self.reads_ahead)),
@@ -199,7 +212,7 @@ impl CoopTile {
 
 impl std::fmt::Display for CoopTile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}x{}x{}", self.m, self.n, self.k)?;
+        write!(f, "{}x{}x{}{}", self.m, self.n, self.k, if self.along_k { "k" } else { "" })?;
         if self.splits > 1 { write!(f, "/{}", self.splits) } else { Ok(()) }
     }
 }
@@ -266,7 +279,7 @@ mod tests {
 
     #[test]
     fn tiles_are_chosen_by_the_product_and_the_device() {
-        let units = CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true };
+        let units = CoopMatrix { extent: 16, subgroup: 32, loads_vectors: true, splits: true, along_k: false };
         let profile =
             DeviceProfile { matrix: Some(units), max_workgroup_memory: 48 << 10, max_workgroup_invocations: 1024, ..DeviceProfile::MINIMAL };
         let shape = |rows, columns, depth| GemmShape { rows, columns, depth, length: depth, products: 1, uneven: false, streams: true };
@@ -289,6 +302,17 @@ mod tests {
         assert_eq!(halves(256, 6272, 2304), "128x128x32/2");
         assert_eq!(halves(256, 25_088, 1152), "256x128x32");
         assert_eq!(halves(2048, 2048, 2048), "128x128x32");
+        // The order of the operands is the one that the units like; a label names the other one.
+        let amd = DeviceProfile { matrix: Some(CoopMatrix { along_k: true, ..units }), ..profile };
+        assert_eq!(choose(512, 25088, None, &amd).unwrap(), "128x128x32k");
+        assert_eq!(choose(10, 7, None, &amd).unwrap(), "32x32x32k");
+        assert_eq!(choose(512, 3136, Some("64x64x32/4"), &amd).unwrap(), "64x64x32/4");
+        assert_eq!(choose(512, 3136, Some("64x64x32k/4"), &profile).unwrap(), "64x64x32k/4");
+        let labels = |profile: &DeviceProfile| {
+            CoopTile::candidates(Operands::F16, &shape(512, 3136, 64), profile).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert!(labels(&amd).contains(&"64x64x32k".into()) && labels(&amd).contains(&"64x64x32".into()));
+        assert_eq!(labels(&DeviceProfile { is_cpu: true, ..amd }), ["32x32x32k"]);
         let small = DeviceProfile { max_workgroup_memory: 16 << 10, ..profile };
         assert_eq!(choose(512, 3136, None, &small).unwrap(), "32x32x32");
         assert!(choose(512, 3136, None, &DeviceProfile { matrix: None, ..profile }).is_err());
@@ -296,7 +320,7 @@ mod tests {
         let tile = CoopTile::choose("x", Operands::F16x2, &shape(512, 3136, 64), None, &profile).unwrap();
         for extent in [0, 1 << 16, u32::MAX] {
             let absurd = DeviceProfile { matrix: Some(CoopMatrix { extent, ..units }), ..profile };
-            assert!(tile.consts(Columns { grain: 8, along_k: false }, &absurd).contains(&("MATRIX_16", 0)));
+            assert!(tile.consts(Columns { grain: 8, in_place: false }, &absurd).contains(&("MATRIX_16", 0)));
         }
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Memory {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Halves {
     pub parts: u32,
+    /// Whether eights of steps lie together; else eights of rows or columns.
+    pub along_k: bool,
     pub widths: [u64; 2],
 }
 
@@ -49,7 +51,7 @@ impl Method {
         let call = |source, tiling| Call { source, consts: vec![], overrides: vec![], work: Work::Tiles(tiling) };
         let mut calls = vec![call(source, tiling)];
         let halves = match tiling.tile {
-            Tile::Matrix(tile) => Some(Halves { parts: tile.operands.parts(), widths: [tiling.m(), tiling.n()] }),
+            Tile::Matrix(tile) => Some(Halves { parts: tile.operands.parts(), along_k: tile.along_k, widths: [tiling.m(), tiling.n()] }),
             Tile::Workgroup(_) | Tile::Register(_) => None,
         };
         if halves.is_some() && element == ElementType::F32 {

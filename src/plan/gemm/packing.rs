@@ -6,11 +6,11 @@ use crate::plan::gemm::tile::{GemmShape, Tile, Tiling};
 use crate::plan::profile::DeviceProfile;
 use crate::plan::step::{BufferRef, Plan, Step};
 use crate::shader::KernelSpec;
-use crate::shader::PARTS;
 use crate::shader::source_gemm::{
     MATMUL_PACK, MATMUL_PACK_FALLBACK, MATMUL_PACK_HALVES, MATMUL_PACK_PAIRS, MATMUL_PACK_TILE, MATMUL_REGISTER, MATMUL_WORKGROUP,
 };
 use crate::shader::uniforms::{MatMulParams, PackOperandParams};
+use crate::shader::{ALONG_K, PARTS};
 use crate::types::strided_axes::OperandAxis;
 use crate::types::{ElementType, Result};
 
@@ -67,8 +67,18 @@ enum Form {
     Plain,
     /// The same for what takes the place of cooperative matrices: nothing is packed where the ranges of both operands let those compute.
     Fallback { ranges: [BufferRef; 2] },
-    /// So many f16 of each, for cooperative matrices, scaled by the range that is found there.
-    Halves { parts: u32, range: BufferRef },
+    /// So many f16 of each, for cooperative matrices, scaled by the range that is found there; eights of steps together, or of the outer index.
+    Halves { parts: u32, along_k: bool, range: BufferRef },
+}
+
+impl Form {
+    /// Steps that an operand of so many takes: whole eights where those lie together.
+    fn depth(self, steps: u64) -> u64 {
+        match self {
+            Form::Halves { along_k: true, .. } => steps.next_multiple_of(u64::from(EIGHT)),
+            Form::Plain | Form::Fallback { .. } | Form::Halves { .. } => steps,
+        }
+    }
 }
 
 /// What parts of a product have packed already: those that differ in rows alone share b.
@@ -113,7 +123,9 @@ impl Packing {
             Self { kernel: spec(source, consts), work: PackWork::Tiles(TILE) }
         };
         match form {
-            Form::Halves { parts, .. } => return tiles(&MATMUL_PACK_HALVES, vec![(PARTS, parts), ("GRAIN", EIGHT)]),
+            Form::Halves { parts, along_k, .. } => {
+                return tiles(&MATMUL_PACK_HALVES, vec![(PARTS, parts), ("GRAIN", EIGHT), (ALONG_K, u32::from(along_k))]);
+            }
             Form::Fallback { .. } => return tiles(&MATMUL_PACK_FALLBACK, vec![]),
             Form::Plain if !profile.is_cpu => return tiles(&MATMUL_PACK_TILE, vec![]),
             Form::Plain => {}
@@ -179,10 +191,10 @@ impl Packs {
         let mut refs = ranges;
         for (which, (operand, outer)) in [(&problem.a, problem.m), (&problem.b, problem.n)].into_iter().enumerate() {
             let [width, panels] = Packed::Panels(halves.widths[which]).panels(outer);
-            let form = Form::Halves { parts: halves.parts, range: ranges[which] };
+            let form = Form::Halves { parts: halves.parts, along_k: halves.along_k, range: ranges[which] };
             refs[which] = self.pack(problem, which, form, [width, panels], bound[which], plan, profile)?;
             params.base[which] = 0;
-            let batch = packed_strides(problem, operand, problem.k * width * panels / u64::from(EIGHT));
+            let batch = packed_strides(problem, operand, form.depth(problem.k) * width * panels / u64::from(EIGHT));
             for (axis, stride) in params.batch.iter_mut().zip(batch) {
                 axis.strides[which] = stride as i32;
             }
@@ -231,9 +243,9 @@ impl Packs {
         let (bytes, refs) = match form {
             Form::Plain => (problem.element.bytes(), vec![bound.place, place]),
             Form::Fallback { ranges } => (problem.element.bytes(), [vec![bound.place, place], ranges.to_vec()].concat()),
-            Form::Halves { parts, range } => (2 * u64::from(parts), vec![bound.place, place, range]),
+            Form::Halves { parts, range, .. } => (2 * u64::from(parts), vec![bound.place, place, range]),
         };
-        plan.scratch.push(lines * problem.k * bytes);
+        plan.scratch.push(lines * form.depth(problem.k) * bytes);
         let items = u64::from(params.items);
         let workgroups = if let PackWork::Tiles(_) = packing.work { items } else { items.div_ceil(64) };
         let step = Step::new(packing.kernel, &params, refs, workgroups, profile)?;

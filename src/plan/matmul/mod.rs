@@ -158,7 +158,7 @@ fn gemm(problem: &MatMulProblem, profile: &DeviceProfile, core: Core, algorithm:
     let mut method = Method::tiled(tiling, source, &MATMUL_FALLBACK, rhs, problem.element);
     for call in &mut method.calls {
         match call.work {
-            Work::Tiles(Tiling { tile: Tile::Matrix(tile), .. }) => call.consts.extend(tile.consts(Columns { grain: 8, along_k: false }, profile)),
+            Work::Tiles(Tiling { tile: Tile::Matrix(tile), .. }) => call.consts.extend(tile.consts(Columns { grain: 8, in_place: false }, profile)),
             _ => call.consts.push(Packed::panel_const(rhs)),
         }
     }
