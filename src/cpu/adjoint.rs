@@ -127,15 +127,18 @@ fn place([depth, height, width]: &[Cells; 3], dy: &[f32], indices: &[f32], y: &m
         [depth.extent * height.extent * width.extent, depth.windows * height.windows * width.windows].map(|count| count as usize);
     let grain = (GRAIN / plane_x).max(1);
     let planes = y.par_chunks_mut(plane_x).zip(dy.par_chunks(plane_y)).zip(indices.par_chunks(plane_y));
-    planes.with_min_len(grain).for_each(|((y, dy), indices)| {
+    planes.with_min_len(grain).for_each_init(Vec::new, |rows, ((y, dy), indices)| {
         y.fill(0.0);
         let mut windows = dy.iter().zip(indices);
         for (d, h) in (0..depth.windows).flat_map(|d| (0..height.windows).map(move |h| (d, h))) {
+            // Where the rows of these windows begin. An index is looked for in each: two divisions by extents take longer.
+            rows.clear();
+            rows.extend(depth.covered(d).flat_map(|z| height.covered(h).map(move |r| (z * height.extent + r) * width.extent)));
             for (w, (dy, place)) in (0..width.windows).zip(&mut windows) {
                 let place = *place as u64;
-                let row = place / width.extent;
-                let is_inside =
-                    width.covers(w, place % width.extent) && height.covers(h, row % height.extent) && depth.covers(d, row / height.extent);
+                let columns = width.covered(w);
+                let count = columns.end - columns.start;
+                let is_inside = rows.iter().fold(false, |found, row| found | (place.wrapping_sub(row + columns.start) < count));
                 if let Some(y) = y.get_mut(place as usize).filter(|_| is_inside) {
                     *y += dy;
                 }

@@ -93,9 +93,11 @@ impl Cells {
         self.reach() == 1 && self.pad == 0
     }
 
-    /// Whether window `o` reads element `i` of dx.
-    pub(crate) fn covers(&self, o: u64, i: u64) -> bool {
-        (i + self.pad).checked_sub(o * self.stride).is_some_and(|tap| tap < self.filter)
+    /// Elements of dx that window `o` reads; it may read none.
+    pub(crate) fn covered(&self, o: u64) -> std::ops::Range<u64> {
+        let first = o * self.stride;
+        let start = first.saturating_sub(self.pad).min(self.extent);
+        start..(first + self.filter).saturating_sub(self.pad).clamp(start, self.extent)
     }
 
     /// Where windows are apart, the one that an element of dx is in, and its weight.
