@@ -34,6 +34,11 @@ pub fn step(rule: Rule, scalars: Scalars, parameters: &mut [f32], state: &mut [V
     );
 }
 
+/// Whether all numbers of a gradient are finite.
+pub fn are_finite(gradient: &[f32]) -> bool {
+    gradient.par_chunks(GRAIN).all(|part| part.iter().fold(true, |all, g| all & g.is_finite()))
+}
+
 /// Parts of a tensor, or as many empty ones.
 fn chunks(tensor: &mut [f32], count: usize) -> Vec<&mut [f32]> {
     let mut parts: Vec<&mut [f32]> = tensor.chunks_mut(GRAIN).collect();

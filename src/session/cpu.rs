@@ -68,6 +68,11 @@ impl Kept {
         }
     }
 
+    /// Takes back the buffer of an output that nobody needs any more.
+    pub fn give(&self, output: ArrayD<f32>) {
+        self.buffers.give(Some(output.into_raw_vec_and_offset().0));
+    }
+
     /// The numbers of a value were changed in their place.
     pub fn change(&mut self, value: ValueId) {
         #[cfg(feature = "cpu")]
@@ -81,9 +86,24 @@ impl Kept {
 pub(crate) fn run(graph: &Graph, open: usize, given: &ByValue<'_>, kept: &Kept) -> Result<Vec<Owned>> {
     let at = graph.at(open)?;
     // All ops by one worker: a thread that is none would wake one for every loop of every op, and sleep until it is done.
-    let values = rayon::scope(|_| compute_all(graph, &at, given, kept, &mut |_, _| true))?;
-    let output = |value: ValueId| {
-        let numbers = values[value.index()].clone().or_else(|| numbers(graph, value).map(Cow::into_owned)).unwrap_or_default();
+    let mut values = rayon::scope(|_| compute_all(graph, &at, given, kept, &mut |_, _| true))?;
+    let outputs: Vec<ValueId> = graph.outputs().map(|(_, value)| value).collect();
+    let mut output = |(place, &value): (usize, &ValueId)| {
+        let computed = values[value.index()].take().map(|own| {
+            let comes_again = outputs[place + 1..].contains(&value); // a value may be several outputs
+            if !comes_again && own.capacity() <= 2 * own.len() {
+                return own;
+            }
+            // Few numbers do not take a large buffer along.
+            let copy = own.clone();
+            if comes_again {
+                values[value.index()] = Some(own);
+            } else {
+                kept.buffers.give(Some(own));
+            }
+            copy
+        });
+        let numbers = computed.or_else(|| numbers(graph, value).map(Cow::into_owned)).unwrap_or_default();
         if let Some(count) = graph.count_of_bytes(value, |value| &at.types[value.index()]) {
             let bytes = numbers.iter().flat_map(|word| word.to_bits().to_le_bytes()).take(count);
             return Ok(Owned::Bytes(bytes.collect()));
@@ -92,7 +112,7 @@ pub(crate) fn run(graph: &Graph, open: usize, given: &ByValue<'_>, kept: &Kept) 
         let array = ArrayD::from_shape_vec(extents, numbers);
         array.map(Owned::Numbers).map_err(|e| Error::Internal { label: "a session".into(), message: e.to_string() })
     };
-    graph.outputs().map(|(_, value)| output(value)).collect()
+    outputs.iter().enumerate().map(&mut output).collect()
 }
 
 /// The name of the first op of a closed network that gives a number that is not finite.
@@ -134,10 +154,16 @@ fn compute_all(
         .chain(&graph.outputs().map(|(_, value)| value).collect::<Vec<_>>())
         .for_each(|v| reads[v.index()] += 1);
     for (node, resolved) in graph.nodes().iter().zip(&at.nodes) {
+        // Nobody else reads what a view reads: it moves.
+        let moved = match (resolved, node.inputs()) {
+            (Resolved::View(_), [x]) if reads[x.index()] == 1 => values[x.index()].take(),
+            _ => None,
+        };
         let operand = |&value: &ValueId| numbers(graph, value).or_else(|| values[value.index()].as_deref().map(Cow::Borrowed));
         let operands: Vec<Cow<'_, [f32]>> = node.inputs().iter().filter_map(operand).collect();
         let operands: Vec<&[f32]> = operands.iter().map(AsRef::as_ref).collect();
         let results = match resolved {
+            Resolved::View(_) if moved.is_some() => moved.into_iter().collect(),
             Resolved::View(_) => {
                 let x = operands.first().copied().unwrap_or_default();
                 let mut copy = buffers.take(x.len());

@@ -339,6 +339,12 @@ impl Session {
         Ok(())
     }
 
+    /// Takes back the buffers of outputs that nobody needs any more, for the next run on the CPU engine.
+    pub(crate) fn recycle(&self, outputs: Outputs) {
+        let State { kept, .. } = self.state();
+        outputs.into_arrays().into_iter().for_each(|(_, output)| kept.give(output));
+    }
+
     /// Changes the numbers of an f32 parameter where they lie, in a session on the CPU engine.
     pub(crate) fn change_parameter(&self, name: &str, change: impl FnOnce(&mut [f32])) -> Result<()> {
         let mut state = self.inner.state.write().unwrap_or_else(PoisonError::into_inner);

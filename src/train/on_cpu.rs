@@ -1,6 +1,6 @@
 //! Training on the CPU engine: parameters lie in the session's graph and change there.
 
-use crate::cpu::optimizer::step;
+use crate::cpu::optimizer::{are_finite, step};
 use crate::graph::Graph;
 use crate::ops::optimizer::{Rule, Scalars};
 use crate::session::Session;
@@ -75,7 +75,7 @@ impl OnCpu {
                 }
                 gradient = sum;
             }
-            if part.last.is_some() && !gradient.iter().all(|g| g.is_finite()) {
+            if part.last.is_some() && !are_finite(gradient) {
                 seen.gradients = f32::NAN;
             }
         }
@@ -106,6 +106,7 @@ impl OnCpu {
                 self.session.change_parameter(&slot.name, |numbers| step(rule, scalars, numbers, states, gradient))?;
             }
         }
+        self.session.recycle(outputs);
         Ok(seen)
     }
 
